@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_BASE_LOCK_H
+#define BLOBSTORE_BASE_LOCK_H
+
+/*
+ * Mutexes that abort in every build when they are misused: a lock that could
+ * not be taken is a programmer's mistake, and going on would corrupt a store.
+ */
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static inline void lock(pthread_mutex_t *m)
+{
+        if (pthread_mutex_lock(m) != 0)
+                abort();
+}
+
+static inline void unlock(pthread_mutex_t *m)
+{
+        if (pthread_mutex_unlock(m) != 0)
+                abort();
+}
+
+static inline void lock_scope_end(pthread_mutex_t **m)
+{
+        unlock(*m);
+}
+
+static inline pthread_mutex_t *lock_scope_begin(pthread_mutex_t *m)
+{
+        lock(m);
+        return m;
+}
+
+#define LOCK_SCOPE_NAME2(line) lock_scope_##line##_
+#define LOCK_SCOPE_NAME(line)  LOCK_SCOPE_NAME2(line)
+
+/* Holds M from here to the end of the enclosing block. */
+#define LOCK_SCOPE(m)                                                                    \
+        pthread_mutex_t *LOCK_SCOPE_NAME(__LINE__)                                       \
+                __attribute__((cleanup(lock_scope_end), unused)) = lock_scope_begin(m)
+
+#endif

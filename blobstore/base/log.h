@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_BASE_LOG_H
+#define BLOBSTORE_BASE_LOG_H
+
+/*
+ * One line per event to standard error, or to syslog once the daemon has left
+ * the terminal. The level is process-wide, as standard error is. Libraries stay
+ * silent above LOG_DEBUG; the outermost layer logs a failure once, without the
+ * content of anybody's files. Any thread may log.
+ */
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <syslog.h>
+
+/* Shows messages up to LEVEL (LOG_ERR … LOG_DEBUG); to syslog as PROGRAM when TO_SYSLOG. */
+void log_setup(const char *program, int level, bool to_syslog);
+
+void log_write(int level, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#define log_debug(...)   log_write(LOG_DEBUG, 0, __VA_ARGS__)
+#define log_info(...)    log_write(LOG_INFO, 0, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_WARNING, 0, __VA_ARGS__)
+#define log_error(...)   log_write(LOG_ERR, 0, __VA_ARGS__)
+
+/* Logs "MESSAGE: STRERROR" and gives back ERROR (a negative errno), so that a caller can return it. */
+#define log_errno(error, ...)                                   \
+        ({                                                      \
+                int log_errno_ = (error);                       \
+                log_write(LOG_ERR, log_errno_, __VA_ARGS__);    \
+                log_errno_;                                     \
+        })
+
+#endif

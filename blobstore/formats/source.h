@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_FORMATS_SOURCE_H
+#define BLOBSTORE_FORMATS_SOURCE_H
+
+/*
+ * Foreign image files, read as a flat run of guest bytes with holes. The format
+ * is decided once, from the content: every known signature is tried and exactly
+ * one may match; a file that matches none is raw. What reading needs beyond a few
+ * fixed header fields is done by a child process without privileges, network or
+ * other files.
+ *
+ * A source belongs to one thread at a time. All functions give 0 or a negative
+ * errno; REASON, where it is given, is then a sentence for the user that names
+ * what is wrong with the file and what to do.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "blobstore/base/strbuf.h"
+
+enum image_format {
+        IMAGE_FORMAT_AUTO, /* not decided yet */
+        IMAGE_FORMAT_RAW,
+        IMAGE_FORMAT_QCOW2,
+};
+
+/* "auto", "raw", "qcow2". Static. */
+const char *image_format_name(enum image_format f);
+int image_format_parse(const char *name, enum image_format *ret); /* -EINVAL */
+
+struct image_probe {
+        enum image_format format;
+        bool encrypted; /* LUKS, or an encrypted qcow2 */
+        uint64_t size_bytes; /* virtual */
+};
+
+/*
+ * Decides the format of the file FD (regular, opened for reading) from its content, without running anything.
+ * WANTED other than AUTO must agree with what is found; RAW is accepted for any content, since a guest may have
+ * written any header into its disk. -EINVAL: not an image that can be taken: empty, truncated, with a backing file or
+ * external data file, with unknown incompatible features, too large, or of two formats at once.
+ */
+int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
+
+struct image_source;
+
+/* Opens the file FD as PROBE says. FD is borrowed until image_source_close(). Starts the child where one is needed. */
+int image_source_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
+void image_source_close(struct image_source *s); /* accepts NULL; ends the child */
+
+/*
+ * Gives the next run of the image, in order, from byte 0: *ret_buf is NULL for a hole of *ret_len bytes, else
+ * *ret_len bytes of data, borrowed until the next call. 1: given; 0: the end was reached; -EINVAL: damaged
+ * or truncated; -ETIMEDOUT: no answer for too long; other: the disk or the child failed.
+ */
+int image_source_next(struct image_source *s, const void **ret_buf, uint64_t *ret_len, struct strbuf *reason);
+
+#endif

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# Dropping a file into tests/unit or tests/mount/cases registers it. Labels: unit, mount, crash. 77 is a skip.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka>=1.1)
+
+file(GLOB TEST_LIB_SOURCES CONFIGURE_DEPENDS tests/lib/*.c)
+if(TEST_LIB_SOURCES)
+        add_library(testlib STATIC ${TEST_LIB_SOURCES})
+        target_link_libraries(testlib PUBLIC model PkgConfig::CMOCKA)
+endif()
+
+file(GLOB UNIT_TESTS CONFIGURE_DEPENDS tests/unit/test_*.c)
+foreach(source IN LISTS UNIT_TESTS)
+        get_filename_component(name "${source}" NAME_WE)
+        add_executable(${name} ${source})
+        target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:testlib> fs PkgConfig::CMOCKA
+                PkgConfig::SQLITE3 PkgConfig::XXHASH)
+        add_test(NAME unit/${name} COMMAND ${name})
+        set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
+endforeach()
+
+file(GLOB MOUNT_CASES CONFIGURE_DEPENDS tests/mount/cases/*.sh tests/crash/*.sh)
+foreach(case IN LISTS MOUNT_CASES)
+        get_filename_component(name "${case}" NAME_WE)
+        get_filename_component(dir "${case}" DIRECTORY)
+        if(dir MATCHES "/crash$")
+                set(label crash)
+        else()
+                set(label mount)
+        endif()
+        add_test(NAME ${label}/${name} COMMAND bash ${CMAKE_SOURCE_DIR}/tests/mount/lib/run-case ${case})
+        set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 600 SKIP_RETURN_CODE 77
+                ENVIRONMENT "IMAGEFS=$<TARGET_FILE:imagefs>")
+endforeach()
+
+add_test(NAME check/includes COMMAND ${CMAKE_SOURCE_DIR}/scripts/check-includes)
