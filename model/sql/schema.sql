@@ -1,0 +1,215 @@
+-- The library's database, version 1. What each table is for stands above it; who writes it is the file of the same name.
+-- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
+-- A change here needs a step in migrate/ and an old database among the tests.
+
+-- Places where blobs live. path '' is the library's own, beside this database.
+CREATE TABLE store (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        path    TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE region (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        handle  TEXT NOT NULL UNIQUE,
+        store   INTEGER NOT NULL REFERENCES store,
+        uid     INTEGER NOT NULL,
+        gid     INTEGER NOT NULL,
+        mode    INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL
+) STRICT;
+
+-- What the administrator changed: region NULL is the whole library, uid NULL everybody. Built-in defaults are in limits.c.
+CREATE TABLE quota_limit (
+        id      INTEGER PRIMARY KEY,
+        region  INTEGER REFERENCES region ON DELETE CASCADE,
+        uid     INTEGER,
+        key     TEXT NOT NULL,
+        value   INTEGER NOT NULL CHECK (value >= 0)
+) STRICT;
+CREATE UNIQUE INDEX quota_limit_key ON quota_limit (ifnull(region, 0), ifnull(uid, -1), key);
+
+-- How much of a quota is used. Kept by the triggers below and by nothing else, so that no path can forget to charge.
+CREATE TABLE usage (
+        region  INTEGER NOT NULL REFERENCES region ON DELETE CASCADE,
+        uid     INTEGER NOT NULL,
+        key     TEXT NOT NULL CHECK (key IN ('private-images', 'snapshots', 'shared-images')),
+        used    INTEGER NOT NULL CHECK (used >= 0),
+        PRIMARY KEY (region, uid, key)
+) STRICT, WITHOUT ROWID;
+
+-- A blob of a store, as long as something names it. Its numbers are here so that no listing opens a blob.
+CREATE TABLE blob (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        store    INTEGER NOT NULL REFERENCES store,
+        key      BLOB NOT NULL CHECK (length(key) = 16),
+        size     INTEGER NOT NULL CHECK (size >= 0),
+        data     INTEGER NOT NULL CHECK (data >= 0),
+        checksum BLOB NOT NULL CHECK (length(checksum) = 16),
+        UNIQUE (store, key)
+) STRICT;
+
+-- Blobs that may have lost their last name; the reaper looks at each and removes it or not.
+CREATE TABLE reap (
+        blob    INTEGER PRIMARY KEY
+) STRICT;
+
+CREATE TABLE image (
+        id               INTEGER PRIMARY KEY AUTOINCREMENT,
+        ident            TEXT NOT NULL UNIQUE,
+        region           INTEGER NOT NULL REFERENCES region,
+        class            TEXT NOT NULL CHECK (class IN ('private', 'public', 'marketplace', 'iso', 'recycle')),
+        source           TEXT NOT NULL CHECK (source IN ('private', 'public', 'marketplace', 'iso')),
+        handle           TEXT NOT NULL,
+        name             TEXT NOT NULL,
+        description      TEXT NOT NULL DEFAULT '',
+        status           TEXT NOT NULL CHECK (status IN ('queued', 'uploading', 'pending', 'replicating', 'available',
+                                                         'error', 'deleting', 'deleted')),
+        -- the status to return to when it is restored from the recycle bin
+        restore_status   TEXT NOT NULL DEFAULT '',
+        error            TEXT NOT NULL DEFAULT '',
+        type             TEXT NOT NULL CHECK (type IN ('local', 'cloud', 'both')),
+        format           TEXT NOT NULL DEFAULT 'auto',
+        os               TEXT NOT NULL DEFAULT '',
+        platform         TEXT NOT NULL DEFAULT '',
+        platform_version TEXT NOT NULL DEFAULT '',
+        architecture     TEXT NOT NULL DEFAULT '',
+        boot_mode        TEXT NOT NULL DEFAULT '',
+        features         TEXT NOT NULL DEFAULT '',
+        labels           TEXT NOT NULL DEFAULT '',
+        project_group    TEXT NOT NULL DEFAULT '',
+        provider         TEXT NOT NULL DEFAULT '',
+        encrypted        INTEGER NOT NULL DEFAULT 0 CHECK (encrypted IN (0, 1)),
+        uid              INTEGER NOT NULL,
+        gid              INTEGER NOT NULL,
+        mode             INTEGER NOT NULL,
+        created          INTEGER NOT NULL,
+        updated          INTEGER NOT NULL,
+        -- when it went to the recycle bin
+        deleted          INTEGER,
+        UNIQUE (region, class, handle)
+) STRICT;
+CREATE INDEX image_by_status ON image (status) WHERE status NOT IN ('available', 'queued', 'error');
+CREATE INDEX image_recycled ON image (deleted) WHERE deleted IS NOT NULL;
+
+CREATE TABLE snapshot (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        ident       TEXT NOT NULL UNIQUE,
+        region      INTEGER NOT NULL REFERENCES region,
+        handle      TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        description TEXT NOT NULL DEFAULT '',
+        status      TEXT NOT NULL CHECK (status IN ('creating', 'available')),
+        -- where its bytes came from, for people: 'image:<id>', 'snapshot:<id>'
+        source      TEXT NOT NULL DEFAULT '',
+        blob        INTEGER REFERENCES blob CHECK ((blob IS NULL) = (status = 'creating')),
+        uid         INTEGER NOT NULL,
+        gid         INTEGER NOT NULL,
+        mode        INTEGER NOT NULL,
+        created     INTEGER NOT NULL,
+        updated     INTEGER NOT NULL,
+        UNIQUE (region, handle)
+) STRICT;
+CREATE INDEX snapshot_by_blob ON snapshot (blob);
+
+-- The device mapping: each disk's bytes are a snapshot's or, for the system disk of a local image, its own blob's.
+-- Both are NULL while the import that will bring them runs, and after it failed.
+CREATE TABLE image_disk (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        image    INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+        device   TEXT NOT NULL,
+        role     TEXT NOT NULL CHECK (role IN ('system', 'data')),
+        snapshot INTEGER REFERENCES snapshot,
+        blob     INTEGER REFERENCES blob,
+        UNIQUE (image, device)
+) STRICT;
+CREATE INDEX image_disk_by_snapshot ON image_disk (snapshot);
+CREATE INDEX image_disk_by_blob ON image_disk (blob);
+
+-- Long operations. image is what it works on (an import's image, the source of a conversion or copy); result what it makes.
+CREATE TABLE task (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        ident       TEXT NOT NULL UNIQUE,
+        kind        TEXT NOT NULL CHECK (kind IN ('import', 'convert', 'copy')),
+        status      TEXT NOT NULL CHECK (status IN ('queued', 'running', 'done', 'error', 'cancelled')),
+        image       INTEGER REFERENCES image ON DELETE SET NULL,
+        image_ident TEXT NOT NULL,
+        region      INTEGER REFERENCES region ON DELETE SET NULL,
+        region_name TEXT NOT NULL,
+        result      INTEGER REFERENCES image ON DELETE SET NULL,
+        -- what the kind needs besides, such as what makes an upload's bytes trustworthy after a restart
+        detail      TEXT NOT NULL DEFAULT '',
+        error       TEXT NOT NULL DEFAULT '',
+        done_bytes  INTEGER NOT NULL DEFAULT 0,
+        total_bytes INTEGER NOT NULL DEFAULT 0,
+        -- 1: shown in /tasks; shown in the image's copies/ or convert. A row shown nowhere is removed.
+        in_tasks    INTEGER NOT NULL DEFAULT 1,
+        in_image    INTEGER NOT NULL DEFAULT 1,
+        uid         INTEGER NOT NULL,
+        gid         INTEGER NOT NULL,
+        mode        INTEGER NOT NULL,
+        created     INTEGER NOT NULL,
+        started     INTEGER,
+        finished    INTEGER
+) STRICT;
+CREATE INDEX task_active ON task (status, id) WHERE status IN ('queued', 'running');
+CREATE INDEX task_by_image ON task (image, kind);
+CREATE INDEX task_by_result ON task (result);
+CREATE INDEX task_finished ON task (finished) WHERE finished IS NOT NULL;
+CREATE UNIQUE INDEX task_copy ON task (image, region) WHERE kind = 'copy' AND in_image = 1;
+
+-- Refusals, the newest thousand; the newest of an object is its last-error.
+CREATE TABLE refusal (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        at          INTEGER NOT NULL,
+        uid         INTEGER NOT NULL,
+        object_kind TEXT,
+        object      INTEGER,
+        errno       INTEGER NOT NULL,
+        sentence    TEXT NOT NULL
+) STRICT;
+CREATE INDEX refusal_by_object ON refusal (object_kind, object, id) WHERE object IS NOT NULL;
+
+-- Quotas are counted where rows come, change hands and go. Private images count; recycled ones have another class.
+CREATE TRIGGER image_usage_insert AFTER INSERT ON image WHEN new.class = 'private' BEGIN
+        INSERT INTO usage VALUES (new.region, new.uid, 'private-images', 1)
+                ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+CREATE TRIGGER image_usage_delete AFTER DELETE ON image WHEN old.class = 'private' BEGIN
+        UPDATE usage SET used = used - 1
+                WHERE region = old.region AND uid = old.uid AND key = 'private-images';
+END;
+CREATE TRIGGER image_usage_update AFTER UPDATE OF class, uid, region ON image
+        WHEN old.class <> new.class OR old.uid <> new.uid OR old.region <> new.region BEGIN
+        UPDATE usage SET used = used - 1
+                WHERE old.class = 'private' AND region = old.region AND uid = old.uid AND key = 'private-images';
+        INSERT INTO usage SELECT new.region, new.uid, 'private-images', 1 WHERE new.class = 'private'
+                ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+CREATE TRIGGER snapshot_usage_insert AFTER INSERT ON snapshot BEGIN
+        INSERT INTO usage VALUES (new.region, new.uid, 'snapshots', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+CREATE TRIGGER snapshot_usage_delete AFTER DELETE ON snapshot BEGIN
+        UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'snapshots';
+END;
+CREATE TRIGGER snapshot_usage_update AFTER UPDATE OF uid, region ON snapshot
+        WHEN old.uid <> new.uid OR old.region <> new.region BEGIN
+        UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'snapshots';
+        INSERT INTO usage VALUES (new.region, new.uid, 'snapshots', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+
+-- Whatever stops naming a blob makes it a candidate for removal.
+CREATE TRIGGER snapshot_reap_delete AFTER DELETE ON snapshot WHEN old.blob IS NOT NULL BEGIN
+        INSERT OR IGNORE INTO reap VALUES (old.blob);
+END;
+CREATE TRIGGER snapshot_reap_update AFTER UPDATE OF blob ON snapshot
+        WHEN old.blob IS NOT NULL AND old.blob IS NOT new.blob BEGIN
+        INSERT OR IGNORE INTO reap VALUES (old.blob);
+END;
+CREATE TRIGGER image_disk_reap_delete AFTER DELETE ON image_disk WHEN old.blob IS NOT NULL BEGIN
+        INSERT OR IGNORE INTO reap VALUES (old.blob);
+END;
+CREATE TRIGGER image_disk_reap_update AFTER UPDATE OF blob ON image_disk
+        WHEN old.blob IS NOT NULL AND old.blob IS NOT new.blob BEGIN
+        INSERT OR IGNORE INTO reap VALUES (old.blob);
+END;

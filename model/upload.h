@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_UPLOAD_H
+#define MODEL_UPLOAD_H
+
+/*
+ * Files on their way in. An upload is a sparse file in the region's store that any number of writers fill in any
+ * order; when the last one closes and a byte was written, the import is accepted. What an upload needs of the
+ * snapshot quota is taken when it is opened and given back when it is closed without a byte.
+ *
+ * Any number of threads may write to one upload. An upload whose image was removed meanwhile
+ * answers -ESTALE; a crash before the last close ends in status error at the next open.
+ */
+
+#include "model/model.h"
+
+struct upload;
+
+/* Opens, or joins, the upload of an image that is queued or uploading. -EBUSY, -EDQUOT, -ENOENT. */
+int upload_open(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct upload **ret);
+
+/* The file to write to. Borrowed until upload_close(). After writing N bytes at OFF, tell upload_wrote(). */
+int upload_fd(struct upload *u);
+
+/* May N bytes at OFF be written? -EFBIG, -ESTALE. */
+int upload_may_write(struct upload *u, uint64_t off, uint64_t n, struct diag *diag);
+void upload_wrote(struct upload *u, uint64_t off, uint64_t n);
+int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
+
+uint64_t upload_image(const struct upload *u);
+
+/* What close(2) should answer: -EINVAL where the header of what was written so far shows that it cannot be imported. */
+int upload_check(struct upload *u, struct diag *diag);
+
+/* One writer is done. */
+void upload_close(struct upload *u);
+
+#endif
