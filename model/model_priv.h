@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_MODEL_PRIV_H
+#define MODEL_MODEL_PRIV_H
+
+/*
+ * What the files of model/ share: the model itself, and the steps that operations put
+ * together inside one transaction. Whoever takes a struct db_txn needs it to be DB_WRITE unless it says
+ * otherwise, and neither begins nor ends it.
+ */
+
+#include <pthread.h>
+
+#include "model/db.h"
+#include "model/image.h"
+#include "model/region.h"
+#include "model/snapshot.h"
+#include "model/task.h"
+
+struct runner;
+struct stores;
+struct uploads;
+
+struct model {
+        struct db *db;
+        int dir_fd; /* the library's directory */
+        char *dir; /* its absolute path */
+        char *mountpoint; /* may be NULL */
+        bool read_only;
+        struct stores *stores; /* stores.c */
+        struct runner *runner; /* runner.c */
+        struct uploads *uploads; /* upload.c */
+        model_listener_fn *listener;
+        void *listener_ctx;
+};
+
+/* model.c */
+int64_t model_now_us(void);
+/* PREFIX-xxxxxxxxxxxx, 12 random base-32 digits; the table's UNIQUE constraint stands behind it. */
+int model_new_ident(const char *prefix, char *buf, size_t size);
+/* Tells the listener. Never with a transaction open. */
+void model_changed(struct model *m, enum object_kind kind, uint64_t id);
+
+/* stores.c: the blob stores of the library, opened at start or when a region gets one. */
+int stores_open(struct model *m, uint64_t cache_bytes, struct diag *diag, struct stores **ret);
+void stores_close(struct stores *s); /* accepts NULL */
+/* Borrowed until model_close(). -ENOENT. */
+int stores_get(struct model *m, uint64_t store, struct blobstore **ret);
+typedef int stores_fn(void *ctx, uint64_t id, struct blobstore *bs);
+int stores_each(struct model *m, stores_fn *fn, void *ctx);
+/* Opens (or creates) the store at PATH and gives its id, making the row if it is new. Called without a transaction. */
+int stores_add(struct model *m, const char *path, struct diag *diag, uint64_t *ret);
+
+/* quota.c: may UID have MORE objects of quota Q in the region? Call before the rows that charge it are inserted. -EDQUOT. */
+int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint64_t more, struct diag *diag);
+int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret); /* DB_READ will do */
+int limit_read(struct db_txn *t, enum limit l, uint64_t *ret); /* DB_READ will do */
+
+/* region.c; DB_READ will do */
+int region_load(struct db_txn *t, uint64_t id, struct region *ret);
+int region_load_by_handle(struct db_txn *t, const char *handle, struct region *ret);
+
+/* image.c */
+int image_load(struct db_txn *t, uint64_t id, struct image *ret); /* DB_READ will do */
+/*
+ * Inserts a row from the fields of *IMAGE that are kept (o.id, ident, o.created_us and o.updated_us are made here and set in
+ * *IMAGE). With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST. Charges the quota by way of the triggers; check it first.
+ */
+int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag);
+int image_touch(struct db_txn *t, uint64_t id);
+/* Sets what an import found out. */
+int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
+int image_set_error(struct db_txn *t, uint64_t id, const char *sentence);
+/* The row and its device mapping; blobs that nothing else names become candidates of the reaper. */
+int image_erase(struct db_txn *t, uint64_t id);
+
+/* image_disk.c; SNAPSHOT and BLOB are 0 for NULL */
+int image_disk_insert(struct db_txn *t, uint64_t image, const char *device, bool system, uint64_t snapshot, uint64_t blob);
+int image_disk_set(struct db_txn *t, uint64_t id, uint64_t snapshot, uint64_t blob);
+/* What work on disks needs to know of one; 0 where there is none. */
+struct disk_ref {
+        uint64_t id, snapshot, blob;
+        char device[8];
+        bool system;
+};
+typedef int disk_ref_fn(void *ctx, const struct disk_ref *d);
+int image_disk_refs(struct db_txn *t, uint64_t image, disk_ref_fn *fn, void *ctx); /* DB_READ will do */
+
+/* snapshot.c */
+int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret); /* DB_READ will do */
+/* As image_insert(); always with a suffix where the handle is taken. Status creating. */
+int snapshot_insert(struct db_txn *t, struct snapshot *snapshot, struct diag *diag);
+/* The bytes have come: status available. */
+int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob);
+/* Removes one that no image refers to (any more). */
+int snapshot_erase(struct db_txn *t, uint64_t id);
+
+/* blob_row.c: names of blobs in the database */
+struct blob_row {
+        uint64_t id, store;
+        struct blob_id key;
+        struct blob_info info;
+};
+int blob_row_insert(struct db_txn *t, uint64_t store, const struct blob *b, uint64_t *ret);
+int blob_row_load(struct db_txn *t, uint64_t id, struct blob_row *ret); /* -ENOENT; DB_READ will do */
+/* Opens the bytes. No transaction may be open. */
+int blob_row_open(struct model *m, uint64_t id, struct blob **ret);
+
+/* lifecycle.c: the engine over the table in lifecycle_image.c */
+enum image_verb {
+        VERB_UPLOAD, /* a writer opened upload */
+        VERB_ABANDON, /* the last writer closed without a byte */
+        VERB_IMPORT, /* the last writer closed, there is something to import */
+        VERB_MAKE, /* being made by a conversion or copy */
+        VERB_FINISH, /* the work on it is done */
+        VERB_FAIL, /* … or cannot be done */
+        VERB_DELETE,
+        VERB_RESTORE,
+        VERB_DESTROY,
+        VERB_SHARE_WORK, /* guards of what does not move the state: convert, copy, share, create an instance */
+        VERB_COUNT,
+};
+/* Moves the state by compare-and-swap. -EBUSY with a sentence from the table when VERB does not apply to the present state. */
+int lifecycle_apply(struct db_txn *t, const struct image *image, enum image_verb verb, struct diag *diag);
+
+/* task.c */
+struct task_new {
+        enum task_kind kind;
+        uint64_t image, region, result; /* result 0: none */
+        const char *detail; /* may be NULL */
+        const struct caller *caller;
+};
+int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret);
+/* Does a queued or running task work on the image, or make it? gives its kind and id; -ENOENT: none. DB_READ will do. */
+int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret);
+
+/* runner.c */
+int runner_start(struct model *m, unsigned workers, struct runner **ret);
+void runner_stop(struct runner *r); /* accepts NULL */
+/* There may be new tasks, blobs to reap or recycled images to expire: look. Call after the commit. */
+void runner_wake(struct model *m);
+
+/* upload.c */
+int uploads_open(struct model *m, struct uploads **ret);
+void uploads_close(struct uploads *u); /* accepts NULL */
+/* The image was removed: open handles answer -ESTALE from now on, and the file goes. No transaction may be open. */
+void upload_image_gone(struct model *m, uint64_t image);
+/* Ends uploads that a crash cut off, at start. */
+int uploads_recover(struct model *m);
+
+/* convert.c, copy.c: parts that share a transaction with others */
+int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const struct image *source,
+                const struct region *target, struct diag *diag, uint64_t *ret_task);
+int image_remove_in(struct model *m, struct db_txn *t, const struct caller *c, const struct image *image,
+                    struct diag *diag);
+
+#endif
