@@ -18,6 +18,9 @@ foreach(source IN LISTS UNIT_TESTS)
         set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
 
+add_executable(fsop tests/mount/lib/fsop.c)
+set_target_properties(fsop PROPERTIES RUNTIME_OUTPUT_DIRECTORY "$<TARGET_FILE_DIR:imagefs>")
+
 file(GLOB MOUNT_CASES CONFIGURE_DEPENDS tests/mount/cases/*.sh tests/crash/*.sh)
 foreach(case IN LISTS MOUNT_CASES)
         get_filename_component(name "${case}" NAME_WE)
@@ -29,7 +32,8 @@ foreach(case IN LISTS MOUNT_CASES)
         endif()
         add_test(NAME ${label}/${name} COMMAND bash ${CMAKE_SOURCE_DIR}/tests/mount/lib/run-case ${case})
         set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 600 SKIP_RETURN_CODE 77
-                ENVIRONMENT "IMAGEFS=$<TARGET_FILE:imagefs>")
+                ENVIRONMENT "IMAGEFS=$<TARGET_FILE:imagefs>;FSOP=$<TARGET_FILE:fsop>")
 endforeach()
 
 add_test(NAME check/includes COMMAND ${CMAKE_SOURCE_DIR}/scripts/check-includes)
+set_tests_properties(check/includes PROPERTIES LABELS check)

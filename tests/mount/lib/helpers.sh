@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What a case is written with. A case is read by a bash without `set -e`: every step that matters goes through one of
+# these functions, which end the case with the line at fault. The names:
+#
+#     start [-o …]  stop  restart  crash      the daemon
+#     ok OP …       expect ERRNO OP …         one file system call (see fsop.c) and its outcome
+#     refused ERRNO OBJECT OP …               the same, and that nothing changed, and that a sentence was left
+#     value FILE TEXT   settle IMAGE          what a file says; wait until an image has no work in progress
+#     run COMMAND …     fails COMMAND …       any other program
+#     pattern …         import_raw …          test data
+
+# Variables that only the cases read, and functions that only they call with arguments:
+# shellcheck disable=SC2034,SC2119,SC2120,SC2154
+
+STORE=$WORK/store
+MNT=$WORK/mnt
+mkdir "$MNT"
+daemon_pid=
+NO_CHECK=
+
+# ---- outcome ----
+
+# Where in the case, for the message: the first caller outside this file.
+_where() {
+        local i
+        for ((i = 1; i < ${#BASH_SOURCE[@]}; i++)); do
+                if [[ ${BASH_SOURCE[i]} != "${BASH_SOURCE[0]}" ]]; then
+                        echo "$(basename "${BASH_SOURCE[i]}"):${BASH_LINENO[i - 1]}"
+                        return
+                fi
+        done
+}
+
+fail() {
+        echo "FAIL: $(_where): $*"
+        # From a subshell too.
+        kill -TERM $$ 2>/dev/null
+        exit 1
+}
+trap 'exit 1' TERM
+
+skip() {
+        echo "SKIP: $*"
+        [ -z "$daemon_pid" ] || stop
+        exit 77
+}
+
+need_root() {
+        [ "$(id -u)" = 0 ] || skip "needs root${1:+: $1}"
+}
+
+need() {
+        local program
+        for program; do
+                command -v "$program" >/dev/null || skip "no $program"
+        done
+}
+
+run() {
+        "$@" >"$WORK/out" 2>"$WORK/err" || fail "$* gave status $?: $(tail -n 5 "$WORK/err")"
+        cat "$WORK/out"
+}
+
+fails() {
+        if "$@" >"$WORK/out" 2>"$WORK/err"; then
+                fail "$* should have failed"
+        fi
+}
+
+same() {
+        [ "$1" = "$2" ] || fail "${3:-values differ}: got '$1', want '$2'"
+}
+
+# until_true SECONDS COMMAND …: for what has no event to wait for.
+until_true() {
+        local end=$((SECONDS + $1))
+        shift
+        until "$@" >/dev/null 2>&1; do
+                [ "$SECONDS" -lt "$end" ] || return 1
+                sleep 0.05
+        done
+}
+
+# ---- one call ----
+
+_got() {
+        _answer=$("$FSOP" "$@")
+        case $? in
+        0 | 1) ;;
+        *) fail "fsop cannot do this: $*" ;;
+        esac
+}
+
+ok() {
+        _got "$@"
+        [ "$_answer" = ok ] || fail "$*: got $_answer, want ok"
+}
+
+# expect ERRNO OP …, or expect "ERRNO STEP" OP … where it matters which call failed.
+expect() {
+        local want=$1
+        shift
+        _got "$@"
+        case $want in
+        *' '*) [ "$_answer" = "$want" ] || fail "$*: got $_answer, want $want" ;;
+        *) [ "${_answer%% *}" = "$want" ] || fail "$*: got $_answer, want $want" ;;
+        esac
+}
+
+# refused ERRNO OBJECT OP …: OBJECT is the directory whose last-error must say why, `-` where there is none.
+refused() {
+        local want=$1 object=$2 before after sentence
+        shift 2
+        before=$(tree_snapshot)
+        expect "$want" "$@"
+        after=$(tree_snapshot)
+        if [ "$before" != "$after" ]; then
+                diff <(echo "$before") <(echo "$after") | head -n 20
+                fail "$*: was refused, and changed something"
+        fi
+        sentence=$(tail -n 1 "$MNT/info/errors")
+        [[ $sentence == *' '* ]] || fail "$*: /info/errors holds no sentence"
+        if [ "$object" != - ]; then
+                sentence=$(cat "$object/last-error")
+                [[ $sentence == *' '* ]] || fail "$*: $object/last-error holds no sentence"
+                grep -qF -- "$sentence" "$MNT/info/errors" || fail "$*: /info/errors lacks: $sentence"
+        fi
+}
+
+# Everything that a refusal must leave alone: names, types, modes, owners, sizes, times, contents. Not the sentences
+# themselves, and not the free space of the disk, which others change too.
+tree_snapshot() {
+        (
+                cd "${1:-$MNT}" || exit 1
+                find . -printf '%p %y %m %U:%G %s %i %T@ %C@ %l\n' |
+                        grep -vE '(/last-error|^\./info/errors|^\./info/store) '
+                find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/store -print0 |
+                        xargs -0 -r xxhsum -H2
+        ) | sort
+}
+
+# The same without times and inode numbers: what the tree says.
+tree_contents() {
+        (
+                cd "${1:-$MNT}" || exit 1
+                find . -printf '%p %y %m %U:%G %s %l\n' | grep -vE '(/last-error|^\./info/errors|^\./info/store) '
+                find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/store -print0 |
+                        xargs -0 -r xxhsum -H2
+        ) | sort
+}
+
+# ---- the daemon ----
+
+_mounted() {
+        mountpoint -q "$MNT"
+}
+
+_started() {
+        _mounted || ! kill -0 "$daemon_pid" 2>/dev/null
+}
+
+# In the foreground, so that its number, its messages and its exit status are known.
+start() {
+        "$IMAGEFS" "$STORE" "$MNT" -f "$@" >>"$WORK/daemon.log" 2>&1 &
+        daemon_pid=$!
+        until_true 20 _started || fail "not mounted after 20 seconds"
+        _mounted || fail "the daemon ended: $(tail -n 3 "$WORK/daemon.log")"
+}
+
+# start, where the daemon must refuse: prints what it says.
+start_refused() {
+        local r
+        timeout -k 5 20 "$IMAGEFS" "$@" >"$WORK/out" 2>&1
+        r=$?
+        [ "$r" -ne 0 ] || fail "imagefs $* should have been refused"
+        [ "$r" -lt 124 ] || fail "imagefs $* ended with status $r"
+        cat "$WORK/out"
+}
+
+unmount() {
+        if [ "$(id -u)" = 0 ]; then
+                umount "$1"
+        else
+                fusermount3 -u "$1"
+        fi
+}
+
+_ended() {
+        ! kill -0 "$1" 2>/dev/null
+}
+
+_reap() {
+        local r
+        until_true "${2:-20}" _ended "$1" || fail "the daemon is still there"
+        wait "$1"
+        r=$?
+        daemon_pid=
+        return "$r"
+}
+
+_clean_log() {
+        if grep -qE 'ERROR: [A-Za-z]*Sanitizer|runtime error:|WARNING: ThreadSanitizer|Assertion .* failed' "$WORK/daemon.log"; then
+                fail "the daemon's log has a sanitizer's report"
+        fi
+}
+
+# Unmounts as a user does; whatever the case left open for a moment may still be closing.
+stop() {
+        until_true 10 unmount "$MNT" || fail "cannot unmount: $(fuser -vm "$MNT" 2>&1 | tail -n 5)"
+        _reap "$daemon_pid" || fail "the daemon gave status $?: $(tail -n 3 "$WORK/daemon.log")"
+        _clean_log
+}
+
+restart() {
+        stop
+        start "$@"
+}
+
+# As a power switch does for the process: SIGKILL, and the mount point is left stale.
+crash() {
+        kill -KILL "$daemon_pid"
+        { _reap "$daemon_pid"; } 2>/dev/null
+        return 0
+}
+
+check_store() {
+        "$IMAGEFS" check "${1:-$STORE}" >"$WORK/check.out" 2>&1 ||
+                fail "imagefs check gave status $?: $(head -n 10 "$WORK/check.out")"
+}
+
+# ---- the tree ----
+
+value() {
+        local got
+        got=$(cat "$1") || fail "cannot read $1"
+        [ "$got" = "$2" ] || fail "$1: got '$got', want '$2'"
+}
+
+# keyed FILE KEY: the value of one line `key value`.
+keyed() {
+        sed -n "s/^$2 //p" "$1"
+}
+
+# settle IMAGE [STATUS]: blocks in `wait`, then holds the status against what is wanted.
+settle() {
+        timeout -k 5 "${SETTLE_SECONDS:-100}" cat "$1/wait" >/dev/null 2>&1
+        [ $? -lt 124 ] || fail "$1/wait did not come back"
+        value "$1/status" "${2:-available}"
+}
+
+# A mounted tree with two regions in the same store, and r in $R, the other in $R2.
+two_regions() {
+        R=$MNT/regions/cn-north-1
+        R2=$MNT/regions/cn-east-2
+        ok mkdir "$R"
+        ok mkdir "$R2"
+}
+
+task_of() { # IMAGE-HANDLE KIND
+        local t
+        for t in "$MNT"/tasks/*/; do
+                [ "$(cat "$t/kind")" = "$2" ] && [[ "$(cat "$t/image")" == *"$1"* ]] && echo "${t%/}" && return
+        done
+        return 1
+}
+
+# ---- data ----
+
+# pattern FILE SIZE SEED: a sparse disk with its own bytes.
+pattern() {
+        "$FSOP" pattern "$3" "$2" "$1" >/dev/null || fail "cannot make $1"
+}
+
+xxh() {
+        xxhsum -q -H2 "$1" | awk '{ print $1 }'
+}
+
+# import_raw IMAGE-DIR FILE [TYPE]: makes the image, uploads, waits.
+import_raw() {
+        ok mkdir "$1"
+        [ -z "${3:-}" ] || ok write "$1/type" "$3"
+        ok upload "$2" "$1/upload"
+        settle "$1"
+}
+
+same_disk() {
+        cmp -- "$1" "$2" || fail "$1 and $2 differ"
+}
+
+# A local image, ready to be converted, in $R/private/NAME, of a disk of SIZE.
+local_image() {
+        pattern "$WORK/$1.raw" "${2:-3M}" "${3:-11}"
+        import_raw "$R/private/$1" "$WORK/$1.raw" local
+}
+
+cloud_image() {
+        pattern "$WORK/$1.raw" "${2:-3M}" "${3:-12}"
+        import_raw "$R/private/$1" "$WORK/$1.raw"
+}
+
+# real_disk a|b: sets DISK to a real Debian disk of 2 GiB, made once per machine.
+real_disk() {
+        need_root "a real disk is made by debootstrap"
+        need debootstrap mke2fs
+        DISK=$("$lib/make-disk" "$1" 2>"$WORK/err") || skip "no real disk: $(tail -n 1 "$WORK/err")"
+}
