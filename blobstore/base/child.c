@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Between fork and exec the child of a program with threads may make nothing but
+ * async-signal-safe calls: any lock of the C library may be held by a thread that
+ * does not exist there. So everything that allocates (the ruleset, the filter,
+ * copies of descriptors, the environment) is made before, and the child walks a
+ * fixed list of system calls. It reports the step that failed, and its errno,
+ * through a pipe that a successful exec closes.
+ *
+ * Processes are not counted by RLIMIT_NPROC, which counts all of the user's: the
+ * filter lets the child make threads only, and their stacks fall under the memory
+ * limit.
+ */
+
+#include "blobstore/base/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/confine.h"
+
+#define NOBODY      65534
+#define OPEN_FILES  256
+#define FIRST_FD    3 /* where the caller's descriptors begin, as systemd's socket activation wants it */
+#define HIGH_FD     (FIRST_FD + CHILD_FDS_MAX) /* above every number that the child's descriptors get */
+#define PID_TEXT    24
+
+struct child {
+        pid_t pid; /* 0: already collected */
+        int pid_fd;
+        int output_fd;
+        size_t output_len;
+        char output[CHILD_OUTPUT_MAX + 1];
+};
+
+/* The order in which the child goes through them. */
+enum step {
+        STEP_FDS,
+        STEP_PRIVILEGES,
+        STEP_CONFINE,
+        STEP_LIMITS,
+        STEP_EXEC,
+};
+
+static const char *const step_names[] = {
+        [STEP_FDS] = "pass it its files",
+        [STEP_PRIVILEGES] = "drop its privileges",
+        [STEP_CONFINE] = "confine it",
+        [STEP_LIMITS] = "limit its resources",
+        [STEP_EXEC] = "run it",
+};
+
+struct failure {
+        int step;
+        int error;
+};
+
+/* All that the child needs, made before the fork. Descriptors are copies at HIGH_FD or above. */
+struct plan {
+        const struct child_opts *opts;
+        struct confine confine;
+        int fds[FIRST_FD + CHILD_FDS_MAX];
+        size_t n_fds;
+        int status_fd;
+        pid_t parent;
+        char listen_pid[sizeof("LISTEN_PID=") + PID_TEXT];
+        const char *env[8];
+};
+
+static void plan_done(struct plan *p)
+{
+        for (size_t i = 0; i < p->n_fds; i++)
+                cleanup_close(&p->fds[i]);
+        cleanup_close(&p->status_fd);
+        confine_done(&p->confine);
+}
+
+static int plan_add_fd(struct plan *p, int fd)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+        if (copy < 0)
+                return -errno;
+        p->fds[p->n_fds++] = copy;
+        return 0;
+}
+
+static void plan_environment(struct plan *p)
+{
+        size_t n = 0;
+
+        p->env[n++] = "PATH=/usr/bin:/bin";
+        p->env[n++] = "LC_ALL=C";
+        p->env[n++] = "MALLOC_ARENA_MAX=2"; /* an arena per thread would use up the address space unused */
+        if (p->opts->socket_activation) {
+                p->env[n++] = "LISTEN_FDS=1";
+                p->env[n++] = p->listen_pid; /* known after the fork only */
+        }
+        p->env[n] = NULL;
+}
+
+static int plan_make(struct plan *p, int input_fd, int output_fd, int status_fd)
+{
+        int reopen[CHILD_FDS_MAX];
+        size_t n_reopen = 0;
+        int r;
+
+        r = plan_add_fd(p, input_fd);
+        if (r == 0)
+                r = plan_add_fd(p, output_fd);
+        if (r == 0)
+                r = plan_add_fd(p, output_fd);
+        for (size_t i = 0; r == 0 && i < p->opts->n_fds; i++) {
+                r = plan_add_fd(p, p->opts->fds[i].fd);
+                if (r == 0 && p->opts->fds[i].reopen)
+                        reopen[n_reopen++] = p->opts->fds[i].fd;
+        }
+        if (r < 0)
+                return r;
+
+        p->status_fd = fcntl(status_fd, F_DUPFD_CLOEXEC, HIGH_FD);
+        if (p->status_fd < 0)
+                return -errno;
+        plan_environment(p);
+        return confine_prepare(p->opts->argv[0], reopen, n_reopen, &p->confine);
+}
+
+/* ---- in the child: async-signal-safe calls only ---- */
+
+static void write_listen_pid(char *text, pid_t pid)
+{
+        char digits[PID_TEXT];
+        size_t n = 0;
+
+        for (unsigned v = (unsigned)pid; v || n == 0; v /= 10)
+                digits[n++] = (char)('0' + v % 10);
+        memcpy(text, "LISTEN_PID=", sizeof("LISTEN_PID=") - 1);
+        text += sizeof("LISTEN_PID=") - 1;
+        while (n > 0)
+                *text++ = digits[--n];
+        *text = '\0';
+}
+
+static int pass_fds(const struct plan *p)
+{
+        for (size_t i = 0; i < p->n_fds; i++) {
+                if (dup2(p->fds[i], (int)i) < 0)
+                        return -errno;
+        }
+        /* Everything else goes at the exec, the status pipe among it. */
+        if (syscall(SYS_close_range, (unsigned)p->n_fds, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0)
+                return -errno;
+        return 0;
+}
+
+/* System calls and not the C library's functions, which first tell all threads: here there is but one. */
+static int drop_privileges(void)
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+        /* Namespaces of its own take CAP_SYS_ADMIN; without them the filter and the ruleset hold alone. */
+        (void)syscall(SYS_unshare, CLONE_NEWNET | CLONE_NEWIPC);
+
+        if (geteuid() == 0) {
+                if (syscall(SYS_setgroups, 0, NULL) < 0)
+                        return -errno;
+                if (syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0)
+                        return -errno;
+                if (syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0)
+                        return -errno;
+        }
+        if (syscall(SYS_capset, &header, none) < 0)
+                return -errno;
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+static int set_limit(int what, uint64_t value)
+{
+        struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
+
+        return setrlimit(what, &limit) < 0 ? -errno : 0;
+}
+
+static int set_limits(const struct child_opts *opts)
+{
+        int r;
+
+        r = set_limit(RLIMIT_CORE, 0);
+        if (r == 0)
+                r = set_limit(RLIMIT_FSIZE, 0);
+        if (r == 0)
+                r = set_limit(RLIMIT_NOFILE, OPEN_FILES);
+        if (r == 0 && opts->cpu_seconds)
+                r = set_limit(RLIMIT_CPU, opts->cpu_seconds);
+        if (r == 0 && opts->memory_bytes)
+                r = set_limit(RLIMIT_AS, opts->memory_bytes);
+        return r;
+}
+
+/* Handlers go at the exec, but what is ignored stays ignored, and what is blocked blocked. */
+static void reset_signals(void)
+{
+        struct sigaction action = { .sa_handler = SIG_DFL };
+        sigset_t none;
+
+        for (int i = 1; i < NSIG; i++)
+                (void)sigaction(i, &action, NULL); /* fails for those that cannot be caught */
+        sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int child_steps(struct plan *p, enum step *step)
+{
+        int r;
+
+        *step = STEP_FDS;
+        r = pass_fds(p);
+        if (r < 0)
+                return r;
+
+        *step = STEP_PRIVILEGES;
+        (void)setsid(); /* a terminal's signals are not for it */
+        r = drop_privileges();
+        if (r < 0)
+                return r;
+        /* After the change of user, which forgets it. The parent may have died before. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+                return -errno;
+        if (getppid() != p->parent)
+                return -ESRCH;
+
+        reset_signals(); /* before the filter, so that a pending signal acts as it would anywhere */
+        write_listen_pid(p->listen_pid, getpid());
+
+        *step = STEP_CONFINE;
+        r = confine_enter(&p->confine);
+        if (r < 0)
+                return r;
+
+        *step = STEP_LIMITS;
+        r = set_limits(p->opts);
+        if (r < 0)
+                return r;
+
+        *step = STEP_EXEC;
+        execve(p->opts->argv[0], (char *const *)p->opts->argv, (char *const *)p->env);
+        return -errno;
+}
+
+static _Noreturn void child_main(struct plan *p)
+{
+        struct failure f = { 0 };
+        enum step step;
+
+        f.error = child_steps(p, &step);
+        f.step = (int)step;
+        (void)!write(p->status_fd, &f, sizeof(f)); /* nobody left to tell */
+        _exit(127);
+}
+
+/* ---- in the parent ---- */
+
+/* No handler of this program may run in the child, so none may be due while it forks. */
+static pid_t fork_without_signals(struct plan *p)
+{
+        sigset_t all, old;
+        pid_t pid;
+        int e;
+
+        p->parent = getpid();
+        sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+        pid = fork();
+        if (pid == 0)
+                child_main(p);
+        e = errno;
+        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+        errno = e;
+        return pid;
+}
+
+/* Waits for the exec. 0: it is running. */
+static int read_failure(int status_fd, struct failure *ret)
+{
+        ssize_t n;
+
+        do
+                n = read(status_fd, ret, sizeof(*ret));
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        if (n == 0)
+                return 0;
+        return n == sizeof(*ret) && ret->step >= 0 && ret->step <= STEP_EXEC ? ret->error : -EIO;
+}
+
+static int explain(struct strbuf *reason, const char *program, int error, const char *what)
+{
+        const char *slash = strrchr(program, '/');
+        const char *name = slash ? slash + 1 : program; /* where it lies is no matter of a user */
+
+        if (error == -EOPNOTSUPP)
+                strbuf_addf(reason, "%s is not run where the kernel cannot confine it: that takes Linux 5.13 or newer, "
+                            "with Landlock enabled", name);
+        else
+                strbuf_addf(reason, "cannot start %s: to %s failed: %s", name, what, strerror(-error));
+        return error;
+}
+
+int child_start(const struct child_opts *opts, struct child **ret, struct strbuf *reason)
+{
+        CLEANUP(plan_done) struct plan plan = { .opts = opts, .status_fd = -1, .confine = { .ruleset_fd = -1 } };
+        CLEANUP_CLOSE int output_end = -1;
+        CLEANUP_CLOSE int status_end = -1;
+        CLEANUP_CLOSE int status_fd = -1;
+        CLEANUP_CLOSE int input_fd = -1;
+        struct failure failure = { 0 };
+        struct child *c;
+        int ends[2];
+        int r;
+
+        if (!opts->argv[0] || opts->argv[0][0] != '/' || opts->n_fds > CHILD_FDS_MAX ||
+            (opts->socket_activation && opts->n_fds == 0))
+                return -EINVAL;
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->pid_fd = -1;
+        c->output_fd = -1;
+
+        /* Output is not blocking for the child either: what does not fit is lost, and it never waits for a reader. */
+        r = pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+        if (r < 0)
+                goto fail;
+        c->output_fd = ends[0];
+        output_end = ends[1];
+        r = pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0;
+        if (r < 0)
+                goto fail;
+        status_fd = ends[0];
+        status_end = ends[1];
+        input_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        r = input_fd < 0 ? -errno : plan_make(&plan, input_fd, output_end, status_end);
+        if (r < 0)
+                goto fail;
+
+        c->pid = fork_without_signals(&plan);
+        if (c->pid < 0) {
+                r = -errno;
+                c->pid = 0;
+                goto fail;
+        }
+        cleanup_close(&status_end);
+        status_end = -1;
+        cleanup_close(&plan.status_fd);
+        plan.status_fd = -1;
+
+        r = read_failure(status_fd, &failure);
+        if (r < 0) {
+                child_kill_and_wait(c);
+                return explain(reason, opts->argv[0], r, step_names[failure.step]);
+        }
+        c->pid_fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+        if (c->pid_fd < 0) {
+                r = -errno;
+                goto fail;
+        }
+        *ret = c;
+        return 0;
+
+fail:
+        child_kill_and_wait(c);
+        return explain(reason, opts->argv[0], r, "prepare it");
+}
+
+static int collect(struct child *c, int *ret_status)
+{
+        pid_t got;
+
+        do
+                got = waitpid(c->pid, ret_status, 0);
+        while (got < 0 && errno == EINTR);
+        c->pid = 0;
+        return got < 0 ? -errno : 0;
+}
+
+int child_wait(struct child *c, int timeout_ms, int *ret_status)
+{
+        struct pollfd ended = { .fd = c->pid_fd, .events = POLLIN };
+        int r;
+
+        if (!c->pid)
+                return -ECHILD;
+        r = poll(&ended, 1, timeout_ms);
+        if (r < 0)
+                return -errno;
+        if (r == 0)
+                return -ETIMEDOUT;
+        return collect(c, ret_status);
+}
+
+const char *child_output(struct child *c)
+{
+        ssize_t n;
+
+        for (;;) {
+                n = read(c->output_fd, c->output + c->output_len, CHILD_OUTPUT_MAX - c->output_len);
+                if (n <= 0)
+                        break; /* nothing more for now, or no room */
+                for (ssize_t i = 0; i < n; i++, c->output_len++) {
+                        char *ch = &c->output[c->output_len];
+
+                        if (*ch < ' ' || *ch > '~')
+                                *ch = ' ';
+                }
+        }
+        c->output[c->output_len] = '\0';
+        return c->output;
+}
+
+void child_kill_and_wait(struct child *c)
+{
+        int saved_errno = errno;
+        int status;
+
+        if (!c)
+                return;
+        if (c->pid) {
+                (void)kill(c->pid, SIGKILL); /* not collected, so the number is still its own */
+                (void)collect(c, &status);
+        }
+        cleanup_close(&c->pid_fd);
+        cleanup_close(&c->output_fd);
+        free(c);
+        errno = saved_errno;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_FORMATS_FORMAT_H
+#define BLOBSTORE_FORMATS_FORMAT_H
+
+/*
+ * Between the files of this directory: one row per format that is read, and the
+ * two ways of reading. source.h is what others include.
+ */
+
+#include <endian.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "blobstore/formats/source.h"
+
+/* How an open source is read; each implementation's struct begins with a struct image_source. */
+struct source_ops {
+        int (*next)(struct image_source *s, const void **ret_buf, uint64_t *ret_len, struct strbuf *reason);
+        void (*close)(struct image_source *s);
+};
+
+struct image_source {
+        const struct source_ops *ops;
+};
+
+struct format {
+        const char *name;
+        const char *title; /* as a sentence calls it */
+
+        /* Judges what the header says, without running anything; size and encryption go into *ret. -EINVAL. */
+        int (*check)(int fd, uint64_t file_bytes, struct image_probe *ret, struct strbuf *reason);
+        int (*open)(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
+};
+
+/* The row of a format that has been decided; not for IMAGE_FORMAT_AUTO. */
+const struct format *format_get(enum image_format f);
+
+/* Appends the sentence; gives -EINVAL. */
+int format_refuse(struct strbuf *reason, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* raw.c */
+int raw_check(int fd, uint64_t file_bytes, struct image_probe *ret, struct strbuf *reason);
+int raw_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
+
+/* qcow2.c */
+int qcow2_check(int fd, uint64_t file_bytes, struct image_probe *ret, struct strbuf *reason);
+int qcow2_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
+
+/* qemu.c */
+struct qemu_opts {
+        const char *driver; /* qemu's name of the format; pinned, never probed */
+        const char *title;
+        uint64_t size_bytes; /* that the header promised; anything else is refused */
+        uint64_t data_bytes; /* of it that is to be read; decides how long the child may work */
+        int timeout_ms; /* for one answer; 0: a minute */
+};
+int qemu_open(int fd, const struct qemu_opts *opts, struct image_source **ret, struct strbuf *reason);
+
+static inline uint32_t get_be32(const uint8_t *p)
+{
+        uint32_t v;
+
+        memcpy(&v, p, sizeof(v));
+        return be32toh(v);
+}
+
+static inline uint64_t get_be64(const uint8_t *p)
+{
+        uint64_t v;
+
+        memcpy(&v, p, sizeof(v));
+        return be64toh(v);
+}
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Decides what a file is. Every signature is tried, also those of formats that are
+ * not read, and at most one may match: a file that is two things at once was made
+ * to be taken for one and used as the other. What matches none is raw; boot sectors,
+ * partition tables and file systems are what raw disks begin with, so they are no
+ * signatures here.
+ */
+
+#include "blobstore/formats/source.h"
+
+#include <errno.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/blobstore.h"
+#include "blobstore/formats/format.h"
+
+#define HEAD_BYTES 1024
+#define TAIL_BYTES 512
+#define ISO_OFFSET 0x8001
+
+enum place {
+        HEAD, /* counted from the start */
+        TAIL, /* counted from the start of the last 512 bytes */
+};
+
+struct signature {
+        const char *title; /* as the user knows it */
+        const char *magic;
+        uint8_t len;
+        enum place place;
+        uint16_t offset;
+        enum image_format format; /* AUTO: known, but not read */
+        const char *advice; /* what to do instead */
+};
+
+#define SIG(place_, offset_, magic_) \
+        .place = (place_), .offset = (offset_), .magic = (magic_), .len = sizeof(magic_) - 1
+
+#define CONVERT "is not accepted yet: convert it with qemu-img convert -O qcow2"
+#define UNPACK  "must be unpacked first"
+
+static const struct signature signatures[] = {
+        { "qcow2", SIG(HEAD, 0, "QFI\xfb"), .format = IMAGE_FORMAT_QCOW2 },
+        { "VMDK", SIG(HEAD, 0, "KDMV"), .advice = CONVERT },
+        { "VMDK", SIG(HEAD, 0, "COWD"), .advice = CONVERT },
+        { "VMDK", SIG(HEAD, 0, "# Disk DescriptorFile"), .advice = CONVERT },
+        { "VHD", SIG(HEAD, 0, "conectix"), .advice = CONVERT },
+        { "VHD", SIG(TAIL, 0, "conectix"), .advice = CONVERT },
+        { "VHD", SIG(TAIL, 1, "conectix"), .advice = CONVERT }, /* of 511 bytes, as old writers left it */
+        { "VHDX", SIG(HEAD, 0, "vhdxfile"), .advice = CONVERT },
+        { "VDI", SIG(HEAD, 0x40, "\x7f\x10\xda\xbe"), .advice = CONVERT },
+        { "QED", SIG(HEAD, 0, "QED\0"), .advice = CONVERT },
+        { "Parallels", SIG(HEAD, 0, "WithoutFreeSpace"), .advice = CONVERT },
+        { "Parallels", SIG(HEAD, 0, "WithouFreSpacExt"), .advice = CONVERT },
+        { "VMA backup", SIG(HEAD, 0, "VMA\0"), .advice = UNPACK },
+        { "OVA or tar", SIG(HEAD, 257, "ustar"), .advice = UNPACK },
+        { "ISO 9660", SIG(HEAD, ISO_OFFSET, "CD001"),
+          .advice = "is not accepted yet; to take it as the content of a disk, set the format to raw" },
+        { "gzip", SIG(HEAD, 0, "\x1f\x8b\x08"), .advice = UNPACK },
+        { "xz", SIG(HEAD, 0, "\xfd" "7zXZ\0"), .advice = UNPACK },
+        { "zstd", SIG(HEAD, 0, "\x28\xb5\x2f\xfd"), .advice = UNPACK },
+        { "bzip2", SIG(HEAD, 4, "\x31\x41\x59\x26\x53\x59"), .advice = UNPACK },
+        { "zip", SIG(HEAD, 0, "PK\x03\x04"), .advice = UNPACK },
+        { "LUKS", SIG(HEAD, 0, "LUKS\xba\xbe"), .format = IMAGE_FORMAT_RAW },
+};
+
+/* The parts of the file that signatures look at, zeros where it is shorter. */
+struct glimpse {
+        uint8_t head[HEAD_BYTES + 1]; /* so that it also ends as a text */
+        uint8_t iso[8];
+        uint8_t tail[TAIL_BYTES];
+        uint64_t file_bytes;
+};
+
+static int glimpse_read(int fd, struct glimpse *ret)
+{
+        struct glimpse g = { 0 };
+        struct stat st;
+        ssize_t n;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        g.file_bytes = (uint64_t)st.st_size;
+
+        n = pread_full(fd, g.head, HEAD_BYTES, 0);
+        if (n >= 0)
+                n = pread_full(fd, g.iso, sizeof(g.iso), ISO_OFFSET);
+        if (n >= 0 && g.file_bytes >= TAIL_BYTES)
+                n = pread_full(fd, g.tail, sizeof(g.tail), g.file_bytes - TAIL_BYTES);
+        if (n < 0)
+                return (int)n;
+        *ret = g;
+        return 0;
+}
+
+static bool signature_matches(const struct signature *s, const struct glimpse *g)
+{
+        const uint8_t *at = s->place == TAIL ? g->tail + s->offset : s->offset == ISO_OFFSET ? g->iso : g->head + s->offset;
+
+        return memcmp(at, s->magic, s->len) == 0;
+}
+
+/* *ret is NULL for a file without any. */
+static int find_signature(const struct glimpse *g, const struct signature **ret, struct strbuf *reason)
+{
+        const struct signature *found = NULL;
+
+        for (size_t i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++) {
+                const struct signature *s = &signatures[i];
+
+                if (!signature_matches(s, g))
+                        continue;
+                /* One format may show at several places: a VHD repeats its footer at the start. */
+                if (found && strcmp(found->title, s->title) != 0)
+                        return format_refuse(reason, "this file looks like %s and like %s at once: set the format to "
+                                             "raw if it is the content of a disk", found->title, s->title);
+                found = s;
+        }
+        *ret = found;
+        return 0;
+}
+
+/* A download that failed often leaves the server's page under the image's name. No disk has such a size and such a start. */
+static bool is_web_page(const struct glimpse *g)
+{
+        static const char *const starts[] = { "<!doctype", "<html", "<?xml", "<head" };
+        const char *text = (const char *)g->head;
+        size_t blanks;
+
+        if (g->file_bytes % 512 == 0)
+                return false;
+        blanks = strspn(text, " \t\r\n");
+        for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+                if (strncasecmp(text + blanks, starts[i], strlen(starts[i])) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* An encrypted qcow2 that is taken as raw bytes stays encrypted. */
+static bool is_encrypted(const struct glimpse *g)
+{
+        if (memcmp(g->head, "LUKS\xba\xbe", 6) == 0)
+                return true;
+        return memcmp(g->head, "QFI\xfb", 4) == 0 && get_be32(g->head + 32) != 0;
+}
+
+static int decide(const struct glimpse *g, enum image_format wanted, enum image_format *ret, struct strbuf *reason)
+{
+        const struct signature *s = NULL;
+        int r;
+
+        if (wanted == IMAGE_FORMAT_RAW) {
+                *ret = IMAGE_FORMAT_RAW;
+                return 0;
+        }
+
+        r = find_signature(g, &s, reason);
+        if (r < 0)
+                return r;
+        if (s && s->format == IMAGE_FORMAT_AUTO)
+                return format_refuse(reason, "this is a file of format %s, which %s", s->title, s->advice);
+        *ret = s ? s->format : IMAGE_FORMAT_RAW;
+        if (wanted != IMAGE_FORMAT_AUTO && wanted != *ret)
+                return format_refuse(reason, "the format is set to %s, but this is no %s file",
+                                     image_format_name(wanted), image_format_name(wanted));
+        if (*ret == IMAGE_FORMAT_RAW && is_web_page(g))
+                return format_refuse(reason, "this is a web page, not a disk image: the download may have failed");
+        return 0;
+}
+
+int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason)
+{
+        struct image_probe p = { 0 };
+        struct glimpse g;
+        int r;
+
+        r = glimpse_read(fd, &g);
+        if (r < 0)
+                return r;
+        if (g.file_bytes == 0)
+                return format_refuse(reason, "the file is empty");
+
+        r = decide(&g, wanted, &p.format, reason);
+        if (r < 0)
+                return r;
+        p.encrypted = is_encrypted(&g);
+        r = format_get(p.format)->check(fd, g.file_bytes, &p, reason);
+        if (r < 0)
+                return r;
+        if (p.size_bytes == 0)
+                return format_refuse(reason, "the disk in this file has no bytes");
+        if (p.size_bytes > BLOB_SIZE_MAX)
+                return format_refuse(reason, "the disk in this file is larger than %llu TiB",
+                                     (unsigned long long)(BLOB_SIZE_MAX >> 40));
+        *ret = p;
+        return 0;
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What is checked of a qcow2 file before qemu sees it. Numbers are big endian.
+ *
+ *     0 magic "QFI\xfb"      4 version 2 or 3         8 backing file's offset     20 cluster bits
+ *    24 virtual size        32 encryption method     36 entries of the L1 table  40 its offset
+ *    48 refcount table      56 its clusters
+ *    version 3:  72 incompatible features   96 refcount order   100 header length   104 compression type
+ *    then extensions up to the end of the first cluster: type, length, data padded to 8
+ *
+ * The L1 table names L2 tables of one cluster each, whose entries name the clusters
+ * of data:
+ *
+ *    bit 62 clear: bits 9 to 55 the offset, bit 0 "reads as zeros"; with extended
+ *                  entries 8 bytes more, whose low 32 bits tell the allocated subclusters
+ *    bit 62 set:   compressed; offset, and above it the sectors beyond the first
+ *
+ * The header decides what is refused for good: whatever names another file, whatever
+ * is not known, whatever cannot be true. The walk over the tables exists because
+ * qemu reads what lies past the end of the file as zeros: a truncated download would
+ * be imported as a disk with holes in it. It reads no more than the file has bytes,
+ * since tables or clusters that together exceed the file share their place, and
+ * those are refused; so it is also what keeps a small file from naming one
+ * cluster a million times.
+ *
+ * Encrypted files are refused. Their ciphertext cannot be kept as a flat disk: it
+ * depends on where each cluster lies in the file, and its key slots lie outside of
+ * the disk. Decrypting takes the key, which is none of our business.
+ * Internal snapshots are left behind: what is imported is the active state.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+#include "blobstore/blobstore.h"
+#include "blobstore/formats/format.h"
+
+#define HEADER_V2_BYTES 72
+#define HEADER_V3_BYTES 104
+#define HEADER_MAX      112
+
+/* Bits of the incompatible features. Dirty means that reference counts are stale, which does not matter for reading. */
+#define FEATURE_CORRUPT     (UINT64_C(1) << 1)
+#define FEATURE_DATA_FILE   (UINT64_C(1) << 2)
+#define FEATURE_COMPRESSION (UINT64_C(1) << 3)
+#define FEATURE_EXTENDED_L2 (UINT64_C(1) << 4)
+#define FEATURES_KNOWN      UINT64_C(0x1f)
+
+#define EXTENSION_END       0
+#define EXTENSION_DATA_FILE 0x44415441
+#define EXTENSION_CRYPT     0x0537be77
+
+/* As qemu has them. */
+#define CLUSTER_BITS_MIN    9
+#define CLUSTER_BITS_MAX    21
+#define L1_BYTES_MAX        (UINT64_C(32) << 20)
+#define REFTABLE_BYTES_MAX  (UINT64_C(8) << 20)
+#define REFCOUNT_ORDER_MAX  6
+
+#define OFFSET_MASK         UINT64_C(0x00fffffffffffe00)
+#define ENTRY_COMPRESSED    (UINT64_C(1) << 62)
+#define ENTRY_ZERO          UINT64_C(1)
+#define SUBCLUSTERS         32
+#define SECTOR              512
+
+struct qcow2 {
+        int fd;
+        uint64_t file_bytes;
+        uint64_t size_bytes;
+        uint64_t cluster_bytes;
+        uint64_t l1_offset;
+        uint64_t features;
+        uint32_t cluster_bits;
+        uint32_t l1_entries;
+        uint32_t header_bytes;
+        uint32_t version;
+};
+
+/* [OFFSET, OFFSET + LEN) lies in the file. */
+static bool in_file(const struct qcow2 *q, uint64_t offset, uint64_t len)
+{
+        return offset <= q->file_bytes && len <= q->file_bytes - offset;
+}
+
+static int damaged(struct strbuf *reason, const char *what)
+{
+        return format_refuse(reason, "this qcow2 file is damaged: %s", what);
+}
+
+static int truncated(struct strbuf *reason)
+{
+        return format_refuse(reason, "this qcow2 file is truncated: it names data past its end");
+}
+
+/* All of LEN bytes, or truncated. */
+static int read_all(const struct qcow2 *q, void *buf, size_t len, uint64_t offset, struct strbuf *reason)
+{
+        ssize_t n;
+
+        if (!in_file(q, offset, len))
+                return truncated(reason);
+        n = pread_full(q->fd, buf, len, offset);
+        if (n < 0) {
+                strbuf_add(reason, "the file could not be read");
+                return (int)n;
+        }
+        return (size_t)n == len ? 0 : truncated(reason);
+}
+
+/* ---- the header ---- */
+
+static int check_features(const uint8_t *h, const struct qcow2 *q, struct strbuf *reason)
+{
+        uint8_t compression = q->header_bytes > HEADER_V3_BYTES ? h[104] : 0;
+
+        if (q->features & ~FEATURES_KNOWN)
+                return format_refuse(reason, "this qcow2 file uses features that are not known here: convert it with "
+                                     "qemu-img convert -O qcow2");
+        if (q->features & FEATURE_DATA_FILE)
+                return format_refuse(reason, "this qcow2 file names another file, which holds its data: convert it with "
+                                     "qemu-img convert -O qcow2");
+        if (q->features & FEATURE_CORRUPT)
+                return format_refuse(reason, "this qcow2 file is marked as corrupt: repair it with qemu-img check -r all");
+        if (compression > 1 || (compression != 0) != !!(q->features & FEATURE_COMPRESSION))
+                return format_refuse(reason, "this qcow2 file is compressed in a way that is not known here");
+        return 0;
+}
+
+static int check_tables(const uint8_t *h, const struct qcow2 *q, struct strbuf *reason)
+{
+        unsigned entry_bits = q->features & FEATURE_EXTENDED_L2 ? 4 : 3;
+        unsigned covered_bits = 2 * q->cluster_bits - entry_bits; /* by one L2 table: at most 39 */
+        uint64_t reftable_offset = get_be64(h + 48);
+        uint64_t reftable_bytes = (uint64_t)get_be32(h + 56) << q->cluster_bits;
+        uint64_t l1_needed;
+
+        if (q->size_bytes > BLOB_SIZE_MAX)
+                return format_refuse(reason, "the disk in this file is larger than %llu TiB",
+                                     (unsigned long long)(BLOB_SIZE_MAX >> 40));
+        if (q->size_bytes % SECTOR != 0)
+                return damaged(reason, "its disk does not end with a sector");
+        l1_needed = (q->size_bytes + (UINT64_C(1) << covered_bits) - 1) >> covered_bits;
+        if (q->l1_entries > L1_BYTES_MAX / 8 || q->l1_entries < l1_needed)
+                return damaged(reason, "its first table does not fit its size");
+        if (q->l1_offset % q->cluster_bytes != 0 || (q->l1_entries && q->l1_offset == 0))
+                return damaged(reason, "its first table is out of place");
+        if (reftable_bytes == 0 || reftable_bytes > REFTABLE_BYTES_MAX || reftable_offset == 0 ||
+            reftable_offset % q->cluster_bytes != 0)
+                return damaged(reason, "its table of reference counts is out of place");
+        if (!in_file(q, q->l1_offset, (uint64_t)q->l1_entries * 8) || !in_file(q, reftable_offset, reftable_bytes))
+                return truncated(reason);
+        return 0;
+}
+
+/* Extensions are told by length, so one that is not known does no harm; two matter here. */
+static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbuf *reason)
+{
+        uint64_t end = q->cluster_bytes;
+        uint64_t at = q->header_bytes;
+        uint8_t e[8];
+        uint32_t type, len;
+        int r;
+
+        while (end - at >= sizeof(e)) {
+                r = read_all(q, e, sizeof(e), at, reason);
+                if (r < 0)
+                        return r;
+                type = get_be32(e);
+                len = get_be32(e + 4);
+                at += sizeof(e);
+                if (type == EXTENSION_END)
+                        return 0;
+                if (len > end - at)
+                        return damaged(reason, "a header extension is too long");
+                if (type == EXTENSION_DATA_FILE)
+                        return format_refuse(reason, "this qcow2 file names another file, which holds its data: convert "
+                                             "it with qemu-img convert -O qcow2");
+                if (type == EXTENSION_CRYPT)
+                        *encrypted = true;
+                at += len;
+                at += (8 - at % 8) % 8;
+                if (at > end)
+                        at = end;
+        }
+        return 0;
+}
+
+static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason)
+{
+        q->version = get_be32(h + 4);
+        if (q->version != 2 && q->version != 3)
+                return format_refuse(reason, "this is a qcow file of version %u, which is not accepted: convert it with "
+                                     "qemu-img convert -O qcow2", q->version);
+        if (get_be64(h + 8) != 0)
+                return format_refuse(reason, "this qcow2 file names another file, its backing file: merge them with "
+                                     "qemu-img convert -O qcow2");
+
+        q->cluster_bits = get_be32(h + 20);
+        if (q->cluster_bits < CLUSTER_BITS_MIN || q->cluster_bits > CLUSTER_BITS_MAX)
+                return damaged(reason, "its cluster size is impossible");
+        q->cluster_bytes = UINT64_C(1) << q->cluster_bits;
+        q->size_bytes = get_be64(h + 24);
+        q->l1_entries = get_be32(h + 36);
+        q->l1_offset = get_be64(h + 40);
+        q->header_bytes = HEADER_V2_BYTES;
+        if (q->version == 3) {
+                q->features = get_be64(h + 72);
+                q->header_bytes = get_be32(h + 100);
+                if (q->header_bytes < HEADER_V3_BYTES || q->header_bytes > q->cluster_bytes || q->header_bytes % 8 != 0 ||
+                    get_be32(h + 96) > REFCOUNT_ORDER_MAX)
+                        return damaged(reason, "its header makes no sense");
+        }
+        return 0;
+}
+
+static int read_header(int fd, uint64_t file_bytes, struct qcow2 *ret, struct strbuf *reason)
+{
+        struct qcow2 q = { .fd = fd, .file_bytes = file_bytes };
+        uint8_t h[HEADER_MAX] = { 0 };
+        bool encrypted;
+        ssize_t n;
+        int r;
+
+        n = pread_full(fd, h, sizeof(h), 0);
+        if (n < 0)
+                return (int)n;
+        if (n < HEADER_V2_BYTES || (get_be32(h + 4) == 3 && n < HEADER_V3_BYTES))
+                return truncated(reason);
+
+        r = parse_fields(h, &q, reason);
+        if (r < 0)
+                return r;
+        encrypted = get_be32(h + 32) != 0;
+        r = check_features(h, &q, reason);
+        if (r == 0)
+                r = check_extensions(&q, &encrypted, reason);
+        if (r == 0 && encrypted)
+                r = format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: decrypt it "
+                                  "first, or encrypt the disk inside with LUKS");
+        if (r == 0)
+                r = check_tables(h, &q, reason);
+        if (r < 0)
+                return r;
+        *ret = q;
+        return 0;
+}
+
+int qcow2_check(int fd, uint64_t file_bytes, struct image_probe *ret, struct strbuf *reason)
+{
+        struct qcow2 q;
+        int r;
+
+        r = read_header(fd, file_bytes, &q, reason);
+        if (r < 0)
+                return r;
+        ret->size_bytes = q.size_bytes;
+        return 0;
+}
+
+/* ---- the tables ---- */
+
+struct walk {
+        uint64_t placed_bytes; /* of tables and clusters that cannot share their place */
+        uint64_t data_bytes; /* of the disk that is not a hole */
+};
+
+static int place(struct walk *w, const struct qcow2 *q, uint64_t bytes, struct strbuf *reason)
+{
+        w->placed_bytes += bytes;
+        /* The last cluster may be cut short by the end of the file. */
+        if (w->placed_bytes > q->file_bytes + q->cluster_bytes)
+                return damaged(reason, "parts of it lie at the same place");
+        return 0;
+}
+
+static int walk_compressed(struct walk *w, const struct qcow2 *q, uint64_t entry, struct strbuf *reason)
+{
+        unsigned sectors_at = 62 - (q->cluster_bits - 8);
+        uint64_t offset = entry & ((UINT64_C(1) << sectors_at) - 1);
+        uint64_t sectors = (entry & (ENTRY_COMPRESSED - 1)) >> sectors_at;
+        uint64_t len = (sectors + 1) * SECTOR - offset % SECTOR;
+
+        /* qemu pads a file to whole sectors, so this holds to the last byte. */
+        if (!in_file(q, offset, len))
+                return truncated(reason);
+        w->data_bytes += q->cluster_bytes;
+        return 0;
+}
+
+/* GUEST_BYTES: what of the cluster lies inside the disk. A file may end where those do. */
+static int walk_standard(struct walk *w, const struct qcow2 *q, uint64_t entry, uint32_t allocated, uint64_t guest_bytes,
+                         struct strbuf *reason)
+{
+        uint64_t offset = entry & OFFSET_MASK;
+        uint64_t used = q->cluster_bytes;
+
+        if (q->features & FEATURE_EXTENDED_L2)
+                used = allocated ? (32 - (unsigned)__builtin_clz(allocated)) * (q->cluster_bytes / SUBCLUSTERS) : 0;
+        else if (entry & ENTRY_ZERO)
+                used = 0;
+        if (offset == 0 || used == 0)
+                return 0;
+
+        if (offset % q->cluster_bytes != 0)
+                return damaged(reason, "data is out of place");
+        if (!in_file(q, offset, used < guest_bytes ? used : guest_bytes))
+                return truncated(reason);
+        w->data_bytes += used;
+        return place(w, q, q->cluster_bytes, reason);
+}
+
+/* TABLE has room for a cluster; GUEST is where on the disk its first entry is. */
+static int walk_l2(struct walk *w, const struct qcow2 *q, uint8_t *table, uint64_t guest, struct strbuf *reason)
+{
+        size_t entry_bytes = q->features & FEATURE_EXTENDED_L2 ? 16 : 8;
+        uint64_t left, entry;
+        int r = 0;
+
+        for (size_t at = 0; r == 0 && at < q->cluster_bytes && guest < q->size_bytes; at += entry_bytes) {
+                entry = get_be64(table + at);
+                left = q->size_bytes - guest;
+                if (entry & ENTRY_COMPRESSED)
+                        r = walk_compressed(w, q, entry, reason);
+                else
+                        r = walk_standard(w, q, entry, entry_bytes == 16 ? get_be32(table + at + 12) : 0, left, reason);
+                guest += q->cluster_bytes;
+        }
+        return r;
+}
+
+static int walk_tables(const struct qcow2 *q, struct walk *ret, struct strbuf *reason)
+{
+        uint64_t covered = q->cluster_bytes * (q->cluster_bytes / (q->features & FEATURE_EXTENDED_L2 ? 16 : 8));
+        CLEANUP_FREE uint8_t *table = NULL;
+        struct walk w = { 0 };
+        uint8_t l1[4096];
+        uint64_t offset;
+        int r;
+
+        table = malloc(q->cluster_bytes);
+        if (!table)
+                return -ENOMEM;
+
+        for (uint64_t at = 0, guest = 0; guest < q->size_bytes; at += 8, guest += covered) {
+                uint64_t l1_left = (uint64_t)q->l1_entries * 8 - at; /* never 0: the header's check saw to it */
+
+                if (at % sizeof(l1) == 0) {
+                        r = read_all(q, l1, l1_left < sizeof(l1) ? l1_left : sizeof(l1), q->l1_offset + at, reason);
+                        if (r < 0)
+                                return r;
+                }
+                offset = get_be64(l1 + at % sizeof(l1)) & OFFSET_MASK;
+                if (offset == 0)
+                        continue;
+                if (offset % q->cluster_bytes != 0)
+                        return damaged(reason, "a table is out of place");
+                r = place(&w, q, q->cluster_bytes, reason);
+                if (r == 0)
+                        r = read_all(q, table, q->cluster_bytes, offset, reason);
+                if (r == 0)
+                        r = walk_l2(&w, q, table, guest, reason);
+                if (r < 0)
+                        return r;
+        }
+        *ret = w;
+        return 0;
+}
+
+int qcow2_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason)
+{
+        struct qemu_opts opts = { .driver = "qcow2", .title = "qcow2", .size_bytes = probe->size_bytes };
+        struct walk walk = { 0 };
+        struct qcow2 q;
+        off_t end;
+        int r;
+
+        end = lseek(fd, 0, SEEK_END);
+        if (end < 0)
+                return -errno;
+        r = read_header(fd, (uint64_t)end, &q, reason);
+        if (r == 0 && q.size_bytes != probe->size_bytes)
+                r = format_refuse(reason, "the file has changed since it was looked at");
+        if (r == 0)
+                r = walk_tables(&q, &walk, reason);
+        if (r < 0)
+                return r;
+        opts.data_bytes = walk.data_bytes;
+        return qemu_open(fd, &opts, ret, reason);
+}
