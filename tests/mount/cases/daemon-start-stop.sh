@@ -1,2 +1,82 @@
+# SPDX-License-Identifier: MIT
+# In the background by default; failures before the parent ends; SIGTERM; what cannot be mounted.
+pid_of() { pgrep -f -- "^$IMAGEFS $STORE" | head -n 1; }
+gone() { [ -z "$(pid_of)" ]; }
+
+"$IMAGEFS" "$STORE" "$MNT" >out 2>&1 || fail "start gave $?: $(cat out)"
+_mounted || fail "not mounted when the parent ended"
+ok mkdir "$MNT/regions/r"
+grep -q " $MNT fuse" /proc/self/mounts || fail "no mount entry: $(grep "$MNT" /proc/self/mounts)"
+unmount "$MNT" || fail "unmount"
+until_true 10 gone || fail "the daemon stays after the unmount"
+check_store
+
+# SIGTERM and SIGINT unmount, within seconds; the background daemon holds no terminal and no directory.
+for signal in TERM INT HUP; do
+        "$IMAGEFS" "$STORE" "$MNT" || fail "start"
+        pid=$(pid_of)
+        same "$(readlink "/proc/$pid/cwd")" / "its working directory"
+        kill "-$signal" "$pid"
+        until_true 10 gone || fail "SIG$signal did not end it"
+        ! _mounted || fail "SIG$signal left the mount"
+        [ -d "$MNT" ] || fail "SIG$signal left a stale mount"
+done
+same "$(ls -A "$MNT")" "" "the mount point"
 start
+value "$MNT/regions/r/store" "$(cat "$MNT/regions/r/store")"
+kill -TERM "$daemon_pid"
+_reap "$daemon_pid" 10 || fail "SIGTERM in the foreground gave $?"
+
+# A busy mount: SIGTERM ends it all the same.
+start
+exec 5<"$MNT/README"
+kill -TERM "$daemon_pid"
+_reap "$daemon_pid" 10 || fail "SIGTERM with an open file gave $?"
+exec 5<&-
+
+# Refused, with a sentence, a status, and nothing mounted or left running.
+refuse() {
+        [[ $(start_refused "$@") == *' '* ]] || fail "no sentence for: $*"
+        gone || fail "something stays running after: $*"
+}
+refuse "$STORE" "$WORK/no-such-directory"
+echo text >file
+refuse "$STORE" "$WORK/file"
+refuse "$WORK/file" "$MNT"
+refuse "$WORK/no/such/parent/store" "$MNT"
+mkdir occupied
+echo mine >occupied/thing
+refuse "$WORK/occupied" "$MNT"
+same "$(ls -A occupied)" thing "a directory of others was touched"
+refuse "$STORE" "$MNT" -o no-such-option
+refuse "$STORE"
+refuse
+mkdir nested nested/mnt
+refuse "$WORK/nested" "$WORK/nested/mnt" # the mount point inside the store: the store would hide itself
+mkdir outer
+refuse "$WORK/outer/store" "$WORK/outer" # the store inside the mount
+refuse "$WORK/outer" "$WORK/outer"
+
+# Help and version.
+run "$IMAGEFS" --help >help
+grep -q allow_other help || fail "--help does not list the options"
+run "$IMAGEFS" --version >/dev/null
+
+# check: 0 clean, not a store is an error, one in use is not checked.
+mkdir empty
+fails "$IMAGEFS" check "$WORK/empty"
+fails "$IMAGEFS" check "$WORK/nothing-here"
+[ ! -e nothing-here ] && [ -z "$(ls -A empty)" ] || fail "check made something"
+start
+fails "$IMAGEFS" check "$STORE"
+value "$MNT/regions/r/quota" "$(cat "$MNT/regions/r/quota")"
 stop
+before=$(find "$STORE" -printf '%P %s %T@\n' | sort)
+check_store
+same "$(find "$STORE" -printf '%P %s %T@\n' | sort)" "$before" "check changed the store"
+
+# Read-only.
+start -o ro
+expect EROFS mkdir "$MNT/regions/x"
+expect EROFS write "$MNT/info/limits" "private-images 3"
+value "$MNT/regions/r/quota" "$(cat "$MNT/regions/r/quota")"

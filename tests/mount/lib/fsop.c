@@ -503,13 +503,13 @@ static int op_pattern(char **a)
  * fsop upload FROM TO [PIECE [SEED]]: writes FROM into the existing file TO in writes of PIECE bytes; with a SEED in a
  * shuffled order. Tells the errno of write and of close apart.
  */
-static int op_upload(char **a)
+static int upload(char **a, int flags)
 {
         size_t piece = a[2] ? number(a[2]) : 1 << 20;
         uint64_t seed = a[2] && a[3] ? seeded(a[3]) : 0;
         char *buf = memory(piece);
         int from = open(a[0], O_RDONLY | O_CLOEXEC);
-        int to = open(a[1], O_WRONLY | O_TRUNC | O_CLOEXEC);
+        int to = open(a[1], O_WRONLY | O_TRUNC | O_CLOEXEC | flags, 0666);
         size_t *order, count;
         struct stat st;
         ssize_t n;
@@ -534,6 +534,17 @@ static int op_upload(char **a)
                         return failed("write");
         }
         return done(close(to), "close");
+}
+
+static int op_upload(char **a)
+{
+        return upload(a, 0);
+}
+
+/* fsop upload-new FROM TO …: makes TO, as cp does for a file that is not there. */
+static int op_upload_new(char **a)
+{
+        return upload(a, O_CREAT | O_EXCL);
 }
 
 struct op {
@@ -578,6 +589,7 @@ static const struct op ops[] = {
         { "copy-range", op_copy_range, 2 },
         { "pattern", op_pattern, 3 },
         { "upload", op_upload, 2 },
+        { "upload-new", op_upload_new, 2 },
 };
 
 int main(int argc, char **argv)

@@ -20,6 +20,8 @@ mkdir "$MNT"
 daemon_pid=
 NO_CHECK=
 
+shopt -s extglob
+
 # ---- outcome ----
 
 # Where in the case, for the message: the first caller outside this file.
@@ -98,15 +100,15 @@ ok() {
         [ "$_answer" = ok ] || fail "$*: got $_answer, want ok"
 }
 
-# expect ERRNO OP …, or expect "ERRNO STEP" OP … where it matters which call failed.
+# expect ERRNO OP …; expect "ERRNO STEP" OP … where it matters which call failed; "EPERM|EACCES" where both are right.
 expect() {
-        local want=$1
+        local want=$1 got
         shift
         _got "$@"
-        case $want in
-        *' '*) [ "$_answer" = "$want" ] || fail "$*: got $_answer, want $want" ;;
-        *) [ "${_answer%% *}" = "$want" ] || fail "$*: got $_answer, want $want" ;;
-        esac
+        got=$_answer
+        [[ $want == *' '* ]] || got=${got%% *}
+        # shellcheck disable=SC2053
+        [[ $got == @($want) ]] || fail "$*: got $_answer, want $want"
 }
 
 # refused ERRNO OBJECT OP …: OBJECT is the directory whose last-error must say why, `-` where there is none.
@@ -250,6 +252,46 @@ settle() {
         value "$1/status" "${2:-available}"
 }
 
+# image_by_id REGION-DIR ID: the directory of the image with that id, in any class.
+image_by_id() {
+        local d
+        for d in "$1"/{private,public,marketplace,iso,recycle}/*/; do
+                [ -f "$d/id" ] && [ "$(cat "$d/id")" = "$2" ] && echo "${d%/}" && return
+        done
+        return 1
+}
+
+# used REGION-DIR KEY: how much of a quota is used.
+used() {
+        sed -n "s/^$2 used=\([0-9]*\) .*/\1/p" "$1/quota"
+}
+
+# Enough for cases that are not about quotas.
+raise_limits() {
+        ok write "$MNT/info/limits" "private-images 1000"
+        ok write "$MNT/info/limits" "snapshots 1000"
+}
+
+# slow_disk MILLISECONDS: each write of the daemon to its store takes that much longer, so that work can be met while it
+# runs; fast_disk ends it.
+slow_disk() {
+        need strace
+        strace -f -qq -o "$WORK/strace.log" -p "$daemon_pid" -e trace=pwrite64,pwritev,pwritev2 \
+                -e inject=pwrite64,pwritev,pwritev2:delay_enter="${1}000" 2>"$WORK/strace.err" &
+        slow_pid=$!
+        until_true 5 _traced || skip "strace cannot attach: $(tail -n 1 "$WORK/strace.err")"
+}
+
+_traced() {
+        [ "$(awk '/^TracerPid:/ { print $2 }' "/proc/$daemon_pid/status")" != 0 ]
+}
+
+fast_disk() {
+        kill "$slow_pid" 2>/dev/null
+        wait "$slow_pid" 2>/dev/null
+        return 0
+}
+
 # A mounted tree with two regions in the same store, and r in $R, the other in $R2.
 two_regions() {
         R=$MNT/regions/cn-north-1
@@ -258,10 +300,12 @@ two_regions() {
         ok mkdir "$R2"
 }
 
-task_of() { # IMAGE-HANDLE KIND
-        local t
+# task_of IMAGE-DIR KIND: the task's directory.
+task_of() {
+        local t id
+        id=$(cat "$1/id")
         for t in "$MNT"/tasks/*/; do
-                [ "$(cat "$t/kind")" = "$2" ] && [[ "$(cat "$t/image")" == *"$1"* ]] && echo "${t%/}" && return
+                [ "$(cat "$t/kind")" = "$2" ] && [ "$(cat "$t/image")" = "$id" ] && echo "${t%/}" && return
         done
         return 1
 }
@@ -287,6 +331,11 @@ import_raw() {
 
 same_disk() {
         cmp -- "$1" "$2" || fail "$1 and $2 differ"
+}
+
+# same_checksum IMAGE FILE: the image says of its system disk what xxhsum says of the file.
+same_checksum() {
+        value "$1/checksum" "vda.raw xxh128 $(xxh "$2")"
 }
 
 # A local image, ready to be converted, in $R/private/NAME, of a disk of SIZE.

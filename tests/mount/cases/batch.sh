@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# Several at once: all accepted, or none.
+start
+two_regions
+raise_limits
+for i in 1 2 3 4 5 6; do
+        cloud_image "i$i" 1M "$i"
+done
+local_image lo 1M 9
+batch=$R/batch
+same "$(wc -c <"$batch")" 0 "batch reads as empty"
+
+refused E2BIG - write "$batch" "copy cn-east-2 i1 i2 i3 i4 i5 i6"
+refused E2BIG - write "$batch" "delete i1 i2 i3 i4 i5 i6"
+refused EOPNOTSUPP - write "$batch" "copy cn-east-2 i1 lo"
+refused ENOENT - write "$batch" "copy cn-east-2 i1 nothing"
+refused ENOENT - write "$batch" "copy nowhere i1"
+refused EINVAL - write "$batch" "copy cn-north-1 i1"
+refused EINVAL - write "$batch" "copy cn-east-2"
+refused EINVAL - write "$batch" "copy"
+refused EINVAL - write "$batch" "delete"
+refused EINVAL - write "$batch" "burn i1"
+refused EINVAL - write "$batch" ""
+refused EINVAL - write "$batch" $'delete i1\ndelete i2'
+refused ENOENT - write "$batch" "delete i1 nothing"
+ok write "$R2/quota" "snapshots limit=1"
+refused EDQUOT - write "$batch" "copy cn-east-2 i1 i2"
+ok write "$R2/quota" "snapshots limit=50"
+same "$(ls "$R2/private")" "" "nothing was copied"
+
+echo "copy cn-east-2 i1 i2 i3" >"$batch" || fail "batch"
+for i in 1 2 3; do
+        settle "$R2/private/i$i"
+        same_disk "$R2/private/i$i/disks/vda.raw" "i$i.raw"
+        value "$R/private/i$i/copies/cn-east-2/status" "done"
+done
+# By id too.
+ok write "$batch" "copy cn-east-2 $(cat "$R/private/i4/id")"
+settle "$R2/private/i4"
+
+refused EEXIST - write "$batch" "copy cn-east-2 i5 i1"
+expect ENOENT stat "$R2/private/i5"
+
+ok write "$batch" "delete i1 i2 lo"
+same "$(ls "$R/recycle")" $'i1\ni2\nlo' "the bin"
+same "$(ls "$R/private")" $'i3\ni4\ni5\ni6' "private"

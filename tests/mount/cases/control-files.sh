@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+# One write is one command, whoever writes it; a refused one changes nothing; sizes are true; text is frozen at open.
+start
+two_regions
+web=$R/private/web
+ok mkdir "$web"
+
+echo one >"$web/name" && value "$web/name" one || fail "echo >"
+echo two >>"$web/name" && value "$web/name" two || fail "echo >>"
+printf three >"$web/name" && value "$web/name" three || fail "printf"
+echo four | tee "$web/name" >/dev/null && value "$web/name" four || fail "tee"
+echo five | tee -a "$web/name" >/dev/null && value "$web/name" five || fail "tee -a"
+echo six | dd of="$web/name" status=none && value "$web/name" six || fail "dd"
+echo seven | dd of="$web/name" conv=notrunc oflag=append status=none && value "$web/name" seven || fail "dd append"
+echo eight >eight && cat eight >"$web/name" && value "$web/name" eight || fail "cat >"
+cp eight "$web/name" && value "$web/name" eight || fail "cp over it"
+sh -c "echo nine >'$web/name'" && value "$web/name" nine || fail "sh"
+python3 -c 'import sys; open(sys.argv[1], "w").write("ten")' "$web/name" 2>/dev/null && value "$web/name" ten
+
+# Truncating, touching, opening and closing do nothing.
+ok write "$web/name" kept
+: >"$web/name"
+ok truncate 0 "$web/name"
+ok truncate 100 "$web/name"
+ok open trunc "$web/name"
+ok open rw "$web/name"
+ok open a "$web/name"
+ok touch "$web/name"
+run touch -d 2001-01-01 "$web/name"
+value "$web/name" kept
+expect EPERM chmod 600 "$web/name"
+expect EPERM chown 1 1 "$web/name"
+expect EPERM unlink "$web/name"
+expect EPERM unlink "$MNT/README"
+fails rm -rf "$web/name"
+
+# Two writes in one open are two commands, the second's answer its own.
+expect "EINVAL write" write "$web/os" windows beos
+value "$web/os" windows
+
+# Text that comes at an offset without what stood before is a command all the same for append, else the offset is no matter.
+refused EINVAL "$web" write "$web/name" $'two\nlines'
+refused EINVAL "$web" write "$web/name" $'nul'"$(printf '\x01')"
+refused EINVAL "$web" write "$web/name" $'bad\xff'
+refused "E2BIG" "$web" write-bytes 65537 "$web/name"
+refused "E2BIG" "$web" write-bytes 100000 "$web/description"
+refused "E2BIG" "$web" write-bytes 1M "$web/description"
+refused EINVAL "$web" write-bytes 65536 "$web/description"
+refused E2BIG - write-bytes 70000 "$R/batch"
+refused E2BIG - write-bytes 70000 "$MNT/info/limits"
+
+# A shell sees the errno of write.
+if echo beos >"$web/os" 2>err; then fail "echo of a bad value succeeded in bash"; fi
+if sh -c "echo beos >'$web/os'" 2>err; then fail "echo of a bad value succeeded in sh"; fi
+fails dd if=err of="$web/os" status=none
+
+# True sizes.
+find "$MNT" -type f ! -name '*.raw' -size +0 -printf '%s %p\n' | while read -r size path; do
+        got=$(wc -c <"$path")
+        [ "$size" = "$got" ] || echo "$path: stat says $size, reading gives $got"
+done >sizes
+[ ! -s sizes ] || fail "$(head -n 5 sizes)"
+for file in "$web"/{name,status,description,metadata.json,device-mapping} "$R/quota" "$R/images.csv" "$MNT/info/limits"; do
+        [ "$(stat -c %s "$file")" -gt 0 ] || fail "$file has size 0"
+done
+
+# Frozen at open.
+exec 5<"$web/description"
+ok write "$web/description" "written after the open"
+same "$(cat <&5)" "" "content of a file that was open"
+exec 5<&-
+value "$web/description" "written after the open"
+
+# Small reads add up.
+same "$(dd if="$web/metadata.json" bs=1 status=none)" "$(cat "$web/metadata.json")" "read byte by byte"
+same "$(tail -c 5 "$R/quota")" "$(cat "$R/quota" | tail -c 5)" "tail"
+
+# What can only be written reads as empty.
+for file in "$R/batch" "$web/upload"; do
+        same "$(wc -c <"$file")" 0 "$file"
+done
+
+# Nothing else is made or linked anywhere.
+expect "EPERM|EACCES" create "$web/new" x
+expect "EPERM" mkdir "$web/new"
+expect "EPERM" link "$web/name" "$web/title"
+expect "EPERM" symlink x "$web/link"
+expect "EPERM" symlink x "$R/private/link"
+expect "EPERM" fifo "$R/private/fifo"
+expect "EPERM" rmdir "$web/disks"
+expect "EPERM" rename "$web/name" "$web/title"
+expect "EINVAL|EPERM" exchange "$web" "$R/private"

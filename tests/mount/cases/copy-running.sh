@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+# While a copy runs: what is seen, what is refused, what cancelling leaves.
+start
+two_regions
+mkdir other
+ok write "$R2/store" "$WORK/other"
+ok mkdir "$MNT/regions/third"
+cloud_image web 12M
+web=$R/private/web
+
+slow_disk 40
+ok mkdir "$web/copies/cn-east-2"
+copy=$web/copies/cn-east-2
+replica=$R2/private/web
+value "$copy/status" running
+[[ $(cat "$replica/status") == @(pending|replicating) ]] || fail "the replica is $(cat "$replica/status")"
+[ "$(keyed "$replica/progress" percent)" -lt 100 ] || fail "100 % of a running copy"
+same "$(used "$R2" private-images) $(used "$R2" snapshots)" "1 1" "accepted work counts at once"
+[ -n "$(ls "$web/used-by")" ] || fail "used-by does not show the copy"
+
+# The source: not deleted, not copied again; all else works.
+expect EBUSY rmdir "$web"
+expect EBUSY mkdir "$web/copies/third"
+expect EEXIST mkdir "$copy"
+ok write "$web/description" "still editable"
+same_disk "$web/disks/vda.raw" web.raw
+expect EBUSY rmdir "$MNT/regions/cn-east-2"
+
+# The replica: viewing and editing work, operations do not.
+ok write "$replica/description" "mine"
+value "$replica/description" "mine"
+expect EBUSY mkdir "$replica/copies/cn-north-1"
+expect EBUSY rmdir "$replica"
+
+# wait blocks while the work goes on, and can be interrupted.
+timeout -s INT -k 3 0.5 cat "$replica/wait" >/dev/null
+same $? 124 "an interrupted wait"
+
+# Cancel.
+value "$copy/status" running
+ok rmdir "$copy"
+fast_disk
+until_true 20 test ! -e "$replica" || fail "the replica is still there"
+same "$(ls "$R2/private" "$R2/snapshots" | grep -c web)" 0 "the replica has left something"
+same "$(used "$R2" private-images) $(used "$R2" snapshots)" "0 0" "quota came back"
+[ ! -e "$copy" ] || value "$copy/status" cancelled
+same "$(ls "$web/used-by")" "" "used-by"
+
+# Cancelling by the task.
+[ ! -e "$copy" ] || ok rmdir "$copy"
+slow_disk 40
+ok mkdir "$copy"
+task=$(task_of "$web" copy | tail -n 1)
+for t in "$MNT"/tasks/*/; do [ "$(cat "$t/status")" != running ] || task=$t; done
+value "$task/status" running
+ok rmdir "$task"
+fast_disk
+until_true 20 test ! -e "$replica" || fail "the replica is still there"
+same "$(used "$R2" private-images) $(used "$R2" snapshots)" "0 0" "quota came back"
+
+# An unmount in the middle: the copy goes on at the next mount.
+[ ! -e "$copy" ] || ok rmdir "$copy"
+slow_disk 40
+ok mkdir "$copy"
+value "$copy/status" running
+fast_pid=$slow_pid
+unmount "$MNT" || fail "cannot unmount while a copy runs"
+kill "$fast_pid"
+_reap "$daemon_pid" || fail "the daemon gave $?"
+start
+settle "$replica"
+value "$copy/status" "done"
+same_disk "$replica/disks/vda.raw" web.raw
+value "$replica/checksum" "$(cat "$web/checksum")"

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# The disk that holds the store is full: a clear error, nothing else harmed, and deleting still works.
+need_root "a small tmpfs"
+mkdir small
+mount -t tmpfs -o size=64M none small
+STORE=$WORK/small/store
+start
+two_regions
+head -c 10M /dev/urandom >first.raw
+import_raw "$R/private/first" first.raw
+
+# An upload that does not fit: the writer is told.
+head -c 90M /dev/urandom >big.raw
+ok mkdir "$R/private/big"
+expect "ENOSPC write|ENOSPC close" upload big.raw "$R/private/big/upload"
+rm big.raw
+if [ "$(cat "$R/private/big/status")" = uploading ]; then settle "$R/private/big" error; fi
+[ "$(cat "$R/private/big/status")" != available ] || fail "a part of an upload became an image"
+ok rmdir "$R/private/big"
+same_disk "$R/private/first/disks/vda.raw" first.raw
+
+# One whose bytes fit as an upload, and not once more as chunks: status error, with a sentence that says so.
+head -c 30M /dev/urandom >middle.raw
+ok mkdir "$R/private/middle"
+ok upload middle.raw "$R/private/middle/upload"
+settle "$R/private/middle" error
+[[ $(cat "$R/private/middle/error") == *' '* ]] || fail "no reason"
+same_disk "$R/private/first/disks/vda.raw" first.raw
+
+# Filled to the last byte by somebody else: what is there can be read, and deleting gives room.
+dd if=/dev/zero of=small/filler bs=1M status=none 2>/dev/null
+sync -f small
+same_disk "$R/private/first/disks/vda.raw" first.raw
+ok rmdir "$R/private/middle"
+ok rmdir "$R/private/first"
+ok rmdir "$R/recycle/middle"
+ok rmdir "$R/recycle/first"
+ok rmdir "$R/snapshots/first"
+rm small/filler
+
+# And there is work again.
+head -c 8M /dev/urandom >again.raw
+import_raw "$R/private/again" again.raw
+same_disk "$R/private/again/disks/vda.raw" again.raw
+stop
+check_store
+umount small
+NO_CHECK="the store is gone with its tmpfs"

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+# rmdir, the recycle bin, restoring, destroying.
+start
+two_regions
+cloud_image web
+web=$R/private/web
+id=$(cat "$web/id") sum=$(cat "$web/checksum")
+ok write "$web/description" keep
+
+ok rmdir "$web"
+expect ENOENT stat "$web"
+bin=$R/recycle/web
+value "$bin/status" deleted
+value "$bin/id" "$id"
+same "$(used "$R" private-images)" 0 "recycled images do not count"
+same "$(used "$R" snapshots)" 1 "snapshots count as long as they exist"
+same_disk "$bin/disks/vda.raw" web.raw
+
+# Nothing is made in the bin, and nothing moved into it by hand.
+refused "EPERM" - mkdir "$R/recycle/new"
+cloud_image other 1M 3
+refused EPERM "$R/private/other" rename "$R/private/other" "$R/recycle/other"
+
+# The name was free meanwhile: a second web, then restoring is EEXIST until it has another name.
+ok mkdir "$web"
+refused EEXIST "$bin" rename "$bin" "$web"
+ok rename "$bin" "$R/private/web-restored"
+value "$R/private/web-restored/status" available
+value "$R/private/web-restored/id" "$id"
+value "$R/private/web-restored/description" keep
+value "$R/private/web-restored/checksum" "$sum"
+ok rmdir "$web"
+expect ENOENT stat "$R/recycle/web" # queued: gone at once
+ok rename "$R/private/web-restored" "$web"
+
+# Two of a name in the bin.
+ok rmdir "$web"
+import_raw "$web" web.raw
+ok rmdir "$web"
+same "$(ls "$R/recycle")" $'web\nweb-2' "names in the bin"
+
+# Restoring needs quota.
+ok write "$R/quota" "private-images limit=1"
+refused EDQUOT "$bin" rename "$bin" "$web"
+ok write "$R/quota" "private-images limit=5"
+run mv "$bin" "$R/private/"
+value "$web/status" available
+
+# In the bin, operations are refused.
+bin=$R/recycle/web-2
+refused "EBUSY|EPERM" "$bin" write "$bin/convert" cloud
+refused "EBUSY|EPERM" "$bin" mkdir "$bin/copies/cn-east-2"
+
+# Destroying. The snapshot is on its own then, and goes by itself.
+snapshots=$(ls "$R/snapshots")
+same "$snapshots" $'other\nweb\nweb-2' "snapshots"
+refused EBUSY "$R/snapshots/web-2" rmdir "$R/snapshots/web-2" # the bin refers to it
+ok rmdir "$bin"
+expect ENOENT stat "$bin"
+same "$(ls "$R/snapshots")" "$snapshots" "snapshots stay"
+ok rmdir "$R/snapshots/web-2"
+
+restart
+value "$web/checksum" "$sum"
+same "$(ls "$R/recycle")" "" "the bin is empty"
+
+# An image in error can be deleted too, and restored as it was.
+ok mkdir "$R/private/bad"
+ok write "$R/private/bad/format" qcow2
+expect "EINVAL close" upload web.raw "$R/private/bad/upload"
+value "$R/private/bad/status" error
+ok rmdir "$R/private/bad"
+value "$R/recycle/bad/status" deleted
+ok rename "$R/recycle/bad" "$R/private/bad"
+value "$R/private/bad/status" error

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+# cp disk.qcow2 private/ makes the image.
+need qemu-img
+start
+two_regions
+raise_limits
+pattern disk.raw 3M 21
+run qemu-img convert -O qcow2 -c disk.raw debian-12.qcow2
+
+run cp debian-12.qcow2 "$R/private/"
+settle "$R/private/debian-12"
+value "$R/private/debian-12/name" debian-12
+value "$R/private/debian-12/type" cloud
+same_checksum "$R/private/debian-12" disk.raw
+expect ENOENT stat "$R/private/debian-12.qcow2"
+same "$(ls "$R/private")" debian-12 "the file is an image now"
+
+# The name is taken: the next free one. The display name repeats.
+run cp -p debian-12.qcow2 "$R/private/"
+settle "$R/private/debian-12-2"
+run cp -a debian-12.qcow2 "$R/private/"
+settle "$R/private/debian-12-3"
+value "$R/private/debian-12-3/name" debian-12
+
+for ending in raw img; do
+        cp disk.raw "plain.$ending"
+        run cp "plain.$ending" "$R/private/"
+done
+settle "$R/private/plain"
+settle "$R/private/plain-2"
+same_checksum "$R/private/plain" disk.raw
+same_checksum "$R/private/plain-2" disk.raw
+
+# Other writers.
+run dd if=disk.raw of="$R/private/dd.raw" bs=64k status=none
+settle "$R/private/dd"
+cat disk.raw >"$R/private/cat.img" || fail "cat"
+settle "$R/private/cat"
+same_checksum "$R/private/cat" disk.raw
+mkdir many
+cp disk.raw many/m1.raw
+cp debian-12.qcow2 many/m2.qcow2
+run cp many/* "$R/private/"
+settle "$R/private/m1"
+settle "$R/private/m2"
+same_checksum "$R/private/m2" disk.raw
+run install -m 644 disk.raw "$R/private/inst.raw"
+settle "$R/private/inst"
+
+# Into public too.
+run cp debian-12.qcow2 "$R/public/"
+settle "$R/public/debian-12"
+value "$R/public/debian-12/type" both
+value "$R/public/debian-12/source" public
+
+# What is not an image file's name is refused when it is made.
+for name in notes.txt noending debian-12 archive.tar.gz .raw; do
+        expect EINVAL create "$R/private/$name" x
+done
+expect "EPERM|EACCES|EINVAL" create "$R/recycle/x.raw" x
+expect "EPERM|EACCES" create "$R/x.raw" x
+expect "EPERM|EACCES" create "$MNT/x.raw" x
+
+# The ending is believed, and held against the content.
+cp disk.raw lie.qcow2
+expect "EINVAL close" upload-new lie.qcow2 "$R/private/lie.qcow2"
+value "$R/private/lie/status" error
+[ -n "$(cat "$R/private/lie/error")" ] || fail "no reason given"
+
+# Quota: nothing is made.
+ok write "$R/quota" "private-images limit=0"
+refused EDQUOT - open excl "$R/private/more.raw"
+ok write "$R/quota" "private-images limit=100"
+ok write "$R/quota" "snapshots limit=0"
+refused EDQUOT - open excl "$R/private/more.raw"
+expect ENOENT stat "$R/private/more"
+
+# Made and closed without a byte: nothing is left of it.
+ok write "$R/quota" "snapshots limit=100"
+ok open excl "$R/private/nothing.raw"
+if [ -e "$R/private/nothing" ]; then
+        value "$R/private/nothing/status" queued
+        ok rmdir "$R/private/nothing"
+fi

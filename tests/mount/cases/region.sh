@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+# Regions: making, naming, removing, and where their blobs are.
+start
+r=$MNT/regions/one
+ok mkdir "$r"
+refused EEXIST - mkdir "$r"
+for entry in public marketplace private iso recycle snapshots quota images.csv images.json batch store; do
+        expect ok stat "$r/$entry"
+done
+for entry in shared disks instances images.xlsx; do
+        expect ENOENT stat "$r/$entry"
+done
+same "$(ls "$r" | tr '\n' ' ')" "batch images.csv images.json iso marketplace private public quota recycle snapshots store " "ls"
+refused "EPERM" - mkdir "$r/extra"
+refused "EPERM" - rmdir "$r/private"
+refused "EPERM" - rmdir "$MNT/regions"
+refused "EPERM" - mkdir "$MNT/extra"
+
+# A name of its own.
+ok rename "$r" "$MNT/regions/two"
+expect ENOENT stat "$r"
+r=$MNT/regions/two
+
+# Empty it must be to be removed, and to get another store.
+ok mkdir "$r/private/web"
+refused EBUSY - rmdir "$r"
+mkdir elsewhere
+refused EBUSY - write "$r/store" "$WORK/elsewhere"
+ok rmdir "$r/private/web"
+
+# Where its blobs are.
+same "$(cat "$r/store" | cut -c 1)" / "the store is a path"
+refused EINVAL - write "$r/store" "relative/path"
+refused EINVAL - write "$r/store" "$MNT/regions"
+refused EINVAL - write "$r/store" "$MNT"
+refused "EINVAL|ENOENT" - write "$r/store" "$WORK/no/such/parent"
+echo text >file
+refused "EINVAL|ENOTDIR" - write "$r/store" "$WORK/file"
+mkdir occupied
+echo mine >occupied/something
+refused "EINVAL|EUCLEAN|EBUSY|ENOTEMPTY" - write "$r/store" "$WORK/occupied"
+same "$(ls -A occupied)" something "a directory of others was touched"
+ok write "$r/store" "$WORK/elsewhere"
+value "$r/store" "$WORK/elsewhere"
+pattern disk.raw 2M 1
+import_raw "$r/private/web" disk.raw
+[ "$(du -sk elsewhere | cut -f 1)" -gt 500 ] || fail "the blobs are not there"
+
+# Two regions of one store share.
+ok mkdir "$MNT/regions/three"
+ok write "$MNT/regions/three/store" "$WORK/elsewhere"
+import_raw "$MNT/regions/three/private/web" disk.raw
+same_disk "$MNT/regions/three/private/web/disks/vda.raw" disk.raw
+
+# Recycled images and snapshots count as something in it.
+ok rmdir "$r/private/web"
+refused EBUSY - rmdir "$r"
+ok rmdir "$r/recycle/web"
+refused EBUSY - rmdir "$r"
+ok rmdir "$r/snapshots/web"
+ok rmdir "$r"
+expect ENOENT stat "$r"
+
+restart
+same "$(ls "$MNT/regions")" three "regions"
+value "$MNT/regions/three/store" "$WORK/elsewhere"
+same_disk "$MNT/regions/three/private/web/disks/vda.raw" disk.raw

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+# Mounted by root for all: who owns, enters, lists and changes what.
+need_root "several users"
+need setpriv
+chmod 755 "$WORK"
+start -o allow_other
+two_regions
+A=12001 B=12002
+as() { # UID OP …, checked with ok/expect through $FSOP_AS
+        setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"
+}
+real_fsop=$FSOP
+mkdir bin
+cp "$FSOP" bin/fsop.real
+chmod 755 bin bin/fsop.real
+for uid in $A $B; do
+        printf '#!/bin/sh\nexec setpriv --reuid %s --regid %s --clear-groups %s "$@"\n' $uid $uid "$WORK/bin/fsop.real" >bin/fsop.$uid
+        chmod 755 bin/fsop.$uid
+done
+by() { # UID COMMAND OF THE HELPERS…
+        FSOP=$WORK/bin/fsop.$1
+        "${@:2}"
+        FSOP=$real_fsop
+}
+pattern disk.raw 2M 5
+chmod 644 disk.raw
+
+# What everybody may and nobody may.
+for dir in private snapshots recycle; do
+        same "$(stat -c %a "$R/$dir")" 1777 "$dir"
+done
+for dir in public marketplace iso; do
+        same "$(stat -c '%a %u' "$R/$dir")" "755 0" "$dir"
+done
+by $A expect "EACCES" mkdir "$MNT/regions/mine"
+by $A expect "EACCES|EPERM" rmdir "$R2"
+by $A expect "EACCES" mkdir "$R/public/mine"
+by $A expect "EACCES|EPERM" write "$MNT/info/limits" "private-images 99"
+by $A expect "EACCES|EPERM" write "$R/quota" "private-images limit=99"
+by $A expect "EACCES|EPERM" write "$R/store" "$WORK/x"
+by $A expect "EACCES|EPERM" open r "$MNT/info/store"
+
+# A makes an image. It is A's, mode 0700.
+by $A ok mkdir "$R/private/web"
+same "$(stat -c '%a %u %g' "$R/private/web")" "700 $A $A" "A's image"
+by $A ok upload disk.raw "$R/private/web/upload"
+as $A timeout 60 cat "$R/private/web/wait" >/dev/null
+by $A expect ok stat "$R/private/web/status"
+value "$R/private/web/status" available
+value "$R/private/web/owner" "$A"
+same "$(stat -c '%a %u' "$R/snapshots/web")" "700 $A" "A's snapshot"
+cmp <(as $A cat "$R/private/web/disks/vda.raw") disk.raw || fail "A cannot read A's disk"
+
+# B: it is there to make (EEXIST), not to enter, not in any listing, whatever root or A has had looked up.
+ls -lR "$MNT" >/dev/null
+for round in cold warm; do
+        by $B expect EACCES stat "$R/private/web/name"
+        by $B expect EACCES opendir "$R/private/web"
+        by $B expect EACCES open r "$R/private/web/disks/vda.raw"
+        by $B expect EACCES open r "$R/private/web/wait"
+        by $B expect EACCES write "$R/private/web/name" stolen
+        by $B expect EACCES opendir "$R/snapshots/web"
+        by $B expect EACCES open r "$R/snapshots/web/data.raw"
+        by $B expect EEXIST mkdir "$R/private/web"
+        by $B expect "EACCES|EPERM" rmdir "$R/private/web"
+        by $B expect "EACCES|EPERM" rename "$R/private/web" "$R/private/mine"
+        by $B expect "EACCES|EPERM" chmod 777 "$R/private/web"
+        by $B expect "EACCES|EPERM" chown $B $B "$R/private/web"
+        by $B expect "EACCES|EPERM" rmdir "$R/snapshots/web"
+        by $B expect "EACCES" mkdir "$R/private/web/copies/cn-east-2"
+        by $B expect "EACCES|EPERM|EINVAL|ENODATA" getxattr user.imagefs.name "$R/private/web"
+        by $B expect "ENOENT|EACCES|EPERM" write "$R/batch" "delete web"
+        by $B expect "ENOENT|EACCES|EPERM" write "$R/batch" "delete $(cat "$R/private/web/id")"
+        same "$(as $B ls "$R/private" "$R/snapshots" "$MNT/tasks" | grep -c -e web -e task)" 0 "B's listings ($round)"
+        same "$(as $B find "$MNT" -name '*web*' 2>/dev/null)" "" "B's find ($round)"
+done
+value "$R/private/web/name" web
+same "$(as $A ls "$R/private")" web "A's listing"
+same "$(as $A ls "$MNT/tasks" | wc -l)" 1 "A's tasks"
+
+# Texts that depend on who reads.
+same "$(as $A cat "$R/quota" | head -n 1)" "private-images used=1 limit=5" "A's quota"
+same "$(as $B cat "$R/quota" | head -n 1)" "private-images used=0 limit=5" "B's quota"
+same "$(cat "$R/quota" | head -n 1)" "private-images used=0 limit=5" "root's quota"
+same "$(as $A cat "$R/images.csv" | wc -l) $(as $B cat "$R/images.csv" | wc -l) $(wc -l <"$R/images.csv")" "2 1 2" "rows"
+same "$(as $B cat "$R/images.json" | grep -c web)" 0 "B's images.json"
+by $A expect EINVAL write "$R/private/web/os" beos
+grep -q . "$MNT/info/errors" || fail "root sees no errors"
+same "$(as $B cat "$MNT/info/errors" | grep -c -e beos -e "private/web" -e linux)" 0 "A's errors in B's list"
+[ "$(as $A cat "$MNT/info/errors" | wc -l)" -ge 1 ] || fail "A does not see A's errors"
+# Sizes agree with content for each of them, each time.
+for uid in $A $B 0 $A; do
+        for file in "$R/quota" "$R/images.csv" "$R/images.json" "$MNT/info/errors"; do
+                same "$(as $uid stat -c %s "$file")" "$(as $uid cat "$file" | wc -c)" "size of $file for $uid"
+        done
+done
+
+# Backup by a user: her own and what is public, without an error.
+as $B tar -cf /dev/null -C "$MNT" . 2>err || [ "$(grep -vc 'info/store\|file changed' err)" -le 1 ] || fail "tar by B: $(cat err)"
+
+# Public images: readable by all, changed by root alone.
+import_raw "$R/public/base" disk.raw
+cmp <(as $B cat "$R/public/base/disks/vda.raw") disk.raw || fail "B cannot read a public image"
+by $B expect "EACCES|EPERM" write "$R/public/base/name" mine
+by $B expect "EACCES|EPERM" rmdir "$R/public/base"
+same "$(as $B cat "$R/images.csv" | wc -l)" 2 "B's rows"
+
+# Quotas of each by itself; a limit for one.
+ok write "$R/quota" "$B private-images limit=1"
+by $B ok mkdir "$R/private/b1"
+by $B expect EDQUOT mkdir "$R/private/b2"
+by $A ok mkdir "$R/private/a2"
+
+# A opens hers for a group, root hands it over: the quota goes along.
+by $A ok chmod 750 "$R/private/web"
+same "$(stat -c %a "$R/private/web")" 750 "chmod"
+by $B expect EACCES stat "$R/private/web/name"
+chgrp $B "$R/private/web" || fail "chgrp by root"
+by $B expect ok stat "$R/private/web/name"
+cmp <(as $B cat "$R/private/web/disks/vda.raw") disk.raw || fail "the group cannot read"
+by $B expect "EACCES|EPERM" write "$R/private/web/name" stolen
+by $A ok chmod 700 "$R/private/web"
+expect EDQUOT chown $B $B "$R/private/web"
+ok write "$R/quota" "$B private-images limit=5"
+chown $B:$B "$R/private/web" || fail "chown by root"
+by $B expect ok stat "$R/private/web/name"
+by $A expect EACCES stat "$R/private/web/name"
+same "$(as $B cat "$R/quota" | head -n 1)" "private-images used=2 limit=5" "B's quota"
+same "$(as $A ls "$R/private")" a2 "A's listing"
+value "$R/private/web/owner" "$B"
+
+# Recycled and restored as whose it is.
+by $B ok rmdir "$R/private/web"
+same "$(stat -c %u "$R/recycle/web")" $B "owner in the bin"
+by $A expect EACCES stat "$R/recycle/web/name"
+by $A expect "EACCES|EPERM" rmdir "$R/recycle/web"
+by $B ok rename "$R/recycle/web" "$R/private/web"
+
+# The short form by a user.
+as $A cp disk.raw "$R/private/short.raw" || fail "cp by A"
+as $A timeout 60 cat "$R/private/short/wait" >/dev/null
+same "$(stat -c '%a %u' "$R/private/short")" "700 $A" "A's second"
+
+restart -o allow_other
+by $A expect EACCES stat "$R/private/web/name"
+by $B expect ok stat "$R/private/web/name"
+same "$(as $A ls "$R/private" | tr '\n' ' ')" "a2 short " "A's listing after a remount"

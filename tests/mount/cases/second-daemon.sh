@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# One daemon per store.
+start
+ok mkdir "$MNT/regions/r"
+mkdir other
+[[ $(start_refused "$STORE" "$WORK/other") == *' '* ]] || fail "no sentence"
+ln -s store alias
+[[ $(start_refused "$WORK/alias" "$WORK/other" -f) == *' '* ]] || fail "no sentence"
+! mountpoint -q other || fail "the second is mounted"
+expect ok stat "$MNT/regions/r"
+# Nor on the same mount point; the first goes on.
+start_refused "$WORK/store2" "$MNT" >/dev/null
+expect ok stat "$MNT/regions/r"
+# A region's blobs cannot be where another library's are in use.
+"$IMAGEFS" "$WORK/store3" "$WORK/other" -f >daemon2.log 2>&1 &
+second=$!
+until_true 10 mountpoint -q other || fail "the second library is not mounted: $(cat daemon2.log)"
+ok mkdir other/regions/r
+expect "EBUSY|EINVAL|EUCLEAN" write other/regions/r/store "$STORE"
+umount other 2>/dev/null || fusermount3 -u other
+wait "$second" || fail "the second ended with $?"
+check_store "$WORK/store3"
+# After a kill the store is free again.
+crash
+start
+expect ok stat "$MNT/regions/r"

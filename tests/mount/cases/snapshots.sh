@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# A snapshot's files, and how it goes.
+start
+two_regions
+cloud_image web 3M
+snap=$R/snapshots/web
+[[ $(cat "$snap/id") == snap-?* ]] || fail "id is $(cat "$snap/id")"
+value "$snap/name" web
+value "$snap/size" 3145728
+value "$snap/status" available
+value "$snap/owner" "$(id -un)"
+[[ $(cat "$snap/created") =~ ^20.*Z$ ]] || fail "created"
+[[ $(cat "$snap/source") == *"$(cat "$R/private/web/id")"* ]] || fail "source is $(cat "$snap/source")"
+same "$(cat "$snap/checksum" | awk '{ print $NF }')" "$(xxh web.raw)" "checksum"
+same_disk "$snap/data.raw" web.raw
+for file in images used-by last-error description; do
+        expect ok stat "$snap/$file"
+done
+# What is not built is not there.
+for file in disks data.qcow2 changed; do
+        expect ENOENT stat "$snap/$file"
+done
+
+ok write "$snap/name" "first"
+value "$snap/name" "first"
+ok write "$snap/description" $'some\ntext'
+value "$snap/description" $'some\ntext'
+refused EINVAL "$snap" write "$snap/name" ""
+expect "EPERM|EACCES" write "$snap/size" 1
+expect "EROFS" open rw "$snap/data.raw"
+
+# Not while an image refers to it, a recycled one too.
+refused EBUSY "$snap" rmdir "$snap"
+same "$(realpath "$snap"/images/*)" "$(realpath "$R/private/web")" "images"
+[ -n "$(ls "$snap/used-by")" ] || fail "used-by is empty"
+ok rmdir "$R/private/web"
+refused EBUSY "$snap" rmdir "$snap"
+same "$(realpath "$snap"/images/*)" "$(realpath "$R/recycle/web")" "images"
+ok rmdir "$R/recycle/web"
+same "$(ls "$snap/images" "$snap/used-by" | grep -c web)" 0 "nothing refers to it"
+
+# Its name is a handle as an image's is; nothing is made here by mkdir.
+ok rename "$snap" "$R/snapshots/base"
+snap=$R/snapshots/base
+value "$snap/name" base
+refused EPERM - mkdir "$R/snapshots/new"
+restart
+same_disk "$snap/data.raw" web.raw
+unique=$(keyed "$MNT/info/store" unique-bytes)
+[ "$unique" -gt 0 ] || fail "info/store: unique-bytes $unique"
+ok rmdir "$snap"
+same "$(used "$R" snapshots)" 0 "quota"
+# The bytes follow: at once or with the next collection, a remount at the latest.
+store_is_empty() { [ "$(keyed "$MNT/info/store" blobs)" = 0 ]; }
+until_true 20 store_is_empty || { restart; until_true 20 store_is_empty || fail "the blob stays"; }

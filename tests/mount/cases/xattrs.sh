@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# user.imagefs.* mirror the one-line files, for reading.
+start
+two_regions
+cloud_image web 1M
+web=$R/private/web
+ok write "$web/os" linux
+for file in id name status type source owner size os encrypted checksum architecture; do
+        expect "$(head -n 1 "$web/$file" | cut -d ' ' -f 1)" getxattr "user.imagefs.$file" "$web"
+        same "$_answer" "$(cat "$web/$file")" "user.imagefs.$file"
+done
+expect ENODATA getxattr user.imagefs.nothing "$web"
+expect ENODATA getxattr user.other "$web"
+expect ENODATA getxattr user.imagefs.metadata.json "$web"
+"$FSOP" listxattr "$web" | grep -qx user.imagefs.status || fail "listxattr: $("$FSOP" listxattr "$web")"
+expect "EPERM|EOPNOTSUPP|EACCES" setxattr user.imagefs.os windows "$web"
+expect "EPERM|EOPNOTSUPP|EACCES" setxattr user.new x "$web"
+expect "EPERM|EOPNOTSUPP|EACCES|ENODATA" removexattr user.imagefs.os "$web"
+value "$web/os" linux
+ok write "$web/os" other
+expect other getxattr user.imagefs.os "$web"
+if command -v getfattr >/dev/null; then
+        [[ $(run getfattr -d "$web") == *'user.imagefs.status="available"'* ]] || fail "getfattr -d"
+        [[ $(run getfattr --only-values -n user.imagefs.status "$web") == available ]] || fail "getfattr -n"
+fi
