@@ -27,13 +27,21 @@
 struct db;
 struct db_row;
 
+#define DB_FILE "imagefs.db"
+
+struct db_statements;
+
 struct db_opts {
         bool read_only; /* for checking: nothing is created or migrated */
+        const struct db_statements *extra; /* beside those listed in statements.h, for tests; may be NULL */
 };
 
 /* Opens DIR/imagefs.db, making or migrating it. -EUCLEAN: not ours; -EPROTONOSUPPORT: from a newer version. */
 int db_open(int dir_fd, const struct db_opts *opts, struct db **ret);
 void db_close(struct db *db); /* accepts NULL */
+
+/* Could a commit not be made durable, so that nothing is written any more? */
+bool db_is_degraded(struct db *db);
 
 enum db_mode {
         DB_READ, /* sees one state of the library until its end */

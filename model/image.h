@@ -38,6 +38,7 @@ struct image {
         enum image_class class;
         enum image_class source; /* where it was made: private, public, marketplace or iso */
         enum image_status status;
+        enum image_status restore; /* while deleted: the status that a restore gives back */
         enum image_type type;
         bool encrypted;
         bool busy; /* work in progress: on the image itself, or a conversion or copy of it */

@@ -9,7 +9,8 @@
  * Conventions of every function in model/: 0 or a documented positive value on success, a
  * negative errno on failure; `ret` parameters are written on success only. A refusal of a
  * user's request also fills DIAG. A change is durable when the function returns 0. Values
- * are plain structs filled by copy: nothing is borrowed from the model.
+ * are plain structs filled by copy: nothing is borrowed from the model. Functions that are given a callback for rows
+ * call it with the database open for reading: it must be quick and must not call the model.
  *
  * Order of durability: bytes first, then the row that names them; a row goes first, its
  * bytes are collected later. Lock order: upload, database transaction, runner.

@@ -23,6 +23,7 @@ struct uploads;
 struct model {
         struct db *db;
         int dir_fd; /* the library's directory */
+        int lock_fd; /* its file "lock", held as long as the library is open */
         char *dir; /* its absolute path */
         char *mountpoint; /* may be NULL */
         bool read_only;
@@ -32,6 +33,9 @@ struct model {
         model_listener_fn *listener;
         void *listener_ctx;
 };
+
+/* user.c: the user with this name, or of this number. -ENOENT. */
+int user_find(const char *name, uid_t *ret);
 
 /* model.c */
 int64_t model_now_us(void);
@@ -110,16 +114,19 @@ enum image_verb {
         VERB_UPLOAD, /* a writer opened upload */
         VERB_ABANDON, /* the last writer closed without a byte */
         VERB_IMPORT, /* the last writer closed, there is something to import */
-        VERB_MAKE, /* being made by a conversion or copy */
         VERB_FINISH, /* the work on it is done */
         VERB_FAIL, /* … or cannot be done */
         VERB_DELETE,
         VERB_RESTORE,
         VERB_DESTROY,
+        VERB_PUBLISH,
         VERB_SHARE_WORK, /* guards of what does not move the state: convert, copy, share, create an instance */
         VERB_COUNT,
 };
-/* Moves the state by compare-and-swap. -EBUSY with a sentence from the table when VERB does not apply to the present state. */
+/*
+ * Moves the state by compare-and-swap from the one that IMAGE was loaded with; images that a conversion or copy makes begin
+ * as pending. -EBUSY with a sentence when VERB does not apply to the present state or a guard refuses it.
+ */
 int lifecycle_apply(struct db_txn *t, const struct image *image, enum image_verb verb, struct diag *diag);
 
 /* task.c */

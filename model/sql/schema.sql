@@ -2,10 +2,11 @@
 -- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
 -- A change here needs a step in migrate/ and an old database among the tests.
 
--- Places where blobs live. path '' is the library's own, beside this database.
+-- Places where blobs live. path '' is the library's own, beside this database; changed is when a blob last came or went.
 CREATE TABLE store (
         id      INTEGER PRIMARY KEY AUTOINCREMENT,
-        path    TEXT NOT NULL UNIQUE
+        path    TEXT NOT NULL UNIQUE,
+        changed INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE region (
@@ -54,19 +55,26 @@ CREATE TABLE reap (
         blob    INTEGER PRIMARY KEY
 ) STRICT;
 
+-- What listings need comes first: a row with long texts is spread over several pages.
 CREATE TABLE image (
         id               INTEGER PRIMARY KEY AUTOINCREMENT,
         ident            TEXT NOT NULL UNIQUE,
         region           INTEGER NOT NULL REFERENCES region,
         class            TEXT NOT NULL CHECK (class IN ('private', 'public', 'marketplace', 'iso', 'recycle')),
-        source           TEXT NOT NULL CHECK (source IN ('private', 'public', 'marketplace', 'iso')),
         handle           TEXT NOT NULL,
+        uid              INTEGER NOT NULL,
+        gid              INTEGER NOT NULL,
+        mode             INTEGER NOT NULL,
+        created          INTEGER NOT NULL,
+        updated          INTEGER NOT NULL,
+        -- when it went to the recycle bin
+        deleted          INTEGER,
+        source           TEXT NOT NULL CHECK (source IN ('private', 'public', 'marketplace', 'iso')),
         name             TEXT NOT NULL,
-        description      TEXT NOT NULL DEFAULT '',
         status           TEXT NOT NULL CHECK (status IN ('queued', 'uploading', 'pending', 'replicating', 'available',
                                                          'error', 'deleting', 'deleted')),
         -- the status to return to when it is restored from the recycle bin
-        restore_status   TEXT NOT NULL DEFAULT '',
+        restore_status   TEXT NOT NULL DEFAULT '' CHECK (restore_status IN ('', 'available', 'error')),
         error            TEXT NOT NULL DEFAULT '',
         type             TEXT NOT NULL CHECK (type IN ('local', 'cloud', 'both')),
         format           TEXT NOT NULL DEFAULT 'auto',
@@ -80,13 +88,8 @@ CREATE TABLE image (
         project_group    TEXT NOT NULL DEFAULT '',
         provider         TEXT NOT NULL DEFAULT '',
         encrypted        INTEGER NOT NULL DEFAULT 0 CHECK (encrypted IN (0, 1)),
-        uid              INTEGER NOT NULL,
-        gid              INTEGER NOT NULL,
-        mode             INTEGER NOT NULL,
-        created          INTEGER NOT NULL,
-        updated          INTEGER NOT NULL,
-        -- when it went to the recycle bin
-        deleted          INTEGER,
+        description      TEXT NOT NULL DEFAULT '',
+        CHECK ((class = 'recycle') = (deleted IS NOT NULL)),
         UNIQUE (region, class, handle)
 ) STRICT;
 CREATE INDEX image_by_status ON image (status) WHERE status NOT IN ('available', 'queued', 'error');
@@ -97,17 +100,17 @@ CREATE TABLE snapshot (
         ident       TEXT NOT NULL UNIQUE,
         region      INTEGER NOT NULL REFERENCES region,
         handle      TEXT NOT NULL,
-        name        TEXT NOT NULL,
-        description TEXT NOT NULL DEFAULT '',
-        status      TEXT NOT NULL CHECK (status IN ('creating', 'available')),
-        -- where its bytes came from, for people: 'image:<id>', 'snapshot:<id>'
-        source      TEXT NOT NULL DEFAULT '',
-        blob        INTEGER REFERENCES blob CHECK ((blob IS NULL) = (status = 'creating')),
         uid         INTEGER NOT NULL,
         gid         INTEGER NOT NULL,
         mode        INTEGER NOT NULL,
         created     INTEGER NOT NULL,
         updated     INTEGER NOT NULL,
+        name        TEXT NOT NULL,
+        status      TEXT NOT NULL CHECK (status IN ('creating', 'available')),
+        -- where its bytes came from, for people: 'image:<id>', 'snapshot:<id>'
+        source      TEXT NOT NULL DEFAULT '',
+        blob        INTEGER REFERENCES blob CHECK ((blob IS NULL) = (status = 'creating')),
+        description TEXT NOT NULL DEFAULT '',
         UNIQUE (region, handle)
 ) STRICT;
 CREATE INDEX snapshot_by_blob ON snapshot (blob);
@@ -158,7 +161,7 @@ CREATE INDEX task_by_result ON task (result);
 CREATE INDEX task_finished ON task (finished) WHERE finished IS NOT NULL;
 CREATE UNIQUE INDEX task_copy ON task (image, region) WHERE kind = 'copy' AND in_image = 1;
 
--- Refusals, the newest thousand; the newest of an object is its last-error.
+-- Refusals, the newest of each user, so that nobody pushes out another's; the newest of an object is its last-error.
 CREATE TABLE refusal (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         at          INTEGER NOT NULL,
@@ -168,6 +171,7 @@ CREATE TABLE refusal (
         errno       INTEGER NOT NULL,
         sentence    TEXT NOT NULL
 ) STRICT;
+CREATE INDEX refusal_by_user ON refusal (uid, id);
 CREATE INDEX refusal_by_object ON refusal (object_kind, object, id) WHERE object IS NOT NULL;
 
 -- Quotas are counted where rows come, change hands and go. Private images count; recycled ones have another class.
@@ -212,4 +216,11 @@ END;
 CREATE TRIGGER image_disk_reap_update AFTER UPDATE OF blob ON image_disk
         WHEN old.blob IS NOT NULL AND old.blob IS NOT new.blob BEGIN
         INSERT OR IGNORE INTO reap VALUES (old.blob);
+END;
+
+CREATE TRIGGER blob_changed_insert AFTER INSERT ON blob BEGIN
+        UPDATE store SET changed = CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) WHERE id = new.store;
+END;
+CREATE TRIGGER blob_changed_delete AFTER DELETE ON blob BEGIN
+        UPDATE store SET changed = CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) WHERE id = old.store;
 END;

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_STATEMENTS_H
+#define MODEL_STATEMENTS_H
+
+/* Every table of SQL in model/, one line each: X(stem) for the stem_statements of stem.c. Private to model/. */
+
+#include "model/db.h"
+
+#define STATEMENT_TABLES(X) \
+        X(access)           \
+        X(blob_row)         \
+        X(image)            \
+        X(image_attr)       \
+        X(image_disk)       \
+        X(image_move)       \
+        X(lifecycle)        \
+        X(limits)           \
+        X(listing)          \
+        X(quota)            \
+        X(refusal)          \
+        X(region)           \
+        X(snapshot)         \
+        X(stores)
+
+#define STATEMENTS_DECLARE(stem) extern const struct db_statements stem##_statements;
+STATEMENT_TABLES(STATEMENTS_DECLARE)
+
+#endif
