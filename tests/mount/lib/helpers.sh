@@ -36,8 +36,8 @@ _where() {
 }
 
 fail() {
-        echo "FAIL: $(_where): $*"
-        # From a subshell too.
+        echo "FAIL: $(_where): $*" >&2
+        # From a subshell too, whose output may be what the case is reading.
         kill -TERM $$ 2>/dev/null
         exit 1
 }
