@@ -3,7 +3,7 @@
 start
 r=$MNT/regions/one
 ok mkdir "$r"
-refused EEXIST - mkdir "$r"
+unchanged EEXIST mkdir "$r"
 for entry in public marketplace private iso recycle snapshots quota images.csv images.json batch store; do
         expect ok stat "$r/$entry"
 done

@@ -17,7 +17,7 @@ for file in images used-by last-error description; do
         expect ok stat "$snap/$file"
 done
 # What is not built is not there.
-for file in disks data.qcow2 changed; do
+for file in disks data.qcow2; do
         expect ENOENT stat "$snap/$file"
 done
 
@@ -27,7 +27,7 @@ ok write "$snap/description" $'some\ntext'
 value "$snap/description" $'some\ntext'
 refused EINVAL "$snap" write "$snap/name" ""
 expect "EPERM|EACCES" write "$snap/size" 1
-expect "EROFS" open rw "$snap/data.raw"
+expect "EROFS|EACCES" open rw "$snap/data.raw"
 
 # Not while an image refers to it, a recycled one too.
 refused EBUSY "$snap" rmdir "$snap"

@@ -311,23 +311,27 @@ static int op_extents(char **a)
         }
 }
 
-/* fsop data-runs PATH: the same lines, worked out from the bytes: runs of 4 KiB blocks that are not all zero. */
-static int op_data_runs(char **a)
+/* The runs of 4 KiB blocks of A that are not those of B, whose end reads as zeros. */
+static int print_runs(const char *a, const char *b)
 {
-        static const char zeros[BLOCK];
-        int fd = open(a[0], O_RDONLY | O_CLOEXEC);
+        int fa = open(a, O_RDONLY | O_CLOEXEC);
+        int fb = open(b, O_RDONLY | O_CLOEXEC);
         off_t off = 0, start = -1;
-        char buf[BLOCK];
+        char buf[BLOCK], other[BLOCK];
         ssize_t n;
 
-        if (fd < 0)
+        if (fa < 0 || fb < 0)
                 return failed("open");
-        while ((n = pread(fd, buf, sizeof(buf), off)) > 0) {
-                bool zero = !memcmp(buf, zeros, n);
+        while ((n = pread(fa, buf, sizeof(buf), off)) > 0) {
+                bool same;
 
-                if (!zero && start < 0)
+                memset(other, 0, sizeof(other));
+                if (pread(fb, other, n, off) < 0)
+                        return failed("read");
+                same = !memcmp(buf, other, n);
+                if (!same && start < 0)
                         start = off;
-                if (zero && start >= 0) {
+                if (same && start >= 0) {
                         printf("%jd %jd\n", (intmax_t)start, (intmax_t)(off - start));
                         start = -1;
                 }
@@ -338,6 +342,18 @@ static int op_data_runs(char **a)
         if (start >= 0)
                 printf("%jd %jd\n", (intmax_t)start, (intmax_t)(off - start));
         return 0;
+}
+
+/* fsop data-runs PATH: the lines of `extents`, worked out from the bytes. */
+static int op_data_runs(char **a)
+{
+        return print_runs(a[0], "/dev/null");
+}
+
+/* fsop diff-runs A B: where the two differ. */
+static int op_diff_runs(char **a)
+{
+        return print_runs(a[0], a[1]);
 }
 
 static int op_getxattr(char **a)
@@ -579,6 +595,7 @@ static const struct op ops[] = {
         { "seek-hole", op_seek_hole, 2 },
         { "extents", op_extents, 1 },
         { "data-runs", op_data_runs, 1 },
+        { "diff-runs", op_diff_runs, 2 },
         { "getxattr", op_getxattr, 2 },
         { "setxattr", op_setxattr, 3 },
         { "removexattr", op_removexattr, 2 },

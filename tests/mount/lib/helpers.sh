@@ -6,7 +6,8 @@
 #
 #     start [-o …]  stop  restart  crash      the daemon
 #     ok OP …       expect ERRNO OP …         one file system call (see fsop.c) and its outcome
-#     refused ERRNO OBJECT OP …               the same, and that nothing changed, and that a sentence was left
+#     unchanged ERRNO OP …                    the same, and that nothing changed
+#     refused ERRNO OBJECT OP …               the same, and that a sentence was left
 #     value FILE TEXT   settle IMAGE          what a file says; wait until an image has no work in progress
 #     run COMMAND …     fails COMMAND …       any other program
 #     pattern …         import_raw …          test data
@@ -111,23 +112,33 @@ expect() {
         [[ $got == @($want) ]] || fail "$*: got $_answer, want $want"
 }
 
-# refused ERRNO OBJECT OP …: OBJECT is the directory whose last-error must say why, `-` where there is none.
-refused() {
-        local want=$1 object=$2 before after sentence
-        shift 2
+# unchanged ERRNO OP …: the same, and nothing in the tree is another than before. For what the kernel refuses by itself,
+# such as making a name that is there.
+unchanged() {
+        local before after
         before=$(tree_snapshot)
-        expect "$want" "$@"
+        expect "$@"
         after=$(tree_snapshot)
         if [ "$before" != "$after" ]; then
                 diff <(echo "$before") <(echo "$after") | head -n 20
-                fail "$*: was refused, and changed something"
+                fail "${*:2}: was refused, and changed something"
         fi
+}
+
+# refused ERRNO OBJECT OP …: unchanged, and a sentence says why: in /info/errors, and in the last-error of the directory
+# OBJECT (`-` where there is none).
+refused() {
+        local want=$1 object=$2 last sentence
+        shift 2
+        last=$(grep -c . "$MNT/info/errors"; tail -n 1 "$MNT/info/errors")
+        unchanged "$want" "$@"
         sentence=$(tail -n 1 "$MNT/info/errors")
-        [[ $sentence == *' '* ]] || fail "$*: /info/errors holds no sentence"
+        [ "$last" != "$(grep -c . "$MNT/info/errors"; echo "$sentence")" ] || fail "$*: nothing in /info/errors"
+        [[ $sentence == *' '*' '* ]] || fail "$*: /info/errors holds no sentence: $sentence"
         if [ "$object" != - ]; then
-                sentence=$(cat "$object/last-error")
-                [[ $sentence == *' '* ]] || fail "$*: $object/last-error holds no sentence"
-                grep -qF -- "$sentence" "$MNT/info/errors" || fail "$*: /info/errors lacks: $sentence"
+                last=$(cat "$object/last-error")
+                [[ $last == *' '* ]] || fail "$*: $object/last-error holds no sentence: $last"
+                [[ $sentence == *"$last"* ]] || fail "$*: last-error says '$last', /info/errors '$sentence'"
         fi
 }
 
