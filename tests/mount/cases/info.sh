@@ -26,7 +26,7 @@ same "$(keyed "$MNT/info/store" logical-bytes)" $((2 * data)) "logical-bytes of 
 
 # Refusals, in order, still there after a remount.
 expect EINVAL write "$R/private/web/os" beos
-expect EEXIST mkdir "$R/private/web"
+expect EBUSY write "$R/private/web/type" local
 before=$(wc -l <"$MNT/info/errors")
 [ "$before" -ge 2 ] || fail "errors has $before lines"
 grep -qF -- "$(cat "$R/private/web/last-error")" "$MNT/info/errors" || fail "last-error is not in info/errors"
