@@ -113,6 +113,14 @@ ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off);
  */
 int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret);
 
+/*
+ * Calls FN, in order, for every range in which the two differ, to a block's accuracy; what one has beyond the other's end
+ * differs. Blobs may be of different stores. Ranges that share their chunks are not read. A negative errno from FN
+ * ends the walk and is returned.
+ */
+typedef int blob_range_fn(void *ctx, uint64_t off, uint64_t len);
+int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, void *ctx);
+
 /* ---- writing ---- */
 
 /*

@@ -77,6 +77,9 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
 /* Stops the workers (what they were doing goes on at the next open) and closes everything. Accepts NULL. */
 void model_close(struct model *m);
 
+/* When the library was made. */
+int64_t model_born_us(struct model *m);
+
 /* Sum over all stores; free bytes are those of the library's own. */
 struct model_stats {
         struct blobstore_stats blobs;

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attributes of nodes. Generated files have their true size, since tar and rsync store nothing of a file of size 0:
+ * their text is made to be measured. Everything about blobs comes from the database; no listing opens one.
+ *
+ * Times are the object's: they survive a remount and change only with it.
+ */
+
+#include "fs/attr.h"
+
+#include <string.h>
+
+/* Blobs never change, and their numbers are never used again. */
+#define ATTR_TIMEOUT_BLOB 86400.0
+/* Directories: what a worker changes shows at the latest after this. */
+#define ATTR_TIMEOUT_DIR 1.0
+/* Control files: the daemon changes them, and size and text must agree. */
+#define ATTR_TIMEOUT_CTL 0.0
+
+int attr_object(struct req *rq, struct node n, struct object *ret)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        int r;
+
+        if (!kind)
+                return -ESTALE;
+        if (n.row == ROW_CHILD && kind->child_object)
+                r = kind->child_object(rq, n.oid, ret);
+        else
+                r = kind->object(rq, n.oid, ret);
+        return r == -ENOENT ? -ESTALE : r;
+}
+
+int attr_text(struct req *rq, struct node n, struct strbuf *out)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+        int r = -ENODATA;
+
+        if (n.row == ROW_CHILD && kind && kind->target)
+                r = kind->target(rq, n.oid, out);
+        else if (n.row == ROW_CHILD && kind && kind->show_child)
+                r = kind->show_child(rq, n.oid, out);
+        else if (entry && !entry->dir && !entry->blob) {
+                rq->entry = entry;
+                rq->oid = n.oid;
+                r = entry->show ? entry->show(rq, out) : 0;
+        }
+        if (r == -ENOENT)
+                return -ESTALE;
+        if (r < 0)
+                return r;
+        return strbuf_error(out);
+}
+
+static struct timespec attr_time(int64_t us)
+{
+        return (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+}
+
+static void attr_set_times(struct stat *st, int64_t us)
+{
+        st->st_atim = st->st_mtim = st->st_ctim = attr_time(us);
+}
+
+static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, struct stat *st)
+{
+        struct blob_info info;
+        int64_t time_us;
+        int r;
+
+        r = ops->info(rq, oid, &info, &time_us);
+        if (r < 0)
+                return r == -ENOENT ? -ESTALE : r;
+
+        st->st_mode = S_IFREG | 0444;
+        st->st_size = (off_t)info.size_bytes;
+        st->st_blocks = (blkcnt_t)((info.data_bytes + 511) / 512);
+        st->st_blksize = 1 << 20;
+        attr_set_times(st, time_us);
+        return 0;
+}
+
+/* Sizes of what is generated. Content that costs work (unlisted children) is measured only once it is open. */
+static int attr_measure(struct req *rq, struct node n, struct stat *st)
+{
+        CLEANUP_STRBUF struct strbuf text = { 0 };
+        int r;
+
+        r = attr_text(rq, n, &text);
+        if (r < 0)
+                return r;
+        st->st_size = (off_t)text.len;
+        st->st_blocks = (blkcnt_t)((text.len + 511) / 512);
+        return 0;
+}
+
+static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind, struct stat *st, double *timeout)
+{
+        if (kind->blob) {
+                *timeout = ATTR_TIMEOUT_BLOB;
+                return attr_blob(rq, kind->blob, n.oid, st);
+        }
+        if (kind->target) {
+                st->st_mode = S_IFLNK | 0777;
+                return attr_measure(rq, n, st);
+        }
+        st->st_mode = S_IFREG | 0444;
+        return 0;
+}
+
+static int attr_entry(struct req *rq, struct node n, const struct entry *entry, const struct object *object,
+                      struct stat *st, double *timeout)
+{
+        if (entry->blob) {
+                *timeout = ATTR_TIMEOUT_BLOB;
+                return attr_blob(rq, entry->blob, n.oid, st);
+        }
+
+        *timeout = ATTR_TIMEOUT_CTL;
+        rq->entry = entry;
+        rq->oid = n.oid;
+        st->st_mode = S_IFREG | (entry->mode & object->mode);
+        if (entry->flags & ENTRY_ADMIN) {
+                st->st_mode = S_IFREG | entry->mode;
+                st->st_uid = rq->fs->uid;
+                st->st_gid = rq->fs->gid;
+        }
+        if (entry->changed_us)
+                attr_set_times(st, entry->changed_us(rq));
+        if (entry->flags & ENTRY_WAIT)
+                return 0;
+        return attr_measure(rq, n, st);
+}
+
+int attr_get(struct req *rq, struct node n, const struct object *object, struct stat *ret, double *ret_timeout)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+        struct object own;
+        struct stat st = { 0 };
+        int r;
+
+        if (!kind || (n.row && n.row != ROW_CHILD && !entry) || (entry && entry->dir))
+                return -ESTALE;
+        if (!object) {
+                r = attr_object(rq, n, &own);
+                if (r < 0)
+                        return r;
+                object = &own;
+        }
+
+        st.st_ino = node_ino(n);
+        st.st_nlink = 1; /* as btrfs has it: says nothing about sub-directories, so that find looks for itself */
+        st.st_uid = object->uid;
+        st.st_gid = object->gid;
+        st.st_blksize = 4096;
+        attr_set_times(&st, object->updated_us);
+        *ret_timeout = ATTR_TIMEOUT_DIR;
+
+        if (n.row == 0) {
+                st.st_mode = S_IFDIR | (kind->mode ? kind->mode : object->mode);
+                r = 0;
+        } else if (n.row == ROW_CHILD) {
+                r = attr_child(rq, n, kind, &st, ret_timeout);
+        } else {
+                r = attr_entry(rq, n, entry, object, &st, ret_timeout);
+        }
+        if (r < 0)
+                return r;
+        *ret = st;
+        return 0;
+}

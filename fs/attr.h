@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_ATTR_H
+#define FS_ATTR_H
+
+/* What stat(2) says about a node, and for how long the kernel may believe it. */
+
+#include <sys/stat.h>
+
+#include "fs/tree.h"
+
+/*
+ * OBJECT, where the caller has it at hand, saves asking for it again. *ret_timeout is in seconds. -ESTALE:
+ * the object is gone.
+ */
+int attr_get(struct req *rq, struct node n, const struct object *object, struct stat *ret, double *ret_timeout);
+
+/* The text of a control file, a generated child or a link, as read(2) would give it: -ENODATA for nodes that have none. */
+int attr_text(struct req *rq, struct node n, struct strbuf *out);
+
+/* The object that a node belongs to: for last-error and ownership. */
+int attr_object(struct req *rq, struct node n, struct object *ret);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blobs as files: immutable, so that what the kernel has cached stays good for ever, and nothing is to be flushed.
+ * Stored data is never mapped: an I/O error would then kill the daemon instead of failing one read.
+ */
+
+#include <fcntl.h>
+#include <pthread.h>
+
+#include "blobstore/base/log.h"
+#include "fs/file.h"
+#include "fs/ops.h"
+
+struct data {
+        struct file file;
+        struct blob *blob;
+};
+
+/* A reply buffer for each thread of the loop, kept between reads: at most one read's size, 1 MiB. */
+static pthread_key_t data_buffer_key;
+static pthread_once_t data_buffer_once = PTHREAD_ONCE_INIT;
+
+struct data_buffer {
+        size_t size;
+        char bytes[];
+};
+
+static void data_buffer_init(void)
+{
+        if (pthread_key_create(&data_buffer_key, free) != 0)
+                abort();
+}
+
+static char *data_buffer(size_t size)
+{
+        struct data_buffer *b;
+
+        (void)pthread_once(&data_buffer_once, data_buffer_init); /* cannot fail with a valid control */
+        b = pthread_getspecific(data_buffer_key);
+        if (b && b->size >= size)
+                return b->bytes;
+
+        free(b);
+        b = malloc(sizeof(*b) + size);
+        if (b)
+                b->size = size;
+        if (pthread_setspecific(data_buffer_key, b) != 0) {
+                free(b);
+                return NULL;
+        }
+        return b ? b->bytes : NULL;
+}
+
+static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
+{
+        struct data *d = (struct data *)f;
+        char *buf = data_buffer(size);
+        ssize_t n;
+
+        if (!buf) {
+                ops_error(rq, -ENOMEM);
+                return;
+        }
+        n = blob_pread(d->blob, buf, size, (uint64_t)off);
+        if (n == -EBADMSG)
+                n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy, imagefs check names "
+                             "what else is concerned", (long long)off);
+        if (n < 0)
+                ops_refuse(rq, f->node, (int)n);
+        else
+                (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
+}
+
+static int data_seek(struct req *rq, struct file *f, off_t off, int whence, off_t *ret)
+{
+        struct data *d = (struct data *)f;
+        uint64_t found;
+        int r;
+
+        (void)rq;
+        if (off < 0)
+                return -ENXIO;
+        r = blob_seek(d->blob, (uint64_t)off, whence, &found);
+        if (r < 0)
+                return r;
+        *ret = (off_t)found;
+        return 0;
+}
+
+static void data_release(struct file *f)
+{
+        struct data *d = (struct data *)f;
+
+        blob_close(d->blob);
+        free(d);
+}
+
+static const struct file_ops data_ops = {
+        .read = data_read,
+        .seek = data_seek,
+        .release = data_release,
+};
+
+int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+{
+        const struct blob_ops *blob = n.row == ROW_CHILD ? tree_kind(n.kind)->blob : tree_entry(n)->blob;
+        struct data *d;
+        int r;
+
+        if ((flags & O_ACCMODE) != O_RDONLY)
+                return diag_set(&rq->diag, -EROFS, "images and snapshots never change");
+
+        read_ahead_raise(rq->fs);
+        d = calloc(1, sizeof(*d));
+        if (!d)
+                return -ENOMEM;
+        r = blob->open(rq, n.oid, &d->blob);
+        if (r < 0) {
+                free(d);
+                return r == -ENOENT ? -ESTALE : r;
+        }
+        d->file = (struct file){ .ops = &data_ops, .node = n };
+        fi->keep_cache = 1;
+        fi->noflush = 1;
+        fi->fh = (uintptr_t)d;
+        return 0;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An image: one file for each thing about it, and its disks.
+ */
+
+#include "fs/dir.h"
+
+#include "fs/image_json.h"
+
+static int image_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        return image_get_object(rq->fs->model, oid, ret);
+}
+
+/* The lines of an image differ in nothing but the field they show. */
+#define DEFINE_SHOW(name, statement)                                    \
+        static int show_##name(struct req *rq, struct strbuf *out)      \
+        {                                                               \
+                const struct image *i;                                  \
+                int r;                                                  \
+                                                                        \
+                r = req_image(rq, rq->oid, &i);                         \
+                if (r < 0)                                              \
+                        return r;                                       \
+                statement;                                              \
+                strbuf_add(out, "\n");                                  \
+                return 0;                                               \
+        }
+
+DEFINE_SHOW(id, strbuf_add(out, i->ident))
+DEFINE_SHOW(name, strbuf_add(out, i->name))
+DEFINE_SHOW(description, strbuf_add(out, i->description))
+DEFINE_SHOW(status, strbuf_add(out, image_status_name(i->status)))
+DEFINE_SHOW(error, strbuf_add(out, i->error))
+DEFINE_SHOW(type, strbuf_add(out, image_type_name(i->type)))
+DEFINE_SHOW(source, strbuf_add(out, image_class_name(i->source)))
+DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
+DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
+DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
+DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)i->size_bytes))
+DEFINE_SHOW(format, strbuf_add(out, i->format))
+DEFINE_SHOW(os, strbuf_add(out, i->os))
+DEFINE_SHOW(platform, strbuf_add(out, i->platform))
+DEFINE_SHOW(platform_version, strbuf_add(out, i->platform_version))
+DEFINE_SHOW(architecture, strbuf_add(out, i->architecture))
+DEFINE_SHOW(boot_mode, strbuf_add(out, i->boot_mode))
+DEFINE_SHOW(features, strbuf_add(out, i->features))
+DEFINE_SHOW(labels, strbuf_add(out, i->labels))
+DEFINE_SHOW(project_group, strbuf_add(out, i->project_group))
+DEFINE_SHOW(encrypted, strbuf_add(out, i->encrypted ? "yes" : "no"))
+DEFINE_SHOW(provider, strbuf_add(out, i->provider))
+
+/* The row of the table says which attribute it is. */
+static int store_field(struct req *rq, const char *text)
+{
+        return image_set(rq->fs->model, &rq->caller, rq->oid, (enum image_field)rq->entry->arg, text, &rq->diag);
+}
+
+static int show_progress(struct req *rq, struct strbuf *out)
+{
+        struct progress p;
+        int r;
+
+        r = image_get_progress(rq->fs->model, rq->oid, &p);
+        if (r < 0)
+                return r;
+        dir_add_progress(out, &p);
+        return 0;
+}
+
+static int checksum_add(void *ctx, const struct image_disk *d)
+{
+        char name[sizeof(d->device) + sizeof(".raw")];
+
+        (void)snprintf(name, sizeof(name), "%s.raw", d->device);
+        if (d->has_blob)
+                dir_add_checksum(ctx, name, &d->blob);
+        return 0;
+}
+
+static int show_checksum(struct req *rq, struct strbuf *out)
+{
+        int r = image_disk_each(rq->fs->model, rq->oid, checksum_add, out);
+
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r;
+}
+
+struct mapping {
+        const struct image *image;
+        struct strbuf *out;
+};
+
+/* A disk that no bytes came to (an import that failed, or still runs) maps to nothing. */
+static int mapping_add(void *ctx, const struct image_disk *d)
+{
+        const struct mapping *v = ctx;
+
+        if (!d->has_blob)
+                return 0;
+        strbuf_addf(v->out, "/dev/%s %s ", d->device, d->system ? "system" : "data");
+        if (!d->snapshot)
+                strbuf_addf(v->out, "image:%s", v->image->ident);
+        else if (v->image->type == TYPE_BOTH && d->system)
+                strbuf_addf(v->out, "image:%s,snapshot:%s", v->image->ident, d->snapshot_ident);
+        else
+                strbuf_addf(v->out, "snapshot:%s", d->snapshot_ident);
+        strbuf_addf(v->out, " %llu\n", (unsigned long long)d->blob.size_bytes);
+        return 0;
+}
+
+static int show_mapping(struct req *rq, struct strbuf *out)
+{
+        struct mapping v = { .out = out };
+        int r;
+
+        r = req_image(rq, rq->oid, &v.image);
+        if (r < 0)
+                return r;
+        r = image_disk_each(rq->fs->model, rq->oid, mapping_add, &v);
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r;
+}
+
+static int show_convert(struct req *rq, struct strbuf *out)
+{
+        static const char *const words[] = {
+                [CONVERT_IDLE] = "idle",
+                [CONVERT_RUNNING] = "running",
+                [CONVERT_DONE] = "done",
+                [CONVERT_FAILED] = "failed",
+        };
+        struct conversion c;
+        int r;
+
+        r = image_get_conversion(rq->fs->model, rq->oid, &c);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "status %s\nimage %s\npercent %u\n", words[c.status], c.image, c.percent);
+        return 0;
+}
+
+static int store_convert(struct req *rq, const char *text)
+{
+        return image_convert(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int copy_target_add(void *ctx, const struct copy_target *t)
+{
+        strbuf_addf(ctx, "%s private-images=%llu/%llu snapshots=%llu/%llu needs-snapshots=%llu bytes-to-move=%llu\n",
+                    t->region, (unsigned long long)t->private_images.used, (unsigned long long)t->private_images.limit,
+                    (unsigned long long)t->snapshots.used, (unsigned long long)t->snapshots.limit,
+                    (unsigned long long)t->needs_snapshots, (unsigned long long)t->bytes_to_move);
+        return 0;
+}
+
+static int show_copy_targets(struct req *rq, struct strbuf *out)
+{
+        return image_copy_targets(rq->fs->model, &rq->caller, rq->oid, copy_target_add, out);
+}
+
+static int show_metadata(struct req *rq, struct strbuf *out)
+{
+        const struct image *i;
+        int r;
+
+        r = req_image(rq, rq->oid, &i);
+        return r < 0 ? r : image_json(rq, i, out);
+}
+
+static int show_last_error(struct req *rq, struct strbuf *out)
+{
+        return dir_show_last_error(rq, OBJECT_IMAGE, out);
+}
+
+static int64_t last_error_us(struct req *rq)
+{
+        const struct image *i;
+
+        return dir_last_error_us(rq, OBJECT_IMAGE, req_image(rq, rq->oid, &i) < 0 ? 0 : i->o.updated_us);
+}
+
+static bool upload_visible(struct req *rq)
+{
+        const struct image *i;
+
+        return req_image(rq, rq->oid, &i) == 0 && (i->status == IMAGE_QUEUED || i->status == IMAGE_UPLOADING);
+}
+
+/* Open for writing is another story: see inflow.c. A store function makes it one of the files that can be written. */
+static int store_upload(struct req *rq, const char *text)
+{
+        (void)text;
+        return diag_set(&rq->diag, -EINVAL, "upload takes a file: cp FILE upload");
+}
+
+#define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
+#define RW(name, show_fn, field, help) { name, help, 0644, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+
+static const struct entry image_entries[] = {
+        RO("id", show_id, "img-…, never used again"),
+        RW("name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),
+        { "description", "text, up to 4 KiB", 0644, ENTRY_TEXT, .show = show_description, .store = store_field,
+          .arg = IMAGE_FIELD_DESCRIPTION },
+        RO("status", show_status, "queued uploading pending replicating available error deleting deleted"),
+        { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
+        RO("error", show_error, "why the status is error"),
+        RW("type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),
+        RO("source", show_source, "private public shared marketplace iso"),
+        RO("owner", show_owner, "user name"),
+        RO("created", show_created, "when it was made"),
+        RO("updated", show_updated, "when it last changed"),
+        RO("size", show_size, "virtual bytes of all disks"),
+        RW("format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),
+        RW("os", show_os, IMAGE_FIELD_OS, "linux windows other"),
+        RW("platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),
+        RW("platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),
+        RW("architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),
+        RW("boot-mode", show_boot_mode, IMAGE_FIELD_BOOT_MODE, "bios uefi"),
+        RW("features", show_features, IMAGE_FIELD_FEATURES, "words of: cloud-init qemu-ga hot-upgrade"),
+        { "labels", "key=value lines", 0644, ENTRY_TEXT, .show = show_labels, .store = store_field,
+          .arg = IMAGE_FIELD_LABELS },
+        RW("project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),
+        RO("encrypted", show_encrypted, "yes no, as found in the data"),
+        RW("provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),
+        { "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
+        { "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444, .show = show_mapping },
+        { "disks", "the guest's bytes", 0777, .dir = KIND_IMAGE_DISKS },
+        { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
+        { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
+        { "upload", "cp a raw or qcow2 file here", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
+        { "convert", "write `cloud` to make a cloud image of a local one", 0644, .show = show_convert,
+          .store = store_convert },
+        { "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },
+        { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
+        { "metadata.json", "all of this for programs", 0444, .show = show_metadata },
+        { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },
+        { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },
+        { 0 },
+};
+
+static int image_set_access(struct req *rq, uint64_t oid, const mode_t *mode, const uid_t *uid, const gid_t *gid)
+{
+        return model_set_access(rq->fs->model, &rq->caller, OBJECT_IMAGE, oid, mode, uid, gid, &rq->diag);
+}
+
+const struct dir_kind dir_image = {
+        .name = "image",
+        .entries = image_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .set_access = image_set_access,
+};
+
+/* ---- disks ---- */
+
+static int disk_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        struct image_disk d;
+        uint64_t image;
+        int r;
+
+        r = image_disk_get(rq->fs->model, child, &d, &image);
+        return r < 0 ? r : image_get_object(rq->fs->model, image, ret);
+}
+
+static int disk_add(void *ctx, const struct image_disk *d)
+{
+        const struct dir_children *v = ctx;
+        char name[sizeof(d->device) + sizeof(".raw")];
+
+        if (!d->has_blob)
+                return 0;
+        (void)snprintf(name, sizeof(name), "%s.raw", d->device);
+        return v->fn(v->ctx, &(struct child){ .name = name, .oid = d->id, .type = DT_REG });
+}
+
+static int disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return image_disk_each(rq->fs->model, oid, disk_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int disks_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(disks_list, rq, oid, name, ret);
+}
+
+static int disk_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64_t *ret_time_us)
+{
+        struct image_disk d;
+        uint64_t image;
+        int r;
+
+        r = image_disk_get(rq->fs->model, oid, &d, &image);
+        if (r < 0)
+                return r;
+        if (!d.has_blob)
+                return -ENOENT;
+        *ret = d.blob;
+        *ret_time_us = d.created_us;
+        return 0;
+}
+
+static int disk_open(struct req *rq, uint64_t oid, struct blob **ret)
+{
+        return image_disk_open(rq->fs->model, oid, ret);
+}
+
+static const struct blob_ops disk_blob_ops = { .info = disk_info, .open = disk_open };
+
+const struct dir_kind dir_image_disks = {
+        .name = "disks",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .child_object = disk_object,
+        .list = disks_list,
+        .find = disks_find,
+        .blob = &disk_blob_ops,
+};
+
+/* ---- links to snapshots ---- */
+
+static int snapshot_link_add(void *ctx, const struct image_disk *d)
+{
+        const struct dir_children *v = ctx;
+
+        if (!d->snapshot)
+                return 0;
+        return v->fn(v->ctx, &(struct child){ .name = d->snapshot_handle, .oid = d->id, .type = DT_LNK });
+}
+
+static int snapshot_links_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return image_disk_each(rq->fs->model, oid, snapshot_link_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int snapshot_links_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,
+                               struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(snapshot_links_list, rq, oid, name, ret);
+}
+
+/* From regions/<r>/<class>/<image>/snapshots/. */
+static int snapshot_link_target(struct req *rq, uint64_t child, struct strbuf *out)
+{
+        struct image_disk d;
+        uint64_t image;
+        int r;
+
+        r = image_disk_get(rq->fs->model, child, &d, &image);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "../../../snapshots/%s", d.snapshot_handle);
+        return 0;
+}
+
+const struct dir_kind dir_image_snapshots = {
+        .name = "snapshots",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .child_object = disk_object,
+        .list = snapshot_links_list,
+        .find = snapshot_links_find,
+        .target = snapshot_link_target,
+};
+
+/* ---- links to what uses it ---- */
+
+static int used_by_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return task_get_object(rq->fs->model, child, ret);
+}
+
+static int used_by_add(void *ctx, const struct object *task)
+{
+        const struct dir_children *v = ctx;
+
+        return v->fn(v->ctx, &(struct child){ .name = task->handle, .oid = task->id, .type = DT_LNK });
+}
+
+static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return image_used_by(rq->fs->model, oid, used_by_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int used_by_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(used_by_list, rq, oid, name, ret);
+}
+
+/* From regions/<r>/<class>/<image>/used-by/. */
+static int used_by_target(struct req *rq, uint64_t child, struct strbuf *out)
+{
+        struct object task;
+        int r;
+
+        r = task_get_object(rq->fs->model, child, &task);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "../../../../../tasks/%s", task.handle);
+        return 0;
+}
+
+const struct dir_kind dir_image_used_by = {
+        .name = "used-by",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .child_object = used_by_object,
+        .list = used_by_list,
+        .find = used_by_find,
+        .target = used_by_target,
+};

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Snapshots: immutable disks of a region that images refer to.
+ */
+
+#include "fs/dir.h"
+
+static int snapshots_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        const struct region *region;
+        int r;
+
+        r = req_region(rq, oid, &region);
+        if (r < 0)
+                return r;
+        *ret = region->o;
+        return 0;
+}
+
+static int snapshots_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return snapshot_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int snapshots_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        return dir_found(snapshot_find(rq->fs->model, oid, name, ret_object), ret, ret_object);
+}
+
+static int snapshots_remove(struct req *rq, uint64_t child)
+{
+        return snapshot_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+}
+
+static int snapshots_rename(struct req *rq, uint64_t child, struct node to, const char *name)
+{
+        const struct snapshot *s;
+        int r;
+
+        r = req_snapshot(rq, child, &s);
+        if (r < 0)
+                return r;
+        if (to.kind != KIND_SNAPSHOTS || to.row != 0 || to.oid != s->region)
+                return diag_set(&rq->diag, -EPERM, "a snapshot stays among the snapshots of its region");
+        return snapshot_rename(rq->fs->model, &rq->caller, child, name, &rq->diag);
+}
+
+const struct dir_kind dir_snapshots = {
+        .name = "snapshots",
+        .mode = S_ISVTX | 0777,
+        .child = KIND_SNAPSHOT,
+        .child_name = "<snapshot>",
+        .object_kind = OBJECT_REGION,
+        .object = snapshots_object,
+        .list = snapshots_list,
+        .find = snapshots_find,
+        .remove = snapshots_remove,
+        .rename = snapshots_rename,
+};
+
+/* ---- a snapshot ---- */
+
+static int snapshot_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        return snapshot_get_object(rq->fs->model, oid, ret);
+}
+
+/* The lines of a snapshot differ in nothing but the field they show. */
+#define DEFINE_SHOW(name, statement)                                    \
+        static int show_##name(struct req *rq, struct strbuf *out)      \
+        {                                                               \
+                const struct snapshot *s;                               \
+                int r;                                                  \
+                                                                        \
+                r = req_snapshot(rq, rq->oid, &s);                      \
+                if (r < 0)                                              \
+                        return r;                                       \
+                statement;                                              \
+                strbuf_add(out, "\n");                                  \
+                return 0;                                               \
+        }
+
+DEFINE_SHOW(id, strbuf_add(out, s->ident))
+DEFINE_SHOW(name, strbuf_add(out, s->name))
+DEFINE_SHOW(description, strbuf_add(out, s->description))
+DEFINE_SHOW(status, strbuf_add(out, s->available ? "available" : "creating"))
+DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)s->blob.size_bytes))
+DEFINE_SHOW(created, strbuf_add_time(out, s->o.created_us))
+DEFINE_SHOW(owner, dir_add_user(out, s->o.uid))
+DEFINE_SHOW(source, strbuf_add(out, s->source))
+
+static int store_name(struct req *rq, const char *text)
+{
+        return snapshot_set_name(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int store_description(struct req *rq, const char *text)
+{
+        return snapshot_set_description(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int show_checksum(struct req *rq, struct strbuf *out)
+{
+        const struct snapshot *s;
+        int r;
+
+        r = req_snapshot(rq, rq->oid, &s);
+        if (r < 0)
+                return r;
+        if (s->available)
+                dir_add_checksum(out, "data.raw", &s->blob);
+        else
+                strbuf_add(out, "\n");
+        return 0;
+}
+
+static int show_last_error(struct req *rq, struct strbuf *out)
+{
+        return dir_show_last_error(rq, OBJECT_SNAPSHOT, out);
+}
+
+static int64_t last_error_us(struct req *rq)
+{
+        const struct snapshot *s;
+
+        return dir_last_error_us(rq, OBJECT_SNAPSHOT, req_snapshot(rq, rq->oid, &s) < 0 ? 0 : s->o.updated_us);
+}
+
+static bool data_visible(struct req *rq)
+{
+        const struct snapshot *s;
+
+        return req_snapshot(rq, rq->oid, &s) == 0 && s->available;
+}
+
+static int data_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64_t *ret_time_us)
+{
+        const struct snapshot *s;
+        int r;
+
+        r = req_snapshot(rq, oid, &s);
+        if (r < 0)
+                return r;
+        if (!s->available)
+                return -ENOENT;
+        *ret = s->blob;
+        *ret_time_us = s->o.created_us;
+        return 0;
+}
+
+static int data_open_blob(struct req *rq, uint64_t oid, struct blob **ret)
+{
+        return snapshot_open(rq->fs->model, oid, ret);
+}
+
+static const struct blob_ops data_blob_ops = { .info = data_info, .open = data_open_blob };
+
+#define RO(name, show_fn, help) { name, help, 0444, ENTRY_LINE, .show = show_fn }
+
+static const struct entry snapshot_entries[] = {
+        RO("id", show_id, "snap-…, never used again"),
+        { "name", "display name, may repeat", 0644, ENTRY_LINE, .show = show_name, .store = store_name },
+        { "description", "text, up to 4 KiB", 0644, ENTRY_TEXT, .show = show_description, .store = store_description },
+        RO("size", show_size, "virtual bytes"),
+        RO("status", show_status, "creating available"),
+        RO("created", show_created, "when it was made"),
+        RO("owner", show_owner, "user name"),
+        RO("source", show_source, "what it was made from"),
+        { "data.raw", "the guest's bytes", 0444, .blob = &data_blob_ops, .visible = data_visible },
+        { "images", "links to every image that refers to it", 0777, .dir = KIND_SNAPSHOT_IMAGES },
+        { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },
+        { "checksum", "XXH3-128 of the raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
+        { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },
+        { "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
+          .dir = KIND_SNAPSHOT_CHANGED },
+        { 0 },
+};
+
+static int snapshot_set_access(struct req *rq, uint64_t oid, const mode_t *mode, const uid_t *uid, const gid_t *gid)
+{
+        return model_set_access(rq->fs->model, &rq->caller, OBJECT_SNAPSHOT, oid, mode, uid, gid, &rq->diag);
+}
+
+const struct dir_kind dir_snapshot = {
+        .name = "snapshot",
+        .entries = snapshot_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .set_access = snapshot_set_access,
+};
+
+/* ---- links to images: by id, since handles repeat between the classes ---- */
+
+static int image_link_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return image_get_object(rq->fs->model, child, ret);
+}
+
+/* The ids of the images: their names are asked for when the walk over the database has ended. */
+struct image_ids {
+        uint64_t *ids;
+        size_t n;
+};
+
+static int image_ids_add(void *ctx, const struct object *image, enum image_class class)
+{
+        struct image_ids *v = ctx;
+        uint64_t *ids;
+
+        (void)class;
+        ids = reallocarray(v->ids, v->n + 1, sizeof(*ids));
+        if (!ids)
+                return -ENOMEM;
+        v->ids = ids;
+        v->ids[v->n++] = image->id;
+        return 0;
+}
+
+static void image_ids_done(struct image_ids *v)
+{
+        free(v->ids);
+}
+
+static int image_links_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        CLEANUP(image_ids_done) struct image_ids v = { 0 };
+        const struct image *i;
+        int r;
+
+        r = snapshot_images(rq->fs->model, oid, image_ids_add, &v);
+        if (r < 0)
+                return r;
+        for (size_t k = 0; k < v.n; k++) {
+                r = req_image(rq, v.ids[k], &i);
+                if (r == -ENOENT) /* removed meanwhile */
+                        continue;
+                if (r == 0)
+                        r = fn(ctx, &(struct child){ .name = i->ident, .oid = i->o.id, .type = DT_LNK });
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int image_links_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(image_links_list, rq, oid, name, ret);
+}
+
+/* From regions/<r>/snapshots/<snapshot>/images/. */
+static int image_link_target(struct req *rq, uint64_t child, struct strbuf *out)
+{
+        return dir_add_image_path(rq, out, "../../../..", child);
+}
+
+const struct dir_kind dir_snapshot_images = {
+        .name = "images",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .child_object = image_link_object,
+        .list = image_links_list,
+        .find = image_links_find,
+        .target = image_link_target,
+};
+
+/* What keeps a snapshot is the images that refer to it, those being made from it included. */
+const struct dir_kind dir_snapshot_used_by = {
+        .name = "used-by",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .child_object = image_link_object,
+        .list = image_links_list,
+        .find = image_links_find,
+        .target = image_link_target,
+};
+
+/* ---- changed/<other> ---- */
+
+/* A child's oid holds both ids. */
+#define CHANGED_ID_BITS (OID_BITS / 2)
+
+static int changed_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return snapshot_get_object(rq->fs->model, child >> CHANGED_ID_BITS, ret);
+}
+
+static int changed_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        const struct snapshot *s;
+        struct object other;
+        int r;
+
+        (void)ret_object;
+        r = req_snapshot(rq, oid, &s);
+        if (r < 0)
+                return r;
+        r = snapshot_find(rq->fs->model, s->region, name, &other);
+        if (r < 0)
+                return r;
+        if (oid >> CHANGED_ID_BITS || other.id >> CHANGED_ID_BITS)
+                return -EOVERFLOW;
+        *ret = (struct child){ .oid = oid << CHANGED_ID_BITS | other.id, .type = DT_REG };
+        return 0;
+}
+
+static int changed_add(void *ctx, uint64_t off, uint64_t len)
+{
+        struct strbuf *out = ctx;
+
+        strbuf_addf(out, "%llu %llu\n", (unsigned long long)off, (unsigned long long)len);
+        return strbuf_error(out);
+}
+
+static void blob_closep(struct blob **b)
+{
+        blob_close(*b);
+}
+
+static int changed_show(struct req *rq, uint64_t child, struct strbuf *out)
+{
+        CLEANUP(blob_closep) struct blob *a = NULL;
+        CLEANUP(blob_closep) struct blob *b = NULL;
+        int r;
+
+        r = snapshot_open(rq->fs->model, child >> CHANGED_ID_BITS, &a);
+        if (r == 0)
+                r = snapshot_open(rq->fs->model, child & ((UINT64_C(1) << CHANGED_ID_BITS) - 1), &b);
+        if (r == -ENOENT)
+                return diag_set(&rq->diag, -EBUSY, "one of the two snapshots is still being created");
+        return r < 0 ? r : blob_diff(a, b, changed_add, out);
+}
+
+const struct dir_kind dir_snapshot_changed = {
+        .name = "changed",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .child_object = changed_object,
+        .find = changed_find,
+        .show_child = changed_show,
+};

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+/* What the files of fs/ share: the mounted file system, and one request to it. */
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+#include <stdatomic.h>
+
+#include "blobstore/base/strbuf.h"
+#include "model/image.h"
+#include "model/model.h"
+#include "model/region.h"
+#include "model/snapshot.h"
+#include "model/task.h"
+
+struct aliases;
+struct waiters;
+
+struct fs {
+        struct model *model;
+        uid_t uid; /* who mounted: administrator, and owner of what belongs to nobody else */
+        gid_t gid;
+        const char *mountpoint; /* absolute */
+        atomic_flag read_ahead_raised; /* read_ahead.c */
+        int64_t born_us; /* when the library was made: the time of what never changes */
+        struct aliases *aliases; /* alias.c */
+        struct waiters *waiters; /* wait.c */
+};
+
+/*
+ * One request of the kernel's. Handlers fill it, call one function and reply once. Objects are loaded once for a
+ * request, however many control files are shown from them.
+ */
+struct req {
+        struct fs *fs;
+        fuse_req_t fuse; /* NULL in tests */
+        struct caller caller;
+        const struct entry *entry; /* while one is shown or stored */
+        uint64_t oid; /* of the directory that it is in */
+        struct diag diag;
+        struct image *image;
+        struct snapshot *snapshot;
+        struct task *task;
+        struct region *region;
+};
+
+void req_init(struct req *rq, fuse_req_t fuse);
+void req_done(struct req *rq);
+#define CLEANUP_REQ CLEANUP(req_done)
+
+/* The object with the request's oid, or the one given. Borrowed until req_done(); forgotten by req_forget(). */
+int req_image(struct req *rq, uint64_t id, const struct image **ret);
+int req_snapshot(struct req *rq, uint64_t id, const struct snapshot **ret);
+int req_task(struct req *rq, uint64_t id, const struct task **ret);
+int req_region(struct req *rq, uint64_t id, const struct region **ret);
+/* After a change: what was loaded is out of date. */
+void req_forget(struct req *rq);
+
+/* May the caller enter a directory with these bits? As the kernel decides it, supplementary groups included. */
+bool req_may_enter(struct req *rq, const struct object *o);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * imagefs STORE MOUNTPOINT serves a library; imagefs check STORE looks at one that nobody serves.
+ *
+ * In the background by default: the parent waits for the word that the mount can be used, and ends with the child's exit
+ * status when it does not come, so that a failure is seen by whoever started it.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/log.h"
+#include "fs/mount.h"
+#include "fs/options.h"
+#include "fs/tree.h"
+#include "model/check.h"
+
+/* As fsck has them. */
+#define EXIT_CHECK_LEFT  4
+#define EXIT_CHECK_ERROR 8
+
+/* The mount can be used: the parent may go, and the terminal is let go of. */
+static void main_detach(void *ctx)
+{
+        int *ready = ctx;
+        int null;
+
+        if (*ready < 0)
+                return;
+        null = open("/dev/null", O_RDWR);
+        if (null >= 0) {
+                (void)dup2(null, STDIN_FILENO);
+                (void)dup2(null, STDOUT_FILENO);
+                (void)dup2(null, STDERR_FILENO);
+                if (null > STDERR_FILENO)
+                        (void)close(null);
+        }
+        (void)!chdir("/"); /* keeps no other mount busy; relative paths were resolved before */
+        log_setup("imagefs", LOG_NOTICE, true);
+        (void)!write(*ready, "", 1); /* a parent that has gone does not want to know */
+        (void)close(*ready);
+        *ready = -1;
+}
+
+static int main_wait_for_child(pid_t pid, int ready)
+{
+        char byte;
+        int status;
+        ssize_t n;
+
+        do
+                n = read(ready, &byte, 1);
+        while (n < 0 && errno == EINTR);
+        if (n == 1)
+                return EXIT_SUCCESS;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}
+
+static int main_serve(struct options *opts)
+{
+        int ready[2] = { -1, -1 };
+        pid_t pid;
+        int r;
+
+        if (!opts->foreground && !opts->debug) {
+                if (pipe2(ready, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+                        log_errno(-errno, "going into the background");
+                        return EXIT_FAILURE;
+                }
+                if (pid > 0) {
+                        (void)close(ready[1]);
+                        return main_wait_for_child(pid, ready[0]);
+                }
+                (void)close(ready[0]);
+                (void)setsid();
+        }
+        r = mount_serve(opts, main_detach, &ready[1]);
+        if (ready[1] >= 0)
+                (void)close(ready[1]);
+        return r;
+}
+
+static void main_report(void *ctx, const char *text)
+{
+        (void)ctx;
+        (void)printf("%s\n", text);
+}
+
+static int main_check(int argc, char **argv)
+{
+        struct diag diag = { 0 };
+        const char *store = NULL;
+        bool read_data = false;
+        int r;
+
+        for (int i = 2; i < argc; i++) {
+                if (strcmp(argv[i], "--read-data") == 0)
+                        read_data = true;
+                else if (!store && argv[i][0] != '-')
+                        store = argv[i];
+                else
+                        store = NULL, i = argc;
+        }
+        if (!store) {
+                (void)fprintf(stderr, "imagefs: usage: imagefs check STORE [--read-data]\n");
+                return EXIT_CHECK_ERROR;
+        }
+        r = model_check(store, read_data, main_report, NULL, &diag);
+        if (r < 0) {
+                (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));
+                return EXIT_CHECK_ERROR;
+        }
+        if (r > 0) {
+                (void)printf("%d problems\n", r);
+                return EXIT_CHECK_LEFT;
+        }
+        (void)printf("clean\n");
+        return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+        struct options opts;
+        int r = EXIT_SUCCESS;
+
+        log_setup("imagefs", LOG_WARNING, false);
+        (void)signal(SIGPIPE, SIG_IGN);
+        if (argc > 1 && strcmp(argv[1], "check") == 0)
+                return main_check(argc, argv);
+
+        if (options_parse(argc, argv, &opts) < 0) {
+                options_done(&opts);
+                return EXIT_FAILURE;
+        }
+        if (opts.debug)
+                log_setup("imagefs", LOG_DEBUG, false);
+        if (opts.help)
+                options_help(stdout);
+        else if (opts.version)
+                (void)printf("imagefs %s\n", IMAGEFS_VERSION);
+        else if (opts.print_tree)
+                tree_print(stdout);
+        else
+                r = main_serve(&opts);
+        options_done(&opts);
+        return r;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening in order, serving, closing in reverse. Everything that can fail, fails before the mount is there.
+ */
+
+#include "fs/mount.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "blobstore/base/log.h"
+#include "fs/alias.h"
+#include "fs/fs.h"
+#include "fs/ops.h"
+#include "fs/tree.h"
+#include "fs/wait.h"
+
+/* Threads that answer requests. They sleep in the store's disk, never for long work. */
+#define MOUNT_THREADS 32
+
+struct mount {
+        struct options *opts;
+        struct fs fs;
+        struct fuse_session *session;
+        char *mountpoint; /* absolute */
+        bool mounted, signals;
+};
+
+static int mount_fail(int error, const char *text)
+{
+        (void)fprintf(stderr, "imagefs: %s\n", text);
+        return error;
+}
+
+/* A daemon that was killed leaves its mount behind, on which everything fails with ENOTCONN. */
+static int mount_clear_stale(const char *path)
+{
+        struct stat st;
+
+        if (stat(path, &st) == 0 || errno != ENOTCONN)
+                return 0;
+        log_info("clearing the mount that a killed daemon left on %s", path);
+        if (umount2(path, MNT_DETACH) == 0)
+                return 0;
+        if (errno == EPERM) {
+                const char *const argv[] = { "fusermount3", "-u", "-z", path, NULL };
+                pid_t pid = fork();
+                int status;
+
+                if (pid == 0) {
+                        (void)execvp(argv[0], (char *const *)argv);
+                        _exit(127);
+                }
+                if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                        return 0;
+        }
+        return -ENOTCONN;
+}
+
+/* Is PATH (which may not exist yet) DIR or in it? Both absolute and resolved. */
+static bool path_is_in(const char *path, const char *dir)
+{
+        size_t n = strlen(dir);
+
+        return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0' || strcmp(dir, "/") == 0);
+}
+
+/* As realpath(3), for a path whose last part may be missing. */
+static char *path_resolve(const char *path)
+{
+        char *whole = realpath(path, NULL), *parent, *slash;
+        CLEANUP_FREE char *copy = NULL;
+
+        if (whole || errno != ENOENT)
+                return whole;
+        copy = strdup(path);
+        if (!copy)
+                return NULL;
+        for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+                copy[n - 1] = '\0';
+        slash = strrchr(copy, '/');
+        if (slash)
+                *slash = '\0';
+        parent = realpath(!slash ? "." : slash == copy ? "/" : copy, NULL);
+        if (!parent)
+                return NULL;
+        if (asprintf(&whole, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash ? slash + 1 : copy) < 0)
+                whole = NULL;
+        free(parent);
+        return whole;
+}
+
+static int mount_check_paths(struct mount *m)
+{
+        CLEANUP_FREE char *store = NULL;
+        struct stat st;
+
+        if (mount_clear_stale(m->opts->mountpoint) < 0)
+                return mount_fail(-ENOTCONN, "a dead mount is in the way, and cannot be cleared: umount -l it as root");
+        m->mountpoint = realpath(m->opts->mountpoint, NULL);
+        if (!m->mountpoint || stat(m->mountpoint, &st) < 0) {
+                (void)fprintf(stderr, "imagefs: mount point %s: %s\n", m->opts->mountpoint, strerror(errno));
+                return -errno;
+        }
+        if (!S_ISDIR(st.st_mode))
+                return mount_fail(-ENOTDIR, "the mount point is not a directory");
+
+        store = path_resolve(m->opts->store);
+        if (!store) {
+                (void)fprintf(stderr, "imagefs: library %s: %s\n", m->opts->store, strerror(errno));
+                return -errno;
+        }
+        if (path_is_in(store, m->mountpoint))
+                return mount_fail(-EINVAL, "the library cannot lie in its own mount: choose another mount point");
+        free(m->opts->store);
+        m->opts->store = TAKE_PTR(store);
+        return 0;
+}
+
+static int mount_open(struct mount *m)
+{
+        struct diag diag = { 0 };
+        int r;
+
+        r = mount_check_paths(m);
+        if (r < 0)
+                return r;
+        r = aliases_new(&m->fs.aliases);
+        if (r == 0)
+                r = waiters_new(&m->fs.waiters);
+        if (r < 0)
+                return mount_fail(r, "out of memory");
+
+        m->fs.uid = getuid();
+        m->fs.gid = getgid();
+        r = model_open(m->opts->store,
+                       &(struct model_opts){ .workers = (unsigned)m->opts->workers,
+                                             .cache_bytes = m->opts->cache_bytes,
+                                             .mountpoint = m->mountpoint,
+                                             .listener = wait_notify,
+                                             .listener_ctx = &m->fs },
+                       &diag, &m->fs.model);
+        if (r < 0)
+                return mount_fail(r, diag.error ? diag.text : strerror(-r));
+        m->fs.born_us = model_born_us(m->fs.model);
+        m->fs.mountpoint = m->mountpoint;
+        return 0;
+}
+
+static int mount_mount(struct mount *m)
+{
+        CLEANUP_FREE char *names = NULL;
+        int r = -ENOMEM;
+
+        /* without default_permissions, what root has touched would be open to everyone from the kernel's cache */
+        if (asprintf(&names, "-odefault_permissions,subtype=imagefs,fsname=%s", m->opts->store) < 0 ||
+            fuse_opt_add_arg(&m->opts->fuse, names) < 0)
+                return mount_fail(r, "out of memory");
+        if (m->opts->debug && fuse_opt_add_arg(&m->opts->fuse, "-odebug") < 0)
+                return mount_fail(r, "out of memory");
+
+        m->session = fuse_session_new(&m->opts->fuse, &ops, sizeof(ops), &m->fs);
+        if (!m->session)
+                return mount_fail(-EINVAL, "libfuse refused the options");
+        if (fuse_set_signal_handlers(m->session) < 0)
+                return mount_fail(-EINVAL, "signal handlers could not be set");
+        m->signals = true;
+        if (fuse_session_mount(m->session, m->mountpoint) < 0)
+                return mount_fail(-EINVAL, "mounting failed: is /dev/fuse there, and are you allowed to mount?");
+        m->mounted = true;
+        return 0;
+}
+
+/* In reverse, and each part only if it came to be. */
+static void mount_close(struct mount *m)
+{
+        if (m->mounted)
+                fuse_session_unmount(m->session);
+        if (m->signals)
+                fuse_remove_signal_handlers(m->session);
+        model_close(m->fs.model);
+        if (m->session)
+                fuse_session_destroy(m->session);
+        waiters_free(m->fs.waiters);
+        aliases_free(m->fs.aliases);
+        free(m->mountpoint);
+}
+
+int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
+{
+        struct mount m = { .opts = opts };
+        struct fuse_loop_config *config = NULL;
+        int r;
+
+        tree_check();
+        r = mount_open(&m);
+        if (r == 0)
+                r = mount_mount(&m);
+        if (r == 0) {
+                config = fuse_loop_cfg_create();
+                r = config ? 0 : mount_fail(-ENOMEM, "out of memory");
+        }
+        if (r == 0) {
+                fuse_loop_cfg_set_clone_fd(config, 1);
+                fuse_loop_cfg_set_max_threads(config, MOUNT_THREADS);
+                fuse_loop_cfg_set_idle_threads(config, MOUNT_THREADS);
+                ready(ctx);
+                r = fuse_session_loop_mt(m.session, config);
+                wait_shutdown(m.fs.waiters);
+                if (r > 0) /* a signal: the way to stop */
+                        r = 0;
+                if (r < 0)
+                        log_errno(r, "serving %s", m.mountpoint);
+        }
+        if (config)
+                fuse_loop_cfg_destroy(config);
+        mount_close(&m);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extended attributes: user.imagefs.<file> of a directory mirrors the one-line files in it, read-only, so that
+ * `getfattr -d` shows an object at a glance and copies with attributes keep what an image was.
+ */
+
+#include <string.h>
+
+#include "fs/attr.h"
+#include "fs/ops.h"
+
+#define XATTR_PREFIX "user.imagefs."
+
+/* The entry that an attribute's name stands for. -ENODATA. */
+static int xattr_find(struct req *rq, fuse_ino_t ino, const char *name, struct node *ret)
+{
+        struct node n = node_of(ino);
+        const struct dir_kind *kind = tree_kind(n.kind);
+
+        if (!kind || n.row != 0 || strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) != 0)
+                return -ENODATA;
+        name += strlen(XATTR_PREFIX);
+        for (unsigned i = 0; kind->entries && kind->entries[i].name; i++) {
+                const struct entry *e = &kind->entries[i];
+
+                rq->entry = e;
+                rq->oid = n.oid;
+                if ((e->flags & ENTRY_LINE) && strcmp(e->name, name) == 0 && (!e->visible || e->visible(rq))) {
+                        n.row = i + 1;
+                        *ret = n;
+                        return 0;
+                }
+        }
+        return -ENODATA;
+}
+
+static void xattr_reply(struct req *rq, const struct strbuf *value, size_t size)
+{
+        if (size == 0)
+                (void)fuse_reply_xattr(rq->fuse, value->len);
+        else if (size < value->len)
+                ops_error(rq, -ERANGE);
+        else
+                (void)fuse_reply_buf(rq->fuse, strbuf_text(value), value->len);
+}
+
+void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size)
+{
+        CLEANUP_STRBUF struct strbuf value = { 0 };
+        CLEANUP_REQ struct req rq;
+        struct node n;
+        int r;
+
+        req_init(&rq, fuse);
+        r = xattr_find(&rq, ino, name, &n);
+        if (r == 0)
+                r = attr_text(&rq, n, &value);
+        if (r < 0) {
+                ops_error(&rq, r);
+                return;
+        }
+        if (value.len && value.text[value.len - 1] == '\n')
+                value.len--;
+        xattr_reply(&rq, &value, size);
+}
+
+void ops_listxattr(fuse_req_t fuse, fuse_ino_t ino, size_t size)
+{
+        CLEANUP_STRBUF struct strbuf names = { 0 };
+        CLEANUP_REQ struct req rq;
+        struct node n = node_of(ino);
+        const struct dir_kind *kind = tree_kind(n.kind);
+
+        req_init(&rq, fuse);
+        for (const struct entry *e = kind && n.row == 0 ? kind->entries : NULL; e && e->name; e++) {
+                rq.entry = e;
+                rq.oid = n.oid;
+                if ((e->flags & ENTRY_LINE) && (!e->visible || e->visible(&rq))) {
+                        strbuf_add(&names, XATTR_PREFIX);
+                        strbuf_add_bytes(&names, e->name, strlen(e->name) + 1);
+                }
+        }
+        if (strbuf_error(&names) < 0)
+                ops_error(&rq, strbuf_error(&names));
+        else
+                xattr_reply(&rq, &names, size);
+}
+
+/* Ours are read-only, and there is no place for others; tools that copy attributes along take the second answer as a no. */
+static void xattr_refuse(fuse_req_t fuse, fuse_ino_t ino, const char *name)
+{
+        CLEANUP_REQ struct req rq;
+
+        req_init(&rq, fuse);
+        if (strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0)
+                ops_refuse(&rq, node_of(ino),
+                           diag_set(&rq.diag, -EPERM, "attributes are read-only: write to the file %s", name + strlen(XATTR_PREFIX)));
+        else
+                ops_error(&rq, -EOPNOTSUPP);
+}
+
+void ops_setxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+        (void)value;
+        (void)size;
+        (void)flags;
+        xattr_refuse(fuse, ino, name);
+}
+
+void ops_removexattr(fuse_req_t fuse, fuse_ino_t ino, const char *name)
+{
+        xattr_refuse(fuse, ino, name);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+/* The command line. --help is printed from the same table that it is read with. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define FUSE_USE_VERSION 312
+#include <fuse_opt.h>
+
+struct options {
+        char *store, *mountpoint;
+        bool foreground, debug, help, version, print_tree;
+        bool allow_other;
+        uint64_t cache_bytes; /* 0: the default */
+        uint64_t workers; /* 0: the default */
+        struct fuse_args fuse; /* what goes on to libfuse */
+};
+
+/* 0; -EINVAL after a message on standard error. Release with options_done(), after a failure too. */
+int options_parse(int argc, char **argv, struct options *ret);
+void options_done(struct options *o);
+void options_help(FILE *f);
+
+#endif
