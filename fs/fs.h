@@ -61,4 +61,7 @@ void req_forget(struct req *rq);
 /* May the caller enter a directory with these bits? As the kernel decides it, supplementary groups included. */
 bool req_may_enter(struct req *rq, const struct object *o);
 
+/* Lets the kernel read blobs ahead in large pieces, where it can be told so (read_ahead.c). */
+void read_ahead_raise(struct fs *fs);
+
 #endif

@@ -6,6 +6,8 @@
 #include "fs/mount.h"
 
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -150,6 +152,21 @@ static int mount_open(struct mount *m)
         return 0;
 }
 
+/*
+ * The signals that end the daemon go to the main thread, which waits in the loop: a handler that ran in a worker's
+ * thread would not wake it. Threads inherit the mask.
+ */
+static void mount_mask_signals(int how)
+{
+        sigset_t set;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGTERM);
+        (void)sigaddset(&set, SIGINT);
+        (void)sigaddset(&set, SIGHUP);
+        (void)pthread_sigmask(how, &set, NULL); /* cannot fail with these */
+}
+
 static int mount_mount(struct mount *m)
 {
         CLEANUP_FREE char *names = NULL;
@@ -196,9 +213,11 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
         int r;
 
         tree_check();
+        mount_mask_signals(SIG_BLOCK);
         r = mount_open(&m);
         if (r == 0)
                 r = mount_mount(&m);
+        mount_mask_signals(SIG_UNBLOCK);
         if (r == 0) {
                 config = fuse_loop_cfg_create();
                 r = config ? 0 : mount_fail(-ENOMEM, "out of memory");
