@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+#include "blobstore/blobstore.h"
+#include "blobstore/formats/source.h"
+
+#define CLUSTER 65536
+
+/* ---- files ---- */
+
+static int make_file(uint64_t size)
+{
+        int fd = memfd_create("probe", MFD_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, (off_t)size), 0);
+        return fd;
+}
+
+static void put(int fd, uint64_t off, const void *bytes, size_t n)
+{
+        assert_int_equal(pwrite_full(fd, bytes, n, off), 0);
+}
+
+static void put32(int fd, uint64_t off, uint32_t v)
+{
+        v = htobe32(v);
+        put(fd, off, &v, sizeof(v));
+}
+
+static void put64(int fd, uint64_t off, uint64_t v)
+{
+        v = htobe64(v);
+        put(fd, off, &v, sizeof(v));
+}
+
+/* A version 3 file of 1 MiB without data: header, table of reference counts, a block of them, L1 table. */
+static int make_qcow2(void)
+{
+        int fd = make_file(4 * CLUSTER);
+
+        put(fd, 0, "QFI\xfb", 4);
+        put32(fd, 4, 3);
+        put32(fd, 20, 16);
+        put64(fd, 24, 1 << 20);
+        put32(fd, 36, 1);
+        put64(fd, 40, 3 * CLUSTER);
+        put64(fd, 48, CLUSTER);
+        put32(fd, 56, 1);
+        put32(fd, 96, 4);
+        put32(fd, 100, 104);
+        return fd;
+}
+
+static int probe(int fd, enum image_format wanted, struct image_probe *ret, const char *expected)
+{
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        int r;
+
+        r = image_probe(fd, wanted, ret, &reason);
+        if (r < 0 && !strstr(strbuf_text(&reason), expected))
+                fail_msg("\"%s\" does not say \"%s\"", strbuf_text(&reason), expected);
+        if (r == 0)
+                assert_string_equal(strbuf_text(&reason), "");
+        return r;
+}
+
+static void assert_refused(int fd, const char *expected)
+{
+        struct image_probe p;
+
+        assert_int_equal(probe(fd, IMAGE_FORMAT_AUTO, &p, expected), -EINVAL);
+        (void)close(fd);
+}
+
+static void assert_format(int fd, enum image_format wanted, enum image_format format, uint64_t size)
+{
+        struct image_probe p = { 0 };
+
+        assert_int_equal(probe(fd, wanted, &p, ""), 0);
+        assert_int_equal(p.format, format);
+        assert_int_equal(p.size_bytes, size);
+        assert_false(p.encrypted);
+        (void)close(fd);
+}
+
+/* ---- names ---- */
+
+static void test_names_are_parsed_back(void **state)
+{
+        enum image_format f;
+
+        (void)state;
+        for (int i = IMAGE_FORMAT_AUTO; i <= IMAGE_FORMAT_QCOW2; i++) {
+                assert_int_equal(image_format_parse(image_format_name((enum image_format)i), &f), 0);
+                assert_int_equal(f, i);
+        }
+        assert_int_equal(image_format_parse("vmdk", &f), -EINVAL);
+        assert_int_equal(image_format_parse("", &f), -EINVAL);
+        assert_int_equal(image_format_parse("RAW", &f), -EINVAL);
+}
+
+/* ---- raw ---- */
+
+static void test_zeros_are_raw(void **state)
+{
+        (void)state;
+        assert_format(make_file(1 << 20), IMAGE_FORMAT_AUTO, IMAGE_FORMAT_RAW, 1 << 20);
+}
+
+static void test_raw_may_have_any_size(void **state)
+{
+        (void)state;
+        assert_format(make_file(1), IMAGE_FORMAT_AUTO, IMAGE_FORMAT_RAW, 1);
+        assert_format(make_file(12345), IMAGE_FORMAT_AUTO, IMAGE_FORMAT_RAW, 12345);
+}
+
+static void test_partition_table_and_file_system_are_raw(void **state)
+{
+        int fd = make_file(1 << 20);
+
+        (void)state;
+        put(fd, 510, "\x55\xaa", 2);
+        put(fd, 512, "EFI PART", 8);
+        put(fd, 1080, "\x53\xef", 2);
+        assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_RAW, 1 << 20);
+}
+
+static void test_empty_file_is_refused(void **state)
+{
+        struct image_probe p;
+        int fd = make_file(0);
+
+        (void)state;
+        assert_int_equal(probe(fd, IMAGE_FORMAT_RAW, &p, "empty"), -EINVAL);
+        assert_refused(fd, "empty");
+}
+
+static void test_web_page_is_refused(void **state)
+{
+        static const char *const pages[] = { "<!DOCTYPE html>", "\r\n <HTML>", "<?xml version='1.0'?>" };
+        int fd;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+                fd = make_file(1000);
+                put(fd, 0, pages[i], strlen(pages[i]));
+                assert_refused(fd, "web page");
+        }
+        fd = make_file(2000); /* blanks to the end of what is looked at */
+        for (int i = 0; i < 2000; i++)
+                put(fd, (uint64_t)i, " ", 1);
+        assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_RAW, 2000);
+
+        fd = make_file(1024); /* what a guest may well have at the start of a disk */
+        put(fd, 0, "<html>", 6);
+        assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_RAW, 1024);
+}
+
+static void test_raw_is_taken_at_its_word(void **state)
+{
+        int fd = make_qcow2();
+
+        (void)state;
+        put(fd, 0x8001, "CD001", 5);
+        assert_format(fd, IMAGE_FORMAT_RAW, IMAGE_FORMAT_RAW, 4 * CLUSTER);
+}
+
+static void test_luks_is_raw_and_encrypted(void **state)
+{
+        struct image_probe p = { 0 };
+        int fd = make_file(4096);
+
+        (void)state;
+        put(fd, 0, "LUKS\xba\xbe\0\x02", 8);
+        assert_int_equal(probe(fd, IMAGE_FORMAT_AUTO, &p, ""), 0);
+        assert_int_equal(p.format, IMAGE_FORMAT_RAW);
+        assert_true(p.encrypted);
+        assert_int_equal(probe(fd, IMAGE_FORMAT_RAW, &p, ""), 0);
+        assert_true(p.encrypted);
+        (void)close(fd);
+}
+
+static void test_too_large_is_refused(void **state)
+{
+        int fd = memfd_create("probe", MFD_CLOEXEC);
+
+        (void)state;
+        if (ftruncate(fd, (off_t)(BLOB_SIZE_MAX + 512)) < 0) {
+                (void)close(fd);
+                skip(); /* the file system's limit is lower */
+        }
+        assert_refused(fd, "larger than 64 TiB");
+}
+
+/* ---- other formats ---- */
+
+static void test_known_formats_that_are_not_read_are_refused(void **state)
+{
+        static const struct {
+                uint64_t offset;
+                const char *magic;
+                size_t len;
+                const char *title;
+        } known[] = {
+                { 0, "KDMV", 4, "VMDK" },
+                { 0, "COWD", 4, "VMDK" },
+                { 0, "# Disk DescriptorFile\nversion=1\n", 32, "VMDK" },
+                { 0, "conectix", 8, "VHD" },
+                { 65536 - 512, "conectix", 8, "VHD" },
+                { 65536 - 511, "conectix", 8, "VHD" },
+                { 0, "vhdxfile", 8, "VHDX" },
+                { 0x40, "\x7f\x10\xda\xbe", 4, "VDI" },
+                { 0, "QED", 4, "QED" },
+                { 0, "WithoutFreeSpace", 16, "Parallels" },
+                { 0, "WithouFreSpacExt", 16, "Parallels" },
+                { 0, "VMA", 4, "VMA" },
+                { 257, "ustar", 5, "OVA" },
+                { 0x8001, "CD001", 5, "ISO" },
+                { 0, "\x1f\x8b\x08", 3, "gzip" },
+                { 0, "\xfd" "7zXZ", 6, "xz" },
+                { 0, "\x28\xb5\x2f\xfd", 4, "zstd" },
+                { 0, "BZh91AY&SY", 10, "bzip2" },
+                { 0, "PK\x03\x04", 4, "zip" },
+        };
+        struct image_probe p;
+        int fd;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+                fd = make_file(65536);
+                put(fd, known[i].offset, known[i].magic, known[i].len);
+                assert_int_equal(probe(fd, IMAGE_FORMAT_QCOW2, &p, known[i].title), -EINVAL);
+                assert_int_equal(probe(fd, IMAGE_FORMAT_RAW, &p, ""), 0);
+                assert_refused(fd, known[i].title);
+        }
+}
+
+static void test_two_formats_at_once_are_refused(void **state)
+{
+        struct image_probe p;
+        int fd = make_qcow2();
+
+        (void)state;
+        put(fd, 0x8001, "CD001", 5);
+        assert_int_equal(probe(fd, IMAGE_FORMAT_QCOW2, &p, "qcow2 and like ISO 9660"), -EINVAL);
+        assert_refused(fd, "qcow2 and like ISO 9660");
+}
+
+static void test_vhd_with_both_footers_is_one_format(void **state)
+{
+        int fd = make_file(65536);
+
+        (void)state;
+        put(fd, 0, "conectix", 8);
+        put(fd, 65536 - 512, "conectix", 8);
+        assert_refused(fd, "format VHD, which");
+}
+
+static void test_wanted_format_must_be_found(void **state)
+{
+        struct image_probe p;
+        int fd = make_file(65536);
+
+        (void)state;
+        assert_int_equal(probe(fd, IMAGE_FORMAT_QCOW2, &p, "set to qcow2"), -EINVAL);
+        (void)close(fd);
+        assert_format(make_qcow2(), IMAGE_FORMAT_QCOW2, IMAGE_FORMAT_QCOW2, 1 << 20);
+}
+
+/* ---- qcow2 headers ---- */
+
+static void test_plain_qcow2_is_accepted(void **state)
+{
+        int fd = make_qcow2();
+
+        (void)state;
+        put32(fd, 4, 2); /* version 2: what follows byte 72 are extensions */
+        put64(fd, 72, 0);
+        assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_QCOW2, 1 << 20);
+        assert_format(make_qcow2(), IMAGE_FORMAT_AUTO, IMAGE_FORMAT_QCOW2, 1 << 20);
+}
+
+struct change {
+        unsigned offset;
+        unsigned bits; /* of the field */
+        uint64_t value;
+        const char *expected; /* of the sentence; NULL: accepted */
+};
+
+static void try_changes(const struct change *changes, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                const struct change *c = &changes[i];
+                int fd = make_qcow2();
+
+                if (c->bits == 64)
+                        put64(fd, c->offset, c->value);
+                else
+                        put32(fd, c->offset, (uint32_t)c->value);
+                if (c->expected)
+                        assert_refused(fd, c->expected);
+                else
+                        assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_QCOW2, 1 << 20);
+        }
+}
+
+static void test_header_fields_are_judged(void **state)
+{
+        static const struct change changes[] = {
+                { 4, 32, 1, "version 1" },
+                { 4, 32, 4, "version 4" },
+                { 8, 64, 200, "backing file" },
+                { 20, 32, 8, "cluster size" },
+                { 20, 32, 22, "cluster size" },
+                { 20, 32, UINT32_MAX, "cluster size" },
+                { 24, 64, 0, "no bytes" },
+                { 24, 64, 1000, "sector" },
+                { 24, 64, BLOB_SIZE_MAX + 512, "larger than 64 TiB" },
+                { 24, 64, UINT64_C(1) << 63, "larger than 64 TiB" },
+                { 24, 64, UINT64_MAX, "larger than 64 TiB" },
+                { 24, 64, UINT64_C(1) << 40, "first table" }, /* more than one entry covers */
+                { 32, 32, 1, "encrypted" },
+                { 32, 32, 2, "encrypted" },
+                { 36, 32, 0, "first table" },
+                { 36, 32, UINT32_MAX, "first table" },
+                { 36, 32, 4194304, "truncated" }, /* 32 MiB, as much as may be, but the file is shorter */
+                { 36, 32, 4194305, "first table" },
+                { 40, 64, 0, "first table" },
+                { 40, 64, 3 * CLUSTER + 8, "first table" },
+                { 40, 64, 4 * CLUSTER, "truncated" },
+                { 40, 64, UINT64_MAX & ~(uint64_t)(CLUSTER - 1), "truncated" },
+                { 48, 64, 0, "reference counts" },
+                { 48, 64, 512, "reference counts" },
+                { 48, 64, 4 * CLUSTER, "truncated" },
+                { 56, 32, 0, "reference counts" },
+                { 56, 32, 4, "truncated" },
+                { 56, 32, UINT32_MAX, "reference counts" },
+                { 96, 32, 7, "header" },
+                { 100, 32, 96, "header" },
+                { 100, 32, 108, "header" },
+                { 100, 32, CLUSTER + 8, "header" },
+                { 100, 32, UINT32_MAX, "header" },
+                { 60, 32, 3, NULL }, /* internal snapshots */
+        };
+
+        (void)state;
+        try_changes(changes, sizeof(changes) / sizeof(changes[0]));
+}
+
+static void test_features_are_judged(void **state)
+{
+        static const struct change changes[] = {
+                { 72, 64, 0x01, NULL }, /* dirty */
+                { 72, 64, 0x02, "corrupt" },
+                { 72, 64, 0x04, "names another file" },
+                { 72, 64, 0x08, "compressed" }, /* without a type */
+                { 72, 64, 0x10, NULL }, /* extended L2 entries */
+                { 72, 64, 0x20, "not known" },
+                { 72, 64, UINT64_C(1) << 63, "not known" },
+                { 80, 64, UINT64_MAX, NULL }, /* compatible */
+                { 88, 64, UINT64_MAX, NULL }, /* autoclear */
+        };
+
+        (void)state;
+        try_changes(changes, sizeof(changes) / sizeof(changes[0]));
+}
+
+static void test_compression_types_are_judged(void **state)
+{
+        static const struct {
+                uint8_t type;
+                uint64_t features;
+                bool accepted;
+        } cases[] = { { 0, 0, true }, { 1, 8, true }, { 1, 0, false }, { 0, 8, false }, { 2, 8, false } };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                int fd = make_qcow2();
+
+                put32(fd, 100, 112);
+                put64(fd, 72, cases[i].features);
+                put(fd, 104, &cases[i].type, 1);
+                if (cases[i].accepted)
+                        assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_QCOW2, 1 << 20);
+                else
+                        assert_refused(fd, "compressed");
+        }
+}
+
+static void test_extensions_are_judged(void **state)
+{
+        static const struct {
+                uint32_t type, len;
+                const char *expected;
+        } cases[] = {
+                { 0x44415441, 8, "names another file" },
+                { 0x0537be77, 16, "encrypted" },
+                { 0xe2792aca, 5, NULL }, /* the backing file's format, without a backing file */
+                { 0x12345678, 5, NULL }, /* not known, and followed by one that is */
+                { 0x12345678, UINT32_MAX, "extension" },
+                { 0x12345678, CLUSTER - 111, "extension" },
+                { 0x12345678, CLUSTER - 112, NULL }, /* up to the cluster's last byte */
+        };
+        int fd;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                fd = make_qcow2();
+                put32(fd, 104, cases[i].type);
+                put32(fd, 108, cases[i].len);
+                if (cases[i].expected)
+                        assert_refused(fd, cases[i].expected);
+                else
+                        assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_QCOW2, 1 << 20);
+        }
+
+        fd = make_qcow2();
+        put32(fd, 104, 0x12345678);
+        put32(fd, 108, 5);
+        put32(fd, 120, 0x44415441);
+        assert_refused(fd, "names another file");
+}
+
+static void test_encrypted_qcow2_as_raw_is_encrypted(void **state)
+{
+        struct image_probe p = { 0 };
+        int fd = make_qcow2();
+
+        (void)state;
+        put32(fd, 32, 2);
+        assert_int_equal(probe(fd, IMAGE_FORMAT_RAW, &p, ""), 0);
+        assert_true(p.encrypted);
+        (void)close(fd);
+}
+
+static void test_header_cut_anywhere_is_refused(void **state)
+{
+        (void)state;
+        for (int n = 4; n < 3 * CLUSTER + 8; n += n < 120 ? 1 : 4099) {
+                CLEANUP_STRBUF struct strbuf reason = { 0 };
+                struct image_probe p;
+                int fd = make_qcow2();
+
+                assert_int_equal(ftruncate(fd, n), 0);
+                assert_int_equal(image_probe(fd, IMAGE_FORMAT_AUTO, &p, &reason), -EINVAL);
+                (void)close(fd);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_names_are_parsed_back),
+                cmocka_unit_test(test_zeros_are_raw),
+                cmocka_unit_test(test_raw_may_have_any_size),
+                cmocka_unit_test(test_partition_table_and_file_system_are_raw),
+                cmocka_unit_test(test_empty_file_is_refused),
+                cmocka_unit_test(test_web_page_is_refused),
+                cmocka_unit_test(test_raw_is_taken_at_its_word),
+                cmocka_unit_test(test_luks_is_raw_and_encrypted),
+                cmocka_unit_test(test_too_large_is_refused),
+                cmocka_unit_test(test_known_formats_that_are_not_read_are_refused),
+                cmocka_unit_test(test_two_formats_at_once_are_refused),
+                cmocka_unit_test(test_vhd_with_both_footers_is_one_format),
+                cmocka_unit_test(test_wanted_format_must_be_found),
+                cmocka_unit_test(test_plain_qcow2_is_accepted),
+                cmocka_unit_test(test_header_fields_are_judged),
+                cmocka_unit_test(test_features_are_judged),
+                cmocka_unit_test(test_compression_types_are_judged),
+                cmocka_unit_test(test_extensions_are_judged),
+                cmocka_unit_test(test_encrypted_qcow2_as_raw_is_encrypted),
+                cmocka_unit_test(test_header_cut_anywhere_is_refused),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
