@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Opening and closing a library. Its directory:
+ *
+ *      imagefs.db (-wal, -shm)   the database
+ *      lock                      locked while somebody has the library open
+ *      blobs/                    its own blob store
+ *
+ * The order at start: the lock, the database, the stores, what uploads a crash cut off, and then the workers, which
+ * take up the tasks that were running.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "blobstore/base/cleanup.h"
+#include "model/model_priv.h"
+#include "model/stores.h"
+
+#define LOCK_FILE       "lock"
+#define DIR_MODE        0700 /* it holds everybody's images */
+#define DEFAULT_WORKERS 2
+#define IDENT_DIGITS    12
+
+int64_t model_now_us(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+        return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int model_new_ident(const char *prefix, char *buf, size_t size)
+{
+        static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+        uint8_t random[IDENT_DIGITS];
+        char text[IDENT_DIGITS + 1];
+        int n;
+
+        if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+                return -EIO;
+        for (size_t i = 0; i < IDENT_DIGITS; i++)
+                text[i] = digits[random[i] % 32];
+        text[IDENT_DIGITS] = '\0';
+        n = snprintf(buf, size, "%s-%s", prefix, text);
+        return n < 0 || (size_t)n >= size ? -EINVAL : 0;
+}
+
+void model_changed(struct model *m, enum object_kind kind, uint64_t id)
+{
+        if (m->listener)
+                m->listener(m->listener_ctx, kind, id);
+}
+
+bool model_is_degraded(struct model *m)
+{
+        return db_is_degraded(m->db) || stores_are_degraded(m->stores);
+}
+
+/* ---- opening ---- */
+
+static bool may_lie_beside(const char *name)
+{
+        static const char *const names[] = { ".", "..", LOCK_FILE, STORES_OWN_DIR, "lost+found" };
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        }
+        return strncmp(name, DB_FILE, strlen(DB_FILE)) == 0;
+}
+
+/* A directory of something else is left alone. What a start that was cut off leaves behind is fine. */
+static int check_contents(int dir_fd, const char *path, struct diag *diag)
+{
+        const struct dirent *e;
+        int r = 0;
+        DIR *d;
+        int fd;
+
+        if (faccessat(dir_fd, DB_FILE, F_OK, 0) == 0)
+                return 0;
+        fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        d = fdopendir(fd);
+        if (!d) {
+                r = -errno;
+                (void)close(fd);
+                return r;
+        }
+        while (r == 0 && (e = readdir(d))) {
+                if (!may_lie_beside(e->d_name))
+                        r = diag_set(diag, -EUCLEAN, "%s: not a library, and not empty: choose an empty directory", path);
+        }
+        (void)closedir(d);
+        return r;
+}
+
+static int open_dir(struct model *m, const char *path, struct diag *diag)
+{
+        char real[PATH_MAX];
+        int r;
+
+        if (!m->read_only && mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
+                return diag_set(diag, -errno, "%s: cannot be made: %s", path, strerror(errno));
+        m->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (m->dir_fd < 0)
+                return diag_set(diag, -errno, "%s: cannot be opened: %s", path, strerror(errno));
+        if (!realpath(path, real))
+                return -errno;
+        m->dir = strdup(real);
+        if (!m->dir)
+                return -ENOMEM;
+
+        if (m->read_only && faccessat(m->dir_fd, DB_FILE, F_OK, 0) < 0)
+                return diag_set(diag, -EUCLEAN, "%s: not a library of imagefs", path);
+        r = check_contents(m->dir_fd, path, diag);
+        if (r < 0)
+                return r;
+        m->lock_fd = openat(m->dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (m->lock_fd < 0)
+                return diag_set(diag, -errno, "%s: cannot be written to: %s", path, strerror(errno));
+        if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+                r = -errno;
+                if (r != -EWOULDBLOCK)
+                        return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
+                return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
+        }
+        return 0;
+}
+
+static int set_mountpoint(struct model *m, const char *path, struct diag *diag)
+{
+        char real[PATH_MAX];
+        size_t n;
+
+        if (!path)
+                return 0;
+        m->mountpoint = strdup(realpath(path, real) ? real : path); /* what a crash left mounted has no real path */
+        if (!m->mountpoint)
+                return -ENOMEM;
+        n = strlen(m->mountpoint);
+        if (strncmp(m->dir, m->mountpoint, n) == 0 && (m->dir[n] == '/' || m->dir[n] == '\0'))
+                return diag_set(diag, -EINVAL, "%s: the library cannot lie in its own mount point %s", m->dir, path);
+        return 0;
+}
+
+static int open_db(struct model *m, struct diag *diag)
+{
+        struct db_opts opts = { .read_only = m->read_only };
+        int r;
+
+        r = db_open(m->dir_fd, &opts, &m->db);
+        switch (r) {
+        case 0:
+                return 0;
+        case -EUCLEAN:
+                return diag_set(diag, r, "%s/" DB_FILE ": not the database of a library", m->dir);
+        case -EPROTONOSUPPORT:
+                return diag_set(diag, r, "%s/" DB_FILE ": made by another version of imagefs: use that one", m->dir);
+        case -EBADMSG:
+                return diag_set(diag, r, "%s/" DB_FILE ": damaged: restore the library from a backup", m->dir);
+        case -EOPNOTSUPP:
+                return diag_set(diag, r, "%s: this file system has no shared memory maps, which the database needs: "
+                                         "keep the library on a local disk (blobs may lie elsewhere)", m->dir);
+        }
+        return diag_set(diag, r, "%s/" DB_FILE ": cannot be opened: %s", m->dir, strerror(-r));
+}
+
+DEFINE_CLEANUP(struct model *, cleanup_model, model_close)
+
+int model_open(const char *dir, const struct model_opts *opts, struct diag *diag, struct model **ret)
+{
+        CLEANUP(cleanup_model) struct model *m = NULL;
+        int r;
+
+        m = calloc(1, sizeof(*m));
+        if (!m)
+                return -ENOMEM;
+        m->dir_fd = -1;
+        m->lock_fd = -1;
+        m->read_only = opts->read_only;
+        m->listener = opts->listener;
+        m->listener_ctx = opts->listener_ctx;
+
+        r = open_dir(m, dir, diag);
+        if (r == 0)
+                r = set_mountpoint(m, opts->mountpoint, diag);
+        if (r == 0)
+                r = open_db(m, diag);
+        if (r == 0)
+                r = stores_open(m, opts->cache_bytes, diag, &m->stores);
+        if (r == 0 && !m->read_only) {
+                r = uploads_open(m, &m->uploads);
+                if (r == 0)
+                        r = uploads_recover(m);
+                if (r == 0)
+                        r = runner_start(m, opts->workers ? opts->workers : DEFAULT_WORKERS, &m->runner);
+        }
+        if (r < 0)
+                return diag_set(diag, r, "%s: the library cannot be opened: %s", dir, strerror(-r));
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+void model_close(struct model *m)
+{
+        if (!m)
+                return;
+        runner_stop(m->runner);
+        uploads_close(m->uploads);
+        stores_close(m->stores);
+        db_close(m->db);
+        cleanup_close(&m->lock_fd);
+        cleanup_close(&m->dir_fd);
+        free(m->mountpoint);
+        free(m->dir);
+        free(m);
+}
+
+/* ---- statistics ---- */
+
+static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        struct model_stats *sum = ctx;
+        struct blobstore_stats one;
+        int r;
+
+        (void)id;
+        r = blobstore_get_stats(bs, &one);
+        if (r < 0)
+                return r;
+        sum->blobs.logical_bytes += one.logical_bytes;
+        sum->blobs.unique_bytes += one.unique_bytes;
+        sum->blobs.stored_bytes += one.stored_bytes;
+        sum->blobs.blobs += one.blobs;
+        sum->blobs.chunks += one.chunks;
+        return 0;
+}
+
+int model_get_stats(struct model *m, struct model_stats *ret)
+{
+        struct model_stats stats = { 0 };
+        struct blobstore *own;
+        uint64_t own_id;
+        int r;
+
+        r = stores_own(m, &own_id, &stats.changed_us);
+        if (r == 0)
+                r = stores_get(m, own_id, &own);
+        if (r == 0)
+                r = blobstore_free_bytes(own, &stats.free_bytes);
+        if (r == 0)
+                r = stores_each(m, add_stats, &stats);
+        if (r < 0)
+                return r;
+        *ret = stats;
+        return 0;
+}
