@@ -100,7 +100,13 @@ static const uint32_t refused[] = {
         __NR_move_mount, __NR_fsopen, __NR_fsconfig, __NR_fsmount, __NR_fspick, __NR_mount_setattr,
         /* metadata of files */
 #ifdef __NR_chmod
-        __NR_chmod, __NR_chown, __NR_lchown, __NR_utime, __NR_utimes, __NR_futimesat,
+        __NR_chmod, __NR_chown, __NR_lchown, __NR_utimes, __NR_futimesat,
+#endif
+#ifdef __NR_utime
+        __NR_utime,
+#endif
+#ifdef __NR_chown32
+        __NR_chown32, __NR_lchown32, __NR_fchown32, __NR_truncate64, __NR_utimensat_time64,
 #endif
         __NR_fchmod, __NR_fchmodat, 452 /* fchmodat2 */, __NR_fchown, __NR_fchownat, __NR_utimensat, __NR_setxattr,
         __NR_lsetxattr, __NR_fsetxattr, 463 /* setxattrat */, __NR_removexattr, __NR_lremovexattr, __NR_fremovexattr,

@@ -25,7 +25,6 @@ struct image_source {
 
 struct format {
         const char *name;
-        const char *title; /* as a sentence calls it */
 
         /* Judges what the header says, without running anything; size and encryption go into *ret. -EINVAL. */
         int (*check)(int fd, uint64_t file_bytes, struct image_probe *ret, struct strbuf *reason);
@@ -49,7 +48,7 @@ int qcow2_open(int fd, const struct image_probe *probe, struct image_source **re
 /* qemu.c */
 struct qemu_opts {
         const char *driver; /* qemu's name of the format; pinned, never probed */
-        const char *title;
+        const char *title; /* as a sentence calls it */
         uint64_t size_bytes; /* that the header promised; anything else is refused */
         uint64_t data_bytes; /* of it that is to be read; decides how long the child may work */
         int timeout_ms; /* for one answer; 0: a minute */

@@ -24,6 +24,11 @@
  * those are refused; so it is also what keeps a small file from naming one
  * cluster a million times.
  *
+ * The length of compressed data is known in sectors only, and a decoder takes zeros
+ * for bytes that are missing and goes on. qemu-img pads what it writes to whole
+ * sectors; a running qemu (a backup job) does not, and its file cannot be told from
+ * one that lost a few hundred bytes. Such a file is refused, with what to do.
+ *
  * Encrypted files are refused. Their ciphertext cannot be kept as a flat disk: it
  * depends on where each cluster lies in the file, and its key slots lie outside of
  * the disk. Decrypting takes the key, which is none of our business.
@@ -283,7 +288,9 @@ static int walk_compressed(struct walk *w, const struct qcow2 *q, uint64_t entry
         uint64_t sectors = (entry & (ENTRY_COMPRESSED - 1)) >> sectors_at;
         uint64_t len = (sectors + 1) * SECTOR - offset % SECTOR;
 
-        /* qemu pads a file to whole sectors, so this holds to the last byte. */
+        if (!in_file(q, offset, len) && offset < q->file_bytes && offset + len - q->file_bytes < SECTOR)
+                return format_refuse(reason, "this qcow2 file ends inside a sector of compressed data, so that nobody can "
+                                     "tell whether it is complete: rewrite it with qemu-img convert -O qcow2");
         if (!in_file(q, offset, len))
                 return truncated(reason);
         w->data_bytes += q->cluster_bytes;

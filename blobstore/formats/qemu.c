@@ -50,7 +50,11 @@
 /* The number of the file in the child: 3 is the listening socket. */
 #define CHILD_FILE_FD "4"
 
-static const char *const programs[] = { "/usr/bin/qemu-nbd", "/usr/local/bin/qemu-nbd", "/run/current-system/sw/bin/qemu-nbd" };
+static const char *const programs[] = {
+        "/usr/bin/qemu-nbd",
+        "/usr/local/bin/qemu-nbd",
+        "/run/current-system/sw/bin/qemu-nbd",
+};
 
 struct run {
         uint64_t len;
@@ -379,7 +383,6 @@ static int start_child(int fd, int listen_fd, const struct qemu_opts *opts, stru
                 .memory_bytes = CHILD_MEMORY_BYTES,
                 .cpu_seconds = CHILD_CPU_SECONDS(opts->data_bytes),
         };
-        int r;
 
         if (!argv[0]) {
                 strbuf_addf(reason, "reading %s files takes qemu-nbd (package qemu-utils), which is not installed here",
@@ -391,10 +394,6 @@ static int start_child(int fd, int listen_fd, const struct qemu_opts *opts, stru
         if (strbuf_error(&image))
                 return -ENOMEM;
         argv[3] = strbuf_text(&image);
-
-        r = open_to_readers(fd);
-        if (r < 0)
-                return r;
         return child_start(&child_opts, ret, reason);
 }
 
@@ -440,6 +439,10 @@ int qemu_open(int fd, const struct qemu_opts *opts, struct image_source **ret, s
         s->timeout_ms = opts->timeout_ms ? opts->timeout_ms : ANSWER_MS;
 
         r = make_connection(&listen_fd, &client_fd);
+        if (r == 0)
+                r = open_to_readers(fd);
+        if (r < 0)
+                strbuf_addf(reason, "cannot prepare the reading of this %s file: %s", s->title, strerror(-r));
         if (r == 0)
                 r = start_child(fd, listen_fd, opts, &s->child, reason);
         if (r == 0) {

@@ -16,8 +16,8 @@
 
 static const struct format formats[] = {
         [IMAGE_FORMAT_AUTO] = { .name = "auto" },
-        [IMAGE_FORMAT_RAW] = { .name = "raw", .title = "raw", .check = raw_check, .open = raw_open },
-        [IMAGE_FORMAT_QCOW2] = { .name = "qcow2", .title = "qcow2", .check = qcow2_check, .open = qcow2_open },
+        [IMAGE_FORMAT_RAW] = { .name = "raw", .check = raw_check, .open = raw_open },
+        [IMAGE_FORMAT_QCOW2] = { .name = "qcow2", .check = qcow2_check, .open = qcow2_open },
 };
 
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))

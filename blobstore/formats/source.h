@@ -46,7 +46,11 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
 
 struct image_source;
 
-/* Opens the file FD as PROBE says. FD is borrowed until image_source_close(). Starts the child where one is needed. */
+/*
+ * Opens the file FD as PROBE says. FD is borrowed until image_source_close(). Starts the child where one is needed:
+ * it ends with the thread that calls this, and as root FD's mode is opened to readers for it, so FD should be a file
+ * that nobody else can reach. -EOPNOTSUPP: the program, or the kernel's means to confine it, is missing.
+ */
 int image_source_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
 void image_source_close(struct image_source *s); /* accepts NULL; ends the child */
 
