@@ -420,7 +420,7 @@ int main(int argc, char **argv)
         const char *no_op[] = { "/bin/sh", "-c", "exit 0", NULL };
         struct child_opts opts = { .argv = no_op };
         CLEANUP_STRBUF struct strbuf reason = { 0 };
-        struct child *c;
+        struct child *c = NULL;
 
         if (argc == 3 && strcmp(argv[1], "--try") == 0)
                 return try_everything(argv[2]);
