@@ -70,6 +70,15 @@ int image_load(struct db_txn *t, uint64_t id, struct image *ret); /* DB_READ wil
  * *IMAGE). With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST. Charges the quota by way of the triggers; check it first.
  */
 int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag);
+/* Of the directory CLASS; DB_READ will do. */
+int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle, struct object *ret);
+/* The first of WANTED, WANTED-2 … that is not taken; BUF has NAME_LEN_MAX + 1 bytes. */
+int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *wanted, char *buf);
+enum image_class image_class_of_word(const char *word);
+/* Only the administrator changes what is not private; among private ones the modes of the tree decide. -EPERM. */
+int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag);
+/* -EEXIST, with its sentence. */
+int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag);
 int image_touch(struct db_txn *t, uint64_t id);
 /* Sets what an import found out. */
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
@@ -154,9 +163,7 @@ void upload_image_gone(struct model *m, uint64_t image);
 /* Ends uploads that a crash cut off, at start. */
 int uploads_recover(struct model *m);
 
-/* convert.c, copy.c: parts that share a transaction with others */
-int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const struct image *source,
-                const struct region *target, struct diag *diag, uint64_t *ret_task);
+/* image_remove() inside the caller's transaction; upload_image_gone() and model_changed() are left to the caller */
 int image_remove_in(struct model *m, struct db_txn *t, const struct caller *c, const struct image *image,
                     struct diag *diag);
 

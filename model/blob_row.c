@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Blobs as the database names them. A row is made in the transaction that gives the blob to a disk or a snapshot, while
+ * the blob is still open, so that no collection comes between; it goes, before the bytes do, when the
+ * reaper finds that nothing names it any more.
+ */
+
+#include <errno.h>
+
+#include "model/model_priv.h"
+
+enum { INSERT, GET };
+
+static const char *const blob_row_sql[] = {
+        [INSERT] = "INSERT INTO blob (store, key, size, data, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        [GET] = "SELECT id, store, key, size, data, checksum FROM blob WHERE id = ?1",
+};
+const struct db_statements blob_row_statements = DB_STATEMENTS(blob_row_sql);
+
+int blob_row_insert(struct db_txn *t, uint64_t store, const struct blob *b, uint64_t *ret)
+{
+        const struct blob_info *info = blob_get_info(b);
+        const struct blob_id *id = blob_get_id(b);
+        int r;
+
+        r = db_run(t, blob_row_sql[INSERT], DB_INT(store), DB_BLOB(id->bytes, sizeof(id->bytes)), DB_INT(info->size_bytes),
+                   DB_INT(info->data_bytes), DB_BLOB(info->checksum.bytes, sizeof(info->checksum.bytes)));
+        if (r < 0)
+                return r;
+        *ret = db_last_id(t);
+        return 0;
+}
+
+static int fill_row(void *ctx, const struct db_row *row)
+{
+        struct blob_row *b = ctx;
+
+        b->id = (uint64_t)db_row_int(row, 0);
+        b->store = (uint64_t)db_row_int(row, 1);
+        db_row_blob(row, 2, b->key.bytes, sizeof(b->key.bytes));
+        b->info.size_bytes = (uint64_t)db_row_int(row, 3);
+        b->info.data_bytes = (uint64_t)db_row_int(row, 4);
+        db_row_blob(row, 5, b->info.checksum.bytes, sizeof(b->info.checksum.bytes));
+        return 0;
+}
+
+int blob_row_load(struct db_txn *t, uint64_t id, struct blob_row *ret)
+{
+        return db_one(t, blob_row_sql[GET], fill_row, ret, DB_INT(id));
+}
+
+int blob_row_open(struct model *m, uint64_t id, struct blob **ret)
+{
+        struct blobstore *bs;
+        struct blob_row b;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = blob_row_load(&t, id, &b);
+        db_end(&t);
+        if (r == 0)
+                r = stores_get(m, b.store, &bs);
+        return r < 0 ? r : blob_open(bs, &b.key, ret);
+}

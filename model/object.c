@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/object.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void object_fill(struct object *o, const struct db_row *row)
+{
+        o->id = (uint64_t)db_row_int(row, 0);
+        db_row_text(row, 1, o->handle, sizeof(o->handle));
+        o->uid = (uid_t)db_row_int(row, 2);
+        o->gid = (gid_t)db_row_int(row, 3);
+        o->mode = (mode_t)db_row_int(row, 4);
+        o->created_us = db_row_int(row, 5);
+        o->updated_us = db_row_int(row, 6);
+}
+
+int object_load_row(void *ctx, const struct db_row *row)
+{
+        object_fill(ctx, row);
+        return 0;
+}
+
+int object_row(void *ctx, const struct db_row *row)
+{
+        const struct object_walk *walk = ctx;
+        struct object o;
+
+        object_fill(&o, row);
+        return walk->fn(walk->ctx, &o);
+}
+
+int object_check_name(const char *name, const char *what, struct diag *diag)
+{
+        if (name_is_valid(name))
+                return 0;
+        return diag_set(diag, -EINVAL, "%s: 1 to %d bytes of UTF-8, no '/', no control characters, no leading '.'", what,
+                        NAME_LEN_MAX);
+}
+
+int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf)
+{
+        for (unsigned n = 1;; n++) {
+                char suffix[16] = "";
+                size_t keep;
+                int r;
+
+                if (n > 1)
+                        (void)snprintf(suffix, sizeof(suffix), "-%u", n);
+                keep = strnlen(wanted, NAME_LEN_MAX - strlen(suffix));
+                while (keep > 0 && ((unsigned char)wanted[keep] & 0xc0) == 0x80) /* a character is cut whole */
+                        keep--;
+                (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s%s", (int)keep, wanted, suffix);
+                r = taken(ctx, buf);
+                if (r <= 0)
+                        return r;
+        }
+}
