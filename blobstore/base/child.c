@@ -407,7 +407,9 @@ int child_wait(struct child *c, int timeout_ms, int *ret_status)
 
         if (!c->pid)
                 return -ECHILD;
-        r = poll(&ended, 1, timeout_ms);
+        do
+                r = poll(&ended, 1, timeout_ms);
+        while (r < 0 && errno == EINTR);
         if (r < 0)
                 return -errno;
         if (r == 0)

@@ -45,7 +45,7 @@ int child_start(const struct child_opts *opts, struct child **ret, struct strbuf
 /* Waits for the program to end by itself; *ret_status is as waitpid(2) gives it. -ETIMEDOUT. */
 int child_wait(struct child *c, int timeout_ms, int *ret_status);
 
-/* What it has written so far, cut to CHILD_OUTPUT_MAX bytes and to printable characters. Borrowed until the next call. */
+/* What it has written so far, cut to CHILD_OUTPUT_MAX printable characters. Borrowed until the next call. */
 const char *child_output(struct child *c);
 
 /* Kills the program where it still runs, and leaves no zombie. Accepts NULL. */

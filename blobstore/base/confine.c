@@ -192,7 +192,7 @@ static int make_ruleset(int *ret)
 
         abi = syscall(__NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
         if (abi < 1)
-                return -EOPNOTSUPP; /* ENOSYS: not built in; EOPNOTSUPP: not enabled at boot; EPERM: filtered by a container */
+                return -EOPNOTSUPP; /* not built in, not enabled at boot, or filtered by a container */
 
         if (abi >= 2)
                 attr.handled_access_fs |= FS_REFER;

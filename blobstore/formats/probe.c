@@ -99,8 +99,12 @@ static int glimpse_read(int fd, struct glimpse *ret)
 
 static bool signature_matches(const struct signature *s, const struct glimpse *g)
 {
-        const uint8_t *at = s->place == TAIL ? g->tail + s->offset : s->offset == ISO_OFFSET ? g->iso : g->head + s->offset;
+        const uint8_t *at;
 
+        if (s->place == TAIL)
+                at = g->tail + s->offset;
+        else
+                at = s->offset == ISO_OFFSET ? g->iso : g->head + s->offset;
         return memcmp(at, s->magic, s->len) == 0;
 }
 
@@ -124,7 +128,7 @@ static int find_signature(const struct glimpse *g, const struct signature **ret,
         return 0;
 }
 
-/* A download that failed often leaves the server's page under the image's name. No disk has such a size and such a start. */
+/* A download that failed often leaves the server's page under the image's name. No disk has such a size and start. */
 static bool is_web_page(const struct glimpse *g)
 {
         static const char *const starts[] = { "<!doctype", "<html", "<?xml", "<head" };

@@ -71,6 +71,10 @@
 #define SUBCLUSTERS         32
 #define SECTOR              512
 
+#define NAMES_DATA_FILE                                                      \
+        "this qcow2 file names another file, which holds its data: "         \
+        "convert it with qemu-img convert -O qcow2"
+
 struct qcow2 {
         int fd;
         uint64_t file_bytes;
@@ -125,10 +129,10 @@ static int check_features(const uint8_t *h, const struct qcow2 *q, struct strbuf
                 return format_refuse(reason, "this qcow2 file uses features that are not known here: convert it with "
                                      "qemu-img convert -O qcow2");
         if (q->features & FEATURE_DATA_FILE)
-                return format_refuse(reason, "this qcow2 file names another file, which holds its data: convert it with "
-                                     "qemu-img convert -O qcow2");
+                return format_refuse(reason, NAMES_DATA_FILE);
         if (q->features & FEATURE_CORRUPT)
-                return format_refuse(reason, "this qcow2 file is marked as corrupt: repair it with qemu-img check -r all");
+                return format_refuse(reason, "this qcow2 file is marked as corrupt: repair it with "
+                                     "qemu-img check -r all");
         if (compression > 1 || (compression != 0) != !!(q->features & FEATURE_COMPRESSION))
                 return format_refuse(reason, "this qcow2 file is compressed in a way that is not known here");
         return 0;
@@ -181,8 +185,7 @@ static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbu
                 if (len > end - at)
                         return damaged(reason, "a header extension is too long");
                 if (type == EXTENSION_DATA_FILE)
-                        return format_refuse(reason, "this qcow2 file names another file, which holds its data: convert "
-                                             "it with qemu-img convert -O qcow2");
+                        return format_refuse(reason, NAMES_DATA_FILE);
                 if (type == EXTENSION_CRYPT)
                         *encrypted = true;
                 at += len;
@@ -197,8 +200,8 @@ static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason
 {
         q->version = get_be32(h + 4);
         if (q->version != 2 && q->version != 3)
-                return format_refuse(reason, "this is a qcow file of version %u, which is not accepted: convert it with "
-                                     "qemu-img convert -O qcow2", q->version);
+                return format_refuse(reason, "this is a qcow file of version %u, which is not accepted: convert it "
+                                     "with qemu-img convert -O qcow2", q->version);
         if (get_be64(h + 8) != 0)
                 return format_refuse(reason, "this qcow2 file names another file, its backing file: merge them with "
                                      "qemu-img convert -O qcow2");
@@ -214,8 +217,8 @@ static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason
         if (q->version == 3) {
                 q->features = get_be64(h + 72);
                 q->header_bytes = get_be32(h + 100);
-                if (q->header_bytes < HEADER_V3_BYTES || q->header_bytes > q->cluster_bytes || q->header_bytes % 8 != 0 ||
-                    get_be32(h + 96) > REFCOUNT_ORDER_MAX)
+                if (q->header_bytes < HEADER_V3_BYTES || q->header_bytes > q->cluster_bytes ||
+                    q->header_bytes % 8 != 0 || get_be32(h + 96) > REFCOUNT_ORDER_MAX)
                         return damaged(reason, "its header makes no sense");
         }
         return 0;
@@ -243,8 +246,8 @@ static int read_header(int fd, uint64_t file_bytes, struct qcow2 *ret, struct st
         if (r == 0)
                 r = check_extensions(&q, &encrypted, reason);
         if (r == 0 && encrypted)
-                r = format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: decrypt it "
-                                  "first, or encrypt the disk inside with LUKS");
+                r = format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: decrypt "
+                                  "it first, or encrypt the disk inside with LUKS");
         if (r == 0)
                 r = check_tables(h, &q, reason);
         if (r < 0)
@@ -289,8 +292,8 @@ static int walk_compressed(struct walk *w, const struct qcow2 *q, uint64_t entry
         uint64_t len = (sectors + 1) * SECTOR - offset % SECTOR;
 
         if (!in_file(q, offset, len) && offset < q->file_bytes && offset + len - q->file_bytes < SECTOR)
-                return format_refuse(reason, "this qcow2 file ends inside a sector of compressed data, so that nobody can "
-                                     "tell whether it is complete: rewrite it with qemu-img convert -O qcow2");
+                return format_refuse(reason, "this qcow2 file ends inside a sector of compressed data, so that nobody "
+                                     "can tell whether it is complete: rewrite it with qemu-img convert -O qcow2");
         if (!in_file(q, offset, len))
                 return truncated(reason);
         w->data_bytes += q->cluster_bytes;
@@ -298,8 +301,8 @@ static int walk_compressed(struct walk *w, const struct qcow2 *q, uint64_t entry
 }
 
 /* GUEST_BYTES: what of the cluster lies inside the disk. A file may end where those do. */
-static int walk_standard(struct walk *w, const struct qcow2 *q, uint64_t entry, uint32_t allocated, uint64_t guest_bytes,
-                         struct strbuf *reason)
+static int walk_standard(struct walk *w, const struct qcow2 *q, uint64_t entry, uint32_t allocated,
+                         uint64_t guest_bytes, struct strbuf *reason)
 {
         uint64_t offset = entry & OFFSET_MASK;
         uint64_t used = q->cluster_bytes;

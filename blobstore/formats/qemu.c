@@ -129,7 +129,7 @@ static int step(struct qemu_source *s, uint64_t deadline)
                 return -ETIMEDOUT;
         r = nbd_poll(s->nbd, (int)(deadline - now));
         if (r < 0)
-                return -EINVAL; /* the child has gone, or talks nonsense */
+                return nbd_get_errno() == EINTR ? 0 : -EINVAL; /* the child has gone, or talks nonsense */
         return r == 0 ? -ETIMEDOUT : 0;
 }
 
@@ -152,7 +152,8 @@ static int wait_answer(struct qemu_source *s, int64_t cookie)
 
 /* ---- what is a hole ---- */
 
-static int note_extents(void *ctx, const char *context, uint64_t offset, uint32_t *entries, size_t n_entries, int *error)
+static int note_extents(void *ctx, const char *context, uint64_t offset, uint32_t *entries, size_t n_entries,
+                        int *error)
 {
         struct qemu_source *s = ctx;
         struct extent *last;

@@ -307,7 +307,8 @@ static void test_snapshots_are_left_behind(void **state)
 {
         (void)state;
         shell("qemu-img convert -f raw -O qcow2 disk image && qemu-img snapshot -c before image && "
-              "qemu-io -f qcow2 -c 'write -q -P 7 1M 1M' -c 'write -q -z 5M 1M' -c 'discard -q 8M 1M' image >/dev/null && "
+              "qemu-io -f qcow2 -c 'write -q -P 7 1M 1M' -c 'write -q -z 5M 1M' -c 'discard -q 8M 1M' image "
+              ">/dev/null && "
               "qemu-img convert -f qcow2 -O raw image expected");
         assert_reads_as("image", "expected");
 }
@@ -503,7 +504,8 @@ static void test_random_damage_is_survived(void **state)
         (void)state;
         print_message("IMAGEFS_TEST_SEED=%llu\n", (unsigned long long)seed);
         seed = seed * 2 + 1;
-        shell("truncate -s 1M small && head -c 100000 /dev/urandom | dd of=small bs=4k seek=10 conv=notrunc status=none && "
+        shell("truncate -s 1M small && "
+              "head -c 100000 /dev/urandom | dd of=small bs=4k seek=10 conv=notrunc status=none && "
               "seq 9000 | dd of=small bs=4k seek=99 conv=notrunc status=none");
 
         for (int i = 0; i < MUTATIONS; i++) {
