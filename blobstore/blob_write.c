@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Writing a blob is a pipeline. The caller's thread finds zeros, cuts chunks and sums the whole blob up; each chunk is
+ * then a job for the store's threads:
+ *
+ *      look up     name it, and look for the same bytes in the store: the index gives candidates, and only bytes that
+ *                  were read back and compared make a chunk shared. What is new is compressed. In parallel.
+ *      place       look once more for what came in meanwhile, append to the segment, enter into index and map.
+ *                  In the order of the chunks, by whichever thread finished the one whose turn it is.
+ *
+ * A writer has a bounded number of chunks outstanding, and its caller waits beyond that; their buffers are used again.
+ *
+ * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets its
+ * name, the references are counted, the blob is live. Whatever a crash leaves of this the next collection takes back.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/chunk_id.h"
+#include "blobstore/chunker.h"
+#include "blobstore/store_priv.h"
+
+/* Chunks outstanding, each with half a megabyte of buffers: enough that no thread waits for the caller. */
+#define WRITER_CHUNKS_PER_THREAD 2
+#define WRITER_CHUNKS_MAX        32
+
+struct chunk_job {
+        struct pool_job job; /* first */
+        struct blob_writer *writer;
+        STAILQ_ENTRY(chunk_job) order; /* or in the list of free ones */
+        bool looked_up; /* under the writer's lock */
+
+        struct map_entry entry; /* offset and raw_len by the caller's thread, the rest is worked out */
+        bool shared; /* place and stored_len are those of a chunk that was there */
+        struct index_twin rejected[INDEX_TWINS_MAX]; /* compared, and found different */
+        unsigned n_rejected;
+        uint8_t raw[CHUNK_SIZE_MAX];
+        uint8_t stored[CHUNK_SIZE_MAX]; /* unless stored_len is raw_len */
+};
+
+struct blob_writer {
+        struct blobstore *store;
+        struct blob_id id;
+        struct blob *pin; /* keeps collections from the blob; the caller's after the commit */
+        struct index_writer hold; /* keeps collections from its chunks */
+
+        /* The caller's thread. */
+        struct checksum *checksum;
+        struct chunker chunker;
+        struct chunk_job *cut; /* the chunk that is being filled, or NULL */
+        uint64_t size; /* bytes in chunks and holes so far */
+        uint64_t data_bytes;
+        uint8_t partial[BLOB_BLOCK_SIZE]; /* a block that is not complete yet */
+        size_t partial_len;
+
+        /* Whoever places. */
+        struct map_writer *map;
+        struct segment *segment;
+        uint64_t moved_bytes;
+
+        unsigned max_jobs;
+        pthread_mutex_t lock; /* everything below */
+        pthread_cond_t done; /* a job ended */
+        STAILQ_HEAD(chunk_jobs, chunk_job) jobs; /* outstanding, in order */
+        STAILQ_HEAD(, chunk_job) unused;
+        unsigned outstanding;
+        bool placing; /* a thread is at it */
+        int error; /* the first one; final */
+};
+
+static int writer_error(struct blob_writer *w)
+{
+        LOCK_SCOPE(&w->lock);
+        return w->error;
+}
+
+/* Notes R if it is the first error; gives the error that is final. */
+static int writer_fail(struct blob_writer *w, int r)
+{
+        LOCK_SCOPE(&w->lock);
+        if (w->error == 0)
+                w->error = r;
+        return w->error;
+}
+
+/* ---- the store's threads ---- */
+
+static bool job_has_rejected(const struct chunk_job *j, uint64_t place)
+{
+        for (unsigned i = 0; i < j->n_rejected; i++)
+                if (j->rejected[i].place == place)
+                        return true;
+        return false;
+}
+
+/*
+ * Looks for a chunk with the same bytes that has not been looked at. A candidate that cannot be read is no candidate:
+ * the chunk is then stored anew, and the damage stays where it is.
+ */
+static int job_find_twin(struct chunk_job *j)
+{
+        struct blobstore *bs = j->writer->store;
+        struct index_twin twins[INDEX_TWINS_MAX];
+        struct map_entry *e = &j->entry;
+        struct codec *codec;
+        bool same;
+        int n, r;
+
+        n = index_find(bs->index, chunk_id_key(&e->name), e->raw_len, twins);
+        for (int i = 0; i < n; i++) {
+                if (job_has_rejected(j, twins[i].place))
+                        continue;
+                r = codec_pool_get(bs->codecs, &codec);
+                if (r < 0)
+                        return r;
+                r = store_read_chunk(bs, twins[i].place, twins[i].stored_len, NULL, codec->raw, e->raw_len);
+                same = r == 0 && memcmp(codec->raw, j->raw, e->raw_len) == 0;
+                codec_pool_put(bs->codecs, codec);
+                if (same) {
+                        r = index_hold(bs->index, &j->writer->hold, twins[i].place);
+                        if (r < 0)
+                                return r;
+                        same = r > 0;
+                }
+                if (same) {
+                        e->place = twins[i].place;
+                        e->stored_len = twins[i].stored_len;
+                        j->shared = true;
+                        return 0;
+                }
+                if (j->n_rejected < INDEX_TWINS_MAX)
+                        j->rejected[j->n_rejected++] = twins[i];
+        }
+        return n < 0 ? n : 0;
+}
+
+static int job_look_up(struct chunk_job *j)
+{
+        struct blobstore *bs = j->writer->store;
+        struct codec *codec;
+        size_t stored_len;
+        int r;
+
+        chunk_id_of(j->raw, j->entry.raw_len, &j->entry.name);
+        r = job_find_twin(j);
+        if (r < 0 || j->shared)
+                return r;
+
+        r = codec_pool_get(bs->codecs, &codec);
+        if (r < 0)
+                return r;
+        r = codec_encode(codec, j->raw, j->entry.raw_len, j->stored, &stored_len);
+        codec_pool_put(bs->codecs, codec);
+        if (r == 0)
+                j->entry.stored_len = (uint32_t)stored_len;
+        return r;
+}
+
+static int job_append(struct chunk_job *j)
+{
+        struct blob_writer *w = j->writer;
+        struct map_entry *e = &j->entry;
+        struct index_chunk chunk;
+        int r;
+
+        if (!w->segment) {
+                r = segments_take(w->store->segments, &w->segment);
+                if (r < 0)
+                        return r;
+        }
+        r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &e->place);
+        if (r < 0)
+                return r;
+        chunk = (struct index_chunk){
+                .place = e->place,
+                .key = chunk_id_key(&e->name),
+                .raw_len = e->raw_len,
+                .stored_len = e->stored_len,
+        };
+        r = index_add(w->store->index, &w->hold, &chunk);
+        if (r < 0)
+                return r;
+        w->moved_bytes += e->stored_len;
+
+        if (segment_is_full(w->segment))
+                segments_give(w->store->segments, TAKE_PTR(w->segment));
+        return 0;
+}
+
+static int job_place(struct chunk_job *j)
+{
+        int r = 0;
+
+        if (!j->shared)
+                r = job_find_twin(j);
+        if (r == 0 && !j->shared)
+                r = job_append(j);
+        return r < 0 ? r : map_writer_add(j->writer->map, &j->entry);
+}
+
+/* Places every chunk whose turn it is; the lock is held at the call and at the return, but not while at it. */
+static void writer_place(struct blob_writer *w)
+{
+        struct chunk_job *j;
+        int r;
+
+        w->placing = true;
+        while ((j = STAILQ_FIRST(&w->jobs)) && j->looked_up) {
+                STAILQ_REMOVE_HEAD(&w->jobs, order);
+                r = w->error;
+                unlock(&w->lock);
+                if (r == 0)
+                        r = job_place(j);
+                lock(&w->lock);
+                if (w->error == 0)
+                        w->error = r;
+                STAILQ_INSERT_HEAD(&w->unused, j, order);
+                w->outstanding--;
+                pthread_cond_signal(&w->done);
+        }
+        w->placing = false;
+}
+
+static void job_run(struct pool_job *job)
+{
+        struct chunk_job *j = (struct chunk_job *)job;
+        struct blob_writer *w = j->writer;
+        int r;
+
+        r = writer_error(w);
+        if (r == 0)
+                r = job_look_up(j);
+
+        LOCK_SCOPE(&w->lock);
+        if (w->error == 0)
+                w->error = r;
+        j->looked_up = true;
+        if (!w->placing)
+                writer_place(w);
+}
+
+/* ---- the caller's thread ---- */
+
+/* A job with buffers to fill; waits for one if there are too many. */
+static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
+{
+        struct chunk_job *j;
+
+        LOCK_SCOPE(&w->lock);
+        while (w->error == 0 && w->outstanding >= w->max_jobs)
+                pthread_cond_wait(&w->done, &w->lock);
+        if (w->error)
+                return w->error;
+
+        j = STAILQ_FIRST(&w->unused);
+        if (j) {
+                STAILQ_REMOVE_HEAD(&w->unused, order);
+        } else {
+                j = malloc(sizeof(*j)); /* half a megabyte: not worth clearing */
+                if (!j)
+                        return w->error = -ENOMEM;
+        }
+        j->job.run = job_run;
+        j->writer = w;
+        j->looked_up = false;
+        j->shared = false;
+        j->n_rejected = 0;
+        j->entry = (struct map_entry){ .offset = w->size };
+        *ret = j;
+        return 0;
+}
+
+/* Ends the chunk that is being filled, if there is one. */
+static int writer_end_chunk(struct blob_writer *w)
+{
+        struct chunk_job *j = TAKE_PTR(w->cut);
+        int r;
+
+        chunker_reset(&w->chunker);
+        if (!j)
+                return 0;
+
+        lock(&w->lock);
+        STAILQ_INSERT_TAIL(&w->jobs, j, order);
+        w->outstanding++;
+        unlock(&w->lock);
+        r = pool_submit(w->store->pool, &j->job);
+        if (r == 0)
+                return 0;
+
+        /* There is not one thread; so nothing but this job is outstanding. */
+        LOCK_SCOPE(&w->lock);
+        STAILQ_REMOVE(&w->jobs, j, chunk_job, order);
+        w->outstanding--;
+        w->error = r;
+        free(j);
+        return r;
+}
+
+/* Adds one block, which is shorter than a block only at the end. */
+static int writer_add_block(struct blob_writer *w, const uint8_t *block, size_t n)
+{
+        int r;
+
+        if (block_is_zero(block, n)) {
+                r = writer_end_chunk(w);
+                w->size += n;
+                return r;
+        }
+        if (!w->cut) {
+                r = writer_get_job(w, &w->cut);
+                if (r < 0)
+                        return r;
+        }
+        memcpy(w->cut->raw + w->cut->entry.raw_len, block, n);
+        w->cut->entry.raw_len += (uint32_t)n;
+        w->size += n;
+        w->data_bytes += n;
+        return chunker_add(&w->chunker, block, n) ? writer_end_chunk(w) : 0;
+}
+
+static int writer_check_room(struct blob_writer *w, uint64_t n)
+{
+        int r = writer_error(w);
+
+        if (r < 0)
+                return r;
+        return n > BLOB_SIZE_MAX - w->size - w->partial_len ? writer_fail(w, -EFBIG) : 0;
+}
+
+/* Adds to the block that is not complete; NULL: zeros. Gives how many bytes it took. */
+static int writer_add_partial(struct blob_writer *w, const uint8_t *bytes, size_t n, size_t *ret)
+{
+        size_t part = BLOB_BLOCK_SIZE - w->partial_len;
+
+        if (part > n)
+                part = n;
+        if (bytes)
+                memcpy(w->partial + w->partial_len, bytes, part);
+        else
+                memset(w->partial + w->partial_len, 0, part);
+        w->partial_len += part;
+        *ret = part;
+        if (w->partial_len < BLOB_BLOCK_SIZE)
+                return 0;
+        w->partial_len = 0;
+        return writer_add_block(w, w->partial, BLOB_BLOCK_SIZE);
+}
+
+int blob_writer_append(struct blob_writer *w, const void *buf, size_t n)
+{
+        const uint8_t *p = buf;
+        size_t part;
+        int r;
+
+        r = writer_check_room(w, n);
+        if (r < 0)
+                return r;
+        while (n > 0) {
+                if (w->partial_len == 0 && n >= BLOB_BLOCK_SIZE) {
+                        part = BLOB_BLOCK_SIZE;
+                        r = writer_add_block(w, p, part);
+                } else {
+                        r = writer_add_partial(w, p, n, &part);
+                }
+                if (r < 0)
+                        return writer_fail(w, r);
+                checksum_add(w->checksum, p, part); /* while it is in the processor's cache */
+                p += part;
+                n -= part;
+        }
+        return 0;
+}
+
+int blob_writer_hole(struct blob_writer *w, uint64_t n)
+{
+        uint64_t whole;
+        size_t part;
+        int r;
+
+        r = writer_check_room(w, n);
+        if (r < 0)
+                return r;
+        checksum_add_zeros(w->checksum, n);
+        if (w->partial_len > 0) {
+                r = writer_add_partial(w, NULL, n < BLOB_BLOCK_SIZE ? (size_t)n : BLOB_BLOCK_SIZE, &part);
+                if (r < 0)
+                        return writer_fail(w, r);
+                n -= part;
+        }
+
+        whole = n / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
+        if (whole > 0) {
+                r = writer_end_chunk(w);
+                if (r < 0)
+                        return writer_fail(w, r);
+                w->size += whole;
+                n -= whole;
+        }
+        if (n > 0)
+                (void)writer_add_partial(w, NULL, (size_t)n, &part); /* less than a block: nothing can fail */
+        return 0;
+}
+
+/* Waits until nothing is outstanding. */
+static void writer_drain(struct blob_writer *w)
+{
+        LOCK_SCOPE(&w->lock);
+        while (w->outstanding > 0 || w->placing)
+                pthread_cond_wait(&w->done, &w->lock);
+}
+
+/* ---- begin and end ---- */
+
+static int writer_open_map(struct blob_writer *w)
+{
+        char name[MAP_NAME_SIZE];
+        int fd;
+
+        map_name(&w->id, name);
+        fd = openat(w->store->temp_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        return map_writer_new(fd, &w->id, &w->map);
+}
+
+int blob_writer_new(struct blobstore *bs, struct blob_writer **ret)
+{
+        CLEANUP(blob_writer_freep) struct blob_writer *w = NULL;
+        int r;
+
+        r = store_writable(bs);
+        if (r < 0)
+                return r;
+        w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        w->store = bs;
+        STAILQ_INIT(&w->jobs);
+        STAILQ_INIT(&w->unused);
+        pthread_mutex_init(&w->lock, NULL);
+        pthread_cond_init(&w->done, NULL);
+        index_writer_begin(bs->index, &w->hold);
+        w->max_jobs = WRITER_CHUNKS_PER_THREAD * pool_threads(bs->pool) + 1;
+        if (w->max_jobs > WRITER_CHUNKS_MAX)
+                w->max_jobs = WRITER_CHUNKS_MAX;
+
+        w->checksum = checksum_new();
+        if (!w->checksum)
+                return -ENOMEM;
+        r = store_make_id(&w->id);
+        if (r < 0)
+                return r;
+        r = blob_pin_new(bs, &w->id, &w->pin);
+        if (r < 0)
+                return r;
+        r = writer_open_map(w);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+void blob_writer_free(struct blob_writer *w)
+{
+        char name[MAP_NAME_SIZE];
+        struct chunk_job *j;
+
+        if (!w)
+                return;
+        (void)writer_fail(w, -ECANCELED); /* what is outstanding need not be worked on */
+        writer_drain(w);
+        segments_give(w->store->segments, w->segment);
+        index_writer_end(w->store->index, &w->hold);
+
+        if (w->map) {
+                map_name(&w->id, name);
+                (void)unlinkat(w->store->temp_fd, name, 0); /* committed, and moved away; or emptied at the next opening */
+                map_writer_free(w->map);
+        }
+        blob_close(w->pin);
+
+        free(w->cut);
+        while ((j = STAILQ_FIRST(&w->unused))) {
+                STAILQ_REMOVE_HEAD(&w->unused, order);
+                free(j);
+        }
+        checksum_free(w->checksum);
+        pthread_cond_destroy(&w->done);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+}
+
+/* Everything but the map's name and the references. */
+static int writer_finish_content(struct blob_writer *w, struct blob_info *ret)
+{
+        int r;
+
+        if (w->partial_len > 0) {
+                r = writer_add_block(w, w->partial, w->partial_len);
+                if (r < 0)
+                        return r;
+                w->partial_len = 0;
+        }
+        r = writer_end_chunk(w);
+        if (r < 0)
+                return r;
+        writer_drain(w);
+        r = writer_error(w);
+        if (r < 0)
+                return r;
+        segments_give(w->store->segments, TAKE_PTR(w->segment));
+
+        *ret = (struct blob_info){ .size_bytes = w->size, .data_bytes = w->data_bytes };
+        checksum_get(w->checksum, &ret->checksum);
+        r = map_writer_finish(w->map, ret);
+        if (r < 0)
+                return r;
+        r = map_writer_sync(w->map);
+        if (r < 0)
+                atomic_store(&w->store->degraded, true);
+        return r;
+}
+
+static int writer_name_map(struct blob_writer *w)
+{
+        char name[MAP_NAME_SIZE], path[STORE_MAP_PATH_SIZE], dir[3] = { 0 };
+        CLEANUP_CLOSE int dir_fd = -1;
+        int r;
+
+        map_name(&w->id, name);
+        store_map_path(&w->id, "", path);
+        memcpy(dir, name, 2);
+        r = mkdir_durable(w->store->maps_fd, dir, 0700);
+        if (r < 0)
+                return r;
+        dir_fd = openat(w->store->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd < 0)
+                return -errno;
+        if (renameat(w->store->temp_fd, name, w->store->maps_fd, path) < 0)
+                return -errno;
+        r = fsync_dir(dir_fd);
+        if (r < 0)
+                atomic_store(&w->store->degraded, true);
+        return r;
+}
+
+/* Counts the references of a new blob and makes it live. */
+static int writer_retain(struct blob_writer *w)
+{
+        CLEANUP_FREE struct map_entry *entries = NULL;
+        struct map_cursor cursor;
+        uint64_t left = map_entries(w->pin->map);
+        size_t n;
+        int r;
+
+        entries = calloc(STORE_REF_BATCH, sizeof(*entries));
+        if (!entries)
+                return -ENOMEM;
+        r = map_seek(w->pin->map, 0, &cursor);
+        if (r < 0)
+                return r;
+        do {
+                for (n = 0; n < STORE_REF_BATCH && left > 0; n++, left--) {
+                        r = map_next(&cursor, &entries[n]);
+                        if (r <= 0)
+                                return r < 0 ? r : -EBADMSG;
+                }
+                r = index_blob_retain(w->store->index, &w->id, entries, n, left == 0);
+                if (r < 0)
+                        return r;
+        } while (left > 0);
+        return 0;
+}
+
+int blob_writer_commit(struct blob_writer *w, struct blob **ret)
+{
+        struct blob_info info;
+        int r;
+
+        r = writer_error(w);
+        if (r == 0)
+                r = store_writable(w->store);
+        if (r == 0)
+                r = writer_finish_content(w, &info);
+        if (r == 0)
+                r = index_blob_begin(w->store->index, &w->hold, &w->id, &info);
+        if (r == 0)
+                r = writer_name_map(w);
+        if (r == 0)
+                r = blob_load(w->pin);
+        if (r == 0)
+                r = writer_retain(w);
+        if (r < 0)
+                return writer_fail(w, r);
+
+        (void)writer_fail(w, -EINVAL); /* used up */
+        *ret = TAKE_PTR(w->pin);
+        return 0;
+}
+
+uint64_t blob_writer_moved(const struct blob_writer *w)
+{
+        return w->moved_bytes;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_MAP_H
+#define BLOBSTORE_MAP_H
+
+/*
+ * Maps: which chunks make up a blob. A map is one file, written once and never changed, little endian, in pages of
+ * 4096 bytes:
+ *
+ *      header page     u64 magic, u32 version, u32 zero, blob id[16], u64 size, u64 data bytes, u64 entries,
+ *                      u64 hash of the table, checksum of the blob[16], zeros, u64 hash of all of that
+ *      pages           u64 hash of the rest of the page, u32 page number from 0, u32 entries, up to 102 entries
+ *      table           u64 per page: the offset of its first entry
+ *
+ * An entry is u64 offset, u32 raw length, u32 stored length, u32 segment, u32 offset in the segment, the chunk's
+ * name[16]. Entries ascend and do not overlap; what lies between them is a hole. Every page but the last is
+ * full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of another
+ * map, or one that lies at another's place, does not pass.
+ *
+ * Opening reads header and table, 8 bytes per page or 1.3 MB per TiB of dense data; finding an offset is a binary
+ * search in the table, one page read and verified, and a binary search in that.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "blobstore/blobstore.h"
+#include "blobstore/chunk_id.h"
+
+#define MAP_PAGE_SIZE    4096
+#define MAP_PAGE_ENTRIES 102
+
+/* "<32 hex digits>" */
+#define MAP_NAME_SIZE (2 * BLOB_ID_SIZE + 1)
+
+struct map_entry {
+        uint64_t offset;
+        uint32_t raw_len;
+        uint32_t stored_len; /* equal to raw_len: stored as it is */
+        uint64_t place;
+        struct chunk_id name;
+};
+
+void map_name(const struct blob_id *id, char ret[MAP_NAME_SIZE]);
+
+/* ---- writing; one thread at a time ---- */
+
+struct map_writer;
+
+/* Writes to FD, an empty file, which it takes over in any case. */
+int map_writer_new(int fd, const struct blob_id *id, struct map_writer **ret);
+int map_writer_add(struct map_writer *w, const struct map_entry *e);
+
+/* Completes the file. */
+int map_writer_finish(struct map_writer *w, const struct blob_info *info);
+
+/* Makes it durable; its name is the caller's business. A failure is final: see blobstore.h. */
+int map_writer_sync(struct map_writer *w);
+void map_writer_free(struct map_writer *w); /* accepts NULL */
+
+/* ---- reading; any number of threads may share a map ---- */
+
+struct map;
+
+/* Takes FD over in any case. -EBADMSG: damaged; -EPROTONOSUPPORT: written by a newer version. */
+int map_open(int fd, const struct blob_id *id, struct map **ret);
+void map_close(struct map *m); /* accepts NULL */
+
+const struct blob_info *map_info(const struct map *m);
+uint64_t map_entries(const struct map *m);
+
+/* A page, verified and decoded, and where a walk stands in it. On the caller's stack. */
+struct map_cursor {
+        const struct map *map;
+        uint64_t page; /* number; the count of pages: the walk is over */
+        unsigned i, n; /* the entry that comes next, entries in the page */
+        uint8_t bytes[MAP_PAGE_SIZE];
+};
+
+/* Puts the cursor before the first entry that ends after OFF. */
+int map_seek(const struct map *m, uint64_t off, struct map_cursor *ret);
+
+/* Puts the cursor before entry number N. */
+int map_seek_entry(const struct map *m, uint64_t n, struct map_cursor *ret);
+
+/* 1: *ret is the next entry; 0: there is none. -EBADMSG. */
+int map_next(struct map_cursor *c, struct map_entry *ret);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_POOL_H
+#define BLOBSTORE_POOL_H
+
+/*
+ * Threads that do jobs in the order in which they were submitted. They are started by the first job, so that a process
+ * may still fork after it has opened a store. The queue has no bound of its own: each submitter bounds what it
+ * has outstanding.
+ */
+
+#include <sys/queue.h>
+
+struct pool;
+
+/* Embedded in what the job is about. RUN owns it from the call on: the job may be gone when it returns. */
+struct pool_job {
+        STAILQ_ENTRY(pool_job) link;
+        void (*run)(struct pool_job *job);
+};
+
+int pool_new(unsigned threads, struct pool **ret);
+void pool_free(struct pool *p); /* accepts NULL; every job must be done */
+unsigned pool_threads(const struct pool *p);
+
+/* -EAGAIN: not one thread could be started. */
+int pool_submit(struct pool *p, struct pool_job *job);
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A store's directory:
+ *
+ *      format          "imagefs blob store 1"; written last when a store is made, so that it tells a whole one
+ *      lock            held with flock(2) by the process that has the store open, shared by those that only look
+ *      index.db        see index.h; beside it its WAL, and index.stale where it has to be made again
+ *      segments/       see segment.h
+ *      maps/ab/<id>    see map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
+ *      temp/           maps being written; emptied when the store is opened
+ *      incoming/       the caller's
+ *
+ * Opening reads a few rows of the index and no directory but temp/, however much there is.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/store_priv.h"
+
+#define FORMAT_PREFIX "imagefs blob store "
+#define FORMAT_TEXT   FORMAT_PREFIX "1\n"
+
+#define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define THREADS_MAX         256
+
+static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming" };
+
+/* What a crash during creation may leave, so that creating goes on there. */
+static const char *const store_files[] = { "lock", "format.tmp", "index.db", "index.db.new", "index.db-wal", "index.stale" };
+
+static int open_subdir(int dir_fd, const char *name, int *ret)
+{
+        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0)
+                return errno == ENOENT || errno == ENOTDIR ? -EUCLEAN : -errno;
+        *ret = fd;
+        return 0;
+}
+
+static void cleanup_closedir(DIR **d)
+{
+        if (*d)
+                (void)closedir(*d);
+}
+
+static int open_dir_stream(int dir_fd, const char *name, DIR **ret)
+{
+        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        *ret = fdopendir(fd);
+        if (!*ret) {
+                int r = -errno;
+
+                (void)close(fd);
+                return r;
+        }
+        return 0;
+}
+
+/* Is there nothing in DIR_FD but what creation makes? -EUCLEAN. */
+static int store_check_creatable(int dir_fd)
+{
+        CLEANUP(cleanup_closedir) DIR *dir = NULL;
+        struct dirent *de;
+        bool known;
+        int r;
+
+        r = open_dir_stream(dir_fd, ".", &dir);
+        if (r < 0)
+                return r;
+        while (errno = 0, (de = readdir(dir))) {
+                known = strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0;
+                for (size_t i = 0; i < sizeof(store_dirs) / sizeof(store_dirs[0]); i++)
+                        known |= strcmp(de->d_name, store_dirs[i]) == 0;
+                for (size_t i = 0; i < sizeof(store_files) / sizeof(store_files[0]); i++)
+                        known |= strcmp(de->d_name, store_files[i]) == 0;
+                if (!known)
+                        return -EUCLEAN;
+        }
+        return -errno;
+}
+
+/* 1: the format is ours; 0: there is none. */
+static int store_read_format(int dir_fd)
+{
+        CLEANUP_CLOSE int fd = -1;
+        char text[64] = { 0 };
+        ssize_t n;
+
+        fd = openat(dir_fd, "format", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        n = pread_full(fd, text, sizeof(text) - 1, 0);
+        if (n < 0)
+                return (int)n;
+        if (strcmp(text, FORMAT_TEXT) == 0)
+                return 1;
+        return strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) == 0 ? -EPROTONOSUPPORT : -EUCLEAN;
+}
+
+static int store_open_dir(const char *dir, bool read_only, int *ret)
+{
+        CLEANUP_CLOSE int parent = -1;
+        int fd;
+
+        if (!read_only && mkdir(dir, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        *ret = fd;
+        if (read_only)
+                return 0;
+
+        /* Its name in the parent must be durable before anything in it is acknowledged. */
+        parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (parent < 0)
+                return errno == EACCES ? 0 : -errno; /* then it was not made by us just now */
+        return fsync_dir(parent);
+}
+
+static int store_lock(struct blobstore *bs)
+{
+        bs->lock_fd = openat(bs->dir_fd, "lock", (bs->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW,
+                             0600);
+        if (bs->lock_fd < 0)
+                return bs->read_only && errno == ENOENT ? -EUCLEAN : -errno;
+        if (flock(bs->lock_fd, (bs->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : -errno;
+        return 0;
+}
+
+static int store_open_subdirs(struct blobstore *bs)
+{
+        int *const fds[] = { &bs->segments_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof(fds) / sizeof(fds[0]); i++)
+                r = open_subdir(bs->dir_fd, store_dirs[i], fds[i]);
+        return r;
+}
+
+static int store_create(struct blobstore *bs)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof(store_dirs) / sizeof(store_dirs[0]); i++)
+                r = mkdir_durable(bs->dir_fd, store_dirs[i], 0700);
+        return r;
+}
+
+static int store_empty_temp(struct blobstore *bs)
+{
+        CLEANUP(cleanup_closedir) DIR *dir = NULL;
+        struct dirent *de;
+        int r;
+
+        r = open_dir_stream(bs->temp_fd, ".", &dir);
+        if (r < 0)
+                return r;
+        while (errno = 0, (de = readdir(dir)))
+                if (de->d_name[0] != '.' && unlinkat(bs->temp_fd, de->d_name, 0) < 0 && errno != ENOENT)
+                        return -errno;
+        return -errno;
+}
+
+static int store_open_index(struct blobstore *bs)
+{
+        int r;
+
+        if (bs->read_only) {
+                r = index_open_read_only(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
+                /* Left to the check to tell. */
+                return r == -ENOENT || r == -EUCLEAN ? 0 : r;
+        }
+
+        r = index_open(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
+        if (r != -ENOENT && r != -EUCLEAN)
+                return r;
+        r = store_rebuild_index(bs);
+        if (r < 0)
+                return r;
+        return index_open(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
+}
+
+static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *opts)
+{
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+        unsigned threads = opts->threads ? opts->threads : processors > 0 ? (unsigned)processors : 1;
+        bool create;
+        int r;
+
+        r = store_read_format(bs->dir_fd);
+        if (r < 0)
+                return r;
+        create = r == 0;
+        if (create && bs->read_only)
+                return -EUCLEAN;
+        if (create) {
+                r = store_check_creatable(bs->dir_fd);
+                if (r < 0)
+                        return r;
+        }
+
+        r = store_lock(bs);
+        if (r == 0 && create)
+                r = store_create(bs);
+        if (r == 0)
+                r = store_open_subdirs(bs);
+        if (r == 0 && !bs->read_only)
+                r = store_empty_temp(bs);
+        if (r == 0)
+                r = segments_new(bs->segments_fd, &bs->degraded, &bs->segments);
+        if (r == 0)
+                r = cache_new(opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT, &bs->cache);
+        if (r == 0)
+                r = codec_pool_new(&bs->codecs);
+        if (r == 0)
+                r = pool_new(threads < THREADS_MAX ? threads : THREADS_MAX, &bs->pool);
+        if (r == 0)
+                r = store_open_index(bs);
+        if (r == 0 && create)
+                r = write_file_durable(bs->dir_fd, "format", FORMAT_TEXT, strlen(FORMAT_TEXT), 0600);
+        return r;
+}
+
+int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct blobstore **ret)
+{
+        struct blobstore *bs;
+        int r;
+
+        bs = calloc(1, sizeof(*bs));
+        if (!bs)
+                return -ENOMEM;
+        bs->read_only = opts->read_only;
+        bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
+        pthread_mutex_init(&bs->blobs_lock, NULL);
+        pthread_mutex_init(&bs->gc_lock, NULL);
+
+        r = store_open_dir(dir, bs->read_only, &bs->dir_fd);
+        if (r == 0)
+                r = store_open_parts(bs, opts);
+        if (r < 0) {
+                blobstore_close(bs);
+                return r;
+        }
+        *ret = bs;
+        return 0;
+}
+
+void blobstore_close(struct blobstore *bs)
+{
+        if (!bs)
+                return;
+        pool_free(bs->pool);
+        index_close(bs->index);
+        segments_free(bs->segments);
+        cache_free(bs->cache);
+        codec_pool_free(bs->codecs);
+        cleanup_close(&bs->incoming_fd);
+        cleanup_close(&bs->temp_fd);
+        cleanup_close(&bs->maps_fd);
+        cleanup_close(&bs->segments_fd);
+        cleanup_close(&bs->lock_fd); /* and with it the lock */
+        cleanup_close(&bs->dir_fd);
+        pthread_mutex_destroy(&bs->blobs_lock);
+        pthread_mutex_destroy(&bs->gc_lock);
+        free(bs);
+}
+
+int blobstore_get_stats(struct blobstore *bs, struct blobstore_stats *ret)
+{
+        return bs->index ? index_stats(bs->index, ret) : -EBADMSG;
+}
+
+int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret)
+{
+        struct statvfs st;
+
+        if (fstatvfs(bs->dir_fd, &st) < 0)
+                return -errno;
+        *ret = (uint64_t)st.f_bavail * st.f_frsize;
+        return 0;
+}
+
+bool blobstore_is_degraded(struct blobstore *bs)
+{
+        return atomic_load(&bs->degraded);
+}
+
+int blobstore_incoming_dir(struct blobstore *bs)
+{
+        return bs->incoming_fd;
+}
+
+int store_writable(const struct blobstore *bs)
+{
+        return bs->read_only || atomic_load(&bs->degraded) ? -EROFS : 0;
+}
+
+int store_make_id(struct blob_id *ret)
+{
+        ssize_t n = getrandom(ret->bytes, BLOB_ID_SIZE, 0);
+
+        return n < 0 ? -errno : n == BLOB_ID_SIZE ? 0 : -EIO;
+}
+
+int store_read_chunk(struct blobstore *bs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
+                     size_t raw_len)
+{
+        struct codec *codec;
+        struct chunk_id found;
+        int r;
+
+        if (stored_len == raw_len) {
+                r = segments_read(bs->segments, place, buf, raw_len);
+        } else {
+                r = codec_pool_get(bs->codecs, &codec);
+                if (r < 0)
+                        return r;
+                r = segments_read(bs->segments, place, codec->stored, stored_len);
+                if (r == 0)
+                        r = codec_decode(codec, codec->stored, stored_len, buf, raw_len);
+                codec_pool_put(bs->codecs, codec);
+        }
+        if (r < 0 || !name)
+                return r;
+        chunk_id_of(buf, raw_len, &found);
+        return chunk_id_equal(&found, name) ? 0 : -EBADMSG;
+}
+
+int blobstore_each(struct blobstore *bs, blob_each_fn *fn, void *ctx)
+{
+        struct index_blob page[64];
+        struct blob_id after;
+        int n, r;
+
+        if (!bs->index)
+                return -EBADMSG;
+        for (n = index_blob_list(bs->index, true, NULL, page, 64); n > 0;
+             n = index_blob_list(bs->index, true, &after, page, 64)) {
+                for (int i = 0; i < n; i++) {
+                        r = fn(ctx, &page[i].id, &page[i].info);
+                        if (r < 0)
+                                return r;
+                }
+                after = page[n - 1].id;
+        }
+        return n;
+}

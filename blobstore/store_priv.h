@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_STORE_PRIV_H
+#define BLOBSTORE_STORE_PRIV_H
+
+/*
+ * What the files of the store share. Locks are taken in this order: a writer's, blobs_lock, the index's, the segments';
+ * the caches' and pools' are leaves.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/blobstore.h"
+#include "blobstore/cache.h"
+#include "blobstore/codec.h"
+#include "blobstore/index.h"
+#include "blobstore/map.h"
+#include "blobstore/pool.h"
+#include "blobstore/segment.h"
+
+#define STORE_BLOB_BUCKETS 1024
+
+/* References that are counted, or taken back, in one transaction. */
+#define STORE_REF_BATCH 8192
+
+struct blobstore {
+        bool read_only;
+        int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd;
+        atomic_bool degraded;
+
+        struct segments *segments;
+        struct index *index; /* NULL: read_only, and it cannot be used */
+        struct cache *cache;
+        struct codec_pool *codecs;
+        struct pool *pool;
+
+        pthread_mutex_t blobs_lock;
+        LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock */
+
+        pthread_mutex_t gc_lock; /* one removal or collection at a time; taken before all others but a writer's */
+};
+
+struct blob {
+        struct blobstore *store;
+        struct blob_id id;
+
+        LIST_ENTRY(blob) link; /* under blobs_lock, as are the next two */
+        unsigned users;
+        bool removed; /* nobody opens it any more; collected when it is closed */
+
+        pthread_mutex_t load_lock; /* the first user loads the map, others wait */
+        bool loaded; /* under load_lock */
+        int load_error; /* under load_lock */
+        struct map *map; /* constant once loaded, as is the next */
+        struct blob_info info;
+};
+
+/* -EROFS where nothing may be written. */
+int store_writable(const struct blobstore *bs);
+
+/* A random id. */
+int store_make_id(struct blob_id *ret);
+
+/* Opens a blob's map; SUFFIX is "" or STORE_DEAD. -ENOENT, or as map_open(). */
+#define STORE_DEAD ".dead"
+int store_open_map(struct blobstore *bs, const struct blob_id *id, const char *suffix, struct map **ret);
+
+/* The map's path below maps_fd: "ab/<32 hex digits>", and a suffix. */
+#define STORE_MAP_PATH_SIZE (3 + MAP_NAME_SIZE + sizeof(STORE_DEAD))
+void store_map_path(const struct blob_id *id, const char *suffix, char ret[STORE_MAP_PATH_SIZE]);
+
+/* Calls FN for each file below maps/; ID is NULL where the name is no blob's, DEAD tells the suffix. */
+typedef int store_map_fn(void *ctx, const struct blob_id *id, bool dead, const char *path);
+int store_each_map(struct blobstore *bs, store_map_fn *fn, void *ctx);
+
+/* Makes a new index of what the maps and segments say, in place of whatever is there. */
+int store_rebuild_index(struct blobstore *bs);
+
+/* Reads and decodes a chunk into BUF (RAW_LEN bytes); NAME, unless NULL, must fit. -EBADMSG. */
+int store_read_chunk(struct blobstore *bs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
+                     size_t raw_len);
+
+/* A pin on a blob whose map is not there yet, so that no collection touches it. Load it with blob_load(). */
+int blob_pin_new(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
+int blob_load(struct blob *b);
+
+/* Keeps a blob from being opened while it is removed: 1 where it may be removed now, 0 where it is open (and marked). */
+int blob_begin_removal(struct blobstore *bs, const struct blob_id *id);
+bool blob_is_open(struct blobstore *bs, const struct blob_id *id);
+
+/* After the commit: bytes that it added to segments. */
+uint64_t blob_writer_moved(const struct blob_writer *w);
+
+DEFINE_CLEANUP(struct map *, map_closep, map_close)
+DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
+DEFINE_CLEANUP(struct blob_writer *, blob_writer_freep, blob_writer_free)
+
+#endif
