@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several images at once, all or none: one transaction carries out one command. Images are named by handle or id in the
+ * region's private class; the words of the command are separated by blanks, so that one with a blank in its handle
+ * is named by its id. A word that is an id is never taken for a handle: somebody else might have chosen it.
+ *
+ * The directory modes of the tree do not stand before this, so that it asks itself whether the caller may.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/runner.h"
+#include "model/statements.h"
+
+/* The administrator's limit may be lower; this is what one transaction holds. */
+#define BATCH_MAX 8
+
+enum { BATCH_BY_NAME };
+
+static const char *const batch_sql[] = {
+        [BATCH_BY_NAME] = "SELECT id FROM image WHERE region = ?1 AND class = 'private' AND (ident = ?2 OR handle = ?2)"
+                          " ORDER BY ident = ?2 DESC LIMIT 1",
+};
+
+const struct db_statements batch_statements = DB_STATEMENTS(batch_sql);
+
+struct batch {
+        char *verb;
+        char *region; /* of copy, else NULL */
+        char *name[BATCH_MAX];
+        size_t n; /* may be larger than what is in name[] */
+};
+
+static char *next_word(char **rest)
+{
+        char *word;
+
+        do
+                word = strsep(rest, " \t");
+        while (word && *word == '\0');
+
+        return word;
+}
+
+/* Takes LINE apart in place. */
+static int parse(char *line, struct batch *ret, struct diag *diag)
+{
+        struct batch batch = { 0 };
+        char *rest = line;
+        char *word;
+
+        batch.verb = next_word(&rest);
+        if (!batch.verb || (strcmp(batch.verb, "copy") != 0 && strcmp(batch.verb, "delete") != 0))
+                goto usage;
+
+        if (strcmp(batch.verb, "copy") == 0) {
+                batch.region = next_word(&rest);
+                if (!batch.region)
+                        goto usage;
+        }
+
+        while ((word = next_word(&rest))) {
+                if (batch.n < BATCH_MAX)
+                        batch.name[batch.n] = word;
+                batch.n++;
+        }
+        if (batch.n == 0)
+                goto usage;
+
+        *ret = batch;
+        return 0;
+
+usage:
+        return diag_set(diag, -EINVAL, "write \"copy REGION IMAGE …\" or \"delete IMAGE …\"");
+}
+
+static int check_count(struct db_txn *t, const struct batch *batch, struct diag *diag)
+{
+        uint64_t limit;
+        int r;
+
+        r = limit_read(t, LIMIT_IMAGES_PER_BATCH, &limit);
+        if (r < 0)
+                return r;
+        if (limit > BATCH_MAX)
+                limit = BATCH_MAX;
+
+        if (batch->n > limit)
+                return diag_set(diag, -E2BIG, "%zu images at once: at most %llu are taken, write several commands",
+                                batch->n, (unsigned long long)limit);
+
+        return 0;
+}
+
+/* Would the modes of the image's directory let C write in it? */
+static bool may_write(const struct caller *c, const struct object *o)
+{
+        if (c->admin)
+                return true;
+        if (c->uid == o->uid)
+                return (o->mode & 0300) == 0300;
+        if (c->gid == o->gid)
+                return (o->mode & 0030) == 0030;
+
+        return (o->mode & 0003) == 0003;
+}
+
+static int load_image(struct db_txn *t, const struct caller *c, uint64_t region, const char *name, struct diag *diag,
+                      struct image *ret)
+{
+        int64_t id;
+        int r;
+
+        r = db_int(t, batch_sql[BATCH_BY_NAME], &id, DB_INT(region), DB_TEXT(name));
+        if (r == -ENOENT)
+                return diag_set(diag, r, "there is no image %s in private", name);
+        if (r < 0)
+                return r;
+
+        r = image_load(t, (uint64_t)id, ret);
+        if (r < 0)
+                return r;
+
+        if (!may_write(c, &ret->o))
+                return diag_set(diag, -EACCES, "%s is somebody else's", name);
+
+        return 0;
+}
+
+struct target {
+        struct region region; /* of copy */
+        uint64_t image[BATCH_MAX];
+};
+
+static int run_one(struct model *m, struct db_txn *t, const struct caller *c, const struct batch *batch,
+                   const struct target *target, const struct image *image, struct changes *ch, struct diag *diag)
+{
+        uint64_t task;
+
+        if (batch->region)
+                return copy_submit(t, c, image, &target->region, ch, diag, &task);
+
+        changes_add(ch, OBJECT_IMAGE, image->o.id);
+        return image_remove_in(m, t, c, image, diag);
+}
+
+static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region,
+                   const struct batch *batch, struct target *target, struct changes *ch, struct diag *diag)
+{
+        struct image image;
+        int r;
+
+        r = check_count(t, batch, diag);
+        if (r < 0)
+                return r;
+
+        if (batch->region) {
+                r = region_load_by_handle(t, batch->region, &target->region);
+                if (r == -ENOENT)
+                        return diag_set(diag, r, "there is no region %s", batch->region);
+                if (r < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < batch->n; i++) {
+                r = load_image(t, c, region, batch->name[i], diag, &image);
+                if (r < 0)
+                        return r;
+
+                for (size_t j = 0; j < i; j++)
+                        if (target->image[j] == image.o.id)
+                                return diag_set(diag, -EINVAL, "%s is named twice", batch->name[i]);
+
+                target->image[i] = image.o.id;
+
+                r = run_one(m, t, c, batch, target, &image, ch, diag);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int batch_run(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag)
+{
+        CLEANUP_FREE char *copy = NULL;
+        struct changes changes = { 0 };
+        struct target target;
+        struct batch batch = { 0 };
+        int r;
+
+        copy = strdup(line);
+        if (!copy)
+                return -ENOMEM;
+
+        r = parse(copy, &batch, diag);
+        if (r < 0)
+                return r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_WRITE, &t);
+                if (r < 0)
+                        return r;
+
+                r = run_all(m, &t, c, region, &batch, &target, &changes, diag);
+                if (r < 0)
+                        return r;
+
+                r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+
+        if (!batch.region)
+                for (size_t i = 0; i < batch.n; i++)
+                        upload_image_gone(m, target.image[i]); /* of one that was still being uploaded */
+
+        changes_tell(m, &changes);
+        return 0;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Checking a library that nobody serves. What must hold in the database stands as a table of queries, each of which gives
+ * a sentence per row that breaks the rule; the stores check themselves, and their blobs are held against the rows.
+ *
+ * Whatever a crash may leave is no finding, since the next start takes it away or goes on with it: blobs without a row,
+ * files of uploads, tasks that were running.
+ */
+
+#include "model/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model_priv.h"
+#include "model/statements.h"
+
+enum {
+        CHECK_USAGE,
+        CHECK_IN_WORK,
+        CHECK_COMPLETE,
+        CHECK_ONE_SOURCE,
+        CHECK_RECYCLED,
+        CHECK_DELETING,
+        CHECK_CREATING,
+        CHECK_UNNAMED,
+        CHECK_TASK,
+        CHECK_RULES, /* what is above */
+        CHECK_BLOBS = CHECK_RULES,
+        CHECK_BLOB_ID,
+        CHECK_WHOSE_BLOB,
+};
+
+#define IMAGE_IS "'image ' || image.ident || ' (' || image.handle || ')'"
+
+static const char *const check_sql[] = {
+        [CHECK_USAGE] = "SELECT 'quota: user ' || uid || ' has ' || sum(counted) || ' ' || key || ' in region ' || region"
+                        " || ', but ' || sum(used) || ' are counted' FROM ("
+                        "SELECT region, uid, key, used, 0 AS counted FROM usage"
+                        " UNION ALL SELECT region, uid, 'private-images', 0, 1 FROM image WHERE class = 'private'"
+                        " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot)"
+                        " GROUP BY region, uid, key HAVING sum(used) <> sum(counted)",
+        [CHECK_IN_WORK] = "SELECT " IMAGE_IS " || ' is ' || image.status || ', but no task works on it' FROM image"
+                          " WHERE image.status IN ('pending', 'replicating') AND NOT EXISTS"
+                          " (SELECT 1 FROM task WHERE task.status IN ('queued', 'running')"
+                          " AND (task.image = image.id OR task.result = image.id))",
+        [CHECK_COMPLETE] = "SELECT " IMAGE_IS " || ' is available, but has no bytes for ' || ifnull(device, 'any disk')"
+                           " FROM image LEFT JOIN image_disk ON image_disk.image = image.id"
+                           " LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot"
+                           " WHERE (image.status = 'available' OR (image.status = 'deleted' AND image.restore_status = 'available'))"
+                           " AND image_disk.blob IS NULL AND snapshot.blob IS NULL",
+        [CHECK_ONE_SOURCE] = "SELECT " IMAGE_IS " || ': ' || device || ' has a snapshot and bytes of its own' FROM image"
+                             " JOIN image_disk ON image_disk.image = image.id"
+                             " WHERE image_disk.snapshot IS NOT NULL AND image_disk.blob IS NOT NULL",
+        [CHECK_RECYCLED] = "SELECT " IMAGE_IS " || ' is ' || status || ', but in ' || class FROM image"
+                           " WHERE (class = 'recycle') <> (status = 'deleted')"
+                           " OR (class = 'recycle') <> (deleted IS NOT NULL)",
+        [CHECK_DELETING] = "SELECT " IMAGE_IS " || ' was half removed' FROM image WHERE status = 'deleting'",
+        [CHECK_CREATING] = "SELECT 'snapshot ' || ident || ' (' || handle || ') is being created, but nothing makes it'"
+                           " FROM snapshot WHERE status = 'creating' AND NOT EXISTS (SELECT 1 FROM image_disk"
+                           " JOIN image ON image.id = image_disk.image WHERE image_disk.snapshot = snapshot.id"
+                           " AND image.status IN ('uploading', 'pending', 'replicating'))",
+        [CHECK_UNNAMED] = "SELECT 'blob ' || lower(hex(key)) || ' is kept, but nothing names it' FROM blob"
+                          " WHERE NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.blob = blob.id)"
+                          " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.blob = blob.id)"
+                          " AND NOT EXISTS (SELECT 1 FROM reap WHERE reap.blob = blob.id)",
+        [CHECK_TASK] = "SELECT 'task ' || task.ident || ' is ' || task.status || ', but what it makes is '"
+                       " || ifnull(image.status, 'gone') FROM task"
+                       " LEFT JOIN image ON image.id = iif(task.kind = 'import', task.image, task.result)"
+                       " WHERE task.status IN ('queued', 'running')"
+                       " AND ifnull(image.status, '') NOT IN ('pending', 'replicating')",
+        [CHECK_BLOBS] = "SELECT id, key, size, data, checksum FROM blob WHERE store = ?1",
+        [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
+        [CHECK_WHOSE_BLOB] = "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device"
+                             " FROM image_disk JOIN image ON image.id = image_disk.image"
+                             " JOIN region ON region.id = image.region"
+                             " LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot"
+                             " WHERE ifnull(image_disk.blob, snapshot.blob) = ?1"
+                             " UNION ALL SELECT 'snapshot ' || region.handle || '/snapshots/' || snapshot.handle"
+                             " FROM snapshot JOIN region ON region.id = snapshot.region WHERE snapshot.blob = ?1"
+                             " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.snapshot = snapshot.id)",
+};
+
+const struct db_statements check_statements = DB_STATEMENTS(check_sql);
+
+struct check {
+        struct model *m;
+        check_fn *report;
+        void *ctx;
+        bool read_data;
+        int found;
+};
+
+static void report(struct check *c, const char *text)
+{
+        c->found++;
+        c->report(c->ctx, text);
+}
+
+/* ---- the database ---- */
+
+static void report_text(void *ctx, const char *text)
+{
+        report(ctx, text);
+}
+
+static int report_row(void *ctx, const struct db_row *row)
+{
+        report(ctx, db_row_str(row, 0));
+        return 0;
+}
+
+static int check_rules(struct check *c)
+{
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(c->m->db, DB_READ, &t);
+        if (r < 0)
+                return r;
+
+        for (int rule = 0; rule < CHECK_RULES; rule++) {
+                r = db_each(&t, check_sql[rule], report_row, c);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* ---- the stores ---- */
+
+struct affected {
+        struct check *check;
+        const char *problem;
+};
+
+static int report_affected(void *ctx, const struct db_row *row)
+{
+        const struct affected *affected = ctx;
+        struct strbuf line CLEANUP_STRBUF = { 0 };
+
+        strbuf_addf(&line, "%s: %s", db_row_str(row, 0), affected->problem);
+        if (strbuf_error(&line) < 0)
+                return strbuf_error(&line);
+
+        report(affected->check, strbuf_text(&line));
+        return 0;
+}
+
+/* Reports a problem of a blob once for everything that has the blob as a disk. */
+static int report_blob(struct check *c, struct db_txn *t, uint64_t row, const char *problem)
+{
+        struct affected affected = { .check = c, .problem = problem };
+
+        return db_each(t, check_sql[CHECK_WHOSE_BLOB], report_affected, &affected, DB_INT(row));
+}
+
+struct stored {
+        struct blob_id id;
+        struct blob_info info;
+};
+
+struct store_check {
+        struct check *check;
+        uint64_t store;
+        struct db_txn *t; /* of the walk over the rows */
+        int error; /* of looking something up for a report */
+        struct stored *blob; /* of the store, sorted by id */
+        size_t n, size;
+};
+
+static void store_check_done(struct store_check *s)
+{
+        free(s->blob);
+}
+
+static void report_problem(void *ctx, enum blobstore_problem kind, const struct blob_id *id, const char *text)
+{
+        struct store_check *s = ctx;
+        int64_t row;
+        int r;
+        DB_TXN(t);
+
+        (void)kind; /* the text says it */
+
+        if (!id) {
+                report(s->check, text);
+                return;
+        }
+
+        r = db_begin(s->check->m->db, DB_READ, &t);
+        if (r == 0)
+                r = db_int(&t, check_sql[CHECK_BLOB_ID], &row, DB_INT(s->store),
+                           DB_BLOB(id->bytes, sizeof(id->bytes)));
+        /* What has no row will be collected, damaged or not. */
+        if (r == 0)
+                r = report_blob(s->check, &t, (uint64_t)row, text);
+        if (r < 0 && r != -ENOENT && s->error == 0)
+                s->error = r;
+}
+
+static int collect_blob(void *ctx, const struct blob_id *id, const struct blob_info *info)
+{
+        struct store_check *s = ctx;
+
+        if (s->n == s->size) {
+                size_t size = s->size ? 2 * s->size : 64;
+                struct stored *blob = reallocarray(s->blob, size, sizeof(*blob));
+
+                if (!blob)
+                        return -ENOMEM;
+
+                s->blob = blob;
+                s->size = size;
+        }
+
+        s->blob[s->n++] = (struct stored){ .id = *id, .info = *info };
+        return 0;
+}
+
+static int compare_stored(const void *a, const void *b)
+{
+        const struct stored *x = a, *y = b;
+
+        return memcmp(x->id.bytes, y->id.bytes, sizeof(x->id.bytes));
+}
+
+/* A row and the store must say the same. */
+static int check_blob(void *ctx, const struct db_row *row)
+{
+        struct store_check *s = ctx;
+        const uint64_t id = (uint64_t)db_row_int(row, 0);
+        struct blob_checksum checksum;
+        struct stored key = { 0 };
+        const struct stored *found;
+
+        db_row_blob(row, 1, key.id.bytes, sizeof(key.id.bytes));
+        db_row_blob(row, 4, checksum.bytes, sizeof(checksum.bytes));
+
+        found = s->n ? bsearch(&key, s->blob, s->n, sizeof(*s->blob), compare_stored) : NULL;
+        if (!found)
+                return report_blob(s->check, s->t, id, "its bytes are not in the store");
+
+        if (found->info.size_bytes != (uint64_t)db_row_int(row, 2) ||
+            found->info.data_bytes != (uint64_t)db_row_int(row, 3) ||
+            memcmp(&found->info.checksum, &checksum, sizeof(checksum)) != 0)
+                return report_blob(s->check, s->t, id, "its bytes in the store are not those that the library knows");
+
+        return 0;
+}
+
+static int check_store(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        struct check *c = ctx;
+        CLEANUP(store_check_done) struct store_check s = { .check = c, .store = id };
+        int r;
+
+        r = blobstore_check(bs, c->read_data, report_problem, &s);
+        if (r < 0)
+                return r;
+        if (s.error < 0)
+                return s.error;
+
+        r = blobstore_each(bs, collect_blob, &s);
+        if (r < 0)
+                return r;
+        if (s.n > 0)
+                qsort(s.blob, s.n, sizeof(*s.blob), compare_stored);
+
+        DB_TXN(t);
+
+        r = db_begin(c->m->db, DB_READ, &t);
+        if (r < 0)
+                return r;
+
+        s.t = &t;
+        return db_each(&t, check_sql[CHECK_BLOBS], check_blob, &s, DB_INT(id));
+}
+
+DEFINE_CLEANUP(struct model *, model_closep, model_close)
+
+int model_check(const char *dir, bool read_data, check_fn *fn, void *ctx, struct diag *diag)
+{
+        CLEANUP(model_closep) struct model *m = NULL;
+        struct check c = { .report = fn, .ctx = ctx, .read_data = read_data };
+        int r;
+
+        r = model_open(dir, &(struct model_opts){ .read_only = true }, diag, &m);
+        if (r < 0)
+                return r;
+
+        c.m = m;
+
+        r = db_check(m->db, report_text, &c);
+        if (r >= 0)
+                r = check_rules(&c);
+        if (r == 0)
+                r = stores_each(m, check_store, &c);
+        if (r < 0)
+                return diag_set(diag, r, "%s: cannot be checked to the end: %s", dir, strerror(-r));
+
+        return c.found;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* What uploads and tasks have in common. */
+
+#include "model/work.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int collect_disk(void *ctx, const struct disk_ref *d)
+{
+        struct disk_list *list = ctx;
+
+        if (list->n == DISKS_MAX)
+                return -E2BIG;
+
+        list->disk[list->n++] = *d;
+        return 0;
+}
+
+int disk_list_load(struct db_txn *t, uint64_t image, struct disk_list *ret)
+{
+        struct disk_list list = { 0 };
+        int r;
+
+        r = image_disk_refs(t, image, collect_disk, &list);
+        if (r < 0)
+                return r;
+
+        *ret = list;
+        return 0;
+}
+
+void changes_add(struct changes *ch, enum object_kind kind, uint64_t id)
+{
+        if (id == 0)
+                return;
+
+        for (size_t i = 0; i < ch->n; i++)
+                if (ch->item[i].kind == kind && ch->item[i].id == id)
+                        return;
+
+        assert(ch->n < CHANGES_MAX);
+        ch->item[ch->n].kind = kind;
+        ch->item[ch->n].id = id;
+        ch->n++;
+}
+
+void changes_tell(struct model *m, const struct changes *ch)
+{
+        for (size_t i = 0; i < ch->n; i++)
+                model_changed(m, ch->item[i].kind, ch->item[i].id);
+        runner_wake(m);
+}
+
+bool work_disks_are_snapshots(const struct image *image)
+{
+        return image->class == CLASS_PRIVATE && image->type == TYPE_CLOUD;
+}
+
+int work_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
+                      struct diag *diag, uint64_t *ret)
+{
+        struct snapshot snapshot = { .region = image->region };
+        int r;
+
+        static_assert(sizeof(snapshot.name) == sizeof(image->name) && sizeof(snapshot.o.handle) == sizeof(image->name),
+                      "names are copied whole");
+        memcpy(snapshot.o.handle, image->name, sizeof(snapshot.o.handle));
+        memcpy(snapshot.name, image->name, sizeof(snapshot.name));
+        (void)snprintf(snapshot.source, sizeof(snapshot.source), "%s", source);
+        snapshot.o.uid = image->o.uid;
+        snapshot.o.gid = image->o.gid;
+        snapshot.o.mode = 0700;
+
+        r = snapshot_insert(t, &snapshot, diag);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_SNAPSHOT, snapshot.o.id);
+        *ret = snapshot.o.id;
+        return 0;
+}
+
+int work_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
+{
+        struct disk_list disks;
+        struct snapshot snapshot;
+        int r;
+
+        r = disk_list_load(t, image, &disks);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < disks.n; i++) {
+                if (disks.disk[i].snapshot == 0)
+                        continue;
+
+                r = snapshot_load(t, disks.disk[i].snapshot, &snapshot);
+                if (r < 0)
+                        return r;
+                if (snapshot.available)
+                        continue;
+
+                r = image_disk_set(t, disks.disk[i].id, 0, 0);
+                if (r < 0)
+                        return r;
+
+                r = snapshot_erase(t, disks.disk[i].snapshot);
+                if (r < 0)
+                        return r;
+
+                changes_add(ch, OBJECT_SNAPSHOT, disks.disk[i].snapshot);
+        }
+
+        return 0;
+}
+
+int work_fail_image(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)
+{
+        struct image image;
+        int r;
+
+        r = image_load(t, id, &image);
+        if (r < 0)
+                return r;
+
+        r = lifecycle_apply(t, &image, VERB_FAIL, NULL);
+        if (r < 0)
+                return r;
+
+        r = work_erase_snapshots(t, id, ch);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_IMAGE, id);
+        return image_set_error(t, id, sentence);
+}
+
+int work_drop_image(struct db_txn *t, uint64_t id, struct changes *ch)
+{
+        int r;
+
+        r = work_erase_snapshots(t, id, ch);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_IMAGE, id);
+        return image_erase(t, id);
+}
+
+void work_add_sentence(struct strbuf *out, int error)
+{
+        switch (error) {
+        case -ENOSPC:
+        case -EDQUOT:
+                strbuf_add(out, "the store is full: make room and start again");
+                break;
+        case -ENOMEM:
+                strbuf_add(out, "there was not enough memory: start again when the machine has less to do");
+                break;
+        case -EBADMSG:
+                strbuf_add(out, "bytes in the store do not match their checksum: \"imagefs check\" shows what is damaged");
+                break;
+        default:
+                strbuf_addf(out, "the machine could not do it (%s): the administrator's log says more",
+                            strerrordesc_np(-error));
+                break;
+        }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_WORK_H
+#define MODEL_WORK_H
+
+/*
+ * What uploads and tasks have in common: the disks of an image as a list, giving up what was half made, and
+ * telling the listener after the commit what a transaction changed. Private to model/.
+ */
+
+#include "model/model_priv.h"
+
+/* Devices are vda … vdz. */
+#define DISKS_MAX 26
+
+struct disk_list {
+        struct disk_ref disk[DISKS_MAX];
+        size_t n;
+};
+
+int disk_list_load(struct db_txn *t, uint64_t image, struct disk_list *ret); /* DB_READ will do */
+
+/* The largest transaction is a batch of copies: for each the source, the replica, the task and a snapshot per disk. */
+#define CHANGES_MAX (8 * (3 + DISKS_MAX))
+
+struct changes {
+        size_t n;
+        struct {
+                enum object_kind kind;
+                uint64_t id;
+        } item[CHANGES_MAX];
+};
+
+/* Notes an object, once; id 0 is nothing. */
+void changes_add(struct changes *ch, enum object_kind kind, uint64_t id);
+/* Tells the listener and wakes the runner. After the commit. */
+void changes_tell(struct model *m, const struct changes *ch);
+
+/* Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has them. */
+bool work_disks_are_snapshots(const struct image *image);
+
+/* Inserts the snapshot that will be a disk of IMAGE: the image's name, owner and region; SOURCE is where its bytes come from. */
+int work_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
+                      struct diag *diag, uint64_t *ret);
+
+/*
+ * Removes the snapshots that were to hold what is being made for the image. They are those still being created:
+ * an image that is being made refers to available ones only where it shares them.
+ */
+int work_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch);
+
+/* The image that was being made ends in status error with SENTENCE; its new snapshots go. */
+int work_fail_image(struct db_txn *t, uint64_t image, const char *sentence, struct changes *ch);
+
+/* The image that was being made, and its new snapshots, were never there. */
+int work_drop_image(struct db_txn *t, uint64_t image, struct changes *ch);
+
+/* upload.c: bytes of the file that is being uploaded, 0 where there is none. */
+uint64_t upload_bytes(struct model *m, uint64_t image);
+
+/* Adds a sentence about ERROR, which befell the store or the machine and not the user's request. */
+void work_add_sentence(struct strbuf *out, int error);
+
+#endif
