@@ -434,40 +434,50 @@ static void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
                 f->ops->release(f); /* the open was interrupted: no release will come */
 }
 
+/* The short form: an image made for the file, and the file open as its upload. All or nothing. */
+static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
+                           struct fuse_entry_param *ret)
+{
+        struct node dir = node_of(parent), upload;
+        const struct dir_kind *kind = tree_kind(dir.kind);
+        uint64_t image;
+        int r;
+
+        if (!kind || !kind->create)
+                return diag_set(&rq->diag, -EPERM, "files cannot be made here");
+        r = kind->create(rq, dir.oid, name, &image);
+        if (r < 0)
+                return r;
+
+        upload = alias_upload_node(image);
+        r = inflow_open(rq, upload, image, fi->flags, fi);
+        if (r == 0) {
+                r = alias_add(rq->fs->aliases, parent, name, image);
+                if (r == 0)
+                        r = ops_fill_entry(rq, upload, NULL, ret);
+                if (r < 0)
+                        ops_file(fi)->ops->release(ops_file(fi));
+        }
+        if (r < 0) /* it was made for this file alone */
+                (void)image_remove(rq->fs->model, &rq->caller, image, NULL);
+        return r;
+}
+
 static void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
-        struct node dir = node_of(parent), upload;
-        const struct dir_kind *kind = tree_kind(dir.kind);
-        struct fuse_entry_param e = { 0 };
+        struct fuse_entry_param e;
         struct file *f;
-        uint64_t image;
         int r;
 
         (void)mode;
         req_init(&rq, fuse);
-        if (!kind || !kind->create)
-                r = diag_set(&rq.diag, -EPERM, "files cannot be made here");
-        else
-                r = kind->create(&rq, dir.oid, name, &image);
-        if (r == 0) {
-                upload = alias_upload_node(image);
-                r = inflow_open(&rq, upload, image, fi->flags, fi);
-                if (r < 0) /* the image was made for this file alone */
-                        (void)image_remove(rq.fs->model, &rq.caller, image, NULL);
-        }
-        if (r == 0) {
-                f = ops_file(fi);
-                r = alias_add(rq.fs->aliases, parent, name, image);
-                if (r == 0)
-                        r = ops_fill_entry(&rq, upload, NULL, &e);
-                if (r < 0)
-                        f->ops->release(f);
-        }
+        r = ops_create_file(&rq, parent, name, fi, &e);
         if (r < 0) {
-                ops_refuse(&rq, dir, r);
+                ops_refuse(&rq, node_of(parent), r);
                 return;
         }
+        f = ops_file(fi);
         e.entry_timeout = 0; /* the name goes when the file has been taken in */
         if (fuse_reply_create(fuse, &e, fi) == -ENOENT)
                 f->ops->release(f);

@@ -2,6 +2,12 @@
 -- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
 -- A change here needs a step in migrate/ and an old database among the tests.
 
+-- One row: when the library was made.
+CREATE TABLE library (
+        born    INTEGER NOT NULL
+) STRICT;
+INSERT INTO library VALUES (unixepoch() * 1000000);
+
 -- Places where blobs live. path '' is the library's own, beside this database; changed is when a blob last came or went.
 CREATE TABLE store (
         id      INTEGER PRIMARY KEY AUTOINCREMENT,

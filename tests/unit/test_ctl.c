@@ -23,13 +23,13 @@ static const struct entry text = { .name = "description", .flags = ENTRY_TEXT };
                 assert_string_equal(got_, wanted);                              \
         } while (0)
 
-#define assert_refused(entry, written, n, error)                                \
+#define assert_refused(entry, written, n, wanted)                               \
         do {                                                                    \
                 struct diag diag_ = { 0 };                                      \
                 char *got_ = NULL;                                              \
-                assert_int_equal(ctl_command(entry, written, n, &got_, &diag_), error); \
+                assert_int_equal(ctl_command(entry, written, n, &got_, &diag_), wanted); \
                 assert_null(got_);                                              \
-                assert_int_equal(diag_.error, error);                           \
+                assert_int_equal(diag_.error, wanted);                          \
                 assert_true(diag_.text[0]);                                     \
         } while (0)
 
