@@ -8,19 +8,26 @@
 
 #define STATEMENT_TABLES(X) \
         X(access)           \
+        X(batch)            \
         X(blob_row)         \
+        X(check)            \
+        X(copy)             \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \
         X(image_move)       \
+        X(library)          \
         X(lifecycle)        \
         X(limits)           \
         X(listing)          \
         X(quota)            \
+        X(reap)             \
         X(refusal)          \
         X(region)           \
         X(snapshot)         \
-        X(stores)
+        X(stores)           \
+        X(task)             \
+        X(upload)
 
 #define STATEMENTS_DECLARE(stem) extern const struct db_statements stem##_statements;
 STATEMENT_TABLES(STATEMENTS_DECLARE)
