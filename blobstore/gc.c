@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
@@ -28,14 +29,18 @@
 
 #define GC_BLOB_PAGE 64
 
+/* Durable before the row goes: a map without one would never be looked at again. */
 static int blob_unlink_map(struct blobstore *bs, const struct blob_id *id)
 {
-        char path[STORE_MAP_PATH_SIZE];
+        char path[STORE_MAP_PATH_SIZE], dir[3] = { 0 };
+        CLEANUP_CLOSE int dir_fd = -1;
 
         store_map_path(id, STORE_DEAD, path);
-        if (unlinkat(bs->maps_fd, path, 0) < 0 && errno != ENOENT)
-                return -errno;
-        return 0;
+        if (unlinkat(bs->maps_fd, path, 0) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        memcpy(dir, path, 2);
+        dir_fd = openat(bs->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return dir_fd < 0 ? -errno : fsync_dir(dir_fd);
 }
 
 /* The entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */
@@ -95,7 +100,7 @@ static int blob_release(struct blobstore *bs, const struct index_blob *blob)
 
 /*
  * Goes on with a removal, or takes back a commit that did not come to its end. 1: done; 0: it is open, and left for
- * later. Call with gc_lock held.
+ * later. Call with removal_lock held.
  */
 static int blob_finish_removal(struct blobstore *bs, const struct blob_id *id)
 {
@@ -115,13 +120,16 @@ static int blob_finish_removal(struct blobstore *bs, const struct blob_id *id)
         return r < 0 ? r : 1;
 }
 
-/* 1: removed; 0: it is open, and will be. Call with gc_lock held. */
+/* 1: removed; 0: it is open, and will be, or there is no such blob any more. */
 static int blob_drop(struct blobstore *bs, const struct blob_id *id)
 {
         int r;
 
+        LOCK_SCOPE(&bs->removal_lock);
         r = index_blob_kill(bs->index, id);
-        return r < 0 ? r : blob_finish_removal(bs, id);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return blob_finish_removal(bs, id);
 }
 
 int blob_remove(struct blobstore *bs, const struct blob_id *id)
@@ -132,7 +140,6 @@ int blob_remove(struct blobstore *bs, const struct blob_id *id)
         r = store_writable(bs);
         if (r < 0)
                 return r;
-        LOCK_SCOPE(&bs->gc_lock);
         r = index_blob_get(bs->index, id, &blob);
         if (r < 0)
                 return r;
@@ -142,45 +149,53 @@ int blob_remove(struct blobstore *bs, const struct blob_id *id)
         return r < 0 ? r : 0;
 }
 
-/* Removals and commits that were interrupted, and removed blobs that are open no more. */
+/* A removal or a commit that was interrupted, or a removed blob that may be open no more. */
+static int gc_unfinished_blob(struct blobstore *bs, const struct blob_id *id)
+{
+        struct index_blob blob;
+        int r;
+
+        LOCK_SCOPE(&bs->removal_lock);
+        if (blob_is_open(bs, id))
+                return 0;
+        /* Only now: it may have been a commit at work until a moment ago, and be live. */
+        r = index_blob_get(bs->index, id, &blob);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return blob.state == BLOB_LIVE ? 0 : blob_finish_removal(bs, id);
+}
+
 static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
 {
-        struct index_blob page[GC_BLOB_PAGE], blob;
-        struct blob_id after = { 0 };
-        const struct blob_id *from = NULL;
+        struct index_blob page[GC_BLOB_PAGE];
+        struct blob_id after;
         int n, r;
 
-        while ((n = index_blob_list(bs->index, false, from, page, GC_BLOB_PAGE)) > 0) {
+        for (n = index_blob_list(bs->index, false, NULL, page, GC_BLOB_PAGE); n > 0;
+             n = index_blob_list(bs->index, false, &after, page, GC_BLOB_PAGE)) {
+                after = page[n - 1].id;
                 for (int i = 0; i < n; i++) {
-                        if (blob_is_open(bs, &page[i].id))
-                                continue;
-                        /* It may have been a commit at work until a moment ago, and be live now. */
-                        r = index_blob_get(bs->index, &page[i].id, &blob);
-                        if (r < 0)
-                                return r;
-                        if (blob.state == BLOB_LIVE)
-                                continue;
-                        r = blob_finish_removal(bs, &page[i].id);
+                        r = gc_unfinished_blob(bs, &page[i].id);
                         if (r < 0)
                                 return r;
                         stats->blobs_removed += r > 0;
                 }
-                after = page[n - 1].id;
-                from = &after;
         }
         return n;
 }
 
+/* No lock is held while the caller is asked. */
 static int gc_unnamed(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *stats)
 {
         struct index_blob page[GC_BLOB_PAGE];
-        struct blob_id after = { 0 };
-        const struct blob_id *from = NULL;
+        struct blob_id after;
         int n, r;
 
-        while ((n = index_blob_list(bs->index, true, from, page, GC_BLOB_PAGE)) > 0) {
+        for (n = index_blob_list(bs->index, true, NULL, page, GC_BLOB_PAGE); n > 0;
+             n = index_blob_list(bs->index, true, &after, page, GC_BLOB_PAGE)) {
+                after = page[n - 1].id;
                 for (int i = 0; i < n; i++) {
-                        /* In this order: whoever just recorded a blob has it open until it is recorded. */
+                        /* In this order: whoever has just made a blob keeps it open until its name is recorded. */
                         if (blob_is_open(bs, &page[i].id) || live(ctx, &page[i].id))
                                 continue;
                         r = blob_drop(bs, &page[i].id);
@@ -188,8 +203,6 @@ static int gc_unnamed(struct blobstore *bs, blob_live_fn *live, void *ctx, struc
                                 return r;
                         stats->blobs_removed += r > 0;
                 }
-                after = page[n - 1].id;
-                from = &after;
         }
         return n;
 }
@@ -248,13 +261,13 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
 static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)
 {
         uint32_t id = 0;
-        int r;
+        int found, r;
 
-        while ((r = index_marked_segment(bs->index, id, &id)) > 0) {
-                r = gc_segment(bs, id, stats);
-                if (r < 0)
-                        return r;
-        }
+        do {
+                LOCK_SCOPE(&bs->removal_lock);
+                found = index_marked_segment(bs->index, id, &id);
+                r = found > 0 ? gc_segment(bs, id, stats) : found;
+        } while (r == 0 && found > 0);
         return r;
 }
 
@@ -266,7 +279,6 @@ int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blo
         r = store_writable(bs);
         if (r < 0)
                 return r;
-        LOCK_SCOPE(&bs->gc_lock);
         r = gc_unfinished(bs, &stats);
         if (r == 0 && live)
                 r = gc_unnamed(bs, live, ctx, &stats);

@@ -249,7 +249,7 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         bs->read_only = opts->read_only;
         bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
         pthread_mutex_init(&bs->blobs_lock, NULL);
-        pthread_mutex_init(&bs->gc_lock, NULL);
+        pthread_mutex_init(&bs->removal_lock, NULL);
 
         r = store_open_dir(dir, bs->read_only, &bs->dir_fd);
         if (r == 0)
@@ -278,7 +278,7 @@ void blobstore_close(struct blobstore *bs)
         cleanup_close(&bs->lock_fd); /* and with it the lock */
         cleanup_close(&bs->dir_fd);
         pthread_mutex_destroy(&bs->blobs_lock);
-        pthread_mutex_destroy(&bs->gc_lock);
+        pthread_mutex_destroy(&bs->removal_lock);
         free(bs);
 }
 

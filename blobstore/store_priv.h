@@ -3,7 +3,7 @@
 #define BLOBSTORE_STORE_PRIV_H
 
 /*
- * What the files of the store share. Locks are taken in this order: a writer's, blobs_lock, the index's, the segments';
+ * What the files of the store share. Locks are taken in this order: a writer's or removal_lock, blobs_lock, the index's, the segments';
  * the caches' and pools' are leaves.
  */
 
@@ -41,7 +41,7 @@ struct blobstore {
         pthread_mutex_t blobs_lock;
         LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock */
 
-        pthread_mutex_t gc_lock; /* one removal or collection at a time; taken before all others but a writer's */
+        pthread_mutex_t removal_lock; /* one blob is taken back, or one segment punched, at a time */
 };
 
 struct blob {
