@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/diag.h"
+#include "tests/lib/expect.h"
+
+static void test_gives_back_the_error_and_keeps_the_sentence(void **state)
+{
+        struct diag diag = { 0 };
+
+        (void)state;
+        assert_err(diag_set(&diag, -EBUSY, "%s is busy", "web"), -EBUSY);
+        assert_err(diag.error, -EBUSY);
+        assert_string_equal(diag.text, "web is busy");
+}
+
+static void test_the_first_sentence_stays(void **state)
+{
+        struct diag diag = { 0 };
+
+        (void)state;
+        diag_set(&diag, -EBUSY, "the cause");
+        assert_err(diag_set(&diag, -EINVAL, "somebody above"), -EINVAL);
+        assert_err(diag.error, -EBUSY);
+        assert_string_equal(diag.text, "the cause");
+}
+
+static void test_works_without_a_diag(void **state)
+{
+        (void)state;
+        assert_err(diag_set(NULL, -EPERM, "nobody listens"), -EPERM);
+}
+
+/* A sentence that is too long ends with a whole character, whatever its length in bytes. */
+static void test_cuts_at_a_character(void **state)
+{
+        static const char *const characters[] = { "a", "ä", "€", "😀" };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(characters) / sizeof(characters[0]); i++) {
+                for (size_t pad = 0; pad < 4; pad++) {
+                        size_t n = strlen(characters[i]);
+                        struct diag diag = { 0 };
+                        char text[2 * DIAG_TEXT_MAX] = "";
+
+                        for (size_t j = 0; j < pad; j++)
+                                strcat(text, "x");
+                        while (strlen(text) + n < sizeof(text))
+                                strcat(text, characters[i]);
+                        diag_set(&diag, -EINVAL, "%s", text);
+                        assert_true(strlen(diag.text) > DIAG_TEXT_MAX - 1 - n);
+                        assert_int_equal((strlen(diag.text) - pad) % n, 0);
+                }
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_gives_back_the_error_and_keeps_the_sentence),
+                cmocka_unit_test(test_the_first_sentence_stays),
+                cmocka_unit_test(test_works_without_a_diag),
+                cmocka_unit_test(test_cuts_at_a_character),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
