@@ -62,6 +62,21 @@ struct db_row {
         sqlite3_stmt *stmt;
 };
 
+/* Why a file could not be opened, as far as the caller can do something about it. */
+static int open_errno(int e)
+{
+        switch (e) {
+        case ENOENT:
+        case EACCES:
+        case EROFS:
+        case ENOSPC:
+        case EMFILE:
+        case ENFILE:
+                return -e;
+        }
+        return -EIO;
+}
+
 int db_errno(sqlite3 *conn)
 {
         int code = sqlite3_extended_errcode(conn);
@@ -87,8 +102,9 @@ int db_errno(sqlite3 *conn)
         case SQLITE_READONLY:
                 return -EROFS;
         case SQLITE_CORRUPT:
-        case SQLITE_NOTADB:
                 return -EBADMSG;
+        case SQLITE_NOTADB:
+                return -EUCLEAN;
         case SQLITE_CONSTRAINT:
         case SQLITE_MISMATCH:
         case SQLITE_TOOBIG:
@@ -98,19 +114,11 @@ int db_errno(sqlite3 *conn)
                 return -EBUSY; /* somebody else's program has the file open */
         case SQLITE_CANTOPEN:
         case SQLITE_PERM:
+                return open_errno(sqlite3_system_errno(conn));
         case SQLITE_IOERR:
-                switch (sqlite3_system_errno(conn)) {
-                case ENOSPC:
-                case EDQUOT:
+                /* A sync that failed is never just a full disk: what it lost is unknown. */
+                if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC && sqlite3_system_errno(conn) == ENOSPC)
                         return -ENOSPC;
-                case ENOENT:
-                        return -ENOENT;
-                case EACCES:
-                case EPERM:
-                        return -EACCES;
-                case EROFS:
-                        return -EROFS;
-                }
                 return -EIO;
         }
         return -EIO;

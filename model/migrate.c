@@ -81,7 +81,7 @@ int migrate(sqlite3 *conn, bool read_only)
         if (r == 0)
                 r = query_int(conn, "SELECT count(*) FROM sqlite_schema", &tables);
         if (r < 0)
-                return r == -EBADMSG ? -EUCLEAN : r; /* not a database, or its first page is gone */
+                return r;
 
         made = application == 0 && version == 0 && tables == 0;
         if (!made && application != MIGRATE_APPLICATION_ID)

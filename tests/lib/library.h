@@ -13,8 +13,6 @@
 #include "model/snapshot.h"
 #include "tests/lib/tempdir.h"
 
-#define DB_FILE "imagefs.db"
-
 struct library {
         char dir[TEMPDIR_MAX];
         struct model *m;

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_LIB_FAULT_H
+#define TESTS_LIB_FAULT_H
+
+/*
+ * Makes the database's disk fail: a layer under sqlite that counts what is written and synced, and fails from the
+ * nth call on. Affects every database that is opened after fault_install(), in the whole program.
+ */
+
+enum fault_op { FAULT_WRITE, FAULT_SYNC, FAULT_OP_COUNT };
+
+void fault_install(void);
+
+/* The Nth call of OP from now on (1: the next), and all after it, fail: FULL with a full disk, else with an I/O error. 0: none. */
+void fault_set(enum fault_op op, unsigned n, int full);
+
+/* Calls since the last fault_set(). */
+unsigned fault_count(enum fault_op op);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/db.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "model/migrate.h"
+#include "tests/lib/expect.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/tempdir.h"
+
+enum { ADD_STORE, ADD_REGION, COUNT, LIST, REMOVE_STORE, BAD_BLOB, GAP, PATH_OF };
+
+static const char *const test_sql[] = {
+        [ADD_STORE] = "INSERT INTO store (path, changed) VALUES (?1, 0)",
+        [ADD_REGION] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) VALUES (?1, ?2, 0, 0, 0, 0, 0)",
+        [COUNT] = "SELECT count(*) FROM store",
+        [LIST] = "SELECT id, path, NULL, x'0102' FROM store ORDER BY id",
+        [REMOVE_STORE] = "DELETE FROM store WHERE id = ?1",
+        [BAD_BLOB] = "INSERT INTO blob (store, key, size, data, checksum) VALUES (?1, ?2, 0, 0, ?2)",
+        [PATH_OF] = "SELECT path FROM store WHERE id = ?1",
+};
+static const struct db_statements test_statements = DB_STATEMENTS(test_sql);
+
+struct fixture {
+        char dir[TEMPDIR_MAX];
+        int dir_fd;
+        struct db *db;
+};
+
+static int open_db(struct fixture *f, bool read_only)
+{
+        struct db_opts opts = { .read_only = read_only, .extra = &test_statements };
+
+        return db_open(f->dir_fd, &opts, &f->db);
+}
+
+static int setup(void **state)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        if (!f)
+                return -1;
+        fault_set(FAULT_WRITE, 0, 0);
+        fault_set(FAULT_SYNC, 0, 0);
+        tempdir_make(f->dir);
+        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        *state = f;
+        return f->dir_fd < 0 ? -1 : open_db(f, false);
+}
+
+static void reopen(struct fixture *f)
+{
+        db_close(f->db);
+        f->db = NULL;
+        assert_ok(open_db(f, false));
+}
+
+static int teardown(void **state)
+{
+        struct fixture *f = *state;
+
+        fault_set(FAULT_WRITE, 0, 0);
+        fault_set(FAULT_SYNC, 0, 0);
+        db_close(f->db);
+        (void)close(f->dir_fd);
+        tempdir_remove(f->dir);
+        free(f);
+        return 0;
+}
+
+static int add_store(struct fixture *f, const char *path)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(f->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+        r = db_run(&t, test_sql[ADD_STORE], DB_TEXT(path));
+        return r < 0 ? r : db_commit(&t);
+}
+
+static int64_t count_stores(struct fixture *f)
+{
+        int64_t n = -1;
+        DB_TXN(t);
+
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_int(&t, test_sql[COUNT], &n));
+        return n;
+}
+
+static void test_a_commit_is_there_after_reopening(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_ok(add_store(f, "/a"));
+        assert_int_equal(count_stores(f), 1);
+        reopen(f);
+        assert_int_equal(count_stores(f), 1);
+}
+
+static void test_what_is_not_committed_is_rolled_back(void **state)
+{
+        struct fixture *f = *state;
+
+        {
+                DB_TXN(t);
+
+                assert_ok(db_begin(f->db, DB_WRITE, &t));
+                assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT("/a")), 1);
+        }
+        assert_int_equal(count_stores(f), 0);
+        assert_ok(add_store(f, "/b"));
+        assert_int_equal(count_stores(f), 1);
+}
+
+static void test_a_reader_sees_one_state_until_its_end(void **state)
+{
+        struct fixture *f = *state;
+        int64_t n;
+        DB_TXN(reader);
+
+        assert_ok(db_begin(f->db, DB_READ, &reader));
+        assert_ok(db_int(&reader, test_sql[COUNT], &n));
+        assert_int_equal(n, 0);
+        assert_ok(add_store(f, "/a")); /* does not wait for the reader either */
+        assert_ok(db_int(&reader, test_sql[COUNT], &n));
+        assert_int_equal(n, 0);
+        db_end(&reader);
+        assert_int_equal(count_stores(f), 1);
+}
+
+static void test_constraints_have_their_errno(void **state)
+{
+        struct fixture *f = *state;
+        uint8_t key[15] = { 0 };
+        uint64_t store;
+        DB_TXN(t);
+
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT("/a")), 1);
+        store = db_last_id(&t);
+        assert_err(db_run(&t, test_sql[ADD_STORE], DB_TEXT("/a")), -EEXIST);
+        assert_err(db_run(&t, test_sql[ADD_REGION], DB_TEXT("r"), DB_INT(store + 1)), -EBUSY);
+        assert_err(db_run(&t, test_sql[ADD_REGION], DB_NULL, DB_INT(store)), -EINVAL);
+        assert_err(db_run(&t, test_sql[BAD_BLOB], DB_INT(store), DB_BLOB(key, sizeof(key))), -EINVAL);
+        assert_int_equal(db_run(&t, test_sql[ADD_REGION], DB_TEXT("r"), DB_INT(store)), 1);
+        assert_err(db_run(&t, test_sql[REMOVE_STORE], DB_INT(store)), -EBUSY);
+        assert_int_equal(db_run(&t, test_sql[REMOVE_STORE], DB_INT(store + 1)), 0);
+        assert_ok(db_commit(&t));
+}
+
+struct seen {
+        unsigned n;
+        int answer;
+};
+
+static int see_row(void *ctx, const struct db_row *row)
+{
+        struct seen *seen = ctx;
+        uint8_t bytes[2] = { 9, 9 }, other[3] = { 9, 9, 9 };
+        char cut[3];
+
+        seen->n++;
+        assert_int_equal(db_row_int(row, 0), seen->n);
+        db_row_text(row, 1, cut, sizeof(cut));
+        assert_int_equal(strlen(cut), 2);
+        assert_true(db_row_is_null(row, 2));
+        assert_int_equal(db_row_int(row, 2), 0);
+        assert_string_equal(db_row_str(row, 2), "");
+        db_row_blob(row, 3, bytes, sizeof(bytes));
+        assert_int_equal(bytes[1], 2);
+        db_row_blob(row, 3, other, sizeof(other));
+        assert_int_equal(other[2], 0);
+        return seen->n == 2 ? seen->answer : 0;
+}
+
+static void test_rows_are_walked_until_the_callback_ends_it(void **state)
+{
+        struct fixture *f = *state;
+        struct seen seen = { 0 };
+        DB_TXN(t);
+
+        assert_ok(add_store(f, "/aa"));
+        assert_ok(add_store(f, "/bb"));
+        assert_ok(add_store(f, "/cc"));
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_each(&t, test_sql[LIST], see_row, &seen));
+        assert_int_equal(seen.n, 3);
+        seen = (struct seen){ .answer = -ECANCELED };
+        assert_err(db_each(&t, test_sql[LIST], see_row, &seen), -ECANCELED);
+        assert_int_equal(seen.n, 2);
+        seen = (struct seen){ .answer = 7 };
+        assert_err(db_each(&t, test_sql[LIST], see_row, &seen), 7);
+        seen = (struct seen){ 0 };
+        assert_ok(db_one(&t, test_sql[LIST], see_row, &seen));
+        assert_int_equal(seen.n, 1);
+        assert_err(db_one(&t, test_sql[PATH_OF], NULL, NULL, DB_INT(99)), -ENOENT);
+        assert_ok(db_one(&t, test_sql[PATH_OF], NULL, NULL, DB_INT(1)));
+}
+
+/* ---- whose file it is ---- */
+
+static void run_sql(struct fixture *f, const char *sql)
+{
+        char path[TEMPDIR_MAX + 16];
+        sqlite3 *conn;
+
+        (void)snprintf(path, sizeof(path), "%s/" DB_FILE, f->dir);
+        assert_int_equal(sqlite3_open(path, &conn), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(conn, sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(conn), SQLITE_OK);
+}
+
+static void test_a_newer_version_is_left_alone(void **state)
+{
+        struct fixture *f = *state;
+
+        db_close(f->db);
+        f->db = NULL;
+        run_sql(f, "PRAGMA user_version = 99");
+        assert_err(open_db(f, false), -EPROTONOSUPPORT);
+        assert_err(open_db(f, true), -EPROTONOSUPPORT);
+}
+
+static void test_somebody_elses_database_is_left_alone(void **state)
+{
+        struct fixture *f = *state;
+
+        db_close(f->db);
+        f->db = NULL;
+        run_sql(f, "PRAGMA application_id = 1");
+        assert_err(open_db(f, false), -EUCLEAN);
+}
+
+static void test_a_file_that_is_no_database_is_left_alone(void **state)
+{
+        struct fixture *f = *state;
+        int fd;
+
+        db_close(f->db);
+        f->db = NULL;
+        fd = openat(f->dir_fd, DB_FILE, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        assert_true(fd >= 0);
+        for (int i = 0; i < 1000; i++)
+                assert_int_equal(write(fd, "not a database, ", 16), 16);
+        (void)close(fd);
+        assert_err(open_db(f, false), -EUCLEAN);
+}
+
+static void test_read_only_reads_and_makes_nothing(void **state)
+{
+        struct fixture *f = *state;
+        int64_t n;
+        DB_TXN(t);
+
+        assert_ok(add_store(f, "/a"));
+        db_close(f->db);
+        f->db = NULL;
+        assert_ok(open_db(f, true));
+        assert_err(db_begin(f->db, DB_WRITE, &t), -EROFS);
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_int(&t, test_sql[COUNT], &n));
+        assert_int_equal(n, 1);
+        db_end(&t);
+        db_close(f->db);
+        f->db = NULL;
+        assert_ok(unlinkat(f->dir_fd, DB_FILE, 0));
+        assert_err(open_db(f, true), -ENOENT);
+        assert_int_equal(faccessat(f->dir_fd, DB_FILE, F_OK, 0), -1);
+}
+
+static void count_finding(void *ctx, const char *text)
+{
+        (void)text;
+        ++*(unsigned *)ctx;
+}
+
+static void test_check_finds_broken_references(void **state)
+{
+        struct fixture *f = *state;
+        unsigned n = 0;
+
+        assert_int_equal(db_check(f->db, count_finding, &n), 0);
+        run_sql(f, "PRAGMA foreign_keys = OFF; INSERT INTO region VALUES (1, 'r', 99, 0, 0, 0, 0, 0)");
+        assert_int_equal(db_check(f->db, count_finding, &n), 1);
+        assert_int_equal(n, 1);
+}
+
+/* ---- a failing disk ---- */
+
+static void test_a_failed_sync_ends_all_writing(void **state)
+{
+        struct fixture *f = *state;
+        DB_TXN(t);
+
+        assert_ok(add_store(f, "/a"));
+        assert_false(db_is_degraded(f->db));
+        fault_set(FAULT_SYNC, 1, 0);
+        assert_err(add_store(f, "/b"), -EIO);
+        fault_set(FAULT_SYNC, 0, 0);
+        assert_true(db_is_degraded(f->db));
+        assert_err(add_store(f, "/c"), -EROFS);
+        assert_int_equal(count_stores(f), 1);
+        reopen(f);
+        assert_ok(add_store(f, "/c"));
+}
+
+static void test_a_failed_write_ends_all_writing(void **state)
+{
+        struct fixture *f = *state;
+
+        fault_set(FAULT_WRITE, 1, 0);
+        assert_err(add_store(f, "/b"), -EIO);
+        fault_set(FAULT_WRITE, 0, 0);
+        assert_err(add_store(f, "/c"), -EROFS);
+        assert_int_equal(count_stores(f), 0);
+}
+
+static void test_a_full_disk_refuses_and_recovers(void **state)
+{
+        struct fixture *f = *state;
+
+        fault_set(FAULT_WRITE, 1, 1);
+        assert_err(add_store(f, "/b"), -ENOSPC);
+        fault_set(FAULT_WRITE, 0, 0);
+        assert_false(db_is_degraded(f->db));
+        assert_int_equal(count_stores(f), 0);
+        assert_ok(add_store(f, "/c"));
+        assert_int_equal(count_stores(f), 1);
+}
+
+/* The checkpoint comes after the commit, which stands; but the next one is refused. */
+static void test_a_failed_checkpoint_ends_all_writing(void **state)
+{
+        struct fixture *f = *state;
+        char path[32];
+        int r;
+
+        r = add_store(f, "/first"); /* which also syncs the head of a new WAL */
+        for (int i = 0; i < 5000 && r == 0; i++) {
+                (void)snprintf(path, sizeof(path), "/%d", i);
+                fault_set(FAULT_SYNC, 2, 0); /* the first is the commit's */
+                r = add_store(f, path);
+        }
+        fault_set(FAULT_SYNC, 0, 0);
+        assert_err(r, -EROFS);
+}
+
+/* ---- threads ---- */
+
+struct worker {
+        struct fixture *f;
+        unsigned number;
+        atomic_bool *stop;
+        int r;
+};
+
+static void *write_stores(void *arg)
+{
+        struct worker *w = arg;
+        char path[32];
+
+        for (int i = 0; i < 50 && w->r == 0; i++) {
+                (void)snprintf(path, sizeof(path), "/%u/%d", w->number, i);
+                w->r = add_store(w->f, path);
+        }
+        return NULL;
+}
+
+static void *read_stores(void *arg)
+{
+        struct worker *w = arg;
+        int64_t last = 0;
+
+        while (!atomic_load(w->stop)) {
+                int64_t n = count_stores(w->f);
+
+                if (n < last)
+                        w->r = -EIO; /* went back in time */
+                last = n;
+        }
+        return NULL;
+}
+
+static void test_threads_write_and_read_together(void **state)
+{
+        atomic_bool stop = false;
+        struct worker w[4];
+        pthread_t threads[4];
+
+        for (unsigned i = 0; i < 4; i++) {
+                w[i] = (struct worker){ .f = *state, .number = i, .stop = &stop };
+                assert_ok(pthread_create(&threads[i], NULL, i < 2 ? write_stores : read_stores, &w[i]));
+        }
+        for (unsigned i = 0; i < 4; i++) {
+                if (i == 2)
+                        atomic_store(&stop, true);
+                assert_ok(pthread_join(threads[i], NULL));
+                assert_ok(w[i].r);
+        }
+        assert_int_equal(count_stores(*state), 100);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(test_a_commit_is_there_after_reopening),
+                TEST(test_what_is_not_committed_is_rolled_back),
+                TEST(test_a_reader_sees_one_state_until_its_end),
+                TEST(test_constraints_have_their_errno),
+                TEST(test_rows_are_walked_until_the_callback_ends_it),
+                TEST(test_a_newer_version_is_left_alone),
+                TEST(test_somebody_elses_database_is_left_alone),
+                TEST(test_a_file_that_is_no_database_is_left_alone),
+                TEST(test_read_only_reads_and_makes_nothing),
+                TEST(test_check_finds_broken_references),
+                TEST(test_a_failed_sync_ends_all_writing),
+                TEST(test_a_failed_write_ends_all_writing),
+                TEST(test_a_full_disk_refuses_and_recovers),
+                TEST(test_a_failed_checkpoint_ends_all_writing),
+                TEST(test_threads_write_and_read_together),
+        };
+
+        fault_install();
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
