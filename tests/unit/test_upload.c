@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* Uploads: what opens, joins, gives up and ends one, and what a crash leaves. */
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blobstore/base/io.h"
+#include "tests/lib/work.h"
+
+#define SIZE 300000
+
+static void write_at(struct upload *u, const void *bytes, size_t n, uint64_t off)
+{
+        assert_ok(pwrite_full(upload_fd(u), bytes, n, off));
+        upload_wrote(u, off, n);
+}
+
+static void test_bytes_written_in_any_order_by_any_writer_are_imported(void **state)
+{
+        struct library *l = *state;
+        uint8_t *bytes = work_bytes(SIZE, 1);
+        uint64_t id = library_image(l, "web");
+        struct upload *a, *b;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &a));
+        assert_int_equal(work_get(l, id).status, IMAGE_UPLOADING);
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &b));
+        write_at(b, bytes + 200000, SIZE - 200000, 200000);
+        write_at(a, bytes, 200000, 0);
+        upload_close(a);
+        assert_int_equal(work_get(l, id).status, IMAGE_UPLOADING);
+        upload_close(b);
+
+        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        work_assert_bytes(l, id, SIZE, 1);
+        assert_string_equal(work_get(l, id).format, "raw");
+        assert_int_equal(work_get(l, id).size_bytes, SIZE);
+        assert_int_equal(work_incoming(l), 0);
+        work_assert_clean(l);
+        work_assert_bytes(l, id, SIZE, 1);
+        free(bytes);
+}
+
+static void test_an_upload_without_a_byte_gives_everything_back(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 1);
+        assert_ok(upload_truncate(u, 0, library_diag(l)));
+        assert_ok(upload_check(u, library_diag(l)));
+        upload_close(u);
+
+        assert_int_equal(work_get(l, id).status, IMAGE_QUEUED);
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
+        assert_int_equal(work_incoming(l), 0);
+        assert_int_equal(work_tasks(l), 0);
+        work_assert_clean(l);
+
+        work_upload(l, id, "x", 1);
+        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+}
+
+static void test_a_file_that_is_only_a_hole_is_imported(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "empty");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        assert_ok(upload_truncate(u, UINT64_C(1) << 20, library_diag(l)));
+        upload_close(u);
+        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        assert_int_equal(work_get(l, id).size_bytes, 1 << 20);
+}
+
+static void test_opening_takes_the_snapshot_quota(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=0", library_diag(l)));
+        assert_refused(l, upload_open(l->m, &l->alice, id, library_diag(l), &u), -EDQUOT);
+        assert_int_equal(work_get(l, id).status, IMAGE_QUEUED);
+        assert_int_equal(work_incoming(l), 0);
+
+        assert_ok(image_set(l->m, &l->alice, id, IMAGE_FIELD_TYPE, "local", library_diag(l)));
+        work_upload(l, id, "disk", 4);
+        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        assert_int_equal(work_snapshots(l, l->region), 0);
+}
+
+static void test_an_image_that_has_its_bytes_takes_no_others(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = work_image(l, &l->alice, l->region, "web", NULL, SIZE, 1);
+        struct upload *u;
+
+        assert_refused(l, upload_open(l->m, &l->alice, id, library_diag(l), &u), -EBUSY);
+        assert_err(upload_open(l->m, &l->alice, id + 1000, library_diag(l), &u), -ENOENT);
+        work_assert_bytes(l, id, SIZE, 1);
+}
+
+static void test_removing_the_image_ends_its_upload(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, "abc", 3, 0);
+        assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
+        assert_refused(l, upload_may_write(u, 3, 1, library_diag(l)), -ESTALE);
+        assert_int_equal(work_incoming(l), 0);
+        assert_ok(upload_check(u, library_diag(l)));
+        upload_close(u);
+
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_PRIVATE_IMAGES), 0);
+        assert_int_equal(work_tasks(l), 0);
+        work_assert_clean(l);
+}
+
+static void test_a_header_that_cannot_be_imported_is_refused_at_close(void **state)
+{
+        static const uint8_t qcow2[512] = { 'Q', 'F', 'I', 0xfb, 0, 0, 0, 9 };
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, qcow2, sizeof(qcow2), 0);
+        assert_refused(l, upload_check(u, library_diag(l)), -EINVAL);
+        upload_close(u);
+
+        assert_int_equal(work_get(l, id).status, IMAGE_ERROR);
+        assert_string_equal(work_get(l, id).error, l->diag.text);
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
+        assert_int_equal(work_incoming(l), 0);
+        work_assert_clean(l);
+}
+
+static void test_nothing_is_wrong_before_the_last_writer_closes(void **state)
+{
+        static const uint8_t half[4] = { 'Q', 'F', 'I', 0xfb };
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *a, *b;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &a));
+        assert_ok(upload_check(a, library_diag(l)));
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &b));
+        write_at(a, half, sizeof(half), 0);
+        assert_ok(upload_check(a, library_diag(l)));
+        upload_close(b);
+        assert_err(upload_check(a, library_diag(l)), -EINVAL);
+        upload_close(a);
+}
+
+static void test_the_format_must_agree(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(image_set(l->m, &l->alice, id, IMAGE_FIELD_FORMAT, "qcow2", library_diag(l)));
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, "not a qcow2", 11, 0);
+        assert_refused(l, upload_check(u, library_diag(l)), -EINVAL);
+        upload_close(u);
+        assert_int_equal(work_get(l, id).status, IMAGE_ERROR);
+}
+
+static void test_offsets_past_the_limit_are_refused(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        assert_ok(upload_may_write(u, BLOB_SIZE_MAX - 1, 1, library_diag(l)));
+        assert_refused(l, upload_may_write(u, BLOB_SIZE_MAX, 1, library_diag(l)), -EFBIG);
+        assert_refused(l, upload_may_write(u, UINT64_MAX, 2, library_diag(l)), -EFBIG);
+        assert_refused(l, upload_truncate(u, BLOB_SIZE_MAX + 1, library_diag(l)), -EFBIG);
+        upload_close(u);
+}
+
+static void test_an_upload_cut_off_by_the_end_of_the_program_is_an_error(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, "abc", 3, 0);
+        work_assert_clean(l);
+
+        assert_int_equal(work_get(l, id).status, IMAGE_ERROR);
+        assert_contains(work_get(l, id).error, "cut off");
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
+        assert_int_equal(work_incoming(l), 0);
+        assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
+}
+
+static void test_files_that_no_import_wants_are_removed_at_start(void **state)
+{
+        struct library *l = *state;
+        char path[2 * TEMPDIR_MAX];
+        int fd;
+
+        library_close(l);
+        (void)snprintf(path, sizeof(path), "%s/lib/blobs/incoming/img-left", l->dir);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        (void)close(fd);
+        assert_ok(library_open(l));
+        assert_int_equal(work_incoming(l), 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
+                TEST(test_bytes_written_in_any_order_by_any_writer_are_imported),
+                TEST(test_an_upload_without_a_byte_gives_everything_back),
+                TEST(test_a_file_that_is_only_a_hole_is_imported),
+                TEST(test_opening_takes_the_snapshot_quota),
+                TEST(test_an_image_that_has_its_bytes_takes_no_others),
+                TEST(test_removing_the_image_ends_its_upload),
+                TEST(test_a_header_that_cannot_be_imported_is_refused_at_close),
+                TEST(test_nothing_is_wrong_before_the_last_writer_closes),
+                TEST(test_the_format_must_agree),
+                TEST(test_offsets_past_the_limit_are_refused),
+                TEST(test_an_upload_cut_off_by_the_end_of_the_program_is_an_error),
+                TEST(test_files_that_no_import_wants_are_removed_at_start),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
