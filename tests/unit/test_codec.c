@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/codec.h"
+
+#include <stdlib.h>
+
+#include "tests/lib/expect.h"
+#include "tests/lib/store.h"
+
+static struct codec *codec_borrow(struct codec_pool **ret_pool)
+{
+        struct codec *c;
+
+        assert_ok(codec_pool_new(ret_pool));
+        assert_ok(codec_pool_get(*ret_pool, &c));
+        return c;
+}
+
+static void codec_return(struct codec_pool *pool, struct codec *c)
+{
+        codec_pool_put(pool, c);
+        codec_pool_free(pool);
+}
+
+static void test_text_shrinks_and_comes_back(void **state)
+{
+        static uint8_t raw[CHUNK_SIZE_MAX], back[CHUNK_SIZE_MAX];
+        struct codec_pool *pool;
+        struct codec *c = codec_borrow(&pool);
+        size_t len;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(raw); i++)
+                raw[i] = (uint8_t)(i / 100);
+        assert_ok(codec_encode(c, raw, sizeof(raw), c->stored, &len));
+        assert_true(len < sizeof(raw) / 4);
+        assert_ok(codec_decode(c, c->stored, len, back, sizeof(back)));
+        assert_memory_equal(raw, back, sizeof(raw));
+        codec_return(pool, c);
+}
+
+static void test_noise_is_stored_as_it_is(void **state)
+{
+        static uint8_t raw[CHUNK_SIZE_MAX], back[CHUNK_SIZE_MAX];
+        struct codec_pool *pool;
+        struct codec *c = codec_borrow(&pool);
+        uint64_t seed = 1;
+        size_t len;
+
+        (void)state;
+        random_fill(&seed, raw, sizeof(raw));
+        for (size_t n = 1; n <= sizeof(raw); n = n * 3 + 1) {
+                assert_ok(codec_encode(c, raw, n, c->stored, &len));
+                assert_int_equal(len, n);
+                assert_ok(codec_decode(c, raw, n, back, n));
+                assert_memory_equal(raw, back, n);
+        }
+        codec_return(pool, c);
+}
+
+static void test_other_length_and_garbage_are_damage(void **state)
+{
+        static uint8_t raw[65536], back[65536];
+        struct codec_pool *pool;
+        struct codec *c = codec_borrow(&pool);
+        size_t len;
+
+        (void)state;
+        memset(raw, 'x', sizeof(raw));
+        assert_ok(codec_encode(c, raw, sizeof(raw), c->stored, &len));
+        assert_err(codec_decode(c, c->stored, len, back, sizeof(back) - 1), -EBADMSG);
+        assert_err(codec_decode(c, c->stored, len - 1, back, sizeof(back)), -EBADMSG);
+        c->stored[0] ^= 1;
+        assert_err(codec_decode(c, c->stored, len, back, sizeof(back)), -EBADMSG);
+        codec_return(pool, c);
+}
+
+static void test_pool_gives_the_same_codec_again(void **state)
+{
+        struct codec_pool *pool;
+        struct codec *a = codec_borrow(&pool), *b, *again;
+
+        (void)state;
+        assert_ok(codec_pool_get(pool, &b));
+        assert_ptr_not_equal(a, b);
+        codec_pool_put(pool, b);
+        assert_ok(codec_pool_get(pool, &again));
+        assert_ptr_equal(again, b);
+        codec_pool_put(pool, again);
+        codec_return(pool, a);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_text_shrinks_and_comes_back),
+                cmocka_unit_test(test_noise_is_stored_as_it_is),
+                cmocka_unit_test(test_other_length_and_garbage_are_damage),
+                cmocka_unit_test(test_pool_gives_the_same_codec_again),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
