@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Control files. The text is made and frozen at open; one write(2) is one command, and its errno is the answer: it must
- * be in the reply to WRITE, since shells ignore what FLUSH says. Offsets mean nothing, so that > and >> do the same.
- * direct_io keeps the page cache out of both.
+ * be in the reply to WRITE, since shells ignore what FLUSH says. Offsets mean nothing to a line, so that > and >> do the same.
+ * A text may come in several writes, as bash's printf sends it line by line: what continues the writes before it through
+ * the same open is added to them, and >> adds to what is there. direct_io keeps the page cache out of it all.
  */
 
 #include <fcntl.h>
 #include <string.h>
 
+#include "blobstore/base/lock.h"
 #include "fs/attr.h"
 #include "fs/file.h"
 #include "fs/ops.h"
@@ -17,7 +19,10 @@
 
 struct ctl {
         struct file file;
-        struct strbuf text;
+        struct strbuf text; /* as of the open */
+        bool append; /* opened with >> */
+        pthread_mutex_t mutex;
+        struct strbuf written; /* of a text, so far; under the mutex */
 };
 
 static void ctl_release(struct file *f)
@@ -25,6 +30,8 @@ static void ctl_release(struct file *f)
         struct ctl *c = (struct ctl *)f;
 
         strbuf_done(&c->text);
+        strbuf_done(&c->written);
+        (void)pthread_mutex_destroy(&c->mutex);
         free(c);
 }
 
@@ -70,29 +77,43 @@ static int ctl_gather(struct fuse_bufvec *in, size_t size, char *buf)
         return (size_t)n == size ? 0 : -EIO;
 }
 
-static int ctl_run(struct req *rq, const struct ctl *c, struct fuse_bufvec *in, size_t size)
+/* A command refused leaves what was written before as it was. */
+static int ctl_run(struct req *rq, struct ctl *c, struct fuse_bufvec *in, size_t size, off_t off)
 {
         const struct entry *entry = tree_entry(c->file.node);
-        CLEANUP_FREE char *text = NULL;
+        CLEANUP_STRBUF struct strbuf whole = { 0 };
         CLEANUP_FREE char *command = NULL;
+        CLEANUP_FREE char *piece = NULL;
         int r;
 
         if (size > CTL_COMMAND_MAX)
                 return ctl_command(entry, NULL, size, &command, &rq->diag);
-        text = malloc(size + 1);
-        if (!text)
+        piece = malloc(size);
+        if (!piece)
                 return -ENOMEM;
-        r = ctl_gather(in, size, text);
+        r = ctl_gather(in, size, piece);
         if (r < 0)
                 return r;
-        r = ctl_command(entry, text, size, &command, &rq->diag);
+
+        LOCK_SCOPE(&c->mutex);
+        if ((entry->flags & ENTRY_TEXT) && (c->append || (off > 0 && (uint64_t)off == c->written.len)))
+                strbuf_add_bytes(&whole, strbuf_text(&c->written), c->written.len);
+        strbuf_add_bytes(&whole, piece, size);
+        r = strbuf_error(&whole);
+        if (r == 0)
+                r = ctl_command(entry, whole.text, whole.len, &command, &rq->diag);
         if (r < 0)
                 return r;
 
         rq->entry = entry;
         rq->oid = c->file.node.oid;
         r = entry->store(rq, command);
-        return r == -ENOENT && !rq->diag.error ? -ESTALE : r;
+        if (r < 0)
+                return r == -ENOENT && !rq->diag.error ? -ESTALE : r;
+        strbuf_done(&c->written);
+        c->written = whole;
+        whole = (struct strbuf){ 0 };
+        return 0;
 }
 
 static void ctl_write(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off)
@@ -100,8 +121,7 @@ static void ctl_write(struct req *rq, struct file *f, struct fuse_bufvec *in, of
         size_t size = fuse_buf_size(in);
         int r;
 
-        (void)off;
-        r = ctl_run(rq, (struct ctl *)f, in, size);
+        r = ctl_run(rq, (struct ctl *)f, in, size, off);
         if (r < 0)
                 ops_refuse(rq, f->node, r);
         else
@@ -127,13 +147,20 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         if (!c)
                 return -ENOMEM;
         c->file = (struct file){ .ops = &ctl_ops, .node = n };
-        if ((flags & O_ACCMODE) != O_WRONLY) {
+        (void)pthread_mutex_init(&c->mutex, NULL); /* cannot fail without attributes */
+        c->append = (flags & O_APPEND) && entry && (entry->flags & ENTRY_TEXT);
+        r = 0;
+        if ((flags & O_ACCMODE) != O_WRONLY)
                 r = attr_text(rq, n, &c->text);
-                if (r < 0) {
-                        ctl_release(&c->file);
-                        return r;
-                }
+        if (r == 0 && c->append)
+                r = attr_text(rq, n, &c->written);
+        if (r < 0) {
+                ctl_release(&c->file);
+                return r;
         }
+        /* an unset text reads as an empty line, which is nothing to add to */
+        if (c->append && strcmp(strbuf_text(&c->written), "\n") == 0)
+                strbuf_reset(&c->written);
         fi->direct_io = 1;
         fi->fh = (uintptr_t)c;
         return 0;
