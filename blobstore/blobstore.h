@@ -169,6 +169,7 @@ typedef bool blob_live_fn(void *ctx, const struct blob_id *id);
 
 struct blobstore_gc_stats {
         uint64_t blobs_removed;
+        uint64_t blobs_kept; /* removed, but still open: their space comes with a later call */
         uint64_t chunks_removed;
         uint64_t bytes_freed; /* returned to the file system */
 };

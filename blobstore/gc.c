@@ -179,6 +179,7 @@ static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
                         if (r < 0)
                                 return r;
                         stats->blobs_removed += r > 0;
+                        stats->blobs_kept += r == 0;
                 }
         }
         return n;

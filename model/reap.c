@@ -16,6 +16,9 @@
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
+/* Nobody says when the last reader of a removed blob closes it; so such blobs are looked at again after this time. */
+#define KEPT_RETRY_US (INT64_C(60) * 1000000)
+
 enum { REAP_EXPIRED, REAP_NEXT_EXPIRY, REAP_NEXT, REAP_NAMED, REAP_DONE, REAP_FORGET_BLOB, REAP_IS_LIVE };
 
 static const char *const reap_sql[] = {
@@ -211,6 +214,7 @@ static bool blob_is_live(void *ctx, const struct blob_id *id)
 
 struct sweep {
         struct reaper *reaper;
+        uint64_t kept; /* removed blobs that somebody has open */
         int error; /* of any store: the others are swept all the same */
 };
 
@@ -227,12 +231,14 @@ static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
         r = blobstore_gc(bs, sweep->reaper->collected ? NULL : blob_is_live, &live, &stats);
         if (r < 0)
                 sweep->error = r;
+        else
+                sweep->kept += stats.blobs_kept;
 
         return 0;
 }
 
-/* Gives back space; *ret_left: something was still in use. */
-static int sweep_stores(struct reaper *reaper)
+/* Gives back space. *ret_due_us: when to do it again, though nothing happens meanwhile; 0: there is no need. */
+static int sweep_stores(struct reaper *reaper, int64_t *ret_due_us)
 {
         struct sweep sweep = { .reaper = reaper };
         int r;
@@ -246,10 +252,12 @@ static int sweep_stores(struct reaper *reaper)
         r = stores_each(reaper->m, sweep_store, &sweep);
         if (r == 0)
                 r = sweep.error;
-        if (r == 0)
-                reaper->collected = true;
+        if (r < 0)
+                return r;
 
-        return r;
+        reaper->collected = true;
+        *ret_due_us = sweep.kept ? model_now_us() + KEPT_RETRY_US : 0;
+        return 0;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -262,7 +270,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left)
 {
-        int64_t expiry_us = 0, forget_us = 0;
+        int64_t expiry_us = 0, forget_us = 0, kept_us = 0;
         int r;
 
         /* Each by itself: what one cannot do now, the next round tries again. */
@@ -273,8 +281,8 @@ int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left)
         if (r != 0)
                 garbage = true;
         if (garbage)
-                r = sweep_stores(reaper);
+                r = sweep_stores(reaper, &kept_us);
 
-        *ret_left = garbage && r < 0;
-        return earlier(expiry_us, forget_us);
+        *ret_left = garbage && (r < 0 || kept_us != 0);
+        return earlier(earlier(expiry_us, forget_us), kept_us);
 }
