@@ -82,21 +82,22 @@ static int open_failed(int r, const char *dir, struct diag *diag)
         return diag_set(diag, r, "%s: the blob store cannot be opened: %s", dir, strerror(-r));
 }
 
-static bool dir_is_empty(const char *path)
+/* Is the directory missing or empty? */
+static bool nothing_is_there(const char *path)
 {
         DIR *d = opendir(path);
         const struct dirent *e;
         size_t n = 0;
 
         if (!d)
-                return false;
+                return errno == ENOENT;
         while ((e = readdir(d)))
                 n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
         (void)closedir(d);
         return n == 0;
 }
 
-/* KNOWN: it has been opened before. An empty directory is then a disk that is not mounted, and no place for a new store. */
+/* KNOWN: it has been opened before. With nothing there its disk is not mounted, and this no place for a new store. */
 static int open_store(struct model *m, struct stores *s, const char *path, bool known, struct diag *diag,
                       struct blobstore **ret)
 {
@@ -105,7 +106,7 @@ static int open_store(struct model *m, struct stores *s, const char *path, bool 
         int r;
 
         r = store_dir(m, path, dir, sizeof(dir));
-        if (r == 0 && known && dir_is_empty(dir))
+        if (r == 0 && known && nothing_is_there(dir))
                 r = -ENOENT;
         if (r == 0)
                 r = blobstore_open(dir, &opts, ret);

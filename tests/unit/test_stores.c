@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model/stores.h"
+#include "tests/lib/expect.h"
+#include "tests/lib/library.h"
+
+static const char *path_in(struct library *l, const char *name)
+{
+        static char path[TEMPDIR_MAX + 64];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", l->dir, name);
+        return path;
+}
+
+static int count_store(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        (void)id;
+        assert_non_null(bs);
+        ++*(unsigned *)ctx;
+        return 0;
+}
+
+static unsigned count_stores(struct library *l)
+{
+        unsigned n = 0;
+
+        assert_ok(stores_each(l->m, count_store, &n));
+        return n;
+}
+
+static void test_a_region_gets_a_store_of_its_own(void **state)
+{
+        struct library *l = *state;
+        struct blobstore *bs;
+        struct region region;
+
+        assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)));
+        assert_ok(region_get(l->m, l->region, &region));
+        assert_string_equal(region.store_path, path_in(l, "other"));
+        assert_ok(stores_get(l->m, region.store, &bs));
+        assert_err(stores_get(l->m, 99, &bs), -ENOENT);
+        assert_int_equal(count_stores(l), 2);
+
+        library_close(l);
+        assert_ok(library_open(l));
+        assert_int_equal(count_stores(l), 2);
+}
+
+static void test_regions_share_a_store(void **state)
+{
+        struct library *l = *state;
+        struct region a, b;
+        uint64_t other;
+
+        assert_ok(region_create(l->m, &l->admin, "r2", library_diag(l), &other));
+        assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)));
+        assert_ok(region_set_store(l->m, &l->admin, other, path_in(l, "./lib/../other/"), library_diag(l)));
+        assert_ok(region_get(l->m, l->region, &a));
+        assert_ok(region_get(l->m, other, &b));
+        assert_int_equal(a.store, b.store);
+        assert_int_equal(count_stores(l), 2);
+}
+
+static void test_back_to_the_librarys_own_and_forgotten(void **state)
+{
+        struct library *l = *state;
+        struct region region;
+        uint64_t own;
+
+        assert_ok(region_get(l->m, l->region, &region));
+        own = region.store;
+        assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)));
+        assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "lib/blobs"), library_diag(l)));
+        assert_ok(region_get(l->m, l->region, &region));
+        assert_int_equal(region.store, own);
+
+        library_close(l);
+        assert_ok(library_open(l));
+        assert_int_equal(count_stores(l), 1);
+}
+
+static void test_refuses_what_cannot_be_a_store(void **state)
+{
+        struct library *l = *state;
+        int fd;
+
+        assert_err(region_set_store(l->m, &l->admin, l->region, "relative", library_diag(l)), -EINVAL);
+        assert_err(region_set_store(l->m, &l->admin, l->region, "", library_diag(l)), -EINVAL);
+        assert_err(region_set_store(l->m, &l->admin, l->region, path_in(l, "no/such"), library_diag(l)), -ENOENT);
+        assert_contains(l->diag.text, "make the directory first");
+        assert_err(region_set_store(l->m, &l->admin, l->region, path_in(l, "lib/inside"), library_diag(l)), -EINVAL);
+        assert_err(region_set_store(l->m, &l->admin, l->region, path_in(l, "lib"), library_diag(l)), -EINVAL);
+        assert_err(region_set_store(l->m, &l->admin, l->region, l->dir, library_diag(l)), -EINVAL);
+
+        assert_ok(mkdir(path_in(l, "full"), 0700));
+        fd = open(path_in(l, "full/file"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        (void)close(fd);
+        assert_err(region_set_store(l->m, &l->admin, l->region, path_in(l, "full"), library_diag(l)), -EINVAL);
+        assert_contains(l->diag.text, "empty directory");
+        assert_int_equal(count_stores(l), 1);
+}
+
+static void test_an_inhabited_region_keeps_its_store(void **state)
+{
+        struct library *l = *state;
+
+        (void)library_image(l, "web");
+        assert_err(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)), -EBUSY);
+        assert_int_equal(access(path_in(l, "other"), F_OK), -1);
+}
+
+/* A disk that was not mounted used to get a new, empty store, and every image in it looked damaged. */
+static void test_a_store_that_is_not_there_fails_the_start(void **state)
+{
+        struct library *l = *state;
+        char path[TEMPDIR_MAX + 64];
+
+        assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)));
+        library_close(l);
+        (void)snprintf(path, sizeof(path), "%s", path_in(l, "other"));
+        assert_ok(rename(path, path_in(l, "away")));
+        assert_err(library_open(l), -ENOENT);
+        assert_contains(l->diag.text, "mount what belongs there");
+        assert_ok(mkdir(path, 0700));
+        assert_err(library_open(l), -ENOENT);
+        assert_ok(rmdir(path));
+        assert_ok(rename(path_in(l, "away"), path));
+        assert_ok(library_open(l));
+}
+
+/* ---- the library's directory ---- */
+
+static void test_a_second_opener_is_refused(void **state)
+{
+        struct library *l = *state;
+        struct model_opts opts = { 0 };
+        struct model *m;
+
+        assert_err(model_open(path_in(l, "lib"), &opts, library_diag(l), &m), -EBUSY);
+        assert_contains(l->diag.text, "another imagefs serves this library");
+        opts.read_only = true;
+        assert_err(model_open(path_in(l, "lib"), &opts, library_diag(l), &m), -EBUSY);
+}
+
+static void test_a_directory_of_something_else_is_left_alone(void **state)
+{
+        struct library *l = *state;
+        struct model_opts opts = { 0 };
+        struct model *m;
+
+        assert_ok(mkdir(path_in(l, "home"), 0700));
+        assert_ok(mkdir(path_in(l, "home/documents"), 0700));
+        assert_err(model_open(path_in(l, "home"), &opts, library_diag(l), &m), -EUCLEAN);
+        assert_int_equal(access(path_in(l, "home/lock"), F_OK), -1);
+        opts.read_only = true;
+        assert_err(model_open(path_in(l, "home"), &opts, library_diag(l), &m), -EUCLEAN);
+        assert_err(model_open(path_in(l, "nowhere"), &opts, library_diag(l), &m), -ENOENT);
+        assert_int_equal(access(path_in(l, "nowhere"), F_OK), -1);
+}
+
+static void test_a_library_in_its_own_mount_is_refused(void **state)
+{
+        struct library *l = *state;
+        struct model_opts opts = { .mountpoint = l->dir };
+        struct model *m;
+
+        assert_err(model_open(path_in(l, "second"), &opts, library_diag(l), &m), -EINVAL);
+        assert_contains(l->diag.text, "mount point");
+}
+
+static void test_stats_add_up_and_move_with_blobs(void **state)
+{
+        struct library *l = *state;
+        struct model_stats before, after;
+
+        assert_ok(model_get_stats(l->m, &before));
+        assert_int_equal(before.blobs.blobs, 0);
+        assert_true(before.free_bytes > 0);
+        (void)library_blob(l, "some bytes", 10);
+        assert_ok(model_get_stats(l->m, &after));
+        assert_int_equal(after.blobs.blobs, 1);
+        assert_true(after.changed_us >= before.changed_us);
+        assert_false(model_is_degraded(l->m));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(test_a_region_gets_a_store_of_its_own),
+                TEST(test_regions_share_a_store),
+                TEST(test_back_to_the_librarys_own_and_forgotten),
+                TEST(test_refuses_what_cannot_be_a_store),
+                TEST(test_an_inhabited_region_keeps_its_store),
+                TEST(test_a_store_that_is_not_there_fails_the_start),
+                TEST(test_a_second_opener_is_refused),
+                TEST(test_a_directory_of_something_else_is_left_alone),
+                TEST(test_a_library_in_its_own_mount_is_refused),
+                TEST(test_stats_add_up_and_move_with_blobs),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
