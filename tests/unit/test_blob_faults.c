@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What the store promises when the disk fails or the process dies, at every single system call that changes something. The
+ * calls are interposed here: the one that a countdown reaches fails with an errno, or kills the process. Each try
+ * is a child of its own; what it was told is done it writes into a pipe, and the parent opens the store and looks.
+ */
+
+#include "blobstore/blobstore.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/lib/expect.h"
+#include "tests/lib/store.h"
+
+#define KIB 1024
+
+enum fault {
+        FAULT_KILL,
+        FAULT_EIO,
+        FAULT_ENOSPC,
+};
+
+static atomic_int countdown; /* 0: no fault any more */
+static atomic_bool syncs_only;
+static enum fault fault;
+
+/* True: the call is to fail, and errno says how. */
+static bool faulted(bool is_sync)
+{
+        int left = atomic_load(&countdown);
+
+        if (atomic_load(&syncs_only) && !is_sync)
+                return false;
+        while (left > 0 && !atomic_compare_exchange_weak(&countdown, &left, left - 1))
+                ;
+        if (left != 1)
+                return false;
+        if (fault == FAULT_KILL)
+                (void)kill(getpid(), SIGKILL);
+        errno = fault == FAULT_EIO ? EIO : ENOSPC;
+        return true;
+}
+
+/* Stands in for the library's function of that name, for the store and for SQLite. */
+#define INTERPOSE(is_sync, name, number, params, ...)                                            \
+        int name params;                                                                         \
+        int name params                                                                          \
+        {                                                                                        \
+                return faulted(is_sync) ? -1 : (int)syscall(number, __VA_ARGS__);                \
+        }
+
+INTERPOSE(true, fsync, SYS_fsync, (int fd), fd)
+INTERPOSE(true, fdatasync, SYS_fdatasync, (int fd), fd)
+INTERPOSE(false, ftruncate, SYS_ftruncate, (int fd, off_t n), fd, n)
+INTERPOSE(false, ftruncate64, SYS_ftruncate, (int fd, off_t n), fd, n)
+INTERPOSE(false, fallocate, SYS_fallocate, (int fd, int mode, off_t off, off_t n), fd, mode, off, n)
+INTERPOSE(false, unlink, SYS_unlink, (const char *path), path)
+INTERPOSE(false, unlinkat, SYS_unlinkat, (int fd, const char *path, int flags), fd, path, flags)
+INTERPOSE(false, mkdirat, SYS_mkdirat, (int fd, const char *path, mode_t mode), fd, path, mode)
+INTERPOSE(false, renameat, SYS_renameat, (int from_fd, const char *from, int to_fd, const char *to), from_fd, from, to_fd, to)
+
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+        return faulted(false) ? -1 : syscall(SYS_pwrite64, fd, buf, n, off);
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t n, off_t off)
+{
+        return pwrite(fd, buf, n, off);
+}
+
+/* ---- one try ---- */
+
+struct try {
+        struct store s;
+        uint8_t *old_bytes, *new_bytes;
+        size_t n;
+        struct blob_id old;
+
+        /* What the child said. */
+        bool wrote, removing, removed, unharmed, degraded;
+        struct blob_id new;
+};
+
+struct message {
+        char what; /* 'w'rote, removal 'b'egins, 'r'emoved, 'u'nharmed: the fault did not come, 'd'egraded */
+        struct blob_id id;
+};
+
+static void say(int fd, char what, const struct blob_id *id)
+{
+        struct message m = { .what = what };
+
+        if (id)
+                m.id = *id;
+        if (write(fd, &m, sizeof(m)) != sizeof(m))
+                abort();
+}
+
+static int child_work(struct try *t, int fd)
+{
+        struct blobstore_gc_stats stats;
+        struct blob *b;
+        int r;
+
+        r = store_open(&t->s);
+        if (r < 0)
+                return r;
+        r = image_write(t->s.bs, t->new_bytes, t->n, &b);
+        if (r == 0) {
+                say(fd, 'w', blob_get_id(b));
+                blob_close(b);
+        }
+        if (blobstore_is_degraded(t->s.bs)) {
+                say(fd, 'd', NULL);
+                assert_err(image_write(t->s.bs, t->new_bytes, t->n, &b), -EROFS);
+                assert_err(blob_remove(t->s.bs, &t->old), -EROFS);
+        }
+        say(fd, 'b', NULL);
+        r = blob_remove(t->s.bs, &t->old);
+        if (r == 0)
+                say(fd, 'r', NULL);
+        if (r == 0)
+                r = blobstore_gc(t->s.bs, NULL, NULL, &stats);
+        store_close(&t->s);
+        return r;
+}
+
+/* Runs the work in a child whose Nth call is hit. */
+static void try_run(struct try *t, enum fault f, bool syncs, int n)
+{
+        struct message m;
+        int fds[2], status;
+        pid_t pid;
+
+        assert_ok(pipe(fds));
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void)close(fds[0]);
+                fault = f;
+                atomic_store(&syncs_only, syncs);
+                atomic_store(&countdown, n);
+                (void)child_work(t, fds[1]);
+                if (atomic_load(&countdown) > 0)
+                        say(fds[1], 'u', NULL);
+                _exit(0);
+        }
+        (void)close(fds[1]);
+        while (read(fds[0], &m, sizeof(m)) == sizeof(m)) {
+                t->wrote |= m.what == 'w';
+                t->removing |= m.what == 'b';
+                t->removed |= m.what == 'r';
+                t->unharmed |= m.what == 'u';
+                t->degraded |= m.what == 'd';
+                if (m.what == 'w')
+                        t->new = m.id;
+        }
+        (void)close(fds[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (f == FAULT_KILL && !t->unharmed)
+                assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        else
+                assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static bool is_named(void *ctx, const struct blob_id *id)
+{
+        struct try *t = ctx;
+
+        return (t->wrote && memcmp(id, &t->new, sizeof(*id)) == 0) || (!t->removing && memcmp(id, &t->old, sizeof(*id)) == 0);
+}
+
+static void try_inspect(struct try *t)
+{
+        struct blobstore_gc_stats stats;
+        struct blob *b;
+        int r;
+
+        assert_ok(store_open(&t->s));
+        store_assert_clean(&t->s);
+        r = blob_open(t->s.bs, &t->old, &b);
+        if (t->removed || (t->removing && r < 0)) {
+                assert_err(r, -ENOENT);
+        } else {
+                assert_ok(r);
+                image_assert_same(b, t->old_bytes, t->n);
+                blob_close(b);
+        }
+        if (t->wrote) {
+                assert_ok(blob_open(t->s.bs, &t->new, &b));
+                image_assert_same(b, t->new_bytes, t->n);
+                blob_close(b);
+        }
+
+        assert_ok(blobstore_gc(t->s.bs, is_named, t, &stats));
+        store_assert_clean(&t->s);
+        assert_int_equal(store_stats(&t->s).blobs, t->wrote + !t->removing);
+
+        /* And nothing leaks: with the last blob the last byte goes. */
+        t->wrote = false;
+        t->removing = true;
+        assert_ok(blobstore_gc(t->s.bs, is_named, t, &stats));
+        store_assert_clean(&t->s);
+        assert_int_equal(store_stats(&t->s).stored_bytes, 0);
+        assert_true(store_segment_bytes(&t->s) <= 4 * 8192);
+        store_close(&t->s);
+}
+
+static void try_begin(struct try *t)
+{
+        struct blob *b;
+
+        *t = (struct try){ .n = 700 * KIB };
+        tempdir_make(t->s.dir);
+        assert_ok(store_open(&t->s));
+        t->old_bytes = image_make(1, t->n);
+        t->new_bytes = image_make(2, t->n);
+        memcpy(t->new_bytes, t->old_bytes, t->n / 2);
+        b = image_store(&t->s, t->old_bytes, t->n);
+        t->old = *blob_get_id(b);
+        blob_close(b);
+        store_close(&t->s);
+}
+
+static void try_end(struct try *t)
+{
+        free(t->old_bytes);
+        free(t->new_bytes);
+        tempdir_remove(t->s.dir);
+}
+
+static int fault_everywhere(enum fault f, bool syncs)
+{
+        struct try t;
+        int n = 0, degraded = 0;
+        bool unharmed;
+
+        do {
+                try_begin(&t);
+                try_run(&t, f, syncs, ++n);
+                unharmed = t.unharmed;
+                degraded += t.degraded;
+                try_inspect(&t);
+                try_end(&t);
+        } while (!unharmed);
+        assert_true(n > 10);
+        return degraded;
+}
+
+static void test_killed_at_any_call_nothing_acknowledged_is_lost(void **state)
+{
+        (void)state;
+        (void)fault_everywhere(FAULT_KILL, false);
+}
+
+static void test_no_space_at_any_call_loses_nothing_acknowledged(void **state)
+{
+        (void)state;
+        (void)fault_everywhere(FAULT_ENOSPC, false);
+}
+
+static void test_error_at_any_call_loses_nothing_acknowledged(void **state)
+{
+        (void)state;
+        (void)fault_everywhere(FAULT_EIO, false);
+}
+
+static void test_failed_sync_ends_all_writing(void **state)
+{
+        (void)state;
+        assert_true(fault_everywhere(FAULT_EIO, true) >= 5);
+}
+
+/* ---- killed at random, with many threads at work ---- */
+
+static void churn(struct store *s, int fd, uint64_t seed)
+{
+        struct blobstore_gc_stats stats;
+        struct blob_id ids[4];
+        int n = 0;
+
+        if (store_open(s) < 0)
+                _exit(1);
+        for (;; seed++) {
+                size_t size = 1 + random_next(&seed) % (2 * KIB * KIB);
+                uint8_t *bytes = image_make(seed % 50, size);
+                struct blob *b;
+
+                if (image_write(s->bs, bytes, size, &b) < 0)
+                        _exit(2);
+                say(fd, 'w', blob_get_id(b));
+                if (n == 4) {
+                        say(fd, 'b', &ids[0]);
+                        if (blob_remove(s->bs, &ids[0]) < 0)
+                                _exit(3);
+                        memmove(ids, ids + 1, sizeof(ids) - sizeof(ids[0]));
+                        n = 3;
+                }
+                ids[n++] = *blob_get_id(b);
+                blob_close(b);
+                free(bytes);
+                if (seed % 3 == 0 && blobstore_gc(s->bs, NULL, NULL, &stats) < 0)
+                        _exit(4);
+        }
+}
+
+struct names {
+        struct message said[4096];
+        size_t n;
+};
+
+static bool is_said(void *ctx, const struct blob_id *id)
+{
+        struct names *names = ctx;
+        bool there = false;
+
+        for (size_t i = 0; i < names->n; i++)
+                if (memcmp(&names->said[i].id, id, sizeof(*id)) == 0)
+                        there = names->said[i].what == 'w';
+        return there;
+}
+
+static void test_killed_at_any_moment_again_and_again(void **state)
+{
+        struct names *names = calloc(1, sizeof(*names));
+        struct store *s = *state;
+        uint64_t seed = (uint64_t)time(NULL);
+        const char *given = getenv("TEST_SEED");
+        struct blobstore_gc_stats stats;
+
+        assert_non_null(names);
+        if (given)
+                seed = strtoull(given, NULL, 10);
+        print_message("TEST_SEED=%llu\n", (unsigned long long)seed);
+        for (int round = 0; round < 12; round++) {
+                struct timespec pause = { .tv_nsec = (long)(random_next(&seed) % 150000000) + 5000000 };
+                int fds[2], status;
+                pid_t pid;
+
+                store_close(s);
+                assert_ok(pipe(fds));
+                pid = fork();
+                assert_true(pid >= 0);
+                if (pid == 0) {
+                        (void)close(fds[0]);
+                        churn(s, fds[1], seed);
+                }
+                (void)close(fds[1]);
+                (void)nanosleep(&pause, NULL);
+                (void)kill(pid, SIGKILL);
+                while (names->n < 4096 && read(fds[0], &names->said[names->n], sizeof(names->said[0])) > 0)
+                        names->n++;
+                (void)close(fds[0]);
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_true(WIFSIGNALED(status));
+
+                assert_ok(store_open(s));
+                store_assert_clean(s);
+                assert_ok(blobstore_gc(s->bs, is_said, names, &stats));
+                store_assert_clean(s);
+                for (size_t i = 0; i < names->n; i++) {
+                        struct blob *b;
+
+                        if (!is_said(names, &names->said[i].id))
+                                continue;
+                        assert_ok(blob_open(s->bs, &names->said[i].id, &b));
+                        blob_close(b);
+                }
+        }
+        names->n = 0;
+        assert_ok(blobstore_gc(s->bs, is_said, names, &stats));
+        assert_int_equal(store_stats(s).chunks, 0);
+        free(names);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_killed_at_any_call_nothing_acknowledged_is_lost),
+                cmocka_unit_test(test_no_space_at_any_call_loses_nothing_acknowledged),
+                cmocka_unit_test(test_error_at_any_call_loses_nothing_acknowledged),
+                cmocka_unit_test(test_failed_sync_ends_all_writing),
+                cmocka_unit_test_setup_teardown(test_killed_at_any_moment_again_and_again, store_setup, store_teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
