@@ -40,6 +40,8 @@ enum object_kind {
         OBJECT_IMAGE,
         OBJECT_SNAPSHOT,
         OBJECT_TASK,
+        OBJECT_INSTANCE,
+        OBJECT_VOLUME,
 };
 
 /* What a directory of the tree shows of any object. */
