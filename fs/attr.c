@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "fs/disk_file.h"
+
 /* Blobs never change, and their numbers are never used again. */
 #define ATTR_TIMEOUT_BLOB 86400.0
 /* Directories: what a worker changes shows at the latest after this. */
@@ -128,6 +130,12 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
         }
         if (entry->changed_us)
                 attr_set_times(st, entry->changed_us(rq));
+        if (entry->flags & ENTRY_DISK) {
+                int r = disk_file_attr(rq, n.oid, st);
+
+                *timeout = ATTR_TIMEOUT_DIR;
+                return r == -ENOENT ? -ESTALE : r;
+        }
         if (entry->flags & ENTRY_WAIT)
                 return 0;
         return attr_measure(rq, n, st);

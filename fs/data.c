@@ -5,56 +5,21 @@
  */
 
 #include <fcntl.h>
-#include <pthread.h>
 
 #include "blobstore/base/log.h"
 #include "fs/file.h"
 #include "fs/ops.h"
+#include "fs/reply_buffer.h"
 
 struct data {
         struct file file;
         struct blob *blob;
 };
 
-/* A reply buffer for each thread of the loop, kept between reads: at most one read's size, 1 MiB. */
-static pthread_key_t data_buffer_key;
-static pthread_once_t data_buffer_once = PTHREAD_ONCE_INIT;
-
-struct data_buffer {
-        size_t size;
-        char bytes[];
-};
-
-static void data_buffer_init(void)
-{
-        if (pthread_key_create(&data_buffer_key, free) != 0)
-                abort();
-}
-
-static char *data_buffer(size_t size)
-{
-        struct data_buffer *b;
-
-        (void)pthread_once(&data_buffer_once, data_buffer_init); /* cannot fail with a valid control */
-        b = pthread_getspecific(data_buffer_key);
-        if (b && b->size >= size)
-                return b->bytes;
-
-        free(b);
-        b = malloc(sizeof(*b) + size);
-        if (b)
-                b->size = size;
-        if (pthread_setspecific(data_buffer_key, b) != 0) {
-                free(b);
-                return NULL;
-        }
-        return b ? b->bytes : NULL;
-}
-
 static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
 {
         struct data *d = (struct data *)f;
-        char *buf = data_buffer(size);
+        char *buf = reply_buffer(size);
         ssize_t n;
 
         if (!buf) {

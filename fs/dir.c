@@ -27,7 +27,9 @@ static int dir_search_step(void *ctx, const struct child *c)
 
         if (strcmp(c->name, s->name) != 0)
                 return 0;
-        *s->ret = (struct child){ .oid = c->oid, .type = c->type };
+        *s->ret = *c;
+        s->ret->name = NULL; /* borrowed for the call only, as is the object */
+        s->ret->object = NULL;
         return 1;
 }
 

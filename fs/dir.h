@@ -33,6 +33,9 @@ void dir_add_checksum(struct strbuf *out, const char *name, const struct blob_in
 /* UP/<region>/<class>/<handle>: a link's target, where UP leads to regions/. */
 int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint64_t image);
 
+/* The file of a volume's bytes: one inode, wherever it is shown (dir_volume.c). */
+struct node dir_volume_disk(uint64_t volume);
+
 /* last-error, of any kind of object. */
 int dir_show_last_error(struct req *rq, enum object_kind kind, struct strbuf *out);
 int64_t dir_last_error_us(struct req *rq, enum object_kind kind, int64_t otherwise_us);

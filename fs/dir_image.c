@@ -233,6 +233,7 @@ static const struct entry image_entries[] = {
         { "upload", "cp a raw or qcow2 file here", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
         { "convert", "write `cloud` to make a cloud image of a local one", 0644, .show = show_convert,
           .store = store_convert },
+        { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
         { "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },
         { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
         { "metadata.json", "all of this for programs", 0444, .show = show_metadata },
@@ -305,12 +306,12 @@ static int disk_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64_
         return 0;
 }
 
-static int disk_open(struct req *rq, uint64_t oid, struct blob **ret)
+static int disk_open_blob(struct req *rq, uint64_t oid, struct blob **ret)
 {
         return image_disk_open(rq->fs->model, oid, ret);
 }
 
-static const struct blob_ops disk_blob_ops = { .info = disk_info, .open = disk_open };
+static const struct blob_ops disk_blob_ops = { .info = disk_info, .open = disk_open_blob };
 
 const struct dir_kind dir_image_disks = {
         .name = "disks",
@@ -371,23 +372,35 @@ const struct dir_kind dir_image_snapshots = {
         .target = snapshot_link_target,
 };
 
-/* ---- links to what uses it ---- */
+/* ---- links to what uses it: tasks, and instances (told apart by the low bit of a link's oid) ---- */
 
 static int used_by_object(struct req *rq, uint64_t child, struct object *ret)
 {
-        return task_get_object(rq->fs->model, child, ret);
+        return (child & 1 ? instance_get_object : task_get_object)(rq->fs->model, child >> 1, ret);
 }
 
-static int used_by_add(void *ctx, const struct object *task)
+static int used_by_add(struct dir_children *v, const struct object *o, bool is_instance)
 {
-        const struct dir_children *v = ctx;
+        return v->fn(v->ctx, &(struct child){ .name = o->handle, .oid = o->id << 1 | is_instance, .type = DT_LNK });
+}
 
-        return v->fn(v->ctx, &(struct child){ .name = task->handle, .oid = task->id, .type = DT_LNK });
+static int used_by_add_task(void *ctx, const struct object *task)
+{
+        return used_by_add(ctx, task, false);
+}
+
+static int used_by_add_instance(void *ctx, const struct object *instance)
+{
+        return used_by_add(ctx, instance, true);
 }
 
 static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
-        return image_used_by(rq->fs->model, oid, used_by_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+        struct dir_children v = { .fn = fn, .ctx = ctx };
+        int r;
+
+        r = image_used_by(rq->fs->model, oid, used_by_add_task, &v);
+        return r != 0 ? r : instance_each_of_image(rq->fs->model, oid, used_by_add_instance, &v);
 }
 
 static int used_by_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
@@ -399,13 +412,13 @@ static int used_by_find(struct req *rq, uint64_t oid, const char *name, struct c
 /* From regions/<r>/<class>/<image>/used-by/. */
 static int used_by_target(struct req *rq, uint64_t child, struct strbuf *out)
 {
-        struct object task;
+        struct object o;
         int r;
 
-        r = task_get_object(rq->fs->model, child, &task);
+        r = used_by_object(rq, child, &o);
         if (r < 0)
                 return r;
-        strbuf_addf(out, "../../../../../tasks/%s", task.handle);
+        strbuf_addf(out, child & 1 ? "../../../instances/%s" : "../../../../../tasks/%s", o.handle);
         return 0;
 }
 

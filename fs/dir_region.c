@@ -104,6 +104,8 @@ static const struct entry region_entries[] = {
         ENTRY_CLASS("iso", CLASS_ISO, "installation media"),
         ENTRY_CLASS("recycle", CLASS_RECYCLE, "deleted images; mv to private/ restores one"),
         { "snapshots", "immutable disks that images refer to", 0777, .dir = KIND_SNAPSHOTS },
+        { "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
+        { "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
         { "quota", "what you use and may use", 0644, .show = show_quota, .store = store_quota },
         { "images.csv", "the images you can see, a row each", 0444, .show = show_csv },
         { "images.json", "the same for programs", 0444, .show = show_json },

@@ -168,6 +168,7 @@ static const struct entry snapshot_entries[] = {
         RO("source", show_source, "what it was made from"),
         { "data.raw", "the guest's bytes", 0444, .blob = &data_blob_ops, .visible = data_visible },
         { "images", "links to every image that refers to it", 0777, .dir = KIND_SNAPSHOT_IMAGES },
+        { "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },
         { "checksum", "XXH3-128 of the raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
         { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },

@@ -16,6 +16,8 @@ struct file_ops {
         void (*write)(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off); /* replies */
         int (*flush)(struct req *rq, struct file *f); /* for each close(2) */
         int (*truncate)(struct req *rq, struct file *f, uint64_t size);
+        int (*sync)(struct req *rq, struct file *f);
+        int (*allocate)(struct req *rq, struct file *f, int mode, off_t off, off_t len); /* as fallocate(2) has them */
         int (*seek)(struct req *rq, struct file *f, off_t off, int whence, off_t *ret);
         void (*release)(struct file *f);
 };

@@ -10,10 +10,12 @@
 
 #include "blobstore/base/strbuf.h"
 #include "model/image.h"
+#include "model/instance.h"
 #include "model/model.h"
 #include "model/region.h"
 #include "model/snapshot.h"
 #include "model/task.h"
+#include "model/volume.h"
 
 struct aliases;
 struct waiters;
@@ -44,6 +46,8 @@ struct req {
         struct snapshot *snapshot;
         struct task *task;
         struct region *region;
+        struct instance *instance;
+        struct volume *volume;
 };
 
 void req_init(struct req *rq, fuse_req_t fuse);
@@ -55,6 +59,8 @@ int req_image(struct req *rq, uint64_t id, const struct image **ret);
 int req_snapshot(struct req *rq, uint64_t id, const struct snapshot **ret);
 int req_task(struct req *rq, uint64_t id, const struct task **ret);
 int req_region(struct req *rq, uint64_t id, const struct region **ret);
+int req_instance(struct req *rq, uint64_t id, const struct instance **ret);
+int req_volume(struct req *rq, uint64_t id, const struct volume **ret);
 /* After a change: what was loaded is out of date. */
 void req_forget(struct req *rq);
 

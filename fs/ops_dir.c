@@ -74,13 +74,8 @@ static int listing_add(struct listing *l, const char *name, struct node n, unsig
 static int listing_add_child(void *ctx, const struct child *c)
 {
         struct listing *l = ctx;
-        const struct dir_kind *kind = tree_kind(l->dir.kind);
-        struct node n;
+        struct node n = tree_child(l->dir.kind, c);
 
-        if (c->type == DT_DIR)
-                n = (struct node){ .kind = kind->child, .oid = c->oid };
-        else
-                n = (struct node){ .kind = l->dir.kind, .row = ROW_CHILD, .oid = c->oid };
         if (c->type == DT_DIR && c->object && !tree_kind(n.kind)->mode && !req_may_enter(l->rq, c->object))
                 return 0;
         return listing_add(l, c->name, n, c->type, c->object);

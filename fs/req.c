@@ -25,6 +25,8 @@ void req_forget(struct req *rq)
         free(TAKE_PTR(rq->snapshot));
         free(TAKE_PTR(rq->task));
         free(TAKE_PTR(rq->region));
+        free(TAKE_PTR(rq->instance));
+        free(TAKE_PTR(rq->volume));
 }
 
 void req_done(struct req *rq)
@@ -57,6 +59,8 @@ DEFINE_REQ_LOADER(image, image_get, o)
 DEFINE_REQ_LOADER(snapshot, snapshot_get, o)
 DEFINE_REQ_LOADER(task, task_get, o)
 DEFINE_REQ_LOADER(region, region_get, o)
+DEFINE_REQ_LOADER(instance, instance_get, o)
+DEFINE_REQ_LOADER(volume, volume_get, o)
 
 /* fuse_req_getgroups() reads /proc: asked only where the answer decides. */
 static bool req_in_group(struct req *rq, gid_t gid)

@@ -26,6 +26,20 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_SNAPSHOT_IMAGES] = &dir_snapshot_images,
         [KIND_SNAPSHOT_USED_BY] = &dir_snapshot_used_by,
         [KIND_SNAPSHOT_CHANGED] = &dir_snapshot_changed,
+        [KIND_SNAPSHOT_VOLUMES] = &dir_snapshot_volumes,
+        [KIND_SNAPSHOT_VOLUME] = &dir_snapshot_volume,
+        [KIND_VOLUMES] = &dir_volumes,
+        [KIND_VOLUME] = &dir_volume,
+        [KIND_VOLUME_SNAPSHOTS] = &dir_volume_snapshots,
+        [KIND_VOLUME_SNAPSHOT] = &dir_volume_snapshot,
+        [KIND_IMAGE_INSTANCES] = &dir_image_instances,
+        [KIND_IMAGE_INSTANCE] = &dir_image_instance,
+        [KIND_INSTANCES] = &dir_instances,
+        [KIND_INSTANCE] = &dir_instance,
+        [KIND_INSTANCE_DISKS] = &dir_instance_disks,
+        [KIND_INSTANCE_IMAGES] = &dir_instance_images,
+        [KIND_INSTANCE_IMAGE] = &dir_instance_image,
+        [KIND_INSTANCE_USED_BY] = &dir_instance_used_by,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)
@@ -49,6 +63,15 @@ const struct entry *tree_entry(struct node n)
         if (!kind || n.row == 0 || n.row > tree_count_entries(kind))
                 return NULL;
         return &kind->entries[n.row - 1];
+}
+
+struct node tree_child(enum node_kind dir, const struct child *c)
+{
+        if (c->elsewhere)
+                return c->node;
+        if (c->type == DT_DIR)
+                return (struct node){ .kind = tree_kinds[dir]->child, .oid = c->oid };
+        return (struct node){ .kind = dir, .row = ROW_CHILD, .oid = c->oid };
 }
 
 static void tree_require(bool ok, const struct dir_kind *kind, const char *entry, const char *what)

@@ -36,6 +36,20 @@ enum node_kind {
         KIND_SNAPSHOT_IMAGES, /* oid: the snapshot; its children's: the image */
         KIND_SNAPSHOT_USED_BY, /* likewise */
         KIND_SNAPSHOT_CHANGED, /* oid: the snapshot; its children's: two snapshots, see dir_snapshot.c */
+        KIND_SNAPSHOT_VOLUMES, /* snapshots/<s>/disks: oid: the snapshot */
+        KIND_SNAPSHOT_VOLUME, /* oid: the volume */
+        KIND_VOLUMES, /* disks/ of a region: oid: the region */
+        KIND_VOLUME,
+        KIND_VOLUME_SNAPSHOTS, /* oid: the volume */
+        KIND_VOLUME_SNAPSHOT, /* oid: the snapshot */
+        KIND_IMAGE_INSTANCES, /* oid: the image */
+        KIND_IMAGE_INSTANCE, /* oid: the instance */
+        KIND_INSTANCES, /* oid: the region */
+        KIND_INSTANCE,
+        KIND_INSTANCE_DISKS, /* oid: the instance */
+        KIND_INSTANCE_IMAGES, /* oid: the instance */
+        KIND_INSTANCE_IMAGE, /* oid: the image */
+        KIND_INSTANCE_USED_BY, /* oid: the instance; its children's: the task */
         KIND_COUNT,
         KIND_NONE = KIND_COUNT,
 };
@@ -79,6 +93,7 @@ enum entry_flags {
         ENTRY_WAIT = 1 << 3, /* reading blocks until the work is done */
         ENTRY_UPLOAD = 1 << 4, /* takes a file in */
         ENTRY_ADMIN = 1 << 5, /* the administrator's to read, whoever owns the directory */
+        ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
 };
 
 struct entry {
@@ -102,6 +117,8 @@ struct child {
         uint64_t oid;
         unsigned char type; /* DT_DIR, DT_LNK, DT_REG */
         const struct object *object; /* may be NULL: asked for when needed */
+        bool elsewhere; /* it is NODE, a file that has its place elsewhere too, as a hard link has */
+        struct node node;
 };
 typedef int child_fn(void *ctx, const struct child *c);
 
@@ -136,6 +153,9 @@ struct dir_kind {
 const struct dir_kind *tree_kind(enum node_kind kind); /* NULL for a number that is none */
 const struct entry *tree_entry(struct node n); /* NULL unless n is an entry */
 
+/* The node of a child of a directory. */
+struct node tree_child(enum node_kind dir, const struct child *c);
+
 /* Are the tables consistent? Aborts with a message when they are not; run at start. */
 void tree_check(void);
 /* The whole tree with its help lines. */
@@ -148,5 +168,9 @@ extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots, di
 extern const struct dir_kind dir_copies, dir_copy;
 extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
 extern const struct dir_kind dir_tasks, dir_task;
+extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
+extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images, dir_instance_used_by;
+extern const struct dir_kind dir_image_instances;
+extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot; /* dir_mirror.c */
 
 #endif

@@ -17,7 +17,8 @@
 struct waiter {
         struct waiter *next;
         fuse_req_t fuse;
-        uint64_t image;
+        enum object_kind kind; /* an image or an instance */
+        uint64_t id;
         size_t size; /* bytes asked for */
         struct wait_file *file;
 };
@@ -53,23 +54,48 @@ void waiters_free(struct waiters *w)
         free(w);
 }
 
-/* What a read is to be answered with: the status's text and 0, -EIO for an image in error, -EAGAIN while work is in progress. */
-static int wait_result(struct model *m, uint64_t image, struct strbuf *out)
+static int wait_image(struct model *m, uint64_t id, struct strbuf *out)
 {
         CLEANUP_FREE struct image *i = malloc(sizeof(*i));
         int r;
 
         if (!i)
                 return -ENOMEM;
-        r = image_get(m, image, i);
+        r = image_get(m, id, i);
         if (r < 0)
-                return r == -ENOENT ? -ESTALE : r;
+                return r;
         if (i->busy)
                 return -EAGAIN;
         if (i->status == IMAGE_ERROR)
                 return -EIO;
         strbuf_addf(out, "%s\n", image_status_name(i->status));
-        return strbuf_error(out);
+        return 0;
+}
+
+static int wait_instance(struct model *m, uint64_t id, struct strbuf *out)
+{
+        CLEANUP_FREE struct instance *i = malloc(sizeof(*i));
+        int r;
+
+        if (!i)
+                return -ENOMEM;
+        r = instance_get(m, id, i);
+        if (r < 0)
+                return r;
+        if (i->busy)
+                return -EAGAIN;
+        strbuf_add(out, i->running ? "running\n" : "stopped\n");
+        return 0;
+}
+
+/* What a read is to be answered with: the status's text and 0, -EIO for an image in error, -EAGAIN while work is in progress. */
+static int wait_result(struct model *m, enum object_kind kind, uint64_t id, struct strbuf *out)
+{
+        int r = kind == OBJECT_INSTANCE ? wait_instance(m, id, out) : wait_image(m, id, out);
+
+        if (r == -ENOENT)
+                return -ESTALE;
+        return r < 0 ? r : strbuf_error(out);
 }
 
 /* Freezes the answer with the file and gives as much of it as was asked for. The mutex is held. */
@@ -88,11 +114,12 @@ static void wait_answer(struct waiter *i, int result, const struct strbuf *text)
                 (void)fuse_reply_buf(i->fuse, strbuf_text(answer), i->size < answer->len ? i->size : answer->len);
 }
 
-/* Answers every reader that IMAGE (0: any) and FUSE (NULL: any) fit. The mutex is held. */
-static void wait_answer_all(struct waiters *w, uint64_t image, fuse_req_t fuse, int result, const struct strbuf *text)
+/* Answers every reader that KIND and ID (0: any) and FUSE (NULL: any) fit. The mutex is held. */
+static void wait_answer_all(struct waiters *w, enum object_kind kind, uint64_t id, fuse_req_t fuse, int result,
+                            const struct strbuf *text)
 {
         for (struct waiter **at = &w->first, *i; (i = *at);) {
-                if ((image && i->image != image) || (fuse && i->fuse != fuse)) {
+                if ((id && (i->kind != kind || i->id != id)) || (fuse && i->fuse != fuse)) {
                         at = &i->next;
                         continue;
                 }
@@ -107,14 +134,14 @@ static void wait_interrupt(fuse_req_t fuse, void *data)
         struct waiters *w = data;
 
         LOCK_SCOPE(&w->mutex);
-        wait_answer_all(w, 0, fuse, -EINTR, NULL);
+        wait_answer_all(w, OBJECT_NONE, 0, fuse, -EINTR, NULL);
 }
 
-static bool wait_is_wanted(struct waiters *w, uint64_t image)
+static bool wait_is_wanted(struct waiters *w, enum object_kind kind, uint64_t id)
 {
         LOCK_SCOPE(&w->mutex);
         for (const struct waiter *i = w->first; i; i = i->next)
-                if (i->image == image)
+                if (i->kind == kind && i->id == id)
                         return true;
         return false;
 }
@@ -125,21 +152,21 @@ void wait_notify(void *ctx, enum object_kind kind, uint64_t id)
         CLEANUP_STRBUF struct strbuf text = { 0 };
         int r;
 
-        if (kind != OBJECT_IMAGE || !wait_is_wanted(fs->waiters, id))
+        if (!wait_is_wanted(fs->waiters, kind, id))
                 return;
-        r = wait_result(fs->model, id, &text);
+        r = wait_result(fs->model, kind, id, &text);
         if (r == -EAGAIN)
                 return;
 
         LOCK_SCOPE(&fs->waiters->mutex);
-        wait_answer_all(fs->waiters, id, NULL, r, &text);
+        wait_answer_all(fs->waiters, kind, id, NULL, r, &text);
 }
 
 void wait_shutdown(struct waiters *w)
 {
         LOCK_SCOPE(&w->mutex);
         w->stopped = true;
-        wait_answer_all(w, 0, NULL, -EINTR, NULL);
+        wait_answer_all(w, OBJECT_NONE, 0, NULL, -EINTR, NULL);
 }
 
 /* Puts the reader on the list; false where it was answered instead. */
@@ -154,7 +181,9 @@ static bool wait_enter(struct req *rq, struct wait_file *f, size_t size, struct 
                 ops_error(rq, -EINTR);
                 return false;
         }
-        *i = (struct waiter){ .next = w->first, .fuse = rq->fuse, .image = f->file.node.oid, .size = size, .file = f };
+        *i = (struct waiter){ .next = w->first, .fuse = rq->fuse, 
+                              .kind = tree_kind(f->file.node.kind)->object_kind, .id = f->file.node.oid, .size = size,
+                              .file = f };
         w->first = i;
         return true;
 }
@@ -167,10 +196,11 @@ static void wait_read_rest(struct req *rq, struct wait_file *f, size_t size, siz
         (void)fuse_reply_buf(rq->fuse, strbuf_text(&f->text) + (left ? off : 0), left < size ? left : size);
 }
 
-/* On the list first, and a look at the image then, so that no change can fall between the two. */
+/* On the list first, and a look at the object then, so that no change can fall between the two. */
 static void wait_read(struct req *rq, struct file *f, size_t size, off_t off)
 {
-        uint64_t image = f->node.oid;
+        enum object_kind kind = tree_kind(f->node.kind)->object_kind;
+        uint64_t id = f->node.oid;
         struct fs *fs = rq->fs;
         struct waiter *i;
 
@@ -182,7 +212,7 @@ static void wait_read(struct req *rq, struct file *f, size_t size, off_t off)
         if (!i)
                 ops_error(rq, -ENOMEM);
         else if (wait_enter(rq, (struct wait_file *)f, size, i))
-                wait_notify(fs, OBJECT_IMAGE, image); /* rq may have been answered by now */
+                wait_notify(fs, kind, id); /* rq may have been answered by now */
         else
                 free(i);
 }

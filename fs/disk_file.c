@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writable disks as files, for qemu with any cache and aio mode: the page cache and mmap work, O_DIRECT goes through, and
+ * fsync makes what was written durable. Locks are the kernel's own, since there are no lock handlers.
+ *
+ * A disk has one inode, wherever it is shown, so that there is one page cache of it; nothing else changes it while it is
+ * open for writing, so that what is cached stays good between opens.
+ */
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include "fs/disk_file.h"
+#include "fs/file.h"
+#include "fs/ops.h"
+#include "fs/reply_buffer.h"
+#include "model/volume.h"
+
+struct disk_file {
+        struct file file;
+        struct volume_file *volume;
+        bool writable;
+};
+
+static struct disk *disk_of(struct file *f)
+{
+        return volume_disk(((struct disk_file *)f)->volume);
+}
+
+static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t off)
+{
+        char *buf = reply_buffer(size);
+        ssize_t n;
+
+        n = buf ? disk_pread(disk_of(f), buf, size, (uint64_t)off) : -ENOMEM;
+        if (n == -EBADMSG)
+                n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy", (long long)off);
+        if (n < 0)
+                ops_refuse(rq, f->node, (int)n);
+        else
+                (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
+}
+
+/* In one piece in memory, as it comes without splice; else it is brought together. */
+static ssize_t disk_file_put(struct disk *d, struct fuse_bufvec *in, size_t size, off_t off)
+{
+        struct fuse_bufvec out = FUSE_BUFVEC_INIT(size);
+        ssize_t n;
+
+        if (in->count == 1 && !(in->buf[0].flags & FUSE_BUF_IS_FD))
+                return disk_pwrite(d, (char *)in->buf[0].mem + in->off, size, (uint64_t)off);
+        out.buf[0].mem = reply_buffer(size);
+        if (!out.buf[0].mem)
+                return -ENOMEM;
+        n = fuse_buf_copy(&out, in, 0);
+        return n < 0 ? n : disk_pwrite(d, out.buf[0].mem, (size_t)n, (uint64_t)off);
+}
+
+static void disk_file_write(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off)
+{
+        size_t size = fuse_buf_size(in);
+        struct disk *d = disk_of(f);
+        ssize_t n;
+
+        n = disk_file_put(d, in, size, off);
+        if (n == -ENOSPC && (uint64_t)off >= disk_get_size(d))
+                n = diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is stopped",
+                             (unsigned long long)disk_get_size(d));
+        else if (n == -ENOSPC)
+                n = diag_set(&rq->diag, -ENOSPC, "the store's disk is full: delete something, or have it enlarged");
+        if (n < 0)
+                ops_refuse(rq, f->node, (int)n);
+        else
+                (void)fuse_reply_write(rq->fuse, (size_t)n);
+}
+
+static int disk_file_truncate(struct req *rq, struct file *f, uint64_t size)
+{
+        if (size == disk_get_size(disk_of(f)))
+                return 0;
+        return volume_set_size(rq->fs->model, &rq->caller, f->node.oid, size, &rq->diag);
+}
+
+static int disk_file_seek(struct req *rq, struct file *f, off_t off, int whence, off_t *ret)
+{
+        uint64_t found;
+        int r;
+
+        (void)rq;
+        if (off < 0)
+                return -ENXIO;
+        r = disk_seek(disk_of(f), (uint64_t)off, whence, &found);
+        if (r < 0)
+                return r;
+        *ret = (off_t)found;
+        return 0;
+}
+
+static int disk_file_sync(struct req *rq, struct file *f)
+{
+        (void)rq;
+        return ((struct disk_file *)f)->writable ? disk_sync(disk_of(f)) : 0;
+}
+
+static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t off, off_t len)
+{
+        (void)rq;
+        /* zeros take no space here, so both come to the same; space cannot be promised beforehand */
+        if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
+            !(mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)))
+                return disk_discard(disk_of(f), (uint64_t)off, (uint64_t)len);
+        return -EOPNOTSUPP;
+}
+
+static void disk_file_release(struct file *f)
+{
+        struct disk_file *d = (struct disk_file *)f;
+
+        volume_close(d->volume);
+        free(d);
+}
+
+static const struct file_ops disk_file_ops = {
+        .read = disk_file_read,
+        .write = disk_file_write,
+        .truncate = disk_file_truncate,
+        .seek = disk_file_seek,
+        .sync = disk_file_sync,
+        .allocate = disk_file_allocate,
+        .release = disk_file_release,
+};
+
+int disk_file_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+{
+        struct disk_file *d;
+        int r;
+
+        d = calloc(1, sizeof(*d));
+        if (!d)
+                return -ENOMEM;
+        d->file = (struct file){ .ops = &disk_file_ops, .node = n };
+        d->writable = (flags & O_ACCMODE) != O_RDONLY;
+        r = volume_open(rq->fs->model, n.oid, d->writable, &rq->diag, &d->volume);
+        if (r < 0) {
+                free(d);
+                return r == -ENOENT ? -ESTALE : r;
+        }
+        if ((flags & O_TRUNC) && disk_get_size(disk_of(&d->file)) > 0) {
+                disk_file_release(&d->file);
+                return diag_set(&rq->diag, -EINVAL, "a disk does not shrink: write over it without truncating (dd conv=notrunc)");
+        }
+        read_ahead_raise(rq->fs);
+        fi->keep_cache = 1;
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
+        fi->parallel_direct_writes = 1; /* disks keep overlapping writes apart themselves */
+#endif
+        fi->fh = (uintptr_t)d;
+        return 0;
+}
+
+int disk_file_attr(struct req *rq, uint64_t volume, struct stat *st)
+{
+        struct volume_file *f;
+        const struct volume *v;
+        int r;
+
+        r = req_volume(rq, volume, &v);
+        if (r < 0)
+                return r;
+        st->st_size = (off_t)v->size_bytes;
+        st->st_blksize = 1 << 20;
+        st->st_nlink = v->cloud && v->instance ? 2 : 1;
+        if (!v->size_bytes)
+                return 0;
+        r = volume_open(rq->fs->model, volume, false, NULL, &f);
+        if (r < 0)
+                return r;
+        st->st_blocks = (blkcnt_t)((disk_get_data_bytes(volume_disk(f)) + 511) / 512);
+        volume_close(f);
+        return 0;
+}
