@@ -134,22 +134,49 @@ struct target {
         uint64_t image[BATCH_MAX];
 };
 
-static int run_one(struct model *m, struct db_txn *t, const struct caller *c, const struct batch *batch,
-                   const struct target *target, const struct image *image, struct changes *ch, struct diag *diag)
+/* Finds all images before the first of them changes. */
+static int find_images(struct db_txn *t, const struct caller *c, uint64_t region, const struct batch *batch,
+                       struct target *target, struct diag *diag)
 {
+        struct image image;
+        int r;
+
+        for (size_t i = 0; i < batch->n; i++) {
+                r = load_image(t, c, region, batch->name[i], diag, &image);
+                if (r < 0)
+                        return r;
+
+                for (size_t j = 0; j < i; j++)
+                        if (target->image[j] == image.o.id)
+                                return diag_set(diag, -EINVAL, "%s is named twice", batch->name[i]);
+
+                target->image[i] = image.o.id;
+        }
+
+        return 0;
+}
+
+static int run_one(struct model *m, struct db_txn *t, const struct caller *c, const struct batch *batch,
+                   const struct target *target, uint64_t id, struct changes *ch, struct diag *diag)
+{
+        struct image image;
         uint64_t task;
+        int r;
+
+        r = image_load(t, id, &image);
+        if (r < 0)
+                return r;
 
         if (batch->region)
-                return copy_submit(t, c, image, &target->region, ch, diag, &task);
+                return copy_submit(t, c, &image, &target->region, ch, diag, &task);
 
-        changes_add(ch, OBJECT_IMAGE, image->o.id);
-        return image_remove_in(m, t, c, image, diag);
+        changes_add(ch, OBJECT_IMAGE, id);
+        return image_remove_in(m, t, c, &image, diag);
 }
 
 static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region,
                    const struct batch *batch, struct target *target, struct changes *ch, struct diag *diag)
 {
-        struct image image;
         int r;
 
         r = check_count(t, batch, diag);
@@ -164,18 +191,12 @@ static int run_all(struct model *m, struct db_txn *t, const struct caller *c, ui
                         return r;
         }
 
+        r = find_images(t, c, region, batch, target, diag);
+        if (r < 0)
+                return r;
+
         for (size_t i = 0; i < batch->n; i++) {
-                r = load_image(t, c, region, batch->name[i], diag, &image);
-                if (r < 0)
-                        return r;
-
-                for (size_t j = 0; j < i; j++)
-                        if (target->image[j] == image.o.id)
-                                return diag_set(diag, -EINVAL, "%s is named twice", batch->name[i]);
-
-                target->image[i] = image.o.id;
-
-                r = run_one(m, t, c, batch, target, &image, ch, diag);
+                r = run_one(m, t, c, batch, target, target->image[i], ch, diag);
                 if (r < 0)
                         return r;
         }

@@ -54,8 +54,7 @@ static const char *const check_sql[] = {
                              " JOIN image_disk ON image_disk.image = image.id"
                              " WHERE image_disk.snapshot IS NOT NULL AND image_disk.blob IS NOT NULL",
         [CHECK_RECYCLED] = "SELECT " IMAGE_IS " || ' is ' || status || ', but in ' || class FROM image"
-                           " WHERE (class = 'recycle') <> (status = 'deleted')"
-                           " OR (class = 'recycle') <> (deleted IS NOT NULL)",
+                           " WHERE (class = 'recycle') <> (status = 'deleted')",
         [CHECK_DELETING] = "SELECT " IMAGE_IS " || ' was half removed' FROM image WHERE status = 'deleting'",
         [CHECK_CREATING] = "SELECT 'snapshot ' || ident || ' (' || handle || ') is being created, but nothing makes it'"
                            " FROM snapshot WHERE status = 'creating' AND NOT EXISTS (SELECT 1 FROM image_disk"
