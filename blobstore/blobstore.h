@@ -31,6 +31,13 @@
 /* The largest virtual disk, in bytes: 64 TiB, what ext4's and qcow2's own limits leave sensible. */
 #define BLOB_SIZE_MAX (UINT64_C(64) << 40)
 
+/*
+ * How many pieces of these sizes have data in them is counted for every blob: the clusters and tables of the qcow2 file that
+ * it also is (formats/export.h), whose size must be known without opening the blob.
+ */
+#define BLOB_CLUSTER_SIZE (UINT64_C(64) << 10)
+#define BLOB_SPAN_SIZE    (UINT64_C(512) << 20)
+
 #define BLOB_ID_SIZE       16
 #define BLOB_CHECKSUM_SIZE 16
 
@@ -66,6 +73,8 @@ struct blobstore_stats {
 struct blob_info {
         uint64_t size_bytes; /* virtual */
         uint64_t data_bytes; /* not holes */
+        uint64_t data_clusters; /* aligned pieces of BLOB_CLUSTER_SIZE with any data in them */
+        uint64_t data_spans; /* likewise of BLOB_SPAN_SIZE */
         struct blob_checksum checksum;
 };
 

@@ -203,7 +203,8 @@ static int check_live_map(struct check *c, const struct index_blob *row, const s
         blob.info = *map_info(map);
         blob.retained = map_entries(map);
         if (row->retained != blob.retained || row->info.size_bytes != blob.info.size_bytes ||
-            row->info.data_bytes != blob.info.data_bytes ||
+            row->info.data_bytes != blob.info.data_bytes || row->info.data_clusters != blob.info.data_clusters ||
+            row->info.data_spans != blob.info.data_spans ||
             memcmp(&row->info.checksum, &blob.info.checksum, sizeof(blob.info.checksum)) != 0)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, &row->id, "the index and the map tell different blobs");
         if (data != blob.info.data_bytes)

@@ -36,7 +36,8 @@ static const char index_schema[] =
         "CREATE INDEX segment_open ON segment (id) WHERE sealed = 0;"
         "CREATE INDEX segment_gaps ON segment (id) WHERE gaps = 1;"
         "CREATE TABLE blob (id BLOB PRIMARY KEY, state INTEGER NOT NULL, retained INTEGER NOT NULL CHECK (retained >= 0),"
-        " size INTEGER NOT NULL, data_bytes INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+        " size INTEGER NOT NULL, data_bytes INTEGER NOT NULL, data_clusters INTEGER NOT NULL,"
+        " data_spans INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;"
         "CREATE INDEX blob_unfinished ON blob (id) WHERE state <> 1;"
         /* One row. What can be counted is over chunks with references, and live blobs. */
         "CREATE TABLE total (one INTEGER PRIMARY KEY CHECK (one = 1), logical_bytes INTEGER NOT NULL,"
@@ -80,7 +81,7 @@ enum index_sql {
         INDEX_SQL_COUNT,
 };
 
-#define BLOB_COLUMNS "id, state, retained, size, data_bytes, checksum"
+#define BLOB_COLUMNS "id, state, retained, size, data_bytes, data_clusters, data_spans, checksum"
 
 static const char *const index_statements[INDEX_SQL_COUNT] = {
         [TOTAL_GET] = "SELECT logical_bytes, unique_bytes, stored_bytes, blobs, chunks, epoch, next_segment FROM total",
@@ -110,7 +111,7 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
                        " ORDER BY place LIMIT ?2",
         [CHUNK_IMPORT] = "INSERT INTO chunk (place, hash, raw_len, stored_len, refs, epoch) VALUES (?1, ?2, ?3, ?4, 1, 0)"
                          " ON CONFLICT (place) DO UPDATE SET refs = refs + 1 RETURNING refs",
-        [BLOB_ADD] = "INSERT INTO blob (" BLOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        [BLOB_ADD] = "INSERT INTO blob (" BLOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         [BLOB_COUNT] = "UPDATE blob SET retained = retained + ?2, state = ?3 WHERE id = ?1",
         [BLOB_KILL] = "UPDATE blob SET state = 2 WHERE id = ?1",
         [BLOB_UNCOUNT] = "UPDATE blob SET retained = ?2 WHERE id = ?1",
@@ -498,7 +499,8 @@ int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob
                 return r;
         r = index_db_run(ix->db, BLOB_ADD,
                          DB_ARGS(DB_ID(id), DB_INT(BLOB_NEW), DB_INT(0), DB_INT(info->size_bytes),
-                                 DB_INT(info->data_bytes), DB_BLOB(info->checksum.bytes, BLOB_CHECKSUM_SIZE)));
+                                 DB_INT(info->data_bytes), DB_INT(info->data_clusters), DB_INT(info->data_spans),
+                                 DB_BLOB(info->checksum.bytes, BLOB_CHECKSUM_SIZE)));
         return index_end_change(ix, r);
 }
 
@@ -616,7 +618,9 @@ static int index_blob_row(struct index *ix, enum index_sql stmt, struct index_bl
         ret->retained = (uint64_t)index_db_column(ix->db, stmt, 2);
         ret->info.size_bytes = (uint64_t)index_db_column(ix->db, stmt, 3);
         ret->info.data_bytes = (uint64_t)index_db_column(ix->db, stmt, 4);
-        return index_db_column_blob(ix->db, stmt, 5, ret->info.checksum.bytes, BLOB_CHECKSUM_SIZE);
+        ret->info.data_clusters = (uint64_t)index_db_column(ix->db, stmt, 5);
+        ret->info.data_spans = (uint64_t)index_db_column(ix->db, stmt, 6);
+        return index_db_column_blob(ix->db, stmt, 7, ret->info.checksum.bytes, BLOB_CHECKSUM_SIZE);
 }
 
 /* Call with the lock held. */
@@ -846,6 +850,7 @@ int index_import_blob(struct index *ix, const struct index_blob *blob)
         r = index_db_run(ix->db, BLOB_ADD,
                          DB_ARGS(DB_ID(&blob->id), DB_INT(blob->state), DB_INT(blob->retained),
                                  DB_INT(blob->info.size_bytes), DB_INT(blob->info.data_bytes),
+                                 DB_INT(blob->info.data_clusters), DB_INT(blob->info.data_spans),
                                  DB_BLOB(blob->info.checksum.bytes, BLOB_CHECKSUM_SIZE)));
         if (r == 0 && blob->state == BLOB_LIVE)
                 index_count_blob(ix, &blob->info, 1);

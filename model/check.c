@@ -69,7 +69,7 @@ static const char *const check_sql[] = {
                        " LEFT JOIN image ON image.id = iif(task.kind = 'import', task.image, task.result)"
                        " WHERE task.status IN ('queued', 'running')"
                        " AND ifnull(image.status, '') NOT IN ('pending', 'replicating')",
-        [CHECK_BLOBS] = "SELECT id, key, size, data, checksum FROM blob WHERE store = ?1",
+        [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
         [CHECK_WHOSE_BLOB] = "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device"
                              " FROM image_disk JOIN image ON image.id = image_disk.image"
@@ -231,20 +231,17 @@ static int check_blob(void *ctx, const struct db_row *row)
 {
         struct store_check *s = ctx;
         const uint64_t id = (uint64_t)db_row_int(row, 0);
-        struct blob_checksum checksum;
         struct stored key = { 0 };
         const struct stored *found;
 
         db_row_blob(row, 1, key.id.bytes, sizeof(key.id.bytes));
-        db_row_blob(row, 4, checksum.bytes, sizeof(checksum.bytes));
+        blob_row_info(row, 2, &key.info);
 
         found = s->n ? bsearch(&key, s->blob, s->n, sizeof(*s->blob), compare_stored) : NULL;
         if (!found)
                 return report_blob(s->check, s->t, id, "its bytes are not in the store");
 
-        if (found->info.size_bytes != (uint64_t)db_row_int(row, 2) ||
-            found->info.data_bytes != (uint64_t)db_row_int(row, 3) ||
-            memcmp(&found->info.checksum, &checksum, sizeof(checksum)) != 0)
+        if (memcmp(&found->info, &key.info, sizeof(key.info)) != 0)
                 return report_blob(s->check, s->t, id, "its bytes in the store are not those that the library knows");
 
         return 0;

@@ -13,7 +13,7 @@ enum { INSERT, SET, REFS, GET, EACH, BLOB };
 
 #define COLUMNS                                                                                                          \
         "image_disk.id, device, role, image_disk.snapshot, snapshot.ident, snapshot.handle, "                         \
-        "ifnull(snapshot.created, image.created), blob.id, blob.size, blob.data, blob.checksum, image_disk.image"
+        "ifnull(snapshot.created, image.created), image_disk.image, blob.id, " BLOB_INFO_COLUMNS
 #define TABLES                                                                                            \
         "image_disk JOIN image ON image.id = image_disk.image LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot " \
         "LEFT JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob)"
@@ -86,14 +86,12 @@ static void fill_disk(struct image_disk *d, const struct db_row *row)
                 .system = is_system(row, 2),
                 .snapshot = (uint64_t)db_row_int(row, 3),
                 .created_us = db_row_int(row, 6),
-                .has_blob = !db_row_is_null(row, 7),
+                .has_blob = !db_row_is_null(row, 8),
         };
         db_row_text(row, 1, d->device, sizeof(d->device));
         db_row_text(row, 4, d->snapshot_ident, sizeof(d->snapshot_ident));
         db_row_text(row, 5, d->snapshot_handle, sizeof(d->snapshot_handle));
-        d->blob.size_bytes = (uint64_t)db_row_int(row, 8);
-        d->blob.data_bytes = (uint64_t)db_row_int(row, 9);
-        db_row_blob(row, 10, d->blob.checksum.bytes, sizeof(d->blob.checksum.bytes));
+        blob_row_info(row, 9, &d->blob);
 }
 
 struct get {
@@ -106,7 +104,7 @@ static int get_row(void *ctx, const struct db_row *row)
         const struct get *g = ctx;
 
         fill_disk(g->disk, row);
-        *g->image = (uint64_t)db_row_int(row, 11);
+        *g->image = (uint64_t)db_row_int(row, 7);
         return 0;
 }
 

@@ -16,8 +16,8 @@
 enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_BLOB, SET_NAME, SET_DESCRIPTION, RENAME, ERASE, IMAGES, BLOB };
 
 static const char *const snapshot_sql[] = {
-        [GET] = "SELECT " OBJECT_COLUMNS("snapshot") ", ident, region, status = 'available', blob.size, blob.data, "
-                "blob.checksum, name, source, description FROM snapshot LEFT JOIN blob ON blob.id = snapshot.blob "
+        [GET] = "SELECT " OBJECT_COLUMNS("snapshot") ", ident, region, status = 'available', " BLOB_INFO_COLUMNS ", "
+                "name, source, description FROM snapshot LEFT JOIN blob ON blob.id = snapshot.blob "
                 "WHERE snapshot.id = ?1",
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE id = ?1",
         [FIND] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE region = ?1 AND handle = ?2",
@@ -45,9 +45,8 @@ static int fill_snapshot(void *ctx, const struct db_row *row)
         db_row_text(row, col++, s->ident, sizeof(s->ident));
         s->region = (uint64_t)db_row_int(row, col++);
         s->available = db_row_int(row, col++) != 0;
-        s->blob.size_bytes = (uint64_t)db_row_int(row, col++);
-        s->blob.data_bytes = (uint64_t)db_row_int(row, col++);
-        db_row_blob(row, col++, s->blob.checksum.bytes, sizeof(s->blob.checksum.bytes));
+        blob_row_info(row, col, &s->blob);
+        col += BLOB_INFO_N_COLUMNS;
         db_row_text(row, col++, s->name, sizeof(s->name));
         db_row_text(row, col++, s->source, sizeof(s->source));
         db_row_text(row, col++, s->description, sizeof(s->description));

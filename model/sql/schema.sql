@@ -52,6 +52,9 @@ CREATE TABLE blob (
         key      BLOB NOT NULL CHECK (length(key) = 16),
         size     INTEGER NOT NULL CHECK (size >= 0),
         data     INTEGER NOT NULL CHECK (data >= 0),
+        -- pieces of 64 KiB, and of 512 MiB, with data in them: what the size of the qcow2 file follows from
+        clusters INTEGER NOT NULL CHECK (clusters >= 0),
+        spans    INTEGER NOT NULL CHECK (spans >= 0),
         checksum BLOB NOT NULL CHECK (length(checksum) = 16),
         UNIQUE (store, key)
 ) STRICT;
