@@ -32,6 +32,7 @@
 #include "model/statements.h"
 
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
+#define BUSY_TIMEOUT_MS  10000
 #define WAL_BYTES_KEPT   "67108864"
 
 #define STATEMENTS_POINTER(stem) &stem##_statements,
@@ -219,6 +220,8 @@ static int open_connection(struct connection *c, const char *path, int flags)
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* more safety where it is known */
+        /* A reader that meets the WAL's index half written looks at it again under the writer's lock, for an instant. */
+        (void)sqlite3_busy_timeout(c->conn, BUSY_TIMEOUT_MS);
         return 0;
 }
 
