@@ -11,8 +11,8 @@ unmount "$MNT" || fail "unmount"
 until_true 10 gone || fail "the daemon stays after the unmount"
 check_store
 
-# SIGTERM and SIGINT unmount, within seconds; the background daemon holds no terminal and no directory.
-for signal in TERM INT HUP; do
+# SIGTERM unmounts, within seconds; the background daemon holds no terminal and no directory.
+for signal in TERM HUP; do
         "$IMAGEFS" "$STORE" "$MNT" || fail "start"
         pid=$(pid_of)
         same "$(readlink "/proc/$pid/cwd")" / "its working directory"

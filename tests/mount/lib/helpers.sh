@@ -150,7 +150,7 @@ tree_snapshot() {
                 find . -printf '%p %y %m %U:%G %s %i %T@ %C@ %l\n' |
                         grep -vE '(/last-error|^\./info/errors|^\./info/store) '
                 find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/store -print0 |
-                        xargs -0 -r xxhsum -H2
+                        xargs -0 -r xxhsum -q -H2
         ) | sort
 }
 
@@ -158,16 +158,18 @@ tree_snapshot() {
 tree_contents() {
         (
                 cd "${1:-$MNT}" || exit 1
-                find . -printf '%p %y %m %U:%G %s %l\n' | grep -vE '(/last-error|^\./info/errors|^\./info/store) '
+                find . ! -name last-error ! -path ./info/errors ! -path ./info/store \
+                        '(' -type d -printf '%p %m %U:%G\n' -o -printf '%p %y %m %U:%G %s %l\n' ')'
                 find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/store -print0 |
-                        xargs -0 -r xxhsum -H2
+                        xargs -0 -r xxhsum -q -H2
         ) | sort
 }
 
 # ---- the daemon ----
 
+# statfs(2) always asks the daemon: what a crash has left answers stat(2) from the kernel's cache for a while.
 _mounted() {
-        mountpoint -q "$MNT"
+        grep -q " $MNT " /proc/self/mountinfo && stat -f "$MNT" >/dev/null 2>&1
 }
 
 _started() {
