@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 /* Data and holes are known, and chunks are cut, at this granularity. */
@@ -75,8 +76,15 @@ struct blob_info {
         uint64_t data_bytes; /* not holes */
         uint64_t data_clusters; /* aligned pieces of BLOB_CLUSTER_SIZE with any data in them */
         uint64_t data_spans; /* likewise of BLOB_SPAN_SIZE */
-        struct blob_checksum checksum;
+        struct blob_checksum checksum; /* zeros: not known, as the blob was made of parts of others */
 };
+
+static inline bool blob_has_checksum(const struct blob_info *info)
+{
+        static const struct blob_checksum unknown;
+
+        return memcmp(&info->checksum, &unknown, sizeof(unknown)) != 0;
+}
 
 /*
  * Opens the store in directory DIR, creating it if DIR is empty or missing (its
@@ -130,6 +138,15 @@ int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret);
 typedef int blob_range_fn(void *ctx, uint64_t off, uint64_t len);
 int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, void *ctx);
 
+/*
+ * Called now and then with the bytes handled so far of the blob's data; a negative errno stops the work and is
+ * what it returns.
+ */
+typedef int blob_progress_fn(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+
+/* Reads all of a blob for its checksum, which it gives without recording it. */
+int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx, struct blob_checksum *ret);
+
 /* ---- writing ---- */
 
 /*
@@ -144,6 +161,18 @@ int blob_writer_append(struct blob_writer *w, const void *buf, size_t n);
 /* Adds N zero bytes, without touching N bytes of memory. */
 int blob_writer_hole(struct blob_writer *w, uint64_t n);
 
+struct blob_share_stats {
+        uint64_t bytes_read; /* of chunks that are not shared whole */
+        uint64_t bytes_shared;
+};
+
+/*
+ * Adds bytes OFF … OFF + N of B, a blob of the same store: whole chunks without reading them, parts of chunks as
+ * blob_writer_append() would. The blob has no checksum then. B may be closed and removed after it. -EINVAL: OFF, or what was
+ * added so far, is no multiple of the block size, or B ends earlier.
+ */
+int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint64_t n, struct blob_share_stats *ret);
+
 /*
  * On 0 the blob is durable, and *ret is that blob, open: nothing collects it before blob_close(), so that the
  * caller can first record its id durably. The writer is used up either way; free it.
@@ -154,12 +183,6 @@ int blob_writer_commit(struct blob_writer *w, struct blob **ret);
 void blob_writer_free(struct blob_writer *w);
 
 /* ---- between stores ---- */
-
-/*
- * Called now and then with the bytes handled so far of the blob's data; a negative errno stops the work and is
- * what it returns.
- */
-typedef int blob_progress_fn(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 
 /*
  * Copies a blob into another store, where only chunks that the target lacks are written, and what an
