@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <unistd.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 #include "model/model_priv.h"
 #include "tests/lib/expect.h"
@@ -151,6 +152,51 @@ static void test_several_are_checked_together(void **state)
         assert_ok(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 0, library_diag(l)));
 }
 
+struct maker {
+        struct library *l;
+        unsigned number;
+        unsigned made;
+};
+
+static void *make_images(void *arg)
+{
+        struct maker *maker = arg;
+        struct library *l = maker->l;
+        char name[32];
+
+        for (int i = 0; i < 20; i++) {
+                struct diag diag = { 0 };
+                uint64_t id;
+                int r;
+
+                (void)snprintf(name, sizeof(name), "%u-%d", maker->number, i);
+                r = image_create(l->m, &l->alice, l->region, CLASS_PRIVATE, name, &diag, &id);
+                if (r == 0)
+                        maker->made++;
+                else if (r != -EDQUOT)
+                        abort();
+        }
+        return NULL;
+}
+
+static void test_threads_together_do_not_exceed_it(void **state)
+{
+        struct maker makers[4];
+        pthread_t threads[4];
+        unsigned made = 0;
+
+        for (unsigned i = 0; i < 4; i++) {
+                makers[i] = (struct maker){ .l = *state, .number = i };
+                assert_ok(pthread_create(&threads[i], NULL, make_images, &makers[i]));
+        }
+        for (unsigned i = 0; i < 4; i++) {
+                assert_ok(pthread_join(threads[i], NULL));
+                made += makers[i].made;
+        }
+        assert_int_equal(made, 5);
+        assert_quota(*state, 61001, LIMIT_PRIVATE_IMAGES, 5, 5);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
 
 int main(void)
@@ -165,6 +211,7 @@ int main(void)
                 TEST(test_the_most_particular_limit_counts),
                 TEST(test_refuses_what_it_does_not_understand),
                 TEST(test_several_are_checked_together),
+                TEST(test_threads_together_do_not_exceed_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
