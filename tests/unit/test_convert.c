@@ -34,7 +34,7 @@ static void test_a_local_image_becomes_a_cloud_image_beside_it(void **state)
 
         result = work_find(l, l->region, CLASS_PRIVATE, "web-cloud");
         assert_int_not_equal(result, 0);
-        assert_int_equal(library_wait_image(l, result), IMAGE_AVAILABLE);
+        work_wait_available(l, result);
         assert_int_equal(conversion(l, id).status, CONVERT_DONE);
         assert_int_equal(conversion(l, id).percent, 100);
         assert_string_equal(conversion(l, id).image, work_get(l, result).ident);

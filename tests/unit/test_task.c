@@ -154,9 +154,9 @@ static void test_tasks_go_on_after_a_restart(void **state)
 
         assert_int_equal(work_wait_task(l, id).status, TASK_DONE);
         work_assert_bytes(l, work_find(l, far, CLASS_PRIVATE, "web"), LARGE, 1);
-        assert_int_equal(library_wait_image(l, big), IMAGE_AVAILABLE);
+        work_wait_available(l, big);
         work_assert_bytes(l, big, LARGE, 7);
-        assert_int_equal(work_incoming(l), 0);
+        work_wait_incoming(l);
         work_assert_clean(l);
 }
 
