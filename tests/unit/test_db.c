@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "model/migrate.h"
@@ -277,6 +278,35 @@ static void test_read_only_reads_and_makes_nothing(void **state)
         assert_int_equal(faccessat(f->dir_fd, DB_FILE, F_OK, 0), -1);
 }
 
+/* As after kill -9: the WAL holds the commit, and nobody has taken it into the database. */
+static void test_read_only_sees_what_a_killed_writer_committed(void **state)
+{
+        struct fixture *f = *state;
+        int status;
+        pid_t pid;
+
+        db_close(f->db);
+        f->db = NULL;
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+                _exit(open_db(f, false) == 0 && add_store(f, "/a") == 0 ? 0 : 1);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(faccessat(f->dir_fd, DB_FILE "-wal", F_OK, 0), 0);
+
+        assert_ok(open_db(f, true));
+        assert_int_equal(count_stores(f), 1);
+        db_close(f->db);
+        f->db = NULL;
+        assert_int_equal(faccessat(f->dir_fd, DB_FILE "-wal", F_OK, 0), 0);
+        (void)unlinkat(f->dir_fd, DB_FILE "-shm", 0); /* as after a power loss */
+        assert_ok(open_db(f, true));
+        assert_int_equal(count_stores(f), 1);
+        reopen(f);
+        assert_int_equal(count_stores(f), 1);
+}
+
 static void count_finding(void *ctx, const char *text)
 {
         (void)text;
@@ -423,6 +453,7 @@ int main(void)
                 TEST(test_somebody_elses_database_is_left_alone),
                 TEST(test_a_file_that_is_no_database_is_left_alone),
                 TEST(test_read_only_reads_and_makes_nothing),
+                TEST(test_read_only_sees_what_a_killed_writer_committed),
                 TEST(test_check_finds_broken_references),
                 TEST(test_a_failed_sync_ends_all_writing),
                 TEST(test_a_failed_write_ends_all_writing),
