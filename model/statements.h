@@ -27,7 +27,8 @@
         X(snapshot)         \
         X(stores)           \
         X(task)             \
-        X(upload)
+        X(task_view)        \
+        X(upload_state)
 
 #define STATEMENTS_DECLARE(stem) extern const struct db_statements stem##_statements;
 STATEMENT_TABLES(STATEMENTS_DECLARE)
