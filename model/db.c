@@ -118,7 +118,8 @@ int db_errno(sqlite3 *conn)
                 return open_errno(sqlite3_system_errno(conn));
         case SQLITE_IOERR:
                 /* A sync that failed is never just a full disk: what it lost is unknown. */
-                if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC && sqlite3_system_errno(conn) == ENOSPC)
+                if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC &&
+                    sqlite3_system_errno(conn) == ENOSPC)
                         return -ENOSPC;
                 return -EIO;
         }
@@ -137,7 +138,9 @@ static int compare_prepared(const void *a, const void *b)
 
 static int prepare(sqlite3 *conn, const char *sql, sqlite3_stmt **ret)
 {
-        return sqlite3_prepare_v3(conn, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) == SQLITE_OK ? 0 : db_errno(conn);
+        int code = sqlite3_prepare_v3(conn, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+
+        return code == SQLITE_OK ? 0 : db_errno(conn);
 }
 
 static int prepare_table(struct connection *c, const struct db_statements *table, bool read_only)
@@ -220,7 +223,7 @@ static int open_connection(struct connection *c, const char *path, int flags)
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* more safety where it is known */
-        /* A reader that meets the WAL's index half written looks at it again under the writer's lock, for an instant. */
+        /* A reader that meets the WAL's index half written looks again under the writer's lock, for an instant. */
         (void)sqlite3_busy_timeout(c->conn, BUSY_TIMEOUT_MS);
         return 0;
 }

@@ -11,11 +11,12 @@
 
 enum { INSERT, SET, REFS, GET, EACH, BLOB };
 
-#define COLUMNS                                                                                                          \
-        "image_disk.id, device, role, image_disk.snapshot, snapshot.ident, snapshot.handle, "                         \
+#define COLUMNS                                                                                           \
+        "image_disk.id, device, role, image_disk.snapshot, snapshot.ident, snapshot.handle, "             \
         "ifnull(snapshot.created, image.created), image_disk.image, blob.id, " BLOB_INFO_COLUMNS
 #define TABLES                                                                                            \
-        "image_disk JOIN image ON image.id = image_disk.image LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot " \
+        "image_disk JOIN image ON image.id = image_disk.image "                                           \
+        "LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "                                        \
         "LEFT JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob)"
 
 static const char *const image_disk_sql[] = {
@@ -36,7 +37,8 @@ static bool is_system(const struct db_row *row, int col)
 
 /* ---- rows ---- */
 
-int image_disk_insert(struct db_txn *t, uint64_t image, const char *device, bool system, uint64_t snapshot, uint64_t blob)
+int image_disk_insert(struct db_txn *t, uint64_t image, const char *device, bool system, uint64_t snapshot,
+                      uint64_t blob)
 {
         int r = db_run(t, image_disk_sql[INSERT], DB_INT(image), DB_TEXT(device), DB_TEXT(system ? "system" : "data"),
                        DB_ID(snapshot), DB_ID(blob));

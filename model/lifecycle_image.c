@@ -24,8 +24,10 @@ static int guard_unused(struct db_txn *t, const struct image *image, struct diag
                 return 0;
         if (r < 0)
                 return r;
-        return diag_set(diag, -EBUSY, "%s: a task of kind %s works on it: wait for it (cat wait), or cancel it with rmdir "
-                                      "/tasks/%s", image->o.handle, task_kind_name(task.kind), task.o.handle);
+        return diag_set(diag, -EBUSY,
+                        "%s: a task of kind %s works on it: wait for it (cat wait), or cancel it "
+                        "with rmdir /tasks/%s",
+                        image->o.handle, task_kind_name(task.kind), task.o.handle);
 }
 
 #define T(verb, from, to, guard) { VERB_##verb, from, to, guard }

@@ -101,7 +101,8 @@ static int check_contents(int dir_fd, const char *path, struct diag *diag)
         }
         while (r == 0 && (e = readdir(d))) {
                 if (!may_lie_beside(e->d_name))
-                        r = diag_set(diag, -EUCLEAN, "%s: not a library, and not empty: choose an empty directory", path);
+                        r = diag_set(diag, -EUCLEAN, "%s: not a library, and not empty: choose an empty directory",
+                                     path);
         }
         (void)closedir(d);
         return r;

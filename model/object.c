@@ -36,8 +36,8 @@ int object_check_name(const char *name, const char *what, struct diag *diag)
 {
         if (name_is_valid(name))
                 return 0;
-        return diag_set(diag, -EINVAL, "%s: 1 to %d bytes of UTF-8, no '/', no control characters, no leading '.'", what,
-                        NAME_LEN_MAX);
+        return diag_set(diag, -EINVAL, "%s: 1 to %d bytes of UTF-8, no '/', no control characters, no leading '.'",
+                        what, NAME_LEN_MAX);
 }
 
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf)

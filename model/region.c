@@ -22,7 +22,8 @@ static const char *const region_sql[] = {
         [GET] = "SELECT " COLUMNS " FROM region JOIN store ON store.id = region.store WHERE region.id = ?1",
         [FIND] = "SELECT " COLUMNS " FROM region JOIN store ON store.id = region.store WHERE region.handle = ?1",
         [EACH] = "SELECT " OBJECT_COLUMNS("region") " FROM region ORDER BY handle",
-        [INSERT] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        [INSERT] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         [RENAME] = "UPDATE region SET handle = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [SET_STORE] = "UPDATE region SET store = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [REMOVE] = "DELETE FROM region WHERE id = ?1",
@@ -162,9 +163,10 @@ static int load_empty(struct db_txn *t, uint64_t id, const char *what, struct re
                 return r;
         if (u.images == 0 && u.recycled == 0 && u.snapshots == 0)
                 return 0;
-        return diag_set(diag, -EBUSY, "%s %s while it holds %lld images, %lld recycled images and %lld snapshots: "
-                                      "remove them first", ret->o.handle, what, (long long)u.images, (long long)u.recycled,
-                        (long long)u.snapshots);
+        return diag_set(diag, -EBUSY,
+                        "%s %s while it holds %lld images, %lld recycled images and %lld snapshots: "
+                        "remove them first",
+                        ret->o.handle, what, (long long)u.images, (long long)u.recycled, (long long)u.snapshots);
 }
 
 int region_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)

@@ -22,8 +22,8 @@ static const char *const snapshot_sql[] = {
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE id = ?1",
         [FIND] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE region = ?1 AND handle = ?2",
         [EACH] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE region = ?1 ORDER BY handle",
-        [INSERT] = "INSERT INTO snapshot (ident, region, handle, uid, gid, mode, created, updated, name, status, source, "
-                   "description) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, 'creating', ?9, ?10)",
+        [INSERT] = "INSERT INTO snapshot (ident, region, handle, uid, gid, mode, created, updated, name, status, "
+                   "source, description) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, 'creating', ?9, ?10)",
         [SET_BLOB] = "UPDATE snapshot SET blob = ?2, status = 'available', updated = max(?3, updated + 1) "
                      "WHERE id = ?1 AND status = 'creating'",
         [SET_NAME] = "UPDATE snapshot SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
@@ -272,7 +272,8 @@ static int refuse_referenced(struct db_txn *t, const struct snapshot *snapshot, 
         r = db_each(t, snapshot_sql[IMAGES], reference_row, &ref, DB_INT(snapshot->o.id));
         if (r < 0 || ref.count == 0)
                 return r;
-        return diag_set(diag, -EBUSY, "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
+        return diag_set(diag, -EBUSY,
+                        "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
                         snapshot->o.handle, ref.count, image_class_name(ref.class), ref.handle);
 }
 
@@ -289,7 +290,8 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
         if (r < 0)
                 return r;
         if (!snapshot.available)
-                return diag_set(diag, -EBUSY, "%s is being created: wait for its image, or cancel that", snapshot.o.handle);
+                return diag_set(diag, -EBUSY, "%s is being created: wait for its image, or cancel that",
+                                snapshot.o.handle);
         r = refuse_referenced(&t, &snapshot, diag);
         if (r == 0)
                 r = snapshot_erase(&t, id);

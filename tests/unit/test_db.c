@@ -19,11 +19,13 @@ enum { ADD_STORE, ADD_REGION, COUNT, LIST, REMOVE_STORE, BAD_BLOB, GAP, PATH_OF 
 
 static const char *const test_sql[] = {
         [ADD_STORE] = "INSERT INTO store (path, changed) VALUES (?1, 0)",
-        [ADD_REGION] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) VALUES (?1, ?2, 0, 0, 0, 0, 0)",
+        [ADD_REGION] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) "
+                       "VALUES (?1, ?2, 0, 0, 0, 0, 0)",
         [COUNT] = "SELECT count(*) FROM store",
         [LIST] = "SELECT id, path, NULL, x'0102' FROM store ORDER BY id",
         [REMOVE_STORE] = "DELETE FROM store WHERE id = ?1",
-        [BAD_BLOB] = "INSERT INTO blob (store, key, size, data, clusters, spans, checksum) VALUES (?1, ?2, 0, 0, 0, 0, ?2)",
+        [BAD_BLOB] =
+                "INSERT INTO blob (store, key, size, data, clusters, spans, checksum) VALUES (?1, ?2, 0, 0, 0, 0, ?2)",
         [PATH_OF] = "SELECT path FROM store WHERE id = ?1",
 };
 static const struct db_statements test_statements = DB_STATEMENTS(test_sql);

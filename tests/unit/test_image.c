@@ -105,7 +105,8 @@ static void test_the_short_form_names_and_types_by_the_ending(void **state)
         uint64_t id;
 
         for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-                assert_ok(image_create_for_file(l->m, &l->alice, l->region, CLASS_PRIVATE, files[i].file, library_diag(l), &id));
+                assert_ok(image_create_for_file(l->m, &l->alice, l->region, CLASS_PRIVATE, files[i].file,
+                                                library_diag(l), &id));
                 assert_string_equal(get(l, id)->o.handle, files[i].handle);
                 assert_string_equal(get(l, id)->format, files[i].format);
         }
@@ -114,22 +115,26 @@ static void test_the_short_form_names_and_types_by_the_ending(void **state)
 
 static void test_the_short_form_refuses_other_endings(void **state)
 {
-        static const char *const files[] = { "notes.txt", "qcow2", ".qcow2", "..qcow2", "x.iso", "x.vmdk", "a\nb.raw", "" };
+        static const char *const files[] = { "notes.txt", "qcow2",  ".qcow2",   "..qcow2",
+                                             "x.iso",     "x.vmdk", "a\nb.raw", "" };
         struct library *l = *state;
         char name[300];
         uint64_t id;
 
         for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-                assert_err(image_create_for_file(l->m, &l->alice, l->region, CLASS_PRIVATE, files[i], library_diag(l), &id),
+                assert_err(image_create_for_file(l->m, &l->alice, l->region, CLASS_PRIVATE, files[i], library_diag(l),
+                                                 &id),
                            -EINVAL);
                 assert_true(l->diag.text[0] != '\0');
         }
         memset(name, 'n', sizeof(name));
         strcpy(name + 200, ".raw");
-        assert_err(image_create_for_file(l->m, &l->alice, l->region, CLASS_PRIVATE, name, library_diag(l), &id), -EINVAL);
+        assert_err(image_create_for_file(l->m, &l->alice, l->region, CLASS_PRIVATE, name, library_diag(l), &id),
+                   -EINVAL);
         assert_ok(image_create_for_file(l->m, &l->admin, l->region, CLASS_ISO, "x.iso", library_diag(l), &id));
         assert_string_equal(get(l, id)->format, "raw");
-        assert_err(image_create_for_file(l->m, &l->admin, l->region, CLASS_ISO, "x.raw", library_diag(l), &id), -EINVAL);
+        assert_err(image_create_for_file(l->m, &l->admin, l->region, CLASS_ISO, "x.raw", library_diag(l), &id),
+                   -EINVAL);
         assert_err(image_create_for_file(l->m, &l->alice, l->region, CLASS_ISO, "x.iso", library_diag(l), &id), -EPERM);
 }
 
@@ -172,10 +177,12 @@ static void test_a_hundred_thousand_are_listed_in_order(void **state)
         struct library *l = *state;
         struct listed listed = { 0 };
 
-        library_sql(l, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
-                       "INSERT INTO image (ident, region, class, handle, uid, gid, mode, created, updated, source, name, "
-                       "status, type) SELECT 'img-' || i, %lld, 'public', 'image-' || i, 0, 0, 493, 0, 0, 'public', 'x', "
-                       "'available', 'both' FROM n", (long long)l->region);
+        library_sql(l,
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+                    "INSERT INTO image (ident, region, class, handle, uid, gid, mode, created, updated, source, name, "
+                    "status, type) SELECT 'img-' || i, %lld, 'public', 'image-' || i, 0, 0, 493, 0, 0, 'public', 'x', "
+                    "'available', 'both' FROM n",
+                    (long long)l->region);
         assert_ok(image_each(l->m, l->region, CLASS_PUBLIC, check_order, &listed));
         assert_int_equal(listed.n, 100000);
         listed = (struct listed){ 0 };

@@ -204,9 +204,12 @@ static void test_restored_only_to_where_it_was_deleted(void **state)
 
 static void add_task(struct library *l, const char *kind, uint64_t image, uint64_t result)
 {
-        library_sql(l, "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result, uid, gid, "
-                       "mode, created) VALUES ('task-x', '%s', 'running', %lld, 'img-x', %lld, 'r1', nullif(%lld, 0), 0, 0, "
-                       "0, 1)", kind, (long long)image, (long long)l->region, (long long)result);
+        library_sql(
+                l,
+                "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result, uid, gid, "
+                "mode, created) VALUES ('task-x', '%s', 'running', %lld, 'img-x', %lld, 'r1', nullif(%lld, 0), 0, 0, "
+                "0, 1)",
+                kind, (long long)image, (long long)l->region, (long long)result);
 }
 
 static void test_what_a_task_works_on_is_not_deleted(void **state)
@@ -290,10 +293,11 @@ static void test_all_other_moves_are_refused(void **state)
         static const struct {
                 enum image_class from, to;
         } moves[] = {
-                { CLASS_PRIVATE, CLASS_ISO },   { CLASS_PRIVATE, CLASS_RECYCLE },     { CLASS_PUBLIC, CLASS_PRIVATE },
-                { CLASS_PUBLIC, CLASS_ISO },    { CLASS_PUBLIC, CLASS_MARKETPLACE },  { CLASS_MARKETPLACE, CLASS_PUBLIC },
-                { CLASS_ISO, CLASS_PRIVATE },   { CLASS_MARKETPLACE, CLASS_PRIVATE }, { CLASS_ISO, CLASS_PUBLIC },
-                { CLASS_PUBLIC, CLASS_RECYCLE },
+                { CLASS_PRIVATE, CLASS_ISO },        { CLASS_PRIVATE, CLASS_RECYCLE },
+                { CLASS_PUBLIC, CLASS_PRIVATE },     { CLASS_PUBLIC, CLASS_ISO },
+                { CLASS_PUBLIC, CLASS_MARKETPLACE }, { CLASS_MARKETPLACE, CLASS_PUBLIC },
+                { CLASS_ISO, CLASS_PRIVATE },        { CLASS_MARKETPLACE, CLASS_PRIVATE },
+                { CLASS_ISO, CLASS_PUBLIC },         { CLASS_PUBLIC, CLASS_RECYCLE },
         };
         struct library *l = *state;
         uint64_t id, other;

@@ -30,9 +30,10 @@ static void make(struct library *l)
 {
         uint64_t id = library_image(l, "web"), blob = library_blob(l, "0123456789", 10);
 
-        library_sql(l, "UPDATE image SET ident = 'img-1', name = 'a \"b\", c', os = 'linux', platform = 'Debian', "
-                       "platform_version = '12', architecture = 'x86_64', features = 'cloud-init qemu-ga', encrypted = 1, "
-                       "project_group = 'g', status = 'available', created = 1700000000000000 WHERE id = %lld",
+        library_sql(l,
+                    "UPDATE image SET ident = 'img-1', name = 'a \"b\", c', os = 'linux', platform = 'Debian', "
+                    "platform_version = '12', architecture = 'x86_64', features = 'cloud-init qemu-ga', encrypted = 1, "
+                    "project_group = 'g', status = 'available', created = 1700000000000000 WHERE id = %lld",
                     (long long)id);
         library_sql(l, "INSERT INTO image_disk (image, device, role, blob) VALUES (%lld, 'vda', 'system', %lld)",
                     (long long)id, (long long)blob);
@@ -54,9 +55,10 @@ static void test_csv_quotes_what_needs_it(void **state)
 
         make(l);
         text = csv(l, &l->alice);
-        assert_string_equal(text, HEADER
-                            "private,web,img-1,\"a \"\"b\"\", c\",available,cloud,yes,cloud-init qemu-ga,linux,Debian,12,x86_64,10,"
-                            "61001,g,2023-11-14T22:13:20Z\n");
+        assert_string_equal(
+                text, HEADER
+                "private,web,img-1,\"a \"\"b\"\", c\",available,cloud,yes,cloud-init qemu-ga,linux,Debian,12,x86_64,10,"
+                "61001,g,2023-11-14T22:13:20Z\n");
 }
 
 static void test_json_has_numbers_and_booleans(void **state)
