@@ -81,7 +81,7 @@ static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, s
         return 0;
 }
 
-/* Sizes of what is generated. Content that costs work (unlisted children) is measured only once it is open. */
+/* Sizes of what is generated: what costs work to generate is not listed. */
 static int attr_measure(struct req *rq, struct node n, struct stat *st)
 {
         CLEANUP_STRBUF struct strbuf text = { 0 };
@@ -106,7 +106,8 @@ static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind
                 return attr_measure(rq, n, st);
         }
         st->st_mode = S_IFREG | 0444;
-        return 0;
+        *timeout = ATTR_TIMEOUT_CTL;
+        return attr_measure(rq, n, st);
 }
 
 static int attr_entry(struct req *rq, struct node n, const struct entry *entry, const struct object *object,
