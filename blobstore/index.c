@@ -88,8 +88,8 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [TOTAL_SET] = "UPDATE total SET logical_bytes = ?1, unique_bytes = ?2, stored_bytes = ?3, blobs = ?4, chunks = ?5,"
                       " epoch = ?6, next_segment = ?7",
         [SEGMENT_OPEN_LIST] = "SELECT id, end FROM segment WHERE sealed = 0",
-        [SEGMENT_PUT] = "INSERT INTO segment (id, end, sealed) VALUES (?1, ?2, ?3)"
-                        " ON CONFLICT (id) DO UPDATE SET end = ?2, sealed = ?3",
+        [SEGMENT_PUT] = "INSERT INTO segment (id, end, sealed, gaps) VALUES (?1, ?2, ?3, ?4)"
+                        " ON CONFLICT (id) DO UPDATE SET end = ?2, sealed = ?3, gaps = gaps | ?4",
         [SEGMENT_GET] = "SELECT end, sealed FROM segment WHERE id = ?1",
         [SEGMENT_LIST] = "SELECT id, end, sealed FROM segment ORDER BY id",
         [SEGMENT_MARK] = "UPDATE segment SET gaps = 1 WHERE id = ?1",
@@ -138,6 +138,7 @@ struct index {
         struct index_total committed;
         unsigned batch; /* chunks in the open transaction */
         bool swept; /* since the opening */
+        bool lost; /* a batch, whose bytes lie in segments without a row */
         LIST_HEAD(, index_writer) writers;
 };
 
@@ -169,6 +170,7 @@ static int index_lose(struct index *ix, int r)
 
         index_db_rollback(ix->db);
         ix->total = ix->committed;
+        ix->lost |= ix->batch > 0;
         ix->batch = 0;
         LIST_FOREACH(w, &ix->writers, link) {
                 if (w->in_batch)
@@ -207,7 +209,8 @@ static int index_commit(struct index *ix)
                 r = index_begin(ix);
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = index_db_run(ix->db, SEGMENT_PUT,
-                                 DB_ARGS(DB_INT(states[i].id), DB_INT(states[i].end), DB_INT(states[i].sealed)));
+                                 DB_ARGS(DB_INT(states[i].id), DB_INT(states[i].end), DB_INT(states[i].sealed),
+                                         DB_INT(ix->lost)));
         if (r == 0)
                 r = index_write_total(ix);
         if (r == 0)
@@ -216,6 +219,7 @@ static int index_commit(struct index *ix)
                 return index_error(ix, index_lose(ix, r));
 
         segments_recorded(ix->segments, states, n);
+        ix->lost = false;
         ix->committed = ix->total;
         ix->batch = 0;
         LIST_FOREACH(w, &ix->writers, link)
@@ -763,6 +767,9 @@ int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_
         int r;
 
         LOCK_SCOPE(&ix->lock);
+        /* Behind its last row there may be bytes on their way to one. */
+        if (segments_is_busy(ix->segments, segment))
+                return -EBUSY;
         r = index_db_get(ix->db, SEGMENT_GET, state, 2, DB_ARGS(DB_INT(segment)));
         if (r == 0)
                 r = -EUCLEAN;
@@ -778,8 +785,7 @@ int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_
                 any = true;
         }
         index_db_end(ix->db, CHUNK_PLACES);
-        /* Behind the last row there may be bytes on their way to a row, as long as there is an appender. */
-        if (r == 0 && (state[1] || !segments_is_busy(ix->segments, segment)))
+        if (r == 0)
                 r = index_gap_add(&gaps, &n, pos, (uint64_t)state[0]);
         if (r < 0)
                 return index_error(ix, r);
@@ -800,6 +806,12 @@ int index_unmark_segment(struct index *ix, uint32_t segment, bool removed)
                 return r;
         return index_end_change(ix, index_db_run(ix->db, removed ? SEGMENT_DELETE : SEGMENT_UNMARK,
                                                  DB_ARGS(DB_INT(segment))));
+}
+
+void index_set_thrifty(struct index *ix, bool thrifty)
+{
+        LOCK_SCOPE(&ix->lock);
+        index_db_set_thrifty(ix->db, thrifty);
 }
 
 /* ---- statistics, rebuilding, checking ---- */

@@ -156,12 +156,15 @@ int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret);
 
 /*
  * The gaps between a segment's living chunks, owned by the caller, release with free(). *ret_empty: nothing lives in it
- * and nothing will, so that the file can go.
+ * and nothing will, so that the file can go. -EBUSY: a writer is appending to it.
  */
 int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty);
 
 /* The gaps are punched; with REMOVED, the file is gone. */
 int index_unmark_segment(struct index *ix, uint32_t segment, bool removed);
+
+/* On a full disk: needs hardly any space for a change, at the price of more syncs. */
+void index_set_thrifty(struct index *ix, bool thrifty);
 
 /* ---- statistics, rebuilding, checking ---- */
 

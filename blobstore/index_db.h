@@ -14,6 +14,7 @@
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,6 +68,9 @@ void index_db_end(struct index_db *db, unsigned stmt);
 int index_db_begin(struct index_db *db); /* no change within a transaction */
 int index_db_commit(struct index_db *db); /* rolls back where it fails */
 void index_db_rollback(struct index_db *db);
+
+/* Copies the WAL back after every commit, so that it stays as small as the largest transaction. */
+void index_db_set_thrifty(struct index_db *db, bool thrifty);
 
 /* SQLite's own check of the file. -EUCLEAN. */
 int index_db_verify(struct index_db *db);

@@ -10,6 +10,7 @@
  *      maps/ab/<id>    see map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
  *      incoming/       the caller's
+ *      reserve         space for the index to work with when the disk is full; see gc.c
  *      disks/          see disk_files.c
  *
  * Opening reads a few rows of the index and no directory but temp/, however much there is.
@@ -38,7 +39,8 @@
 static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming", "disks" };
 
 /* What a crash during creation may leave, so that creating goes on there. */
-static const char *const store_files[] = { "lock", "format.tmp", "index.db", "index.db.new", "index.db-wal", "index.stale" };
+static const char *const store_files[] = { "lock", "format.tmp", "index.db", "index.db.new", "index.db-wal", "index.stale",
+                                          "reserve" };
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
 {
@@ -234,6 +236,8 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
                 r = pool_new(threads < THREADS_MAX ? threads : THREADS_MAX, &bs->pool);
         if (r == 0)
                 r = store_open_index(bs);
+        if (r == 0 && !bs->read_only)
+                store_fill_reserve(bs);
         if (r == 0 && create)
                 r = write_file_durable(bs->dir_fd, "format", FORMAT_TEXT, strlen(FORMAT_TEXT), 0600);
         return r;

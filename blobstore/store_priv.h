@@ -33,6 +33,7 @@ struct blobstore {
         bool read_only;
         int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd, disks_fd;
         atomic_bool degraded;
+        atomic_bool thrifty; /* the disk was full, and the reserve is spent */
 
         struct segments *segments;
         struct index *index; /* NULL: read_only, and it cannot be used */
@@ -91,6 +92,9 @@ int store_rebuild_index(struct blobstore *bs);
 /* Reads and decodes a chunk into BUF (RAW_LEN bytes); NAME, unless NULL, must fit. -EBADMSG. */
 int store_read_chunk(struct blobstore *bs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
                      size_t raw_len);
+
+/* Sets aside the space that removing needs on a full disk. */
+void store_fill_reserve(struct blobstore *bs);
 
 /* A pin on a blob whose map is not there yet, so that no collection touches it. Load it with blob_load(). */
 int blob_pin_new(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
