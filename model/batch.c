@@ -159,6 +159,7 @@ static int find_images(struct db_txn *t, const struct caller *c, uint64_t region
 static int run_one(struct model *m, struct db_txn *t, const struct caller *c, const struct batch *batch,
                    const struct target *target, uint64_t id, struct changes *ch, struct diag *diag)
 {
+        struct disk_list disks;
         struct image image;
         uint64_t task;
         int r;
@@ -170,7 +171,13 @@ static int run_one(struct model *m, struct db_txn *t, const struct caller *c, co
         if (batch->region)
                 return copy_submit(t, c, &image, &target->region, ch, diag, &task);
 
+        r = disk_list_load(t, id, &disks);
+        if (r < 0)
+                return r;
+
         changes_add(ch, OBJECT_IMAGE, id);
+        for (size_t i = 0; i < disks.n; i++)
+                changes_add(ch, OBJECT_SNAPSHOT, disks.disk[i].snapshot);
         return image_remove_in(m, t, c, &image, diag);
 }
 

@@ -268,7 +268,7 @@ static int64_t earlier(int64_t a, int64_t b)
         return a < b ? a : b;
 }
 
-int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left)
+int64_t reap_run(struct reaper *reaper, bool *garbage)
 {
         int64_t expiry_us = 0, forget_us = 0, kept_us = 0;
         int r;
@@ -278,11 +278,11 @@ int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left)
         (void)task_forget_old(reaper->m, &forget_us);
 
         r = reap_blobs(reaper->m);
-        if (r != 0)
-                garbage = true;
-        if (garbage)
+        if (r != 0 || *garbage) {
                 r = sweep_stores(reaper, &kept_us);
+                /* A writer at work keeps what it may have found; there is another round when its task has ended. */
+                *garbage = r < 0 || kept_us != 0 || runner_is_busy(reaper->m);
+        }
 
-        *ret_left = garbage && (r < 0 || kept_us != 0);
         return earlier(earlier(expiry_us, forget_us), kept_us);
 }

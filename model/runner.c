@@ -49,7 +49,7 @@ struct runner {
         bool stopping; /* the rest is under the mutex */
         bool look[LANE_COUNT]; /* there may be a queued task */
         bool tidy; /* there may be something for upkeep */
-        bool garbage; /* a task that ended, or something removed, may have left bytes that nothing uses */
+        bool garbage; /* there may be bytes that nothing uses */
         struct job *jobs;
 
         struct worker *workers;
@@ -138,6 +138,18 @@ bool runner_get_progress(struct model *m, uint64_t task, struct progress *ret)
 
         progress_set(ret, job->done_bytes, job->total_bytes, false);
         return true;
+}
+
+bool runner_is_busy(struct model *m)
+{
+        struct runner *r = m->runner;
+
+        if (!r)
+                return false;
+
+        LOCK_SCOPE(&r->mutex);
+
+        return r->jobs != NULL;
 }
 
 bool runner_is_stopping(struct model *m)
@@ -244,7 +256,8 @@ static void link_job(struct runner *r, struct job *job)
         r->jobs = job;
 }
 
-static void unlink_job(struct runner *r, struct job *job)
+/* LEFT: bytes that it did not bring in. */
+static void unlink_job(struct runner *r, struct job *job, bool left)
 {
         LOCK_SCOPE(&r->mutex);
 
@@ -254,8 +267,7 @@ static void unlink_job(struct runner *r, struct job *job)
                         break;
                 }
 
-        /* What it wrote and did not bring in, and what others removed while it held on to it. */
-        r->garbage = true;
+        r->garbage |= left;
         r->tidy = true;
         pthread_cond_signal(&r->upkeep);
 }
@@ -299,7 +311,7 @@ static void run_job(struct runner *r, struct job *job)
         if (k < 0 && k != -ECANCELED && k != -EROFS && !job_must_stop(job))
                 fail_job(job, k);
 
-        unlink_job(r, job);
+        unlink_job(r, job, k < 0);
 
         model_changed(r->m, OBJECT_TASK, job->task.o.id);
         model_changed(r->m, OBJECT_IMAGE, job->task.image);
@@ -390,15 +402,15 @@ static void *keeper_main(void *arg)
 {
         struct runner *r = arg;
         struct reaper reaper = { .m = r->m, .inherited = r->inherited };
-        bool garbage, left;
         int64_t due_us = 0;
+        bool garbage;
 
         while (wait_for_upkeep(r, due_us, &garbage)) {
-                due_us = reap_run(&reaper, garbage, &left);
+                due_us = reap_run(&reaper, &garbage);
 
-                /* Not at once, or it would spin: the next end of a task or removal looks again. */
+                /* Not at once, or it would spin: the next round looks again. */
                 LOCK_SCOPE(&r->mutex);
-                r->garbage |= left;
+                r->garbage |= garbage;
         }
 
         return NULL;

@@ -96,6 +96,9 @@ void runner_cancel(struct model *m, uint64_t task);
 /* How far a running task is; false where no worker has it. */
 bool runner_get_progress(struct model *m, uint64_t task, struct progress *ret);
 
+/* Does any task run at this moment? */
+bool runner_is_busy(struct model *m);
+
 /* Is the library being closed? */
 bool runner_is_stopping(struct model *m);
 
@@ -108,9 +111,10 @@ struct reaper {
 };
 
 /*
- * One round: recycled images whose time is up, old tasks, blobs without a name, and, where GARBAGE, the space of chunks
- * that nothing uses. Gives the time of the next round that is known to be needed, 0: none; *ret_left: there may be garbage left.
+ * One round: recycled images whose time is up, old tasks, blobs without a name, and, where *GARBAGE, the space of chunks
+ * that nothing uses; *GARBAGE then says whether some may be left. Gives the time of the next round that is known to be needed,
+ * 0: none.
  */
-int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left);
+int64_t reap_run(struct reaper *reaper, bool *garbage);
 
 #endif

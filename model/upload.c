@@ -136,7 +136,7 @@ static int load_image_and_store(struct model *m, uint64_t id, struct image *ret_
 }
 
 /* A new entry; the list's mutex is held. */
-static int open_upload(struct model *m, uint64_t id, struct changes *ch, struct diag *diag, struct upload **ret)
+static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag, struct upload **ret)
 {
         CLEANUP(upload_freep) struct upload *u = NULL;
         struct image image;
@@ -166,7 +166,7 @@ static int open_upload(struct model *m, uint64_t id, struct changes *ch, struct 
                         return u->fd;
         }
 
-        r = upload_begin(m, id, ch, diag);
+        r = upload_begin(m, c, id, ch, diag);
         if (r == 0 && u->fd < 0)
                 r = -EBUSY; /* it came back to queued just now */
         if (r == 0 && fstat(u->fd, &st) < 0)
@@ -190,14 +190,12 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
         struct upload *u;
         int r;
 
-        (void)c; /* the image's owner is charged, and the modes of its directory say who may write */
-
         {
                 LOCK_SCOPE(&us->mutex);
 
                 u = find_upload(us, id);
                 if (!u) {
-                        r = open_upload(m, id, &changes, diag, &u);
+                        r = open_upload(m, c, id, &changes, diag, &u);
                         if (r < 0)
                                 return r;
 

@@ -51,7 +51,7 @@ static int add_disk(struct db_txn *t, const struct image *image, struct changes 
         return image_disk_insert(t, image->o.id, "vda", true, snapshot, 0);
 }
 
-int upload_begin(struct model *m, uint64_t id, struct changes *ch, struct diag *diag)
+int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
 {
         struct image image;
         int r;
@@ -62,6 +62,10 @@ int upload_begin(struct model *m, uint64_t id, struct changes *ch, struct diag *
                 return r;
 
         r = image_load(&t, id, &image);
+        if (r < 0)
+                return r;
+
+        r = image_refuse_stranger(image.class, c, diag);
         if (r < 0)
                 return r;
         if (image.status == IMAGE_UPLOADING)

@@ -6,8 +6,8 @@
 
 #include "model/work.h"
 
-/* queued to uploading, with the disk that the import will fill; an image that is uploading goes on as it is. -EBUSY, -EDQUOT. */
-int upload_begin(struct model *m, uint64_t image, struct changes *ch, struct diag *diag);
+/* queued to uploading, with the disk that the import will fill; an image that is uploading goes on as it is. */
+int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct changes *ch, struct diag *diag);
 
 /* Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. */
 int upload_probe(struct model *m, uint64_t image, int fd, struct strbuf *reason);

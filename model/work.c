@@ -155,10 +155,10 @@ void work_add_sentence(struct strbuf *out, int error)
         switch (error) {
         case -ENOSPC:
         case -EDQUOT:
-                strbuf_add(out, "the store is full: make room and start again");
+                strbuf_add(out, "the store is full: make room, remove what is in error, and begin again");
                 break;
         case -ENOMEM:
-                strbuf_add(out, "there was not enough memory: start again when the machine has less to do");
+                strbuf_add(out, "there was not enough memory: begin again when the machine has less to do");
                 break;
         case -EBADMSG:
                 strbuf_add(out, "bytes in the store do not match their checksum: \"imagefs check\" shows what is damaged");

@@ -33,9 +33,10 @@ uint8_t *work_bytes(size_t size, uint32_t seed)
 
 void work_upload(struct library *l, uint64_t image, const void *bytes, size_t size)
 {
+        const struct caller *c = work_get(l, image).class == CLASS_PRIVATE ? &l->alice : &l->admin;
         struct upload *u;
 
-        assert_ok(upload_open(l->m, &l->alice, image, library_diag(l), &u));
+        assert_ok(upload_open(l->m, c, image, library_diag(l), &u));
         assert_ok(upload_may_write(u, 0, size, library_diag(l)));
         assert_ok(pwrite_full(upload_fd(u), bytes, size, 0));
         upload_wrote(u, 0, size);

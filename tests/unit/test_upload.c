@@ -106,6 +106,19 @@ static void test_an_image_that_has_its_bytes_takes_no_others(void **state)
         work_assert_bytes(l, id, SIZE, 1);
 }
 
+static void test_only_the_administrator_uploads_what_all_will_see(void **state)
+{
+        struct library *l = *state;
+        struct upload *u;
+        uint64_t id;
+
+        assert_ok(image_create(l->m, &l->admin, l->region, CLASS_PUBLIC, "debian", library_diag(l), &id));
+        assert_refused(l, upload_open(l->m, &l->alice, id, library_diag(l), &u), -EPERM);
+        assert_int_equal(work_get(l, id).status, IMAGE_QUEUED);
+        assert_ok(upload_open(l->m, &l->admin, id, library_diag(l), &u));
+        upload_close(u);
+}
+
 static void test_removing_the_image_ends_its_upload(void **state)
 {
         struct library *l = *state;
@@ -231,6 +244,7 @@ int main(void)
                 TEST(test_a_file_that_is_only_a_hole_is_imported),
                 TEST(test_opening_takes_the_snapshot_quota),
                 TEST(test_an_image_that_has_its_bytes_takes_no_others),
+                TEST(test_only_the_administrator_uploads_what_all_will_see),
                 TEST(test_removing_the_image_ends_its_upload),
                 TEST(test_a_header_that_cannot_be_imported_is_refused_at_close),
                 TEST(test_nothing_is_wrong_before_the_last_writer_closes),
