@@ -1,238 +1,173 @@
 /* SPDX-License-Identifier: MIT */
+/* Each rule of the check is broken once behind the model's back, and found. */
 
-#include "blobstore/blobstore.h"
-
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sqlite3.h>
-#include <unistd.h>
 
-#include "tests/lib/expect.h"
-#include "tests/lib/store.h"
+#include "model/check.h"
+#include "tests/lib/work.h"
 
-#define MIB (UINT64_C(1) << 20)
+#define SIZE 300000
 
 struct findings {
-        int count[4];
-        struct blob_id last; /* of those that concern a blob */
+        int n;
+        char first[1024];
 };
 
-static void note(void *ctx, enum blobstore_problem kind, const struct blob_id *id, const char *text)
+static void note(void *ctx, const char *text)
 {
         struct findings *f = ctx;
 
-        assert_non_null(text);
-        f->count[kind]++;
-        if (id)
-                f->last = *id;
+        if (f->n++ == 0)
+                (void)snprintf(f->first, sizeof(f->first), "%s", text);
 }
 
-/* Opens the store for looking only, and checks it. */
-static struct findings check(struct store *s, bool read_data)
-{
-        struct blobstore_opts opts = { .read_only = true };
-        struct findings f = { 0 };
-        char path[2 * TEMPDIR_MAX];
-        struct blobstore *bs;
-        int n;
-
-        store_close(s);
-        store_path(s, "", path);
-        assert_ok(blobstore_open(path, &opts, &bs));
-        n = blobstore_check(bs, read_data, note, &f);
-        assert_int_equal(n, f.count[0] + f.count[1] + f.count[2] + f.count[3]);
-        blobstore_close(bs);
-        return f;
-}
-
-static struct blob_id store_image(struct store *s, uint64_t seed)
-{
-        uint8_t *bytes = image_make(seed, 4 * MIB);
-        struct blob *b = image_store(s, bytes, 4 * MIB);
-        struct blob_id id = *blob_get_id(b);
-
-        blob_close(b);
-        free(bytes);
-        return id;
-}
-
-static void map_file(const struct store *s, const struct blob_id *id, char ret[2 * TEMPDIR_MAX])
-{
-        char name[64];
-        int n = snprintf(name, sizeof(name), "maps/%02x/", id->bytes[0]);
-
-        for (size_t i = 0; i < BLOB_ID_SIZE; i++)
-                n += snprintf(name + n, sizeof(name) - (size_t)n, "%02x", id->bytes[i]);
-        store_path(s, name, ret);
-}
-
-static void sql(const struct store *s, const char *text)
+static int check(struct library *l, bool read_data, struct findings *ret)
 {
         char path[2 * TEMPDIR_MAX];
-        sqlite3 *db;
 
-        store_path(s, "index.db", path);
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        *ret = (struct findings){ 0 };
+        (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
+        return model_check(path, read_data, note, ret, library_diag(l));
 }
 
-static void test_sound_store_has_no_problems(void **state)
+static void make_library(struct library *l)
 {
-        static const struct findings none;
-        struct store *s = *state;
+        (void)work_image(l, &l->alice, l->region, "cloud", NULL, SIZE, 1);
+        (void)work_image(l, &l->alice, l->region, "local", "local", SIZE, 2);
+        (void)library_image(l, "queued");
+}
+
+static void test_a_library_in_use_cannot_be_checked(void **state)
+{
+        struct library *l = *state;
         struct findings f;
 
-        (void)store_image(s, 1);
-        (void)store_image(s, 2);
-        f = check(s, true);
-        assert_memory_equal(&f, &none, sizeof(none));
+        assert_refused(l, check(l, false, &f), -EBUSY);
+        library_close(l);
+        assert_err(check(l, false, &f), 0);
+        assert_ok(library_open(l));
 }
 
-static void test_missing_map_is_told_with_its_blob(void **state)
+static void test_what_is_wrong_in_the_database_is_found(void **state)
 {
-        struct store *s = *state;
-        struct blob_id id = store_image(s, 1);
-        char path[2 * TEMPDIR_MAX];
-        struct findings f;
-
-        (void)store_image(s, 2);
-        map_file(s, &id, path);
-        assert_ok(unlink(path));
-        f = check(s, false);
-        assert_int_equal(f.count[BLOBSTORE_PROBLEM_MAP], 1);
-        assert_memory_equal(&f.last, &id, sizeof(id));
-}
-
-static void test_damaged_map_is_told_with_its_blob(void **state)
-{
-        struct store *s = *state;
-        struct blob_id id = store_image(s, 1);
-        char path[2 * TEMPDIR_MAX];
-        struct findings f;
-
-        map_file(s, &id, path);
-        assert_ok(truncate(path, 5000));
-        f = check(s, false);
-        assert_int_equal(f.count[BLOBSTORE_PROBLEM_MAP], 1);
-        assert_memory_equal(&f.last, &id, sizeof(id));
-}
-
-static void test_damaged_chunk_is_told_for_each_blob_that_has_it(void **state)
-{
-        struct store *s = *state;
-        char path[2 * TEMPDIR_MAX];
-        struct findings f;
-        int fd;
-
-        (void)store_image(s, 1);
-        (void)store_image(s, 1);
-        store_path(s, "segments/00000001.seg", path);
-        fd = open(path, O_WRONLY);
-        assert_true(fd >= 0);
-        assert_int_equal(pwrite(fd, "xxxxxxxx", 8, 3000), 8);
-        (void)close(fd);
-        f = check(s, false);
-        assert_int_equal(f.count[BLOBSTORE_PROBLEM_CHUNK], 0);
-        f = check(s, true);
-        assert_int_equal(f.count[BLOBSTORE_PROBLEM_CHUNK], 2);
-}
-
-static void test_missing_segment_needs_no_reading(void **state)
-{
-        struct store *s = *state;
-        char path[2 * TEMPDIR_MAX];
-
-        (void)store_image(s, 1);
-        store_path(s, "segments/00000001.seg", path);
-        assert_ok(unlink(path));
-        assert_int_equal(check(s, false).count[BLOBSTORE_PROBLEM_CHUNK], 1);
-}
-
-static void test_miscounted_index_is_told(void **state)
-{
-        static const char *const harm[] = {
-                "UPDATE chunk SET refs = refs + 1 WHERE place = (SELECT min(place) FROM chunk)",
-                "DELETE FROM chunk WHERE place = (SELECT min(place) FROM chunk)",
-                "UPDATE chunk SET hash = hash + 1 WHERE place = (SELECT min(place) FROM chunk)",
-                "UPDATE total SET blobs = blobs + 1",
-                "UPDATE blob SET retained = retained - 1",
+        static const struct {
+                const char *sql, *undo, *says;
+        } cases[] = {
+                {
+                        "UPDATE usage SET used = used + 1 WHERE key = 'snapshots'",
+                        "UPDATE usage SET used = used - 1 WHERE key = 'snapshots'",
+                        "has 1 snapshots",
+                },
+                {
+                        "UPDATE image SET status = 'pending' WHERE handle = 'queued'",
+                        "UPDATE image SET status = 'queued' WHERE handle = 'queued'",
+                        "no task works on it",
+                },
+                {
+                        "UPDATE image SET status = 'available' WHERE handle = 'queued'",
+                        "UPDATE image SET status = 'queued' WHERE handle = 'queued'",
+                        "has no bytes for any disk",
+                },
+                {
+                        "UPDATE image_disk SET blob = 1 WHERE snapshot IS NOT NULL",
+                        "UPDATE image_disk SET blob = NULL WHERE snapshot IS NOT NULL",
+                        "has a snapshot and bytes of its own",
+                },
+                {
+                        "UPDATE image SET class = 'recycle', deleted = 1 WHERE handle = 'queued'",
+                        "UPDATE image SET class = 'private', deleted = NULL WHERE handle = 'queued'",
+                        "is queued, but in recycle",
+                },
+                {
+                        "UPDATE image SET status = 'deleting' WHERE handle = 'queued'",
+                        "UPDATE image SET status = 'queued' WHERE handle = 'queued'",
+                        "half removed",
+                },
+                {
+                        "UPDATE task SET status = 'running' WHERE image_ident = (SELECT ident FROM image WHERE handle = 'local')",
+                        "UPDATE task SET status = 'done'",
+                        "is running, but what it makes is available",
+                },
+                {
+                        "UPDATE blob SET size = size + 1 WHERE id = 1",
+                        "UPDATE blob SET size = size - 1 WHERE id = 1",
+                        "image r1/private/cloud, vda: its bytes in the store are not those",
+                },
+                {
+                        "UPDATE blob SET key = zeroblob(16) WHERE id = 2",
+                        NULL,
+                        "image r1/private/local, vda: its bytes are not in the store",
+                },
         };
-        struct store *s = *state;
-
-        for (size_t i = 0; i < sizeof(harm) / sizeof(harm[0]); i++) {
-                if (!s->bs)
-                        assert_ok(store_open(s));
-                (void)store_image(s, i);
-                store_close(s);
-                sql(s, harm[i]);
-                assert_true(check(s, false).count[BLOBSTORE_PROBLEM_INDEX] >= 1);
-                sql(s, "PRAGMA user_version = 0"); /* and have it made again */
-        }
-        assert_ok(store_open(s));
-}
-
-static void test_strange_files_are_told(void **state)
-{
-        static const char *const names[] = { "maps/readme", "maps/ab", "segments/00000000.seg" };
-        struct store *s = *state;
-        char path[2 * TEMPDIR_MAX];
-
-        (void)store_image(s, 1);
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-                store_path(s, names[i], path);
-                if (access(path, F_OK) == 0)
-                        continue; /* a directory that the image needs */
-                (void)close(open(path, O_WRONLY | O_CREAT, 0600));
-                assert_int_equal(check(s, false).count[BLOBSTORE_PROBLEM_ORPHAN], 1);
-                assert_ok(unlink(path));
-        }
-}
-
-static void test_missing_index_is_told_and_maps_are_checked_nevertheless(void **state)
-{
-        struct store *s = *state;
-        char path[2 * TEMPDIR_MAX];
+        struct library *l = *state;
         struct findings f;
 
-        (void)store_image(s, 1);
-        store_close(s);
-        store_path(s, "index.db", path);
-        assert_ok(unlink(path));
-        store_path(s, "segments/00000001.seg", path);
-        assert_ok(truncate(path, 5000));
-        f = check(s, false);
-        assert_int_equal(f.count[BLOBSTORE_PROBLEM_INDEX], 1);
-        assert_int_equal(f.count[BLOBSTORE_PROBLEM_CHUNK], 1);
+        make_library(l);
+        library_close(l);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                library_sql(l, "%s", cases[i].sql);
+                assert_true(check(l, false, &f) > 0);
+                assert_contains(f.first, cases[i].says);
+                if (!cases[i].undo)
+                        continue;
+                library_sql(l, "%s", cases[i].undo);
+                library_sql(l, "DELETE FROM reap");
+                assert_err(check(l, false, &f), 0);
+        }
+        assert_ok(library_open(l));
 }
 
-static void test_removed_and_unused_things_are_no_problem(void **state)
+static void test_damaged_bytes_name_their_image(void **state)
 {
-        struct store *s = *state;
-        struct blob_id id = store_image(s, 1);
-        struct blob *b;
+        struct library *l = *state;
+        char command[3 * TEMPDIR_MAX];
+        struct findings f;
 
-        assert_ok(blob_open(s->bs, &id, &b));
-        assert_ok(blob_remove(s->bs, &id));
-        store_assert_clean(s);
-        blob_close(b);
-        store_assert_clean(s);
-        assert_int_equal(check(s, true).count[BLOBSTORE_PROBLEM_ORPHAN], 0);
+        make_library(l);
+        library_close(l);
+        (void)snprintf(command, sizeof(command),
+                       "for f in %s/lib/blobs/segments/*; do printf x | dd of=$f bs=1 seek=5000 conv=notrunc status=none; done",
+                       l->dir);
+        assert_int_equal(system(command), 0);
+        assert_true(check(l, true, &f) > 0);
+        assert_contains(f.first, "image r1/private/");
+        assert_ok(library_open(l));
+}
+
+static void test_what_a_crash_leaves_is_no_finding(void **state)
+{
+        struct library *l = *state;
+        char command[3 * TEMPDIR_MAX];
+        struct findings f;
+
+        make_library(l);
+        (void)library_blob(l, "nameless", 8);
+        library_close(l);
+        library_sql(l, "DELETE FROM blob WHERE size = 8");
+        (void)snprintf(command, sizeof(command), "echo left > %s/lib/blobs/incoming/img-left", l->dir);
+        assert_int_equal(system(command), 0);
+        assert_err(check(l, true, &f), 0);
+        assert_ok(library_open(l));
+}
+
+static void test_what_is_no_library_is_refused(void **state)
+{
+        struct library *l = *state;
+        struct findings f;
+
+        assert_refused(l, model_check(l->dir, false, note, &f, library_diag(l)), -EUCLEAN);
+        assert_err(model_check("/nowhere/at/all", false, note, &f, library_diag(l)), -ENOENT);
 }
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
         const struct CMUnitTest tests[] = {
-                T(test_sound_store_has_no_problems),
-                T(test_missing_map_is_told_with_its_blob),
-                T(test_damaged_map_is_told_with_its_blob),
-                T(test_damaged_chunk_is_told_for_each_blob_that_has_it),
-                T(test_missing_segment_needs_no_reading),
-                T(test_miscounted_index_is_told),
-                T(test_strange_files_are_told),
-                T(test_missing_index_is_told_and_maps_are_checked_nevertheless),
-                T(test_removed_and_unused_things_are_no_problem),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
+                TEST(test_a_library_in_use_cannot_be_checked),
+                TEST(test_what_is_wrong_in_the_database_is_found),
+                TEST(test_damaged_bytes_name_their_image),
+                TEST(test_what_a_crash_leaves_is_no_finding),
+                TEST(test_what_is_no_library_is_refused),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
