@@ -428,6 +428,11 @@ static int writer_keep(struct blob_writer *w, struct blob *b)
         return 0;
 }
 
+void blob_writer_forgo_checksum(struct blob_writer *w)
+{
+        checksum_free(TAKE_PTR(w->checksum));
+}
+
 bool blob_writer_can_share(const struct blob_writer *w, const struct blob *b)
 {
         return w->store == b->store && w->partial_len == 0;
@@ -448,7 +453,7 @@ int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct ma
                 r = writer_get_job(w, &j);
         if (r < 0)
                 return writer_fail(w, r);
-        checksum_free(TAKE_PTR(w->checksum));
+        blob_writer_forgo_checksum(w);
         j->entry = *e;
         j->entry.offset = w->size;
         j->shared = j->looked_up = true;

@@ -31,7 +31,8 @@ struct disk;
 
 /*
  * Makes a disk that reads as BASE (NULL: as zeros), and as zeros beyond it. On 0 it is durable. The base must stay named
- * (see blob_live_fn) for as long as the disk exists. -ENOENT: no such blob; -EINVAL: smaller than the base; -EFBIG: past BLOB_SIZE_MAX.
+ * (see blob_live_fn) for as long as the disk exists. -ENOENT: no such blob; -EINVAL: smaller than the base; -EFBIG: past
+ * BLOB_SIZE_MAX, or more than the file system can hold in one file.
  */
 int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret);
 
@@ -82,7 +83,8 @@ struct disk_snapshot_stats {
 
 /*
  * A blob of what the disk holds at one moment during the call, after everything that had returned before it. Reads, writes
- * and syncs go on meanwhile. Progress is told in bytes of the disk. Release with blob_close(). -EBUSY: another one is at work.
+ * and syncs go on meanwhile. Progress is told in bytes of the disk. The blob comes without a checksum, see
+ * blob_work_out_checksum(). Release with blob_close(). -EBUSY: another snapshot is at work.
  */
 int disk_snapshot(struct disk *d, blob_progress_fn *progress, void *ctx, struct blob **ret,
                   struct disk_snapshot_stats *ret_stats);

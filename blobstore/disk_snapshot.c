@@ -140,6 +140,7 @@ int disk_snapshot(struct disk *d, blob_progress_fn *progress, void *ctx, struct 
         r = blob_writer_new(d->store, &writer);
         if (r < 0)
                 return r;
+        blob_writer_forgo_checksum(writer); /* it would be lost with the first chunk of the base anyhow */
         s.writer = writer;
         s.buffer = buffer;
 

@@ -103,6 +103,9 @@ int blob_load(struct blob *b);
 /* An open blob once more; release with blob_close(). */
 struct blob *blob_ref(struct blob *b);
 
+/* The blob is to have no checksum; at 16 GB/s the holes of a large disk take longest. */
+void blob_writer_forgo_checksum(struct blob_writer *w);
+
 /* blob_write.c, for blob_share.c: of one store, and at a block boundary? */
 bool blob_writer_can_share(const struct blob_writer *w, const struct blob *b);
 
