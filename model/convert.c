@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Conversion of a local image into a cloud image. Accepting it makes the new image (pending), a snapshot that is to be
- * its system disk (being created), and its device mapping; the work is to let the snapshot name the blob that the source's
- * system disk has. No bytes move. The data disks are snapshots already, and both images refer to them.
+ * its system disk (being created), and its device mapping; the work is to let the snapshot name the blob that the
+ * source's system disk has. No bytes move. The data disks are snapshots already, and both images refer to them.
  */
 
 #include <assert.h>

@@ -39,7 +39,8 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
                                 image_class_name(source->class));
         if (source->type != TYPE_CLOUD)
                 return diag_set(diag, -EOPNOTSUPP,
-                                "%s is a %s image: only cloud images are copied (echo cloud > convert makes one of a local one)",
+                                "%s is a %s image: only cloud images are copied (echo cloud > convert makes one of a "
+                                "local one)",
                                 source->o.handle, image_type_name(source->type));
         if (source->region == target->o.id)
                 return diag_set(diag, -EINVAL, "%s is in %s already: choose another region", source->o.handle,
@@ -113,8 +114,8 @@ static int insert_replica(struct db_txn *t, const struct caller *c, const struct
         return 0;
 }
 
-static int insert_disks(struct db_txn *t, const struct disk_list *disks, const struct image *replica, struct changes *ch,
-                        struct diag *diag)
+static int insert_disks(struct db_txn *t, const struct disk_list *disks, const struct image *replica,
+                        struct changes *ch, struct diag *diag)
 {
         char from[IMAGE_VALUE_MAX + 1];
         struct snapshot original;

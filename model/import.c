@@ -123,7 +123,8 @@ static int store_image(struct job *job, const struct import *import, int fd, con
         return blob_writer_commit(writer, ret);
 }
 
-static int finish(struct job *job, const struct import *import, const struct image_probe *probe, const struct blob *blob)
+static int finish(struct job *job, const struct import *import, const struct image_probe *probe,
+                  const struct blob *blob)
 {
         const uint64_t id = job->task.image;
         struct image image;
@@ -165,7 +166,6 @@ int import_run(struct job *job)
 {
         CLEANUP(blob_closep) struct blob *blob = NULL;
         CLEANUP_CLOSE int fd = -1;
-        enum image_format wanted;
         struct image_probe probe;
         struct import import;
         int r;
@@ -186,11 +186,7 @@ int import_run(struct job *job)
                         return r;
         }
 
-        r = image_format_parse(import.image.format, &wanted);
-        if (r < 0)
-                return r;
-
-        r = image_probe(fd, wanted, &probe, &job->reason);
+        r = work_probe(&import.image, fd, &probe, &job->reason);
         if (r < 0)
                 return r;
 

@@ -35,7 +35,10 @@ static const char *const task_view_sql[] = {
 
 const struct db_statements task_view_statements = DB_STATEMENTS(task_view_sql);
 
-/* Brings a task read from its row up to date. The worker may end it at this moment; then the row's next reader sees that. */
+/*
+ * Brings a task read from its row up to date. The worker may end it at this moment; then the row's next reader sees
+ * that.
+ */
 static void task_merge_progress(struct model *m, struct task *task)
 {
         if (task->status == TASK_RUNNING)

@@ -12,8 +12,8 @@
  * it: a writer holds a reference, and an image that goes meanwhile only marks the entry. Where the last close cannot be
  * recorded (no space for the database) the image stays uploading, and the next open takes the file up again.
  *
- * Files are not synced at the last close, or the bytes would go to the disk twice. The task carries the token that tells
- * after a restart whether they are still what was written.
+ * Files are not synced at the last close, or the bytes would go to the disk twice. The task carries the token that
+ * tells after a restart whether they are still what was written.
  */
 
 #include "model/upload.h"
@@ -136,7 +136,8 @@ static int load_image_and_store(struct model *m, uint64_t id, struct image *ret_
 }
 
 /* A new entry; the list's mutex is held. */
-static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag, struct upload **ret)
+static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag,
+                       struct upload **ret)
 {
         CLEANUP(upload_freep) struct upload *u = NULL;
         struct image image;
@@ -278,6 +279,7 @@ uint64_t upload_bytes(struct model *m, uint64_t image)
 int upload_check(struct upload *u, struct diag *diag)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
+        struct image_probe probe;
         bool last;
         int r;
 
@@ -287,11 +289,14 @@ int upload_check(struct upload *u, struct diag *diag)
                 last = u->writers == 1;
         }
 
-        /* While others write, and before the first byte (a shell closes a copy of the descriptor then), nothing is wrong yet. */
+        /*
+         * While others write, and before the first byte (a shell closes a copy of the descriptor then), nothing is
+         * wrong yet.
+         */
         if (!last || atomic_load(&u->bytes) == 0 || atomic_load(&u->gone))
                 return 0;
 
-        r = upload_probe(u->m, u->image, u->fd, &reason);
+        r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
         if (r == -EINVAL)
                 return diag_set(diag, r, "%s", strbuf_text(&reason));
 

@@ -2,7 +2,9 @@
 #ifndef TESTS_LIB_WORK_H
 #define TESTS_LIB_WORK_H
 
-/* What tests of uploads and tasks do over and over, on top of a struct library. What goes wrong in here ends the test. */
+/*
+ * What tests of uploads and tasks do over and over, on top of a struct library. What goes wrong in here ends the test.
+ */
 
 #include "model/task.h"
 #include "model/upload.h"

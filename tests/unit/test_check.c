@@ -84,7 +84,7 @@ static void test_what_is_wrong_in_the_database_is_found(void **state)
                         "half removed",
                 },
                 {
-                        "UPDATE task SET status = 'running' WHERE image_ident = (SELECT ident FROM image WHERE handle = 'local')",
+                        "UPDATE task SET status = 'running' WHERE image = (SELECT id FROM image WHERE handle = 'local')",
                         "UPDATE task SET status = 'done'",
                         "is running, but what it makes is available",
                 },
@@ -126,7 +126,8 @@ static void test_damaged_bytes_name_their_image(void **state)
         make_library(l);
         library_close(l);
         (void)snprintf(command, sizeof(command),
-                       "for f in %s/lib/blobs/segments/*; do printf x | dd of=$f bs=1 seek=5000 conv=notrunc status=none; done",
+                       "for f in %s/lib/blobs/segments/*; do "
+                       "printf x | dd of=$f bs=1 seek=5000 conv=notrunc status=none; done",
                        l->dir);
         assert_int_equal(system(command), 0);
         assert_true(check(l, true, &f) > 0);

@@ -87,7 +87,7 @@ static void test_a_copy_is_shown_under_its_region_until_it_is_forgotten(void **s
         /* The handle is taken now. */
         task = copy(l, id, "r2");
         assert_int_equal(work_wait_task(l, task).status, TASK_DONE);
-        assert_int_not_equal(work_find(l, work_get(l, work_wait_task(l, task).result).region, CLASS_PRIVATE, "web-2"), 0);
+        assert_string_equal(work_get(l, work_wait_task(l, task).result).o.handle, "web-2");
         assert_ok(task_remove(l->m, &l->alice, task, library_diag(l)));
         assert_ok(copy_find(l->m, id, "r2", &o));
         assert_ok(copy_remove(l->m, &l->alice, task, library_diag(l)));
@@ -174,8 +174,8 @@ static void test_a_failed_copy_leaves_the_replica_in_error(void **state)
         /* Segments of the source are damaged on disk, behind the store's back. */
         library_close(l);
         (void)snprintf(command, sizeof(command),
-                       "for f in %s/lib/blobs/segments/*; do dd if=/dev/urandom of=$f bs=4096 seek=1 count=40 conv=notrunc "
-                       "status=none || exit 1; done",
+                       "for f in %s/lib/blobs/segments/*; do "
+                       "dd if=/dev/urandom of=$f bs=4096 seek=1 count=40 conv=notrunc status=none || exit 1; done",
                        l->dir);
         assert_int_equal(system(command), 0);
         assert_ok(library_open(l));

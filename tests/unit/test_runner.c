@@ -176,7 +176,8 @@ static void test_killed_at_any_moment_it_goes_on(void **state)
                 assert_ok(library_open(l));
                 work_wait(l, nothing_in_work, 0);
                 work_wait_blobs(l, (uint64_t)library_sql_int(l, "SELECT count(*) FROM blob"));
-                assert_int_equal(library_sql_int(l, "SELECT count(*) FROM image WHERE status = 'error' AND error = ''"), 0);
+                assert_int_equal(
+                        library_sql_int(l, "SELECT count(*) FROM image WHERE status = 'error' AND error = ''"), 0);
         }
         work_assert_clean(l);
 }
