@@ -166,6 +166,7 @@ int import_run(struct job *job)
 {
         CLEANUP(blob_closep) struct blob *blob = NULL;
         CLEANUP_CLOSE int fd = -1;
+        enum image_format wanted;
         struct image_probe probe;
         struct import import;
         int r;
@@ -186,7 +187,11 @@ int import_run(struct job *job)
                         return r;
         }
 
-        r = work_probe(&import.image, fd, &probe, &job->reason);
+        r = image_format_parse(import.image.format, &wanted);
+        if (r < 0)
+                return r;
+
+        r = image_probe(fd, wanted, &probe, &job->reason);
         if (r < 0)
                 return r;
 
