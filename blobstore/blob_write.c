@@ -11,8 +11,9 @@
  *
  * A writer has a bounded number of chunks outstanding, and its caller waits beyond that; their buffers are used again.
  *
- * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets its
- * name, the references are counted, the blob is live. Whatever a crash leaves of this the next collection takes back.
+ * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets
+ * its name, the references are counted, the blob is live. Whatever a crash leaves of this the next collection takes
+ * back.
  */
 
 #include <errno.h>

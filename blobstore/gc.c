@@ -9,8 +9,8 @@
  *
  *      chunks without references, older than every writer at work, lose their row, and their segment is marked;
  *
- *      of each marked segment all that lies between living chunks is punched, as far as whole blocks go; a sealed one in
- *      which nothing lives is unlinked. Then the mark goes. A crash before that only means to punch again.
+ *      of each marked segment all that lies between living chunks is punched, as far as whole blocks go; a sealed one
+ *      in which nothing lives is unlinked. Then the mark goes. A crash before that only means to punch again.
  *
  * On a full disk all this still works. The index needs some space for each change, so a little is kept in reserve; with
  * that, and small steps, what is removed gives its space back, and the reserve is filled up again.
@@ -31,8 +31,8 @@
 #define GC_SWEEP_BATCH 4096
 
 /*
- * With steps of a map's page of entries, a transaction changes some hundred pages of 4 KiB at most: each entry's row, and
- * its place in two trees.
+ * With steps of a map's page of entries, a transaction changes some hundred pages of 4 KiB at most: each entry's row,
+ * and its place in two trees.
  */
 #define GC_THRIFTY_BATCH MAP_PAGE_ENTRIES
 #define GC_RESERVE       (UINT64_C(2) << 20)
@@ -93,8 +93,8 @@ static int release_load_page(struct map *map, uint64_t from, uint64_t to, struct
 }
 
 /*
- * Takes back the references of a blob that is not live, the last counted first. What a damaged map hides cannot be taken
- * back; the blob goes nevertheless, and the index is made again at the next opening.
+ * Takes back the references of a blob that is not live, the last counted first. What a damaged map hides cannot be
+ * taken back; the blob goes nevertheless, and the index is made again at the next opening.
  */
 static int blob_release(struct blobstore *bs, const struct index_blob *blob)
 {
@@ -284,7 +284,10 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
         } else {
                 for (size_t i = 0; r == 0 && i < n; i++)
                         r = segments_punch(bs->segments, id, gaps[i].from, gaps[i].to);
-                /* A file system that cannot punch keeps the bytes until the segment is empty; a missing file keeps none. */
+                /*
+                 * A file system that cannot punch keeps the bytes until the segment is empty; a missing file keeps
+                 * none.
+                 */
                 if (r == -EOPNOTSUPP || r == -ENOENT)
                         r = 0;
         }

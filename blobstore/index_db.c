@@ -103,9 +103,9 @@ static int index_db_wal_hook(void *ctx, sqlite3 *handle, const char *name, int p
 }
 
 /*
- * Without a WAL, "immutable" keeps SQLite from making any file. A WAL that a crash left has to be read, which SQLite does
- * for a connection that could write only, and that has the database for itself (-EBUSY otherwise); this one is kept from
- * writing the WAL back when it is closed.
+ * Without a WAL, "immutable" keeps SQLite from making any file. A WAL that a crash left has to be read, which SQLite
+ * does for a connection that could write only, and that has the database for itself (-EBUSY otherwise); this one is
+ * kept from writing the WAL back when it is closed.
  */
 static int index_db_connect_read_only(struct index_db *db, int dir_fd, const char *name)
 {

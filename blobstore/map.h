@@ -15,8 +15,8 @@
  *
  * An entry is u64 offset, u32 raw length, u32 stored length, u32 segment, u32 offset in the segment, the chunk's
  * name[16]. Entries ascend and do not overlap; what lies between them is a hole. Every page but the last is
- * full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of another
- * map, or one that lies at another's place, does not pass.
+ * full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of
+ * another map, or one that lies at another's place, does not pass.
  *
  * Opening reads header and table, 16 bytes per page or 2.6 MB per TiB of dense data; finding an offset is a binary
  * search in the table, one page read and verified, and a binary search in that. Finding the n-th cluster with data, or

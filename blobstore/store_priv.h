@@ -112,7 +112,9 @@ bool blob_writer_can_share(const struct blob_writer *w, const struct blob *b);
 /* Adds a chunk of an open blob as it is stored. The blob is then kept open until the writer is freed. */
 int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e);
 
-/* Keeps a blob from being opened while it is removed: 1 where it may be removed now, 0 where it is open (and marked). */
+/*
+ * Keeps a blob from being opened while it is removed: 1 where it may be removed now, 0 where it is open (and marked).
+ */
 int blob_begin_removal(struct blobstore *bs, const struct blob_id *id);
 bool blob_is_open(struct blobstore *bs, const struct blob_id *id);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What the store promises when the disk fails or the process dies, at every single system call that changes something. The
- * calls are interposed here: the one that a countdown reaches fails with an errno, or kills the process. Each try
+ * What the store promises when the disk fails or the process dies, at every single system call that changes something.
+ * The calls are interposed here: the one that a countdown reaches fails with an errno, or kills the process. Each try
  * is a child of its own; what it was told is done it writes into a pipe, and the parent opens the store and looks.
  */
 
