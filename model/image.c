@@ -366,7 +366,11 @@ static const struct ending {
         { ".qcow2", IMAGE_FORMAT_QCOW2, false },
         { ".raw", IMAGE_FORMAT_RAW, false },
         { ".img", IMAGE_FORMAT_AUTO, false },
-        { ".iso", IMAGE_FORMAT_RAW, true },
+        { ".vmdk", IMAGE_FORMAT_VMDK, false },
+        { ".vhd", IMAGE_FORMAT_VHD, false },
+        { ".vhdx", IMAGE_FORMAT_VHDX, false },
+        { ".vdi", IMAGE_FORMAT_VDI, false },
+        { ".iso", IMAGE_FORMAT_ISO, true },
 };
 
 static int find_ending(const char *filename, enum image_class class, const struct ending **ret, struct diag *diag)
@@ -383,8 +387,8 @@ static int find_ending(const char *filename, enum image_class class, const struc
                 *ret = &endings[i];
                 return 0;
         }
-        return diag_set(diag, -EINVAL, "%s: a file put here must end in .qcow2, .raw or .img (.iso in iso/); "
-                                       "other formats become one with: qemu-img convert -O qcow2", filename);
+        return diag_set(diag, -EINVAL, "%s: a file put here must end in .qcow2, .raw, .img, .vmdk, .vhd, .vhdx or .vdi (.iso in "
+                                       "iso/); other formats become one with: qemu-img convert -O qcow2", filename);
 }
 
 int image_create_for_file(struct model *m, const struct caller *c, uint64_t region, enum image_class class,

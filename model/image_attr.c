@@ -148,9 +148,12 @@ static int check_format(const struct field *f, const struct image *image, const 
         enum image_format format = IMAGE_FORMAT_AUTO;
 
         (void)image;
+        if (strcmp(value, "img") == 0)
+                value = ""; /* files of that ending are as often qcow2 as raw */
         if (value[0] && image_format_parse(value, &format) < 0)
-                return diag_set(diag, -EINVAL, "%s: auto, raw or qcow2; other formats become one with: "
-                                               "qemu-img convert -O qcow2", f->name);
+                return diag_set(diag, -EINVAL,
+                                "%s: auto, raw, img, qcow2, vmdk, vhd, vhdx, vdi or iso; other formats become one with: "
+                                "qemu-img convert -O qcow2", f->name);
         strbuf_add(out, image_format_name(format));
         return 0;
 }

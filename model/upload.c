@@ -279,6 +279,7 @@ uint64_t upload_bytes(struct model *m, uint64_t image)
 int upload_check(struct upload *u, struct diag *diag)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
+        struct image_probe probe;
         bool last;
         int r;
 
@@ -295,7 +296,7 @@ int upload_check(struct upload *u, struct diag *diag)
         if (!last || atomic_load(&u->bytes) == 0 || atomic_load(&u->gone))
                 return 0;
 
-        r = upload_probe(u->m, u->image, u->fd, &reason);
+        r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
         if (r == -EINVAL)
                 return diag_set(diag, r, "%s", strbuf_text(&reason));
 

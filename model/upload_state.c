@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "blobstore/base/log.h"
-#include "blobstore/formats/source.h"
 #include "model/incoming.h"
 #include "model/runner.h"
 #include "model/statements.h"
@@ -85,19 +84,6 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
 
 /* ---- the end ---- */
 
-static int probe_header(const struct image *image, int fd, struct strbuf *reason)
-{
-        enum image_format wanted;
-        struct image_probe probe;
-        int r;
-
-        r = image_format_parse(image->format, &wanted);
-        if (r < 0)
-                return r;
-
-        return image_probe(fd, wanted, &probe, reason);
-}
-
 /* Gives back what upload_begin() took. */
 static int abandon(struct db_txn *t, const struct image *image, struct changes *ch)
 {
@@ -145,7 +131,7 @@ static int accept_import(struct db_txn *t, const struct image *image, int fd, st
         return 0;
 }
 
-int upload_probe(struct model *m, uint64_t id, int fd, struct strbuf *reason)
+int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, struct strbuf *reason)
 {
         struct image image;
         int r;
@@ -154,13 +140,14 @@ int upload_probe(struct model *m, uint64_t id, int fd, struct strbuf *reason)
         if (r < 0)
                 return r;
 
-        return probe_header(&image, fd, reason);
+        return work_probe(&image, fd, ret, reason);
 }
 
 int upload_end(struct model *m, uint64_t id, int fd, struct changes *ch, bool *ret_keep)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
         bool refused = false, keep = false;
+        struct image_probe probe = { 0 };
         struct image image;
         struct stat st;
         int r;
@@ -169,7 +156,7 @@ int upload_end(struct model *m, uint64_t id, int fd, struct changes *ch, bool *r
                 return -errno;
 
         if (st.st_size > 0) {
-                r = upload_probe(m, id, fd, &reason);
+                r = upload_probe(m, id, fd, &probe, &reason);
                 if (r < 0 && r != -EINVAL)
                         return r;
 
@@ -190,6 +177,8 @@ int upload_end(struct model *m, uint64_t id, int fd, struct changes *ch, bool *r
                 r = abandon(&t, &image, ch);
         } else if (refused) {
                 r = work_fail_image(&t, id, strbuf_text(&reason), ch);
+                if (r == 0)
+                        r = image_set_found(&t, id, image.format, probe.encrypted);
         } else {
                 r = accept_import(&t, &image, fd, ch);
                 keep = true;

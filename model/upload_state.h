@@ -10,7 +10,7 @@
 int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct changes *ch, struct diag *diag);
 
 /* Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. */
-int upload_probe(struct model *m, uint64_t image, int fd, struct strbuf *reason);
+int upload_probe(struct model *m, uint64_t image, int fd, struct image_probe *ret, struct strbuf *reason);
 
 /*
  * The last writer has closed: back to queued without a byte, status error where the header is refused, and else an
