@@ -105,6 +105,9 @@ static void test_what_is_refused_changes_nothing(void **state)
         assert_refused(l, image_copy(l->m, &l->alice, public, "r2", library_diag(l), &task), -EPERM);
         assert_refused(l, image_copy(l->m, &l->alice, local, "r2", library_diag(l), &task), -EOPNOTSUPP);
         assert_refused(l, image_copy(l->m, &l->alice, queued, "r2", library_diag(l), &task), -EBUSY);
+        /* What it is doing is told before what it is. */
+        assert_ok(image_set(l->m, &l->alice, queued, IMAGE_FIELD_TYPE, "local", library_diag(l)));
+        assert_refused(l, image_copy(l->m, &l->alice, queued, "r2", library_diag(l), &task), -EBUSY);
         assert_refused(l, image_copy(l->m, &l->alice, id, "r1", library_diag(l), &task), -EINVAL);
         assert_refused(l, image_copy(l->m, &l->alice, id, "nowhere", library_diag(l), &task), -ENOENT);
         assert_ok(quota_set_line(l->m, &l->admin, region, "snapshots limit=0", library_diag(l)));
