@@ -20,8 +20,8 @@ struct disk_list {
 
 int disk_list_load(struct db_txn *t, uint64_t image, struct disk_list *ret); /* DB_READ will do */
 
-/* The largest transaction is a batch of copies: for each the source, the replica, the task and a snapshot per disk. */
-#define CHANGES_MAX (8 * (3 + DISKS_MAX))
+/* The most that one operation changes: what it works on, what it makes, a task, and two things for each disk. */
+#define CHANGES_MAX (4 + 2 * DISKS_MAX)
 
 struct changes {
         size_t n;
