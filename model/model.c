@@ -7,7 +7,7 @@
  *      lock                      locked while somebody has the library open
  *      blobs/                    its own blob store
  *
- * The order at start: the lock, the database, the stores, what uploads a crash cut off, and then the workers, which
+ * The order at start: the lock, the database, the stores, what uploads and disks a crash left, and then the workers, which
  * take up the tasks that were running.
  */
 
@@ -26,6 +26,7 @@
 #include "blobstore/base/cleanup.h"
 #include "model/model_priv.h"
 #include "model/stores.h"
+#include "model/volume_priv.h"
 
 #define LOCK_FILE       "lock"
 #define DIR_MODE        0700 /* it holds everybody's images */
@@ -205,7 +206,11 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0 && !m->read_only) {
                 r = uploads_open(m, &m->uploads);
                 if (r == 0)
+                        r = volumes_open(m, &m->volumes);
+                if (r == 0)
                         r = uploads_recover(m);
+                if (r == 0)
+                        r = volumes_recover(m);
                 if (r == 0)
                         r = runner_start(m, opts->workers ? opts->workers : DEFAULT_WORKERS, &m->runner);
         }
@@ -221,6 +226,7 @@ void model_close(struct model *m)
                 return;
         runner_stop(m->runner);
         uploads_close(m->uploads);
+        volumes_close(m->volumes);
         stores_close(m->stores);
         db_close(m->db);
         cleanup_close(&m->lock_fd);

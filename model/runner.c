@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The threads that do the work: some workers that run tasks, oldest first; one more worker that takes only tasks that move
- * no bytes, so that those do not wait behind long imports; and one for upkeep (reap.c). Rows say what is to be done,
- * the runner only when to look: whoever commits something that needs work wakes it, and nothing polls.
+ * The threads that do the work: some workers that run tasks, oldest first; one more worker that takes only tasks that
+ * move no bytes, so that those do not wait behind long imports; one that works out checksums (checksum.c); and one for
+ * upkeep (reap.c). Rows say what is to be done, the runner only when to look: whoever commits something that needs work
+ * wakes it, and nothing polls.
  *
  * The mutex covers the flags and the list of running jobs; it is a leaf, taken under transactions too, and
  * nothing is called while it is held. At the end the jobs stop at their next progress, and their rows stay as they
@@ -30,7 +31,7 @@
 /* What could not be recorded is tried again after this time. */
 #define RETRY_S 5
 
-enum lane { LANE_ANY, LANE_INSTANT, LANE_COUNT };
+enum lane { LANE_ANY, LANE_INSTANT, LANE_CHECKSUM, LANE_COUNT };
 
 struct worker {
         struct runner *r;
@@ -376,9 +377,25 @@ static void *worker_main(void *arg)
         return NULL;
 }
 
+static void *checksum_main(void *arg)
+{
+        struct worker *w = arg;
+        uint64_t after = 0; /* blobs up to this one have had their turn */
+
+        checksum_give_way();
+        while (wait_for_work(w->r, w->lane))
+                while (checksum_next(w->r->m, &after) == 0)
+                        ;
+
+        return NULL;
+}
+
 /* ---- upkeep ---- */
 
-/* Waits until there is something to tidy, at the latest until DUE_US (0: no such time); false: the library is being closed. */
+/*
+ * Waits until there is something to tidy, at the latest until DUE_US (0: no such time); false: the library is being
+ * closed.
+ */
 static bool wait_for_upkeep(struct runner *r, int64_t due_us, bool *ret_garbage)
 {
         struct timespec until = { .tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000 };
@@ -459,7 +476,7 @@ static int start_worker(struct runner *r, enum lane lane)
 
         *w = (struct worker){ .r = r, .lane = lane };
 
-        k = pthread_create(&w->thread, NULL, worker_main, w);
+        k = pthread_create(&w->thread, NULL, lane == LANE_CHECKSUM ? checksum_main : worker_main, w);
         if (k != 0)
                 return -k;
 
@@ -496,7 +513,7 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
         if (k < 0)
                 goto fail;
 
-        r->workers = calloc(workers + 1, sizeof(*r->workers));
+        r->workers = calloc(workers + 2, sizeof(*r->workers));
         if (!r->workers) {
                 k = -ENOMEM;
                 goto fail;
@@ -506,6 +523,8 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
         lock(&r->mutex);
 
         k = start_worker(r, LANE_INSTANT);
+        if (k == 0)
+                k = start_worker(r, LANE_CHECKSUM);
         for (unsigned i = 0; i < workers && k == 0; i++)
                 k = start_worker(r, LANE_ANY);
         if (k == 0) {

@@ -32,6 +32,8 @@ static const char *const kind_names[TASK_KIND_COUNT] = {
         [TASK_IMPORT] = "import",
         [TASK_CONVERT] = "convert",
         [TASK_COPY] = "copy",
+        [TASK_CAPTURE] = "capture",
+        [TASK_DISK_SNAPSHOT] = "disk-snapshot",
 };
 
 static const char *const status_names[TASK_STATUS_COUNT] = {
@@ -47,6 +49,8 @@ enum {
         TASK_BY_ID,
         TASK_DETAIL,
         TASK_ACTIVE_OF_IMAGE,
+        TASK_ACTIVE_OF_INSTANCE,
+        TASK_ACTIVE_OF_VOLUME,
         TASK_NEXT,
         TASK_START,
         TASK_FINISH,
@@ -64,12 +68,14 @@ enum {
 
 static const char *const task_sql[] = {
         [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result, detail,"
-                        " in_image, uid, gid, mode, created)"
-                        " VALUES (?1, ?2, 'queued', ?3, (SELECT ident FROM image WHERE id = ?3), ?4,"
-                        " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                        " in_image, uid, gid, mode, created, instance, volume, snapshot)"
+                        " VALUES (?1, ?2, 'queued', ?3, ifnull((SELECT ident FROM image WHERE id = ?3), ''), ?4,"
+                        " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         [TASK_BY_ID] = TASK_SELECT "WHERE task.id = ?1",
         [TASK_DETAIL] = "SELECT detail FROM task WHERE id = ?1",
         [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1) LIMIT 1",
+        [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
+        [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
         [TASK_NEXT] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
                       " AND (?1 = 0 OR detail = '" TASK_DETAIL_INSTANT "') ORDER BY id LIMIT 1",
         [TASK_START] = "UPDATE task SET status = 'running', started = ifnull(started, ?2) WHERE id = ?1"
@@ -165,6 +171,9 @@ int task_from_row(const struct db_row *row, struct task *ret)
         task.started_us = db_row_int(row, 15);
         task.finished_us = db_row_int(row, 16);
         db_row_text(row, 17, task.error, sizeof(task.error));
+        task.instance = (uint64_t)db_row_int(row, 18);
+        task.volume = (uint64_t)db_row_int(row, 19);
+        task.snapshot = (uint64_t)db_row_int(row, 20);
 
         task.o.updated_us = task.o.created_us;
         if (task.started_us)
@@ -211,6 +220,16 @@ int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret)
         return db_one(t, task_sql[TASK_ACTIVE_OF_IMAGE], task_take_row, ret, DB_INT(image));
 }
 
+int task_active_of_instance(struct db_txn *t, uint64_t instance, struct task *ret)
+{
+        return db_one(t, task_sql[TASK_ACTIVE_OF_INSTANCE], task_take_row, ret, DB_INT(instance));
+}
+
+int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret)
+{
+        return db_one(t, task_sql[TASK_ACTIVE_OF_VOLUME], task_take_row, ret, DB_INT(volume));
+}
+
 /* ---- lives ---- */
 
 int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
@@ -228,10 +247,10 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
                         return r;
         }
 
-        r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_INT(n->image),
+        r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_ID(n->image),
                    DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
-                   DB_INT(n->kind != TASK_IMPORT), DB_INT(n->caller->uid), DB_INT(n->caller->gid), DB_INT(0700),
-                   DB_INT(model_now_us()));
+                   DB_INT(n->kind == TASK_CONVERT || n->kind == TASK_COPY), DB_INT(n->caller->uid), DB_INT(n->caller->gid),
+                   DB_INT(0700), DB_INT(model_now_us()), DB_ID(n->instance), DB_ID(n->volume), DB_ID(n->snapshot));
         if (r < 0)
                 return r;
 

@@ -14,7 +14,8 @@
 #define TASK_SELECT                                                                                      \
         "SELECT task.id, task.ident, task.kind, task.status, task.image, task.image_ident, task.region," \
         " ifnull(region.handle, task.region_name), task.result, task.done_bytes, task.total_bytes,"      \
-        " task.uid, task.gid, task.mode, task.created, task.started, task.finished, task.error"          \
+        " task.uid, task.gid, task.mode, task.created, task.started, task.finished, task.error,"         \
+        " task.instance, task.volume, task.snapshot"                                                     \
         " FROM task LEFT JOIN region ON region.id = task.region "
 
 int task_from_row(const struct db_row *row, struct task *ret);
