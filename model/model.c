@@ -130,9 +130,10 @@ static int open_dir(struct model *m, const char *path, struct diag *diag)
         r = check_contents(m->dir_fd, path, diag);
         if (r < 0)
                 return r;
-        m->lock_fd = openat(m->dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        m->lock_fd = openat(m->dir_fd, LOCK_FILE, (m->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW,
+                            0600);
         if (m->lock_fd < 0)
-                return diag_set(diag, -errno, "%s: cannot be written to: %s", path, strerror(errno));
+                return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
         if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
                 r = -errno;
                 if (r != -EWOULDBLOCK)

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -258,15 +259,26 @@ static void test_a_file_that_is_no_database_is_left_alone(void **state)
         assert_err(open_db(f, false), -EUCLEAN);
 }
 
+/* When the directory, or a file in it, was changed last. */
+static int64_t changed_ns(struct fixture *f, const char *name)
+{
+        struct stat st;
+
+        assert_int_equal(fstatat(f->dir_fd, name, &st, 0), 0);
+        return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
 static void test_read_only_reads_and_makes_nothing(void **state)
 {
         struct fixture *f = *state;
-        int64_t n;
+        int64_t n, dir, file;
         DB_TXN(t);
 
         assert_ok(add_store(f, "/a"));
         db_close(f->db);
         f->db = NULL;
+        dir = changed_ns(f, ".");
+        file = changed_ns(f, DB_FILE);
         assert_ok(open_db(f, true));
         assert_err(db_begin(f->db, DB_WRITE, &t), -EROFS);
         assert_ok(db_begin(f->db, DB_READ, &t));
@@ -275,6 +287,9 @@ static void test_read_only_reads_and_makes_nothing(void **state)
         db_end(&t);
         db_close(f->db);
         f->db = NULL;
+        /* There were a -wal and a -shm afterwards. */
+        assert_int_equal(changed_ns(f, "."), dir);
+        assert_int_equal(changed_ns(f, DB_FILE), file);
         assert_ok(unlinkat(f->dir_fd, DB_FILE, 0));
         assert_err(open_db(f, true), -ENOENT);
         assert_int_equal(faccessat(f->dir_fd, DB_FILE, F_OK, 0), -1);
@@ -284,6 +299,7 @@ static void test_read_only_reads_and_makes_nothing(void **state)
 static void test_read_only_sees_what_a_killed_writer_committed(void **state)
 {
         struct fixture *f = *state;
+        int64_t dir, file, wal;
         int status;
         pid_t pid;
 
@@ -295,16 +311,18 @@ static void test_read_only_sees_what_a_killed_writer_committed(void **state)
                 _exit(open_db(f, false) == 0 && add_store(f, "/a") == 0 ? 0 : 1);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
-        assert_int_equal(faccessat(f->dir_fd, DB_FILE "-wal", F_OK, 0), 0);
+        (void)unlinkat(f->dir_fd, DB_FILE "-shm", 0); /* as after a power loss */
+        dir = changed_ns(f, ".");
+        file = changed_ns(f, DB_FILE);
+        wal = changed_ns(f, DB_FILE "-wal");
 
         assert_ok(open_db(f, true));
         assert_int_equal(count_stores(f), 1);
         db_close(f->db);
         f->db = NULL;
-        assert_int_equal(faccessat(f->dir_fd, DB_FILE "-wal", F_OK, 0), 0);
-        (void)unlinkat(f->dir_fd, DB_FILE "-shm", 0); /* as after a power loss */
-        assert_ok(open_db(f, true));
-        assert_int_equal(count_stores(f), 1);
+        assert_int_equal(changed_ns(f, "."), dir);
+        assert_int_equal(changed_ns(f, DB_FILE), file);
+        assert_int_equal(changed_ns(f, DB_FILE "-wal"), wal);
         reopen(f);
         assert_int_equal(count_stores(f), 1);
 }
