@@ -168,8 +168,8 @@ struct blob_share_stats {
 
 /*
  * Adds bytes OFF … OFF + N of B, a blob of the same store: whole chunks without reading them, parts of chunks as
- * blob_writer_append() would. The blob has no checksum then. B may be closed and removed after it. -EINVAL: OFF, or what was
- * added so far, is no multiple of the block size, or B ends earlier.
+ * blob_writer_append() would. The blob has no checksum then. B may be closed and removed after it. -EINVAL: OFF, or what
+ * was added so far, is no multiple of the block size, or B ends earlier.
  */
 int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint64_t n, struct blob_share_stats *ret);
 
@@ -220,6 +220,7 @@ enum blobstore_problem {
         BLOBSTORE_PROBLEM_CHUNK, /* a chunk of a blob is missing, out of place or damaged */
         BLOBSTORE_PROBLEM_INDEX, /* the index disagrees with the maps: counts, places, statistics */
         BLOBSTORE_PROBLEM_ORPHAN, /* a file or a chunk that belongs to nothing */
+        BLOBSTORE_PROBLEM_DISK, /* a writable disk is damaged, or its base is missing */
 };
 
 /* ID is NULL where no blob is concerned; TEXT says what, for a person. Both borrowed for the call. */

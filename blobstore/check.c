@@ -373,6 +373,13 @@ static int check_index(struct check *c)
         return r;
 }
 
+/* ---- writable disks ---- */
+
+static void check_disk_problem(void *ctx, const char *text)
+{
+        check_report(ctx, BLOBSTORE_PROBLEM_DISK, NULL, "%s", text);
+}
+
 static int check_run(struct check *c)
 {
         int r;
@@ -389,6 +396,8 @@ static int check_run(struct check *c)
                 r = store_each_map(c->store, check_map, c);
         if (r == 0 && c->store->index)
                 r = check_index(c);
+        if (r == 0)
+                r = disk_check_all(c->store, check_disk_problem, c);
         return r;
 }
 

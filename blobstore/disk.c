@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The life of writable disks: made, open, grown, removed. How they read and write is in disk_io.c, what they are on disk
- * in disk_files.c and disk_bitmap.c, and how they become blobs in disk_snapshot.c.
+ * The life of writable disks: made, open, grown, removed. How they read and write is in disk_io.c, what they are in the
+ * store in disk_files.c and disk_bitmap.c, and how they become blobs in disk_snapshot.c.
  *
  * Open disks stand in a list of the store, so that a disk is one object whoever opens it: its bits are in memory first.
  * That is why the last close syncs, and why a disk whose last sync found no room stays in the list without a user,
@@ -136,7 +136,7 @@ int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
         struct disk *found;
         int r;
 
-        /* Held while a disk is opened, too: that reads a few blocks and the head of a map, and nobody waits for much. */
+        /* Held while a disk is opened, too: that reads a few blocks and the head of a map. */
         LOCK_SCOPE(&bs->disks_lock);
         found = disk_find(bs, id);
         if (found) {
@@ -167,7 +167,7 @@ void disk_close(struct disk *d)
                 return;
         bs = d->store;
         lock(&bs->disks_lock);
-        /* Still counted while it syncs; and looked at again, as somebody may have opened, changed and closed it meanwhile. */
+        /* Still counted while it syncs. Then looked at again: somebody may have opened, changed and closed it meanwhile. */
         while (d->users == 1 && r == 0 && !d->removed && disk_bitmap_is_dirty(d->bitmap)) {
                 unlock(&bs->disks_lock);
                 r = disk_sync(d);

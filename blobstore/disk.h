@@ -6,8 +6,9 @@
  * Writable disks: a blob, the base, seen through what was written since. Creating one moves no bytes; a snapshot of one
  * reads only what was changed, and shares the rest with the base.
  *
- * A disk behaves as a block device with a volatile cache: what was written before disk_sync() was called is there after
- * it returned, whatever happens to process or machine; what was written later may be or not, block by block of 4096 bytes.
+ * A disk behaves as a block device with a volatile cache: what was written before disk_sync() was called is there
+ * after it returned, whatever happens to process or machine; what was written later may be or not, block by block of
+ * 4096 bytes.
  *
  * Any number of threads may share a struct blobstore and a struct disk. Operations that overlap in time and in their
  * bytes leave those as one or the other would; what they do not share is not touched by it. Errors are those that
@@ -30,13 +31,13 @@ struct disk_id {
 struct disk;
 
 /*
- * Makes a disk that reads as BASE (NULL: as zeros), and as zeros beyond it. On 0 it is durable. The base must stay named
- * (see blob_live_fn) for as long as the disk exists. -ENOENT: no such blob; -EINVAL: smaller than the base; -EFBIG: past
- * BLOB_SIZE_MAX, or more than the file system can hold in one file.
+ * Makes a disk that reads as BASE (NULL: as zeros), and as zeros beyond it. On 0 it is durable. The base must stay
+ * named (see blob_live_fn) for as long as the disk exists. -ENOENT: no such blob; -EINVAL: smaller than the base;
+ * -EFBIG: past BLOB_SIZE_MAX, or more than the file system can hold in one file.
  */
 int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret);
 
-/* Opened several times it is one object, counted. -ENOENT; -EBADMSG also where its base is gone. Release with disk_close(). */
+/* Opened several times it is one object, counted. -ENOENT; -EBADMSG also where its base is gone. */
 int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret);
 
 /* Accepts NULL. The last one syncs; call disk_sync() before to learn whether that works. */
@@ -82,8 +83,8 @@ struct disk_snapshot_stats {
 };
 
 /*
- * A blob of what the disk holds at one moment during the call, after everything that had returned before it. Reads, writes
- * and syncs go on meanwhile. Progress is told in bytes of the disk. The blob comes without a checksum, see
+ * A blob of what the disk holds at one moment during the call, after everything that had returned before it. Reads,
+ * writes and syncs go on meanwhile. Progress is told in bytes of the disk. The blob comes without a checksum, see
  * blob_work_out_checksum(). Release with blob_close(). -EBUSY: another snapshot is at work.
  */
 int disk_snapshot(struct disk *d, blob_progress_fn *progress, void *ctx, struct blob **ret,

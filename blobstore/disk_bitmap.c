@@ -7,13 +7,13 @@
  *
  * A sector of zeros says that none of its blocks was changed. Pages of eight sectors are what is read, kept in memory
  * and written; they are written in place. A power failure in the middle leaves old and new sectors side by side, since
- * disks write sectors whole; each of them passes, and as bits are only ever set, and none before its data is durable, any
- * mixture is true. So a sector that does not pass is damage and never a crash, and nothing older has to be kept to fall
- * back to.
+ * disks write sectors whole; each of them passes, and as bits are only ever set, and none before its data is durable,
+ * any mixture is true. So a sector that does not pass is damage and never a crash, and nothing older has to be kept to
+ * fall back to.
  *
- * In memory pages hang in a table of two levels, which is never moved, so that lookups take no lock. A page is loaded when it is
- * first asked for; one without a bit is not kept, as a disk that is mostly unchanged mostly consists of those. Pages
- * with bits stay: 32 MiB for a TiB that was changed throughout.
+ * In memory pages hang in a table of two levels, which is never moved, so that lookups take no lock. A page is loaded
+ * when it is first asked for; one without a bit is not kept, as a disk that is mostly unchanged mostly consists of
+ * those. Pages with bits stay: 32 MiB for a TiB that was changed throughout.
  *
  * Not here: taking bits back. A discarded block is a changed one, which is a hole in the data.
  */

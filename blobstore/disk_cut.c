@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A cut through a disk: what it held at one moment, to be read while writers go on. For the time of a cut, whoever changes
- * blocks has their range locked, and first
+ * A cut through a disk: what it held at one moment, to be read while writers go on. For the time of a cut, whoever
+ * changes blocks has their range locked, and first
  *
  *      notes those that were the base's at that moment as fresh: the cut still sees the base there;
  *      copies those that were in the data, once, to their places in a file without a name, and notes them as saved.
  *
- * So a block that is in the data belongs to the cut as long as it is neither fresh nor saved; who reads it locks its range, too.
+ * So a block that is in the data belongs to the cut as long as it is neither fresh nor saved; who reads it locks its
+ * range, too.
  *
  * Saving that fails (there is no room) is the cut's failure and not the writer's.
  */

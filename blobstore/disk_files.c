@@ -5,8 +5,8 @@
  *
  *      <id>.data       the blocks that were written, each at its place, otherwise a hole; whole blocks long
  *      <id>.bitmap     which blocks these are, see disk_bitmap.c
- *      <id>.meta       64 bytes, little endian: u64 magic, u32 version, u32 flags (1: there is a base), the disk's id[16],
- *                      the base's id[16], u64 size, u64 hash of all of that; replaced as a whole when the disk grows
+ *      <id>.meta       64 bytes, little endian: u64 magic, u32 version, u32 flags (1: there is a base), the disk's
+ *                      id[16], the base's id[16], u64 size, u64 hash of all of that; replaced when the disk grows
  *
  * They are made in this order, and removed in the opposite one: a disk exists while it has a meta file, and whatever a
  * crash leaves of one has at least its data file, by which disk_each() finds it. Growing makes data and bitmap

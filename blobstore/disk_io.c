@@ -11,8 +11,8 @@
  *      discard         punches a hole into the data, and sets the bits where the base is not a hole
  *      sync            the data, then the bits: a bit on disk never names a block that is not there
  *
- * So a block whose bit is not set can hold anything in the data file (a crash took the bit), and whoever sets a bit writes
- * or punches the whole block first.
+ * So a block whose bit is not set can hold anything in the data file (a crash took the bit), and whoever sets a bit
+ * writes or punches the whole block first.
  */
 
 #include <errno.h>

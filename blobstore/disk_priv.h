@@ -36,7 +36,7 @@ struct disk {
         _Atomic uint64_t size_bytes; /* grows, under disks_lock */
         pthread_mutex_t sync_lock;
 
-        pthread_rwlock_t freeze; /* shared by what changes blocks, so that a snapshot can wait for a moment without any */
+        pthread_rwlock_t freeze; /* shared by whoever changes blocks; a snapshot begins while nobody does */
         struct disk_ranges ranges; /* of blocks that go from the base into the data, or that must stay for the cut */
         struct disk_cut *cut; /* of the snapshot at work, or NULL; under freeze */
 };
@@ -98,8 +98,8 @@ int disk_cut_end(struct disk *d);
 void disk_cut_save(struct disk *d, uint64_t first, uint64_t end);
 
 /*
- * Where the bytes of that moment are, for as many blocks from FIRST on, before END, as have them there: *ret_fd, or -1 for
- * the base. A descriptor is good while the range is locked; what is in the base stays there.
+ * Where the bytes of that moment are, for as many blocks from FIRST on, before END, as have them there: *ret_fd, or -1
+ * for the base. A descriptor is good while the range is locked; what is in the base stays there.
  */
 int disk_cut_find(struct disk *d, uint64_t first, uint64_t end, int *ret_fd, uint64_t *ret_n);
 

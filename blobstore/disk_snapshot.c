@@ -42,8 +42,8 @@ static int snapshot_add_base(struct snapshot *s, uint64_t first, uint64_t end)
 }
 
 /*
- * Reads data that the cut has from FIRST on, or finds out that it is a hole, for some blocks before END. *ret_n is how many;
- * *ret_len, in bytes, what of it is in the buffer: 0 for a hole.
+ * Reads data that the cut has from FIRST on, or finds out that it is a hole, for some blocks before END. *ret_n is how
+ * many; *ret_len, in bytes, what of it is in the buffer: 0 for a hole.
  */
 static int snapshot_read(struct snapshot *s, uint64_t first, uint64_t end, uint64_t *ret_n, size_t *ret_len)
 {

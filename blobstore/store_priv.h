@@ -68,6 +68,10 @@ struct blob {
 /* Lets go of writable disks whose last sync found no room. */
 void disk_close_all(struct blobstore *bs);
 
+/* Reports each writable disk that is damaged. */
+typedef void disk_problem_fn(void *ctx, const char *text);
+int disk_check_all(struct blobstore *bs, disk_problem_fn *report, void *ctx);
+
 /* -EROFS where nothing may be written. */
 int store_writable(const struct blobstore *bs);
 

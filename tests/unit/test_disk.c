@@ -170,8 +170,16 @@ static void test_writes_are_read_back_and_leave_the_rest(void **state)
                 uint64_t off;
                 size_t n;
         } writes[] = {
-                { 0, BLOCK },          { 100, 1 },           { 4095, 2 },      { 3 * BLOCK, 2 * BLOCK }, { 5 * BLOCK - 10, 20 },
-                { 17 * BLOCK + 3, 9000 }, { 8 * BLOCK, 5000 }, { 62 * BLOCK, 1 }, { 62 * BLOCK + 1, 4095 }, { 64 * BLOCK - 1, 1 },
+                { 0, BLOCK },
+                { 100, 1 },
+                { 4095, 2 },
+                { 3 * BLOCK, 2 * BLOCK },
+                { 5 * BLOCK - 10, 20 },
+                { 17 * BLOCK + 3, 9000 },
+                { 8 * BLOCK, 5000 },
+                { 62 * BLOCK, 1 },
+                { 62 * BLOCK + 1, 4095 },
+                { 64 * BLOCK - 1, 1 },
         };
         struct fixture *f = *state;
         uint8_t model[64 * BLOCK] = { 0 }, bytes[16 * BLOCK], data[20000];
@@ -284,7 +292,10 @@ static void test_discard_hides_the_base_for_good(void **state)
 {
         static const struct {
                 uint64_t off, n;
-        } discards[] = { { 0, 1 }, { 10, 5000 }, { 4 * BLOCK - 3, 6 }, { 3 * BLOCK, 0 }, { 6 * BLOCK, 3 * BLOCK }, { 15 * BLOCK, UINT64_MAX } };
+        } discards[] = {
+                { 0, 1 },          { 10, 5000 },           { 4 * BLOCK - 3, 6 },
+                { 3 * BLOCK, 0 },  { 6 * BLOCK, 3 * BLOCK }, { 15 * BLOCK, UINT64_MAX },
+        };
         struct fixture *f = *state;
         uint8_t bytes[16 * BLOCK], model[40 * BLOCK] = { 0 };
         const uint64_t size = 2 * sizeof(bytes);
@@ -449,7 +460,7 @@ static void test_each_finds_what_a_crash_left(void **state)
         char command[256];
 
         disk_close(d);
-        (void)snprintf(command, sizeof(command), "touch %s/disks/%032d.data %s/disks/%032d.meta.tmp", f->dir, 1, f->dir, 1);
+        (void)snprintf(command, sizeof(command), "cd %s/disks && touch %032d.data %032d.meta.tmp", f->dir, 1, 1);
         assert_int_equal(system(command), 0);
         assert_int_equal(disk_each(f->store, count_disk, &count), 0);
         assert_int_equal(count, 2);
@@ -490,7 +501,8 @@ static void damage(const struct fixture *f, const char *suffix, off_t off)
         char command[192];
 
         (void)snprintf(command, sizeof(command),
-                       "cd %s/disks && printf '\\377\\001\\377' | dd of=$(ls | grep '%s$') bs=1 seek=%ld conv=notrunc status=none",
+                       "cd %s/disks && printf '\\377\\001\\377' | dd of=$(ls | grep '%s$') bs=1 seek=%ld conv=notrunc "
+                       "status=none",
                        f->dir, suffix, (long)off);
         assert_int_equal(system(command), 0);
 }
@@ -527,7 +539,8 @@ static void test_damaged_or_short_files_are_not_opened(void **state)
         (void)snprintf(command, sizeof(command), "cd %s/disks && truncate -s -4096 *.data", f->dir);
         assert_int_equal(system(command), 0);
         assert_int_equal(disk_open(f->store, &id, &d), -EBADMSG);
-        (void)snprintf(command, sizeof(command), "cd %s/disks && truncate -s +4096 *.data && truncate -s -1 *.bitmap", f->dir);
+        (void)snprintf(command, sizeof(command), "cd %s/disks && truncate -s +4096 *.data && truncate -s -1 *.bitmap",
+                       f->dir);
         assert_int_equal(system(command), 0);
         assert_int_equal(disk_open(f->store, &id, &d), -EBADMSG);
         (void)snprintf(command, sizeof(command), "cd %s/disks && truncate -s +1 *.bitmap", f->dir);
@@ -553,9 +566,53 @@ static void test_disk_without_its_base_is_not_opened(void **state)
         assert_int_equal(disk_open(f->store, &id, &d), -EBADMSG);
 }
 
+static void note_problem(void *ctx, enum blobstore_problem kind, const struct blob_id *id, const char *text)
+{
+        assert_int_equal(kind, BLOBSTORE_PROBLEM_DISK);
+        assert_null(id);
+        assert_non_null(strstr(text, "disks/"));
+        ++*(unsigned *)ctx;
+}
+
+static void test_check_of_good_disks_finds_nothing(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, GIB);
+        unsigned problems = 0;
+
+        write_at(d, "x", 1, 900 * MIB);
+        disk_close(d);
+        disk_close(make_disk(f->store, NULL, MIB));
+        assert_int_equal(blobstore_check(f->store, false, note_problem, &problems), 0);
+        assert_int_equal(problems, 0);
+}
+
+static void test_check_tells_of_a_damaged_bitmap_and_a_missing_base(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, GIB);
+        uint8_t bytes[BLOCK];
+        struct blob_id base;
+        struct disk_id id;
+        unsigned problems = 0;
+
+        write_at(d, "x", 1, 900 * MIB);
+        disk_close(d);
+        damage(f, "bitmap", 7 * BLOCK + 20);
+        assert_int_equal(blobstore_check(f->store, false, note_problem, &problems), 1);
+
+        fill(bytes, sizeof(bytes), 11);
+        base = make_blob(f->store, bytes, sizeof(bytes), 1);
+        assert_int_equal(disk_create(f->store, &base, MIB, &id), 0);
+        assert_int_equal(blobstore_check(f->store, false, note_problem, &problems), 1);
+        assert_int_equal(blob_remove(f->store, &base), 0);
+        assert_int_equal(blobstore_check(f->store, false, note_problem, &problems), 2);
+        assert_int_equal(problems, 4);
+}
+
 /* ---- a full disk ---- */
 
-/* The limit on file sizes stands in for it: it stops the bitmap, which is shorter than the data, only where it is written. */
+/* A limit on the size of files stands in for it: it stops writes behind that size, and no syncs. */
 static void test_sync_without_room_loses_nothing(void **state)
 {
         struct fixture *f = *state;
@@ -609,6 +666,8 @@ int main(void)
                 T(test_damaged_bitmap_is_told_and_kept_apart),
                 T(test_damaged_or_short_files_are_not_opened),
                 T(test_disk_without_its_base_is_not_opened),
+                T(test_check_of_good_disks_finds_nothing),
+                T(test_check_tells_of_a_damaged_bitmap_and_a_missing_base),
                 T(test_sync_without_room_loses_nothing),
         };
 

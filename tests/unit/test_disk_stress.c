@@ -312,7 +312,7 @@ static uint64_t pair_offset(uint64_t pair, unsigned half)
         return (pair * 2 + half) * 37 % (2 * PAIRS) * 5 * BLOCK + pair;
 }
 
-/* A number goes to the one half, and then to the other: at no moment is the second ahead of the first, or two behind. */
+/* A number goes to the one half, then to the other: at no moment is the second ahead of the first, or two behind. */
 static void *write_pairs(void *arg)
 {
         struct pair_writer *w = arg;
@@ -320,7 +320,8 @@ static void *write_pairs(void *arg)
         for (uint64_t n = 1; !atomic_load(w->stop); n++) {
                 for (uint64_t pair = w->number; pair < PAIRS; pair += THREADS)
                         for (unsigned half = 0; half < 2; half++)
-                                assert_int_equal(disk_pwrite(w->disk, &n, sizeof(n), pair_offset(pair, half)), sizeof(n));
+                                assert_int_equal(disk_pwrite(w->disk, &n, sizeof(n), pair_offset(pair, half)),
+                                                 sizeof(n));
                 if (below(&w->random, 4) == 0)
                         assert_ok(disk_sync(w->disk));
         }
