@@ -167,9 +167,9 @@ tree_contents() {
 
 # ---- the daemon ----
 
-# statfs(2) always asks the daemon: what a crash has left answers stat(2) from the kernel's cache for a while.
+# statfs(2) always asks the daemon, whereas what a crash has left answers stat(2) from the kernel's cache for a while.
 _mounted() {
-        grep -q " $MNT " /proc/self/mountinfo && stat -f "$MNT" >/dev/null 2>&1
+        [ "$(stat -f -c %t "$MNT" 2>/dev/null)" = 65735546 ]
 }
 
 _started() {
@@ -181,7 +181,10 @@ start() {
         "$IMAGEFS" "$STORE" "$MNT" -f "$@" >>"$WORK/daemon.log" 2>&1 &
         daemon_pid=$!
         until_true 20 _started || fail "not mounted after 20 seconds"
-        _mounted || fail "the daemon ended: $(tail -n 3 "$WORK/daemon.log")"
+        if ! _mounted; then
+                wait "$daemon_pid"
+                fail "the daemon ended with status $?: $(tail -n 3 "$WORK/daemon.log")"
+        fi
 }
 
 # start, where the daemon must refuse: prints what it says.
