@@ -65,19 +65,18 @@ static void attr_set_times(struct stat *st, int64_t us)
 
 static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, struct stat *st)
 {
-        struct blob_info info;
-        int64_t time_us;
+        struct blob_file file;
         int r;
 
-        r = ops->info(rq, oid, &info, &time_us);
+        r = ops->info(rq, oid, &file);
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
 
         st->st_mode = S_IFREG | 0444;
-        st->st_size = (off_t)info.size_bytes;
-        st->st_blocks = (blkcnt_t)((info.data_bytes + 511) / 512);
+        st->st_size = (off_t)export_size(file.format, &file.blob);
+        st->st_blocks = (blkcnt_t)((export_data_bytes(file.format, &file.blob) + 511) / 512);
         st->st_blksize = 1 << 20;
-        attr_set_times(st, time_us);
+        attr_set_times(st, file.time_us);
         return 0;
 }
 

@@ -17,7 +17,7 @@ for file in images used-by last-error description; do
         expect ok stat "$snap/$file"
 done
 # What is not built is not there.
-for file in disks data.qcow2; do
+for file in disks; do
         expect ENOENT stat "$snap/$file"
 done
 
