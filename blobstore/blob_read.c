@@ -123,6 +123,13 @@ int blob_open(struct blobstore *bs, const struct blob_id *id, struct blob **ret)
         return 0;
 }
 
+struct blob *blob_ref(struct blob *b)
+{
+        LOCK_SCOPE(&b->store->blobs_lock);
+        b->users++;
+        return b;
+}
+
 /* Call with blobs_lock held, on a blob that is not open: without its map nobody can open it. */
 static int blob_hide(struct blobstore *bs, const struct blob_id *id)
 {

@@ -11,8 +11,9 @@
  *
  * A writer has a bounded number of chunks outstanding, and its caller waits beyond that; their buffers are used again.
  *
- * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets its
- * name, the references are counted, the blob is live. Whatever a crash leaves of this the next collection takes back.
+ * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets
+ * its name, the references are counted, the blob is live. Whatever a crash leaves of this the next collection takes
+ * back.
  */
 
 #include <errno.h>
@@ -51,13 +52,15 @@ struct blob_writer {
         struct index_writer hold; /* keeps collections from its chunks */
 
         /* The caller's thread. */
-        struct checksum *checksum;
+        struct checksum *checksum; /* NULL: not all bytes are seen */
         struct chunker chunker;
         struct chunk_job *cut; /* the chunk that is being filled, or NULL */
         uint64_t size; /* bytes in chunks and holes so far */
         uint64_t data_bytes;
         uint8_t partial[BLOB_BLOCK_SIZE]; /* a block that is not complete yet */
         size_t partial_len;
+        struct blob **kept; /* open because their chunks are shared */
+        size_t n_kept;
 
         /* Whoever places. */
         struct map_writer *map;
@@ -371,7 +374,8 @@ int blob_writer_append(struct blob_writer *w, const void *buf, size_t n)
                 }
                 if (r < 0)
                         return writer_fail(w, r);
-                checksum_add(w->checksum, p, part); /* while it is in the processor's cache */
+                if (w->checksum)
+                        checksum_add(w->checksum, p, part); /* while it is in the processor's cache */
                 p += part;
                 n -= part;
         }
@@ -387,7 +391,8 @@ int blob_writer_hole(struct blob_writer *w, uint64_t n)
         r = writer_check_room(w, n);
         if (r < 0)
                 return r;
-        checksum_add_zeros(w->checksum, n);
+        if (w->checksum)
+                checksum_add_zeros(w->checksum, n);
         if (w->partial_len > 0) {
                 r = writer_add_partial(w, NULL, n < BLOB_BLOCK_SIZE ? (size_t)n : BLOB_BLOCK_SIZE, &part);
                 if (r < 0)
@@ -406,6 +411,62 @@ int blob_writer_hole(struct blob_writer *w, uint64_t n)
         if (n > 0)
                 (void)writer_add_partial(w, NULL, (size_t)n, &part); /* less than a block: nothing can fail */
         return 0;
+}
+
+/* So that nobody takes its chunks back before the commit counts them. */
+static int writer_keep(struct blob_writer *w, struct blob *b)
+{
+        struct blob **kept;
+
+        for (size_t i = 0; i < w->n_kept; i++)
+                if (w->kept[i] == b)
+                        return 0;
+        kept = realloc(w->kept, (w->n_kept + 1) * sizeof(struct blob *));
+        if (!kept)
+                return -ENOMEM;
+        w->kept = kept;
+        w->kept[w->n_kept++] = blob_ref(b);
+        return 0;
+}
+
+void blob_writer_forgo_checksum(struct blob_writer *w)
+{
+        checksum_free(TAKE_PTR(w->checksum));
+}
+
+bool blob_writer_can_share(const struct blob_writer *w, const struct blob *b)
+{
+        return w->store == b->store && w->partial_len == 0;
+}
+
+int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e)
+{
+        struct chunk_job *j;
+        int r;
+
+        r = writer_check_room(w, e->raw_len);
+        if (r < 0)
+                return r;
+        r = writer_keep(w, b);
+        if (r == 0)
+                r = writer_end_chunk(w);
+        if (r == 0)
+                r = writer_get_job(w, &j);
+        if (r < 0)
+                return writer_fail(w, r);
+        blob_writer_forgo_checksum(w);
+        j->entry = *e;
+        j->entry.offset = w->size;
+        j->shared = j->looked_up = true;
+        w->size += e->raw_len;
+        w->data_bytes += e->raw_len;
+
+        LOCK_SCOPE(&w->lock);
+        STAILQ_INSERT_TAIL(&w->jobs, j, order);
+        w->outstanding++;
+        if (!w->placing)
+                writer_place(w);
+        return w->error;
 }
 
 /* Waits until nothing is outstanding. */
@@ -491,6 +552,9 @@ void blob_writer_free(struct blob_writer *w)
                 STAILQ_REMOVE_HEAD(&w->unused, order);
                 free(j);
         }
+        for (size_t i = 0; i < w->n_kept; i++)
+                blob_close(w->kept[i]);
+        free(w->kept);
         checksum_free(w->checksum);
         pthread_cond_destroy(&w->done);
         pthread_mutex_destroy(&w->lock);
@@ -518,7 +582,8 @@ static int writer_finish_content(struct blob_writer *w, struct blob_info *ret)
         segments_give(w->store->segments, TAKE_PTR(w->segment));
 
         *ret = (struct blob_info){ .size_bytes = w->size, .data_bytes = w->data_bytes };
-        checksum_get(w->checksum, &ret->checksum);
+        if (w->checksum)
+                checksum_get(w->checksum, &ret->checksum);
         r = map_writer_finish(w->map, ret);
         if (r < 0)
                 return r;

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 /* Data and holes are known, and chunks are cut, at this granularity. */
@@ -30,6 +31,13 @@
 
 /* The largest virtual disk, in bytes: 64 TiB, what ext4's and qcow2's own limits leave sensible. */
 #define BLOB_SIZE_MAX (UINT64_C(64) << 40)
+
+/*
+ * How many pieces of these sizes have data in them is counted for every blob: the clusters and tables of the qcow2 file that
+ * it also is (formats/export.h), whose size must be known without opening the blob.
+ */
+#define BLOB_CLUSTER_SIZE (UINT64_C(64) << 10)
+#define BLOB_SPAN_SIZE    (UINT64_C(512) << 20)
 
 #define BLOB_ID_SIZE       16
 #define BLOB_CHECKSUM_SIZE 16
@@ -66,8 +74,17 @@ struct blobstore_stats {
 struct blob_info {
         uint64_t size_bytes; /* virtual */
         uint64_t data_bytes; /* not holes */
-        struct blob_checksum checksum;
+        uint64_t data_clusters; /* aligned pieces of BLOB_CLUSTER_SIZE with any data in them */
+        uint64_t data_spans; /* likewise of BLOB_SPAN_SIZE */
+        struct blob_checksum checksum; /* zeros: not known, as the blob was made of parts of others */
 };
+
+static inline bool blob_has_checksum(const struct blob_info *info)
+{
+        static const struct blob_checksum unknown;
+
+        return memcmp(&info->checksum, &unknown, sizeof(unknown)) != 0;
+}
 
 /*
  * Opens the store in directory DIR, creating it if DIR is empty or missing (its
@@ -121,6 +138,15 @@ int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret);
 typedef int blob_range_fn(void *ctx, uint64_t off, uint64_t len);
 int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, void *ctx);
 
+/*
+ * Called now and then with the bytes handled so far of the blob's data; a negative errno stops the work and is
+ * what it returns.
+ */
+typedef int blob_progress_fn(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+
+/* Reads all of a blob for its checksum, which it gives without recording it. */
+int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx, struct blob_checksum *ret);
+
 /* ---- writing ---- */
 
 /*
@@ -135,6 +161,18 @@ int blob_writer_append(struct blob_writer *w, const void *buf, size_t n);
 /* Adds N zero bytes, without touching N bytes of memory. */
 int blob_writer_hole(struct blob_writer *w, uint64_t n);
 
+struct blob_share_stats {
+        uint64_t bytes_read; /* of chunks that are not shared whole */
+        uint64_t bytes_shared;
+};
+
+/*
+ * Adds bytes OFF … OFF + N of B, a blob of the same store: whole chunks without reading them, parts of chunks as
+ * blob_writer_append() would. The blob has no checksum then. B may be closed and removed after it. -EINVAL: OFF, or what
+ * was added so far, is no multiple of the block size, or B ends earlier.
+ */
+int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint64_t n, struct blob_share_stats *ret);
+
 /*
  * On 0 the blob is durable, and *ret is that blob, open: nothing collects it before blob_close(), so that the
  * caller can first record its id durably. The writer is used up either way; free it.
@@ -145,12 +183,6 @@ int blob_writer_commit(struct blob_writer *w, struct blob **ret);
 void blob_writer_free(struct blob_writer *w);
 
 /* ---- between stores ---- */
-
-/*
- * Called now and then with the bytes handled so far of the blob's data; a negative errno stops the work and is
- * what it returns.
- */
-typedef int blob_progress_fn(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 
 /*
  * Copies a blob into another store, where only chunks that the target lacks are written, and what an
@@ -188,6 +220,7 @@ enum blobstore_problem {
         BLOBSTORE_PROBLEM_CHUNK, /* a chunk of a blob is missing, out of place or damaged */
         BLOBSTORE_PROBLEM_INDEX, /* the index disagrees with the maps: counts, places, statistics */
         BLOBSTORE_PROBLEM_ORPHAN, /* a file or a chunk that belongs to nothing */
+        BLOBSTORE_PROBLEM_DISK, /* a writable disk is damaged, or its base is missing */
 };
 
 /* ID is NULL where no blob is concerned; TEXT says what, for a person. Both borrowed for the call. */

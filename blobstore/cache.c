@@ -8,7 +8,9 @@
 
 #include "blobstore/base/lock.h"
 
-/* So that readers of different chunks seldom meet at a lock; chunks are spread by a multiplicative hash of their place. */
+/*
+ * So that readers of different chunks seldom meet at a lock; chunks are spread by a multiplicative hash of their place.
+ */
 #define CACHE_SHARDS  8
 #define CACHE_BUCKETS 256
 

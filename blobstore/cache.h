@@ -3,9 +3,9 @@
 #define BLOBSTORE_CACHE_H
 
 /*
- * Decoded chunks by place, shared by all readers of a store, so that small reads of one chunk decode it once. Places are
- * never used again while a store is open, so nothing here goes stale. Bounded by bytes; the least recently used go first.
- * A chunk that several threads want at once is decoded by one of them, and the others wait for it.
+ * Decoded chunks by place, shared by all readers of a store, so that small reads of one chunk decode it once. Places
+ * are never used again while a store is open, so nothing here goes stale. Bounded by bytes; the least recently used go
+ * first. A chunk that several threads want at once is decoded by one of them, and the others wait for it.
  */
 
 #include <stddef.h>

@@ -203,7 +203,8 @@ static int check_live_map(struct check *c, const struct index_blob *row, const s
         blob.info = *map_info(map);
         blob.retained = map_entries(map);
         if (row->retained != blob.retained || row->info.size_bytes != blob.info.size_bytes ||
-            row->info.data_bytes != blob.info.data_bytes ||
+            row->info.data_bytes != blob.info.data_bytes || row->info.data_clusters != blob.info.data_clusters ||
+            row->info.data_spans != blob.info.data_spans ||
             memcmp(&row->info.checksum, &blob.info.checksum, sizeof(blob.info.checksum)) != 0)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, &row->id, "the index and the map tell different blobs");
         if (data != blob.info.data_bytes)
@@ -372,6 +373,13 @@ static int check_index(struct check *c)
         return r;
 }
 
+/* ---- writable disks ---- */
+
+static void check_disk_problem(void *ctx, const char *text)
+{
+        check_report(ctx, BLOBSTORE_PROBLEM_DISK, NULL, "%s", text);
+}
+
 static int check_run(struct check *c)
 {
         int r;
@@ -388,6 +396,8 @@ static int check_run(struct check *c)
                 r = store_each_map(c->store, check_map, c);
         if (r == 0 && c->store->index)
                 r = check_index(c);
+        if (r == 0)
+                r = disk_check_all(c->store, check_disk_problem, c);
         return r;
 }
 

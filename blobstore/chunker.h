@@ -32,7 +32,10 @@ struct chunker {
 /* Is every one of N bytes zero? Fast also where it is not. */
 bool block_is_zero(const void *block, size_t n);
 
-/* Adds a block of N bytes that is not zero; N is the block size but for the last one of a blob. True: the chunk ends after it. */
+/*
+ * Adds a block of N bytes that is not zero; N is the block size but for the last one of a blob. True: the chunk ends
+ * after it.
+ */
 bool chunker_add(struct chunker *c, const void *block, size_t n);
 
 /* A hole or the end follows: the next block begins a chunk. */

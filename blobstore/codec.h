@@ -34,7 +34,10 @@ void codec_pool_free(struct codec_pool *p); /* accepts NULL; all codecs must be 
 int codec_pool_get(struct codec_pool *p, struct codec **ret);
 void codec_pool_put(struct codec_pool *p, struct codec *c); /* accepts NULL */
 
-/* Encodes N bytes into STORED (at least N bytes), and gives the length: N where it did not shrink and STORED is not to be used. */
+/*
+ * Encodes N bytes into STORED (at least N bytes), and gives the length: N where it did not shrink and STORED is not to
+ * be used.
+ */
 int codec_encode(struct codec *c, const void *raw, size_t n, void *stored, size_t *ret);
 
 /* Decodes into exactly RAW_LEN bytes. -EBADMSG: these are not the bytes that were encoded. */

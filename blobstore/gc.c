@@ -9,8 +9,11 @@
  *
  *      chunks without references, older than every writer at work, lose their row, and their segment is marked;
  *
- *      of each marked segment all that lies between living chunks is punched, as far as whole blocks go; a sealed one in
- *      which nothing lives is unlinked. Then the mark goes. A crash before that only means to punch again.
+ *      of each marked segment all that lies between living chunks is punched, as far as whole blocks go; a sealed one
+ *      in which nothing lives is unlinked. Then the mark goes. A crash before that only means to punch again.
+ *
+ * On a full disk all this still works. The index needs some space for each change, so a little is kept in reserve; with
+ * that, and small steps, what is removed gives its space back, and the reserve is filled up again.
  *
  * Nobody reads what is punched: readers hold their blob open, and a writer that compares a chunk with one that is just
  * going finds it different, or is told so by index_hold().
@@ -27,7 +30,38 @@
 
 #define GC_SWEEP_BATCH 4096
 
+/*
+ * With steps of a map's page of entries, a transaction changes some hundred pages of 4 KiB at most: each entry's row,
+ * and its place in two trees.
+ */
+#define GC_THRIFTY_BATCH MAP_PAGE_ENTRIES
+#define GC_RESERVE       (UINT64_C(2) << 20)
+
 #define GC_BLOB_PAGE 64
+
+/* Best effort: without it, only a full disk is harder to leave. */
+void store_fill_reserve(struct blobstore *bs)
+{
+        CLEANUP_CLOSE int fd = openat(bs->dir_fd, "reserve", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd >= 0 && fallocate(fd, 0, 0, (off_t)GC_RESERVE) == 0 && atomic_exchange(&bs->thrifty, false))
+                index_set_thrifty(bs->index, false);
+}
+
+/* R is what became of a step: true where it found no space, and trying again in another way makes sense. */
+static bool gc_make_room(struct blobstore *bs, int r)
+{
+        if (r != -ENOSPC || atomic_exchange(&bs->thrifty, true))
+                return false;
+        (void)unlinkat(bs->dir_fd, "reserve", 0); /* it may have been used up before */
+        index_set_thrifty(bs->index, true);
+        return true;
+}
+
+static size_t gc_batch(struct blobstore *bs, size_t usual)
+{
+        return atomic_load(&bs->thrifty) ? GC_THRIFTY_BATCH : usual;
+}
 
 /* Durable before the row goes: a map without one would never be looked at again. */
 static int blob_unlink_map(struct blobstore *bs, const struct blob_id *id)
@@ -59,16 +93,16 @@ static int release_load_page(struct map *map, uint64_t from, uint64_t to, struct
 }
 
 /*
- * Takes back the references of a blob that is not live, the last counted first. What a damaged map hides cannot be taken
- * back; the blob goes nevertheless, and the index is made again at the next opening.
+ * Takes back the references of a blob that is not live, the last counted first. What a damaged map hides cannot be
+ * taken back; the blob goes nevertheless, and the index is made again at the next opening.
  */
 static int blob_release(struct blobstore *bs, const struct index_blob *blob)
 {
         CLEANUP(map_closep) struct map *map = NULL;
         CLEANUP_FREE struct map_entry *entries = NULL;
         uint64_t left = blob->retained, from;
+        size_t n, batch = gc_batch(bs, STORE_REF_BATCH);
         bool damaged = false;
-        size_t n;
         int r;
 
         if (left == 0)
@@ -83,7 +117,7 @@ static int blob_release(struct blobstore *bs, const struct index_blob *blob)
                 return -ENOMEM;
 
         while (left > 0) {
-                for (n = 0; left > 0 && n + MAP_PAGE_ENTRIES <= STORE_REF_BATCH; left = from) {
+                for (n = 0; left > 0 && n + MAP_PAGE_ENTRIES <= batch; left = from) {
                         from = (left - 1) / MAP_PAGE_ENTRIES * MAP_PAGE_ENTRIES;
                         r = release_load_page(map, from, left, entries + n);
                         damaged |= r == -EBADMSG;
@@ -145,7 +179,9 @@ int blob_remove(struct blobstore *bs, const struct blob_id *id)
                 return r;
         if (blob.state != BLOB_LIVE)
                 return -ENOENT;
-        r = blob_drop(bs, id);
+        do {
+                r = blob_drop(bs, id);
+        } while (gc_make_room(bs, r));
         return r < 0 ? r : 0;
 }
 
@@ -216,7 +252,7 @@ static int gc_sweep(struct blobstore *bs, struct blobstore_gc_stats *stats)
         n = index_sweep_begin(bs->index, &limit);
         if (n < 0)
                 return n;
-        while ((n = index_sweep(bs->index, limit, GC_SWEEP_BATCH)) > 0)
+        while ((n = index_sweep(bs->index, limit, (unsigned)gc_batch(bs, GC_SWEEP_BATCH))) > 0)
                 stats->chunks_removed += (uint64_t)n;
         return n;
 }
@@ -239,7 +275,7 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
 
         r = index_gaps(bs->index, id, &gaps, &n, &empty);
         if (r < 0)
-                return r;
+                return r == -EBUSY ? 0 : r; /* it stays marked */
         if (empty) {
                 r = segments_unlink(bs->segments, id);
                 /* Before the row goes: a file without one would never be looked at again. */
@@ -248,7 +284,10 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
         } else {
                 for (size_t i = 0; r == 0 && i < n; i++)
                         r = segments_punch(bs->segments, id, gaps[i].from, gaps[i].to);
-                /* A file system that cannot punch keeps the bytes until the segment is empty; a missing file keeps none. */
+                /*
+                 * A file system that cannot punch keeps the bytes until the segment is empty; a missing file keeps
+                 * none.
+                 */
                 if (r == -EOPNOTSUPP || r == -ENOENT)
                         r = 0;
         }
@@ -272,6 +311,20 @@ static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)
         return r;
 }
 
+static int gc_run(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *stats)
+{
+        int r;
+
+        r = gc_unfinished(bs, stats);
+        if (r == 0 && live)
+                r = gc_unnamed(bs, live, ctx, stats);
+        if (r == 0)
+                r = gc_sweep(bs, stats);
+        if (r == 0)
+                r = gc_segments(bs, stats);
+        return r;
+}
+
 int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *ret)
 {
         struct blobstore_gc_stats stats = { 0 };
@@ -280,15 +333,12 @@ int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blo
         r = store_writable(bs);
         if (r < 0)
                 return r;
-        r = gc_unfinished(bs, &stats);
-        if (r == 0 && live)
-                r = gc_unnamed(bs, live, ctx, &stats);
-        if (r == 0)
-                r = gc_sweep(bs, &stats);
-        if (r == 0)
-                r = gc_segments(bs, &stats);
+        do {
+                r = gc_run(bs, live, ctx, &stats);
+        } while (gc_make_room(bs, r));
         if (r < 0)
                 return r;
+        store_fill_reserve(bs);
         *ret = stats;
         return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/index.h"
+/*
+ * The index's tables, opening it, its batches, and what writers find and add.
+ */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
-#include "blobstore/index_db.h"
+#include "blobstore/index_priv.h"
 
 #define INDEX_NAME       "index.db"
 #define INDEX_NAME_NEW   "index.db.new"
@@ -36,7 +38,8 @@ static const char index_schema[] =
         "CREATE INDEX segment_open ON segment (id) WHERE sealed = 0;"
         "CREATE INDEX segment_gaps ON segment (id) WHERE gaps = 1;"
         "CREATE TABLE blob (id BLOB PRIMARY KEY, state INTEGER NOT NULL, retained INTEGER NOT NULL CHECK (retained >= 0),"
-        " size INTEGER NOT NULL, data_bytes INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+        " size INTEGER NOT NULL, data_bytes INTEGER NOT NULL, data_clusters INTEGER NOT NULL,"
+        " data_spans INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;"
         "CREATE INDEX blob_unfinished ON blob (id) WHERE state <> 1;"
         /* One row. What can be counted is over chunks with references, and live blobs. */
         "CREATE TABLE total (one INTEGER PRIMARY KEY CHECK (one = 1), logical_bytes INTEGER NOT NULL,"
@@ -46,49 +49,15 @@ static const char index_schema[] =
 
 _Static_assert(BLOB_LIVE == 1, "the schema and the statements say so");
 
-enum index_sql {
-        TOTAL_GET,
-        TOTAL_SET,
-        SEGMENT_OPEN_LIST,
-        SEGMENT_PUT,
-        SEGMENT_GET,
-        SEGMENT_LIST,
-        SEGMENT_MARK,
-        SEGMENT_UNMARK,
-        SEGMENT_DELETE,
-        SEGMENT_NEXT_MARKED,
-        SEGMENT_IMPORT,
-        CHUNK_FIND,
-        CHUNK_USE,
-        CHUNK_TOUCH,
-        CHUNK_ADD,
-        CHUNK_RETAIN,
-        CHUNK_RELEASE,
-        CHUNK_UNUSED,
-        CHUNK_DELETE,
-        CHUNK_PLACES,
-        CHUNK_LIST,
-        CHUNK_IMPORT,
-        BLOB_ADD,
-        BLOB_COUNT,
-        BLOB_KILL,
-        BLOB_UNCOUNT,
-        BLOB_FORGET,
-        BLOB_GET,
-        BLOB_LIST_LIVE,
-        BLOB_LIST_OTHERS,
-        INDEX_SQL_COUNT,
-};
-
-#define BLOB_COLUMNS "id, state, retained, size, data_bytes, checksum"
+#define BLOB_COLUMNS "id, state, retained, size, data_bytes, data_clusters, data_spans, checksum"
 
 static const char *const index_statements[INDEX_SQL_COUNT] = {
         [TOTAL_GET] = "SELECT logical_bytes, unique_bytes, stored_bytes, blobs, chunks, epoch, next_segment FROM total",
         [TOTAL_SET] = "UPDATE total SET logical_bytes = ?1, unique_bytes = ?2, stored_bytes = ?3, blobs = ?4, chunks = ?5,"
                       " epoch = ?6, next_segment = ?7",
         [SEGMENT_OPEN_LIST] = "SELECT id, end FROM segment WHERE sealed = 0",
-        [SEGMENT_PUT] = "INSERT INTO segment (id, end, sealed) VALUES (?1, ?2, ?3)"
-                        " ON CONFLICT (id) DO UPDATE SET end = ?2, sealed = ?3",
+        [SEGMENT_PUT] = "INSERT INTO segment (id, end, sealed, gaps) VALUES (?1, ?2, ?3, ?4)"
+                        " ON CONFLICT (id) DO UPDATE SET end = ?2, sealed = ?3, gaps = gaps | ?4",
         [SEGMENT_GET] = "SELECT end, sealed FROM segment WHERE id = ?1",
         [SEGMENT_LIST] = "SELECT id, end, sealed FROM segment ORDER BY id",
         [SEGMENT_MARK] = "UPDATE segment SET gaps = 1 WHERE id = ?1",
@@ -110,7 +79,7 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
                        " ORDER BY place LIMIT ?2",
         [CHUNK_IMPORT] = "INSERT INTO chunk (place, hash, raw_len, stored_len, refs, epoch) VALUES (?1, ?2, ?3, ?4, 1, 0)"
                          " ON CONFLICT (place) DO UPDATE SET refs = refs + 1 RETURNING refs",
-        [BLOB_ADD] = "INSERT INTO blob (" BLOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        [BLOB_ADD] = "INSERT INTO blob (" BLOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         [BLOB_COUNT] = "UPDATE blob SET retained = retained + ?2, state = ?3 WHERE id = ?1",
         [BLOB_KILL] = "UPDATE blob SET state = 2 WHERE id = ?1",
         [BLOB_UNCOUNT] = "UPDATE blob SET retained = ?2 WHERE id = ?1",
@@ -120,32 +89,10 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [BLOB_LIST_OTHERS] = "SELECT " BLOB_COLUMNS " FROM blob WHERE id > ?1 AND state <> 1 ORDER BY id LIMIT ?2",
 };
 
-struct index_total {
-        struct blobstore_stats stats;
-        uint64_t epoch;
-        uint64_t next_segment;
-};
-
-struct index {
-        int dir_fd;
-        struct segments *segments;
-        atomic_bool *degraded;
-
-        pthread_mutex_t lock; /* everything below; taken before the segments' */
-        struct index_db *db;
-        struct index_total total; /* as it is with the open transaction */
-        struct index_total committed;
-        unsigned batch; /* chunks in the open transaction */
-        bool swept; /* since the opening */
-        LIST_HEAD(, index_writer) writers;
-};
-
-#define DB_ID(id) DB_BLOB((id)->bytes, BLOB_ID_SIZE)
-
 /* ---- transactions; all with the lock held ---- */
 
 /* Counts that are wrong stay wrong: no more changes now, and all is counted again at the next opening. */
-static int index_error(struct index *ix, int r)
+int index_error(struct index *ix, int r)
 {
         if (r != -EUCLEAN)
                 return r;
@@ -155,19 +102,20 @@ static int index_error(struct index *ix, int r)
         return -EBADMSG;
 }
 
-static int index_begin(struct index *ix)
+int index_begin(struct index *ix)
 {
         if (atomic_load(ix->degraded))
                 return -EROFS;
         return index_db_begin(ix->db);
 }
 
-static int index_lose(struct index *ix, int r)
+int index_lose(struct index *ix, int r)
 {
         struct index_writer *w;
 
         index_db_rollback(ix->db);
         ix->total = ix->committed;
+        ix->lost |= ix->batch > 0;
         ix->batch = 0;
         LIST_FOREACH(w, &ix->writers, link) {
                 if (w->in_batch)
@@ -206,7 +154,8 @@ static int index_commit(struct index *ix)
                 r = index_begin(ix);
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = index_db_run(ix->db, SEGMENT_PUT,
-                                 DB_ARGS(DB_INT(states[i].id), DB_INT(states[i].end), DB_INT(states[i].sealed)));
+                                 DB_ARGS(DB_INT(states[i].id), DB_INT(states[i].end), DB_INT(states[i].sealed),
+                                         DB_INT(ix->lost)));
         if (r == 0)
                 r = index_write_total(ix);
         if (r == 0)
@@ -215,6 +164,7 @@ static int index_commit(struct index *ix)
                 return index_error(ix, index_lose(ix, r));
 
         segments_recorded(ix->segments, states, n);
+        ix->lost = false;
         ix->committed = ix->total;
         ix->batch = 0;
         LIST_FOREACH(w, &ix->writers, link)
@@ -222,8 +172,7 @@ static int index_commit(struct index *ix)
         return 0;
 }
 
-/* Begins a change of its own, so that its failure takes nobody's batch along. End it with index_end_change(). */
-static int index_begin_change(struct index *ix)
+int index_begin_change(struct index *ix)
 {
         int r;
 
@@ -235,7 +184,7 @@ static int index_begin_change(struct index *ix)
         return index_begin(ix);
 }
 
-static int index_end_change(struct index *ix, int r)
+int index_end_change(struct index *ix, int r)
 {
         return r < 0 ? index_error(ix, index_lose(ix, r)) : index_commit(ix);
 }
@@ -477,431 +426,4 @@ int index_add(struct index *ix, struct index_writer *w, const struct index_chunk
         if (r < 0)
                 return index_lose(ix, r);
         return index_commit(ix);
-}
-
-/* ---- a blob's life ---- */
-
-int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob_id *id, const struct blob_info *info)
-{
-        int r;
-
-        r = segments_sync(ix->segments); /* without the lock: see index_add() */
-        if (r < 0)
-                return r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = w->error;
-        if (r < 0)
-                return r;
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        r = index_db_run(ix->db, BLOB_ADD,
-                         DB_ARGS(DB_ID(id), DB_INT(BLOB_NEW), DB_INT(0), DB_INT(info->size_bytes),
-                                 DB_INT(info->data_bytes), DB_BLOB(info->checksum.bytes, BLOB_CHECKSUM_SIZE)));
-        return index_end_change(ix, r);
-}
-
-/* A chunk's first reference, or its last one gone. */
-static void index_count_chunk(struct index *ix, int64_t raw_len, int64_t stored_len, int sign)
-{
-        struct blobstore_stats *s = &ix->total.stats;
-
-        s->unique_bytes += (uint64_t)(sign * raw_len);
-        s->stored_bytes += (uint64_t)(sign * stored_len);
-        s->chunks += (uint64_t)sign;
-}
-
-static void index_count_blob(struct index *ix, const struct blob_info *info, int sign)
-{
-        ix->total.stats.logical_bytes += (uint64_t)(sign * (int64_t)info->data_bytes);
-        ix->total.stats.blobs += (uint64_t)sign;
-}
-
-static int index_blob_load(struct index *ix, const struct blob_id *id, struct index_blob *ret);
-
-int index_blob_retain(struct index *ix, const struct blob_id *id, const struct map_entry *entries, size_t n, bool last)
-{
-        struct index_blob blob;
-        int64_t v[3];
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                r = index_db_get(ix->db, CHUNK_RETAIN, v, 3, DB_ARGS(DB_INT(entries[i].place)));
-                if (r == 0)
-                        r = -EUCLEAN;
-                if (r > 0 && v[0] == 1)
-                        index_count_chunk(ix, v[1], v[2], 1);
-                if (r > 0)
-                        r = 0;
-        }
-        if (r == 0)
-                r = index_db_run(ix->db, BLOB_COUNT, DB_ARGS(DB_ID(id), DB_INT(n), DB_INT(last ? BLOB_LIVE : BLOB_NEW)));
-        if (r == 0 && last) {
-                r = index_blob_load(ix, id, &blob);
-                if (r == 0)
-                        index_count_blob(ix, &blob.info, 1);
-        }
-        return index_end_change(ix, r);
-}
-
-int index_blob_kill(struct index *ix, const struct blob_id *id)
-{
-        struct index_blob blob;
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_blob_load(ix, id, &blob);
-        if (r < 0)
-                return index_error(ix, r);
-        if (blob.state != BLOB_LIVE)
-                return 0;
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        r = index_db_run(ix->db, BLOB_KILL, DB_ARGS(DB_ID(id)));
-        if (r == 0)
-                index_count_blob(ix, &blob.info, -1);
-        return index_end_change(ix, r);
-}
-
-int index_blob_release(struct index *ix, const struct blob_id *id, const struct map_entry *entries, size_t n,
-                       uint64_t left)
-{
-        int64_t v[3];
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                r = index_db_get(ix->db, CHUNK_RELEASE, v, 3,
-                                 DB_ARGS(DB_INT(entries[i].place), DB_INT(ix->total.epoch)));
-                if (r == 0)
-                        r = -EUCLEAN;
-                if (r > 0 && v[0] == 0)
-                        index_count_chunk(ix, v[1], v[2], -1);
-                if (r > 0)
-                        r = 0;
-        }
-        if (r == 0)
-                r = index_db_run(ix->db, BLOB_UNCOUNT, DB_ARGS(DB_ID(id), DB_INT(left)));
-        return index_end_change(ix, r);
-}
-
-int index_blob_forget(struct index *ix, const struct blob_id *id)
-{
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        return index_end_change(ix, index_db_run(ix->db, BLOB_FORGET, DB_ARGS(DB_ID(id))));
-}
-
-static int index_blob_row(struct index *ix, enum index_sql stmt, struct index_blob *ret)
-{
-        int r;
-
-        r = index_db_column_blob(ix->db, stmt, 0, ret->id.bytes, BLOB_ID_SIZE);
-        if (r < 0)
-                return r;
-        ret->state = (enum blob_state)index_db_column(ix->db, stmt, 1);
-        ret->retained = (uint64_t)index_db_column(ix->db, stmt, 2);
-        ret->info.size_bytes = (uint64_t)index_db_column(ix->db, stmt, 3);
-        ret->info.data_bytes = (uint64_t)index_db_column(ix->db, stmt, 4);
-        return index_db_column_blob(ix->db, stmt, 5, ret->info.checksum.bytes, BLOB_CHECKSUM_SIZE);
-}
-
-/* Call with the lock held. */
-static int index_blob_load(struct index *ix, const struct blob_id *id, struct index_blob *ret)
-{
-        int r;
-
-        r = index_db_start(ix->db, BLOB_GET, DB_ARGS(DB_ID(id)));
-        if (r == 0) {
-                r = index_db_next(ix->db, BLOB_GET);
-                if (r == 0)
-                        r = -ENOENT;
-                if (r > 0)
-                        r = index_blob_row(ix, BLOB_GET, ret);
-        }
-        index_db_end(ix->db, BLOB_GET);
-        return r;
-}
-
-int index_blob_get(struct index *ix, const struct blob_id *id, struct index_blob *ret)
-{
-        LOCK_SCOPE(&ix->lock);
-        return index_error(ix, index_blob_load(ix, id, ret));
-}
-
-int index_blob_list(struct index *ix, bool live, const struct blob_id *after, struct index_blob *ret, size_t max)
-{
-        enum index_sql stmt = live ? BLOB_LIST_LIVE : BLOB_LIST_OTHERS;
-        int n = 0, r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_db_start(ix->db, stmt, DB_ARGS(after ? DB_ID(after) : DB_BLOB("", 0), DB_INT(max)));
-        while (r == 0 && (size_t)n < max && (r = index_db_next(ix->db, stmt)) > 0)
-                r = index_blob_row(ix, stmt, &ret[n++]);
-        index_db_end(ix->db, stmt);
-        return r < 0 ? index_error(ix, r) : n;
-}
-
-/* ---- giving space back ---- */
-
-int index_sweep_begin(struct index *ix, uint64_t *ret_limit)
-{
-        struct index_writer *w;
-        uint64_t limit;
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        ix->total.epoch++;
-        r = index_end_change(ix, 0);
-        if (r < 0)
-                return r;
-
-        ix->swept = true;
-        limit = ix->total.epoch;
-        LIST_FOREACH(w, &ix->writers, link)
-                if (w->epoch < limit)
-                        limit = w->epoch;
-        *ret_limit = limit;
-        return 0;
-}
-
-int index_sweep(struct index *ix, uint64_t limit, unsigned max)
-{
-        CLEANUP_FREE int64_t *places = NULL;
-        uint32_t segment = 0;
-        int n = 0, r;
-
-        places = calloc(max, sizeof(*places));
-        if (!places)
-                return -ENOMEM;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_db_start(ix->db, CHUNK_UNUSED, DB_ARGS(DB_INT(limit), DB_INT(max)));
-        while (r == 0 && n < (int)max && (r = index_db_next(ix->db, CHUNK_UNUSED)) > 0) {
-                places[n++] = index_db_column(ix->db, CHUNK_UNUSED, 0);
-                r = 0;
-        }
-        index_db_end(ix->db, CHUNK_UNUSED);
-        if (r < 0)
-                return index_error(ix, r);
-        if (n == 0)
-                return 0;
-
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        for (int i = 0; r == 0 && i < n; i++) {
-                if (place_segment((uint64_t)places[i]) != segment) {
-                        segment = place_segment((uint64_t)places[i]);
-                        r = index_db_run(ix->db, SEGMENT_MARK, DB_ARGS(DB_INT(segment)));
-                }
-                if (r == 0)
-                        r = index_db_run(ix->db, CHUNK_DELETE, DB_ARGS(DB_INT(places[i])));
-        }
-        r = index_end_change(ix, r);
-        return r < 0 ? r : n;
-}
-
-int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret)
-{
-        int64_t id;
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_db_get(ix->db, SEGMENT_NEXT_MARKED, &id, 1, DB_ARGS(DB_INT(after)));
-        if (r > 0)
-                *ret = (uint32_t)id;
-        return index_error(ix, r);
-}
-
-/* Notes [FROM, TO) in a growing array, where it holds a whole block. */
-static int index_gap_add(struct index_gap **gaps, size_t *n, uint64_t from, uint64_t to)
-{
-        struct index_gap *grown;
-
-        from = (from + BLOB_BLOCK_SIZE - 1) / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
-        to = to / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
-        if (from >= to)
-                return 0;
-        if ((*n & (*n - 1)) == 0) { /* full at every power of two */
-                grown = reallocarray(*gaps, *n ? 2 * *n : 1, sizeof(**gaps));
-                if (!grown)
-                        return -ENOMEM;
-                *gaps = grown;
-        }
-        (*gaps)[(*n)++] = (struct index_gap){ from, to };
-        return 0;
-}
-
-int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty)
-{
-        CLEANUP_FREE struct index_gap *gaps = NULL;
-        uint64_t place, pos = SEGMENT_HEADER_SIZE;
-        bool any = false;
-        int64_t state[2]; /* end, sealed */
-        size_t n = 0;
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_db_get(ix->db, SEGMENT_GET, state, 2, DB_ARGS(DB_INT(segment)));
-        if (r == 0)
-                r = -EUCLEAN;
-        if (r < 0)
-                return index_error(ix, r);
-
-        r = index_db_start(ix->db, CHUNK_PLACES,
-                           DB_ARGS(DB_INT(place_make(segment, 0)), DB_INT(place_make(segment, UINT32_MAX))));
-        while (r == 0 && (r = index_db_next(ix->db, CHUNK_PLACES)) > 0) {
-                place = (uint64_t)index_db_column(ix->db, CHUNK_PLACES, 0);
-                r = index_gap_add(&gaps, &n, pos, place_offset(place));
-                pos = place_offset(place) + (uint64_t)index_db_column(ix->db, CHUNK_PLACES, 1);
-                any = true;
-        }
-        index_db_end(ix->db, CHUNK_PLACES);
-        /* Behind the last row there may be bytes on their way to a row, as long as there is an appender. */
-        if (r == 0 && (state[1] || !segments_is_busy(ix->segments, segment)))
-                r = index_gap_add(&gaps, &n, pos, (uint64_t)state[0]);
-        if (r < 0)
-                return index_error(ix, r);
-
-        *ret = TAKE_PTR(gaps);
-        *ret_n = n;
-        *ret_empty = state[1] && !any;
-        return 0;
-}
-
-int index_unmark_segment(struct index *ix, uint32_t segment, bool removed)
-{
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
-        if (r < 0)
-                return r;
-        return index_end_change(ix, index_db_run(ix->db, removed ? SEGMENT_DELETE : SEGMENT_UNMARK,
-                                                 DB_ARGS(DB_INT(segment))));
-}
-
-/* ---- statistics, rebuilding, checking ---- */
-
-int index_stats(struct index *ix, struct blobstore_stats *ret)
-{
-        LOCK_SCOPE(&ix->lock);
-        *ret = ix->total.stats;
-        return 0;
-}
-
-/* An id that was ever named is not given to another segment, whether its file is there or not. */
-static void index_saw_segment(struct index *ix, uint32_t id)
-{
-        if (id >= ix->total.next_segment)
-                ix->total.next_segment = (uint64_t)id + 1;
-}
-
-int index_import_entry(struct index *ix, const struct map_entry *e)
-{
-        int64_t refs = 0;
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        index_saw_segment(ix, place_segment(e->place));
-        r = index_db_begin(ix->db);
-        if (r < 0)
-                return r;
-        r = index_db_get(ix->db, CHUNK_IMPORT, &refs, 1,
-                         DB_ARGS(DB_INT(e->place), DB_INT(chunk_id_key(&e->name)), DB_INT(e->raw_len),
-                                 DB_INT(e->stored_len)));
-        if (r < 0)
-                return r;
-        if (refs != 1)
-                return 0;
-        index_count_chunk(ix, e->raw_len, e->stored_len, 1);
-        return 1;
-}
-
-int index_import_blob(struct index *ix, const struct index_blob *blob)
-{
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_db_begin(ix->db);
-        if (r < 0)
-                return r;
-        r = index_db_run(ix->db, BLOB_ADD,
-                         DB_ARGS(DB_ID(&blob->id), DB_INT(blob->state), DB_INT(blob->retained),
-                                 DB_INT(blob->info.size_bytes), DB_INT(blob->info.data_bytes),
-                                 DB_BLOB(blob->info.checksum.bytes, BLOB_CHECKSUM_SIZE)));
-        if (r == 0 && blob->state == BLOB_LIVE)
-                index_count_blob(ix, &blob->info, 1);
-        return r;
-}
-
-int index_import_segment(struct index *ix, uint32_t id, uint64_t size)
-{
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        index_saw_segment(ix, id);
-        r = index_db_begin(ix->db);
-        if (r < 0)
-                return r;
-        return index_db_run(ix->db, SEGMENT_IMPORT, DB_ARGS(DB_INT(id), DB_INT(size)));
-}
-
-int index_chunk_list(struct index *ix, uint64_t place, struct index_chunk *ret, size_t max)
-{
-        int n = 0, r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_db_start(ix->db, CHUNK_LIST, DB_ARGS(DB_INT(place), DB_INT(max)));
-        while (r == 0 && (size_t)n < max && (r = index_db_next(ix->db, CHUNK_LIST)) > 0) {
-                ret[n].place = (uint64_t)index_db_column(ix->db, CHUNK_LIST, 0);
-                ret[n].key = (uint64_t)index_db_column(ix->db, CHUNK_LIST, 1);
-                ret[n].raw_len = (uint32_t)index_db_column(ix->db, CHUNK_LIST, 2);
-                ret[n].stored_len = (uint32_t)index_db_column(ix->db, CHUNK_LIST, 3);
-                ret[n].refs = (uint64_t)index_db_column(ix->db, CHUNK_LIST, 4);
-                n++;
-                r = 0;
-        }
-        index_db_end(ix->db, CHUNK_LIST);
-        return r < 0 ? r : n;
-}
-
-int index_segment_each(struct index *ix, index_segment_fn *fn, void *ctx)
-{
-        struct segment_state s;
-        int r;
-
-        LOCK_SCOPE(&ix->lock);
-        r = index_db_start(ix->db, SEGMENT_LIST, DB_NONE);
-        while (r == 0 && (r = index_db_next(ix->db, SEGMENT_LIST)) > 0) {
-                s.id = (uint32_t)index_db_column(ix->db, SEGMENT_LIST, 0);
-                s.end = (uint64_t)index_db_column(ix->db, SEGMENT_LIST, 1);
-                s.sealed = index_db_column(ix->db, SEGMENT_LIST, 2) != 0;
-                r = fn(ctx, &s);
-        }
-        index_db_end(ix->db, SEGMENT_LIST);
-        return r;
-}
-
-int index_verify(struct index *ix)
-{
-        LOCK_SCOPE(&ix->lock);
-        return index_db_verify(ix->db);
 }

@@ -12,7 +12,8 @@
  * large and before anything else is changed. Where a batch is lost (the disk is full), the writers
  * that put chunks into it fail, each when it next uses the index; nobody else does.
  *
- * References. chunk.refs counts the entries of maps that name the chunk; a chunk of a writer at work has none. A blob is
+ * References. chunk.refs counts the entries of maps that name the chunk; a chunk of a writer at work has none. A blob
+ * is
  *
  *      new      its map is written, and its first `retained` entries are counted: a commit in progress
  *      live     all are
@@ -22,8 +23,8 @@
  * undone by taking back exactly `retained` entries of each blob that is not live.
  *
  * Grace. Without references, a chunk stays as long as a writer that may have found it is at work: chunk.epoch is the
- * epoch in which it was last found, added or let go; the sweep, which begins an epoch, takes only chunks from before the
- * oldest writer's. A writer that begins before the first sweep of this opening counts as older than everything,
+ * epoch in which it was last found, added or let go; the sweep, which begins an epoch, takes only chunks from before
+ * the oldest writer's. A writer that begins before the first sweep of this opening counts as older than everything,
  * so that what an interrupted writer had left is there for the one that does its work again.
  */
 
@@ -37,7 +38,9 @@
 #include "blobstore/map.h"
 #include "blobstore/segment.h"
 
-/* Different chunks of one key and length that are looked at before giving up; a bound on what made-up collisions cost. */
+/*
+ * Different chunks of one key and length that are looked at before giving up; a bound on what made-up collisions cost.
+ */
 #ifdef IMAGEFS_WEAK_HASH
 #define INDEX_TWINS_MAX 256
 #else
@@ -88,8 +91,8 @@ struct index_gap {
 /* ---- opening ---- */
 
 /*
- * Opens index.db in DIR_FD and tells SEGMENTS (borrowed until index_close()) what it has to know. -ENOENT: there is none;
- * -EUCLEAN: damaged, or marked as stale: to be rebuilt; -EPROTONOSUPPORT: newer.
+ * Opens index.db in DIR_FD and tells SEGMENTS (borrowed until index_close()) what it has to know. -ENOENT: there is
+ * none; -EUCLEAN: damaged, or marked as stale: to be rebuilt; -EPROTONOSUPPORT: newer.
  */
 int index_open(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
 
@@ -156,12 +159,15 @@ int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret);
 
 /*
  * The gaps between a segment's living chunks, owned by the caller, release with free(). *ret_empty: nothing lives in it
- * and nothing will, so that the file can go.
+ * and nothing will, so that the file can go. -EBUSY: a writer is appending to it.
  */
 int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty);
 
 /* The gaps are punched; with REMOVED, the file is gone. */
 int index_unmark_segment(struct index *ix, uint32_t segment, bool removed);
+
+/* On a full disk: needs hardly any space for a change, at the price of more syncs. */
+void index_set_thrifty(struct index *ix, bool thrifty);
 
 /* ---- statistics, rebuilding, checking ---- */
 
@@ -172,7 +178,10 @@ int index_import_entry(struct index *ix, const struct map_entry *e);
 int index_import_blob(struct index *ix, const struct index_blob *blob);
 int index_import_segment(struct index *ix, uint32_t id, uint64_t size);
 
-/* Fills in up to MAX chunks at or after PLACE, in order of place, without those that nothing refers to; gives the count. */
+/*
+ * Fills in up to MAX chunks at or after PLACE, in order of place, without those that nothing refers to; gives the
+ * count.
+ */
 int index_chunk_list(struct index *ix, uint64_t place, struct index_chunk *ret, size_t max);
 
 /* Calls FN for each segment, in order. FN must not use the index. */

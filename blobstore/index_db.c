@@ -25,6 +25,7 @@ struct index_db {
         sqlite3 *handle;
         atomic_bool *degraded;
         int wal_pages; /* as of the last commit */
+        int wal_limit; /* pages after which it is copied back */
         size_t count;
         sqlite3_stmt *stmts[];
 };
@@ -102,8 +103,9 @@ static int index_db_wal_hook(void *ctx, sqlite3 *handle, const char *name, int p
 }
 
 /*
- * Without a WAL, "immutable" keeps SQLite from making any file. A WAL that a crash left has to be read, which SQLite does
- * for a connection that could write only; this one is kept from writing the WAL back when it is closed.
+ * Without a WAL, "immutable" keeps SQLite from making any file. A WAL that a crash left has to be read, which SQLite
+ * does for a connection that could write only, and that has the database for itself (-EBUSY otherwise); this one is
+ * kept from writing the WAL back when it is closed.
  */
 static int index_db_connect_read_only(struct index_db *db, int dir_fd, const char *name)
 {
@@ -201,6 +203,7 @@ int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const c
                 return -ENOMEM;
         db->degraded = degraded;
         db->count = count;
+        db->wal_limit = INDEX_DB_WAL_PAGES;
 
         r = index_db_connect(db, dir_fd, name, mode);
         if (r == 0 && (mode == INDEX_DB_CREATE || mode == INDEX_DB_TEMPORARY))
@@ -330,13 +333,22 @@ int index_db_commit(struct index_db *db)
                 return r;
         }
 
-        if (db->wal_pages < INDEX_DB_WAL_PAGES)
+        if (db->wal_pages < db->wal_limit)
                 return 0;
         code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        if (code == SQLITE_OK)
+                db->wal_pages = 0; /* the next commit begins it anew */
         /* A full disk is no harm to what was committed: it stays in the WAL. */
         if (code != SQLITE_OK && code != SQLITE_FULL && code != SQLITE_BUSY)
                 return index_db_error(db, code);
         return 0;
+}
+
+void index_db_set_thrifty(struct index_db *db, bool thrifty)
+{
+        db->wal_limit = thrifty ? 1 : INDEX_DB_WAL_PAGES;
+        if (thrifty) /* what cannot be done now is tried after the next commit */
+                (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 int index_db_verify(struct index_db *db)

@@ -3,17 +3,18 @@
 #define BLOBSTORE_INDEX_DB_H
 
 /*
- * The index's way to SQLite: one connection, all statements prepared at open, arguments counted, error codes turned into
- * errno. Not shared between threads; the index's lock is around it.
+ * The index's way to SQLite: one connection, all statements prepared at open, arguments counted, error codes turned
+ * into errno. Not shared between threads; the index's lock is around it.
  *
- * The connection is exclusive, which the store's lock warrants. SQLite then keeps the WAL's index on its heap: nothing is
- * mapped into memory, so that a bad sector is an error and not a signal, and network file systems will do.
+ * The connection is exclusive, which the store's lock warrants. SQLite then keeps the WAL's index on its heap: nothing
+ * is mapped into memory, so that a bad sector is an error and not a signal, and network file systems will do.
  *
- * Checkpoints are made here and not by SQLite after a commit, because it drops their errors: a sync that fails in one of
- * them must degrade the store like any other.
+ * Checkpoints are made here and not by SQLite after a commit, because it drops their errors: a sync that fails in one
+ * of them must degrade the store like any other.
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,8 +43,8 @@ struct db_arg {
 #define DB_NONE NULL, 0
 
 /*
- * Opens NAME in DIR_FD; SCHEMA is run where the database is new. SQL: the COUNT statements that are then called by their
- * place in it. -ENOENT; -EUCLEAN: damaged or not ours; -EPROTONOSUPPORT: of a version other than VERSION.
+ * Opens NAME in DIR_FD; SCHEMA is run where the database is new. SQL: the COUNT statements that are then called by
+ * their place in it. -ENOENT; -EUCLEAN: damaged or not ours; -EPROTONOSUPPORT: of a version other than VERSION.
  */
 int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const char *schema, int64_t version,
                   const char *const *sql, size_t count, atomic_bool *degraded, struct index_db **ret);
@@ -67,6 +68,9 @@ void index_db_end(struct index_db *db, unsigned stmt);
 int index_db_begin(struct index_db *db); /* no change within a transaction */
 int index_db_commit(struct index_db *db); /* rolls back where it fails */
 void index_db_rollback(struct index_db *db);
+
+/* Copies the WAL back after every commit, so that it stays as small as the largest transaction. */
+void index_db_set_thrifty(struct index_db *db, bool thrifty);
 
 /* SQLite's own check of the file. -EUCLEAN. */
 int index_db_verify(struct index_db *db);

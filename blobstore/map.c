@@ -19,6 +19,7 @@
 
 #define MAP_ENTRY_SIZE     40
 #define MAP_PAGE_HEAD_SIZE 16
+#define MAP_TABLE_ROW_SIZE 16
 
 /* Even entries of one block each do not need more than this. */
 #define MAP_ENTRIES_MAX (BLOB_SIZE_MAX / BLOB_BLOCK_SIZE)
@@ -35,6 +36,8 @@ enum {
         HEADER_ENTRIES = 48,
         HEADER_TABLE_HASH = 56,
         HEADER_CHECKSUM = 64,
+        HEADER_DATA_CLUSTERS = 80,
+        HEADER_DATA_SPANS = 88,
         HEADER_HASH = MAP_PAGE_SIZE - 8,
 };
 
@@ -45,6 +48,9 @@ struct map_writer {
         uint64_t entries;
         uint64_t pages; /* written */
         unsigned n; /* entries in the page that is being filled */
+        uint64_t page_rank; /* clusters with data before that of its first entry */
+        uint64_t data_clusters, data_spans; /* of the entries so far */
+        uint64_t end; /* of the last entry */
         uint8_t page[MAP_PAGE_SIZE];
         uint8_t *table; /* as on disk */
         size_t table_size; /* allocated bytes */
@@ -56,8 +62,13 @@ struct map {
         struct blob_info info;
         uint64_t entries;
         uint64_t pages;
-        uint64_t *table; /* first offset of each page */
+        struct map_row {
+                uint64_t offset; /* of its first entry */
+                uint64_t rank; /* clusters with data before that offset's */
+        } *table; /* of each page */
 };
+
+_Static_assert(sizeof(struct map_row) == MAP_TABLE_ROW_SIZE, "the table is decoded where it was read");
 
 void map_name(const struct blob_id *id, char ret[MAP_NAME_SIZE])
 {
@@ -102,7 +113,7 @@ static int map_writer_flush_page(struct map_writer *w)
         if (w->n == 0)
                 return 0;
 
-        if (w->table_size < (w->pages + 1) * 8) {
+        if (w->table_size < (w->pages + 1) * MAP_TABLE_ROW_SIZE) {
                 size_t size = w->table_size ? w->table_size * 2 : 512;
 
                 table = realloc(w->table, size);
@@ -111,7 +122,8 @@ static int map_writer_flush_page(struct map_writer *w)
                 w->table = table;
                 w->table_size = size;
         }
-        memcpy(w->table + w->pages * 8, w->page + MAP_PAGE_HEAD_SIZE, 8);
+        memcpy(w->table + w->pages * MAP_TABLE_ROW_SIZE, w->page + MAP_PAGE_HEAD_SIZE, 8);
+        put_le64(w->table + w->pages * MAP_TABLE_ROW_SIZE + 8, w->page_rank);
 
         put_le32(w->page + 8, (uint32_t)w->pages);
         put_le32(w->page + 12, w->n);
@@ -125,9 +137,24 @@ static int map_writer_flush_page(struct map_writer *w)
         return 0;
 }
 
+/* Counts the pieces of SIZE that an entry touches, but for one that the entry before it did. */
+static uint64_t map_count_pieces(const struct map_writer *w, const struct map_entry *e, uint64_t size)
+{
+        uint64_t first = e->offset / size, last = (e->offset + e->raw_len - 1) / size;
+
+        return last - first + (w->entries == 0 || (w->end - 1) / size != first);
+}
+
 int map_writer_add(struct map_writer *w, const struct map_entry *e)
 {
         uint8_t *p = w->page + MAP_PAGE_HEAD_SIZE + w->n * MAP_ENTRY_SIZE;
+
+        if (w->n == 0)
+                w->page_rank = w->data_clusters -
+                               (w->entries > 0 && (w->end - 1) / BLOB_CLUSTER_SIZE == e->offset / BLOB_CLUSTER_SIZE);
+        w->data_clusters += map_count_pieces(w, e, BLOB_CLUSTER_SIZE);
+        w->data_spans += map_count_pieces(w, e, BLOB_SPAN_SIZE);
+        w->end = e->offset + e->raw_len;
 
         put_le64(p, e->offset);
         put_le32(p + 8, e->raw_len);
@@ -141,7 +168,7 @@ int map_writer_add(struct map_writer *w, const struct map_entry *e)
         return map_writer_flush_page(w);
 }
 
-int map_writer_finish(struct map_writer *w, const struct blob_info *info)
+int map_writer_finish(struct map_writer *w, struct blob_info *info)
 {
         uint8_t header[MAP_PAGE_SIZE] = { 0 };
         int r;
@@ -149,18 +176,22 @@ int map_writer_finish(struct map_writer *w, const struct blob_info *info)
         r = map_writer_flush_page(w);
         if (r < 0)
                 return r;
-        r = pwrite_full(w->fd, w->table, w->pages * 8, map_page_offset(w->pages));
+        r = pwrite_full(w->fd, w->table, w->pages * MAP_TABLE_ROW_SIZE, map_page_offset(w->pages));
         if (r < 0)
                 return r;
 
+        info->data_clusters = w->data_clusters;
+        info->data_spans = w->data_spans;
         put_le64(header + HEADER_MAGIC, MAP_MAGIC);
         put_le32(header + HEADER_VERSION, MAP_VERSION);
         memcpy(header + HEADER_ID, w->id.bytes, BLOB_ID_SIZE);
         put_le64(header + HEADER_SIZE, info->size_bytes);
         put_le64(header + HEADER_DATA_BYTES, info->data_bytes);
         put_le64(header + HEADER_ENTRIES, w->entries);
-        put_le64(header + HEADER_TABLE_HASH, hash64(w->table, w->pages * 8, w->seed));
+        put_le64(header + HEADER_TABLE_HASH, hash64(w->table, w->pages * MAP_TABLE_ROW_SIZE, w->seed));
         memcpy(header + HEADER_CHECKSUM, info->checksum.bytes, BLOB_CHECKSUM_SIZE);
+        put_le64(header + HEADER_DATA_CLUSTERS, info->data_clusters);
+        put_le64(header + HEADER_DATA_SPANS, info->data_spans);
         put_le64(header + HEADER_HASH, hash64(header, HEADER_HASH, w->seed));
         return pwrite_full(w->fd, header, sizeof(header), 0);
 }
@@ -197,6 +228,8 @@ static int map_load_header(struct map *m, const struct blob_id *id, uint64_t *re
         m->info.size_bytes = get_le64(header + HEADER_SIZE);
         m->info.data_bytes = get_le64(header + HEADER_DATA_BYTES);
         memcpy(m->info.checksum.bytes, header + HEADER_CHECKSUM, BLOB_CHECKSUM_SIZE);
+        m->info.data_clusters = get_le64(header + HEADER_DATA_CLUSTERS);
+        m->info.data_spans = get_le64(header + HEADER_DATA_SPANS);
         m->entries = get_le64(header + HEADER_ENTRIES);
         if (m->info.size_bytes > BLOB_SIZE_MAX || m->entries > MAP_ENTRIES_MAX)
                 return -EBADMSG;
@@ -207,7 +240,7 @@ static int map_load_header(struct map *m, const struct blob_id *id, uint64_t *re
 
 static int map_load_table(struct map *m, uint64_t table_hash)
 {
-        size_t size = m->pages * 8;
+        size_t size = m->pages * MAP_TABLE_ROW_SIZE;
         struct stat st;
         int r;
 
@@ -226,7 +259,7 @@ static int map_load_table(struct map *m, uint64_t table_hash)
         if (hash64(m->table, size, m->seed) != table_hash)
                 return -EBADMSG;
         for (uint64_t i = 0; i < m->pages; i++)
-                m->table[i] = get_le64(&m->table[i]);
+                m->table[i] = (struct map_row){ get_le64(&m->table[i].offset), get_le64(&m->table[i].rank) };
         return 0;
 }
 
@@ -292,7 +325,7 @@ static void map_entry_get(const struct map_cursor *c, unsigned i, struct map_ent
 static bool map_page_is_sane(const struct map_cursor *c)
 {
         const struct map *m = c->map;
-        uint64_t end = m->table[c->page];
+        uint64_t end = m->table[c->page].offset;
         struct map_entry e;
 
         for (unsigned i = 0; i < c->n; i++) {
@@ -330,24 +363,29 @@ static int map_load_page(struct map_cursor *c)
         return -EBADMSG;
 }
 
-int map_seek(const struct map *m, uint64_t off, struct map_cursor *ret)
+/* The last page that begins at or before OFF, or the first page. */
+static uint64_t map_find_page(const struct map *m, uint64_t off)
 {
         uint64_t low = 0, high = m->pages;
-        struct map_entry e;
-        int r;
 
-        /* The last page that begins at or before OFF, or the first page. */
         while (high - low > 1) {
                 uint64_t middle = low + (high - low) / 2;
 
-                if (m->table[middle] <= off)
+                if (m->table[middle].offset <= off)
                         low = middle;
                 else
                         high = middle;
         }
+        return low;
+}
+
+int map_seek(const struct map *m, uint64_t off, struct map_cursor *ret)
+{
+        struct map_entry e;
+        int r;
 
         ret->map = m;
-        ret->page = low;
+        ret->page = map_find_page(m, off);
         r = map_load_page(ret);
         if (r < 0)
                 return r;
@@ -392,4 +430,36 @@ int map_next(struct map_cursor *c, struct map_entry *ret)
         }
         map_entry_get(c, c->i++, ret);
         return 1;
+}
+
+static int map_seek_page(const struct map *m, uint64_t page, struct map_cursor *ret, uint64_t *ret_rank)
+{
+        int r;
+
+        ret->map = m;
+        ret->page = page;
+        r = map_load_page(ret);
+        if (r == 0)
+                *ret_rank = page < m->pages ? m->table[page].rank : 0;
+        return r;
+}
+
+int map_seek_cluster(const struct map *m, uint64_t cluster, struct map_cursor *ret, uint64_t *ret_rank)
+{
+        return map_seek_page(m, map_find_page(m, cluster * BLOB_CLUSTER_SIZE), ret, ret_rank);
+}
+
+int map_seek_rank(const struct map *m, uint64_t rank, struct map_cursor *ret, uint64_t *ret_rank)
+{
+        uint64_t low = 0, high = m->pages;
+
+        while (high - low > 1) {
+                uint64_t middle = low + (high - low) / 2;
+
+                if (m->table[middle].rank <= rank)
+                        low = middle;
+                else
+                        high = middle;
+        }
+        return map_seek_page(m, low, ret, ret_rank);
 }

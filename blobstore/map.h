@@ -7,17 +7,20 @@
  * 4096 bytes:
  *
  *      header page     u64 magic, u32 version, u32 zero, blob id[16], u64 size, u64 data bytes, u64 entries,
- *                      u64 hash of the table, checksum of the blob[16], zeros, u64 hash of all of that
+ *                      u64 hash of the table, checksum of the blob[16], u64 data clusters, u64 data spans, zeros,
+ *                      u64 hash of all of that
  *      pages           u64 hash of the rest of the page, u32 page number from 0, u32 entries, up to 102 entries
- *      table           u64 per page: the offset of its first entry
+ *      table           u64 and u64 per page: the offset of its first entry, and how many clusters with data lie before
+ *                      the cluster of that offset
  *
  * An entry is u64 offset, u32 raw length, u32 stored length, u32 segment, u32 offset in the segment, the chunk's
  * name[16]. Entries ascend and do not overlap; what lies between them is a hole. Every page but the last is
- * full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of another
- * map, or one that lies at another's place, does not pass.
+ * full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of
+ * another map, or one that lies at another's place, does not pass.
  *
- * Opening reads header and table, 8 bytes per page or 1.3 MB per TiB of dense data; finding an offset is a binary
- * search in the table, one page read and verified, and a binary search in that.
+ * Opening reads header and table, 16 bytes per page or 2.6 MB per TiB of dense data; finding an offset is a binary
+ * search in the table, one page read and verified, and a binary search in that. Finding the n-th cluster with data, or
+ * how many lie before one, costs no more.
  */
 
 #include <stdbool.h>
@@ -51,8 +54,8 @@ struct map_writer;
 int map_writer_new(int fd, const struct blob_id *id, struct map_writer **ret);
 int map_writer_add(struct map_writer *w, const struct map_entry *e);
 
-/* Completes the file. */
-int map_writer_finish(struct map_writer *w, const struct blob_info *info);
+/* Completes the file, and what INFO says about clusters and spans. */
+int map_writer_finish(struct map_writer *w, struct blob_info *info);
 
 /* Makes it durable; its name is the caller's business. A failure is final: see blobstore.h. */
 int map_writer_sync(struct map_writer *w);
@@ -85,5 +88,13 @@ int map_seek_entry(const struct map *m, uint64_t n, struct map_cursor *ret);
 
 /* 1: *ret is the next entry; 0: there is none. -EBADMSG. */
 int map_next(struct map_cursor *c, struct map_entry *ret);
+
+/*
+ * Where to begin a walk over the clusters with data: puts the cursor before the first entry of a page, at or before
+ * what is looked for, and gives how many clusters with data lie before that entry's cluster.
+ */
+int map_seek_cluster(const struct map *m, uint64_t cluster, struct map_cursor *ret, uint64_t *ret_rank);
+/* The same, looking for the cluster that has RANK before it. */
+int map_seek_rank(const struct map *m, uint64_t rank, struct map_cursor *ret, uint64_t *ret_rank);
 
 #endif

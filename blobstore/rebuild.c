@@ -2,8 +2,8 @@
 
 /*
  * A new index from what the maps and segments say. Every blob with a map is live again; those that were being removed
- * are so no more once nobody names them, which the next collection asks. Chunks that no map names are not known any more;
- * all segments are marked, so that the next collection punches what lies between the chunks that are.
+ * are so no more once nobody names them, which the next collection asks. Chunks that no map names are not known any
+ * more; all segments are marked, so that the next collection punches what lies between the chunks that are.
  *
  * A page of a map that is damaged says nothing, and its chunks are not counted; neither are they when the blob is
  * removed. A map whose header or table is damaged counts nothing, but its blob stays, for its readers to be told.

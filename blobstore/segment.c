@@ -362,7 +362,9 @@ int segments_unrecorded(struct segments *s, struct segment_state **ret, size_t *
 
         n = 0;
         TAILQ_FOREACH(seg, &s->active, link) {
-                /* Sealed says: every byte before the end is named by a row or dead. An appender may be between the two. */
+                /*
+                 * Sealed says: every byte before the end is named by a row or dead. An appender may be between the two.
+                 */
                 bool sealed = seg->sealed && seg->synced == seg->end && !seg->busy;
 
                 if (seg->synced > seg->recorded || sealed != seg->sealed_recorded)

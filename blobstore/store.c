@@ -10,6 +10,8 @@
  *      maps/ab/<id>    see map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
  *      incoming/       the caller's
+ *      reserve         space for the index to work with when the disk is full; see gc.c
+ *      disks/          see disk_files.c
  *
  * Opening reads a few rows of the index and no directory but temp/, however much there is.
  */
@@ -34,10 +36,11 @@
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define THREADS_MAX         256
 
-static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming" };
+static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming", "disks" };
 
 /* What a crash during creation may leave, so that creating goes on there. */
-static const char *const store_files[] = { "lock", "format.tmp", "index.db", "index.db.new", "index.db-wal", "index.stale" };
+static const char *const store_files[] = { "lock", "format.tmp", "index.db", "index.db.new", "index.db-wal", "index.stale",
+                                          "reserve" };
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
 {
@@ -146,7 +149,7 @@ static int store_lock(struct blobstore *bs)
 
 static int store_open_subdirs(struct blobstore *bs)
 {
-        int *const fds[] = { &bs->segments_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd };
+        int *const fds[] = { &bs->segments_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd, &bs->disks_fd };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -233,6 +236,8 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
                 r = pool_new(threads < THREADS_MAX ? threads : THREADS_MAX, &bs->pool);
         if (r == 0)
                 r = store_open_index(bs);
+        if (r == 0 && !bs->read_only)
+                store_fill_reserve(bs);
         if (r == 0 && create)
                 r = write_file_durable(bs->dir_fd, "format", FORMAT_TEXT, strlen(FORMAT_TEXT), 0600);
         return r;
@@ -247,9 +252,10 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         if (!bs)
                 return -ENOMEM;
         bs->read_only = opts->read_only;
-        bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
+        bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = bs->disks_fd = -1;
         pthread_mutex_init(&bs->blobs_lock, NULL);
         pthread_mutex_init(&bs->removal_lock, NULL);
+        pthread_mutex_init(&bs->disks_lock, NULL);
 
         r = store_open_dir(dir, bs->read_only, &bs->dir_fd);
         if (r == 0)
@@ -266,11 +272,13 @@ void blobstore_close(struct blobstore *bs)
 {
         if (!bs)
                 return;
+        disk_close_all(bs);
         pool_free(bs->pool);
         index_close(bs->index);
         segments_free(bs->segments);
         cache_free(bs->cache);
         codec_pool_free(bs->codecs);
+        cleanup_close(&bs->disks_fd);
         cleanup_close(&bs->incoming_fd);
         cleanup_close(&bs->temp_fd);
         cleanup_close(&bs->maps_fd);
@@ -279,6 +287,7 @@ void blobstore_close(struct blobstore *bs)
         cleanup_close(&bs->dir_fd);
         pthread_mutex_destroy(&bs->blobs_lock);
         pthread_mutex_destroy(&bs->removal_lock);
+        pthread_mutex_destroy(&bs->disks_lock);
         free(bs);
 }
 

@@ -3,8 +3,8 @@
 #define BLOBSTORE_STORE_PRIV_H
 
 /*
- * What the files of the store share. Locks are taken in this order: a writer's or removal_lock, blobs_lock, the index's, the segments';
- * the caches' and pools' are leaves.
+ * What the files of the store share. Locks are taken in this order: disks_lock, a writer's or removal_lock, blobs_lock,
+ * the index's, the segments'; the caches' and pools' are leaves.
  */
 
 #include <pthread.h>
@@ -24,13 +24,16 @@
 
 #define STORE_BLOB_BUCKETS 1024
 
+struct disk;
+
 /* References that are counted, or taken back, in one transaction. */
 #define STORE_REF_BATCH 8192
 
 struct blobstore {
         bool read_only;
-        int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd;
+        int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd, disks_fd;
         atomic_bool degraded;
+        atomic_bool thrifty; /* the disk was full, and the reserve is spent */
 
         struct segments *segments;
         struct index *index; /* NULL: read_only, and it cannot be used */
@@ -42,6 +45,9 @@ struct blobstore {
         LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock */
 
         pthread_mutex_t removal_lock; /* one blob is taken back, or one segment punched, at a time */
+
+        pthread_mutex_t disks_lock;
+        LIST_HEAD(, disk) disks; /* open ones; under disks_lock */
 };
 
 struct blob {
@@ -58,6 +64,13 @@ struct blob {
         struct map *map; /* constant once loaded, as is the next */
         struct blob_info info;
 };
+
+/* Lets go of writable disks whose last sync found no room. */
+void disk_close_all(struct blobstore *bs);
+
+/* Reports each writable disk that is damaged. */
+typedef void disk_problem_fn(void *ctx, const char *text);
+int disk_check_all(struct blobstore *bs, disk_problem_fn *report, void *ctx);
 
 /* -EROFS where nothing may be written. */
 int store_writable(const struct blobstore *bs);
@@ -84,11 +97,28 @@ int store_rebuild_index(struct blobstore *bs);
 int store_read_chunk(struct blobstore *bs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
                      size_t raw_len);
 
+/* Sets aside the space that removing needs on a full disk. */
+void store_fill_reserve(struct blobstore *bs);
+
 /* A pin on a blob whose map is not there yet, so that no collection touches it. Load it with blob_load(). */
 int blob_pin_new(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
 int blob_load(struct blob *b);
 
-/* Keeps a blob from being opened while it is removed: 1 where it may be removed now, 0 where it is open (and marked). */
+/* An open blob once more; release with blob_close(). */
+struct blob *blob_ref(struct blob *b);
+
+/* The blob is to have no checksum; at 16 GB/s the holes of a large disk take longest. */
+void blob_writer_forgo_checksum(struct blob_writer *w);
+
+/* blob_write.c, for blob_share.c: of one store, and at a block boundary? */
+bool blob_writer_can_share(const struct blob_writer *w, const struct blob *b);
+
+/* Adds a chunk of an open blob as it is stored. The blob is then kept open until the writer is freed. */
+int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e);
+
+/*
+ * Keeps a blob from being opened while it is removed: 1 where it may be removed now, 0 where it is open (and marked).
+ */
 int blob_begin_removal(struct blobstore *bs, const struct blob_id *id);
 bool blob_is_open(struct blobstore *bs, const struct blob_id *id);
 
@@ -98,5 +128,6 @@ uint64_t blob_writer_moved(const struct blob_writer *w);
 DEFINE_CLEANUP(struct map *, map_closep, map_close)
 DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
 DEFINE_CLEANUP(struct blob_writer *, blob_writer_freep, blob_writer_free)
+DEFINE_CLEANUP(struct checksum *, checksum_freep, checksum_free)
 
 #endif

@@ -13,6 +13,7 @@
 struct alias {
         struct alias *next;
         fuse_ino_t parent;
+        pid_t pid;
         uint64_t image;
         int64_t end_ns; /* 0: the file is open */
         char name[];
@@ -69,13 +70,14 @@ static void alias_expire(struct aliases *a)
         }
 }
 
-int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, uint64_t image)
+int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, uint64_t image)
 {
         struct alias *i = malloc(sizeof(*i) + strlen(name) + 1);
 
         if (!i)
                 return -ENOMEM;
         i->parent = parent;
+        i->pid = pid;
         i->image = image;
         i->end_ns = 0;
         memcpy(i->name, name, strlen(name) + 1);
@@ -87,12 +89,12 @@ int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, uint64_t i
         return 0;
 }
 
-bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, struct node *ret)
+bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, struct node *ret)
 {
         LOCK_SCOPE(&a->mutex);
         alias_expire(a);
         for (struct alias *i = a->first; i; i = i->next) {
-                if (i->parent == parent && strcmp(i->name, name) == 0) {
+                if (i->parent == parent && i->pid == pid && strcmp(i->name, name) == 0) {
                         *ret = alias_upload_node(i->image);
                         return true;
                 }

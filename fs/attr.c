@@ -67,23 +67,22 @@ static void attr_set_times(struct stat *st, int64_t us)
 
 static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, struct stat *st)
 {
-        struct blob_info info;
-        int64_t time_us;
+        struct blob_file file;
         int r;
 
-        r = ops->info(rq, oid, &info, &time_us);
+        r = ops->info(rq, oid, &file);
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
 
         st->st_mode = S_IFREG | 0444;
-        st->st_size = (off_t)info.size_bytes;
-        st->st_blocks = (blkcnt_t)((info.data_bytes + 511) / 512);
+        st->st_size = (off_t)export_size(file.format, &file.blob);
+        st->st_blocks = (blkcnt_t)((export_data_bytes(file.format, &file.blob) + 511) / 512);
         st->st_blksize = 1 << 20;
-        attr_set_times(st, time_us);
+        attr_set_times(st, file.time_us);
         return 0;
 }
 
-/* Sizes of what is generated. Content that costs work (unlisted children) is measured only once it is open. */
+/* Sizes of what is generated: what costs work to generate is not listed. */
 static int attr_measure(struct req *rq, struct node n, struct stat *st)
 {
         CLEANUP_STRBUF struct strbuf text = { 0 };
@@ -108,7 +107,8 @@ static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind
                 return attr_measure(rq, n, st);
         }
         st->st_mode = S_IFREG | 0444;
-        return 0;
+        *timeout = ATTR_TIMEOUT_CTL;
+        return attr_measure(rq, n, st);
 }
 
 static int attr_entry(struct req *rq, struct node n, const struct entry *entry, const struct object *object,

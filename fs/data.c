@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blobs as files: immutable, so that what the kernel has cached stays good for ever, and nothing is to be flushed.
+ * Blobs as files, in each of their formats: immutable, so that what the kernel has cached stays good for ever, and nothing is to be flushed.
  * Stored data is never mapped: an I/O error would then kill the daemon instead of failing one read.
  */
 
@@ -13,7 +13,7 @@
 
 struct data {
         struct file file;
-        struct blob *blob;
+        struct export *content;
 };
 
 static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
@@ -26,7 +26,7 @@ static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
                 ops_error(rq, -ENOMEM);
                 return;
         }
-        n = blob_pread(d->blob, buf, size, (uint64_t)off);
+        n = export_pread(d->content, buf, size, (uint64_t)off);
         if (n == -EBADMSG)
                 n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy, imagefs check names "
                              "what else is concerned", (long long)off);
@@ -45,7 +45,7 @@ static int data_seek(struct req *rq, struct file *f, off_t off, int whence, off_
         (void)rq;
         if (off < 0)
                 return -ENXIO;
-        r = blob_seek(d->blob, (uint64_t)off, whence, &found);
+        r = export_seek(d->content, (uint64_t)off, whence, &found);
         if (r < 0)
                 return r;
         *ret = (off_t)found;
@@ -56,7 +56,7 @@ static void data_release(struct file *f)
 {
         struct data *d = (struct data *)f;
 
-        blob_close(d->blob);
+        export_close(d->content);
         free(d);
 }
 
@@ -79,7 +79,7 @@ int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *f
         d = calloc(1, sizeof(*d));
         if (!d)
                 return -ENOMEM;
-        r = blob->open(rq, n.oid, &d->blob);
+        r = blob->open(rq, n.oid, &d->content);
         if (r < 0) {
                 free(d);
                 return r == -ENOENT ? -ESTALE : r;

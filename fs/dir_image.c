@@ -227,7 +227,7 @@ static const struct entry image_entries[] = {
         RW("provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),
         { "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
         { "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444, .show = show_mapping },
-        { "disks", "the guest's bytes", 0777, .dir = KIND_IMAGE_DISKS },
+        { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
         { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
         { "upload", "cp a raw or qcow2 file here", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
@@ -256,27 +256,42 @@ const struct dir_kind dir_image = {
         .set_access = image_set_access,
 };
 
-/* ---- disks ---- */
+/* ---- disks: each in every format; a child's oid holds the disk's and the format ---- */
 
-static int disk_object(struct req *rq, uint64_t child, struct object *ret)
+static uint64_t disk_of(uint64_t child)
+{
+        return child / EXPORT_FORMAT_COUNT;
+}
+
+/* The image that a disk belongs to. */
+static int disk_image(struct req *rq, uint64_t disk, struct object *ret)
 {
         struct image_disk d;
         uint64_t image;
         int r;
 
-        r = image_disk_get(rq->fs->model, child, &d, &image);
+        r = image_disk_get(rq->fs->model, disk, &d, &image);
         return r < 0 ? r : image_get_object(rq->fs->model, image, ret);
+}
+
+static int disk_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return disk_image(rq, disk_of(child), ret);
 }
 
 static int disk_add(void *ctx, const struct image_disk *d)
 {
         const struct dir_children *v = ctx;
-        char name[sizeof(d->device) + sizeof(".raw")];
+        char name[NAME_LEN_MAX + 1];
+        int r = 0;
 
         if (!d->has_blob)
                 return 0;
-        (void)snprintf(name, sizeof(name), "%s.raw", d->device);
-        return v->fn(v->ctx, &(struct child){ .name = name, .oid = d->id, .type = DT_REG });
+        for (unsigned f = 0; r == 0 && f < EXPORT_FORMAT_COUNT; f++) {
+                (void)snprintf(name, sizeof(name), "%s.%s", d->device, export_format_name(f));
+                r = v->fn(v->ctx, &(struct child){ .name = name, .oid = d->id * EXPORT_FORMAT_COUNT + f, .type = DT_REG });
+        }
+        return r;
 }
 
 static int disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
@@ -290,28 +305,31 @@ static int disks_find(struct req *rq, uint64_t oid, const char *name, struct chi
         return dir_find_in(disks_list, rq, oid, name, ret);
 }
 
-static int disk_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64_t *ret_time_us)
+static int disk_info(struct req *rq, uint64_t oid, struct blob_file *ret)
 {
         struct image_disk d;
         uint64_t image;
         int r;
 
-        r = image_disk_get(rq->fs->model, oid, &d, &image);
+        r = image_disk_get(rq->fs->model, disk_of(oid), &d, &image);
         if (r < 0)
                 return r;
         if (!d.has_blob)
                 return -ENOENT;
-        *ret = d.blob;
-        *ret_time_us = d.created_us;
+        *ret = (struct blob_file){ .blob = d.blob, .format = oid % EXPORT_FORMAT_COUNT, .time_us = d.created_us };
         return 0;
 }
 
-static int disk_open_blob(struct req *rq, uint64_t oid, struct blob **ret)
+static int disk_open_export(struct req *rq, uint64_t oid, struct export **ret)
 {
-        return image_disk_open(rq->fs->model, oid, ret);
+        struct blob *blob;
+        int r;
+
+        r = image_disk_open(rq->fs->model, disk_of(oid), &blob);
+        return r < 0 ? r : export_open(blob, oid % EXPORT_FORMAT_COUNT, ret);
 }
 
-static const struct blob_ops disk_blob_ops = { .info = disk_info, .open = disk_open_blob };
+static const struct blob_ops disk_blob_ops = { .info = disk_info, .open = disk_open_export };
 
 const struct dir_kind dir_image_disks = {
         .name = "disks",
@@ -366,7 +384,7 @@ const struct dir_kind dir_image_snapshots = {
         .child = KIND_NONE,
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
-        .child_object = disk_object,
+        .child_object = disk_image,
         .list = snapshot_links_list,
         .find = snapshot_links_find,
         .target = snapshot_link_target,

@@ -248,7 +248,7 @@ static int disks_find(struct req *rq, uint64_t oid, const char *name, struct chi
         return dir_find_in(disks_list, rq, oid, name, ret);
 }
 
-static int cdrom_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64_t *ret_time_us)
+static int cdrom_info(struct req *rq, uint64_t oid, struct blob_file *ret)
 {
         const struct instance *i;
         int r;
@@ -256,13 +256,18 @@ static int cdrom_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64
         r = req_instance(rq, oid, &i);
         if (r < 0)
                 return r;
-        *ret_time_us = i->o.created_us;
-        return instance_cdrom_info(rq->fs->model, oid, ret);
+        ret->format = EXPORT_RAW;
+        ret->time_us = i->o.created_us;
+        return instance_cdrom_info(rq->fs->model, oid, &ret->blob);
 }
 
-static int cdrom_open(struct req *rq, uint64_t oid, struct blob **ret)
+static int cdrom_open(struct req *rq, uint64_t oid, struct export **ret)
 {
-        return instance_cdrom_open(rq->fs->model, oid, ret);
+        struct blob *blob;
+        int r;
+
+        r = instance_cdrom_open(rq->fs->model, oid, &blob);
+        return r < 0 ? r : export_open(blob, EXPORT_RAW, ret);
 }
 
 static const struct blob_ops cdrom_blob_ops = { .info = cdrom_info, .open = cdrom_open };

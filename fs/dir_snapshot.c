@@ -133,7 +133,7 @@ static bool data_visible(struct req *rq)
         return req_snapshot(rq, rq->oid, &s) == 0 && s->available;
 }
 
-static int data_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64_t *ret_time_us)
+static int data_info(struct req *rq, uint64_t oid, enum export_format format, struct blob_file *ret)
 {
         const struct snapshot *s;
         int r;
@@ -143,17 +143,34 @@ static int data_info(struct req *rq, uint64_t oid, struct blob_info *ret, int64_
                 return r;
         if (!s->available)
                 return -ENOENT;
-        *ret = s->blob;
-        *ret_time_us = s->o.created_us;
+        *ret = (struct blob_file){ .blob = s->blob, .format = format, .time_us = s->o.created_us };
         return 0;
 }
 
-static int data_open_blob(struct req *rq, uint64_t oid, struct blob **ret)
+static int data_open_as(struct req *rq, uint64_t oid, enum export_format format, struct export **ret)
 {
-        return snapshot_open(rq->fs->model, oid, ret);
+        struct blob *blob;
+        int r;
+
+        r = snapshot_open(rq->fs->model, oid, &blob);
+        return r < 0 ? r : export_open(blob, format, ret);
 }
 
-static const struct blob_ops data_blob_ops = { .info = data_info, .open = data_open_blob };
+#define DEFINE_DATA(name, format)                                                               \
+        static int name##_info(struct req *rq, uint64_t oid, struct blob_file *ret)             \
+        {                                                                                       \
+                return data_info(rq, oid, format, ret);                                         \
+        }                                                                                       \
+                                                                                                \
+        static int name##_open(struct req *rq, uint64_t oid, struct export **ret)               \
+        {                                                                                       \
+                return data_open_as(rq, oid, format, ret);                                      \
+        }                                                                                       \
+                                                                                                \
+        static const struct blob_ops name##_ops = { .info = name##_info, .open = name##_open };
+
+DEFINE_DATA(raw, EXPORT_RAW)
+DEFINE_DATA(qcow2, EXPORT_QCOW2)
 
 #define RO(name, show_fn, help) { name, help, 0444, ENTRY_LINE, .show = show_fn }
 
@@ -166,7 +183,8 @@ static const struct entry snapshot_entries[] = {
         RO("created", show_created, "when it was made"),
         RO("owner", show_owner, "user name"),
         RO("source", show_source, "what it was made from"),
-        { "data.raw", "the guest's bytes", 0444, .blob = &data_blob_ops, .visible = data_visible },
+        { "data.raw", "the guest's bytes", 0444, .blob = &raw_ops, .visible = data_visible },
+        { "data.qcow2", "the same as a qcow2 file", 0444, .blob = &qcow2_ops, .visible = data_visible },
         { "images", "links to every image that refers to it", 0777, .dir = KIND_SNAPSHOT_IMAGES },
         { "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },

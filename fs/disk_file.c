@@ -22,6 +22,7 @@ struct disk_file {
         bool writable;
 };
 
+/* NULL as long as the disk has no size: it reads as empty, and only truncate makes something of it. */
 static struct disk *disk_of(struct file *f)
 {
         return volume_disk(((struct disk_file *)f)->volume);
@@ -29,10 +30,14 @@ static struct disk *disk_of(struct file *f)
 
 static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t off)
 {
+        struct disk *d = disk_of(f);
         char *buf = reply_buffer(size);
-        ssize_t n;
+        ssize_t n = 0;
 
-        n = buf ? disk_pread(disk_of(f), buf, size, (uint64_t)off) : -ENOMEM;
+        if (!buf)
+                n = -ENOMEM;
+        else if (d)
+                n = disk_pread(d, buf, size, (uint64_t)off);
         if (n == -EBADMSG)
                 n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy", (long long)off);
         if (n < 0)
@@ -60,12 +65,13 @@ static void disk_file_write(struct req *rq, struct file *f, struct fuse_bufvec *
 {
         size_t size = fuse_buf_size(in);
         struct disk *d = disk_of(f);
+        uint64_t end = d ? disk_get_size(d) : 0;
         ssize_t n;
 
-        n = disk_file_put(d, in, size, off);
-        if (n == -ENOSPC && (uint64_t)off >= disk_get_size(d))
+        n = d ? disk_file_put(d, in, size, off) : -ENOSPC;
+        if (n == -ENOSPC && (uint64_t)off >= end)
                 n = diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is stopped",
-                             (unsigned long long)disk_get_size(d));
+                             (unsigned long long)end);
         else if (n == -ENOSPC)
                 n = diag_set(&rq->diag, -ENOSPC, "the store's disk is full: delete something, or have it enlarged");
         if (n < 0)
@@ -76,9 +82,11 @@ static void disk_file_write(struct req *rq, struct file *f, struct fuse_bufvec *
 
 static int disk_file_truncate(struct req *rq, struct file *f, uint64_t size)
 {
-        if (size == disk_get_size(disk_of(f)))
+        struct disk *d = disk_of(f);
+
+        if (d && size == disk_get_size(d))
                 return 0;
-        return volume_set_size(rq->fs->model, &rq->caller, f->node.oid, size, &rq->diag);
+        return volume_file_set_size(((struct disk_file *)f)->volume, &rq->caller, size, &rq->diag);
 }
 
 static int disk_file_seek(struct req *rq, struct file *f, off_t off, int whence, off_t *ret)
@@ -87,7 +95,7 @@ static int disk_file_seek(struct req *rq, struct file *f, off_t off, int whence,
         int r;
 
         (void)rq;
-        if (off < 0)
+        if (off < 0 || !disk_of(f))
                 return -ENXIO;
         r = disk_seek(disk_of(f), (uint64_t)off, whence, &found);
         if (r < 0)
@@ -98,17 +106,23 @@ static int disk_file_seek(struct req *rq, struct file *f, off_t off, int whence,
 
 static int disk_file_sync(struct req *rq, struct file *f)
 {
+        struct disk *d = disk_of(f);
+
         (void)rq;
-        return ((struct disk_file *)f)->writable ? disk_sync(disk_of(f)) : 0;
+        return d && ((struct disk_file *)f)->writable ? disk_sync(d) : 0;
 }
 
 static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t off, off_t len)
 {
+        struct disk *d = disk_of(f);
+
         (void)rq;
+        if (!d)
+                return -ENOSPC;
         /* zeros take no space here, so both come to the same; space cannot be promised beforehand */
         if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
             !(mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)))
-                return disk_discard(disk_of(f), (uint64_t)off, (uint64_t)len);
+                return disk_discard(d, (uint64_t)off, (uint64_t)len);
         return -EOPNOTSUPP;
 }
 
@@ -145,7 +159,7 @@ int disk_file_open(struct req *rq, struct node n, int flags, struct fuse_file_in
                 free(d);
                 return r == -ENOENT ? -ESTALE : r;
         }
-        if ((flags & O_TRUNC) && disk_get_size(disk_of(&d->file)) > 0) {
+        if ((flags & O_TRUNC) && disk_of(&d->file)) {
                 disk_file_release(&d->file);
                 return diag_set(&rq->diag, -EINVAL, "a disk does not shrink: write over it without truncating (dd conv=notrunc)");
         }
@@ -175,7 +189,12 @@ int disk_file_attr(struct req *rq, uint64_t volume, struct stat *st)
         r = volume_open(rq->fs->model, volume, false, NULL, &f);
         if (r < 0)
                 return r;
-        st->st_blocks = (blkcnt_t)((disk_get_data_bytes(volume_disk(f)) + 511) / 512);
+        if (volume_disk(f)) {
+                int64_t us = disk_get_changed_us(volume_disk(f));
+
+                st->st_blocks = (blkcnt_t)((disk_get_data_bytes(volume_disk(f)) + 511) / 512);
+                st->st_mtim = st->st_ctim = (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+        }
         volume_close(f);
         return 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "blobstore/base/log.h"
@@ -40,9 +41,10 @@ static int mount_fail(int error, const char *text)
 /* A daemon that was killed leaves its mount behind, on which everything fails with ENOTCONN. */
 static int mount_clear_stale(const char *path)
 {
-        struct stat st;
+        struct statfs st;
 
-        if (stat(path, &st) == 0 || errno != ENOTCONN)
+        /* stat(2) may be answered from the kernel's cache of a daemon that is gone; statfs(2) never is */
+        if (statfs(path, &st) == 0 || errno != ENOTCONN)
                 return 0;
         log_info("clearing the mount that a killed daemon left on %s", path);
         if (umount2(path, MNT_DETACH) == 0)

@@ -93,7 +93,7 @@ int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node
         }
 
         r = ops_resolve_child(rq, kind, dir, name, ret, ret_object);
-        if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, ret))
+        if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, ret))
                 return 0;
         return r;
 }
@@ -454,7 +454,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         upload = alias_upload_node(image);
         r = inflow_open(rq, upload, image, fi->flags, fi);
         if (r == 0) {
-                r = alias_add(rq->fs->aliases, parent, name, image);
+                r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, image);
                 if (r == 0)
                         r = ops_fill_entry(rq, upload, NULL, ret);
                 if (r < 0)

@@ -15,6 +15,7 @@
 
 #include <dirent.h>
 
+#include "blobstore/formats/export.h"
 #include "fs/fs.h"
 
 enum node_kind {
@@ -80,10 +81,16 @@ static inline struct node node_of(fuse_ino_t ino)
         };
 }
 
-/* Bulk content that is a blob of the store. */
+/* Bulk content that is a blob of the store, in one of the formats that blobs have outside. */
+struct blob_file {
+        struct blob_info blob;
+        enum export_format format;
+        int64_t time_us;
+};
+
 struct blob_ops {
-        int (*info)(struct req *rq, uint64_t oid, struct blob_info *ret, int64_t *ret_time_us);
-        int (*open)(struct req *rq, uint64_t oid, struct blob **ret);
+        int (*info)(struct req *rq, uint64_t oid, struct blob_file *ret); /* from the database: listings open no blob */
+        int (*open)(struct req *rq, uint64_t oid, struct export **ret);
 };
 
 enum entry_flags {

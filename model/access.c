@@ -13,7 +13,7 @@
 
 enum {
         GET, /* + an object_kind */
-        SET = GET + OBJECT_TASK + 1,
+        SET = GET + OBJECT_VOLUME + 1,
 };
 
 #define SELECT_ACCESS(table) "SELECT " OBJECT_COLUMNS(table) " FROM " table " WHERE id = ?1"
@@ -25,10 +25,14 @@ static const char *const access_sql[] = {
         [GET + OBJECT_IMAGE] = SELECT_ACCESS("image"),
         [GET + OBJECT_SNAPSHOT] = SELECT_ACCESS("snapshot"),
         [GET + OBJECT_TASK] = "SELECT id, ident, uid, gid, mode, created, ifnull(finished, created) FROM task WHERE id = ?1",
+        [GET + OBJECT_INSTANCE] = SELECT_ACCESS("instance"),
+        [GET + OBJECT_VOLUME] = SELECT_ACCESS("volume"),
         [SET + OBJECT_REGION] = UPDATE_ACCESS("region"),
         [SET + OBJECT_IMAGE] = UPDATE_ACCESS("image"),
         [SET + OBJECT_SNAPSHOT] = UPDATE_ACCESS("snapshot"),
         [SET + OBJECT_TASK] = "UPDATE task SET uid = ?2, gid = ?3, mode = ?4 WHERE id = ?1 AND ?5 > 0", /* keeps no such time */
+        [SET + OBJECT_INSTANCE] = UPDATE_ACCESS("instance"),
+        [SET + OBJECT_VOLUME] = UPDATE_ACCESS("volume"),
 };
 const struct db_statements access_statements = DB_STATEMENTS(access_sql);
 
@@ -39,19 +43,15 @@ static int check_new_owner(struct db_txn *t, enum object_kind kind, uint64_t id,
         struct image image;
         int r;
 
-        switch (kind) {
-        case OBJECT_IMAGE:
+        if (kind == OBJECT_IMAGE) {
                 r = image_load(t, id, &image);
                 if (r < 0 || image.class != CLASS_PRIVATE)
                         return r;
                 return quota_check(t, image.region, uid, LIMIT_PRIVATE_IMAGES, 1, diag);
-        case OBJECT_SNAPSHOT:
+        }
+        if (kind == OBJECT_SNAPSHOT) {
                 r = snapshot_load(t, id, &snapshot);
                 return r < 0 ? r : quota_check(t, snapshot.region, uid, LIMIT_SNAPSHOTS, 1, diag);
-        case OBJECT_NONE:
-        case OBJECT_REGION:
-        case OBJECT_TASK:
-                break;
         }
         return 0;
 }
@@ -63,7 +63,7 @@ int model_set_access(struct model *m, const struct caller *c, enum object_kind k
         DB_TXN(t);
         int r;
 
-        if (kind == OBJECT_NONE)
+        if (!access_sql[GET + kind])
                 return -EINVAL;
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)

@@ -14,9 +14,6 @@
 #include "model/runner.h"
 #include "model/statements.h"
 
-/* The administrator's limit may be lower; this is what one transaction holds. */
-#define BATCH_MAX 8
-
 enum { BATCH_BY_NAME };
 
 static const char *const batch_sql[] = {
@@ -26,12 +23,24 @@ static const char *const batch_sql[] = {
 
 const struct db_statements batch_statements = DB_STATEMENTS(batch_sql);
 
+struct batch_item {
+        const char *name; /* borrowed from the command's copy */
+        uint64_t image;
+        struct changes changes;
+};
+
 struct batch {
         char *verb;
         char *region; /* of copy, else NULL */
-        char *name[BATCH_MAX];
-        size_t n; /* may be larger than what is in name[] */
+        char *names; /* the rest of the command */
+        size_t n; /* names in it */
+        struct batch_item *items; /* made once their number is known to be within the limit */
 };
+
+static void batch_done(struct batch *batch)
+{
+        free(batch->items);
+}
 
 static char *next_word(char **rest)
 {
@@ -49,7 +58,6 @@ static int parse(char *line, struct batch *ret, struct diag *diag)
 {
         struct batch batch = { 0 };
         char *rest = line;
-        char *word;
 
         batch.verb = next_word(&rest);
         if (!batch.verb || (strcmp(batch.verb, "copy") != 0 && strcmp(batch.verb, "delete") != 0))
@@ -61,9 +69,9 @@ static int parse(char *line, struct batch *ret, struct diag *diag)
                         goto usage;
         }
 
-        while ((word = next_word(&rest))) {
-                if (batch.n < BATCH_MAX)
-                        batch.name[batch.n] = word;
+        batch.names = rest;
+        for (const char *p = rest ? rest + strspn(rest, " \t") : ""; *p; p += strspn(p, " \t")) {
+                p += strcspn(p, " \t");
                 batch.n++;
         }
         if (batch.n == 0)
@@ -76,7 +84,7 @@ usage:
         return diag_set(diag, -EINVAL, "write \"copy REGION IMAGE …\" or \"delete IMAGE …\"");
 }
 
-static int check_count(struct db_txn *t, const struct batch *batch, struct diag *diag)
+static int take_items(struct db_txn *t, struct batch *batch, struct diag *diag)
 {
         uint64_t limit;
         int r;
@@ -84,13 +92,15 @@ static int check_count(struct db_txn *t, const struct batch *batch, struct diag 
         r = limit_read(t, LIMIT_IMAGES_PER_BATCH, &limit);
         if (r < 0)
                 return r;
-        if (limit > BATCH_MAX)
-                limit = BATCH_MAX;
-
         if (batch->n > limit)
                 return diag_set(diag, -E2BIG, "%zu images at once: at most %llu are taken, write several commands",
                                 batch->n, (unsigned long long)limit);
 
+        batch->items = calloc(batch->n, sizeof(*batch->items));
+        if (!batch->items)
+                return -ENOMEM;
+        for (size_t i = 0; i < batch->n; i++)
+                batch->items[i].name = next_word(&batch->names);
         return 0;
 }
 
@@ -129,53 +139,79 @@ static int load_image(struct db_txn *t, const struct caller *c, uint64_t region,
         return 0;
 }
 
-struct target {
-        struct region region; /* of copy */
-        uint64_t image[BATCH_MAX];
-};
-
-static int run_one(struct model *m, struct db_txn *t, const struct caller *c, const struct batch *batch,
-                   const struct target *target, const struct image *image, struct changes *ch, struct diag *diag)
-{
-        uint64_t task;
-
-        if (batch->region)
-                return copy_submit(t, c, image, &target->region, ch, diag, &task);
-
-        changes_add(ch, OBJECT_IMAGE, image->o.id);
-        return image_remove_in(m, t, c, image, diag);
-}
-
-static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region,
-                   const struct batch *batch, struct target *target, struct changes *ch, struct diag *diag)
+/* Finds all images before the first of them changes. */
+static int find_images(struct db_txn *t, const struct caller *c, uint64_t region, const struct batch *batch,
+                       struct diag *diag)
 {
         struct image image;
         int r;
 
-        r = check_count(t, batch, diag);
+        for (size_t i = 0; i < batch->n; i++) {
+                struct batch_item *item = &batch->items[i];
+
+                r = load_image(t, c, region, item->name, diag, &image);
+                if (r < 0)
+                        return r;
+
+                for (size_t j = 0; j < i; j++)
+                        if (batch->items[j].image == image.o.id)
+                                return diag_set(diag, -EINVAL, "%s is named twice", item->name);
+
+                item->image = image.o.id;
+        }
+
+        return 0;
+}
+
+static int run_one(struct model *m, struct db_txn *t, const struct caller *c, struct batch_item *item,
+                   const struct region *target, struct diag *diag)
+{
+        struct disk_list disks;
+        struct image image;
+        uint64_t task;
+        int r;
+
+        r = image_load(t, item->image, &image);
+        if (r < 0)
+                return r;
+
+        if (target)
+                return copy_submit(t, c, &image, target, &item->changes, diag, &task);
+
+        r = disk_list_load(t, item->image, &disks);
+        if (r < 0)
+                return r;
+
+        changes_add(&item->changes, OBJECT_IMAGE, item->image);
+        for (size_t i = 0; i < disks.n; i++)
+                changes_add(&item->changes, OBJECT_SNAPSHOT, disks.disk[i].snapshot);
+        return image_remove_in(m, t, c, &image, diag);
+}
+
+static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region,
+                   struct batch *batch, struct diag *diag)
+{
+        struct region target;
+        int r;
+
+        r = take_items(t, batch, diag);
         if (r < 0)
                 return r;
 
         if (batch->region) {
-                r = region_load_by_handle(t, batch->region, &target->region);
+                r = region_load_by_handle(t, batch->region, &target);
                 if (r == -ENOENT)
                         return diag_set(diag, r, "there is no region %s", batch->region);
                 if (r < 0)
                         return r;
         }
 
+        r = find_images(t, c, region, batch, diag);
+        if (r < 0)
+                return r;
+
         for (size_t i = 0; i < batch->n; i++) {
-                r = load_image(t, c, region, batch->name[i], diag, &image);
-                if (r < 0)
-                        return r;
-
-                for (size_t j = 0; j < i; j++)
-                        if (target->image[j] == image.o.id)
-                                return diag_set(diag, -EINVAL, "%s is named twice", batch->name[i]);
-
-                target->image[i] = image.o.id;
-
-                r = run_one(m, t, c, batch, target, &image, ch, diag);
+                r = run_one(m, t, c, &batch->items[i], batch->region ? &target : NULL, diag);
                 if (r < 0)
                         return r;
         }
@@ -186,9 +222,7 @@ static int run_all(struct model *m, struct db_txn *t, const struct caller *c, ui
 int batch_run(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag)
 {
         CLEANUP_FREE char *copy = NULL;
-        struct changes changes = { 0 };
-        struct target target;
-        struct batch batch = { 0 };
+        CLEANUP(batch_done) struct batch batch = { 0 };
         int r;
 
         copy = strdup(line);
@@ -206,7 +240,7 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
                 if (r < 0)
                         return r;
 
-                r = run_all(m, &t, c, region, &batch, &target, &changes, diag);
+                r = run_all(m, &t, c, region, &batch, diag);
                 if (r < 0)
                         return r;
 
@@ -215,10 +249,10 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
                         return r;
         }
 
-        if (!batch.region)
-                for (size_t i = 0; i < batch.n; i++)
-                        upload_image_gone(m, target.image[i]); /* of one that was still being uploaded */
-
-        changes_tell(m, &changes);
+        for (size_t i = 0; i < batch.n; i++) {
+                if (!batch.region)
+                        upload_image_gone(m, batch.items[i].image); /* of one that was still being uploaded */
+                changes_tell(m, &batch.items[i].changes);
+        }
         return 0;
 }

@@ -13,8 +13,9 @@
 enum { INSERT, GET };
 
 static const char *const blob_row_sql[] = {
-        [INSERT] = "INSERT INTO blob (store, key, size, data, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-        [GET] = "SELECT id, store, key, size, data, checksum FROM blob WHERE id = ?1",
+        [INSERT] = "INSERT INTO blob (store, key, size, data, clusters, spans, checksum) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        [GET] = "SELECT id, store, key, " BLOB_INFO_COLUMNS " FROM blob WHERE id = ?1",
 };
 const struct db_statements blob_row_statements = DB_STATEMENTS(blob_row_sql);
 
@@ -25,11 +26,21 @@ int blob_row_insert(struct db_txn *t, uint64_t store, const struct blob *b, uint
         int r;
 
         r = db_run(t, blob_row_sql[INSERT], DB_INT(store), DB_BLOB(id->bytes, sizeof(id->bytes)), DB_INT(info->size_bytes),
-                   DB_INT(info->data_bytes), DB_BLOB(info->checksum.bytes, sizeof(info->checksum.bytes)));
+                   DB_INT(info->data_bytes), DB_INT(info->data_clusters), DB_INT(info->data_spans),
+                   blob_has_checksum(info) ? DB_BLOB(info->checksum.bytes, sizeof(info->checksum.bytes)) : DB_NULL);
         if (r < 0)
                 return r;
         *ret = db_last_id(t);
         return 0;
+}
+
+void blob_row_info(const struct db_row *row, int col, struct blob_info *ret)
+{
+        ret->size_bytes = (uint64_t)db_row_int(row, col);
+        ret->data_bytes = (uint64_t)db_row_int(row, col + 1);
+        ret->data_clusters = (uint64_t)db_row_int(row, col + 2);
+        ret->data_spans = (uint64_t)db_row_int(row, col + 3);
+        db_row_blob(row, col + 4, ret->checksum.bytes, sizeof(ret->checksum.bytes));
 }
 
 static int fill_row(void *ctx, const struct db_row *row)
@@ -39,9 +50,7 @@ static int fill_row(void *ctx, const struct db_row *row)
         b->id = (uint64_t)db_row_int(row, 0);
         b->store = (uint64_t)db_row_int(row, 1);
         db_row_blob(row, 2, b->key.bytes, sizeof(b->key.bytes));
-        b->info.size_bytes = (uint64_t)db_row_int(row, 3);
-        b->info.data_bytes = (uint64_t)db_row_int(row, 4);
-        db_row_blob(row, 5, b->info.checksum.bytes, sizeof(b->info.checksum.bytes));
+        blob_row_info(row, 3, &b->info);
         return 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checking a library that nobody serves. What must hold in the database stands as a table of queries, each of which gives
- * a sentence per row that breaks the rule; the stores check themselves, and their blobs are held against the rows.
+ * Checking a library that nobody serves. What must hold in the database stands as a table of queries, each of which
+ * gives a sentence per row that breaks the rule; the stores check themselves, and their blobs are held against the
+ * rows.
  *
  * Whatever a crash may leave is no finding, since the next start takes it away or goes on with it: blobs without a row,
  * files of uploads, tasks that were running.
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobstore/disk.h"
 #include "model/model_priv.h"
 #include "model/statements.h"
 
@@ -26,17 +28,24 @@ enum {
         CHECK_CREATING,
         CHECK_UNNAMED,
         CHECK_TASK,
+        CHECK_INSTANCE,
         CHECK_RULES, /* what is above */
         CHECK_BLOBS = CHECK_RULES,
         CHECK_BLOB_ID,
         CHECK_WHOSE_BLOB,
+        CHECK_DISKS,
 };
 
 #define IMAGE_IS "'image ' || image.ident || ' (' || image.handle || ')'"
 
+#define DISK_IS                                                                                                       \
+        "'disk ' || region.handle || '/' || ifnull('disks/' || volume.handle, 'instances/' || instance.handle || '/' || device)"
+#define FROM_DISKS                                                                                       \
+        " FROM volume JOIN region ON region.id = volume.region LEFT JOIN instance ON instance.id = volume.instance"
+
 static const char *const check_sql[] = {
-        [CHECK_USAGE] = "SELECT 'quota: user ' || uid || ' has ' || sum(counted) || ' ' || key || ' in region ' || region"
-                        " || ', but ' || sum(used) || ' are counted' FROM ("
+        [CHECK_USAGE] = "SELECT 'quota: user ' || uid || ' has ' || sum(counted) || ' ' || key || ' in region '"
+                        " || region || ', but ' || sum(used) || ' are counted' FROM ("
                         "SELECT region, uid, key, used, 0 AS counted FROM usage"
                         " UNION ALL SELECT region, uid, 'private-images', 0, 1 FROM image WHERE class = 'private'"
                         " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot)"
@@ -48,29 +57,37 @@ static const char *const check_sql[] = {
         [CHECK_COMPLETE] = "SELECT " IMAGE_IS " || ' is available, but has no bytes for ' || ifnull(device, 'any disk')"
                            " FROM image LEFT JOIN image_disk ON image_disk.image = image.id"
                            " LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot"
-                           " WHERE (image.status = 'available' OR (image.status = 'deleted' AND image.restore_status = 'available'))"
+                           " WHERE (image.status = 'available'"
+                           " OR (image.status = 'deleted' AND image.restore_status = 'available'))"
                            " AND image_disk.blob IS NULL AND snapshot.blob IS NULL",
-        [CHECK_ONE_SOURCE] = "SELECT " IMAGE_IS " || ': ' || device || ' has a snapshot and bytes of its own' FROM image"
-                             " JOIN image_disk ON image_disk.image = image.id"
+        [CHECK_ONE_SOURCE] = "SELECT " IMAGE_IS " || ': ' || device || ' has a snapshot and bytes of its own'"
+                             " FROM image JOIN image_disk ON image_disk.image = image.id"
                              " WHERE image_disk.snapshot IS NOT NULL AND image_disk.blob IS NOT NULL",
         [CHECK_RECYCLED] = "SELECT " IMAGE_IS " || ' is ' || status || ', but in ' || class FROM image"
-                           " WHERE (class = 'recycle') <> (status = 'deleted')"
-                           " OR (class = 'recycle') <> (deleted IS NOT NULL)",
+                           " WHERE (class = 'recycle') <> (status = 'deleted')",
         [CHECK_DELETING] = "SELECT " IMAGE_IS " || ' was half removed' FROM image WHERE status = 'deleting'",
         [CHECK_CREATING] = "SELECT 'snapshot ' || ident || ' (' || handle || ') is being created, but nothing makes it'"
                            " FROM snapshot WHERE status = 'creating' AND NOT EXISTS (SELECT 1 FROM image_disk"
                            " JOIN image ON image.id = image_disk.image WHERE image_disk.snapshot = snapshot.id"
-                           " AND image.status IN ('uploading', 'pending', 'replicating'))",
+                           " AND image.status IN ('uploading', 'pending', 'replicating'))"
+                           " AND NOT EXISTS (SELECT 1 FROM task WHERE task.snapshot = snapshot.id"
+                           " AND task.status IN ('queued', 'running'))",
         [CHECK_UNNAMED] = "SELECT 'blob ' || lower(hex(key)) || ' is kept, but nothing names it' FROM blob"
                           " WHERE NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.blob = blob.id)"
                           " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.blob = blob.id)"
+                          " AND NOT EXISTS (SELECT 1 FROM volume WHERE volume.base = blob.id)"
                           " AND NOT EXISTS (SELECT 1 FROM reap WHERE reap.blob = blob.id)",
         [CHECK_TASK] = "SELECT 'task ' || task.ident || ' is ' || task.status || ', but what it makes is '"
                        " || ifnull(image.status, 'gone') FROM task"
                        " LEFT JOIN image ON image.id = iif(task.kind = 'import', task.image, task.result)"
+                       " LEFT JOIN snapshot ON snapshot.id = task.snapshot"
                        " WHERE task.status IN ('queued', 'running')"
-                       " AND ifnull(image.status, '') NOT IN ('pending', 'replicating')",
-        [CHECK_BLOBS] = "SELECT id, key, size, data, checksum FROM blob WHERE store = ?1",
+                       " AND ifnull(image.status, '') NOT IN ('pending', 'replicating')"
+                       " AND ifnull(snapshot.status, '') <> 'creating'",
+        [CHECK_INSTANCE] = "SELECT 'instance ' || ident || ' (' || handle || ') has an image, but no system disk' FROM instance"
+                           " WHERE image IS NOT NULL AND NOT EXISTS (SELECT 1 FROM volume"
+                           " WHERE volume.instance = instance.id AND volume.role = 'system')",
+        [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
         [CHECK_WHOSE_BLOB] = "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device"
                              " FROM image_disk JOIN image ON image.id = image_disk.image"
@@ -79,7 +96,9 @@ static const char *const check_sql[] = {
                              " WHERE ifnull(image_disk.blob, snapshot.blob) = ?1"
                              " UNION ALL SELECT 'snapshot ' || region.handle || '/snapshots/' || snapshot.handle"
                              " FROM snapshot JOIN region ON region.id = snapshot.region WHERE snapshot.blob = ?1"
-                             " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.snapshot = snapshot.id)",
+                             " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.snapshot = snapshot.id)"
+                             " UNION ALL SELECT " DISK_IS " || ', which is a clone'" FROM_DISKS " WHERE volume.base = ?1",
+        [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL",
 };
 
 const struct db_statements check_statements = DB_STATEMENTS(check_sql);
@@ -232,29 +251,58 @@ static int check_blob(void *ctx, const struct db_row *row)
 {
         struct store_check *s = ctx;
         const uint64_t id = (uint64_t)db_row_int(row, 0);
-        struct blob_checksum checksum;
         struct stored key = { 0 };
         const struct stored *found;
 
         db_row_blob(row, 1, key.id.bytes, sizeof(key.id.bytes));
-        db_row_blob(row, 4, checksum.bytes, sizeof(checksum.bytes));
+        blob_row_info(row, 2, &key.info);
 
         found = s->n ? bsearch(&key, s->blob, s->n, sizeof(*s->blob), compare_stored) : NULL;
         if (!found)
                 return report_blob(s->check, s->t, id, "its bytes are not in the store");
 
-        if (found->info.size_bytes != (uint64_t)db_row_int(row, 2) ||
-            found->info.data_bytes != (uint64_t)db_row_int(row, 3) ||
-            memcmp(&found->info.checksum, &checksum, sizeof(checksum)) != 0)
+        if (!blob_has_checksum(&found->info)) /* the row's was worked out later */
+                key.info.checksum = found->info.checksum;
+        if (memcmp(&found->info, &key.info, sizeof(key.info)) != 0)
                 return report_blob(s->check, s->t, id, "its bytes in the store are not those that the library knows");
 
         return 0;
+}
+
+struct disk_check {
+        struct check *check;
+        struct blobstore *bs;
+};
+
+DEFINE_CLEANUP(struct disk *, disk_closep, disk_close)
+
+/* A disk may be larger than its row says, after a crash while it grew. Nobody waits for this transaction. */
+static int check_disk(void *ctx, const struct db_row *row)
+{
+        const struct disk_check *dc = ctx;
+        CLEANUP(disk_closep) struct disk *d = NULL;
+        const char *problem = NULL;
+        struct disk_id key;
+        int r;
+
+        db_row_blob(row, 1, key.bytes, sizeof(key.bytes));
+        r = disk_open(dc->bs, &key, &d);
+        if (r == -ENOENT)
+                problem = "it is not in the store";
+        else if (r == -EBADMSG || r == -EPROTONOSUPPORT)
+                problem = "its files in the store are damaged";
+        else if (r < 0)
+                return r;
+        else if (disk_get_size(d) < (uint64_t)db_row_int(row, 2))
+                problem = "it is smaller in the store than the library knows";
+        return problem ? report_affected(&(struct affected){ .check = dc->check, .problem = problem }, row) : 0;
 }
 
 static int check_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
         struct check *c = ctx;
         CLEANUP(store_check_done) struct store_check s = { .check = c, .store = id };
+        struct disk_check disks = { .check = c, .bs = bs };
         int r;
 
         r = blobstore_check(bs, c->read_data, report_problem, &s);
@@ -276,7 +324,11 @@ static int check_store(void *ctx, uint64_t id, struct blobstore *bs)
                 return r;
 
         s.t = &t;
-        return db_each(&t, check_sql[CHECK_BLOBS], check_blob, &s, DB_INT(id));
+        r = db_each(&t, check_sql[CHECK_BLOBS], check_blob, &s, DB_INT(id));
+        if (r < 0)
+                return r;
+
+        return db_each(&t, check_sql[CHECK_DISKS], check_disk, &disks, DB_INT(id));
 }
 
 DEFINE_CLEANUP(struct model *, model_closep, model_close)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Conversion of a local image into a cloud image. Accepting it makes the new image (pending), a snapshot that is to be
- * its system disk (being created), and its device mapping; the work is to let the snapshot name the blob that the source's
- * system disk has. No bytes move. The data disks are snapshots already, and both images refer to them.
+ * its system disk (being created), and its device mapping; the work is to let the snapshot name the blob that the
+ * source's system disk has. No bytes move. The data disks are snapshots already, and both images refer to them.
  */
 
 #include <assert.h>
@@ -57,13 +57,14 @@ static int check_source(struct db_txn *t, const struct image *source, struct dia
         if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
                 return diag_set(diag, -EPERM, "%s is a %s image: only private images are converted", source->o.handle,
                                 image_class_name(source->class));
-        if (source->type != TYPE_LOCAL)
-                return diag_set(diag, -EOPNOTSUPP, "%s is a %s image: only local images are converted",
-                                source->o.handle, image_type_name(source->type));
 
         r = lifecycle_apply(t, source, VERB_SHARE_WORK, diag);
         if (r < 0)
                 return r;
+
+        if (source->type != TYPE_LOCAL)
+                return diag_set(diag, -EOPNOTSUPP, "%s is a %s image: only local images are converted",
+                                source->o.handle, image_type_name(source->type));
 
         r = task_active_of_image(t, source->o.id, &task);
         if (r == -ENOENT)

@@ -37,9 +37,15 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
         if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
                 return diag_set(diag, -EPERM, "%s is a %s image: only private images are copied", source->o.handle,
                                 image_class_name(source->class));
+
+        r = lifecycle_apply(t, source, VERB_SHARE_WORK, diag);
+        if (r < 0)
+                return r;
+
         if (source->type != TYPE_CLOUD)
                 return diag_set(diag, -EOPNOTSUPP,
-                                "%s is a %s image: only cloud images are copied (echo cloud > convert makes one of a local one)",
+                                "%s is a %s image: only cloud images are copied (echo cloud > convert makes one of a "
+                                "local one)",
                                 source->o.handle, image_type_name(source->type));
         if (source->region == target->o.id)
                 return diag_set(diag, -EINVAL, "%s is in %s already: choose another region", source->o.handle,
@@ -50,10 +56,6 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
                 return diag_set(diag, -EEXIST, "there is a copy of %s to %s: rmdir copies/%s cancels or forgets it",
                                 source->o.handle, target->o.handle, target->o.handle);
         if (r != -ENOENT)
-                return r;
-
-        r = lifecycle_apply(t, source, VERB_SHARE_WORK, diag);
-        if (r < 0)
                 return r;
 
         r = task_active_of_image(t, source->o.id, &task);
@@ -113,8 +115,8 @@ static int insert_replica(struct db_txn *t, const struct caller *c, const struct
         return 0;
 }
 
-static int insert_disks(struct db_txn *t, const struct disk_list *disks, const struct image *replica, struct changes *ch,
-                        struct diag *diag)
+static int insert_disks(struct db_txn *t, const struct disk_list *disks, const struct image *replica,
+                        struct changes *ch, struct diag *diag)
 {
         char from[IMAGE_VALUE_MAX + 1];
         struct snapshot original;

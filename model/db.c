@@ -32,6 +32,7 @@
 #include "model/statements.h"
 
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
+#define BUSY_TIMEOUT_MS  10000
 #define WAL_BYTES_KEPT   "67108864"
 
 #define STATEMENTS_POINTER(stem) &stem##_statements,
@@ -117,7 +118,8 @@ int db_errno(sqlite3 *conn)
                 return open_errno(sqlite3_system_errno(conn));
         case SQLITE_IOERR:
                 /* A sync that failed is never just a full disk: what it lost is unknown. */
-                if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC && sqlite3_system_errno(conn) == ENOSPC)
+                if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC &&
+                    sqlite3_system_errno(conn) == ENOSPC)
                         return -ENOSPC;
                 return -EIO;
         }
@@ -136,7 +138,9 @@ static int compare_prepared(const void *a, const void *b)
 
 static int prepare(sqlite3 *conn, const char *sql, sqlite3_stmt **ret)
 {
-        return sqlite3_prepare_v3(conn, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) == SQLITE_OK ? 0 : db_errno(conn);
+        int code = sqlite3_prepare_v3(conn, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+
+        return code == SQLITE_OK ? 0 : db_errno(conn);
 }
 
 static int prepare_table(struct connection *c, const struct db_statements *table, bool read_only)
@@ -208,17 +212,22 @@ static int exec(sqlite3 *conn, const char *sql)
         return sqlite3_exec(conn, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_errno(conn);
 }
 
-static int open_connection(struct connection *c, const char *path, int flags)
+/* FIRST is executed before anything else, since the rest reads the database. */
+static int open_connection(struct connection *c, const char *path, int flags, const char *first)
 {
         int r;
 
         if (sqlite3_open_v2(path, &c->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
                 return c->conn ? db_errno(c->conn) : -ENOMEM;
-        r = exec(c->conn, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
-                          "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY");
+        r = exec(c->conn, first);
+        if (r == 0)
+                r = exec(c->conn, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                                  "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY");
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* more safety where it is known */
+        /* A reader that meets the WAL's index half written looks again under the writer's lock, for an instant. */
+        (void)sqlite3_busy_timeout(c->conn, BUSY_TIMEOUT_MS);
         return 0;
 }
 
@@ -246,7 +255,7 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         bool made;
         int r;
 
-        r = open_connection(c, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+        r = open_connection(c, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "");
         if (r < 0)
                 return r;
         r = migrate(c->conn, false);
@@ -262,23 +271,41 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         return prepare_all(c, extra, false);
 }
 
-static int open_reader(struct db *db, const char *path, const struct db_opts *opts)
+static int open_reader(struct db *db, const char *path, const struct db_statements *extra)
 {
         struct connection *c = &db->connections[DB_READ];
         int r;
 
         /* Beside a writer it needs to write the shared memory of the WAL. */
-        r = open_connection(c, path, opts->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-        if (r < 0)
-                return r;
-        if (opts->read_only)
-                r = migrate(c->conn, true);
-        else
-                r = exec(c->conn, "PRAGMA query_only = ON");
+        r = open_connection(c, path, SQLITE_OPEN_READWRITE, "PRAGMA query_only = ON");
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        return prepare_all(c, opts->extra, true);
+        return prepare_all(c, extra, true);
+}
+
+/*
+ * Leaves no trace, which needs the library for itself. Without a WAL "immutable" keeps sqlite from making any file. One
+ * that a crash left has to be read: sqlite does that without shared memory for a connection with exclusive locks,
+ * which is then kept from copying the WAL back and removing it.
+ */
+static int open_read_only(struct db *db, int dir_fd, const char *path, const struct db_statements *extra)
+{
+        struct connection *c = &db->connections[DB_READ];
+        bool has_wal = faccessat(dir_fd, DB_FILE "-wal", F_OK, 0) == 0;
+        char uri[96];
+        int on = 1;
+        int r;
+
+        (void)snprintf(uri, sizeof(uri), "file:%s%s", path, has_wal ? "" : "?immutable=1");
+        r = open_connection(c, uri, SQLITE_OPEN_URI | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
+                            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
+        if (r < 0)
+                return r;
+        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+        r = migrate(c->conn, true);
+        return r < 0 ? r : prepare_all(c, extra, true);
 }
 
 static void init_lock(pthread_mutex_t *m)
@@ -308,12 +335,9 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         /* sqlite knows paths only; it resolves this one into the directory's own name. */
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/" DB_FILE, dir_fd);
 
-        if (!opts->read_only) {
-                r = open_writer(db, dir_fd, path, opts->extra);
-                if (r < 0)
-                        return r;
-        }
-        r = open_reader(db, path, opts);
+        r = opts->read_only ? open_read_only(db, dir_fd, path, opts->extra) : open_writer(db, dir_fd, path, opts->extra);
+        if (r == 0 && !opts->read_only)
+                r = open_reader(db, path, opts->extra);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(db);

@@ -31,16 +31,17 @@ enum { GET, GET_OBJECT, FIND, EACH, INSERT, TOUCH, SET_FOUND, SET_ERROR, ERASE }
         "WHERE (task.image = image.id OR task.result = image.id) AND task.status IN ('queued', 'running')))"
 
 static const char *const image_sql[] = {
-        [GET] = "SELECT " OBJECT_COLUMNS("image") ", ident, region, class, source, status, restore_status, type, encrypted, "
-                IS_BUSY ", " SIZE_OF_DISKS ", name, error, format, os, platform, platform_version, architecture, boot_mode, "
-                "features, project_group, provider, description, labels FROM image WHERE id = ?1",
+        [GET] = "SELECT " OBJECT_COLUMNS("image") ", ident, region, class, source, status, restore_status, type, "
+                "encrypted, " IS_BUSY ", " SIZE_OF_DISKS ", name, error, format, os, platform, platform_version, "
+                "architecture, boot_mode, features, project_group, provider, description, labels "
+                "FROM image WHERE id = ?1",
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE id = ?1",
         [FIND] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
         [EACH] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE region = ?1 AND class = ?2 ORDER BY handle",
-        [INSERT] = "INSERT INTO image (ident, region, class, source, handle, uid, gid, mode, created, updated, name, status, "
-                   "type, encrypted, error, format, os, platform, platform_version, architecture, boot_mode, features, "
-                   "project_group, provider, description, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, "
-                   "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+        [INSERT] = "INSERT INTO image (ident, region, class, source, handle, uid, gid, mode, created, updated, name, "
+                   "status, type, encrypted, error, format, os, platform, platform_version, architecture, boot_mode, "
+                   "features, project_group, provider, description, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+                   "?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
         [TOUCH] = "UPDATE image SET updated = max(?2, updated + 1) WHERE id = ?1",
         [SET_FOUND] = "UPDATE image SET format = ?2, encrypted = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
         [SET_ERROR] = "UPDATE image SET error = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
@@ -173,9 +174,11 @@ int image_find(struct model *m, uint64_t region, enum image_class class, const c
         return r < 0 ? r : image_load_by_handle(&t, region, class, handle, ret);
 }
 
-int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle, struct object *ret)
+int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
+                         struct object *ret)
 {
-        return db_one(t, image_sql[FIND], object_load_row, ret, DB_INT(region), DB_TEXT(class_names[class]), DB_TEXT(handle));
+        return db_one(t, image_sql[FIND], object_load_row, ret, DB_INT(region), DB_TEXT(class_names[class]),
+                      DB_TEXT(handle));
 }
 
 int image_each(struct model *m, uint64_t region, enum image_class class, object_fn *fn, void *ctx)
@@ -232,13 +235,13 @@ int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag
         }
 
         r = db_run(t, image_sql[INSERT], DB_TEXT(ident), DB_INT(image->region), DB_TEXT(class_names[image->class]),
-                   DB_TEXT(class_names[image->source]), DB_TEXT(image->o.handle), DB_INT(image->o.uid), DB_INT(image->o.gid),
-                   DB_INT(image->o.mode), DB_INT(now), DB_TEXT(image->name), DB_TEXT(status_names[image->status]),
-                   DB_TEXT(type_names[image->type]), DB_INT(image->encrypted), DB_TEXT(image->error), DB_TEXT(image->format),
-                   DB_TEXT(image->os), DB_TEXT(image->platform), DB_TEXT(image->platform_version),
-                   DB_TEXT(image->architecture), DB_TEXT(image->boot_mode), DB_TEXT(image->features),
-                   DB_TEXT(image->project_group), DB_TEXT(image->provider), DB_TEXT(image->description),
-                   DB_TEXT(image->labels));
+                   DB_TEXT(class_names[image->source]), DB_TEXT(image->o.handle), DB_INT(image->o.uid),
+                   DB_INT(image->o.gid), DB_INT(image->o.mode), DB_INT(now), DB_TEXT(image->name),
+                   DB_TEXT(status_names[image->status]), DB_TEXT(type_names[image->type]), DB_INT(image->encrypted),
+                   DB_TEXT(image->error), DB_TEXT(image->format), DB_TEXT(image->os), DB_TEXT(image->platform),
+                   DB_TEXT(image->platform_version), DB_TEXT(image->architecture), DB_TEXT(image->boot_mode),
+                   DB_TEXT(image->features), DB_TEXT(image->project_group), DB_TEXT(image->provider),
+                   DB_TEXT(image->description), DB_TEXT(image->labels));
         if (r == -EEXIST)
                 return image_refuse_taken(image->class, image->o.handle, diag);
         if (r < 0)
@@ -352,8 +355,8 @@ int image_create(struct model *m, const struct caller *c, uint64_t region, enum 
 }
 
 /*
- * What the ending of a file's name says. Cloud images named .img are as often qcow2 as raw, so that the content decides. An
- * ISO has its own class, in which nothing else makes sense.
+ * What the ending of a file's name says. Cloud images named .img are as often qcow2 as raw, so that the content
+ * decides. An ISO has its own class, in which nothing else makes sense.
  */
 static const struct ending {
         const char *text;
@@ -363,7 +366,11 @@ static const struct ending {
         { ".qcow2", IMAGE_FORMAT_QCOW2, false },
         { ".raw", IMAGE_FORMAT_RAW, false },
         { ".img", IMAGE_FORMAT_AUTO, false },
-        { ".iso", IMAGE_FORMAT_RAW, true },
+        { ".vmdk", IMAGE_FORMAT_VMDK, false },
+        { ".vhd", IMAGE_FORMAT_VHD, false },
+        { ".vhdx", IMAGE_FORMAT_VHDX, false },
+        { ".vdi", IMAGE_FORMAT_VDI, false },
+        { ".iso", IMAGE_FORMAT_ISO, true },
 };
 
 static int find_ending(const char *filename, enum image_class class, const struct ending **ret, struct diag *diag)
@@ -380,8 +387,8 @@ static int find_ending(const char *filename, enum image_class class, const struc
                 *ret = &endings[i];
                 return 0;
         }
-        return diag_set(diag, -EINVAL, "%s: a file put here must end in .qcow2, .raw or .img (.iso in iso/); other formats "
-                                       "become one with: qemu-img convert -O qcow2", filename);
+        return diag_set(diag, -EINVAL, "%s: a file put here must end in .qcow2, .raw, .img, .vmdk, .vhd, .vhdx or .vdi (.iso in "
+                                       "iso/); other formats become one with: qemu-img convert -O qcow2", filename);
 }
 
 int image_create_for_file(struct model *m, const struct caller *c, uint64_t region, enum image_class class,

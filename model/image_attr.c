@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The attributes of an image that can be written: what each takes, as a table, and one function to write any of them. */
+/* The attributes of an image that can be written: what each takes, as a table, and one function to write them. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,8 +60,8 @@ static int check_line(const struct field *f, const struct image *image, const ch
         (void)image;
         (void)out;
         if (len > IMAGE_VALUE_MAX || !text_is_clean(value, len))
-                return diag_set(diag, -EINVAL, "%s: one line of up to %d bytes of UTF-8, no control characters", f->name,
-                                IMAGE_VALUE_MAX);
+                return diag_set(diag, -EINVAL, "%s: one line of up to %d bytes of UTF-8, no control characters",
+                                f->name, IMAGE_VALUE_MAX);
         return 0;
 }
 
@@ -148,9 +148,12 @@ static int check_format(const struct field *f, const struct image *image, const 
         enum image_format format = IMAGE_FORMAT_AUTO;
 
         (void)image;
+        if (strcmp(value, "img") == 0)
+                value = ""; /* files of that ending are as often qcow2 as raw */
         if (value[0] && image_format_parse(value, &format) < 0)
-                return diag_set(diag, -EINVAL, "%s: auto, raw or qcow2; other formats become one with: qemu-img convert -O "
-                                               "qcow2", f->name);
+                return diag_set(diag, -EINVAL,
+                                "%s: auto, raw, img, qcow2, vmdk, vhd, vhdx, vdi or iso; other formats become one with: "
+                                "qemu-img convert -O qcow2", f->name);
         strbuf_add(out, image_format_name(format));
         return 0;
 }
@@ -228,8 +231,9 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
         if (r < 0)
                 return r;
         if (f->queued_only && image.status != IMAGE_QUEUED)
-                return diag_set(diag, -EBUSY, "%s: can only be set while the image is queued, before its upload; %s is %s",
-                                f->name, image.o.handle, image_status_name(image.status));
+                return diag_set(diag, -EBUSY,
+                                "%s: can only be set while the image is queued, before its upload; %s is %s", f->name,
+                                image.o.handle, image_status_name(image.status));
         r = f->check(f, &image, value, &changed, diag);
         if (r == 0)
                 r = strbuf_error(&changed);

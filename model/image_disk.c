@@ -11,11 +11,12 @@
 
 enum { INSERT, SET, REFS, GET, EACH, BLOB };
 
-#define COLUMNS                                                                                                          \
-        "image_disk.id, device, role, image_disk.snapshot, snapshot.ident, snapshot.handle, "                         \
-        "ifnull(snapshot.created, image.created), blob.id, blob.size, blob.data, blob.checksum, image_disk.image"
+#define COLUMNS                                                                                           \
+        "image_disk.id, device, role, image_disk.snapshot, snapshot.ident, snapshot.handle, "             \
+        "ifnull(snapshot.created, image.created), image_disk.image, blob.id, " BLOB_INFO_COLUMNS
 #define TABLES                                                                                            \
-        "image_disk JOIN image ON image.id = image_disk.image LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot " \
+        "image_disk JOIN image ON image.id = image_disk.image "                                           \
+        "LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "                                        \
         "LEFT JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob)"
 
 static const char *const image_disk_sql[] = {
@@ -36,7 +37,8 @@ static bool is_system(const struct db_row *row, int col)
 
 /* ---- rows ---- */
 
-int image_disk_insert(struct db_txn *t, uint64_t image, const char *device, bool system, uint64_t snapshot, uint64_t blob)
+int image_disk_insert(struct db_txn *t, uint64_t image, const char *device, bool system, uint64_t snapshot,
+                      uint64_t blob)
 {
         int r = db_run(t, image_disk_sql[INSERT], DB_INT(image), DB_TEXT(device), DB_TEXT(system ? "system" : "data"),
                        DB_ID(snapshot), DB_ID(blob));
@@ -86,14 +88,12 @@ static void fill_disk(struct image_disk *d, const struct db_row *row)
                 .system = is_system(row, 2),
                 .snapshot = (uint64_t)db_row_int(row, 3),
                 .created_us = db_row_int(row, 6),
-                .has_blob = !db_row_is_null(row, 7),
+                .has_blob = !db_row_is_null(row, 8),
         };
         db_row_text(row, 1, d->device, sizeof(d->device));
         db_row_text(row, 4, d->snapshot_ident, sizeof(d->snapshot_ident));
         db_row_text(row, 5, d->snapshot_handle, sizeof(d->snapshot_handle));
-        d->blob.size_bytes = (uint64_t)db_row_int(row, 8);
-        d->blob.data_bytes = (uint64_t)db_row_int(row, 9);
-        db_row_blob(row, 10, d->blob.checksum.bytes, sizeof(d->blob.checksum.bytes));
+        blob_row_info(row, 9, &d->blob);
 }
 
 struct get {
@@ -106,7 +106,7 @@ static int get_row(void *ctx, const struct db_row *row)
         const struct get *g = ctx;
 
         fill_disk(g->disk, row);
-        *g->image = (uint64_t)db_row_int(row, 11);
+        *g->image = (uint64_t)db_row_int(row, 7);
         return 0;
 }
 

@@ -4,7 +4,7 @@
  * Where an image is: renaming it, publishing it, sending it to the recycle bin and bringing it back, and its end.
  *
  * In the recycle bin an image keeps its owner and modes, its disks and the snapshots they refer to, but no longer
- * counts as a private image. A destroyed image's snapshots stay, on their own; those that were still being made for it go.
+ * counts as a private image. A destroyed image's snapshots stay, on their own; those still being made for it go.
  */
 
 #include <errno.h>
@@ -20,8 +20,8 @@
 enum { MOVE };
 
 static const char *const image_move_sql[] = {
-        [MOVE] = "UPDATE image SET class = ?2, handle = ?3, name = ?4, source = ?5, type = ?6, uid = ?7, gid = ?8, mode = ?9, "
-                 "restore_status = ?10, deleted = ?11, updated = max(?12, updated + 1) WHERE id = ?1",
+        [MOVE] = "UPDATE image SET class = ?2, handle = ?3, name = ?4, source = ?5, type = ?6, uid = ?7, gid = ?8, "
+                 "mode = ?9, restore_status = ?10, deleted = ?11, updated = max(?12, updated + 1) WHERE id = ?1",
 };
 const struct db_statements image_move_statements = DB_STATEMENTS(image_move_sql);
 
@@ -34,8 +34,9 @@ static int write_place(struct db_txn *t, const struct image *image, struct diag 
 
         r = db_run(t, image_move_sql[MOVE], DB_INT(image->o.id), DB_TEXT(image_class_name(image->class)),
                    DB_TEXT(image->o.handle), DB_TEXT(image->name), DB_TEXT(image_class_name(image->source)),
-                   DB_TEXT(image_type_name(image->type)), DB_INT(image->o.uid), DB_INT(image->o.gid), DB_INT(image->o.mode),
-                   DB_TEXT(recycled ? image_status_name(image->restore) : ""), recycled ? DB_INT(now) : DB_NULL, DB_INT(now));
+                   DB_TEXT(image_type_name(image->type)), DB_INT(image->o.uid), DB_INT(image->o.gid),
+                   DB_INT(image->o.mode), DB_TEXT(recycled ? image_status_name(image->restore) : ""),
+                   recycled ? DB_INT(now) : DB_NULL, DB_INT(now));
         if (r == -EEXIST)
                 return image_refuse_taken(image->class, image->o.handle, diag);
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
@@ -130,7 +131,8 @@ int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t re
         if (r < 0)
                 return r;
         if (region != image.region)
-                return diag_set(diag, -EPERM, "%s: images do not move to another region: mkdir copies/<region> copies one there",
+                return diag_set(diag, -EPERM,
+                                "%s: images do not move to another region: mkdir copies/<region> copies one there",
                                 image.o.handle);
         if (class == image.class && strcmp(handle, image.o.handle) == 0)
                 return 0; /* rename(2) onto itself does nothing */

@@ -67,21 +67,24 @@ static int check_token(struct job *job, const struct import *import, int fd)
         return -ESTALE;
 }
 
-/* Reads the image from its start to its end into the writer. */
-static int carry(struct job *job, struct image_source *source, uint64_t size_bytes, struct blob_writer *writer)
+/* Reads the image from its start to its end into the writer; notes what its first bytes say. */
+static int carry(struct job *job, struct image_source *source, struct image_probe *probe, struct blob_writer *writer)
 {
         uint64_t done_bytes = 0, len;
         const void *buf;
         int r;
 
         for (;;) {
-                r = job_progress(job, done_bytes, size_bytes);
+                r = job_progress(job, done_bytes, probe->size_bytes);
                 if (r < 0)
                         return r;
 
                 r = image_source_next(source, &buf, &len, &job->reason);
                 if (r <= 0)
                         return r;
+
+                if (done_bytes == 0 && buf && image_is_encrypted(buf, len))
+                        probe->encrypted = true;
 
                 r = buf ? blob_writer_append(writer, buf, len) : blob_writer_hole(writer, len);
                 if (r < 0)
@@ -96,7 +99,7 @@ DEFINE_CLEANUP(struct blob_writer *, blob_writer_freep, blob_writer_free)
 DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
 
 /* The bytes, durable but named by nothing yet. */
-static int store_image(struct job *job, const struct import *import, int fd, const struct image_probe *probe,
+static int store_image(struct job *job, const struct import *import, int fd, struct image_probe *probe,
                        struct blob **ret)
 {
         CLEANUP(image_source_closep) struct image_source *source = NULL;
@@ -116,14 +119,15 @@ static int store_image(struct job *job, const struct import *import, int fd, con
         if (r < 0)
                 return r;
 
-        r = carry(job, source, probe->size_bytes, writer);
+        r = carry(job, source, probe, writer);
         if (r < 0)
                 return r;
 
         return blob_writer_commit(writer, ret);
 }
 
-static int finish(struct job *job, const struct import *import, const struct image_probe *probe, const struct blob *blob)
+static int finish(struct job *job, const struct import *import, const struct image_probe *probe,
+                  const struct blob *blob)
 {
         const uint64_t id = job->task.image;
         struct image image;
@@ -165,7 +169,6 @@ int import_run(struct job *job)
 {
         CLEANUP(blob_closep) struct blob *blob = NULL;
         CLEANUP_CLOSE int fd = -1;
-        enum image_format wanted;
         struct image_probe probe;
         struct import import;
         int r;
@@ -186,11 +189,7 @@ int import_run(struct job *job)
                         return r;
         }
 
-        r = image_format_parse(import.image.format, &wanted);
-        if (r < 0)
-                return r;
-
-        r = image_probe(fd, wanted, &probe, &job->reason);
+        r = work_probe(&import.image, fd, &probe, &job->reason);
         if (r < 0)
                 return r;
 

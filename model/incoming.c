@@ -14,7 +14,10 @@
 
 #include "blobstore/base/cleanup.h"
 
-/* Since Linux 6.8, and never reused; kernels before give the mount's number in use at present, which nearly always tells. */
+/*
+ * Since Linux 6.8, and never reused; kernels before give the mount's number in use at present, which nearly always
+ * tells.
+ */
 #ifndef STATX_MNT_ID_UNIQUE
 #define STATX_MNT_ID_UNIQUE 0x00004000U
 #endif

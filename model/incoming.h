@@ -15,8 +15,8 @@ int incoming_open(struct model *m, uint64_t store, const char *ident, int flags)
 void incoming_discard(struct model *m, uint64_t store, const char *ident);
 
 /*
- * What the bytes of a file that was not synced depend on: as long as the token is the same, they are in the page cache or
- * on the disk. Another boot, another mount of the file system or another size: they may be lost.
+ * What the bytes of a file that was not synced depend on: as long as the token is the same, they are in the page cache
+ * or on the disk. Another boot, another mount of the file system or another size: they may be lost.
  */
 int incoming_token(int fd, char *buf, size_t size);
 

@@ -16,7 +16,8 @@ struct instance {
         struct object o;
         char ident[IMAGE_IDENT_MAX]; /* "i-…" */
         uint64_t region;
-        bool running;
+        bool power; /* from start to stop */
+        bool running; /* so, or while a disk is open for writing */
         bool started; /* has run at least once */
         bool busy; /* an image or a snapshot is being made of it */
         enum image_type type; /* local or cloud */

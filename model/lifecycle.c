@@ -44,6 +44,8 @@ static int refuse_in_work(struct db_txn *t, const struct image *image, struct di
                 [TASK_IMPORT] = "being imported",
                 [TASK_CONVERT] = "being made by a conversion",
                 [TASK_COPY] = "being copied here",
+                [TASK_CAPTURE] = "being made of an instance",
+                [TASK_DISK_SNAPSHOT] = "being read",
         };
         struct task task;
         int r;

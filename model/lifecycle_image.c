@@ -24,8 +24,28 @@ static int guard_unused(struct db_txn *t, const struct image *image, struct diag
                 return 0;
         if (r < 0)
                 return r;
-        return diag_set(diag, -EBUSY, "%s: a task of kind %s works on it: wait for it (cat wait), or cancel it with rmdir "
-                                      "/tasks/%s", image->o.handle, task_kind_name(task.kind), task.o.handle);
+        return diag_set(diag, -EBUSY,
+                        "%s: a task of kind %s works on it: wait for it (cat wait), or cancel it "
+                        "with rmdir /tasks/%s",
+                        image->o.handle, task_kind_name(task.kind), task.o.handle);
+}
+
+/* What instances were made from stays, so that it can be looked up, and their disks be made anew. */
+static int guard_free(struct db_txn *t, const struct image *image, struct diag *diag)
+{
+        struct object instance;
+        int r;
+
+        r = guard_unused(t, image, diag);
+        if (r < 0)
+                return r;
+        r = instance_load_of_image(t, image->o.id, &instance);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by/ shows all): remove that first",
+                        image->o.handle, instance.handle);
 }
 
 #define T(verb, from, to, guard) { VERB_##verb, from, to, guard }
@@ -38,10 +58,11 @@ const struct transition lifecycle_image[] = {
         T(FINISH,     S(PENDING) | S(REPLICATING),                 IMAGE_AVAILABLE,   NULL),
         T(FAIL,       S(UPLOADING) | S(PENDING) | S(REPLICATING),  IMAGE_ERROR,       NULL),
         T(DELETE,     S(QUEUED) | S(UPLOADING),                    IMAGE_DELETING,    guard_unused),
-        T(DELETE,     S(AVAILABLE) | S(ERROR),                     IMAGE_DELETED,     guard_unused),
+        T(DELETE,     S(AVAILABLE) | S(ERROR),                     IMAGE_DELETED,     guard_free),
         T(RESTORE,    S(DELETED),                                  LIFECYCLE_RESTORE, NULL),
         T(DESTROY,    S(DELETED),                                  IMAGE_DELETING,    guard_unused),
         T(PUBLISH,    S(AVAILABLE),                                LIFECYCLE_STAY,    guard_unused),
+        T(REPLICATE,  S(PENDING) | S(REPLICATING),                 IMAGE_REPLICATING, NULL),
         T(SHARE_WORK, S(AVAILABLE),                                LIFECYCLE_STAY,    NULL),
 };
 const size_t lifecycle_image_count = sizeof(lifecycle_image) / sizeof(lifecycle_image[0]);
@@ -56,5 +77,6 @@ const char *const lifecycle_verb_words[VERB_COUNT] = {
         [VERB_RESTORE] = "restored",
         [VERB_DESTROY] = "destroyed",
         [VERB_PUBLISH] = "published",
+        [VERB_REPLICATE] = "filled",
         [VERB_SHARE_WORK] = "used",
 };

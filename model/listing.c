@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * All images of a region that a user may see, as one table. The columns are one list, and csv and json two ways to write
- * a row. Rows come straight from the database into the text; no image is loaded whole.
+ * All images of a region that a user may see, as one table. The columns are one list, and csv and json two ways to
+ * write a row. Rows come straight from the database into the text; no image is loaded whole.
  */
 
 #include <string.h>
@@ -14,8 +14,8 @@ enum { ROWS };
 
 /* Whom the modes let in: everybody, the group, the owner, the administrator. */
 static const char *const listing_sql[] = {
-        [ROWS] = "SELECT class, handle, ident, name, status, type, encrypted, features, os, platform, platform_version, "
-                 "architecture, (SELECT ifnull(sum(blob.size), 0) FROM image_disk LEFT JOIN snapshot "
+        [ROWS] = "SELECT class, handle, ident, name, status, type, encrypted, features, os, platform, "
+                 "platform_version, architecture, (SELECT ifnull(sum(blob.size), 0) FROM image_disk LEFT JOIN snapshot "
                  "ON snapshot.id = image_disk.snapshot JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
                  "WHERE image_disk.image = image.id), uid, project_group, created FROM image WHERE region = ?1 "
                  "AND (?2 OR uid = ?3 AND mode & 64 OR uid <> ?3 AND gid = ?4 AND mode & 8 "
@@ -133,7 +133,8 @@ static int add_rows(struct model *m, const struct caller *c, uint64_t region, st
         r = db_begin(m->db, DB_READ, &t);
         if (r < 0)
                 return r;
-        return db_each(&t, listing_sql[ROWS], add_row, l, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid), DB_INT(c->gid));
+        return db_each(&t, listing_sql[ROWS], add_row, l, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid),
+                       DB_INT(c->gid));
 }
 
 int listing_csv(struct model *m, const struct caller *c, uint64_t region, struct strbuf *out)

@@ -7,7 +7,7 @@
  *      lock                      locked while somebody has the library open
  *      blobs/                    its own blob store
  *
- * The order at start: the lock, the database, the stores, what uploads a crash cut off, and then the workers, which
+ * The order at start: the lock, the database, the stores, what uploads and disks a crash left, and then the workers, which
  * take up the tasks that were running.
  */
 
@@ -26,6 +26,7 @@
 #include "blobstore/base/cleanup.h"
 #include "model/model_priv.h"
 #include "model/stores.h"
+#include "model/volume_priv.h"
 
 #define LOCK_FILE       "lock"
 #define DIR_MODE        0700 /* it holds everybody's images */
@@ -101,7 +102,8 @@ static int check_contents(int dir_fd, const char *path, struct diag *diag)
         }
         while (r == 0 && (e = readdir(d))) {
                 if (!may_lie_beside(e->d_name))
-                        r = diag_set(diag, -EUCLEAN, "%s: not a library, and not empty: choose an empty directory", path);
+                        r = diag_set(diag, -EUCLEAN, "%s: not a library, and not empty: choose an empty directory",
+                                     path);
         }
         (void)closedir(d);
         return r;
@@ -128,9 +130,10 @@ static int open_dir(struct model *m, const char *path, struct diag *diag)
         r = check_contents(m->dir_fd, path, diag);
         if (r < 0)
                 return r;
-        m->lock_fd = openat(m->dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        m->lock_fd = openat(m->dir_fd, LOCK_FILE, (m->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW,
+                            0600);
         if (m->lock_fd < 0)
-                return diag_set(diag, -errno, "%s: cannot be written to: %s", path, strerror(errno));
+                return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
         if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
                 r = -errno;
                 if (r != -EWOULDBLOCK)
@@ -204,7 +207,11 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0 && !m->read_only) {
                 r = uploads_open(m, &m->uploads);
                 if (r == 0)
+                        r = volumes_open(m, &m->volumes);
+                if (r == 0)
                         r = uploads_recover(m);
+                if (r == 0)
+                        r = volumes_recover(m);
                 if (r == 0)
                         r = runner_start(m, opts->workers ? opts->workers : DEFAULT_WORKERS, &m->runner);
         }
@@ -220,6 +227,7 @@ void model_close(struct model *m)
                 return;
         runner_stop(m->runner);
         uploads_close(m->uploads);
+        volumes_close(m->volumes);
         stores_close(m->stores);
         db_close(m->db);
         cleanup_close(&m->lock_fd);

@@ -19,6 +19,7 @@
 struct runner;
 struct stores;
 struct uploads;
+struct volumes;
 
 struct model {
         struct db *db;
@@ -30,6 +31,7 @@ struct model {
         struct stores *stores; /* stores.c */
         struct runner *runner; /* runner.c */
         struct uploads *uploads; /* upload.c */
+        struct volumes *volumes; /* volume_file.c */
         model_listener_fn *listener;
         void *listener_ctx;
 };
@@ -107,12 +109,19 @@ int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob);
 /* Removes one that no image refers to (any more). */
 int snapshot_erase(struct db_txn *t, uint64_t id);
 
+/* instance.c: one that was made from the image. -ENOENT; DB_READ will do. */
+int instance_load_of_image(struct db_txn *t, uint64_t image, struct object *ret);
+
 /* blob_row.c: names of blobs in the database */
 struct blob_row {
         uint64_t id, store;
         struct blob_id key;
         struct blob_info info;
 };
+/* Of a joined blob: what blob_row_info() reads from column COL on. */
+#define BLOB_INFO_COLUMNS   "blob.size, blob.data, blob.clusters, blob.spans, blob.checksum"
+#define BLOB_INFO_N_COLUMNS 5
+void blob_row_info(const struct db_row *row, int col, struct blob_info *ret);
 int blob_row_insert(struct db_txn *t, uint64_t store, const struct blob *b, uint64_t *ret);
 int blob_row_load(struct db_txn *t, uint64_t id, struct blob_row *ret); /* -ENOENT; DB_READ will do */
 /* Opens the bytes. No transaction may be open. */
@@ -129,6 +138,7 @@ enum image_verb {
         VERB_RESTORE,
         VERB_DESTROY,
         VERB_PUBLISH,
+        VERB_REPLICATE, /* its bytes are being made */
         VERB_SHARE_WORK, /* guards of what does not move the state: convert, copy, share, create an instance */
         VERB_COUNT,
 };
@@ -141,13 +151,17 @@ int lifecycle_apply(struct db_txn *t, const struct image *image, enum image_verb
 /* task.c */
 struct task_new {
         enum task_kind kind;
-        uint64_t image, region, result; /* result 0: none */
+        uint64_t image, region, result; /* 0: none, as in the next line */
+        uint64_t instance, volume, snapshot;
         const char *detail; /* may be NULL */
         const struct caller *caller;
 };
 int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret);
 /* Does a queued or running task work on the image, or make it? gives its kind and id; -ENOENT: none. DB_READ will do. */
 int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret);
+/* Likewise one that reads the disks of the instance, or the volume. */
+int task_active_of_instance(struct db_txn *t, uint64_t instance, struct task *ret);
+int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret);
 
 /* runner.c */
 int runner_start(struct model *m, unsigned workers, struct runner **ret);

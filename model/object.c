@@ -32,12 +32,19 @@ int object_row(void *ctx, const struct db_row *row)
         return walk->fn(walk->ctx, &o);
 }
 
+bool object_allows(const struct object *o, const struct caller *c, mode_t rwx)
+{
+        unsigned shift = c->uid == o->uid ? 6 : c->gid == o->gid ? 3 : 0;
+
+        return c->admin || (o->mode >> shift & rwx) == rwx;
+}
+
 int object_check_name(const char *name, const char *what, struct diag *diag)
 {
         if (name_is_valid(name))
                 return 0;
-        return diag_set(diag, -EINVAL, "%s: 1 to %d bytes of UTF-8, no '/', no control characters, no leading '.'", what,
-                        NAME_LEN_MAX);
+        return diag_set(diag, -EINVAL, "%s: 1 to %d bytes of UTF-8, no '/', no control characters, no leading '.'",
+                        what, NAME_LEN_MAX);
 }
 
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf)

@@ -24,6 +24,12 @@ struct object_walk {
 };
 int object_row(void *ctx, const struct db_row *row);
 
+/*
+ * Would the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. For names that are written
+ * into files, where the modes of the tree do not stand before the request.
+ */
+bool object_allows(const struct object *o, const struct caller *c, mode_t rwx);
+
 /* -EINVAL with a sentence about WHAT where NAME may not be a directory's name. */
 int object_check_name(const char *name, const char *what, struct diag *diag);
 

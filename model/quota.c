@@ -19,7 +19,8 @@ enum { USED, LIMIT };
 
 static const char *const quota_sql[] = {
         [USED] = "SELECT used FROM usage WHERE region = ?1 AND uid = ?2 AND key = ?3",
-        [LIMIT] = "SELECT value FROM quota_limit WHERE ifnull(region, 0) = ?1 AND ifnull(uid, -1) IN (?2, -1) AND key = ?3 "
+        [LIMIT] = "SELECT value FROM quota_limit "
+                  "WHERE ifnull(region, 0) = ?1 AND ifnull(uid, -1) IN (?2, -1) AND key = ?3 "
                   "ORDER BY uid IS NULL LIMIT 1",
 };
 const struct db_statements quota_statements = DB_STATEMENTS(quota_sql);
@@ -75,11 +76,13 @@ int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint
         user_name(uid, user, sizeof(user));
         if (more == 1)
                 return diag_set(diag, -EDQUOT, "%s has %llu of %llu %s for %s: delete one, or have the limit raised",
-                                place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit, nouns[q],
-                                user);
-        return diag_set(diag, -EDQUOT, "%s has %llu of %llu %s for %s and %llu more are needed: delete some, or have the "
-                                       "limit raised", place.o.handle, (unsigned long long)quota.used,
-                        (unsigned long long)quota.limit, nouns[q], user, (unsigned long long)more);
+                                place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit,
+                                nouns[q], user);
+        return diag_set(diag, -EDQUOT,
+                        "%s has %llu of %llu %s for %s and %llu more are needed: delete some, or have the "
+                        "limit raised",
+                        place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit, nouns[q], user,
+                        (unsigned long long)more);
 }
 
 int quota_get(struct model *m, uint64_t region, uid_t uid, enum limit q, struct quota *ret)
@@ -127,8 +130,9 @@ int quota_set_line(struct model *m, const struct caller *c, uint64_t region, con
         if (!c->admin)
                 return diag_set(diag, -EPERM, "quota: only the administrator changes it");
         if (parse_command(line, &cmd) < 0)
-                return diag_set(diag, -EINVAL, "quota: write \"private-images limit=20\" for everybody in the region or "
-                                               "\"alice private-images limit=20\", with a number from 0 to %d",
+                return diag_set(diag, -EINVAL,
+                                "quota: write \"private-images limit=20\" for everybody in the region or "
+                                "\"alice private-images limit=20\", with a number from 0 to %d",
                                 LIMIT_VALUE_MAX);
         if (cmd.user[0]) {
                 r = user_find(cmd.user, &uid);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Upkeep: images whose time in the recycle bin is up, tasks that ended days ago, blobs that nothing names any more, and
- * the space of chunks that nothing uses.
+ * Upkeep: images whose time in the recycle bin is up, tasks that ended days ago, disks whose volume is gone, blobs that
+ * nothing names any more, and the space of chunks that nothing uses.
  *
- * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last
- * name into the table reap. A blob that never got a row (a crash between the two) is found by comparing all blobs
- * of the stores with the table, once after the start. That, and giving back space, waits until the tasks of the earlier run have
- * ended: they find the chunks that they had stored in place only as long as nobody collects them.
+ * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
+ * into the table reap. A blob that never got a row (a crash between the two) is found by comparing all blobs of the
+ * stores with the table, once after the start. That, and giving back space, waits until the tasks of the earlier run
+ * have ended: they find the chunks that they had stored in place only as long as nobody collects them.
  */
 
 #include <errno.h>
 
+#include "blobstore/disk.h"
 #include "model/runner.h"
 #include "model/statements.h"
 
@@ -19,17 +20,30 @@
 /* Nobody says when the last reader of a removed blob closes it; so such blobs are looked at again after this time. */
 #define KEPT_RETRY_US (INT64_C(60) * 1000000)
 
-enum { REAP_EXPIRED, REAP_NEXT_EXPIRY, REAP_NEXT, REAP_NAMED, REAP_DONE, REAP_FORGET_BLOB, REAP_IS_LIVE };
+enum {
+        REAP_EXPIRED,
+        REAP_NEXT_EXPIRY,
+        REAP_NEXT,
+        REAP_NAMED,
+        REAP_DONE,
+        REAP_FORGET_BLOB,
+        REAP_IS_LIVE,
+        REAP_NEXT_DISK,
+        REAP_DISK_DONE,
+};
 
 static const char *const reap_sql[] = {
         [REAP_EXPIRED] = "SELECT id FROM image WHERE deleted IS NOT NULL AND deleted <= ?1 ORDER BY deleted LIMIT 1",
         [REAP_NEXT_EXPIRY] = "SELECT ifnull(min(deleted), 0) FROM image WHERE deleted IS NOT NULL",
         [REAP_NEXT] = "SELECT blob FROM reap WHERE blob > ?1 ORDER BY blob LIMIT 1",
         [REAP_NAMED] = "SELECT EXISTS (SELECT 1 FROM snapshot WHERE blob = ?1)"
-                       " OR EXISTS (SELECT 1 FROM image_disk WHERE blob = ?1)",
+                       " OR EXISTS (SELECT 1 FROM image_disk WHERE blob = ?1)"
+                       " OR EXISTS (SELECT 1 FROM volume WHERE base = ?1)",
         [REAP_DONE] = "DELETE FROM reap WHERE blob = ?1",
         [REAP_FORGET_BLOB] = "DELETE FROM blob WHERE id = ?1",
         [REAP_IS_LIVE] = "SELECT EXISTS (SELECT 1 FROM blob WHERE store = ?1 AND key = ?2)",
+        [REAP_NEXT_DISK] = "SELECT id, store, key FROM trash WHERE id > ?1 ORDER BY id LIMIT 1",
+        [REAP_DISK_DONE] = "DELETE FROM trash WHERE id = ?1",
 };
 
 const struct db_statements reap_statements = DB_STATEMENTS(reap_sql);
@@ -113,9 +127,69 @@ static int expire(struct model *m, int64_t *ret_due_us)
         return 0;
 }
 
+/* ---- disks ---- */
+
+struct trash {
+        uint64_t id, store;
+        struct disk_id key;
+};
+
+static int trash_row(void *ctx, const struct db_row *row)
+{
+        struct trash *trash = ctx;
+
+        trash->id = (uint64_t)db_row_int(row, 0);
+        trash->store = (uint64_t)db_row_int(row, 1);
+        db_row_blob(row, 2, trash->key.bytes, sizeof(trash->key.bytes));
+        return 0;
+}
+
+static int next_trash(struct model *m, struct trash *trash)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_one(&t, reap_sql[REAP_NEXT_DISK], trash_row, trash, DB_INT(trash->id));
+}
+
+static int forget_trash(struct model *m, uint64_t id)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run(&t, reap_sql[REAP_DISK_DONE], DB_INT(id));
+        return r < 0 ? r : db_commit(&t);
+}
+
+/* The row goes last, so that it is tried again; what cannot be removed does not keep the others. */
+static int reap_disks(struct model *m)
+{
+        struct trash trash = { 0 };
+        int r;
+
+        while (!runner_is_stopping(m)) {
+                struct blobstore *bs;
+
+                r = next_trash(m, &trash);
+                if (r < 0)
+                        return r == -ENOENT ? 0 : r;
+                r = stores_get(m, trash.store, &bs);
+                if (r == 0)
+                        r = disk_remove(bs, &trash.key);
+                if (r == 0 || r == -ENOENT)
+                        (void)forget_trash(m, trash.id);
+        }
+        return 0;
+}
+
 /* ---- blobs ---- */
 
-/* Looks at the next candidate after *ID. 1: nothing names it, and *ret has lost its row; 0: it stays; -ENOENT: no more. */
+/*
+ * Looks at the next candidate after *ID. 1: nothing names it, and *ret has lost its row; 0: it stays; -ENOENT: no more.
+ */
 static int reap_row(struct model *m, int64_t *id, struct blob_row *ret)
 {
         struct blob_row blob;
@@ -268,7 +342,7 @@ static int64_t earlier(int64_t a, int64_t b)
         return a < b ? a : b;
 }
 
-int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left)
+int64_t reap_run(struct reaper *reaper, bool *garbage)
 {
         int64_t expiry_us = 0, forget_us = 0, kept_us = 0;
         int r;
@@ -276,13 +350,14 @@ int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left)
         /* Each by itself: what one cannot do now, the next round tries again. */
         (void)expire(reaper->m, &expiry_us);
         (void)task_forget_old(reaper->m, &forget_us);
+        (void)reap_disks(reaper->m);
 
         r = reap_blobs(reaper->m);
-        if (r != 0)
-                garbage = true;
-        if (garbage)
+        if (r != 0 || *garbage) {
                 r = sweep_stores(reaper, &kept_us);
+                /* A writer at work keeps what it may have found; there is another round when its task has ended. */
+                *garbage = r < 0 || kept_us != 0 || runner_is_busy(reaper->m);
+        }
 
-        *ret_left = garbage && (r < 0 || kept_us != 0);
         return earlier(earlier(expiry_us, forget_us), kept_us);
 }

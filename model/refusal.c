@@ -28,6 +28,8 @@ static const char *const kind_names[] = {
         [OBJECT_IMAGE] = "image",
         [OBJECT_SNAPSHOT] = "snapshot",
         [OBJECT_TASK] = "task",
+        [OBJECT_INSTANCE] = "instance",
+        [OBJECT_VOLUME] = "volume",
 };
 
 static int record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,

@@ -22,13 +22,16 @@ static const char *const region_sql[] = {
         [GET] = "SELECT " COLUMNS " FROM region JOIN store ON store.id = region.store WHERE region.id = ?1",
         [FIND] = "SELECT " COLUMNS " FROM region JOIN store ON store.id = region.store WHERE region.handle = ?1",
         [EACH] = "SELECT " OBJECT_COLUMNS("region") " FROM region ORDER BY handle",
-        [INSERT] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        [INSERT] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         [RENAME] = "UPDATE region SET handle = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [SET_STORE] = "UPDATE region SET store = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [REMOVE] = "DELETE FROM region WHERE id = ?1",
         [IS_USED] = "SELECT (SELECT count(*) FROM image WHERE region = ?1 AND class <> 'recycle'), "
                     "(SELECT count(*) FROM image WHERE region = ?1 AND class = 'recycle'), "
-                    "(SELECT count(*) FROM snapshot WHERE region = ?1)",
+                    "(SELECT count(*) FROM snapshot WHERE region = ?1), "
+                    "(SELECT count(*) FROM volume WHERE region = ?1 AND handle IS NOT NULL), "
+                    "(SELECT count(*) FROM instance WHERE region = ?1)",
 };
 const struct db_statements region_statements = DB_STATEMENTS(region_sql);
 
@@ -136,7 +139,7 @@ int region_create(struct model *m, const struct caller *c, const char *handle, s
 }
 
 struct usage {
-        int64_t images, recycled, snapshots;
+        int64_t images, recycled, snapshots, volumes, instances;
 };
 
 static int fill_usage(void *ctx, const struct db_row *row)
@@ -146,6 +149,8 @@ static int fill_usage(void *ctx, const struct db_row *row)
         u->images = db_row_int(row, 0);
         u->recycled = db_row_int(row, 1);
         u->snapshots = db_row_int(row, 2);
+        u->volumes = db_row_int(row, 3);
+        u->instances = db_row_int(row, 4);
         return 0;
 }
 
@@ -160,11 +165,13 @@ static int load_empty(struct db_txn *t, uint64_t id, const char *what, struct re
                 r = db_one(t, region_sql[IS_USED], fill_usage, &u, DB_INT(id));
         if (r < 0)
                 return r;
-        if (u.images == 0 && u.recycled == 0 && u.snapshots == 0)
+        if (u.images == 0 && u.recycled == 0 && u.snapshots == 0 && u.volumes == 0 && u.instances == 0)
                 return 0;
-        return diag_set(diag, -EBUSY, "%s %s while it holds %lld images, %lld recycled images and %lld snapshots: "
-                                      "remove them first", ret->o.handle, what, (long long)u.images, (long long)u.recycled,
-                        (long long)u.snapshots);
+        return diag_set(diag, -EBUSY,
+                        "%s %s while it holds %lld images, %lld recycled images, %lld snapshots, %lld disks and %lld "
+                        "instances: remove them first",
+                        ret->o.handle, what, (long long)u.images, (long long)u.recycled, (long long)u.snapshots,
+                        (long long)u.volumes, (long long)u.instances);
 }
 
 int region_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)

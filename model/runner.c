@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The threads that do the work: some workers that run tasks, oldest first; one more worker that takes only tasks that move
- * no bytes, so that those do not wait behind long imports; and one for upkeep (reap.c). Rows say what is to be done,
- * the runner only when to look: whoever commits something that needs work wakes it, and nothing polls.
+ * The threads that do the work: some workers that run tasks, oldest first; one more worker that takes only tasks that
+ * move no bytes, so that those do not wait behind long imports; one that works out checksums (checksum.c); and one for
+ * upkeep (reap.c). Rows say what is to be done, the runner only when to look: whoever commits something that needs work
+ * wakes it, and nothing polls.
  *
  * The mutex covers the flags and the list of running jobs; it is a leaf, taken under transactions too, and
  * nothing is called while it is held. At the end the jobs stop at their next progress, and their rows stay as they
@@ -30,7 +31,7 @@
 /* What could not be recorded is tried again after this time. */
 #define RETRY_S 5
 
-enum lane { LANE_ANY, LANE_INSTANT, LANE_COUNT };
+enum lane { LANE_ANY, LANE_INSTANT, LANE_CHECKSUM, LANE_COUNT };
 
 struct worker {
         struct runner *r;
@@ -49,7 +50,7 @@ struct runner {
         bool stopping; /* the rest is under the mutex */
         bool look[LANE_COUNT]; /* there may be a queued task */
         bool tidy; /* there may be something for upkeep */
-        bool garbage; /* a task that ended, or something removed, may have left bytes that nothing uses */
+        bool garbage; /* there may be bytes that nothing uses */
         struct job *jobs;
 
         struct worker *workers;
@@ -138,6 +139,18 @@ bool runner_get_progress(struct model *m, uint64_t task, struct progress *ret)
 
         progress_set(ret, job->done_bytes, job->total_bytes, false);
         return true;
+}
+
+bool runner_is_busy(struct model *m)
+{
+        struct runner *r = m->runner;
+
+        if (!r)
+                return false;
+
+        LOCK_SCOPE(&r->mutex);
+
+        return r->jobs != NULL;
 }
 
 bool runner_is_stopping(struct model *m)
@@ -244,7 +257,8 @@ static void link_job(struct runner *r, struct job *job)
         r->jobs = job;
 }
 
-static void unlink_job(struct runner *r, struct job *job)
+/* LEFT: bytes that it did not bring in. */
+static void unlink_job(struct runner *r, struct job *job, bool left)
 {
         LOCK_SCOPE(&r->mutex);
 
@@ -254,8 +268,7 @@ static void unlink_job(struct runner *r, struct job *job)
                         break;
                 }
 
-        /* What it wrote and did not bring in, and what others removed while it held on to it. */
-        r->garbage = true;
+        r->garbage |= left;
         r->tidy = true;
         pthread_cond_signal(&r->upkeep);
 }
@@ -299,7 +312,7 @@ static void run_job(struct runner *r, struct job *job)
         if (k < 0 && k != -ECANCELED && k != -EROFS && !job_must_stop(job))
                 fail_job(job, k);
 
-        unlink_job(r, job);
+        unlink_job(r, job, k < 0);
 
         model_changed(r->m, OBJECT_TASK, job->task.o.id);
         model_changed(r->m, OBJECT_IMAGE, job->task.image);
@@ -364,9 +377,25 @@ static void *worker_main(void *arg)
         return NULL;
 }
 
+static void *checksum_main(void *arg)
+{
+        struct worker *w = arg;
+        uint64_t after = 0; /* blobs up to this one have had their turn */
+
+        checksum_give_way();
+        while (wait_for_work(w->r, w->lane))
+                while (checksum_next(w->r->m, &after) == 0)
+                        ;
+
+        return NULL;
+}
+
 /* ---- upkeep ---- */
 
-/* Waits until there is something to tidy, at the latest until DUE_US (0: no such time); false: the library is being closed. */
+/*
+ * Waits until there is something to tidy, at the latest until DUE_US (0: no such time); false: the library is being
+ * closed.
+ */
 static bool wait_for_upkeep(struct runner *r, int64_t due_us, bool *ret_garbage)
 {
         struct timespec until = { .tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000 };
@@ -390,15 +419,15 @@ static void *keeper_main(void *arg)
 {
         struct runner *r = arg;
         struct reaper reaper = { .m = r->m, .inherited = r->inherited };
-        bool garbage, left;
         int64_t due_us = 0;
+        bool garbage;
 
         while (wait_for_upkeep(r, due_us, &garbage)) {
-                due_us = reap_run(&reaper, garbage, &left);
+                due_us = reap_run(&reaper, &garbage);
 
-                /* Not at once, or it would spin: the next end of a task or removal looks again. */
+                /* Not at once, or it would spin: the next round looks again. */
                 LOCK_SCOPE(&r->mutex);
-                r->garbage |= left;
+                r->garbage |= garbage;
         }
 
         return NULL;
@@ -447,7 +476,7 @@ static int start_worker(struct runner *r, enum lane lane)
 
         *w = (struct worker){ .r = r, .lane = lane };
 
-        k = pthread_create(&w->thread, NULL, worker_main, w);
+        k = pthread_create(&w->thread, NULL, lane == LANE_CHECKSUM ? checksum_main : worker_main, w);
         if (k != 0)
                 return -k;
 
@@ -484,7 +513,7 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
         if (k < 0)
                 goto fail;
 
-        r->workers = calloc(workers + 1, sizeof(*r->workers));
+        r->workers = calloc(workers + 2, sizeof(*r->workers));
         if (!r->workers) {
                 k = -ENOMEM;
                 goto fail;
@@ -494,6 +523,8 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
         lock(&r->mutex);
 
         k = start_worker(r, LANE_INSTANT);
+        if (k == 0)
+                k = start_worker(r, LANE_CHECKSUM);
         for (unsigned i = 0; i < workers && k == 0; i++)
                 k = start_worker(r, LANE_ANY);
         if (k == 0) {

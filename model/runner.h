@@ -26,11 +26,14 @@
 int task_load(struct db_txn *t, uint64_t id, struct task *ret); /* -ENOENT; DB_READ will do */
 int task_load_detail(struct db_txn *t, uint64_t id, char *buf, size_t size); /* DB_READ will do */
 
-/* The copy of an image that is shown under the region's name; *ret as copy_find() gives it. -ENOENT; DB_READ will do. */
+/*
+ * The copy of an image that is shown under the region's name; *ret as copy_find() gives it. -ENOENT; DB_READ will do.
+ */
 int copy_load(struct db_txn *t, uint64_t image, const char *region, struct object *ret);
 
 /* Ends an active task in STATUS. -ECANCELED: it is not active any more. */
-int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char *error, const struct progress *progress);
+int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char *error,
+             const struct progress *progress);
 
 /* Takes the oldest queued task (with detail "instant" if INSTANT) and marks it running. -ENOENT: there is none. */
 int task_claim(struct model *m, bool instant, struct task *ret);
@@ -77,6 +80,10 @@ int import_undo(struct db_txn *t, const struct task *task, const char *sentence,
 void import_clear(struct model *m, const struct task *task);
 int convert_run(struct job *job);
 int copy_run(struct job *job);
+int capture_run(struct job *job);
+int capture_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch);
+int volume_snapshot_run(struct job *job);
+int volume_snapshot_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch);
 
 /* copy.c: accepts a copy, inside the caller's transaction; the errors of image_copy(). */
 int copy_submit(struct db_txn *t, const struct caller *c, const struct image *source, const struct region *target,
@@ -87,7 +94,10 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
 /* Notes how far JOB is. -ECANCELED: stop now; it was cancelled, or the library is being closed. */
 int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes);
 
-/* Begins the transaction that ends JOB as done: a task row that nobody else ended. The caller does the rest and commits. */
+/*
+ * Begins the transaction that ends JOB as done: a task row that nobody else ended. The caller does the rest and
+ * commits.
+ */
 int job_finish(struct job *job, struct db_txn *ret);
 
 /* Tells the worker of a task that ended otherwise to stop. */
@@ -96,8 +106,19 @@ void runner_cancel(struct model *m, uint64_t task);
 /* How far a running task is; false where no worker has it. */
 bool runner_get_progress(struct model *m, uint64_t task, struct progress *ret);
 
+/* Does any task run at this moment? */
+bool runner_is_busy(struct model *m);
+
 /* Is the library being closed? */
 bool runner_is_stopping(struct model *m);
+
+/* ---- checksums (checksum.c) ---- */
+
+/* Makes the thread that calls it the last to get a processor. */
+void checksum_give_way(void);
+
+/* Works out that of the next blob after *AFTER that has none, and moves *AFTER. -ENOENT: there is none. */
+int checksum_next(struct model *m, uint64_t *after);
 
 /* ---- upkeep (reap.c) ---- */
 
@@ -108,9 +129,10 @@ struct reaper {
 };
 
 /*
- * One round: recycled images whose time is up, old tasks, blobs without a name, and, where GARBAGE, the space of chunks
- * that nothing uses. Gives the time of the next round that is known to be needed, 0: none; *ret_left: there may be garbage left.
+ * One round: recycled images whose time is up, old tasks, blobs without a name, and, where *GARBAGE, the space of
+ * chunks that nothing uses; *GARBAGE then says whether some may be left. Gives the time of the next round that is known
+ * to be needed, 0: none.
  */
-int64_t reap_run(struct reaper *reaper, bool garbage, bool *ret_left);
+int64_t reap_run(struct reaper *reaper, bool *garbage);
 
 #endif

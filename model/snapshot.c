@@ -16,14 +16,14 @@
 enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_BLOB, SET_NAME, SET_DESCRIPTION, RENAME, ERASE, IMAGES, BLOB };
 
 static const char *const snapshot_sql[] = {
-        [GET] = "SELECT " OBJECT_COLUMNS("snapshot") ", ident, region, status = 'available', blob.size, blob.data, "
-                "blob.checksum, name, source, description FROM snapshot LEFT JOIN blob ON blob.id = snapshot.blob "
+        [GET] = "SELECT " OBJECT_COLUMNS("snapshot") ", ident, region, status = 'available', " BLOB_INFO_COLUMNS ", "
+                "name, source, description FROM snapshot LEFT JOIN blob ON blob.id = snapshot.blob "
                 "WHERE snapshot.id = ?1",
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE id = ?1",
         [FIND] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE region = ?1 AND handle = ?2",
         [EACH] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE region = ?1 ORDER BY handle",
-        [INSERT] = "INSERT INTO snapshot (ident, region, handle, uid, gid, mode, created, updated, name, status, source, "
-                   "description) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, 'creating', ?9, ?10)",
+        [INSERT] = "INSERT INTO snapshot (ident, region, handle, uid, gid, mode, created, updated, name, status, "
+                   "source, description) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, 'creating', ?9, ?10)",
         [SET_BLOB] = "UPDATE snapshot SET blob = ?2, status = 'available', updated = max(?3, updated + 1) "
                      "WHERE id = ?1 AND status = 'creating'",
         [SET_NAME] = "UPDATE snapshot SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
@@ -45,9 +45,8 @@ static int fill_snapshot(void *ctx, const struct db_row *row)
         db_row_text(row, col++, s->ident, sizeof(s->ident));
         s->region = (uint64_t)db_row_int(row, col++);
         s->available = db_row_int(row, col++) != 0;
-        s->blob.size_bytes = (uint64_t)db_row_int(row, col++);
-        s->blob.data_bytes = (uint64_t)db_row_int(row, col++);
-        db_row_blob(row, col++, s->blob.checksum.bytes, sizeof(s->blob.checksum.bytes));
+        blob_row_info(row, col, &s->blob);
+        col += BLOB_INFO_N_COLUMNS;
         db_row_text(row, col++, s->name, sizeof(s->name));
         db_row_text(row, col++, s->source, sizeof(s->source));
         db_row_text(row, col++, s->description, sizeof(s->description));
@@ -273,7 +272,8 @@ static int refuse_referenced(struct db_txn *t, const struct snapshot *snapshot, 
         r = db_each(t, snapshot_sql[IMAGES], reference_row, &ref, DB_INT(snapshot->o.id));
         if (r < 0 || ref.count == 0)
                 return r;
-        return diag_set(diag, -EBUSY, "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
+        return diag_set(diag, -EBUSY,
+                        "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
                         snapshot->o.handle, ref.count, image_class_name(ref.class), ref.handle);
 }
 
@@ -290,7 +290,8 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
         if (r < 0)
                 return r;
         if (!snapshot.available)
-                return diag_set(diag, -EBUSY, "%s is being created: wait for its image, or cancel that", snapshot.o.handle);
+                return diag_set(diag, -EBUSY, "%s is being created: wait for its image, or cancel that",
+                                snapshot.o.handle);
         r = refuse_referenced(&t, &snapshot, diag);
         if (r == 0)
                 r = snapshot_erase(&t, id);

@@ -10,12 +10,17 @@
         X(access)           \
         X(batch)            \
         X(blob_row)         \
+        X(capture)          \
         X(check)            \
+        X(checksum)         \
         X(copy)             \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \
         X(image_move)       \
+        X(instance)         \
+        X(instance_attr)    \
+        X(instance_disks)   \
         X(library)          \
         X(lifecycle)        \
         X(limits)           \
@@ -27,7 +32,11 @@
         X(snapshot)         \
         X(stores)           \
         X(task)             \
-        X(upload)
+        X(task_view)        \
+        X(upload_state)     \
+        X(volume)           \
+        X(volume_file)      \
+        X(volume_snapshot)
 
 #define STATEMENTS_DECLARE(stem) extern const struct db_statements stem##_statements;
 STATEMENT_TABLES(STATEMENTS_DECLARE)

@@ -30,7 +30,8 @@ static const char *const stores_sql[] = {
         [LIST] = "SELECT id, path FROM store ORDER BY id",
         [FIND] = "SELECT id FROM store WHERE path = ?1",
         [INSERT] = "INSERT INTO store (path, changed) VALUES (?1, ?2)",
-        [FORGET] = "DELETE FROM store WHERE path <> '' AND NOT EXISTS (SELECT 1 FROM region WHERE region.store = store.id) "
+        [FORGET] = "DELETE FROM store WHERE path <> '' "
+                   "AND NOT EXISTS (SELECT 1 FROM region WHERE region.store = store.id) "
                    "AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.store = store.id)",
         [CHANGED] = "SELECT max(changed) FROM store",
 };
@@ -73,7 +74,8 @@ static int open_failed(int r, const char *dir, struct diag *diag)
         case -EBUSY:
                 return diag_set(diag, r, "%s: another program has this blob store open", dir);
         case -EUCLEAN:
-                return diag_set(diag, r, "%s: not empty and not a blob store, or damaged: choose an empty directory", dir);
+                return diag_set(diag, r, "%s: not empty and not a blob store, or damaged: choose an empty directory",
+                                dir);
         case -EPROTONOSUPPORT:
                 return diag_set(diag, r, "%s: this blob store was made by a newer imagefs: use that one", dir);
         case -ENOENT:
@@ -372,7 +374,8 @@ static int check_path(struct model *m, const char *path, char *buf, struct diag 
         if (strcmp(buf, own) == 0)
                 buf[0] = '\0';
         else if (is_within(buf, m->dir) || is_within(m->dir, buf))
-                return diag_set(diag, -EINVAL, "store: %s holds the library or lies in it: choose another directory", buf);
+                return diag_set(diag, -EINVAL, "store: %s holds the library or lies in it: choose another directory",
+                                buf);
         return 0;
 }
 

@@ -21,6 +21,7 @@
 
 #include "model/runner.h"
 #include "model/statements.h"
+#include "model/task_row.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
@@ -31,6 +32,8 @@ static const char *const kind_names[TASK_KIND_COUNT] = {
         [TASK_IMPORT] = "import",
         [TASK_CONVERT] = "convert",
         [TASK_COPY] = "copy",
+        [TASK_CAPTURE] = "capture",
+        [TASK_DISK_SNAPSHOT] = "disk-snapshot",
 };
 
 static const char *const status_names[TASK_STATUS_COUNT] = {
@@ -44,14 +47,10 @@ static const char *const status_names[TASK_STATUS_COUNT] = {
 enum {
         TASK_INSERT,
         TASK_BY_ID,
-        TASK_BY_IDENT,
-        TASK_ALL,
         TASK_DETAIL,
         TASK_ACTIVE_OF_IMAGE,
-        TASK_ALL_ACTIVE_OF_IMAGE,
-        TASK_COPIES,
-        TASK_COPY_TO,
-        TASK_LAST_CONVERT,
+        TASK_ACTIVE_OF_INSTANCE,
+        TASK_ACTIVE_OF_VOLUME,
         TASK_NEXT,
         TASK_START,
         TASK_FINISH,
@@ -67,40 +66,25 @@ enum {
         TASK_OLDEST_END,
 };
 
-/* ACTIVE stands as the index task_active has it, or sqlite would not use the index. */
-#define ACTIVE "task.status IN ('queued', 'running')"
-#define SELECT_TASK                                                                                     \
-        "SELECT task.id, task.ident, task.kind, task.status, task.image, task.image_ident, task.region," \
-        " ifnull(region.handle, task.region_name), task.result, task.done_bytes, task.total_bytes,"      \
-        " task.uid, task.gid, task.mode, task.created, task.started, task.finished, task.error"          \
-        " FROM task LEFT JOIN region ON region.id = task.region "
-
 static const char *const task_sql[] = {
         [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result, detail,"
-                        " in_image, uid, gid, mode, created)"
-                        " VALUES (?1, ?2, 'queued', ?3, (SELECT ident FROM image WHERE id = ?3), ?4,"
-                        " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        [TASK_BY_ID] = SELECT_TASK "WHERE task.id = ?1",
-        [TASK_BY_IDENT] = SELECT_TASK "WHERE task.ident = ?1 AND task.in_tasks = 1",
-        [TASK_ALL] = SELECT_TASK "WHERE task.in_tasks = 1 ORDER BY task.ident",
+                        " in_image, uid, gid, mode, created, instance, volume, snapshot)"
+                        " VALUES (?1, ?2, 'queued', ?3, ifnull((SELECT ident FROM image WHERE id = ?3), ''), ?4,"
+                        " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        [TASK_BY_ID] = TASK_SELECT "WHERE task.id = ?1",
         [TASK_DETAIL] = "SELECT detail FROM task WHERE id = ?1",
-        [TASK_ACTIVE_OF_IMAGE] = SELECT_TASK "WHERE " ACTIVE " AND (task.image = ?1 OR task.result = ?1) LIMIT 1",
-        [TASK_ALL_ACTIVE_OF_IMAGE] = SELECT_TASK "WHERE " ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
-                                                 " ORDER BY task.ident",
-        [TASK_COPIES] = SELECT_TASK "WHERE task.image = ?1 AND task.kind = 'copy' AND task.in_image = 1 ORDER BY 8",
-        [TASK_COPY_TO] = SELECT_TASK "WHERE task.image = ?1 AND task.kind = 'copy' AND task.in_image = 1"
-                                     " AND ifnull(region.handle, task.region_name) = ?2",
-        [TASK_LAST_CONVERT] = SELECT_TASK "WHERE task.image = ?1 AND task.kind = 'convert' AND task.in_image = 1"
-                                          " ORDER BY task.id DESC LIMIT 1",
-        [TASK_NEXT] = "SELECT id FROM task WHERE " ACTIVE " AND status = 'queued'"
+        [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1) LIMIT 1",
+        [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
+        [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
+        [TASK_NEXT] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
                       " AND (?1 = 0 OR detail = '" TASK_DETAIL_INSTANT "') ORDER BY id LIMIT 1",
         [TASK_START] = "UPDATE task SET status = 'running', started = ifnull(started, ?2) WHERE id = ?1"
                        " AND status = 'queued'",
         [TASK_FINISH] = "UPDATE task SET status = ?2, error = ?3, done_bytes = ?4, total_bytes = ?5, finished = ?6"
-                        " WHERE id = ?1 AND " ACTIVE,
-        [TASK_REQUEUE] = "UPDATE task SET status = 'queued' WHERE " ACTIVE " AND status = 'running'",
+                        " WHERE id = ?1 AND " TASK_IS_ACTIVE,
+        [TASK_REQUEUE] = "UPDATE task SET status = 'queued' WHERE " TASK_IS_ACTIVE " AND status = 'running'",
         [TASK_NEWEST] = "SELECT ifnull(max(id), 0) FROM task",
-        [TASK_COUNT_ACTIVE] = "SELECT count(*) FROM task WHERE " ACTIVE " AND id <= ?1",
+        [TASK_COUNT_ACTIVE] = "SELECT count(*) FROM task WHERE " TASK_IS_ACTIVE " AND id <= ?1",
         [TASK_HIDE_IN_TASKS] = "UPDATE task SET in_tasks = 0 WHERE id = ?1",
         [TASK_HIDE_IN_IMAGE] = "UPDATE task SET in_image = 0 WHERE id = ?1",
         [TASK_HIDE_CONVERTS] = "UPDATE task SET in_image = 0 WHERE image = ?1 AND kind = 'convert'",
@@ -156,7 +140,7 @@ static int word_index(const char *const *words, int n, const char *word)
         return -EBADMSG;
 }
 
-static int task_from_row(const struct db_row *row, struct task *ret)
+int task_from_row(const struct db_row *row, struct task *ret)
 {
         struct task task = { 0 };
         int kind, status;
@@ -187,6 +171,9 @@ static int task_from_row(const struct db_row *row, struct task *ret)
         task.started_us = db_row_int(row, 15);
         task.finished_us = db_row_int(row, 16);
         db_row_text(row, 17, task.error, sizeof(task.error));
+        task.instance = (uint64_t)db_row_int(row, 18);
+        task.volume = (uint64_t)db_row_int(row, 19);
+        task.snapshot = (uint64_t)db_row_int(row, 20);
 
         task.o.updated_us = task.o.created_us;
         if (task.started_us)
@@ -198,14 +185,14 @@ static int task_from_row(const struct db_row *row, struct task *ret)
         return 0;
 }
 
-static int take_task(void *ctx, const struct db_row *row)
+int task_take_row(void *ctx, const struct db_row *row)
 {
         return task_from_row(row, ctx);
 }
 
 int task_load(struct db_txn *t, uint64_t id, struct task *ret)
 {
-        return db_one(t, task_sql[TASK_BY_ID], take_task, ret, DB_INT(id));
+        return db_one(t, task_sql[TASK_BY_ID], task_take_row, ret, DB_INT(id));
 }
 
 struct detail {
@@ -230,271 +217,17 @@ int task_load_detail(struct db_txn *t, uint64_t id, char *buf, size_t size)
 
 int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret)
 {
-        return db_one(t, task_sql[TASK_ACTIVE_OF_IMAGE], take_task, ret, DB_INT(image));
+        return db_one(t, task_sql[TASK_ACTIVE_OF_IMAGE], task_take_row, ret, DB_INT(image));
 }
 
-/* ---- what others see ---- */
-
-/* Brings a task read from its row up to date. The worker may end it at this moment; then the row's next reader sees that. */
-static void task_merge_progress(struct model *m, struct task *task)
+int task_active_of_instance(struct db_txn *t, uint64_t instance, struct task *ret)
 {
-        if (task->status == TASK_RUNNING)
-                (void)runner_get_progress(m, task->o.id, &task->progress); /* false: the row says as much */
+        return db_one(t, task_sql[TASK_ACTIVE_OF_INSTANCE], task_take_row, ret, DB_INT(instance));
 }
 
-int task_get(struct model *m, uint64_t id, struct task *ret)
+int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret)
 {
-        struct task task;
-        int r;
-
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r < 0)
-                        return r;
-
-                r = task_load(&t, id, &task);
-                if (r < 0)
-                        return r;
-        }
-
-        task_merge_progress(m, &task);
-        *ret = task;
-        return 0;
-}
-
-int task_get_object(struct model *m, uint64_t id, struct object *ret)
-{
-        struct task task;
-        int r;
-
-        r = task_get(m, id, &task);
-        if (r < 0)
-                return r;
-
-        *ret = task.o;
-        return 0;
-}
-
-int task_find(struct model *m, const char *ident, struct object *ret)
-{
-        struct task task;
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        r = db_one(&t, task_sql[TASK_BY_IDENT], take_task, &task, DB_TEXT(ident));
-        if (r < 0)
-                return r;
-
-        *ret = task.o;
-        return 0;
-}
-
-struct each {
-        object_fn *fn;
-        void *ctx;
-};
-
-static int each_task(void *ctx, const struct db_row *row)
-{
-        const struct each *each = ctx;
-        struct task task;
-        int r;
-
-        r = task_from_row(row, &task);
-        if (r < 0)
-                return r;
-
-        return each->fn(each->ctx, &task.o);
-}
-
-int task_each(struct model *m, object_fn *fn, void *ctx)
-{
-        struct each each = { .fn = fn, .ctx = ctx };
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return db_each(&t, task_sql[TASK_ALL], each_task, &each);
-}
-
-int image_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
-{
-        struct each each = { .fn = fn, .ctx = ctx };
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return db_each(&t, task_sql[TASK_ALL_ACTIVE_OF_IMAGE], each_task, &each, DB_INT(id));
-}
-
-int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
-{
-        struct progress progress = { 0 };
-        struct image image;
-        struct task task;
-        int r;
-
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r < 0)
-                        return r;
-
-                r = image_load(&t, id, &image);
-                if (r < 0)
-                        return r;
-
-                r = task_active_of_image(&t, id, &task);
-                if (r < 0 && r != -ENOENT)
-                        return r;
-        }
-
-        switch (image.status) {
-        case IMAGE_AVAILABLE:
-        case IMAGE_DELETED:
-                progress_set(&progress, image.size_bytes, image.size_bytes, true);
-                break;
-        case IMAGE_UPLOADING:
-                /* How much will come is not known. */
-                progress_set(&progress, upload_bytes(m, id), 0, false);
-                break;
-        default:
-                if (r == 0) {
-                        task_merge_progress(m, &task);
-                        progress = task.progress;
-                }
-                break;
-        }
-
-        *ret = progress;
-        return 0;
-}
-
-/* The copy's directory is named after the region. */
-static void copy_object(const struct task *task, struct object *ret)
-{
-        *ret = task->o;
-        (void)snprintf(ret->handle, sizeof(ret->handle), "%s", task->region_name);
-}
-
-int copy_load(struct db_txn *t, uint64_t image, const char *region, struct object *ret)
-{
-        struct task task;
-        int r;
-
-        r = db_one(t, task_sql[TASK_COPY_TO], take_task, &task, DB_INT(image), DB_TEXT(region));
-        if (r < 0)
-                return r;
-
-        copy_object(&task, ret);
-        return 0;
-}
-
-int copy_find(struct model *m, uint64_t image, const char *region, struct object *ret)
-{
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return copy_load(&t, image, region, ret);
-}
-
-static int each_copy(void *ctx, const struct db_row *row)
-{
-        const struct each *each = ctx;
-        struct object o;
-        struct task task;
-        int r;
-
-        r = task_from_row(row, &task);
-        if (r < 0)
-                return r;
-
-        copy_object(&task, &o);
-        return each->fn(each->ctx, &o);
-}
-
-int copy_each(struct model *m, uint64_t image, object_fn *fn, void *ctx)
-{
-        struct each each = { .fn = fn, .ctx = ctx };
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return db_each(&t, task_sql[TASK_COPIES], each_copy, &each, DB_INT(image));
-}
-
-int image_get_conversion(struct model *m, uint64_t id, struct conversion *ret)
-{
-        struct conversion conversion = { 0 };
-        struct image image;
-        struct task task;
-        int r;
-
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r < 0)
-                        return r;
-
-                r = db_one(&t, task_sql[TASK_LAST_CONVERT], take_task, &task, DB_INT(id));
-                if (r == -ENOENT) {
-                        *ret = conversion;
-                        return 0;
-                }
-                if (r < 0)
-                        return r;
-
-                if (task.result != 0) {
-                        r = image_load(&t, task.result, &image);
-                        if (r < 0)
-                                return r;
-
-                        memcpy(conversion.image, image.ident, sizeof(conversion.image));
-                }
-        }
-
-        task_merge_progress(m, &task);
-        conversion.percent = task.progress.percent;
-
-        switch (task.status) {
-        case TASK_QUEUED:
-        case TASK_RUNNING:
-                conversion.status = CONVERT_RUNNING;
-                break;
-        case TASK_DONE:
-                conversion.status = CONVERT_DONE;
-                break;
-        case TASK_ERROR:
-                conversion.status = CONVERT_FAILED;
-                break;
-        default:
-                conversion.status = CONVERT_IDLE; /* cancelled: as if it had never been */
-                break;
-        }
-
-        *ret = conversion;
-        return 0;
+        return db_one(t, task_sql[TASK_ACTIVE_OF_VOLUME], task_take_row, ret, DB_INT(volume));
 }
 
 /* ---- lives ---- */
@@ -514,10 +247,10 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
                         return r;
         }
 
-        r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_INT(n->image),
+        r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_ID(n->image),
                    DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
-                   DB_INT(n->kind != TASK_IMPORT), DB_INT(n->caller->uid), DB_INT(n->caller->gid), DB_INT(0700),
-                   DB_INT(model_now_us()));
+                   DB_INT(n->kind == TASK_CONVERT || n->kind == TASK_COPY), DB_INT(n->caller->uid), DB_INT(n->caller->gid),
+                   DB_INT(0700), DB_INT(model_now_us()), DB_ID(n->instance), DB_ID(n->volume), DB_ID(n->snapshot));
         if (r < 0)
                 return r;
 

@@ -10,7 +10,7 @@
 
 #include "model/image.h"
 
-enum task_kind { TASK_IMPORT, TASK_CONVERT, TASK_COPY, TASK_KIND_COUNT };
+enum task_kind { TASK_IMPORT, TASK_CONVERT, TASK_COPY, TASK_CAPTURE, TASK_DISK_SNAPSHOT, TASK_KIND_COUNT };
 enum task_status { TASK_QUEUED, TASK_RUNNING, TASK_DONE, TASK_ERROR, TASK_CANCELLED, TASK_STATUS_COUNT };
 
 const char *task_kind_name(enum task_kind k);
@@ -25,6 +25,8 @@ struct task {
         uint64_t region; /* where the result is; 0: gone */
         char region_name[NAME_LEN_MAX + 1];
         uint64_t result; /* the image that it makes, 0 without one */
+        uint64_t instance; /* that an image or a snapshot is made of; 0 without one, as the next two */
+        uint64_t volume, snapshot; /* a disk, and what is made of it */
         struct progress progress;
         int64_t started_us, finished_us; /* 0: not yet */
         char error[DIAG_TEXT_MAX];

@@ -22,4 +22,6 @@ const struct task_ops task_kinds[TASK_KIND_COUNT] = {
         [TASK_IMPORT] = { .run = import_run, .undo = import_undo, .clear = import_clear },
         [TASK_CONVERT] = { .run = convert_run, .undo = undo_result },
         [TASK_COPY] = { .run = copy_run, .undo = undo_result },
+        [TASK_CAPTURE] = { .run = capture_run, .undo = capture_undo },
+        [TASK_DISK_SNAPSHOT] = { .run = volume_snapshot_run, .undo = volume_snapshot_undo },
 };

@@ -12,8 +12,8 @@
  * it: a writer holds a reference, and an image that goes meanwhile only marks the entry. Where the last close cannot be
  * recorded (no space for the database) the image stays uploading, and the next open takes the file up again.
  *
- * Files are not synced at the last close, or the bytes would go to the disk twice. The task carries the token that tells
- * after a restart whether they are still what was written.
+ * Files are not synced at the last close, or the bytes would go to the disk twice. The task carries the token that
+ * tells after a restart whether they are still what was written.
  */
 
 #include "model/upload.h"
@@ -28,25 +28,8 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
-#include "blobstore/formats/source.h"
 #include "model/incoming.h"
-#include "model/runner.h"
-#include "model/statements.h"
-
-#define CUT_OFF "the upload was cut off before its end: remove the image and upload it again"
-
-enum { UPLOAD_FORGET_DISKS, UPLOAD_NEXT_CUT_OFF, UPLOAD_IS_PENDING };
-
-static const char *const upload_sql[] = {
-        [UPLOAD_FORGET_DISKS] = "DELETE FROM image_disk WHERE image = ?1",
-        /* The first condition is that of the index image_by_status. */
-        [UPLOAD_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
-                                " AND status = 'uploading' LIMIT 1",
-        [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
-                              " WHERE image.ident = ?1 AND image.status = 'pending' AND region.store = ?2",
-};
-
-const struct db_statements upload_statements = DB_STATEMENTS(upload_sql);
+#include "model/upload_state.h"
 
 struct upload {
         struct model *m;
@@ -128,58 +111,6 @@ static void unlink_upload(struct uploads *us, const struct upload *upload)
 
 /* ---- opening ---- */
 
-/* The disk that the import will fill. */
-static int add_disk(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag)
-{
-        struct strbuf source CLEANUP_STRBUF = { 0 };
-        uint64_t snapshot;
-        int r;
-
-        if (!work_disks_are_snapshots(image))
-                return image_disk_insert(t, image->o.id, "vda", true, 0, 0);
-
-        r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, 1, diag);
-        if (r < 0)
-                return r;
-
-        strbuf_addf(&source, "image:%s", image->ident);
-
-        r = work_add_snapshot(t, image, strbuf_text(&source), ch, diag, &snapshot);
-        if (r < 0)
-                return r;
-
-        return image_disk_insert(t, image->o.id, "vda", true, snapshot, 0);
-}
-
-/* queued to uploading. An image that is uploading without an entry in the list goes on as it is. */
-static int begin_upload(struct model *m, uint64_t id, struct changes *ch, struct diag *diag)
-{
-        struct image image;
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r < 0)
-                return r;
-
-        r = image_load(&t, id, &image);
-        if (r < 0)
-                return r;
-        if (image.status == IMAGE_UPLOADING)
-                return 0;
-
-        r = lifecycle_apply(&t, &image, VERB_UPLOAD, diag);
-        if (r < 0)
-                return r;
-
-        r = add_disk(&t, &image, ch, diag);
-        if (r < 0)
-                return r;
-
-        changes_add(ch, OBJECT_IMAGE, id);
-        return db_commit(&t);
-}
-
 static int load_image_and_store(struct model *m, uint64_t id, struct image *ret_image, uint64_t *ret_store)
 {
         struct region region;
@@ -205,7 +136,8 @@ static int load_image_and_store(struct model *m, uint64_t id, struct image *ret_
 }
 
 /* A new entry; the list's mutex is held. */
-static int open_upload(struct model *m, uint64_t id, struct changes *ch, struct diag *diag, struct upload **ret)
+static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag,
+                       struct upload **ret)
 {
         CLEANUP(upload_freep) struct upload *u = NULL;
         struct image image;
@@ -227,7 +159,7 @@ static int open_upload(struct model *m, uint64_t id, struct changes *ch, struct 
 
         memcpy(u->ident, image.ident, sizeof(u->ident));
 
-        /* In any other status the file is not ours; begin_upload() says why. */
+        /* In any other status the file is not ours; upload_begin() says why. */
         fresh = image.status == IMAGE_QUEUED;
         if (fresh || image.status == IMAGE_UPLOADING) {
                 u->fd = incoming_open(m, u->store, u->ident, O_RDWR | O_CREAT | (fresh ? O_TRUNC : 0));
@@ -235,7 +167,7 @@ static int open_upload(struct model *m, uint64_t id, struct changes *ch, struct 
                         return u->fd;
         }
 
-        r = begin_upload(m, id, ch, diag);
+        r = upload_begin(m, c, id, ch, diag);
         if (r == 0 && u->fd < 0)
                 r = -EBUSY; /* it came back to queued just now */
         if (r == 0 && fstat(u->fd, &st) < 0)
@@ -259,14 +191,12 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
         struct upload *u;
         int r;
 
-        (void)c; /* the image's owner is charged, and the modes of its directory say who may write */
-
         {
                 LOCK_SCOPE(&us->mutex);
 
                 u = find_upload(us, id);
                 if (!u) {
-                        r = open_upload(m, id, &changes, diag, &u);
+                        r = open_upload(m, c, id, &changes, diag, &u);
                         if (r < 0)
                                 return r;
 
@@ -346,25 +276,10 @@ uint64_t upload_bytes(struct model *m, uint64_t image)
 
 /* ---- closing ---- */
 
-/* Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. */
-static int probe_header(const struct upload *u, const struct image *image, struct strbuf *reason)
-{
-        enum image_format wanted;
-        struct image_probe probe;
-        int r;
-
-        r = image_format_parse(image->format, &wanted);
-        if (r < 0)
-                return r;
-
-        return image_probe(u->fd, wanted, &probe, reason);
-}
-
 int upload_check(struct upload *u, struct diag *diag)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
-        struct image image;
-        uint64_t store;
+        struct image_probe probe;
         bool last;
         int r;
 
@@ -374,120 +289,18 @@ int upload_check(struct upload *u, struct diag *diag)
                 last = u->writers == 1;
         }
 
-        /* While others write, and before the first byte (a shell closes a copy of the descriptor then), nothing is wrong yet. */
+        /*
+         * While others write, and before the first byte (a shell closes a copy of the descriptor then), nothing is
+         * wrong yet.
+         */
         if (!last || atomic_load(&u->bytes) == 0 || atomic_load(&u->gone))
                 return 0;
 
-        r = load_image_and_store(u->m, u->image, &image, &store);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-
-        r = probe_header(u, &image, &reason);
+        r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
         if (r == -EINVAL)
                 return diag_set(diag, r, "%s", strbuf_text(&reason));
 
         return 0; /* what else may be wrong is the import's to tell */
-}
-
-/* Gives back what begin_upload() took. */
-static int abandon(struct db_txn *t, const struct image *image, struct changes *ch)
-{
-        int r;
-
-        r = work_erase_snapshots(t, image->o.id, ch);
-        if (r < 0)
-                return r;
-
-        r = db_run(t, upload_sql[UPLOAD_FORGET_DISKS], DB_INT(image->o.id));
-        if (r < 0)
-                return r;
-
-        return lifecycle_apply(t, image, VERB_ABANDON, NULL);
-}
-
-static int accept_import(struct db_txn *t, const struct upload *u, const struct image *image, struct changes *ch)
-{
-        const struct caller owner = { .uid = image->o.uid, .gid = image->o.gid };
-        char token[TASK_DETAIL_MAX] = "";
-        uint64_t task;
-        int r;
-
-        r = incoming_token(u->fd, token, sizeof(token));
-        if (r < 0)
-                log_debug("model: no token for %s: %s", u->ident, strerror(-r)); /* not trusted after a restart */
-
-        r = lifecycle_apply(t, image, VERB_IMPORT, NULL);
-        if (r < 0)
-                return r;
-
-        r = task_submit(t,
-                        &(struct task_new){
-                                .kind = TASK_IMPORT,
-                                .image = image->o.id,
-                                .region = image->region,
-                                .detail = token,
-                                .caller = &owner,
-                        },
-                        &task);
-        if (r < 0)
-                return r;
-
-        changes_add(ch, OBJECT_TASK, task);
-        return 0;
-}
-
-/* What becomes of the image after the last close. *ret_keep: the file is still needed. The list's mutex is held. */
-static int end_upload(struct upload *u, struct changes *ch, bool *ret_keep)
-{
-        struct strbuf reason CLEANUP_STRBUF = { 0 };
-        struct image image;
-        struct stat st;
-        bool keep = false;
-        uint64_t store;
-        int r;
-
-        r = load_image_and_store(u->m, u->image, &image, &store);
-        if (r < 0)
-                return r;
-
-        if (fstat(u->fd, &st) < 0)
-                return -errno;
-
-        r = st.st_size > 0 ? probe_header(u, &image, &reason) : 0;
-        if (r < 0 && r != -EINVAL)
-                return r;
-
-        {
-                const bool refused = r == -EINVAL;
-                DB_TXN(t);
-
-                r = db_begin(u->m->db, DB_WRITE, &t);
-                if (r < 0)
-                        return r;
-
-                r = image_load(&t, u->image, &image);
-                if (r < 0)
-                        return r;
-
-                if (st.st_size == 0) {
-                        r = abandon(&t, &image, ch);
-                } else if (refused) {
-                        r = work_fail_image(&t, u->image, strbuf_text(&reason), ch);
-                } else {
-                        r = accept_import(&t, u, &image, ch);
-                        keep = true;
-                }
-                if (r < 0)
-                        return r;
-
-                r = db_commit(&t);
-                if (r < 0)
-                        return r;
-        }
-
-        changes_add(ch, OBJECT_IMAGE, u->image);
-        *ret_keep = keep;
-        return 0;
 }
 
 void upload_close(struct upload *u)
@@ -504,7 +317,7 @@ void upload_close(struct upload *u)
                         return;
 
                 if (!atomic_load(&u->gone)) {
-                        r = end_upload(u, &changes, &keep);
+                        r = upload_end(m, u->image, u->fd, &changes, &keep);
                         unlink_upload(m->uploads, u);
                 }
                 if (!keep)
@@ -534,79 +347,4 @@ void upload_image_gone(struct model *m, uint64_t image)
         atomic_store(&u->gone, true);
         unlink_upload(m->uploads, u);
         incoming_discard(m, u->store, u->ident);
-}
-
-/* ---- at start ---- */
-
-/* One upload that a crash cut off; -ENOENT: there is none. */
-static int fail_cut_off(struct model *m)
-{
-        struct changes ignored = { 0 }; /* nobody listens yet */
-        int64_t image;
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r < 0)
-                return r;
-
-        r = db_int(&t, upload_sql[UPLOAD_NEXT_CUT_OFF], &image);
-        if (r < 0)
-                return r;
-
-        r = work_fail_image(&t, (uint64_t)image, CUT_OFF, &ignored);
-        if (r < 0)
-                return r;
-
-        return db_commit(&t);
-}
-
-struct sweep {
-        struct model *m;
-        struct blobstore *bs;
-        uint64_t store;
-};
-
-/* Removes a file that no import is going to read. */
-static int sweep_file(void *ctx, const char *ident)
-{
-        const struct sweep *sweep = ctx;
-        int64_t wanted;
-        int r;
-
-        {
-                DB_TXN(t);
-
-                r = db_begin(sweep->m->db, DB_READ, &t);
-                if (r < 0)
-                        return r;
-
-                r = db_int(&t, upload_sql[UPLOAD_IS_PENDING], &wanted, DB_TEXT(ident), DB_INT(sweep->store));
-                if (r < 0)
-                        return r;
-        }
-
-        if (!wanted)
-                (void)unlinkat(blobstore_incoming_dir(sweep->bs), ident, 0); /* the next start tries again */
-        return 0;
-}
-
-static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
-{
-        struct sweep sweep = { .m = ctx, .bs = bs, .store = id };
-
-        return incoming_each(bs, sweep_file, &sweep);
-}
-
-int uploads_recover(struct model *m)
-{
-        int r;
-
-        do
-                r = fail_cut_off(m);
-        while (r == 0);
-        if (r != -ENOENT)
-                return r;
-
-        return stores_each(m, sweep_store, m);
 }

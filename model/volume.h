@@ -23,6 +23,8 @@ struct volume {
         char device[8]; /* "vdb"; "" while it is not attached */
         char name[NAME_LEN_MAX + 1];
         char source[IMAGE_VALUE_MAX + 1]; /* "snapshot:<id>", "image:<id>" or "" */
+        bool made_with; /* goes with its instance */
+        bool busy; /* a snapshot is being taken of it, or an image is being made of its instance */
 };
 
 int volume_get(struct model *m, uint64_t id, struct volume *ret); /* -ENOENT */
@@ -60,7 +62,10 @@ int volume_snapshots(struct model *m, uint64_t id, object_fn *fn, void *ctx);
  */
 struct volume_file;
 int volume_open(struct model *m, uint64_t id, bool writable, struct diag *diag, struct volume_file **ret);
-struct disk *volume_disk(struct volume_file *f); /* borrowed until volume_close() */
+/* Borrowed until volume_close(); NULL as long as the volume has no size. */
+struct disk *volume_disk(struct volume_file *f);
+/* ftruncate(2): as volume_set_size(), where this file alone does not make the instance running. */
+int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t size_bytes, struct diag *diag);
 void volume_close(struct volume_file *f); /* accepts NULL */
 
 #endif

@@ -117,6 +117,29 @@ int work_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
         return 0;
 }
 
+int work_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason)
+{
+        enum image_format wanted;
+        bool iso;
+        int r;
+
+        r = image_format_parse(image->format, &wanted);
+        if (r < 0)
+                return r;
+
+        r = image_probe(fd, wanted, ret, reason);
+        if (r < 0)
+                return r;
+
+        iso = ret->format == IMAGE_FORMAT_ISO;
+        if (iso == (image->source == CLASS_ISO))
+                return 0;
+
+        strbuf_add(reason, iso ? "this is an ISO file, which goes into iso/: to have it as a disk, set the format to raw"
+                               : "this is no ISO file, and iso/ takes nothing else");
+        return -EINVAL;
+}
+
 int work_fail_image(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)
 {
         struct image image;
@@ -155,13 +178,14 @@ void work_add_sentence(struct strbuf *out, int error)
         switch (error) {
         case -ENOSPC:
         case -EDQUOT:
-                strbuf_add(out, "the store is full: make room and start again");
+                strbuf_add(out, "the store is full: make room, remove what is in error, and begin again");
                 break;
         case -ENOMEM:
-                strbuf_add(out, "there was not enough memory: start again when the machine has less to do");
+                strbuf_add(out, "there was not enough memory: begin again when the machine has less to do");
                 break;
         case -EBADMSG:
-                strbuf_add(out, "bytes in the store do not match their checksum: \"imagefs check\" shows what is damaged");
+                strbuf_add(out, "bytes in the store do not match their checksum: \"imagefs check\" shows what is "
+                                "damaged");
                 break;
         default:
                 strbuf_addf(out, "the machine could not do it (%s): the administrator's log says more",

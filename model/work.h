@@ -7,6 +7,7 @@
  * telling the listener after the commit what a transaction changed. Private to model/.
  */
 
+#include "blobstore/formats/source.h"
 #include "model/model_priv.h"
 
 /* Devices are vda … vdz. */
@@ -19,8 +20,8 @@ struct disk_list {
 
 int disk_list_load(struct db_txn *t, uint64_t image, struct disk_list *ret); /* DB_READ will do */
 
-/* The largest transaction is a batch of copies: for each the source, the replica, the task and a snapshot per disk. */
-#define CHANGES_MAX (8 * (3 + DISKS_MAX))
+/* The most that one operation changes: what it works on, what it makes, a task, and two things for each disk. */
+#define CHANGES_MAX (4 + 2 * DISKS_MAX)
 
 struct changes {
         size_t n;
@@ -35,10 +36,16 @@ void changes_add(struct changes *ch, enum object_kind kind, uint64_t id);
 /* Tells the listener and wakes the runner. After the commit. */
 void changes_tell(struct model *m, const struct changes *ch);
 
-/* Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has them. */
+/*
+ * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
+ * them.
+ */
 bool work_disks_are_snapshots(const struct image *image);
 
-/* Inserts the snapshot that will be a disk of IMAGE: the image's name, owner and region; SOURCE is where its bytes come from. */
+/*
+ * Inserts the snapshot that will be a disk of IMAGE: the image's name, owner and region; SOURCE is where its bytes come
+ * from.
+ */
 int work_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
                       struct diag *diag, uint64_t *ret);
 
@@ -47,6 +54,12 @@ int work_add_snapshot(struct db_txn *t, const struct image *image, const char *s
  * an image that is being made refers to available ones only where it shares them.
  */
 int work_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch);
+
+/*
+ * Decides what the file FD of an image is, which must agree with the format that was set and with the image's class.
+ * ret->encrypted is set for a file that is refused, too. The errors of image_probe().
+ */
+int work_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason);
 
 /* The image that was being made ends in status error with SENTENCE; its new snapshots go. */
 int work_fail_image(struct db_txn *t, uint64_t image, const char *sentence, struct changes *ch);

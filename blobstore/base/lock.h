@@ -41,4 +41,38 @@ static inline pthread_mutex_t *lock_scope_begin(pthread_mutex_t *m)
         pthread_mutex_t *LOCK_SCOPE_NAME(__LINE__)                                       \
                 __attribute__((cleanup(lock_scope_end), unused)) = lock_scope_begin(m)
 
+static inline void read_lock(pthread_rwlock_t *l)
+{
+        if (pthread_rwlock_rdlock(l) != 0)
+                abort();
+}
+
+static inline void write_lock(pthread_rwlock_t *l)
+{
+        if (pthread_rwlock_wrlock(l) != 0)
+                abort();
+}
+
+static inline void rw_unlock(pthread_rwlock_t *l)
+{
+        if (pthread_rwlock_unlock(l) != 0)
+                abort();
+}
+
+static inline void read_lock_scope_end(pthread_rwlock_t **l)
+{
+        rw_unlock(*l);
+}
+
+static inline pthread_rwlock_t *read_lock_scope_begin(pthread_rwlock_t *l)
+{
+        read_lock(l);
+        return l;
+}
+
+/* Shares L from here to the end of the enclosing block. */
+#define READ_LOCK_SCOPE(l)                                                                      \
+        pthread_rwlock_t *LOCK_SCOPE_NAME(__LINE__)                                             \
+                __attribute__((cleanup(read_lock_scope_end), unused)) = read_lock_scope_begin(l)
+
 #endif

@@ -12,8 +12,8 @@
 
 #include <errno.h>
 #include <strings.h>
-#include <sys/stat.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/blobstore.h"
 #include "blobstore/formats/format.h"
@@ -45,21 +45,23 @@ struct signature {
 
 static const struct signature signatures[] = {
         { "qcow2", SIG(HEAD, 0, "QFI\xfb"), .format = IMAGE_FORMAT_QCOW2 },
-        { "VMDK", SIG(HEAD, 0, "KDMV"), .advice = CONVERT },
+        { "VMDK", SIG(HEAD, 0, "KDMV"), .format = IMAGE_FORMAT_VMDK },
         { "VMDK", SIG(HEAD, 0, "COWD"), .advice = CONVERT },
-        { "VMDK", SIG(HEAD, 0, "# Disk DescriptorFile"), .advice = CONVERT },
-        { "VHD", SIG(HEAD, 0, "conectix"), .advice = CONVERT },
-        { "VHD", SIG(TAIL, 0, "conectix"), .advice = CONVERT },
-        { "VHD", SIG(TAIL, 1, "conectix"), .advice = CONVERT }, /* of 511 bytes, as old writers left it */
-        { "VHDX", SIG(HEAD, 0, "vhdxfile"), .advice = CONVERT },
-        { "VDI", SIG(HEAD, 0x40, "\x7f\x10\xda\xbe"), .advice = CONVERT },
+        { "VMDK", SIG(HEAD, 0, "# Disk DescriptorFile"), .advice = "only describes other files, which hold its data: "
+          "take those together with qemu-img convert -O qcow2" },
+        { "VHD", SIG(TAIL, 1, "conectix"), .advice = "has a footer of 511 bytes, as old writers left it, and is not "
+          "accepted: add a byte of zero to its end" },
+        { "VHD", SIG(HEAD, 0, "conectix"), .format = IMAGE_FORMAT_VHD },
+        { "VHD", SIG(TAIL, 0, "conectix"), .format = IMAGE_FORMAT_VHD },
+        { "VHDX", SIG(HEAD, 0, "vhdxfile"), .format = IMAGE_FORMAT_VHDX },
+        { "VDI", SIG(HEAD, 0x40, "\x7f\x10\xda\xbe"), .format = IMAGE_FORMAT_VDI },
         { "QED", SIG(HEAD, 0, "QED\0"), .advice = CONVERT },
         { "Parallels", SIG(HEAD, 0, "WithoutFreeSpace"), .advice = CONVERT },
         { "Parallels", SIG(HEAD, 0, "WithouFreSpacExt"), .advice = CONVERT },
         { "VMA backup", SIG(HEAD, 0, "VMA\0"), .advice = UNPACK },
         { "OVA or tar", SIG(HEAD, 257, "ustar"), .advice = UNPACK },
-        { "ISO 9660", SIG(HEAD, ISO_OFFSET, "CD001"),
-          .advice = "is not accepted yet; to take it as the content of a disk, set the format to raw" },
+        { "ISO 9660", SIG(HEAD, ISO_OFFSET, "CD001"), .format = IMAGE_FORMAT_ISO },
+        { "ISO 9660", SIG(HEAD, ISO_OFFSET, "BEA01"), .format = IMAGE_FORMAT_ISO }, /* with UDF alone */
         { "gzip", SIG(HEAD, 0, "\x1f\x8b\x08"), .advice = UNPACK },
         { "xz", SIG(HEAD, 0, "\xfd" "7zXZ\0"), .advice = UNPACK },
         { "zstd", SIG(HEAD, 0, "\x28\xb5\x2f\xfd"), .advice = UNPACK },
@@ -76,15 +78,10 @@ struct glimpse {
         uint64_t file_bytes;
 };
 
-static int glimpse_read(int fd, struct glimpse *ret)
+static int glimpse_read(int fd, uint64_t file_bytes, struct glimpse *ret)
 {
-        struct glimpse g = { 0 };
-        struct stat st;
+        struct glimpse g = { .file_bytes = file_bytes };
         ssize_t n;
-
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        g.file_bytes = (uint64_t)st.st_size;
 
         n = pread_full(fd, g.head, HEAD_BYTES, 0);
         if (n >= 0)
@@ -145,10 +142,15 @@ static bool is_web_page(const struct glimpse *g)
         return false;
 }
 
+bool image_is_encrypted(const void *start, uint64_t n)
+{
+        return n >= 6 && memcmp(start, "LUKS\xba\xbe", 6) == 0;
+}
+
 /* An encrypted qcow2 that is taken as raw bytes stays encrypted. */
 static bool is_encrypted(const struct glimpse *g)
 {
-        if (memcmp(g->head, "LUKS\xba\xbe", 6) == 0)
+        if (image_is_encrypted(g->head, HEAD_BYTES))
                 return true;
         return memcmp(g->head, "QFI\xfb", 4) == 0 && get_be32(g->head + 32) != 0;
 }
@@ -180,10 +182,14 @@ static int decide(const struct glimpse *g, enum image_format wanted, enum image_
 int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason)
 {
         struct image_probe p = { 0 };
+        const struct format *f;
         struct glimpse g;
+        CLEANUP(walk_done) struct walk w = { 0 };
         int r;
 
-        r = glimpse_read(fd, &g);
+        r = walk_start(fd, "", &w, reason);
+        if (r == 0)
+                r = glimpse_read(fd, w.file_bytes, &g);
         if (r < 0)
                 return r;
         if (g.file_bytes == 0)
@@ -192,8 +198,11 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
         r = decide(&g, wanted, &p.format, reason);
         if (r < 0)
                 return r;
+        f = format_get(p.format);
+        w.title = f->title;
         p.encrypted = is_encrypted(&g);
-        r = format_get(p.format)->check(fd, g.file_bytes, &p, reason);
+        r = f->check(&w, &p, reason);
+        ret->encrypted = p.encrypted;
         if (r < 0)
                 return r;
         if (p.size_bytes == 0)

@@ -17,12 +17,7 @@
  *    bit 62 set:   compressed; offset, and above it the sectors beyond the first
  *
  * The header decides what is refused for good: whatever names another file, whatever
- * is not known, whatever cannot be true. The walk over the tables exists because
- * qemu reads what lies past the end of the file as zeros: a truncated download would
- * be imported as a disk with holes in it. It reads no more than the file has bytes,
- * since tables or clusters that together exceed the file share their place, and
- * those are refused; so it is also what keeps a small file from naming one
- * cluster a million times.
+ * is not known, whatever cannot be true. The walk goes over all tables (walk.h).
  *
  * The length of compressed data is known in sectors only, and a decoder takes zeros
  * for bytes that are missing and goes on. qemu-img pads what it writes to whole
@@ -42,6 +37,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/blobstore.h"
 #include "blobstore/formats/format.h"
+#include "blobstore/formats/walk.h"
 
 #define HEADER_V2_BYTES 72
 #define HEADER_V3_BYTES 104
@@ -76,8 +72,7 @@
         "convert it with qemu-img convert -O qcow2"
 
 struct qcow2 {
-        int fd;
-        uint64_t file_bytes;
+        struct walk *walk; /* borrowed */
         uint64_t size_bytes;
         uint64_t cluster_bytes;
         uint64_t l1_offset;
@@ -87,37 +82,6 @@ struct qcow2 {
         uint32_t header_bytes;
         uint32_t version;
 };
-
-/* [OFFSET, OFFSET + LEN) lies in the file. */
-static bool in_file(const struct qcow2 *q, uint64_t offset, uint64_t len)
-{
-        return offset <= q->file_bytes && len <= q->file_bytes - offset;
-}
-
-static int damaged(struct strbuf *reason, const char *what)
-{
-        return format_refuse(reason, "this qcow2 file is damaged: %s", what);
-}
-
-static int truncated(struct strbuf *reason)
-{
-        return format_refuse(reason, "this qcow2 file is truncated: it names data past its end");
-}
-
-/* All of LEN bytes, or truncated. */
-static int read_all(const struct qcow2 *q, void *buf, size_t len, uint64_t offset, struct strbuf *reason)
-{
-        ssize_t n;
-
-        if (!in_file(q, offset, len))
-                return truncated(reason);
-        n = pread_full(q->fd, buf, len, offset);
-        if (n < 0) {
-                strbuf_add(reason, "the file could not be read");
-                return (int)n;
-        }
-        return (size_t)n == len ? 0 : truncated(reason);
-}
 
 /* ---- the header ---- */
 
@@ -150,17 +114,18 @@ static int check_tables(const uint8_t *h, const struct qcow2 *q, struct strbuf *
                 return format_refuse(reason, "the disk in this file is larger than %llu TiB",
                                      (unsigned long long)(BLOB_SIZE_MAX >> 40));
         if (q->size_bytes % SECTOR != 0)
-                return damaged(reason, "its disk does not end with a sector");
+                return walk_damaged(q->walk, reason, "its disk does not end with a sector");
         l1_needed = (q->size_bytes + (UINT64_C(1) << covered_bits) - 1) >> covered_bits;
         if (q->l1_entries > L1_BYTES_MAX / 8 || q->l1_entries < l1_needed)
-                return damaged(reason, "its first table does not fit its size");
+                return walk_damaged(q->walk, reason, "its first table does not fit its size");
         if (q->l1_offset % q->cluster_bytes != 0 || (q->l1_entries && q->l1_offset == 0))
-                return damaged(reason, "its first table is out of place");
+                return walk_damaged(q->walk, reason, "its first table is out of place");
         if (reftable_bytes == 0 || reftable_bytes > REFTABLE_BYTES_MAX || reftable_offset == 0 ||
             reftable_offset % q->cluster_bytes != 0)
-                return damaged(reason, "its table of reference counts is out of place");
-        if (!in_file(q, q->l1_offset, (uint64_t)q->l1_entries * 8) || !in_file(q, reftable_offset, reftable_bytes))
-                return truncated(reason);
+                return walk_damaged(q->walk, reason, "its table of reference counts is out of place");
+        if (!walk_has(q->walk, q->l1_offset, (uint64_t)q->l1_entries * 8) ||
+            !walk_has(q->walk, reftable_offset, reftable_bytes))
+                return walk_truncated(q->walk, reason);
         return 0;
 }
 
@@ -174,7 +139,7 @@ static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbu
         int r;
 
         while (end - at >= sizeof(e)) {
-                r = read_all(q, e, sizeof(e), at, reason);
+                r = walk_read(q->walk, e, sizeof(e), at, reason);
                 if (r < 0)
                         return r;
                 type = get_be32(e);
@@ -183,7 +148,7 @@ static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbu
                 if (type == EXTENSION_END)
                         return 0;
                 if (len > end - at)
-                        return damaged(reason, "a header extension is too long");
+                        return walk_damaged(q->walk, reason, "a header extension is too long");
                 if (type == EXTENSION_DATA_FILE)
                         return format_refuse(reason, NAMES_DATA_FILE);
                 if (type == EXTENSION_CRYPT)
@@ -208,7 +173,7 @@ static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason
 
         q->cluster_bits = get_be32(h + 20);
         if (q->cluster_bits < CLUSTER_BITS_MIN || q->cluster_bits > CLUSTER_BITS_MAX)
-                return damaged(reason, "its cluster size is impossible");
+                return walk_damaged(q->walk, reason, "its cluster size is impossible");
         q->cluster_bytes = UINT64_C(1) << q->cluster_bits;
         q->size_bytes = get_be64(h + 24);
         q->l1_entries = get_be32(h + 36);
@@ -219,24 +184,24 @@ static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason
                 q->header_bytes = get_be32(h + 100);
                 if (q->header_bytes < HEADER_V3_BYTES || q->header_bytes > q->cluster_bytes ||
                     q->header_bytes % 8 != 0 || get_be32(h + 96) > REFCOUNT_ORDER_MAX)
-                        return damaged(reason, "its header makes no sense");
+                        return walk_damaged(q->walk, reason, "its header makes no sense");
         }
         return 0;
 }
 
-static int read_header(int fd, uint64_t file_bytes, struct qcow2 *ret, struct strbuf *reason)
+static int read_header(struct walk *w, struct qcow2 *ret, bool *ret_encrypted, struct strbuf *reason)
 {
-        struct qcow2 q = { .fd = fd, .file_bytes = file_bytes };
+        struct qcow2 q = { .walk = w };
         uint8_t h[HEADER_MAX] = { 0 };
         bool encrypted;
         ssize_t n;
         int r;
 
-        n = pread_full(fd, h, sizeof(h), 0);
+        n = pread_full(w->fd, h, sizeof(h), 0);
         if (n < 0)
                 return (int)n;
         if (n < HEADER_V2_BYTES || (get_be32(h + 4) == 3 && n < HEADER_V3_BYTES))
-                return truncated(reason);
+                return walk_truncated(w, reason);
 
         r = parse_fields(h, &q, reason);
         if (r < 0)
@@ -245,23 +210,25 @@ static int read_header(int fd, uint64_t file_bytes, struct qcow2 *ret, struct st
         r = check_features(h, &q, reason);
         if (r == 0)
                 r = check_extensions(&q, &encrypted, reason);
-        if (r == 0 && encrypted)
-                r = format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: decrypt "
-                                  "it first, or encrypt the disk inside with LUKS");
-        if (r == 0)
-                r = check_tables(h, &q, reason);
+        if (r < 0)
+                return r;
+        *ret_encrypted = encrypted;
+        if (encrypted)
+                return format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: decrypt "
+                                     "it first, or encrypt the disk inside with LUKS");
+        r = check_tables(h, &q, reason);
         if (r < 0)
                 return r;
         *ret = q;
         return 0;
 }
 
-int qcow2_check(int fd, uint64_t file_bytes, struct image_probe *ret, struct strbuf *reason)
+int qcow2_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
 {
         struct qcow2 q;
         int r;
 
-        r = read_header(fd, file_bytes, &q, reason);
+        r = read_header(w, &q, &ret->encrypted, reason);
         if (r < 0)
                 return r;
         ret->size_bytes = q.size_bytes;
@@ -270,39 +237,26 @@ int qcow2_check(int fd, uint64_t file_bytes, struct image_probe *ret, struct str
 
 /* ---- the tables ---- */
 
-struct walk {
-        uint64_t placed_bytes; /* of tables and clusters that cannot share their place */
-        uint64_t data_bytes; /* of the disk that is not a hole */
-};
-
-static int place(struct walk *w, const struct qcow2 *q, uint64_t bytes, struct strbuf *reason)
-{
-        w->placed_bytes += bytes;
-        /* The last cluster may be cut short by the end of the file. */
-        if (w->placed_bytes > q->file_bytes + q->cluster_bytes)
-                return damaged(reason, "parts of it lie at the same place");
-        return 0;
-}
-
-static int walk_compressed(struct walk *w, const struct qcow2 *q, uint64_t entry, struct strbuf *reason)
+static int walk_compressed(struct qcow2 *q, uint64_t entry, struct strbuf *reason)
 {
         unsigned sectors_at = 62 - (q->cluster_bits - 8);
         uint64_t offset = entry & ((UINT64_C(1) << sectors_at) - 1);
         uint64_t sectors = (entry & (ENTRY_COMPRESSED - 1)) >> sectors_at;
         uint64_t len = (sectors + 1) * SECTOR - offset % SECTOR;
 
-        if (!in_file(q, offset, len) && offset < q->file_bytes && offset + len - q->file_bytes < SECTOR)
+        if (!walk_has(q->walk, offset, len) && offset < q->walk->file_bytes &&
+            offset + len - q->walk->file_bytes < SECTOR)
                 return format_refuse(reason, "this qcow2 file ends inside a sector of compressed data, so that nobody "
                                      "can tell whether it is complete: rewrite it with qemu-img convert -O qcow2");
-        if (!in_file(q, offset, len))
-                return truncated(reason);
-        w->data_bytes += q->cluster_bytes;
+        if (!walk_has(q->walk, offset, len))
+                return walk_truncated(q->walk, reason);
+        q->walk->data_bytes += q->cluster_bytes;
         return 0;
 }
 
 /* GUEST_BYTES: what of the cluster lies inside the disk. A file may end where those do. */
-static int walk_standard(struct walk *w, const struct qcow2 *q, uint64_t entry, uint32_t allocated,
-                         uint64_t guest_bytes, struct strbuf *reason)
+static int walk_standard(struct qcow2 *q, uint64_t entry, uint32_t allocated, uint64_t guest_bytes,
+                         struct strbuf *reason)
 {
         uint64_t offset = entry & OFFSET_MASK;
         uint64_t used = q->cluster_bytes;
@@ -315,15 +269,15 @@ static int walk_standard(struct walk *w, const struct qcow2 *q, uint64_t entry, 
                 return 0;
 
         if (offset % q->cluster_bytes != 0)
-                return damaged(reason, "data is out of place");
-        if (!in_file(q, offset, used < guest_bytes ? used : guest_bytes))
-                return truncated(reason);
-        w->data_bytes += used;
-        return place(w, q, q->cluster_bytes, reason);
+                return walk_damaged(q->walk, reason, "data is out of place");
+        if (!walk_has(q->walk, offset, used < guest_bytes ? used : guest_bytes))
+                return walk_truncated(q->walk, reason);
+        q->walk->data_bytes += used;
+        return walk_place(q->walk, q->cluster_bytes, reason);
 }
 
 /* TABLE has room for a cluster; GUEST is where on the disk its first entry is. */
-static int walk_l2(struct walk *w, const struct qcow2 *q, uint8_t *table, uint64_t guest, struct strbuf *reason)
+static int walk_l2(struct qcow2 *q, uint8_t *table, uint64_t guest, struct strbuf *reason)
 {
         size_t entry_bytes = q->features & FEATURE_EXTENDED_L2 ? 16 : 8;
         uint64_t left, entry;
@@ -333,70 +287,52 @@ static int walk_l2(struct walk *w, const struct qcow2 *q, uint8_t *table, uint64
                 entry = get_be64(table + at);
                 left = q->size_bytes - guest;
                 if (entry & ENTRY_COMPRESSED)
-                        r = walk_compressed(w, q, entry, reason);
+                        r = walk_compressed(q, entry, reason);
                 else
-                        r = walk_standard(w, q, entry, entry_bytes == 16 ? get_be32(table + at + 12) : 0, left, reason);
+                        r = walk_standard(q, entry, entry_bytes == 16 ? get_be32(table + at + 12) : 0, left, reason);
                 guest += q->cluster_bytes;
         }
         return r;
 }
 
-static int walk_tables(const struct qcow2 *q, struct walk *ret, struct strbuf *reason)
+static int walk_l1(struct qcow2 *q, uint8_t *table, struct strbuf *reason)
 {
         uint64_t covered = q->cluster_bytes * (q->cluster_bytes / (q->features & FEATURE_EXTENDED_L2 ? 16 : 8));
-        CLEANUP_FREE uint8_t *table = NULL;
-        struct walk w = { 0 };
-        uint8_t l1[4096];
+        const uint8_t *entry;
         uint64_t offset;
         int r;
 
-        table = malloc(q->cluster_bytes);
-        if (!table)
-                return -ENOMEM;
-
-        for (uint64_t at = 0, guest = 0; guest < q->size_bytes; at += 8, guest += covered) {
-                uint64_t l1_left = (uint64_t)q->l1_entries * 8 - at; /* never 0: the header's check saw to it */
-
-                if (at % sizeof(l1) == 0) {
-                        r = read_all(q, l1, l1_left < sizeof(l1) ? l1_left : sizeof(l1), q->l1_offset + at, reason);
-                        if (r < 0)
-                                return r;
-                }
-                offset = get_be64(l1 + at % sizeof(l1)) & OFFSET_MASK;
+        for (uint64_t i = 0; i * covered < q->size_bytes; i++) {
+                r = walk_entry(q->walk, q->l1_offset, i, 8, &entry, reason);
+                if (r < 0)
+                        return r;
+                offset = get_be64(entry) & OFFSET_MASK;
                 if (offset == 0)
                         continue;
                 if (offset % q->cluster_bytes != 0)
-                        return damaged(reason, "a table is out of place");
-                r = place(&w, q, q->cluster_bytes, reason);
+                        return walk_damaged(q->walk, reason, "a table is out of place");
+                r = walk_place(q->walk, q->cluster_bytes, reason);
                 if (r == 0)
-                        r = read_all(q, table, q->cluster_bytes, offset, reason);
+                        r = walk_read(q->walk, table, q->cluster_bytes, offset, reason);
                 if (r == 0)
-                        r = walk_l2(&w, q, table, guest, reason);
+                        r = walk_l2(q, table, i * covered, reason);
                 if (r < 0)
                         return r;
         }
-        *ret = w;
         return 0;
 }
 
-int qcow2_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason)
+int qcow2_walk(struct walk *w, struct strbuf *reason)
 {
-        struct qemu_opts opts = { .driver = "qcow2", .title = "qcow2", .size_bytes = probe->size_bytes };
-        struct walk walk = { 0 };
+        CLEANUP_FREE uint8_t *table = NULL;
+        bool encrypted;
         struct qcow2 q;
-        off_t end;
         int r;
 
-        end = lseek(fd, 0, SEEK_END);
-        if (end < 0)
-                return -errno;
-        r = read_header(fd, (uint64_t)end, &q, reason);
-        if (r == 0 && q.size_bytes != probe->size_bytes)
-                r = format_refuse(reason, "the file has changed since it was looked at");
-        if (r == 0)
-                r = walk_tables(&q, &walk, reason);
+        r = read_header(w, &q, &encrypted, reason);
         if (r < 0)
                 return r;
-        opts.data_bytes = walk.data_bytes;
-        return qemu_open(fd, &opts, ret, reason);
+        w->block_bytes = q.cluster_bytes;
+        table = malloc(q.cluster_bytes);
+        return table ? walk_l1(&q, table, reason) : -ENOMEM;
 }

@@ -14,7 +14,8 @@
  * A ring of runs, in the order of the disk, lies between the child and the caller:
  * holes, and reads in flight. The first is the one handed out next. Reads are cut at
  * multiples of PIECE_BYTES, the largest cluster of a qcow2, so that no compressed
- * cluster is decoded twice. Holes are what the child says reads as zeros.
+ * cluster is decoded twice. Holes are what the child says reads as zeros, or what the
+ * walk over the file's tables has found where the child does not know.
  *
  * An answer must be complete ANSWER_MS after it is waited for, or the child is killed.
  */
@@ -75,6 +76,8 @@ struct qemu_source {
         const char *title;
         int timeout_ms;
         int error; /* final */
+        uint8_t *map; /* of data; NULL: the child is asked */
+        uint64_t map_block_bytes;
         uint64_t size_bytes;
         uint64_t given; /* handed out up to here */
         uint64_t planned; /* in the ring up to here */
@@ -205,6 +208,25 @@ static int ask_extents(struct qemu_source *s)
         return s->n_extents == 0 || s->extents_bad ? -EINVAL : 0;
 }
 
+/* One extent, up to where the map changes. */
+static void look_up_extent(struct qemu_source *s)
+{
+        uint64_t block = s->planned / s->map_block_bytes;
+        bool data = s->map[block / 8] >> block % 8 & 1;
+        uint64_t end = (block + 1) * s->map_block_bytes;
+
+        for (; end < s->size_bytes; end += s->map_block_bytes) {
+                block++;
+                if ((s->map[block / 8] >> block % 8 & 1) != data)
+                        break;
+        }
+        if (end > s->size_bytes)
+                end = s->size_bytes;
+        s->extents[0] = (struct extent){ .len = end - s->planned, .hole = !data };
+        s->first_extent = 0;
+        s->n_extents = 1;
+}
+
 /* ---- the ring ---- */
 
 static struct run *ring_at(struct qemu_source *s, unsigned i)
@@ -232,6 +254,8 @@ static int plan_run(struct qemu_source *s)
         uint64_t len;
         int r;
 
+        if (s->first_extent == s->n_extents && s->map)
+                look_up_extent(s);
         if (s->first_extent == s->n_extents) {
                 r = ask_extents(s);
                 if (r < 0)
@@ -297,6 +321,7 @@ static void qemu_close(struct image_source *base)
         nbd_close(s->nbd);
         for (unsigned i = 0; i < RING_RUNS; i++)
                 free(s->ring[i].buf);
+        free(s->map);
         free(s);
 }
 
@@ -458,6 +483,8 @@ int qemu_open(int fd, const struct qemu_opts *opts, struct image_source **ret, s
                 qemu_close(&s->base);
                 return r;
         }
+        s->map = opts->map;
+        s->map_block_bytes = opts->map_block_bytes;
         *ret = &s->base;
         return 0;
 }

@@ -24,11 +24,10 @@ struct raw_source {
         uint8_t *buf;
 };
 
-int raw_check(int fd, uint64_t file_bytes, struct image_probe *ret, struct strbuf *reason)
+int raw_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
 {
-        (void)fd;
         (void)reason;
-        ret->size_bytes = file_bytes;
+        ret->size_bytes = w->file_bytes;
         return 0;
 }
 

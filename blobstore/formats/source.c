@@ -3,7 +3,7 @@
 /*
  * The table of formats that are read, and the public functions over it. A new
  * format is a row here, its signature's format in probe.c, and a file that checks
- * its header.
+ * its header and walks over its tables.
  */
 
 #include "blobstore/formats/source.h"
@@ -12,12 +12,19 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/formats/format.h"
 
 static const struct format formats[] = {
         [IMAGE_FORMAT_AUTO] = { .name = "auto" },
-        [IMAGE_FORMAT_RAW] = { .name = "raw", .check = raw_check, .open = raw_open },
-        [IMAGE_FORMAT_QCOW2] = { .name = "qcow2", .check = qcow2_check, .open = qcow2_open },
+        [IMAGE_FORMAT_RAW] = { "raw", "raw", NULL, raw_check, NULL },
+        [IMAGE_FORMAT_QCOW2] = { "qcow2", "qcow2", "qcow2", qcow2_check, qcow2_walk },
+        [IMAGE_FORMAT_VMDK] = { "vmdk", "VMDK", "vmdk", vmdk_check, vmdk_walk },
+        /* The size that the geometry says, which qemu prefers for writers it does not know, may cut off the disk's end. */
+        [IMAGE_FORMAT_VHD] = { "vhd", "VHD", "vpc,force_size_calc=current_size", vhd_check, vhd_walk },
+        [IMAGE_FORMAT_VHDX] = { "vhdx", "VHDX", "vhdx", vhdx_check, vhdx_walk },
+        [IMAGE_FORMAT_VDI] = { "vdi", "VDI", "vdi", vdi_check, vdi_walk },
+        [IMAGE_FORMAT_ISO] = { "iso", "ISO 9660", NULL, iso_check, NULL },
 };
 
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
@@ -57,7 +64,31 @@ int format_refuse(struct strbuf *reason, const char *fmt, ...)
 
 int image_source_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason)
 {
-        return format_get(probe->format)->open(fd, probe, ret, reason);
+        const struct format *f = format_get(probe->format);
+        struct qemu_opts opts = { .driver = f->driver, .title = f->title, .size_bytes = probe->size_bytes };
+        struct image_probe now = { 0 };
+        CLEANUP(walk_done) struct walk w = { 0 };
+        int r;
+
+        if (probe->flat || !f->driver)
+                return raw_open(fd, probe, ret, reason);
+
+        r = walk_start(fd, f->title, &w, reason);
+        if (r == 0)
+                r = f->check(&w, &now, reason);
+        if (r == 0 && (now.size_bytes != probe->size_bytes || now.flat))
+                r = format_refuse(reason, "the file has changed since it was looked at");
+        if (r == 0)
+                r = f->walk(&w, reason);
+        if (r < 0)
+                return r;
+        opts.data_bytes = w.data_bytes;
+        opts.map = w.map;
+        opts.map_block_bytes = w.block_bytes;
+        r = qemu_open(fd, &opts, ret, reason);
+        if (r == 0)
+                w.map = NULL; /* the source's now */
+        return r;
 }
 
 void image_source_close(struct image_source *s)

@@ -24,15 +24,21 @@ enum image_format {
         IMAGE_FORMAT_AUTO, /* not decided yet */
         IMAGE_FORMAT_RAW,
         IMAGE_FORMAT_QCOW2,
+        IMAGE_FORMAT_VMDK,
+        IMAGE_FORMAT_VHD,
+        IMAGE_FORMAT_VHDX,
+        IMAGE_FORMAT_VDI,
+        IMAGE_FORMAT_ISO,
 };
 
-/* "auto", "raw", "qcow2". Static. */
+/* "auto", "raw", "qcow2" … Static. */
 const char *image_format_name(enum image_format f);
 int image_format_parse(const char *name, enum image_format *ret); /* -EINVAL */
 
 struct image_probe {
         enum image_format format;
         bool encrypted; /* LUKS, or an encrypted qcow2 */
+        bool flat; /* although the format has tables: the file's first size_bytes bytes are the disk */
         uint64_t size_bytes; /* virtual */
 };
 
@@ -40,11 +46,15 @@ struct image_probe {
  * Decides the format of the file FD (regular, opened for reading) from its content, without running anything.
  * WANTED other than AUTO must agree with what is found; RAW is accepted for any content, since a guest may have
  * written any header into its disk. -EINVAL: not an image that can be taken: empty, truncated, with a backing file or
- * external data file, with unknown incompatible features, too large, or of two formats at once.
+ * external data file, with unknown incompatible features, too large, or of two formats at once; ret->encrypted is
+ * set then, too.
  */
 int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
 
 struct image_source;
+
+/* Does a disk whose first N bytes are at START hold what LUKS has encrypted as a whole? */
+bool image_is_encrypted(const void *start, uint64_t n);
 
 /*
  * Opens the file FD as PROBE says. FD is borrowed until image_source_close(). Starts the child where one is needed:

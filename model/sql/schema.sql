@@ -52,13 +52,25 @@ CREATE TABLE blob (
         key      BLOB NOT NULL CHECK (length(key) = 16),
         size     INTEGER NOT NULL CHECK (size >= 0),
         data     INTEGER NOT NULL CHECK (data >= 0),
-        checksum BLOB NOT NULL CHECK (length(checksum) = 16),
+        -- pieces of 64 KiB, and of 512 MiB, with data in them: what the size of the qcow2 file follows from
+        clusters INTEGER NOT NULL CHECK (clusters >= 0),
+        spans    INTEGER NOT NULL CHECK (spans >= 0),
+        -- NULL until it has been worked out: a snapshot of a disk shares bytes that nobody read
+        checksum BLOB CHECK (length(checksum) = 16),
         UNIQUE (store, key)
 ) STRICT;
+CREATE INDEX blob_unread ON blob (id) WHERE checksum IS NULL;
 
 -- Blobs that may have lost their last name; the reaper looks at each and removes it or not.
 CREATE TABLE reap (
         blob    INTEGER PRIMARY KEY
+) STRICT;
+
+-- Writable disks of a store whose volume is gone; the reaper removes them.
+CREATE TABLE trash (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        store   INTEGER NOT NULL REFERENCES store,
+        key     BLOB NOT NULL CHECK (length(key) = 16)
 ) STRICT;
 
 -- What listings need comes first: a row with long texts is spread over several pages.
@@ -94,12 +106,15 @@ CREATE TABLE image (
         project_group    TEXT NOT NULL DEFAULT '',
         provider         TEXT NOT NULL DEFAULT '',
         encrypted        INTEGER NOT NULL DEFAULT 0 CHECK (encrypted IN (0, 1)),
+        -- the machine that it was made of
+        instance         INTEGER REFERENCES instance ON DELETE SET NULL,
         description      TEXT NOT NULL DEFAULT '',
         CHECK ((class = 'recycle') = (deleted IS NOT NULL)),
         UNIQUE (region, class, handle)
 ) STRICT;
 CREATE INDEX image_by_status ON image (status) WHERE status NOT IN ('available', 'queued', 'error');
 CREATE INDEX image_recycled ON image (deleted) WHERE deleted IS NOT NULL;
+CREATE INDEX image_by_instance ON image (instance) WHERE instance IS NOT NULL;
 
 CREATE TABLE snapshot (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -116,10 +131,13 @@ CREATE TABLE snapshot (
         -- where its bytes came from, for people: 'image:<id>', 'snapshot:<id>'
         source      TEXT NOT NULL DEFAULT '',
         blob        INTEGER REFERENCES blob CHECK ((blob IS NULL) = (status = 'creating')),
+        -- the disk that it was taken of
+        volume      INTEGER REFERENCES volume ON DELETE SET NULL,
         description TEXT NOT NULL DEFAULT '',
         UNIQUE (region, handle)
 ) STRICT;
 CREATE INDEX snapshot_by_blob ON snapshot (blob);
+CREATE INDEX snapshot_by_volume ON snapshot (volume) WHERE volume IS NOT NULL;
 
 -- The device mapping: each disk's bytes are a snapshot's or, for the system disk of a local image, its own blob's.
 -- Both are NULL while the import that will bring them runs, and after it failed.
@@ -135,17 +153,78 @@ CREATE TABLE image_disk (
 CREATE INDEX image_disk_by_snapshot ON image_disk (snapshot);
 CREATE INDEX image_disk_by_blob ON image_disk (blob);
 
+-- Machines. power is what was asked for; one runs as well while a disk of it is open for writing, which is not kept.
+CREATE TABLE instance (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        ident       TEXT NOT NULL UNIQUE,
+        region      INTEGER NOT NULL REFERENCES region,
+        handle      TEXT NOT NULL,
+        uid         INTEGER NOT NULL,
+        gid         INTEGER NOT NULL,
+        mode        INTEGER NOT NULL,
+        created     INTEGER NOT NULL,
+        updated     INTEGER NOT NULL,
+        name        TEXT NOT NULL,
+        type        TEXT NOT NULL CHECK (type IN ('local', 'cloud')),
+        power       INTEGER NOT NULL DEFAULT 0 CHECK (power IN (0, 1)),
+        started     INTEGER NOT NULL DEFAULT 0 CHECK (started IN (0, 1)),
+        image       INTEGER REFERENCES image,
+        image_disks TEXT NOT NULL DEFAULT 'all',
+        hostname    TEXT NOT NULL DEFAULT '',
+        -- a salted hash
+        password    TEXT NOT NULL DEFAULT '',
+        ssh_keys    TEXT NOT NULL DEFAULT '',
+        description TEXT NOT NULL DEFAULT '',
+        UNIQUE (region, handle)
+) STRICT;
+CREATE INDEX instance_by_image ON instance (image) WHERE image IS NOT NULL;
+
+-- Writable disks. One without a handle is the system disk of a local instance, which is in no list. key names the disk
+-- in the region's store, once there is a size; base is what it is a clone of, named for as long as the row is there.
+CREATE TABLE volume (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        ident    TEXT NOT NULL UNIQUE,
+        region   INTEGER NOT NULL REFERENCES region,
+        handle   TEXT,
+        uid      INTEGER NOT NULL,
+        gid      INTEGER NOT NULL,
+        mode     INTEGER NOT NULL,
+        created  INTEGER NOT NULL,
+        updated  INTEGER NOT NULL,
+        name     TEXT NOT NULL,
+        key      BLOB CHECK (length(key) = 16),
+        size     INTEGER NOT NULL CHECK ((size > 0) = (key IS NOT NULL)),
+        base     INTEGER REFERENCES blob CHECK (base IS NULL OR key IS NOT NULL),
+        instance INTEGER REFERENCES instance,
+        device   TEXT CHECK ((device IS NULL) = (instance IS NULL)),
+        role     TEXT NOT NULL CHECK (role IN ('system', 'data') AND (role = 'data' OR instance IS NOT NULL)),
+        -- goes with its instance
+        made_with INTEGER NOT NULL CHECK (made_with IN (0, 1) AND (made_with = 0 OR instance IS NOT NULL)),
+        -- where its bytes came from: for people 'image:<id>' or 'snapshot:<id>', and the snapshot while that exists
+        source   TEXT NOT NULL DEFAULT '',
+        snapshot INTEGER REFERENCES snapshot ON DELETE SET NULL,
+        CHECK (handle IS NOT NULL OR role = 'system'),
+        UNIQUE (region, handle)
+) STRICT;
+CREATE UNIQUE INDEX volume_device ON volume (instance, device) WHERE instance IS NOT NULL;
+CREATE INDEX volume_by_base ON volume (base) WHERE base IS NOT NULL;
+CREATE INDEX volume_by_snapshot ON volume (snapshot) WHERE snapshot IS NOT NULL;
+
 -- Long operations. image is what it works on (an import's image, the source of a conversion or copy); result what it makes.
+-- Of a capture both are the image that is made, and instance what it is made of; a disk's snapshot has volume and snapshot.
 CREATE TABLE task (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         ident       TEXT NOT NULL UNIQUE,
-        kind        TEXT NOT NULL CHECK (kind IN ('import', 'convert', 'copy')),
+        kind        TEXT NOT NULL CHECK (kind IN ('import', 'convert', 'copy', 'capture', 'disk-snapshot')),
         status      TEXT NOT NULL CHECK (status IN ('queued', 'running', 'done', 'error', 'cancelled')),
         image       INTEGER REFERENCES image ON DELETE SET NULL,
         image_ident TEXT NOT NULL,
         region      INTEGER REFERENCES region ON DELETE SET NULL,
         region_name TEXT NOT NULL,
         result      INTEGER REFERENCES image ON DELETE SET NULL,
+        instance    INTEGER REFERENCES instance ON DELETE SET NULL,
+        volume      INTEGER REFERENCES volume ON DELETE SET NULL,
+        snapshot    INTEGER REFERENCES snapshot ON DELETE SET NULL,
         -- what the kind needs besides, such as what makes an upload's bytes trustworthy after a restart
         detail      TEXT NOT NULL DEFAULT '',
         error       TEXT NOT NULL DEFAULT '',
@@ -164,6 +243,9 @@ CREATE TABLE task (
 CREATE INDEX task_active ON task (status, id) WHERE status IN ('queued', 'running');
 CREATE INDEX task_by_image ON task (image, kind);
 CREATE INDEX task_by_result ON task (result);
+CREATE INDEX task_by_instance ON task (instance) WHERE instance IS NOT NULL;
+CREATE INDEX task_by_volume ON task (volume) WHERE volume IS NOT NULL;
+CREATE INDEX task_by_snapshot ON task (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX task_finished ON task (finished) WHERE finished IS NOT NULL;
 CREATE UNIQUE INDEX task_copy ON task (image, region) WHERE kind = 'copy' AND in_image = 1;
 
@@ -222,6 +304,20 @@ END;
 CREATE TRIGGER image_disk_reap_update AFTER UPDATE OF blob ON image_disk
         WHEN old.blob IS NOT NULL AND old.blob IS NOT new.blob BEGIN
         INSERT OR IGNORE INTO reap VALUES (old.blob);
+END;
+CREATE TRIGGER volume_reap_delete AFTER DELETE ON volume WHEN old.base IS NOT NULL BEGIN
+        INSERT OR IGNORE INTO reap VALUES (old.base);
+END;
+
+-- A disk without its volume is to be removed.
+CREATE TRIGGER volume_trash AFTER DELETE ON volume WHEN old.key IS NOT NULL BEGIN
+        INSERT INTO trash (store, key) SELECT store, old.key FROM region WHERE id = old.region;
+END;
+
+-- Who gets a machine gets the disks that belong to it.
+CREATE TRIGGER instance_access_update AFTER UPDATE OF uid, gid ON instance
+        WHEN old.uid <> new.uid OR old.gid <> new.gid BEGIN
+        UPDATE volume SET uid = new.uid, gid = new.gid WHERE instance = new.id AND made_with = 1;
 END;
 
 CREATE TRIGGER blob_changed_insert AFTER INSERT ON blob BEGIN

@@ -11,7 +11,8 @@ enum fault_op { FAULT_WRITE, FAULT_SYNC, FAULT_OP_COUNT };
 
 void fault_install(void);
 
-/* The Nth call of OP from now on (1: the next), and all after it, fail: FULL with a full disk, else with an I/O error. 0: none. */
+/* The Nth call of OP from now on (1: the next) and all after it fail, FULL: as on a full disk, else as I/O errors. 0:
+ * none. */
 void fault_set(enum fault_op op, unsigned n, int full);
 
 /* Calls since the last fault_set(). */

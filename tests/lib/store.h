@@ -2,7 +2,9 @@
 #ifndef TESTS_LIB_STORE_H
 #define TESTS_LIB_STORE_H
 
-/* A blob store in a private directory, for one test, and images to put into it. What goes wrong in here fails the test. */
+/*
+ * A blob store in a private directory, for one test, and images to put into it. What goes wrong in here fails the test.
+ */
 
 #include <stdbool.h>
 

@@ -33,14 +33,23 @@ uint8_t *work_bytes(size_t size, uint32_t seed)
 
 void work_upload(struct library *l, uint64_t image, const void *bytes, size_t size)
 {
+        const struct caller *c = work_get(l, image).class == CLASS_PRIVATE ? &l->alice : &l->admin;
         struct upload *u;
 
-        assert_ok(upload_open(l->m, &l->alice, image, library_diag(l), &u));
+        assert_ok(upload_open(l->m, c, image, library_diag(l), &u));
         assert_ok(upload_may_write(u, 0, size, library_diag(l)));
         assert_ok(pwrite_full(upload_fd(u), bytes, size, 0));
         upload_wrote(u, 0, size);
         assert_ok(upload_check(u, library_diag(l)));
         upload_close(u);
+}
+
+void work_wait_available(struct library *l, uint64_t image)
+{
+        enum image_status status = library_wait_image(l, image);
+
+        if (status != IMAGE_AVAILABLE)
+                fail_msg("%s: %s", image_status_name(status), work_get(l, image).error);
 }
 
 uint64_t work_image(struct library *l, const struct caller *c, uint64_t region, const char *handle, const char *type,
@@ -55,7 +64,7 @@ uint64_t work_image(struct library *l, const struct caller *c, uint64_t region, 
                 assert_ok(image_set(l->m, c, id, IMAGE_FIELD_TYPE, type, library_diag(l)));
         work_upload(l, id, bytes, size);
         free(bytes);
-        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        work_wait_available(l, id);
         return id;
 }
 
@@ -225,6 +234,17 @@ unsigned work_incoming(struct library *l)
                 n += e->d_name[0] != '.';
         (void)closedir(dir);
         return n;
+}
+
+static bool none_incoming(struct library *l, uint64_t arg)
+{
+        (void)arg;
+        return work_incoming(l) == 0;
+}
+
+void work_wait_incoming(struct library *l)
+{
+        work_wait(l, none_incoming, 0);
 }
 
 static void print_finding(void *ctx, const char *text)

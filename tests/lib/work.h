@@ -2,7 +2,9 @@
 #ifndef TESTS_LIB_WORK_H
 #define TESTS_LIB_WORK_H
 
-/* What tests of uploads and tasks do over and over, on top of a struct library. What goes wrong in here ends the test. */
+/*
+ * What tests of uploads and tasks do over and over, on top of a struct library. What goes wrong in here ends the test.
+ */
 
 #include "model/task.h"
 #include "model/upload.h"
@@ -18,6 +20,9 @@ void work_upload(struct library *l, uint64_t image, const void *bytes, size_t si
 /* An image of C's that is available; TYPE NULL: what it is made as. */
 uint64_t work_image(struct library *l, const struct caller *c, uint64_t region, const char *handle, const char *type,
                     size_t size, uint32_t seed);
+
+/* Waits until nothing works on the image, which is to be available then. */
+void work_wait_available(struct library *l, uint64_t image);
 
 uint64_t work_region(struct library *l, const char *handle);
 /* A region with a store of its own, beside the library. */
@@ -43,6 +48,8 @@ void work_wait_blobs(struct library *l, uint64_t n);
 
 /* Files in the incoming directory of the library's own store. */
 unsigned work_incoming(struct library *l);
+/* Waits until there are none: a file goes just after its image is available. */
+void work_wait_incoming(struct library *l);
 
 /* Closes the library, holds it against itself, and opens it again. */
 void work_assert_clean(struct library *l);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What the store promises when the disk fails or the process dies, at every single system call that changes something. The
- * calls are interposed here: the one that a countdown reaches fails with an errno, or kills the process. Each try
+ * What the store promises when the disk fails or the process dies, at every single system call that changes something.
+ * The calls are interposed here: the one that a countdown reaches fails with an errno, or kills the process. Each try
  * is a child of its own; what it was told is done it writes into a pipe, and the parent opens the store and looks.
  */
+
+/* The calls are replaced under both of their names, which that macro would make one. */
+#undef _FILE_OFFSET_BITS
 
 #include "blobstore/blobstore.h"
 

@@ -34,7 +34,7 @@ static void test_a_local_image_becomes_a_cloud_image_beside_it(void **state)
 
         result = work_find(l, l->region, CLASS_PRIVATE, "web-cloud");
         assert_int_not_equal(result, 0);
-        assert_int_equal(library_wait_image(l, result), IMAGE_AVAILABLE);
+        work_wait_available(l, result);
         assert_int_equal(conversion(l, id).status, CONVERT_DONE);
         assert_int_equal(conversion(l, id).percent, 100);
         assert_string_equal(conversion(l, id).image, work_get(l, result).ident);
@@ -102,13 +102,14 @@ static void test_what_is_refused_changes_nothing(void **state)
         struct library *l = *state;
         uint64_t cloud = work_image(l, &l->alice, l->region, "cloud", NULL, SIZE, 1);
         uint64_t local = work_image(l, &l->alice, l->region, "local", "local", SIZE, 2);
-        uint64_t queued = library_image(l, "queued"), public;
+        uint64_t queued = library_image(l, "queued"), empty = library_image(l, "empty"), public;
 
         assert_ok(image_set(l->m, &l->alice, queued, IMAGE_FIELD_TYPE, "local", library_diag(l)));
         assert_ok(image_create(l->m, &l->admin, l->region, CLASS_PUBLIC, "public", library_diag(l), &public));
 
         assert_refused(l, image_convert(l->m, &l->alice, cloud, "cloud", library_diag(l)), -EOPNOTSUPP);
         assert_refused(l, image_convert(l->m, &l->alice, queued, "cloud", library_diag(l)), -EBUSY);
+        assert_refused(l, image_convert(l->m, &l->alice, empty, "cloud", library_diag(l)), -EBUSY);
         assert_refused(l, image_convert(l->m, &l->alice, public, "cloud", library_diag(l)), -EPERM);
         assert_refused(l, image_convert(l->m, &l->alice, local, "", library_diag(l)), -EINVAL);
         assert_refused(l, image_convert(l->m, &l->alice, local, "local", library_diag(l)), -EINVAL);
@@ -120,12 +121,12 @@ static void test_what_is_refused_changes_nothing(void **state)
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=1", library_diag(l)));
         assert_refused(l, image_convert(l->m, &l->alice, local, "cloud", library_diag(l)), -EDQUOT);
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=20", library_diag(l)));
-        assert_ok(quota_set_line(l->m, &l->admin, l->region, "private-images limit=3", library_diag(l)));
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, "private-images limit=4", library_diag(l)));
         assert_refused(l, image_convert(l->m, &l->alice, local, "cloud", library_diag(l)), -EDQUOT);
 
         assert_int_equal(conversion(l, local).status, CONVERT_IDLE);
         assert_int_equal(work_snapshots(l, l->region), 1);
-        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_PRIVATE_IMAGES), 3);
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_PRIVATE_IMAGES), 4);
         work_assert_clean(l);
 }
 

@@ -87,7 +87,7 @@ static void test_a_copy_is_shown_under_its_region_until_it_is_forgotten(void **s
         /* The handle is taken now. */
         task = copy(l, id, "r2");
         assert_int_equal(work_wait_task(l, task).status, TASK_DONE);
-        assert_int_not_equal(work_find(l, work_get(l, work_wait_task(l, task).result).region, CLASS_PRIVATE, "web-2"), 0);
+        assert_string_equal(work_get(l, work_wait_task(l, task).result).o.handle, "web-2");
         assert_ok(task_remove(l->m, &l->alice, task, library_diag(l)));
         assert_ok(copy_find(l->m, id, "r2", &o));
         assert_ok(copy_remove(l->m, &l->alice, task, library_diag(l)));
@@ -104,6 +104,9 @@ static void test_what_is_refused_changes_nothing(void **state)
         assert_ok(image_create(l->m, &l->admin, l->region, CLASS_PUBLIC, "public", library_diag(l), &public));
         assert_refused(l, image_copy(l->m, &l->alice, public, "r2", library_diag(l), &task), -EPERM);
         assert_refused(l, image_copy(l->m, &l->alice, local, "r2", library_diag(l), &task), -EOPNOTSUPP);
+        assert_refused(l, image_copy(l->m, &l->alice, queued, "r2", library_diag(l), &task), -EBUSY);
+        /* What it is doing is told before what it is. */
+        assert_ok(image_set(l->m, &l->alice, queued, IMAGE_FIELD_TYPE, "local", library_diag(l)));
         assert_refused(l, image_copy(l->m, &l->alice, queued, "r2", library_diag(l), &task), -EBUSY);
         assert_refused(l, image_copy(l->m, &l->alice, id, "r1", library_diag(l), &task), -EINVAL);
         assert_refused(l, image_copy(l->m, &l->alice, id, "nowhere", library_diag(l), &task), -ENOENT);
@@ -174,8 +177,8 @@ static void test_a_failed_copy_leaves_the_replica_in_error(void **state)
         /* Segments of the source are damaged on disk, behind the store's back. */
         library_close(l);
         (void)snprintf(command, sizeof(command),
-                       "for f in %s/lib/blobs/segments/*; do dd if=/dev/urandom of=$f bs=4096 seek=1 count=40 conv=notrunc "
-                       "status=none || exit 1; done",
+                       "for f in %s/lib/blobs/segments/*; do "
+                       "dd if=/dev/urandom of=$f bs=4096 seek=1 count=40 conv=notrunc status=none || exit 1; done",
                        l->dir);
         assert_int_equal(system(command), 0);
         assert_ok(library_open(l));

@@ -7,6 +7,8 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "model/migrate.h"
@@ -18,11 +20,13 @@ enum { ADD_STORE, ADD_REGION, COUNT, LIST, REMOVE_STORE, BAD_BLOB, GAP, PATH_OF 
 
 static const char *const test_sql[] = {
         [ADD_STORE] = "INSERT INTO store (path, changed) VALUES (?1, 0)",
-        [ADD_REGION] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) VALUES (?1, ?2, 0, 0, 0, 0, 0)",
+        [ADD_REGION] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) "
+                       "VALUES (?1, ?2, 0, 0, 0, 0, 0)",
         [COUNT] = "SELECT count(*) FROM store",
         [LIST] = "SELECT id, path, NULL, x'0102' FROM store ORDER BY id",
         [REMOVE_STORE] = "DELETE FROM store WHERE id = ?1",
-        [BAD_BLOB] = "INSERT INTO blob (store, key, size, data, checksum) VALUES (?1, ?2, 0, 0, ?2)",
+        [BAD_BLOB] =
+                "INSERT INTO blob (store, key, size, data, clusters, spans, checksum) VALUES (?1, ?2, 0, 0, 0, 0, ?2)",
         [PATH_OF] = "SELECT path FROM store WHERE id = ?1",
 };
 static const struct db_statements test_statements = DB_STATEMENTS(test_sql);
@@ -255,15 +259,26 @@ static void test_a_file_that_is_no_database_is_left_alone(void **state)
         assert_err(open_db(f, false), -EUCLEAN);
 }
 
+/* When the directory, or a file in it, was changed last. */
+static int64_t changed_ns(struct fixture *f, const char *name)
+{
+        struct stat st;
+
+        assert_int_equal(fstatat(f->dir_fd, name, &st, 0), 0);
+        return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
 static void test_read_only_reads_and_makes_nothing(void **state)
 {
         struct fixture *f = *state;
-        int64_t n;
+        int64_t n, dir, file;
         DB_TXN(t);
 
         assert_ok(add_store(f, "/a"));
         db_close(f->db);
         f->db = NULL;
+        dir = changed_ns(f, ".");
+        file = changed_ns(f, DB_FILE);
         assert_ok(open_db(f, true));
         assert_err(db_begin(f->db, DB_WRITE, &t), -EROFS);
         assert_ok(db_begin(f->db, DB_READ, &t));
@@ -272,9 +287,44 @@ static void test_read_only_reads_and_makes_nothing(void **state)
         db_end(&t);
         db_close(f->db);
         f->db = NULL;
+        /* There were a -wal and a -shm afterwards. */
+        assert_int_equal(changed_ns(f, "."), dir);
+        assert_int_equal(changed_ns(f, DB_FILE), file);
         assert_ok(unlinkat(f->dir_fd, DB_FILE, 0));
         assert_err(open_db(f, true), -ENOENT);
         assert_int_equal(faccessat(f->dir_fd, DB_FILE, F_OK, 0), -1);
+}
+
+/* As after kill -9: the WAL holds the commit, and nobody has taken it into the database. */
+static void test_read_only_sees_what_a_killed_writer_committed(void **state)
+{
+        struct fixture *f = *state;
+        int64_t dir, file, wal;
+        int status;
+        pid_t pid;
+
+        db_close(f->db);
+        f->db = NULL;
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+                _exit(open_db(f, false) == 0 && add_store(f, "/a") == 0 ? 0 : 1);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        (void)unlinkat(f->dir_fd, DB_FILE "-shm", 0); /* as after a power loss */
+        dir = changed_ns(f, ".");
+        file = changed_ns(f, DB_FILE);
+        wal = changed_ns(f, DB_FILE "-wal");
+
+        assert_ok(open_db(f, true));
+        assert_int_equal(count_stores(f), 1);
+        db_close(f->db);
+        f->db = NULL;
+        assert_int_equal(changed_ns(f, "."), dir);
+        assert_int_equal(changed_ns(f, DB_FILE), file);
+        assert_int_equal(changed_ns(f, DB_FILE "-wal"), wal);
+        reopen(f);
+        assert_int_equal(count_stores(f), 1);
 }
 
 static void count_finding(void *ctx, const char *text)
@@ -423,6 +473,7 @@ int main(void)
                 TEST(test_somebody_elses_database_is_left_alone),
                 TEST(test_a_file_that_is_no_database_is_left_alone),
                 TEST(test_read_only_reads_and_makes_nothing),
+                TEST(test_read_only_sees_what_a_killed_writer_committed),
                 TEST(test_check_finds_broken_references),
                 TEST(test_a_failed_sync_ends_all_writing),
                 TEST(test_a_failed_write_ends_all_writing),

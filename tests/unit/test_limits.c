@@ -46,8 +46,16 @@ static void test_a_line_changes_one(void **state)
 static void test_refuses_what_it_does_not_understand(void **state)
 {
         static const char *const lines[] = {
-                "", "recycle-days", "recycle-days x", "recycle-days -1", "recycle-days 1 2", "recycle-days 1x", "days 3",
-                "recycle-days 1000001", "recycle-days 18446744073709551616", "recycle-days=3",
+                "",
+                "recycle-days",
+                "recycle-days x",
+                "recycle-days -1",
+                "recycle-days 1 2",
+                "recycle-days 1x",
+                "days 3",
+                "recycle-days 1000001",
+                "recycle-days 18446744073709551616",
+                "recycle-days=3",
         };
         struct library *l = *state;
 

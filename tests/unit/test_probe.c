@@ -105,11 +105,11 @@ static void test_names_are_parsed_back(void **state)
         enum image_format f;
 
         (void)state;
-        for (int i = IMAGE_FORMAT_AUTO; i <= IMAGE_FORMAT_QCOW2; i++) {
+        for (int i = IMAGE_FORMAT_AUTO; i <= IMAGE_FORMAT_ISO; i++) {
                 assert_int_equal(image_format_parse(image_format_name((enum image_format)i), &f), 0);
                 assert_int_equal(f, i);
         }
-        assert_int_equal(image_format_parse("vmdk", &f), -EINVAL);
+        assert_int_equal(image_format_parse("qed", &f), -EINVAL);
         assert_int_equal(image_format_parse("", &f), -EINVAL);
         assert_int_equal(image_format_parse("RAW", &f), -EINVAL);
 }
@@ -217,20 +217,14 @@ static void test_known_formats_that_are_not_read_are_refused(void **state)
                 size_t len;
                 const char *title;
         } known[] = {
-                { 0, "KDMV", 4, "VMDK" },
                 { 0, "COWD", 4, "VMDK" },
                 { 0, "# Disk DescriptorFile\nversion=1\n", 32, "VMDK" },
-                { 0, "conectix", 8, "VHD" },
-                { 65536 - 512, "conectix", 8, "VHD" },
                 { 65536 - 511, "conectix", 8, "VHD" },
-                { 0, "vhdxfile", 8, "VHDX" },
-                { 0x40, "\x7f\x10\xda\xbe", 4, "VDI" },
                 { 0, "QED", 4, "QED" },
                 { 0, "WithoutFreeSpace", 16, "Parallels" },
                 { 0, "WithouFreSpacExt", 16, "Parallels" },
                 { 0, "VMA", 4, "VMA" },
                 { 257, "ustar", 5, "OVA" },
-                { 0x8001, "CD001", 5, "ISO" },
                 { 0, "\x1f\x8b\x08", 3, "gzip" },
                 { 0, "\xfd" "7zXZ", 6, "xz" },
                 { 0, "\x28\xb5\x2f\xfd", 4, "zstd" },
@@ -261,6 +255,31 @@ static void test_two_formats_at_once_are_refused(void **state)
         assert_refused(fd, "qcow2 and like ISO 9660");
 }
 
+static void test_magic_alone_is_no_image(void **state)
+{
+        static const struct {
+                uint64_t offset;
+                const char *magic;
+                size_t len;
+                const char *sentence;
+        } known[] = {
+                { 0, "KDMV", 4, "VMDK" },
+                { 0, "conectix", 8, "VHD file is damaged" },
+                { 65536 - 512, "conectix", 8, "VHD file is damaged" },
+                { 0, "vhdxfile", 8, "VHDX file is truncated" },
+                { 0x40, "\x7f\x10\xda\xbe", 4, "VDI" },
+                { 0x8000, "\1CD001", 6, "ISO 9660 file is damaged" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+                int fd = make_file(65536);
+
+                put(fd, known[i].offset, known[i].magic, known[i].len);
+                assert_refused(fd, known[i].sentence);
+        }
+}
+
 static void test_vhd_with_both_footers_is_one_format(void **state)
 {
         int fd = make_file(65536);
@@ -268,7 +287,7 @@ static void test_vhd_with_both_footers_is_one_format(void **state)
         (void)state;
         put(fd, 0, "conectix", 8);
         put(fd, 65536 - 512, "conectix", 8);
-        assert_refused(fd, "format VHD, which");
+        assert_refused(fd, "this VHD file");
 }
 
 static void test_wanted_format_must_be_found(void **state)
@@ -476,6 +495,7 @@ int main(void)
                 cmocka_unit_test(test_too_large_is_refused),
                 cmocka_unit_test(test_known_formats_that_are_not_read_are_refused),
                 cmocka_unit_test(test_two_formats_at_once_are_refused),
+                cmocka_unit_test(test_magic_alone_is_no_image),
                 cmocka_unit_test(test_vhd_with_both_footers_is_one_format),
                 cmocka_unit_test(test_wanted_format_must_be_found),
                 cmocka_unit_test(test_plain_qcow2_is_accepted),

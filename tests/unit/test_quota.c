@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <unistd.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 #include "model/model_priv.h"
 #include "tests/lib/expect.h"
@@ -31,7 +32,8 @@ static void test_private_images_are_counted_per_user(void **state)
                 assert_ok(create(l, &l->alice, names[i]));
         assert_quota(l, l->alice.uid, LIMIT_PRIVATE_IMAGES, 5, 5);
         assert_err(create(l, &l->alice, "f"), -EDQUOT);
-        assert_string_equal(l->diag.text, "r1 has 5 of 5 private images for 61001: delete one, or have the limit raised");
+        assert_string_equal(l->diag.text,
+                            "r1 has 5 of 5 private images for 61001: delete one, or have the limit raised");
         assert_ok(create(l, &l->bob, "f"));
         assert_quota(l, l->bob.uid, LIMIT_PRIVATE_IMAGES, 1, 5);
         assert_quota(l, l->alice.uid, LIMIT_SNAPSHOTS, 0, 20);
@@ -91,7 +93,8 @@ static void test_a_hand_over_takes_it_along(void **state)
         uint64_t id = library_image(l, "a");
 
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "61002 private-images limit=0", library_diag(l)));
-        assert_err(model_set_access(l->m, &l->admin, OBJECT_IMAGE, id, NULL, &l->bob.uid, NULL, library_diag(l)), -EDQUOT);
+        assert_err(model_set_access(l->m, &l->admin, OBJECT_IMAGE, id, NULL, &l->bob.uid, NULL, library_diag(l)),
+                   -EDQUOT);
         assert_quota(l, l->alice.uid, LIMIT_PRIVATE_IMAGES, 1, 5);
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "61002 private-images limit=1", library_diag(l)));
         assert_ok(model_set_access(l->m, &l->admin, OBJECT_IMAGE, id, NULL, &l->bob.uid, NULL, library_diag(l)));
@@ -118,14 +121,24 @@ static void test_the_most_particular_limit_counts(void **state)
 static void test_refuses_what_it_does_not_understand(void **state)
 {
         static const char *const lines[] = {
-                "", "snapshots", "snapshots 3", "snapshots limit=", "snapshots limit=x", "limit=3", "recycle-days limit=3",
-                "root snapshots limit=3 more", "snapshots limit=3x", "root snapshots", "snapshots  limit=1000001",
+                "",
+                "snapshots",
+                "snapshots 3",
+                "snapshots limit=",
+                "snapshots limit=x",
+                "limit=3",
+                "recycle-days limit=3",
+                "root snapshots limit=3 more",
+                "snapshots limit=3x",
+                "root snapshots",
+                "snapshots  limit=1000001",
         };
         struct library *l = *state;
 
         for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
                 assert_err(quota_set_line(l->m, &l->admin, l->region, lines[i], library_diag(l)), -EINVAL);
-        assert_err(quota_set_line(l->m, &l->admin, l->region, "no-such-user snapshots limit=3", library_diag(l)), -ENOENT);
+        assert_err(quota_set_line(l->m, &l->admin, l->region, "no-such-user snapshots limit=3", library_diag(l)),
+                   -ENOENT);
         assert_err(quota_set_line(l->m, &l->admin, 99, "snapshots limit=3", library_diag(l)), -ENOENT);
         assert_err(quota_set_line(l->m, &l->alice, l->region, "snapshots limit=3", library_diag(l)), -EPERM);
         assert_quota(l, 0, LIMIT_SNAPSHOTS, 0, 20);
@@ -143,12 +156,58 @@ static void test_several_are_checked_together(void **state)
         assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 5, library_diag(l)), -EDQUOT);
         assert_contains(l->diag.text, "1 of 5");
         assert_contains(l->diag.text, "5 more");
-        assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, UINT64_MAX, library_diag(l)), -EDQUOT);
+        assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, UINT64_MAX, library_diag(l)),
+                   -EDQUOT);
         db_end(&t);
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "private-images limit=0", library_diag(l)));
         assert_ok(db_begin(l->m->db, DB_WRITE, &t));
         assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 1, library_diag(l)), -EDQUOT);
         assert_ok(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 0, library_diag(l)));
+}
+
+struct maker {
+        struct library *l;
+        unsigned number;
+        unsigned made;
+};
+
+static void *make_images(void *arg)
+{
+        struct maker *maker = arg;
+        struct library *l = maker->l;
+        char name[32];
+
+        for (int i = 0; i < 20; i++) {
+                struct diag diag = { 0 };
+                uint64_t id;
+                int r;
+
+                (void)snprintf(name, sizeof(name), "%u-%d", maker->number, i);
+                r = image_create(l->m, &l->alice, l->region, CLASS_PRIVATE, name, &diag, &id);
+                if (r == 0)
+                        maker->made++;
+                else if (r != -EDQUOT)
+                        abort();
+        }
+        return NULL;
+}
+
+static void test_threads_together_do_not_exceed_it(void **state)
+{
+        struct maker makers[4];
+        pthread_t threads[4];
+        unsigned made = 0;
+
+        for (unsigned i = 0; i < 4; i++) {
+                makers[i] = (struct maker){ .l = *state, .number = i };
+                assert_ok(pthread_create(&threads[i], NULL, make_images, &makers[i]));
+        }
+        for (unsigned i = 0; i < 4; i++) {
+                assert_ok(pthread_join(threads[i], NULL));
+                made += makers[i].made;
+        }
+        assert_int_equal(made, 5);
+        assert_quota(*state, 61001, LIMIT_PRIVATE_IMAGES, 5, 5);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
@@ -165,6 +224,7 @@ int main(void)
                 TEST(test_the_most_particular_limit_counts),
                 TEST(test_refuses_what_it_does_not_understand),
                 TEST(test_several_are_checked_together),
+                TEST(test_threads_together_do_not_exceed_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

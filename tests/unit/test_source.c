@@ -24,173 +24,14 @@
 
 #include <cmocka.h>
 
-#include "blobstore/base/child.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/formats/format.h"
+#include "tests/lib/foreign.h"
 
 #define MIB       (UINT64_C(1) << 20)
 #define MUTATIONS 500
 #define HANG_S    10
-
-static char dir[] = "/tmp/test_source-XXXXXX";
-
-/* ---- files ---- */
-
-static void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void shell(const char *fmt, ...)
-{
-        char command[512];
-        va_list ap;
-        int n;
-
-        n = snprintf(command, sizeof(command), "cd %s && ", dir);
-        va_start(ap, fmt);
-        (void)vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
-        va_end(ap);
-        if (system(command) != 0)
-                fail_msg("%s", command);
-}
-
-static int open_at(const char *name, int flags)
-{
-        char path[128];
-        int fd;
-
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-        fd = open(path, flags | O_CLOEXEC, 0600);
-        assert_true(fd >= 0);
-        return fd;
-}
-
-static uint64_t file_size(int fd)
-{
-        struct stat st;
-
-        assert_int_equal(fstat(fd, &st), 0);
-        return (uint64_t)st.st_size;
-}
-
-/* ---- reading ---- */
-
-struct outcome {
-        int r; /* 0: read to the end */
-        uint64_t size_bytes;
-        uint64_t data_bytes;
-        bool equal; /* to the file it was held against */
-        char reason[256];
-};
-
-static bool same_bytes(int fd, const uint8_t *data, uint64_t n, uint64_t off)
-{
-        static uint8_t buf[1 << 16];
-
-        while (n) {
-                size_t part = n < sizeof(buf) ? n : sizeof(buf);
-
-                if (pread_full(fd, buf, part, off) != (ssize_t)part)
-                        return false;
-                if (data ? memcmp(buf, data, part) != 0 : buf[0] != 0 || memcmp(buf, buf + 1, part - 1) != 0)
-                        return false;
-                data = data ? data + part : NULL;
-                off += part;
-                n -= part;
-        }
-        return true;
-}
-
-static int read_source(struct image_source *s, int expected_fd, struct outcome *o, struct strbuf *reason)
-{
-        const void *buf;
-        uint64_t n;
-        int r;
-
-        while ((r = image_source_next(s, &buf, &n, reason)) == 1) {
-                assert_true(n > 0);
-                if (expected_fd >= 0 && o->equal)
-                        o->equal = same_bytes(expected_fd, buf, n, o->size_bytes);
-                o->size_bytes += n;
-                if (buf)
-                        o->data_bytes += n;
-        }
-        return r;
-}
-
-/* Reads all of the image; EXPECTED_FD (or -1) is what it should be. */
-static struct outcome read_image(int fd, enum image_format wanted, int expected_fd)
-{
-        CLEANUP_STRBUF struct strbuf reason = { 0 };
-        struct outcome o = { .equal = true };
-        struct image_source *s = NULL;
-        struct image_probe p;
-
-        o.r = image_probe(fd, wanted, &p, &reason);
-        if (o.r == 0)
-                o.r = image_source_open(fd, &p, &s, &reason);
-        if (o.r == 0)
-                o.r = read_source(s, expected_fd, &o, &reason);
-        image_source_close(s);
-        if (o.r == 0) {
-                assert_int_equal(o.size_bytes, p.size_bytes);
-                if (expected_fd >= 0 && file_size(expected_fd) != o.size_bytes)
-                        o.equal = false;
-        } else {
-                assert_string_not_equal(strbuf_text(&reason), "");
-                assert_null(strstr(strbuf_text(&reason), dir));
-                assert_null(strstr(strbuf_text(&reason), "/proc"));
-        }
-        (void)snprintf(o.reason, sizeof(o.reason), "%s", strbuf_text(&reason));
-        return o;
-}
-
-static struct outcome read_name(const char *name, const char *expected)
-{
-        CLEANUP_CLOSE int fd = open_at(name, O_RDONLY);
-        CLEANUP_CLOSE int expected_fd = expected ? open_at(expected, O_RDONLY) : -1;
-
-        return read_image(fd, IMAGE_FORMAT_AUTO, expected_fd);
-}
-
-static void assert_reads_as(const char *name, const char *expected)
-{
-        struct outcome o = read_name(name, expected);
-
-        if (o.r < 0)
-                fail_msg("%s: %d, %s", name, o.r, o.reason);
-        if (!o.equal)
-                fail_msg("%s is not %s", name, expected);
-}
-
-static void assert_refused_with(const char *name, const char *sentence)
-{
-        struct outcome o = read_name(name, NULL);
-
-        assert_int_equal(o.r, -EINVAL);
-        if (!strstr(o.reason, sentence))
-                fail_msg("\"%s\" does not say \"%s\"", o.reason, sentence);
-}
-
-/* Random bytes, text and long runs of one byte, between holes. */
-static int setup(void **state)
-{
-        (void)state;
-        if (!mkdtemp(dir))
-                return -1;
-        shell("truncate -s 24M disk && "
-              "head -c 3000000 /dev/urandom | dd of=disk bs=64k seek=16 conv=notrunc status=none && "
-              "seq 300000 | dd of=disk bs=64k seek=128 conv=notrunc status=none && "
-              "tr '\\0' x </dev/zero | head -c 2000000 | dd of=disk bs=4k seek=4001 conv=notrunc iflag=fullblock "
-              "status=none && "
-              "head -c 5000 /dev/urandom | dd of=disk bs=512 seek=49130 conv=notrunc status=none");
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        shell("rm -f -- * && rmdir %s", dir);
-        return 0;
-}
 
 /* ---- raw ---- */
 
@@ -653,10 +494,10 @@ static void test_child_cannot_open_a_backing_file(void **state)
         CLEANUP_CLOSE int fd = -1;
 
         (void)state;
-        shell("chmod 0755 . && chmod 0644 disk && qemu-img create -q -f qcow2 -b %s/disk -F raw image", dir);
+        shell("chmod 0755 . && chmod 0644 disk && qemu-img create -q -f qcow2 -b %s/disk -F raw image", foreign_dir);
         fd = open_at("image", O_RDONLY);
         assert_int_equal(qemu_open(fd, &opts, &s, &reason), -EINVAL);
-        assert_null(strstr(strbuf_text(&reason), dir));
+        assert_null(strstr(strbuf_text(&reason), foreign_dir));
 }
 
 int main(void)
@@ -688,15 +529,7 @@ int main(void)
                 cmocka_unit_test(test_child_cannot_open_a_backing_file),
         };
 
-        const char *no_op[] = { "/bin/sh", "-c", "exit 0", NULL };
-        struct child_opts opts = { .argv = no_op };
-        CLEANUP_STRBUF struct strbuf reason = { 0 };
-        struct child *c = NULL;
-
-        if (system("command -v qemu-img qemu-nbd qemu-io >/dev/null") != 0)
+        if (!foreign_can_run())
                 return 77;
-        if (child_start(&opts, &c, &reason) == -EOPNOTSUPP)
-                return 77; /* this kernel confines nothing */
-        child_kill_and_wait(c);
-        return cmocka_run_group_tests(tests, setup, teardown);
+        return cmocka_run_group_tests(tests, foreign_setup, foreign_teardown);
 }

@@ -33,11 +33,11 @@ static void test_bytes_written_in_any_order_by_any_writer_are_imported(void **st
         assert_int_equal(work_get(l, id).status, IMAGE_UPLOADING);
         upload_close(b);
 
-        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        work_wait_available(l, id);
         work_assert_bytes(l, id, SIZE, 1);
         assert_string_equal(work_get(l, id).format, "raw");
         assert_int_equal(work_get(l, id).size_bytes, SIZE);
-        assert_int_equal(work_incoming(l), 0);
+        work_wait_incoming(l);
         work_assert_clean(l);
         work_assert_bytes(l, id, SIZE, 1);
         free(bytes);
@@ -62,7 +62,7 @@ static void test_an_upload_without_a_byte_gives_everything_back(void **state)
         work_assert_clean(l);
 
         work_upload(l, id, "x", 1);
-        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        work_wait_available(l, id);
 }
 
 static void test_a_file_that_is_only_a_hole_is_imported(void **state)
@@ -74,7 +74,7 @@ static void test_a_file_that_is_only_a_hole_is_imported(void **state)
         assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
         assert_ok(upload_truncate(u, UINT64_C(1) << 20, library_diag(l)));
         upload_close(u);
-        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        work_wait_available(l, id);
         assert_int_equal(work_get(l, id).size_bytes, 1 << 20);
 }
 
@@ -91,7 +91,7 @@ static void test_opening_takes_the_snapshot_quota(void **state)
 
         assert_ok(image_set(l->m, &l->alice, id, IMAGE_FIELD_TYPE, "local", library_diag(l)));
         work_upload(l, id, "disk", 4);
-        assert_int_equal(library_wait_image(l, id), IMAGE_AVAILABLE);
+        work_wait_available(l, id);
         assert_int_equal(work_snapshots(l, l->region), 0);
 }
 
@@ -104,6 +104,19 @@ static void test_an_image_that_has_its_bytes_takes_no_others(void **state)
         assert_refused(l, upload_open(l->m, &l->alice, id, library_diag(l), &u), -EBUSY);
         assert_err(upload_open(l->m, &l->alice, id + 1000, library_diag(l), &u), -ENOENT);
         work_assert_bytes(l, id, SIZE, 1);
+}
+
+static void test_only_the_administrator_uploads_what_all_will_see(void **state)
+{
+        struct library *l = *state;
+        struct upload *u;
+        uint64_t id;
+
+        assert_ok(image_create(l->m, &l->admin, l->region, CLASS_PUBLIC, "debian", library_diag(l), &id));
+        assert_refused(l, upload_open(l->m, &l->alice, id, library_diag(l), &u), -EPERM);
+        assert_int_equal(work_get(l, id).status, IMAGE_QUEUED);
+        assert_ok(upload_open(l->m, &l->admin, id, library_diag(l), &u));
+        upload_close(u);
 }
 
 static void test_removing_the_image_ends_its_upload(void **state)
@@ -231,6 +244,7 @@ int main(void)
                 TEST(test_a_file_that_is_only_a_hole_is_imported),
                 TEST(test_opening_takes_the_snapshot_quota),
                 TEST(test_an_image_that_has_its_bytes_takes_no_others),
+                TEST(test_only_the_administrator_uploads_what_all_will_see),
                 TEST(test_removing_the_image_ends_its_upload),
                 TEST(test_a_header_that_cannot_be_imported_is_refused_at_close),
                 TEST(test_nothing_is_wrong_before_the_last_writer_closes),

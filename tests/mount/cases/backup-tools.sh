@@ -43,7 +43,7 @@ run find "$MNT" -ls >/dev/null
 run find "$MNT" -empty >/dev/null
 run du -a "$MNT" >/dev/null
 run ls -lR "$MNT" >/dev/null
-if command -v zip >/dev/null; then run zip -qr z.zip "$MNT"; fi
+if command -v zip >/dev/null; then run zip -qry z.zip "$MNT"; fi
 
 restic_pass() {
         run restic -q backup --json "$MNT" | sed -n 's/.*"message_type":"summary"\(.*\)/\1/p'

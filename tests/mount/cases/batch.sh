@@ -20,7 +20,7 @@ refused EINVAL - write "$batch" "copy cn-east-2"
 refused EINVAL - write "$batch" "copy"
 refused EINVAL - write "$batch" "delete"
 refused EINVAL - write "$batch" "burn i1"
-refused EINVAL - write "$batch" ""
+refused EINVAL - write "$batch" $'\n'
 refused EINVAL - write "$batch" $'delete i1\ndelete i2'
 refused ENOENT - write "$batch" "delete i1 nothing"
 ok write "$R2/quota" "snapshots limit=1"

@@ -52,7 +52,8 @@ refused E2BIG - write-bytes 70000 "$MNT/info/limits"
 # A shell sees the errno of write.
 if echo beos >"$web/os" 2>err; then fail "echo of a bad value succeeded in bash"; fi
 if sh -c "echo beos >'$web/os'" 2>err; then fail "echo of a bad value succeeded in sh"; fi
-fails dd if=err of="$web/os" status=none
+echo beos >beos
+fails dd if=beos of="$web/os" status=none
 
 # True sizes.
 find "$MNT" -type f ! -name '*.raw' -size +0 -printf '%s %p\n' | while read -r size path; do

@@ -13,7 +13,7 @@ refused "EOPNOTSUPP|EPERM" "$R/public/pub" write "$R/public/pub/convert" cloud
 local_image web 1M 3
 web=$R/private/web
 refused EINVAL "$web" write "$web/convert" local
-refused EINVAL "$web" write "$web/convert" ""
+refused EINVAL "$web" write "$web/convert" $'\n'
 refused EINVAL "$web" write "$web/convert" cloudy
 refused EINVAL "$web" write "$web/convert" $'cloud\ncloud'
 refused EINVAL "$web" write "$web/convert" "cloud .hidden"
@@ -27,12 +27,18 @@ refused EDQUOT "$web" write "$web/convert" cloud
 ok write "$R/quota" "snapshots limit=9"
 
 # While it runs (in one store it is a matter of a few writes, so these are made slow).
-slow_disk 300
+slow_disk 100
 ok write "$web/convert" cloud
 if [ "$(keyed "$web/convert" status)" = running ]; then
-        expect EBUSY write "$web/convert" cloud
-        expect EBUSY rmdir "$web"
-        [ -n "$(ls "$web/used-by")" ] || fail "used-by does not say what is running"
+        answer=$("$FSOP" write "$web/convert" cloud)
+        [ "$answer" = "EBUSY write" ] || [ "$(keyed "$web/convert" status)" != running ] || fail "converting twice: $answer"
+        [ -n "$(ls "$web/used-by")" ] || [ "$(keyed "$web/convert" status)" != running ] ||
+                fail "used-by does not say what is running"
+        # It can have ended by now: then, and only then, the image can go.
+        if [ "$("$FSOP" rmdir "$web")" = ok ]; then
+                same "$(keyed "$R/recycle/web/convert" status)" "done" "deleted under a conversion"
+                ok rename "$R/recycle/web" "$web"
+        fi
 else
         echo "note: the conversion was too fast to be met"
 fi

@@ -74,7 +74,7 @@ refused EINVAL "$web" write "$web/features" "cloud-init telepathy"
 refused EINVAL "$web" write "$web/labels" "no equals sign"
 refused EINVAL "$web" write "$web/type" half
 refused EINVAL "$web" write "$web/format" tarball
-refused EINVAL "$web" write "$web/name" ""
+refused EINVAL "$web" write "$web/name" $'\n'
 refused EINVAL "$web" write "$web/name" "$(printf 'x%.0s' {1..129})"
 refused EINVAL "$web" write "$web/platform" $'one\ntwo'
 refused EINVAL "$web" write "$web/platform" "$(printf 'x%.0s' {1..5000})"

@@ -48,8 +48,11 @@ value "$web/status" available
 
 # In the bin, operations are refused.
 bin=$R/recycle/web-2
-refused "EBUSY|EPERM" "$bin" write "$bin/convert" cloud
 refused "EBUSY|EPERM" "$bin" mkdir "$bin/copies/cn-east-2"
+local_image lo 1M 4
+ok rmdir "$R/private/lo"
+refused "EBUSY|EPERM" "$R/recycle/lo" write "$R/recycle/lo/convert" cloud
+ok rmdir "$R/recycle/lo"
 
 # Destroying. The snapshot is on its own then, and goes by itself.
 snapshots=$(ls "$R/snapshots")

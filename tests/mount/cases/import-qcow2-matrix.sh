@@ -46,7 +46,7 @@ data=$(awk '{ s += $2 } END { print s }' < <("$FSOP" data-runs disk.raw))
 # With snapshots inside: the present state counts.
 qemu-img convert -q -O qcow2 disk.raw snap.qcow2
 run qemu-img snapshot -c before snap.qcow2
-run qemu-io -q -f qcow2 -c 'write -P 0xab 1M 1M' snap.qcow2
+run qemu-io -f qcow2 -c 'write -P 0xab 1M 1M' snap.qcow2 >/dev/null
 import_raw "$R/private/snap" snap.qcow2
 run qemu-img compare -q -f qcow2 -F raw snap.qcow2 "$R/private/snap/disks/vda.raw"
 

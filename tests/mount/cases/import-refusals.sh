@@ -31,12 +31,12 @@ refused_image() {
 
 run qemu-img create -q -f qcow2 -b "$WORK/secret.raw" -F raw backing.qcow2
 bad backing.qcow2
-run qemu-img create -q -f qcow2 -b nbd://127.0.0.1:1 -F raw remote.qcow2 1M || true
-[ ! -f remote.qcow2 ] || bad remote.qcow2
+qemu-img create -q -u -f qcow2 -b nbd://127.0.0.1:1 -F raw remote.qcow2 1M
+bad remote.qcow2
 run qemu-img create -q -f qcow2 -o data_file=secret.raw,data_file_raw=on data.qcow2 1M
 bad data.qcow2
-run qemu-img create -q -f qcow2 -b 'json:{"driver":"file","filename":"/etc/passwd"}' -F raw json.qcow2 1M || true
-[ ! -f json.qcow2 ] || bad json.qcow2
+run qemu-img create -q -u -f qcow2 -b 'json:{"driver":"file","filename":"/etc/passwd"}' -F raw json.qcow2 1M
+bad json.qcow2
 
 run qemu-img convert -O qcow2 disk.raw good.qcow2
 patched() { # NAME OFFSET HEX
@@ -61,12 +61,6 @@ patched comp.qcow2 104 07
 if [ "$(od -An -tx1 -j 100 -N 4 comp.qcow2 | tr -d ' ')" = 00000070 ]; then
         bad comp.qcow2
 fi
-run qemu-img create -q -f qcow2 --object secret,id=s,data=abc -o encrypt.format=luks,encrypt.key-secret=s locked.qcow2 1M
-ok mkdir "$R/private/locked"
-"$FSOP" upload locked.qcow2 "$R/private/locked/upload" >/dev/null
-timeout 60 cat "$R/private/locked/wait" >/dev/null 2>&1
-value "$R/private/locked/encrypted" yes
-
 head -c 20 good.qcow2 >short.qcow2
 bad short.qcow2 qcow2
 head -c 70 good.qcow2 >short.qcow2
@@ -94,11 +88,7 @@ ok rmdir "$R/private/as-raw"
 ok rmdir "$R/recycle/as-raw"
 ok rmdir "$R/snapshots/as-raw"
 
-# Formats that are known and not taken yet are refused, not stored as if they were raw.
-for format in vmdk vdi vhdx vpc; do
-        qemu-img convert -O "$format" disk.raw "disk.$format" 2>/dev/null || continue
-        bad "disk.$format"
-done
+# What is known and no disk is refused, not stored as if it were raw.
 printf '<!DOCTYPE html><html><title>404</title></html>\n' >error.html
 bad error.html
 gzip -c disk.raw >disk.raw.gz

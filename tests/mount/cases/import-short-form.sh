@@ -12,7 +12,6 @@ settle "$R/private/debian-12"
 value "$R/private/debian-12/name" debian-12
 value "$R/private/debian-12/type" cloud
 same_checksum "$R/private/debian-12" disk.raw
-expect ENOENT stat "$R/private/debian-12.qcow2"
 same "$(ls "$R/private")" debian-12 "the file is an image now"
 
 # The name is taken: the next free one. The display name repeats.
@@ -21,6 +20,11 @@ settle "$R/private/debian-12-2"
 run cp -a debian-12.qcow2 "$R/private/"
 settle "$R/private/debian-12-3"
 value "$R/private/debian-12-3/name" debian-12
+
+# The file's own name goes: at once, or when tools have had the time to set its times and mode by it.
+until_true 5 test ! -e "$R/private/debian-12.qcow2" || fail "the file's name is still there"
+run rsync --inplace -a debian-12.qcow2 "$R/private/"
+settle "$R/private/debian-12-4"
 
 for ending in raw img; do
         cp disk.raw "plain.$ending"
@@ -54,7 +58,7 @@ value "$R/public/debian-12/type" both
 value "$R/public/debian-12/source" public
 
 # What is not an image file's name is refused when it is made.
-for name in notes.txt noending debian-12 archive.tar.gz .raw; do
+for name in notes.txt noending debian-13 archive.tar.gz .raw; do
         expect EINVAL create "$R/private/$name" x
 done
 expect "EPERM|EACCES|EINVAL" create "$R/recycle/x.raw" x

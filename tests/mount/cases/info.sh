@@ -4,7 +4,7 @@ start
 same "$(ls "$MNT" | tr '\n' ' ')" "README info regions tasks " "ls"
 same "$(ls "$MNT/info" | tr '\n' ' ')" "errors limits store version " "ls info"
 [ "$(wc -l <"$MNT/README")" -ge 10 ] || fail "the README is short"
-grep -q upload "$MNT/README" || fail "the README does not say how to import"
+grep -q 'cp .*private/' "$MNT/README" || fail "the README does not say how to import"
 [[ $(cat "$MNT/info/version") =~ [0-9]+\.[0-9]+ ]] || fail "version: $(cat "$MNT/info/version")"
 for key in logical-bytes unique-bytes stored-bytes free-bytes blobs chunks; do
         [[ $(keyed "$MNT/info/store" "$key") =~ ^[0-9]+$ ]] || fail "info/store has no $key"

@@ -33,12 +33,12 @@ same "$(keyed "$MNT/info/limits" private-images)" 9 "limits"
 same "$(head -n 1 "$R2/quota")" "private-images used=1 limit=9" "the other region"
 
 for line in "private-images" "private-images limit=" "private-images limit=-1" "private-images limit=many" \
-        "private-images limit=5 limit=6" "sheep limit=3" "limit=3" "" "private-images used=1" \
+        "private-images limit=5 limit=6" "sheep limit=3" "limit=3" $'\n' "private-images used=1" \
         "private-images limit=99999999999999999999"; do
         refused EINVAL - write "$quota" "$line"
 done
 refused "ENOENT" - write "$quota" "nosuchuser private-images limit=3"
-for line in "private-images" "private-images x" "sheep 3" "" "private-images 1 2" "private-images -1"; do
+for line in "private-images" "private-images x" "sheep 3" $'\n' "private-images 1 2" "private-images -1"; do
         refused EINVAL - write "$MNT/info/limits" "$line"
 done
 same "$(cat "$MNT/info/limits")" $'private-images 9\nsnapshots 20\nshared-images 5\nshares-per-image 5\nimages-per-batch 5\ndownload-hours 24\nrecycle-days 30' "limits"

@@ -4,7 +4,7 @@ start
 two_regions
 cloud_image web 1M
 crash
-expect ENOTCONN stat "$MNT/README"
+fails stat -f "$MNT"
 start
 same_disk "$R/private/web/disks/vda.raw" web.raw
 # As a user starts it: in the background.

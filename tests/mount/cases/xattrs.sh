@@ -5,13 +5,15 @@ two_regions
 cloud_image web 1M
 web=$R/private/web
 ok write "$web/os" linux
-for file in id name status type source owner size os encrypted checksum architecture; do
+for file in id name status type source owner size os encrypted architecture; do
         expect "$(head -n 1 "$web/$file" | cut -d ' ' -f 1)" getxattr "user.imagefs.$file" "$web"
         same "$_answer" "$(cat "$web/$file")" "user.imagefs.$file"
 done
 expect ENODATA getxattr user.imagefs.nothing "$web"
 expect ENODATA getxattr user.other "$web"
-expect ENODATA getxattr user.imagefs.metadata.json "$web"
+for file in metadata.json description labels progress last-error; do
+        expect ENODATA getxattr "user.imagefs.$file" "$web"
+done
 "$FSOP" listxattr "$web" | grep -qx user.imagefs.status || fail "listxattr: $("$FSOP" listxattr "$web")"
 expect "EPERM|EOPNOTSUPP|EACCES" setxattr user.imagefs.os windows "$web"
 expect "EPERM|EOPNOTSUPP|EACCES" setxattr user.new x "$web"

@@ -546,8 +546,11 @@ static int upload(char **a, int flags)
                 n = pread(from, buf, piece, order[i] * piece);
                 if (n < 0)
                         return failed("read");
-                if (pwrite(to, buf, n, order[i] * piece) != n)
-                        return failed("write");
+                for (ssize_t w, done_bytes = 0; done_bytes < n; done_bytes += w) {
+                        w = pwrite(to, buf + done_bytes, n - done_bytes, order[i] * piece + done_bytes);
+                        if (w < 0)
+                                return failed("write");
+                }
         }
         return done(close(to), "close");
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_FORMATS_EXPORT_H
+#define BLOBSTORE_FORMATS_EXPORT_H
+
+/* Blobs going out: the guest's bytes as they are, or as a file of another format that is made while it is read. */
+
+#include "blobstore/blobstore.h"
+
+enum export_format {
+        EXPORT_RAW,
+        EXPORT_QCOW2,
+        EXPORT_FORMAT_COUNT,
+};
+
+/* "raw", "qcow2": also the ending of a file's name. Static. */
+const char *export_format_name(enum export_format f);
+int export_format_parse(const char *name, enum export_format *ret); /* -EINVAL */
+
+/* The file's bytes, and those of them that are no hole, known without opening the blob. */
+uint64_t export_size(enum export_format f, const struct blob_info *info);
+uint64_t export_data_bytes(enum export_format f, const struct blob_info *info);
+
+struct export;
+
+/* Takes B over in any case. The same bytes each time. Any number of threads may share an export. -EBADMSG: damaged. */
+int export_open(struct blob *b, enum export_format f, struct export **ret);
+void export_close(struct export *e); /* accepts NULL */
+
+/* As blob_pread() and blob_seek(). */
+ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off);
+int export_seek(struct export *e, uint64_t off, int whence, uint64_t *ret);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* What opening and closing an upload does to its image, each in one transaction, and what a crash in between leaves. */
+
+#include "model/upload_state.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blobstore/base/log.h"
+#include "model/incoming.h"
+#include "model/runner.h"
+#include "model/statements.h"
+
+#define CUT_OFF "the upload was cut off before its end: remove the image and upload it again"
+
+enum { UPLOAD_FORGET_DISKS, UPLOAD_NEXT_CUT_OFF, UPLOAD_IS_PENDING };
+
+static const char *const upload_state_sql[] = {
+        [UPLOAD_FORGET_DISKS] = "DELETE FROM image_disk WHERE image = ?1",
+        /* The first condition is that of the index image_by_status. */
+        [UPLOAD_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
+                                " AND status = 'uploading' LIMIT 1",
+        [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
+                              " WHERE image.ident = ?1 AND image.status = 'pending' AND region.store = ?2",
+};
+
+const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
+
+/* The disk that the import will fill. */
+static int add_disk(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag)
+{
+        struct strbuf source CLEANUP_STRBUF = { 0 };
+        uint64_t snapshot;
+        int r;
+
+        if (!work_disks_are_snapshots(image))
+                return image_disk_insert(t, image->o.id, "vda", true, 0, 0);
+
+        r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, 1, diag);
+        if (r < 0)
+                return r;
+
+        strbuf_addf(&source, "image:%s", image->ident);
+
+        r = work_add_snapshot(t, image, strbuf_text(&source), ch, diag, &snapshot);
+        if (r < 0)
+                return r;
+
+        return image_disk_insert(t, image->o.id, "vda", true, snapshot, 0);
+}
+
+int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
+{
+        struct image image;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = image_load(&t, id, &image);
+        if (r < 0)
+                return r;
+
+        r = image_refuse_stranger(image.class, c, diag);
+        if (r < 0)
+                return r;
+        if (image.status == IMAGE_UPLOADING)
+                return 0;
+
+        r = lifecycle_apply(&t, &image, VERB_UPLOAD, diag);
+        if (r < 0)
+                return r;
+
+        r = add_disk(&t, &image, ch, diag);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_IMAGE, id);
+        return db_commit(&t);
+}
+
+/* ---- the end ---- */
+
+/* Gives back what upload_begin() took. */
+static int abandon(struct db_txn *t, const struct image *image, struct changes *ch)
+{
+        int r;
+
+        r = work_erase_snapshots(t, image->o.id, ch);
+        if (r < 0)
+                return r;
+
+        r = db_run(t, upload_state_sql[UPLOAD_FORGET_DISKS], DB_INT(image->o.id));
+        if (r < 0)
+                return r;
+
+        return lifecycle_apply(t, image, VERB_ABANDON, NULL);
+}
+
+static int accept_import(struct db_txn *t, const struct image *image, int fd, struct changes *ch)
+{
+        const struct caller owner = { .uid = image->o.uid, .gid = image->o.gid };
+        char token[TASK_DETAIL_MAX] = "";
+        uint64_t task;
+        int r;
+
+        r = incoming_token(fd, token, sizeof(token));
+        if (r < 0)
+                log_debug("model: no token for %s: %s", image->ident, strerror(-r)); /* not trusted after a restart */
+
+        r = lifecycle_apply(t, image, VERB_IMPORT, NULL);
+        if (r < 0)
+                return r;
+
+        r = task_submit(t,
+                        &(struct task_new){
+                                .kind = TASK_IMPORT,
+                                .image = image->o.id,
+                                .region = image->region,
+                                .detail = token,
+                                .caller = &owner,
+                        },
+                        &task);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_TASK, task);
+        return 0;
+}
+
+int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, struct strbuf *reason)
+{
+        struct image image;
+        int r;
+
+        r = image_get(m, id, &image);
+        if (r < 0)
+                return r;
+
+        return work_probe(&image, fd, ret, reason);
+}
+
+int upload_end(struct model *m, uint64_t id, int fd, struct changes *ch, bool *ret_keep)
+{
+        struct strbuf reason CLEANUP_STRBUF = { 0 };
+        bool refused = false, keep = false;
+        struct image_probe probe = { 0 };
+        struct image image;
+        struct stat st;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+
+        if (st.st_size > 0) {
+                r = upload_probe(m, id, fd, &probe, &reason);
+                if (r < 0 && r != -EINVAL)
+                        return r;
+
+                refused = r == -EINVAL;
+        }
+
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = image_load(&t, id, &image);
+        if (r < 0)
+                return r;
+
+        if (st.st_size == 0) {
+                r = abandon(&t, &image, ch);
+        } else if (refused) {
+                r = work_fail_image(&t, id, strbuf_text(&reason), ch);
+                if (r == 0)
+                        r = image_set_found(&t, id, image.format, probe.encrypted);
+        } else {
+                r = accept_import(&t, &image, fd, ch);
+                keep = true;
+        }
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_IMAGE, id);
+
+        r = db_commit(&t);
+        if (r < 0)
+                return r;
+
+        *ret_keep = keep;
+        return 0;
+}
+
+/* ---- at start ---- */
+
+/* One upload that a crash cut off; -ENOENT: there is none. */
+static int fail_cut_off(struct model *m)
+{
+        struct changes ignored = { 0 }; /* nobody listens yet */
+        int64_t image;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = db_int(&t, upload_state_sql[UPLOAD_NEXT_CUT_OFF], &image);
+        if (r < 0)
+                return r;
+
+        r = work_fail_image(&t, (uint64_t)image, CUT_OFF, &ignored);
+        if (r < 0)
+                return r;
+
+        return db_commit(&t);
+}
+
+struct sweep {
+        struct model *m;
+        struct blobstore *bs;
+        uint64_t store;
+};
+
+/* Removes a file that no import is going to read. */
+static int sweep_file(void *ctx, const char *ident)
+{
+        const struct sweep *sweep = ctx;
+        int64_t wanted;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(sweep->m->db, DB_READ, &t);
+                if (r < 0)
+                        return r;
+
+                r = db_int(&t, upload_state_sql[UPLOAD_IS_PENDING], &wanted, DB_TEXT(ident), DB_INT(sweep->store));
+                if (r < 0)
+                        return r;
+        }
+
+        if (!wanted)
+                (void)unlinkat(blobstore_incoming_dir(sweep->bs), ident, 0); /* the next start tries again */
+        return 0;
+}
+
+static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        struct sweep sweep = { .m = ctx, .bs = bs, .store = id };
+
+        return incoming_each(bs, sweep_file, &sweep);
+}
+
+int uploads_recover(struct model *m)
+{
+        int r;
+
+        do
+                r = fail_cut_off(m);
+        while (r == 0);
+        if (r != -ENOENT)
+                return r;
+
+        return stores_each(m, sweep_store, m);
+}

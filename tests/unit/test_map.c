@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/map.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "blobstore/segment.h"
+#include "tests/lib/expect.h"
+#include "tests/lib/store.h"
+
+static const struct blob_id test_id = { "0123456789abcde" };
+
+static int temp_file(void)
+{
+        int fd = open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+/* Entry I of a test map: chunks of 1 to 3 blocks, every fifth one after a hole of ten blocks. */
+static struct map_entry test_entry(uint64_t i)
+{
+        struct map_entry e = {
+                .offset = (i * 3 + i / 5 * 10) * BLOB_BLOCK_SIZE,
+                .raw_len = (uint32_t)(i % 3 + 1) * BLOB_BLOCK_SIZE,
+                .stored_len = (uint32_t)(i % 4000 + 1),
+                .place = place_make((uint32_t)(i / 100 + 1), (uint32_t)(i * 7 + 16)),
+        };
+
+        memcpy(e.name.bytes, &i, sizeof(i));
+        return e;
+}
+
+static void assert_entry(const struct map_entry *e, uint64_t i)
+{
+        struct map_entry wanted = test_entry(i);
+
+        assert_int_equal(e->offset, wanted.offset);
+        assert_int_equal(e->raw_len, wanted.raw_len);
+        assert_int_equal(e->stored_len, wanted.stored_len);
+        assert_int_equal(e->place, wanted.place);
+        assert_memory_equal(&e->name, &wanted.name, sizeof(wanted.name));
+}
+
+/* Gives a descriptor of a map with N entries. */
+static int make_map(uint64_t n)
+{
+        struct blob_info info = { .size_bytes = (n * 6 + 100) * BLOB_BLOCK_SIZE, .data_bytes = 77 };
+        struct map_writer *w;
+        int fd = temp_file();
+
+        assert_ok(map_writer_new(dup(fd), &test_id, &w));
+        for (uint64_t i = 0; i < n; i++) {
+                struct map_entry e = test_entry(i);
+
+                assert_ok(map_writer_add(w, &e));
+        }
+        assert_ok(map_writer_finish(w, &info));
+        assert_ok(map_writer_sync(w));
+        map_writer_free(w);
+        return fd;
+}
+
+static void test_entries_come_back_in_order_and_by_number(void **state)
+{
+        static const uint64_t counts[] = { 0, 1, MAP_PAGE_ENTRIES - 1, MAP_PAGE_ENTRIES, MAP_PAGE_ENTRIES + 1, 5000 };
+        struct map_cursor cursor;
+        struct map_entry e;
+        struct map *m;
+
+        (void)state;
+        for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+                assert_ok(map_open(make_map(counts[c]), &test_id, &m));
+                assert_int_equal(map_entries(m), counts[c]);
+                assert_int_equal(map_info(m)->data_bytes, 77);
+                assert_ok(map_seek(m, 0, &cursor));
+                for (uint64_t i = 0; i < counts[c]; i++) {
+                        assert_int_equal(map_next(&cursor, &e), 1);
+                        assert_entry(&e, i);
+                }
+                assert_int_equal(map_next(&cursor, &e), 0);
+                assert_int_equal(map_next(&cursor, &e), 0);
+                for (uint64_t i = 0; i < counts[c]; i += 37) {
+                        assert_ok(map_seek_entry(m, i, &cursor));
+                        assert_int_equal(map_next(&cursor, &e), 1);
+                        assert_entry(&e, i);
+                }
+                assert_ok(map_seek_entry(m, counts[c], &cursor));
+                assert_int_equal(map_next(&cursor, &e), 0);
+                map_close(m);
+        }
+}
+
+static void test_seek_finds_the_first_entry_that_ends_after_an_offset(void **state)
+{
+        const uint64_t n = 1000;
+        struct map_cursor cursor;
+        struct map_entry e, wanted;
+        struct map *m;
+        uint64_t i = 0;
+
+        (void)state;
+        assert_ok(map_open(make_map(n), &test_id, &m));
+        for (uint64_t off = 0; off < map_info(m)->size_bytes; off += 2048 + off % 3) {
+                while (i < n && (wanted = test_entry(i), wanted.offset + wanted.raw_len <= off))
+                        i++;
+                assert_ok(map_seek(m, off, &cursor));
+                assert_int_equal(map_next(&cursor, &e), i < n);
+                if (i < n)
+                        assert_entry(&e, i);
+        }
+        map_close(m);
+}
+
+static bool map_is_readable(int fd)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+        struct map *m;
+        int r;
+
+        r = map_open(dup(fd), &test_id, &m);
+        if (r == 0) {
+                r = map_seek(m, 0, &cursor);
+                while (r == 0 && (r = map_next(&cursor, &e)) > 0)
+                        r = 0;
+                map_close(m);
+        }
+        if (r != 0)
+                assert_err(r, -EBADMSG);
+        return r == 0;
+}
+
+static void test_every_flipped_byte_is_noticed(void **state)
+{
+        int fd = make_map(250);
+        off_t size = lseek(fd, 0, SEEK_END);
+        uint8_t byte;
+
+        (void)state;
+        for (off_t off = 0; off < size; off++) {
+                assert_int_equal(pread(fd, &byte, 1, off), 1);
+                byte ^= 0x10;
+                assert_int_equal(pwrite(fd, &byte, 1, off), 1);
+                assert_false(map_is_readable(fd));
+                byte ^= 0x10;
+                assert_int_equal(pwrite(fd, &byte, 1, off), 1);
+        }
+        assert_true(map_is_readable(fd));
+        (void)close(fd);
+}
+
+static void test_other_lengths_are_noticed(void **state)
+{
+        int fd = make_map(250);
+        off_t size = lseek(fd, 0, SEEK_END);
+
+        (void)state;
+        assert_ok(ftruncate(fd, size + 1));
+        assert_false(map_is_readable(fd));
+        for (; size > 0; size -= 500) {
+                assert_ok(ftruncate(fd, size - 1));
+                assert_false(map_is_readable(fd));
+        }
+        (void)close(fd);
+}
+
+static void test_pages_that_changed_places_are_noticed(void **state)
+{
+        uint8_t a[MAP_PAGE_SIZE], b[MAP_PAGE_SIZE];
+        int fd = make_map(3 * MAP_PAGE_ENTRIES);
+
+        (void)state;
+        assert_int_equal(pread(fd, a, sizeof(a), MAP_PAGE_SIZE), sizeof(a));
+        assert_int_equal(pread(fd, b, sizeof(b), 2 * MAP_PAGE_SIZE), sizeof(b));
+        assert_int_equal(pwrite(fd, b, sizeof(b), MAP_PAGE_SIZE), sizeof(b));
+        assert_int_equal(pwrite(fd, a, sizeof(a), 2 * MAP_PAGE_SIZE), sizeof(a));
+        assert_false(map_is_readable(fd));
+        (void)close(fd);
+}
+
+static void test_map_of_another_blob_is_refused(void **state)
+{
+        static const struct blob_id other = { "0123456789abcdX" };
+        struct map *m;
+
+        (void)state;
+        assert_err(map_open(make_map(5), &other, &m), -EBADMSG);
+}
+
+static void test_walk_goes_on_behind_a_damaged_page(void **state)
+{
+        int fd = make_map(3 * MAP_PAGE_ENTRIES);
+        struct map_cursor cursor;
+        struct map_entry e;
+        struct map *m;
+
+        (void)state;
+        assert_int_equal(pwrite(fd, "x", 1, 2 * MAP_PAGE_SIZE + 50), 1);
+        assert_ok(map_open(fd, &test_id, &m));
+        assert_ok(map_seek_entry(m, MAP_PAGE_ENTRIES - 1, &cursor));
+        assert_int_equal(map_next(&cursor, &e), 1);
+        assert_err(map_next(&cursor, &e), -EBADMSG);
+        assert_int_equal(map_next(&cursor, &e), 1);
+        assert_entry(&e, 2 * MAP_PAGE_ENTRIES);
+        map_close(m);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_entries_come_back_in_order_and_by_number),
+                cmocka_unit_test(test_seek_finds_the_first_entry_that_ends_after_an_offset),
+                cmocka_unit_test(test_every_flipped_byte_is_noticed),
+                cmocka_unit_test(test_other_lengths_are_noticed),
+                cmocka_unit_test(test_pages_that_changed_places_are_noticed),
+                cmocka_unit_test(test_map_of_another_blob_is_refused),
+                cmocka_unit_test(test_walk_goes_on_behind_a_damaged_page),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Upkeep: what goes by itself, and what does not. */
+
+#include "tests/lib/work.h"
+
+#define SIZE 400000
+#define DAY_US (INT64_C(86400) * 1000000)
+
+static void destroy(struct library *l, uint64_t image)
+{
+        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
+        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
+}
+
+static void test_bytes_go_with_their_last_name(void **state)
+{
+        struct library *l = *state;
+        uint64_t local = work_image(l, &l->alice, l->region, "a", "local", SIZE, 1);
+        uint64_t cloud = work_image(l, &l->alice, l->region, "b", NULL, SIZE, 2);
+        struct object snapshot;
+
+        work_wait_blobs(l, 2);
+        destroy(l, local);
+        work_wait_blobs(l, 1);
+        destroy(l, cloud); /* its snapshot stays */
+        assert_ok(snapshot_find(l->m, l->region, "b", &snapshot));
+        work_assert_clean(l);
+        work_wait_blobs(l, 1);
+        assert_ok(snapshot_remove(l->m, &l->alice, snapshot.id, library_diag(l)));
+        work_wait_blobs(l, 0);
+        work_assert_clean(l);
+}
+
+static void test_space_comes_back(void **state)
+{
+        struct library *l = *state;
+        struct model_stats stats;
+
+        destroy(l, work_image(l, &l->alice, l->region, "a", "local", SIZE, 1));
+        work_wait_blobs(l, 0);
+        library_close(l);
+        assert_ok(library_open(l));
+        assert_ok(model_get_stats(l->m, &stats));
+        assert_int_equal(stats.blobs.chunks, 0);
+        assert_int_equal(stats.blobs.stored_bytes, 0);
+}
+
+static void test_a_reader_goes_on_while_its_blob_is_removed(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = work_image(l, &l->alice, l->region, "a", "local", SIZE, 1);
+        uint8_t buf[4096];
+        struct blob *blob;
+
+        assert_ok(image_disk_open(l->m, (uint64_t)library_sql_int(l, "SELECT id FROM image_disk"), &blob));
+        destroy(l, image);
+        work_wait_blobs(l, 0);
+        assert_int_equal(blob_pread(blob, buf, sizeof(buf), 0), sizeof(buf));
+        blob_close(blob);
+        work_assert_clean(l);
+}
+
+static bool is_gone(struct library *l, uint64_t image)
+{
+        struct object o;
+
+        return image_get_object(l->m, image, &o) == -ENOENT;
+}
+
+static void test_recycled_images_go_when_their_time_is_up(void **state)
+{
+        struct library *l = *state;
+        uint64_t old = work_image(l, &l->alice, l->region, "old", "local", SIZE, 1);
+        uint64_t young = work_image(l, &l->alice, l->region, "young", "local", SIZE, 2);
+
+        assert_ok(image_remove(l->m, &l->alice, old, library_diag(l)));
+        assert_ok(image_remove(l->m, &l->alice, young, library_diag(l)));
+        library_close(l);
+        library_sql(l, "UPDATE image SET deleted = deleted - %lld WHERE handle = 'old'", 31 * DAY_US);
+        assert_ok(library_open(l));
+        work_wait(l, is_gone, old);
+        work_wait_blobs(l, 1);
+        assert_int_equal(work_find(l, l->region, CLASS_RECYCLE, "young"), young);
+
+        /* A new limit counts at once. */
+        assert_ok(limit_set_line(l->m, &l->admin, "recycle-days 0", library_diag(l)));
+        work_wait(l, is_gone, young);
+        work_wait_blobs(l, 0);
+        work_assert_clean(l);
+}
+
+/* A crash between the last byte of a blob and its row. */
+static void test_blobs_that_never_got_a_name_go_after_the_start(void **state)
+{
+        struct library *l = *state;
+        uint64_t kept = work_image(l, &l->alice, l->region, "a", NULL, SIZE, 1);
+
+        (void)library_blob(l, "nameless", 8);
+        library_close(l);
+        library_sql(l, "DELETE FROM blob WHERE size = 8");
+        assert_ok(library_open(l));
+        work_wait_blobs(l, 1);
+        work_assert_bytes(l, kept, SIZE, 1);
+        work_assert_clean(l);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
+                TEST(test_bytes_go_with_their_last_name),
+                TEST(test_space_comes_back),
+                TEST(test_a_reader_goes_on_while_its_blob_is_removed),
+                TEST(test_recycled_images_go_when_their_time_is_up),
+                TEST(test_blobs_that_never_got_a_name_go_after_the_start),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

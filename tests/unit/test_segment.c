@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/segment.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/lib/expect.h"
+#include "tests/lib/store.h"
+
+/* The next syncs of data fail. */
+static atomic_bool fail_syncs;
+
+int fdatasync(int fd)
+{
+        if (atomic_load(&fail_syncs)) {
+                errno = EIO;
+                return -1;
+        }
+        return fsync(fd);
+}
+
+struct fixture {
+        char dir[TEMPDIR_MAX];
+        int dir_fd;
+        atomic_bool degraded;
+        struct segments *s;
+};
+
+static int setup(void **state)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        tempdir_make(f->dir);
+        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY);
+        assert_true(f->dir_fd >= 0);
+        assert_ok(segments_new(f->dir_fd, &f->degraded, &f->s));
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct fixture *f = *state;
+
+        atomic_store(&fail_syncs, false);
+        segments_free(f->s);
+        (void)close(f->dir_fd);
+        tempdir_remove(f->dir);
+        free(f);
+        return 0;
+}
+
+static void test_what_is_appended_is_read_at_its_place(void **state)
+{
+        struct fixture *f = *state;
+        struct segment *seg;
+        uint64_t a, b;
+        char buf[8];
+
+        assert_ok(segments_take(f->s, &seg));
+        assert_ok(segment_append(seg, "first", 5, &a));
+        assert_ok(segment_append(seg, "second", 6, &b));
+        assert_int_equal(a, place_make(1, SEGMENT_HEADER_SIZE));
+        assert_int_equal(b, place_make(1, SEGMENT_HEADER_SIZE + 5));
+        assert_ok(segments_read(f->s, b, buf, 6));
+        assert_memory_equal(buf, "second", 6);
+        assert_err(segments_read(f->s, b, buf, 7), -EBADMSG);
+        assert_err(segments_read(f->s, place_make(9, 16), buf, 1), -EBADMSG);
+        segments_give(f->s, seg);
+}
+
+static void test_writers_at_once_have_segments_of_their_own_and_the_next_one_goes_on(void **state)
+{
+        struct fixture *f = *state;
+        struct segment *a, *b, *c;
+        uint64_t place;
+
+        assert_ok(segments_take(f->s, &a));
+        assert_ok(segments_take(f->s, &b));
+        assert_ptr_not_equal(a, b);
+        assert_true(segments_is_busy(f->s, 1));
+        segments_give(f->s, a);
+        assert_false(segments_is_busy(f->s, 1));
+        assert_ok(segments_take(f->s, &c));
+        assert_ok(segment_append(c, "x", 1, &place));
+        assert_int_equal(place_segment(place), 1);
+        segments_give(f->s, b);
+        segments_give(f->s, c);
+}
+
+static void test_only_what_is_durable_is_to_be_recorded(void **state)
+{
+        struct fixture *f = *state;
+        struct segment_state *states;
+        struct segment *seg;
+        uint64_t place;
+        size_t n;
+
+        assert_ok(segments_take(f->s, &seg));
+        assert_ok(segment_append(seg, "first", 5, &place));
+        assert_ok(segments_unrecorded(f->s, &states, &n));
+        assert_int_equal(n, 0);
+        free(states);
+        assert_ok(segments_sync(f->s));
+        assert_ok(segment_append(seg, "second", 6, &place));
+        assert_ok(segments_unrecorded(f->s, &states, &n));
+        assert_int_equal(n, 1);
+        assert_int_equal(states[0].end, SEGMENT_HEADER_SIZE + 5);
+        assert_false(states[0].sealed);
+        segments_recorded(f->s, states, n);
+        free(states);
+        assert_ok(segments_unrecorded(f->s, &states, &n));
+        assert_int_equal(n, 0);
+        free(states);
+        segments_give(f->s, seg);
+}
+
+static void test_full_segment_is_sealed_once_its_appender_is_done(void **state)
+{
+        struct fixture *f = *state;
+        static uint8_t bytes[1 << 20];
+        struct segment_state *states;
+        struct segment *seg, *next;
+        uint64_t place;
+        size_t n;
+
+        assert_ok(segments_take(f->s, &seg));
+        while (!segment_is_full(seg))
+                assert_ok(segment_append(seg, bytes, sizeof(bytes), &place));
+        assert_true(place_offset(place) + sizeof(bytes) >= SEGMENT_SIZE_SEALED);
+        assert_ok(segments_sync(f->s));
+        assert_ok(segments_unrecorded(f->s, &states, &n));
+        assert_int_equal(n, 1);
+        assert_false(states[0].sealed);
+        segments_recorded(f->s, states, n);
+        free(states);
+        segments_give(f->s, seg);
+        assert_ok(segments_unrecorded(f->s, &states, &n));
+        assert_int_equal(n, 1);
+        assert_true(states[0].sealed);
+        segments_recorded(f->s, states, n);
+        free(states);
+        assert_ok(segments_take(f->s, &next));
+        assert_ok(segment_append(next, "x", 1, &place));
+        assert_int_equal(place_segment(place), 2);
+        segments_give(f->s, next);
+}
+
+static void test_failed_sync_is_final(void **state)
+{
+        struct fixture *f = *state;
+        struct segment_state *states;
+        struct segment *seg;
+        uint64_t place;
+        size_t n;
+
+        assert_ok(segments_take(f->s, &seg));
+        assert_ok(segment_append(seg, "first", 5, &place));
+        atomic_store(&fail_syncs, true);
+        assert_err(segments_sync(f->s), -EIO);
+        assert_true(f->degraded);
+        atomic_store(&fail_syncs, false);
+        assert_err(segments_sync(f->s), -EROFS);
+        assert_err(segment_append(seg, "x", 1, &place), -EROFS);
+        assert_ok(segments_unrecorded(f->s, &states, &n));
+        assert_int_equal(n, 0);
+        free(states);
+        segments_give(f->s, seg);
+}
+
+static void test_unknown_tail_is_cut_off(void **state)
+{
+        struct fixture *f = *state;
+        struct segment_state known = { .id = 1, .end = SEGMENT_HEADER_SIZE + 5 };
+        struct segment *seg;
+        uint64_t place, size, allocated;
+
+        assert_ok(segments_take(f->s, &seg));
+        assert_ok(segment_append(seg, "firstsecond", 11, &place));
+        segments_give(f->s, seg);
+        segments_free(f->s);
+        assert_ok(segments_new(f->dir_fd, &f->degraded, &f->s));
+        segments_set_next(f->s, 2);
+        assert_ok(segments_adopt(f->s, &known));
+        assert_ok(segments_stat(f->s, 1, &size, &allocated));
+        assert_int_equal(size, known.end);
+        assert_ok(segments_take(f->s, &seg));
+        assert_ok(segment_append(seg, "x", 1, &place));
+        assert_int_equal(place, place_make(1, SEGMENT_HEADER_SIZE + 5));
+        segments_give(f->s, seg);
+}
+
+static void test_punched_space_is_given_back_and_the_rest_stays(void **state)
+{
+        struct fixture *f = *state;
+        static uint8_t bytes[1 << 20], buf[4096];
+        uint64_t place, size, before, after, seed = 1;
+        struct segment *seg;
+
+        random_fill(&seed, bytes, sizeof(bytes));
+        assert_ok(segments_take(f->s, &seg));
+        assert_ok(segment_append(seg, bytes, sizeof(bytes), &place));
+        assert_ok(segments_sync(f->s));
+        assert_ok(segments_stat(f->s, 1, &size, &before));
+        assert_ok(segments_punch(f->s, 1, 65536, 65536 + 524288));
+        assert_ok(segments_stat(f->s, 1, &size, &after));
+        assert_int_equal(before - after, 524288);
+        assert_ok(segments_read(f->s, place_make(1, 65536 - 4096), buf, sizeof(buf)));
+        assert_memory_equal(buf, bytes + 65536 - 4096 - SEGMENT_HEADER_SIZE, sizeof(buf));
+        segments_give(f->s, seg);
+}
+
+static void test_many_segments_are_read_with_few_descriptors(void **state)
+{
+        struct fixture *f = *state;
+        struct segment *segs[400];
+        uint64_t place;
+        char buf;
+        int fd;
+
+        for (unsigned i = 0; i < 400; i++) {
+                assert_ok(segments_take(f->s, &segs[i]));
+                assert_ok(segment_append(segs[i], "x", 1, &place));
+        }
+        segments_free(f->s); /* with 400 descriptors for appending */
+        assert_ok(segments_new(f->dir_fd, &f->degraded, &f->s));
+        for (uint32_t i = 1; i <= 400; i++)
+                assert_ok(segments_read(f->s, place_make(i, SEGMENT_HEADER_SIZE), &buf, 1));
+        fd = dup(f->dir_fd);
+        assert_in_range(fd, 0, 300);
+        (void)close(fd);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                T(test_what_is_appended_is_read_at_its_place),
+                T(test_writers_at_once_have_segments_of_their_own_and_the_next_one_goes_on),
+                T(test_only_what_is_durable_is_to_be_recorded),
+                T(test_full_segment_is_sealed_once_its_appender_is_done),
+                T(test_failed_sync_is_final),
+                T(test_unknown_tail_is_cut_off),
+                T(test_punched_space_is_given_back_and_the_rest_stays),
+                T(test_many_segments_are_read_with_few_descriptors),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
