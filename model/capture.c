@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Images from instances. Accepting one makes the image (pending) with a disk for each that goes along, and what is charged
- * for it: a snapshot (being created) for each disk of a cloud image and for the data disks of a local one, whose
- * system disk is its own. The work makes a blob of each disk, for which it reads what was changed since the disk was cloned;
- * then one transaction names them all and makes the image available. Until that the instance's disks are not
- * written to, so that the work can begin again after a crash and gives the same.
+ * Images from instances. Accepting one makes the image (pending) with a disk for each that goes along, and what is
+ * charged for it: a snapshot (being created) for each disk of a cloud image and for the data disks of a local one,
+ * whose system disk is its own. The work makes a blob of each disk, for which it reads what was changed since the disk
+ * was cloned; then one transaction names them all and makes the image available. Until that the instance's disks are
+ * not written to, so that the work can begin again after a crash and gives the same.
  */
 
 #include <errno.h>

@@ -38,8 +38,9 @@ enum {
 
 #define IMAGE_IS "'image ' || image.ident || ' (' || image.handle || ')'"
 
-#define DISK_IS                                                                                                       \
-        "'disk ' || region.handle || '/' || ifnull('disks/' || volume.handle, 'instances/' || instance.handle || '/' || device)"
+#define DISK_IS                                                                                       \
+        "'disk ' || region.handle || '/' || ifnull('disks/' || volume.handle, "                          \
+        "'instances/' || instance.handle || '/' || device)"
 #define FROM_DISKS                                                                                       \
         " FROM volume JOIN region ON region.id = volume.region LEFT JOIN instance ON instance.id = volume.instance"
 
@@ -84,8 +85,8 @@ static const char *const check_sql[] = {
                        " WHERE task.status IN ('queued', 'running')"
                        " AND ifnull(image.status, '') NOT IN ('pending', 'replicating')"
                        " AND ifnull(snapshot.status, '') <> 'creating'",
-        [CHECK_INSTANCE] = "SELECT 'instance ' || ident || ' (' || handle || ') has an image, but no system disk' FROM instance"
-                           " WHERE image IS NOT NULL AND NOT EXISTS (SELECT 1 FROM volume"
+        [CHECK_INSTANCE] = "SELECT 'instance ' || ident || ' (' || handle || ') has an image, but no system disk'"
+                           " FROM instance WHERE image IS NOT NULL AND NOT EXISTS (SELECT 1 FROM volume"
                            " WHERE volume.instance = instance.id AND volume.role = 'system')",
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
@@ -97,7 +98,8 @@ static const char *const check_sql[] = {
                              " UNION ALL SELECT 'snapshot ' || region.handle || '/snapshots/' || snapshot.handle"
                              " FROM snapshot JOIN region ON region.id = snapshot.region WHERE snapshot.blob = ?1"
                              " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.snapshot = snapshot.id)"
-                             " UNION ALL SELECT " DISK_IS " || ', which is a clone'" FROM_DISKS " WHERE volume.base = ?1",
+                             " UNION ALL SELECT " DISK_IS " || ', which is a clone'" FROM_DISKS
+                             " WHERE volume.base = ?1",
         [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL",
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Checksums of blobs that were made of parts of others, such as snapshots of disks: nobody has read them as a whole. They
- * are worked out one by one in a thread that gives way to everything else, and begin again after a restart. A blob that
- * cannot be read is left alone until then.
+ * Checksums of blobs that were made of parts of others, such as snapshots of disks: nobody has read them as a whole.
+ * They are worked out one by one in a thread that gives way to everything else, and begin again after a restart. A blob
+ * that cannot be read is left alone until then.
  */
 
 #include <errno.h>
@@ -88,7 +88,8 @@ static int set(struct model *m, uint64_t id, const struct blob_checksum *checksu
 
                 r = db_begin(m->db, DB_WRITE, &t);
                 if (r == 0)
-                        r = db_run(&t, checksum_sql[SET], DB_INT(id), DB_BLOB(checksum->bytes, sizeof(checksum->bytes)));
+                        r = db_run(&t, checksum_sql[SET], DB_INT(id),
+                                   DB_BLOB(checksum->bytes, sizeof(checksum->bytes)));
                 if (r >= 0)
                         r = db_each(&t, checksum_sql[IMAGES], collect, &images, DB_INT(id));
                 if (r == 0)

@@ -2,8 +2,8 @@
 
 /*
  * Instances as rows. One runs from `power start` to `power stop`, which the row keeps, and whenever one of its disks is
- * open for writing, which volume_file.c knows. While it runs, or an image or a snapshot is made of it, its disks stay as
- * they are: whoever changes them holds the gate of volumes, and begins with instance_load_idle().
+ * open for writing, which volume_file.c knows. While it runs, or an image or a snapshot is made of it, its disks stay
+ * as they are: whoever changes them holds the gate of volumes, and begins with instance_load_idle().
  */
 
 #include <errno.h>
@@ -16,13 +16,29 @@
 
 #define INSTANCE_MODE 0700
 
-enum { GET, GET_OBJECT, FIND, EACH, OF_IMAGE, FIND_OF_IMAGE, INSERT, SET_IMAGE, SET_STARTED, RENAME, ERASE, CDROM, IMAGES, TASKS,
-       PASSWORD };
+enum {
+        GET,
+        GET_OBJECT,
+        FIND,
+        EACH,
+        OF_IMAGE,
+        FIND_OF_IMAGE,
+        INSERT,
+        SET_IMAGE,
+        SET_STARTED,
+        RENAME,
+        ERASE,
+        CDROM,
+        IMAGES,
+        TASKS,
+        PASSWORD
+};
 
 #define COLUMNS                                                                                                        \
-        OBJECT_COLUMNS("instance") ", instance.ident, instance.region, power, started, instance.type, instance.image, "   \
-        "ifnull(image.class || '/' || image.handle, ''), instance.name, image_disks, hostname, password <> '', "         \
-        "ifnull(image.source = 'iso', 0), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND "     \
+        OBJECT_COLUMNS("instance")                                                                                     \
+        ", instance.ident, instance.region, power, started, instance.type, instance.image, "                           \
+        "ifnull(image.class || '/' || image.handle, ''), instance.name, image_disks, hostname, password <> '', "       \
+        "ifnull(image.source = 'iso', 0), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND "  \
         "task.instance = instance.id), instance.description, ssh_keys"
 /* What shows them to people, of those made from an image. */
 #define OF_IMAGE_OBJECTS "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1"
@@ -106,8 +122,10 @@ int instance_load_idle(struct model *m, struct db_txn *t, uint64_t id, struct di
         r = task_active_of_instance(t, id, &task);
         if (r < 0)
                 return r;
-        return diag_set(diag, -EBUSY, "%s: a task of kind %s reads its disks: wait for it (cat wait), or cancel it with rmdir "
-                                      "/tasks/%s", ret->o.handle, task_kind_name(task.kind), task.o.handle);
+        return diag_set(diag, -EBUSY,
+                        "%s: a task of kind %s reads its disks: wait for it (cat wait), or cancel it with rmdir "
+                        "/tasks/%s",
+                        ret->o.handle, task_kind_name(task.kind), task.o.handle);
 }
 
 int instance_get(struct model *m, uint64_t id, struct instance *ret)
@@ -302,9 +320,9 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
         r = model_new_ident("i", instance->ident, sizeof(instance->ident));
         if (r < 0)
                 return r;
-        r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region), DB_TEXT(instance->o.handle),
-                   DB_INT(instance->o.uid), DB_INT(instance->o.gid), DB_INT(INSTANCE_MODE), DB_INT(model_now_us()),
-                   DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
+        r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region),
+                   DB_TEXT(instance->o.handle), DB_INT(instance->o.uid), DB_INT(instance->o.gid), DB_INT(INSTANCE_MODE),
+                   DB_INT(model_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
         if (r == -EEXIST)
                 return refuse_taken(instance->o.handle, diag);
         if (r < 0)

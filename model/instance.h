@@ -56,7 +56,8 @@ enum instance_field {
         INSTANCE_FIELD_ATTACH, /* a disk of the region */
         INSTANCE_FIELD_DETACH, /* a device, "vdb" */
         INSTANCE_FIELD_IMAGE_DISKS, /* all, none, or devices */
-        INSTANCE_FIELD_PASSWORD, /* kept as a salted hash; -EOPNOTSUPP without cloud-init in the image's features, as for the next two */
+        /* These three: -EOPNOTSUPP without cloud-init in the image's features. */
+        INSTANCE_FIELD_PASSWORD, /* kept as a salted hash */
         INSTANCE_FIELD_SSH_KEYS,
         INSTANCE_FIELD_HOSTNAME,
         INSTANCE_FIELD_COUNT,
@@ -74,7 +75,7 @@ int instance_volumes(struct model *m, uint64_t id, instance_volume_fn *fn, void 
 int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret);
 int instance_cdrom_open(struct model *m, uint64_t id, struct blob **ret);
 
-/* mkdir instances/<i>/images/<handle>: *ret is the new image, being made by a task. -EBUSY (running), -EDQUOT, -EEXIST. */
+/* mkdir instances/<i>/images/<handle>: *ret is the image that a task makes. -EBUSY (running), -EDQUOT, -EEXIST. */
 int instance_capture(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag,
                      uint64_t *ret);
 /* The images that were made of it and still exist. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What can be written of an instance, as a table. A command holds the gate of volumes and one transaction; only `image`, which
- * makes disks first, has its own way (instance_disks.c).
+ * What can be written of an instance, as a table. A command holds the gate of volumes and one transaction; only
+ * `image`, which makes disks first, has its own way (instance_disks.c).
  */
 
 #include <errno.h>
@@ -48,7 +48,8 @@ typedef int command_fn(struct command *cmd, const char *value, struct diag *diag
 
 static int update(struct command *cmd, struct db_value value)
 {
-        int r = db_run(cmd->t, instance_attr_sql[cmd->field], DB_INT(cmd->instance.o.id), value, DB_INT(model_now_us()));
+        int r = db_run(cmd->t, instance_attr_sql[cmd->field], DB_INT(cmd->instance.o.id), value,
+                       DB_INT(model_now_us()));
 
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
@@ -86,7 +87,8 @@ static int set_power(struct command *cmd, const char *value, struct diag *diag)
                 return diag_set(diag, -EBUSY, "%s is %s already", i->o.handle, start ? "running" : "stopped");
         if (start) {
                 if (i->image == 0)
-                        return diag_set(diag, -EBUSY, "%s has no disks yet: write an image to image first", i->o.handle);
+                        return diag_set(diag, -EBUSY, "%s has no disks yet: write an image to image first",
+                                        i->o.handle);
                 if (!volumes_are_written(cmd->m, i->o.id, NULL)) {
                         struct instance idle;
 
@@ -110,7 +112,8 @@ static int set_type(struct command *cmd, const char *value, struct diag *diag)
 
 static int touch(struct command *cmd)
 {
-        int r = db_run(cmd->t, instance_attr_sql[INSTANCE_FIELD_ATTACH], DB_INT(cmd->instance.o.id), DB_INT(model_now_us()));
+        int r = db_run(cmd->t, instance_attr_sql[INSTANCE_FIELD_ATTACH], DB_INT(cmd->instance.o.id),
+                       DB_INT(model_now_us()));
 
         return r < 0 ? r : 0;
 }
@@ -145,7 +148,8 @@ static int find_data_disk(struct command *cmd, const char *device, struct diag *
         if (r < 0)
                 return r;
         if (v.system)
-                return diag_set(diag, -EINVAL, "image-disks: the system disk %s always goes along: name data disks", device);
+                return diag_set(diag, -EINVAL, "image-disks: the system disk %s always goes along: name data disks",
+                                device);
         *ret = 1u << (device[2] - 'a');
         return 0;
 }
@@ -193,8 +197,10 @@ static int need_cloud_init(struct command *cmd, struct diag *diag)
         r = image_load(cmd->t, i->image, &image);
         if (r < 0 || strstr(image.features, "cloud-init")) /* the only feature with this in it */
                 return r;
-        return diag_set(diag, -EOPNOTSUPP, "%s: nothing in the machine would read this: its image %s has no cloud-init in its "
-                                           "features (add it there if it does)", i->o.handle, image.o.handle);
+        return diag_set(diag, -EOPNOTSUPP,
+                        "%s: nothing in the machine would read this: its image %s has no cloud-init in its "
+                        "features (add it there if it does)",
+                        i->o.handle, image.o.handle);
 }
 
 static int set_password(struct command *cmd, const char *value, struct diag *diag)
@@ -268,7 +274,8 @@ static int set_hostname(struct command *cmd, const char *value, struct diag *dia
         int r;
 
         if (!is_hostname(value))
-                return diag_set(diag, -EINVAL, "hostname: up to %d letters, digits, hyphens and dots, as in web-1.example.org",
+                return diag_set(diag, -EINVAL,
+                                "hostname: up to %d letters, digits, hyphens and dots, as in web-1.example.org",
                                 HOSTNAME_MAX);
         r = need_cloud_init(cmd, diag);
         return r < 0 ? r : update(cmd, DB_TEXT(value));
@@ -302,7 +309,8 @@ static int carry_out(struct command *cmd, uint64_t id, const char *value, struct
         cmd->t = &t;
         r = db_begin(cmd->m->db, DB_WRITE, &t);
         if (r == 0)
-                r = f->idle ? instance_load_idle(cmd->m, &t, id, diag, &cmd->instance) : instance_load(&t, id, &cmd->instance);
+                r = f->idle ? instance_load_idle(cmd->m, &t, id, diag, &cmd->instance)
+                            : instance_load(&t, id, &cmd->instance);
         if (r == 0)
                 r = f->carry_out(cmd, value, diag);
         return r < 0 ? r : db_commit(&t);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The disks of instances. Those that an instance is made with are clones of its image's: the system disk, and the data disks
- * of its device mapping under the same devices. They are made first, outside of every transaction, and then one names
- * them all; what an error or a crash leaves without a name is removed. An image that is available never changes, so that
- * it is enough to see it available again in that transaction.
+ * The disks of instances. Those that an instance is made with are clones of its image's: the system disk, and the data
+ * disks of its device mapping under the same devices. They are made first, outside of every transaction, and then one
+ * names them all; what an error or a crash leaves without a name is removed. An image that is available never changes,
+ * so that it is enough to see it available again in that transaction.
  *
  * An image of class iso gives no clone: the system disk waits for its size, and the ISO itself is the machine's CD.
  */
@@ -22,9 +22,10 @@
 enum { CLONES, BY_PATH, BY_IDENT };
 
 static const char *const instance_disks_sql[] = {
-        [CLONES] = "SELECT device, role = 'system', snapshot.id, snapshot.ident, blob.id, blob.store, blob.key, blob.size "
-                   "FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
-                   "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = ?1 ORDER BY device",
+        [CLONES] = "SELECT device, role = 'system', snapshot.id, snapshot.ident, blob.id, blob.store, blob.key, "
+                   "blob.size FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
+                   "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
+                   "WHERE image_disk.image = ?1 ORDER BY device",
         [BY_PATH] = "SELECT id FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
         [BY_IDENT] = "SELECT id FROM image WHERE region = ?1 AND ident = ?2",
 };
@@ -266,8 +267,10 @@ static int find_image(struct db_txn *t, uint64_t region, const char *name, struc
                 r = db_int(t, instance_disks_sql[BY_IDENT], &id, DB_INT(region), DB_TEXT(name));
         }
         if (r == -ENOENT)
-                return diag_set(diag, r, "there is no image %s in this region: write its class and name, as in private/web, or "
-                                         "its id", name);
+                return diag_set(diag, r,
+                                "there is no image %s in this region: write its class and name, as in private/web, or "
+                                "its id",
+                                name);
         if (r == 0)
                 *ret = (uint64_t)id;
         return r;
@@ -288,7 +291,8 @@ static int load_system(struct db_txn *t, uint64_t instance, struct system *ret)
 }
 
 /* No device of the image may be there already. */
-static int refuse_conflict(struct db_txn *t, const struct clones *cs, const struct instance *instance, struct diag *diag)
+static int refuse_conflict(struct db_txn *t, const struct clones *cs, const struct instance *instance,
+                           struct diag *diag)
 {
         for (size_t i = 0; i < cs->n; i++) {
                 struct volume v;
@@ -296,8 +300,8 @@ static int refuse_conflict(struct db_txn *t, const struct clones *cs, const stru
 
                 r = volume_load_by_device(t, instance->o.id, cs->clone[i].device, &v);
                 if (r == 0)
-                        return diag_set(diag, -EBUSY, "%s has a disk %s, and so has the image: detach it first", instance->o.handle,
-                                        v.device);
+                        return diag_set(diag, -EBUSY, "%s has a disk %s, and so has the image: detach it first",
+                                        instance->o.handle, v.device);
                 if (r != -ENOENT)
                         return r;
         }
@@ -325,8 +329,8 @@ static int plan_rebuild(struct model *m, const struct caller *c, uint64_t id, co
         return r < 0 ? r : clones_plan(&t, image, old.exists, cs);
 }
 
-static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t id, struct clones *cs, struct changes *ch,
-                             struct diag *diag)
+static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t id, struct clones *cs,
+                             struct changes *ch, struct diag *diag)
 {
         struct instance instance;
         struct system old;
@@ -425,7 +429,8 @@ int instance_set_type(struct db_txn *t, const struct instance *instance, const c
 
 /* ---- writing `attach` and `detach` ---- */
 
-static int find_free_device(struct db_txn *t, const struct instance *instance, char *device, size_t size, struct diag *diag)
+static int find_free_device(struct db_txn *t, const struct instance *instance, char *device, size_t size,
+                            struct diag *diag)
 {
         struct volume v;
         int r;
@@ -459,8 +464,8 @@ int instance_attach(struct model *m, struct db_txn *t, const struct caller *c, c
                 return diag_set(diag, -EBUSY, "%s is in use, as %s of %s: detach it there first", v.o.handle, v.device,
                                 v.instance_handle);
         if (v.size_bytes == 0)
-                return diag_set(diag, -EBUSY, "%s has no size yet: write one first (echo 20G > disks/%s/size)", v.o.handle,
-                                v.o.handle);
+                return diag_set(diag, -EBUSY, "%s has no size yet: write one first (echo 20G > disks/%s/size)",
+                                v.o.handle, v.o.handle);
         if (volume_is_written(m, v.o.id, NULL))
                 return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v.o.handle);
         r = volume_refuse_busy(t, &v, diag);
@@ -486,7 +491,8 @@ int instance_detach(struct db_txn *t, const struct instance *instance, const cha
         if (r < 0)
                 return r;
         if (v.system)
-                return diag_set(diag, -EINVAL, "%s is the system disk, which stays: writing image makes a new one", device);
+                return diag_set(diag, -EINVAL, "%s is the system disk, which stays: writing image makes a new one",
+                                device);
         changes_add(ch, OBJECT_VOLUME, v.o.id);
         return volume_set_instance(t, v.o.id, 0, NULL);
 }

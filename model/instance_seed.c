@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What a machine is told by the cloud-init in it, as its NoCloud source reads it; and the one secret in that. A password is
- * hashed when it comes, and only the hash is kept: crypt(5)'s SHA-512, which every Linux of the last fifteen years verifies.
+ * What a machine is told by the cloud-init in it, as its NoCloud source reads it; and the one secret in that. A
+ * password is hashed when it comes, and only the hash is kept: crypt(5)'s SHA-512, which every Linux of the last
+ * fifteen years verifies.
  *
  * The texts are right for cloud-init from 0.7.9 on, 22.4 (Debian 12) included. Of its ways to set a password:
- *  - `password` with a hash sets that of the image's default user, whatever it is called. A list in `chpasswd` would make
- *    cloud-init ignore it, and would need the user's name;
+ *  - `password` with a hash sets that of the image's default user, whatever it is called. A list in `chpasswd` would
+ *    make cloud-init ignore it, and would need the user's name;
  *  - root is named in `users`, where `hashed_passwd` changes a user that exists (`passwd` would not), and
  *    lock_passwd keeps the account from being locked;
  *  - a list of `users` takes the place of the image's, so that it must begin with `default`.
  * Logging in over ssh with the password is turned on only where there are no keys: with keys, it is for the console.
  *
- * Values are YAML strings in double quotes with everything but plain ASCII escaped, so that none can end its string or be
- * taken for something else.
+ * Values are YAML strings in double quotes with everything but plain ASCII escaped, so that none can end its string or
+ * be taken for something else.
  */
 
 #include <crypt.h>

@@ -7,8 +7,8 @@
  *      lock                      locked while somebody has the library open
  *      blobs/                    its own blob store
  *
- * The order at start: the lock, the database, the stores, what uploads and disks a crash left, and then the workers, which
- * take up the tasks that were running.
+ * The order at start: the lock, the database, the stores, what uploads and disks a crash left, and then the workers,
+ * which take up the tasks that were running.
  */
 
 #include <dirent.h>

@@ -25,8 +25,8 @@ struct object_walk {
 int object_row(void *ctx, const struct db_row *row);
 
 /*
- * Would the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. For names that are written
- * into files, where the modes of the tree do not stand before the request.
+ * Would the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. For names that are
+ * written into files, where the modes of the tree do not stand before the request.
  */
 bool object_allows(const struct object *o, const struct caller *c, mode_t rwx);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Volumes as rows. A volume gets its disk together with its size: at once where it is a clone, later where it is empty. The
- * disk is made before the row names it, and is removed after the row is gone, by way of the table trash. For as
+ * Volumes as rows. A volume gets its disk together with its size: at once where it is a clone, later where it is empty.
+ * The disk is made before the row names it, and is removed after the row is gone, by way of the table trash. For as
  * long as the row is there it names the blob that its disk is a clone of, so that a snapshot or an image may go before.
  *
  * A volume is in the list of its region's disks when it has a handle. The system disk of a local instance has none.
@@ -40,9 +40,9 @@ enum {
         BLOB_OF_SNAPSHOT,
 };
 
-#define SELECT_VOLUME                                                                                                \
-        "SELECT " OBJECT_COLUMNS("volume") ", volume.ident, volume.region, role = 'system', size, volume.instance, "     \
-        "instance.handle, device, volume.name, source, made_with, " IS_BUSY                                             \
+#define SELECT_VOLUME                                                                                                  \
+        "SELECT " OBJECT_COLUMNS("volume") ", volume.ident, volume.region, role = 'system', size, volume.instance, "   \
+        "instance.handle, device, volume.name, source, made_with, " IS_BUSY                                            \
         " FROM volume LEFT JOIN instance ON instance.id = volume.instance "
 /* A snapshot is being taken of it, or an image is being made of its instance. */
 #define IS_BUSY                                                                                          \
@@ -53,19 +53,22 @@ static const char *const volume_sql[] = {
         [GET] = SELECT_VOLUME "WHERE volume.id = ?1",
         [GET_OBJECT] = "SELECT id, ifnull(handle, device), uid, gid, mode, created, updated FROM volume WHERE id = ?1",
         [DISK] = "SELECT region.store, key FROM volume JOIN region ON region.id = volume.region WHERE volume.id = ?1",
-        [BY_NAME] = SELECT_VOLUME "WHERE volume.region = ?1 AND (volume.handle = ?2 OR (volume.ident = ?2 AND volume.handle "
-                    "IS NOT NULL)) ORDER BY volume.ident = ?2 DESC LIMIT 1",
+        [BY_NAME] = SELECT_VOLUME "WHERE volume.region = ?1 AND volume.handle IS NOT NULL "
+                                  "AND (volume.handle = ?2 OR volume.ident = ?2) "
+                                  "ORDER BY volume.ident = ?2 DESC LIMIT 1",
         [BY_DEVICE] = SELECT_VOLUME "WHERE volume.instance = ?1 AND device = ?2",
         [OF_INSTANCE] = SELECT_VOLUME "WHERE volume.instance = ?1 ORDER BY device",
         [FIND] = "SELECT " OBJECT_COLUMNS("volume") " FROM volume WHERE region = ?1 AND handle = ?2",
-        [EACH] = "SELECT " OBJECT_COLUMNS("volume") " FROM volume WHERE region = ?1 AND handle IS NOT NULL ORDER BY handle",
+        [EACH] = "SELECT " OBJECT_COLUMNS("volume") " FROM volume WHERE region = ?1 AND handle IS NOT NULL "
+                 "ORDER BY handle",
         [OF_SNAPSHOT] = "SELECT " OBJECT_COLUMNS("volume") " FROM volume WHERE snapshot = ?1 AND handle IS NOT NULL "
                         "ORDER BY handle",
         [SNAPSHOTS] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE volume = ?1 ORDER BY handle",
-        [INSERT] = "INSERT INTO volume (ident, region, handle, uid, gid, mode, created, updated, name, key, size, base, "
-                   "instance, device, role, made_with, source, snapshot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, "
-                   "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1) WHERE id = ?1 AND key IS NULL",
+        [INSERT] = "INSERT INTO volume (ident, region, handle, uid, gid, mode, created, updated, name, key, size, "
+                   "base, instance, device, role, made_with, source, snapshot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, "
+                   "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1) "
+                     "WHERE id = ?1 AND key IS NULL",
         [SET_SIZE] = "UPDATE volume SET size = ?2, updated = max(?3, updated + 1) WHERE id = ?1 AND key IS NOT NULL",
         [SET_NAME] = "UPDATE volume SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [RENAME] = "UPDATE volume SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
@@ -254,11 +257,13 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
                         return r;
         }
 
-        r = db_run(t, volume_sql[INSERT], DB_TEXT(v->ident), DB_INT(v->region), v->cloud ? DB_TEXT(v->o.handle) : DB_NULL,
-                   DB_INT(v->o.uid), DB_INT(v->o.gid), DB_INT(VOLUME_MODE), DB_INT(model_now_us()), DB_TEXT(v->name),
-                   n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes), DB_ID(n->base),
-                   DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL, DB_TEXT(v->system ? "system" : "data"),
-                   DB_INT(n->made_with), DB_TEXT(v->source), DB_ID(n->snapshot));
+        r = db_run(t, volume_sql[INSERT], DB_TEXT(v->ident), DB_INT(v->region),
+                   v->cloud ? DB_TEXT(v->o.handle) : DB_NULL, DB_INT(v->o.uid), DB_INT(v->o.gid), DB_INT(VOLUME_MODE),
+                   DB_INT(model_now_us()), DB_TEXT(v->name),
+                   n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes),
+                   DB_ID(n->base), DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL,
+                   DB_TEXT(v->system ? "system" : "data"), DB_INT(n->made_with), DB_TEXT(v->source),
+                   DB_ID(n->snapshot));
         if (r == -EEXIST)
                 return refuse_taken(v->o.handle, diag);
         if (r < 0)
@@ -536,7 +541,8 @@ int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = one_changed(db_run(&t, volume_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes), DB_INT(model_now_us())));
+                r = one_changed(db_run(&t, volume_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes),
+                                       DB_INT(model_now_us())));
         return r < 0 ? r : db_commit(&t);
 }
 
@@ -638,10 +644,11 @@ static int remove_volume(struct model *m, uint64_t id, struct diag *diag)
         if (r < 0)
                 return r;
         if (v.instance && v.system)
-                return diag_set(diag, -EBUSY, "%s is the system disk of %s: it goes with that", v.o.handle, v.instance_handle);
+                return diag_set(diag, -EBUSY, "%s is the system disk of %s: it goes with that", v.o.handle,
+                                v.instance_handle);
         if (v.instance)
-                return diag_set(diag, -EBUSY, "%s is %s of %s: detach it first (echo %s > detach)", v.o.handle, v.device,
-                                v.instance_handle, v.device);
+                return diag_set(diag, -EBUSY, "%s is %s of %s: detach it first (echo %s > detach)", v.o.handle,
+                                v.device, v.instance_handle, v.device);
         if (volume_is_written(m, id, NULL))
                 return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v.o.handle);
         r = volume_refuse_busy(&t, &v, diag);

@@ -4,8 +4,8 @@
 
 /*
  * Writable disks: the disks/ of a region, and the system disks of instances made from local images, which belong to
- * their instance alone. A volume is a row that names a disk of the region's blob store (blobstore/disk.h) and, while the disk is
- * a clone, the blob that it was cloned from.
+ * their instance alone. A volume is a row that names a disk of the region's blob store (blobstore/disk.h) and, while
+ * the disk is a clone, the blob that it was cloned from.
  */
 
 #include "blobstore/disk.h"
@@ -41,14 +41,17 @@ int volume_create_from_snapshot(struct model *m, const struct caller *c, uint64_
 /* The disks that were made from a snapshot and still need its bytes. */
 int volume_each_of_snapshot(struct model *m, uint64_t snapshot, object_fn *fn, void *ctx);
 
-/* Writing `size`, or truncate(2): makes an empty disk, or grows one. -EINVAL (0, shrinking, too large), -EBUSY (its instance runs). */
+/* Writing `size`, or truncate(2): makes an empty disk, or grows one. -EINVAL (0, shrinking, too large), -EBUSY. */
 int volume_set_size(struct model *m, const struct caller *c, uint64_t id, uint64_t size_bytes, struct diag *diag);
 int volume_set_name(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag);
 int volume_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag);
 /* -EBUSY while it is attached. */
 int volume_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
 
-/* mkdir disks/<d>/snapshots/<handle>; *ret is the snapshot, made by a task. -EBUSY (its instance runs, or it is open for writing), -EDQUOT, -EEXIST. */
+/*
+ * mkdir disks/<d>/snapshots/<handle>; *ret is the snapshot that a task makes. -EBUSY (its instance runs, or it is open
+ * for writing), -EDQUOT, -EEXIST.
+ */
 int volume_snapshot(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag,
                     uint64_t *ret);
 /* The snapshots that were taken of it and still exist. */
@@ -57,8 +60,8 @@ int volume_snapshots(struct model *m, uint64_t id, object_fn *fn, void *ctx);
 /* ---- bytes ---- */
 
 /*
- * Opens the disk. A volume that is open for writing makes its instance running; -EBUSY while something reads it that needs it
- * unchanged (a snapshot or an image being made of it). Owned by the caller, release with volume_close().
+ * Opens the disk. A volume that is open for writing makes its instance running; -EBUSY while something reads it that
+ * needs it unchanged (a snapshot or an image being made of it). Owned by the caller, release with volume_close().
  */
 struct volume_file;
 int volume_open(struct model *m, uint64_t id, bool writable, struct diag *diag, struct volume_file **ret);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Volumes that are open. One list entry for each, whoever opens it: its disk, once there is one, and how many write to it.
- * That an instance runs because of a writer is known from here alone, so that nothing runs after a crash that does not.
+ * Volumes that are open. One list entry for each, whoever opens it: its disk, once there is one, and how many write to
+ * it. That an instance runs because of a writer is known from here alone, so that nothing runs after a crash that does
+ * not.
  *
  * Two mutexes. The gate is held by who starts to write, and by who begins something that needs disks as they are, over
  * their transactions; so none of them decides on what the other is about to change. The list's is a leaf, taken
@@ -109,7 +110,8 @@ bool volumes_are_written(struct model *m, uint64_t instance, const struct volume
 /* ---- opening ---- */
 
 /* The list's entry, one more user. With WRITER, of INSTANCE; *ret_first: it is the first to write to the volume. */
-static int join(struct volumes *vs, uint64_t id, bool writer, uint64_t instance, struct open_volume **ret, bool *ret_first)
+static int join(struct volumes *vs, uint64_t id, bool writer, uint64_t instance, struct open_volume **ret,
+                bool *ret_first)
 {
         struct open_volume *v;
         LOCK_SCOPE(&vs->mutex);
@@ -212,7 +214,8 @@ static int check_writer(struct model *m, uint64_t id, uint64_t *ret_instance, st
         return r;
 }
 
-static int join_as_writer(struct model *m, uint64_t id, struct open_volume **ret, uint64_t *ret_started, struct diag *diag)
+static int join_as_writer(struct model *m, uint64_t id, struct open_volume **ret, uint64_t *ret_started,
+                          struct diag *diag)
 {
         uint64_t instance = 0;
         bool first;
@@ -269,8 +272,8 @@ int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t
 }
 
 /*
- * The last writer's data must be safe before it counts as gone: an image may be made of the disk from then on, again after
- * a crash. What cannot be synced has been told to who called disk_sync() before. Giving a disk its size is not
+ * The last writer's data must be safe before it counts as gone: an image may be made of the disk from then on, again
+ * after a crash. What cannot be synced has been told to who called disk_sync() before. Giving a disk its size is not
  * running it.
  */
 void volume_close(struct volume_file *f)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Snapshots of disks. Accepting one makes the snapshot (being created); the work makes a blob of what the disk holds, for
- * which it reads what was changed since the disk was made, and names it. Until that the disk is not written to,
- * so that the work can begin again after a crash and gives the same. One that fails or is cancelled was never there.
+ * Snapshots of disks. Accepting one makes the snapshot (being created); the work makes a blob of what the disk holds,
+ * for which it reads what was changed since the disk was made, and names it. Until that the disk is not written to, so
+ * that the work can begin again after a crash and gives the same. One that fails or is cancelled was never there.
  */
 
 #include <errno.h>
@@ -52,7 +52,8 @@ static int insert_snapshot(struct db_txn *t, const struct caller *c, const struc
         if (r < 0)
                 return r;
         if (taken)
-                return diag_set(diag, -EEXIST, "snapshots/%s: there is such a snapshot already: choose another name", handle);
+                return diag_set(diag, -EEXIST, "snapshots/%s: there is such a snapshot already: choose another name",
+                                handle);
         r = quota_check(t, v->region, c->uid, LIMIT_SNAPSHOTS, 1, diag);
         if (r < 0)
                 return r;

@@ -13,7 +13,7 @@ foreach(source IN LISTS UNIT_TESTS)
         get_filename_component(name "${source}" NAME_WE)
         add_executable(${name} ${source})
         target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:testlib> fs PkgConfig::CMOCKA
-                PkgConfig::SQLITE3 PkgConfig::XXHASH)
+                PkgConfig::SQLITE3 PkgConfig::XXHASH PkgConfig::LIBCRYPT)
         add_test(NAME unit/${name} COMMAND ${name})
         set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()

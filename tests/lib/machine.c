@@ -13,7 +13,8 @@ static void add_data_disk(struct library *l, uint64_t image, const char *device)
 {
         uint8_t *bytes = work_bytes(MACHINE_SIZE, (uint32_t)(device[2] - 'a' + 1));
         uint64_t blob = library_blob(l, bytes, MACHINE_SIZE);
-        struct snapshot snapshot = { .region = l->region, .o = { .uid = l->alice.uid, .gid = l->alice.gid, .mode = 0700 } };
+        struct snapshot snapshot = { .region = l->region,
+                                     .o = { .uid = l->alice.uid, .gid = l->alice.gid, .mode = 0700 } };
         DB_TXN(t);
 
         (void)snprintf(snapshot.o.handle, sizeof(snapshot.o.handle), "data-%s", device);

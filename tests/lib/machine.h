@@ -2,14 +2,16 @@
 #ifndef TESTS_LIB_MACHINE_H
 #define TESTS_LIB_MACHINE_H
 
-/* What tests of instances and their disks do over and over, on top of tests/lib/work.h. What goes wrong in here ends the test. */
+/* What tests of instances and their disks do over and over, on top of tests/lib/work.h. What goes wrong in here ends
+ * the test. */
 
 #include "model/instance.h"
 #include "tests/lib/work.h"
 
 #define MACHINE_SIZE 200000
 
-/* An image of alice's with these data disks beside its system disk: "vdb vdd" gives two. The disk vda has seed 1, vdb 2 … */
+/* An image of alice's with these data disks beside its system disk: "vdb vdd" gives two. The disk vda has seed 1, vdb 2
+ * … */
 uint64_t machine_image(struct library *l, const char *handle, const char *type, const char *data_disks);
 
 /* An instance of alice's, made from the image; and one without any. */
@@ -24,7 +26,8 @@ bool machine_has_disk(struct library *l, uint64_t id, const char *device);
 /* instance_set() as alice. */
 int machine_set(struct library *l, uint64_t id, enum instance_field field, const char *value);
 
-/* Writes N bytes at OFF into the volume, as one that opens it, writes and closes; and holds what is there against BYTES. */
+/* Writes N bytes at OFF into the volume, as one that opens it, writes and closes; and holds what is there against
+ * BYTES. */
 void machine_write(struct library *l, uint64_t volume, const void *bytes, size_t n, uint64_t off);
 void machine_assert_bytes(struct library *l, uint64_t volume, const void *bytes, size_t n, uint64_t off);
 

@@ -176,7 +176,8 @@ static void test_an_iso_gives_a_cdrom_and_a_disk_that_waits_for_its_size(void **
 static void test_power_is_kept_and_goes_one_way_at_a_time(void **state)
 {
         struct library *l = *state;
-        uint64_t id = machine_make(l, machine_image(l, "web", "cloud", ""), "vm1"), empty = machine_make_empty(l, "vm2");
+        uint64_t id = machine_make(l, machine_image(l, "web", "cloud", ""), "vm1"),
+                 empty = machine_make_empty(l, "vm2");
 
         assert_refused(l, machine_set(l, id, INSTANCE_FIELD_POWER, "stop"), -EBUSY);
         assert_refused(l, machine_set(l, id, INSTANCE_FIELD_POWER, "on"), -EINVAL);
@@ -355,7 +356,8 @@ static void test_bytes_stay_as_long_as_a_clone_needs_them(void **state)
         assert_ok(volume_create_from_snapshot(l->m, &l->alice, snapshot_id, "d1", library_diag(l), &disk));
         for (int i = 0; i < 2; i++) {
                 assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
-                assert_ok(image_remove(l->m, &l->alice, work_find(l, l->region, i ? CLASS_RECYCLE : CLASS_PRIVATE, "one"),
+                assert_ok(image_remove(l->m, &l->alice,
+                                       work_find(l, l->region, i ? CLASS_RECYCLE : CLASS_PRIVATE, "one"),
                                        library_diag(l)));
         }
         assert_ok(snapshot_remove(l->m, &l->alice, snapshot_id, library_diag(l)));
@@ -395,7 +397,8 @@ static void test_writing_image_to_an_empty_instance_makes_its_disks(void **state
         assert_ok(machine_set(l, id, INSTANCE_FIELD_ATTACH, "mine"));
         assert_refused(l, machine_set(l, id, INSTANCE_FIELD_IMAGE, "private/web"), -EBUSY);
         assert_ok(machine_set(l, id, INSTANCE_FIELD_DETACH, "vdb"));
-        assert_refused(l, instance_set(l->m, &l->bob, id, INSTANCE_FIELD_IMAGE, "private/web", library_diag(l)), -EACCES);
+        assert_refused(l, instance_set(l->m, &l->bob, id, INSTANCE_FIELD_IMAGE, "private/web", library_diag(l)),
+                       -EACCES);
         assert_ok(machine_set(l, id, INSTANCE_FIELD_IMAGE, work_get(l, image).ident));
         assert_seed(l, machine_disk(l, id, "vda").o.id, 1);
         assert_seed(l, machine_disk(l, id, "vdb").o.id, 2);
@@ -474,18 +477,21 @@ static void test_image_disks_names_data_disks_that_are_there(void **state)
 static void test_handing_over_takes_along_what_was_made_with_it(void **state)
 {
         struct library *l = *state;
-        uint64_t id = machine_make(l, machine_image(l, "web", "cloud", ""), "vm1"), mine = machine_volume(l, "mine", 4096);
+        uint64_t id = machine_make(l, machine_image(l, "web", "cloud", ""), "vm1"),
+                 mine = machine_volume(l, "mine", 4096);
         struct object o;
 
         assert_ok(machine_set(l, id, INSTANCE_FIELD_ATTACH, "mine"));
-        assert_refused(l, model_set_access(l->m, &l->alice, OBJECT_INSTANCE, id, NULL, &l->bob.uid, NULL, library_diag(l)),
+        assert_refused(l,
+                       model_set_access(l->m, &l->alice, OBJECT_INSTANCE, id, NULL, &l->bob.uid, NULL, library_diag(l)),
                        -EPERM);
         assert_ok(model_set_access(l->m, &l->admin, OBJECT_INSTANCE, id, NULL, &l->bob.uid, NULL, library_diag(l)));
         assert_int_equal(machine_get(l, id).o.uid, l->bob.uid);
         assert_int_equal(machine_disk(l, id, "vda").o.uid, l->bob.uid);
         assert_ok(volume_get_object(l->m, mine, &o));
         assert_int_equal(o.uid, l->alice.uid);
-        assert_ok(model_set_access(l->m, &l->admin, OBJECT_VOLUME, mine, &(mode_t){ 0750 }, NULL, NULL, library_diag(l)));
+        assert_ok(
+                model_set_access(l->m, &l->admin, OBJECT_VOLUME, mine, &(mode_t){ 0750 }, NULL, NULL, library_diag(l)));
 }
 
 /* ---- crashes ---- */

@@ -23,7 +23,7 @@ value "$web/format" raw
 value "$web/size" "$(stat -c %s disk.raw)"
 value "$web/encrypted" no
 value "$web/error" ""
-same "$(ls "$web/disks")" vda.raw "disks"
+same "$(cd "$web/disks" && echo *.raw)" vda.raw "disks"
 
 # A cloud image's disk is a snapshot with the image's name.
 snap=$R/snapshots/web

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* Disks by themselves: made, grown, opened, their snapshots taken, removed. */
+
+#include "tests/lib/machine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct volume get(struct library *l, uint64_t id)
+{
+        struct volume v;
+
+        assert_ok(volume_get(l->m, id, &v));
+        return v;
+}
+
+static uint64_t take(struct library *l, uint64_t id, const char *handle)
+{
+        uint64_t snapshot;
+
+        assert_ok(volume_snapshot(l->m, &l->alice, id, handle, library_diag(l), &snapshot));
+        machine_wait_volume(l, id);
+        return snapshot;
+}
+
+/* ---- making and growing ---- */
+
+static void test_a_disk_is_made_with_its_size(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 0);
+        struct object o;
+
+        assert_int_equal(get(l, id).size_bytes, 0);
+        assert_true(get(l, id).cloud);
+        machine_wait_disks(l, 0);
+        assert_ok(volume_set_size(l->m, &l->alice, id, 10000, library_diag(l)));
+        assert_int_equal(get(l, id).size_bytes, 10000);
+        machine_write(l, id, "end", 3, 9997);
+        assert_ok(volume_set_size(l->m, &l->alice, id, UINT64_C(20) << 30, library_diag(l)));
+        machine_assert_bytes(l, id, "end\0\0", 5, 9997);
+        assert_ok(volume_find(l->m, l->region, "d1", &o));
+        assert_int_equal(o.id, id);
+        work_assert_clean(l);
+        assert_int_equal(get(l, id).size_bytes, UINT64_C(20) << 30);
+        machine_assert_bytes(l, id, "end\0\0", 5, 9997);
+}
+
+static void test_sizes_that_are_refused(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 8192);
+
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, 0, library_diag(l)), -EINVAL);
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, 4096, library_diag(l)), -EINVAL);
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, BLOB_SIZE_MAX + 1, library_diag(l)), -EINVAL);
+        assert_ok(volume_set_size(l->m, &l->alice, id, 8192, library_diag(l)));
+        assert_err(volume_set_size(l->m, &l->alice, 4711, 8192, library_diag(l)), -ENOENT);
+        assert_int_equal(get(l, id).size_bytes, 8192);
+}
+
+static void test_truncate_gives_a_stopped_instance_s_disk_its_size(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_make(l, machine_image(l, "web", "cloud", "vdb"), "vm1");
+        uint64_t vda = machine_disk(l, id, "vda").o.id, vdb = machine_disk(l, id, "vdb").o.id;
+        struct volume_file *f, *other;
+
+        /* As truncate(1) does it: the file is open for writing. */
+        assert_ok(volume_open(l->m, vdb, true, library_diag(l), &f));
+        assert_ok(volume_file_set_size(f, &l->alice, 1 << 20, library_diag(l)));
+        assert_ok(volume_open(l->m, vda, true, library_diag(l), &other));
+        assert_refused(l, volume_file_set_size(f, &l->alice, 2 << 20, library_diag(l)), -EBUSY);
+        volume_close(other);
+        assert_refused(l, volume_set_size(l->m, &l->alice, vdb, 2 << 20, library_diag(l)), -EBUSY);
+        volume_close(f);
+        assert_int_equal(get(l, vdb).size_bytes, 1 << 20);
+        assert_ok(volume_set_size(l->m, &l->alice, vdb, 2 << 20, library_diag(l)));
+}
+
+static void test_a_disk_without_size_can_be_opened_to_give_it_one(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 0), vm = machine_make_empty(l, "vm1");
+        struct volume_file *f, *reader;
+
+        assert_ok(volume_open(l->m, id, false, library_diag(l), &reader));
+        assert_ok(volume_open(l->m, id, true, library_diag(l), &f));
+        assert_null(volume_disk(f));
+        assert_ok(volume_file_set_size(f, &l->alice, 4096, library_diag(l)));
+        assert_int_equal(disk_get_size(volume_disk(f)), 4096);
+        assert_ptr_equal(volume_disk(reader), volume_disk(f));
+        volume_close(reader);
+        volume_close(f);
+        assert_ok(machine_set(l, vm, INSTANCE_FIELD_ATTACH, "d1"));
+        assert_false(machine_get(l, vm).started);
+}
+
+static void test_a_row_that_a_crash_left_too_small_is_mended(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 8192);
+
+        library_close(l);
+        library_sql(l, "UPDATE volume SET size = 4096");
+        assert_ok(library_open(l));
+        assert_int_equal(get(l, id).size_bytes, 4096);
+        machine_assert_bytes(l, id, "", 1, 8191);
+        assert_int_equal(get(l, id).size_bytes, 8192);
+}
+
+static void test_names(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 4096), other;
+        struct object o;
+
+        assert_refused(l, volume_create(l->m, &l->bob, l->region, "d1", library_diag(l), &other), -EEXIST);
+        assert_refused(l, volume_create(l->m, &l->bob, l->region, "", library_diag(l), &other), -EINVAL);
+        assert_ok(volume_set_name(l->m, &l->alice, id, "Data", library_diag(l)));
+        assert_string_equal(get(l, id).name, "Data");
+        machine_volume(l, "d2", 0);
+        assert_refused(l, volume_rename(l->m, &l->alice, id, "d2", library_diag(l)), -EEXIST);
+        assert_ok(volume_rename(l->m, &l->alice, id, "d3", library_diag(l)));
+        assert_string_equal(get(l, id).name, "d3");
+        assert_err(volume_find(l->m, l->region, "d1", &o), -ENOENT);
+
+        other = machine_disk(l, machine_make(l, machine_image(l, "web", "local", ""), "vm1"), "vda").o.id;
+        assert_refused(l, volume_rename(l->m, &l->alice, other, "mine", library_diag(l)), -EPERM);
+}
+
+static void test_an_open_disk_can_be_removed_by_its_reader_s_side_only(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 4096);
+        struct volume_file *f;
+        char c;
+
+        assert_ok(volume_open(l->m, id, true, library_diag(l), &f));
+        assert_refused(l, volume_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, 8192, library_diag(l)), -EBUSY);
+        volume_close(f);
+        assert_ok(volume_open(l->m, id, false, library_diag(l), &f));
+        assert_ok(volume_remove(l->m, &l->alice, id, library_diag(l)));
+        assert_int_equal(disk_pread(volume_disk(f), &c, 1, 0), 1);
+        volume_close(f);
+        assert_err(volume_open(l->m, id, false, library_diag(l), &f), -ENOENT);
+        assert_err(volume_open(l->m, id, true, library_diag(l), &f), -ENOENT);
+        machine_wait_disks(l, 0);
+        work_assert_clean(l);
+}
+
+/* ---- snapshots ---- */
+
+static int count_snapshot(void *ctx, const struct object *o)
+{
+        (void)o;
+        ++*(unsigned *)ctx;
+        return 0;
+}
+
+static bool has_checksum(struct library *l, uint64_t id)
+{
+        struct snapshot s;
+
+        assert_ok(snapshot_get(l->m, id, &s));
+        return blob_has_checksum(&s.blob);
+}
+
+static void test_a_snapshot_keeps_what_the_disk_held(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20), snapshot, clone;
+        struct snapshot s;
+        unsigned n = 0;
+
+        machine_write(l, id, "before", 6, 5000);
+        snapshot = take(l, id, "s1");
+        machine_write(l, id, "after!", 6, 5000);
+        assert_ok(snapshot_get(l->m, snapshot, &s));
+        assert_true(s.available);
+        assert_int_equal(s.blob.size_bytes, 1 << 20);
+        assert_contains(s.source, get(l, id).ident);
+        assert_ok(volume_snapshots(l->m, id, count_snapshot, &n));
+        assert_int_equal(n, 1);
+        work_wait(l, has_checksum, snapshot);
+
+        assert_ok(volume_create_from_snapshot(l->m, &l->alice, snapshot, "d2", library_diag(l), &clone));
+        machine_assert_bytes(l, clone, "before", 6, 5000);
+        machine_assert_bytes(l, id, "after!", 6, 5000);
+        n = 0;
+        assert_ok(volume_each_of_snapshot(l->m, snapshot, count_snapshot, &n));
+        assert_int_equal(n, 1);
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 1);
+        assert_ok(volume_remove(l->m, &l->alice, id, library_diag(l)));
+        work_assert_clean(l);
+
+        assert_ok(snapshot_remove(l->m, &l->alice, snapshot, library_diag(l)));
+        work_assert_clean(l);
+        machine_assert_bytes(l, clone, "before", 6, 5000);
+}
+
+static void test_snapshots_that_are_refused(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 4096), unsized = machine_volume(l, "d2", 0), s;
+        struct volume_file *f;
+
+        assert_refused(l, volume_snapshot(l->m, &l->alice, unsized, "s", library_diag(l), &s), -EBUSY);
+        assert_refused(l, volume_snapshot(l->m, &l->alice, id, "a/b", library_diag(l), &s), -EINVAL);
+        assert_err(volume_snapshot(l->m, &l->alice, 4711, "s", library_diag(l), &s), -ENOENT);
+        assert_ok(volume_open(l->m, id, true, library_diag(l), &f));
+        assert_refused(l, volume_snapshot(l->m, &l->alice, id, "s", library_diag(l), &s), -EBUSY);
+        volume_close(f);
+        take(l, id, "s");
+        assert_refused(l, volume_snapshot(l->m, &l->alice, id, "s", library_diag(l), &s), -EEXIST);
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=1", library_diag(l)));
+        assert_refused(l, volume_snapshot(l->m, &l->alice, id, "t", library_diag(l), &s), -EDQUOT);
+        assert_refused(l, volume_create_from_snapshot(l->m, &l->alice, 4711, "x/y", library_diag(l), &s), -EINVAL);
+        work_assert_clean(l);
+}
+
+/* A worker that does not get to it: every task is another's until the library is opened again. */
+static void park(struct library *l)
+{
+        library_close(l);
+        library_sql(l, "UPDATE task SET status = 'queued', finished = NULL WHERE kind = 'disk-snapshot';"
+                       "UPDATE snapshot SET status = 'creating', blob = NULL WHERE volume IS NOT NULL");
+}
+
+static void test_a_snapshot_goes_on_after_a_restart(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20), snapshot, clone;
+
+        machine_write(l, id, "hello", 5, 0);
+        snapshot = take(l, id, "s1");
+        park(l);
+        assert_ok(library_open(l));
+        machine_wait_volume(l, id);
+        assert_ok(volume_create_from_snapshot(l->m, &l->alice, snapshot, "d2", library_diag(l), &clone));
+        machine_assert_bytes(l, clone, "hello", 5, 0);
+        work_assert_clean(l);
+}
+
+static void test_a_disk_that_is_being_read_is_not_written_to(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20), vm = machine_make_empty(l, "vm1"), s;
+        struct volume_file *f;
+
+        take(l, id, "s1");
+        /* As if the work took its time: a task that no worker takes, as it is of a later version. */
+        library_sql(l, "UPDATE task SET status = 'running', finished = NULL WHERE kind = 'disk-snapshot'");
+        assert_refused(l, volume_open(l->m, id, true, library_diag(l), &f), -EBUSY);
+        assert_refused(l, volume_snapshot(l->m, &l->alice, id, "s2", library_diag(l), &s), -EBUSY);
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, 2 << 20, library_diag(l)), -EBUSY);
+        assert_refused(l, volume_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
+        assert_refused(l, machine_set(l, vm, INSTANCE_FIELD_ATTACH, "d1"), -EBUSY);
+        assert_ok(volume_open(l->m, id, false, library_diag(l), &f));
+        volume_close(f);
+        library_sql(l, "UPDATE task SET status = 'done', finished = 1 WHERE kind = 'disk-snapshot'");
+        assert_ok(volume_remove(l->m, &l->alice, id, library_diag(l)));
+}
+
+static void test_a_cancelled_snapshot_was_never_there(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20), snapshot = take(l, id, "s1");
+        uint64_t task = (uint64_t)library_sql_int(l, "SELECT id FROM task WHERE kind = 'disk-snapshot'");
+        struct snapshot s;
+
+        library_sql(l, "UPDATE task SET status = 'running', finished = NULL WHERE kind = 'disk-snapshot';"
+                       "UPDATE snapshot SET status = 'creating', blob = NULL WHERE volume IS NOT NULL");
+        assert_refused(l, snapshot_remove(l->m, &l->alice, snapshot, library_diag(l)), -EBUSY);
+        assert_ok(task_remove(l->m, &l->alice, task, library_diag(l)));
+        assert_err(snapshot_get(l->m, snapshot, &s), -ENOENT);
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
+        assert_false(get(l, id).busy);
+        work_wait_blobs(l, 0);
+        work_assert_clean(l);
+}
+
+static void test_a_damaged_base_ends_the_snapshot_in_error_and_leaves_nothing(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20), snapshot = take(l, id, "s1");
+        uint64_t task = (uint64_t)library_sql_int(l, "SELECT id FROM task WHERE kind = 'disk-snapshot'");
+        struct snapshot s;
+
+        park(l);
+        library_sql(l, "UPDATE volume SET key = randomblob(16)");
+        assert_ok(library_open(l));
+        assert_int_equal(work_wait_task(l, task).status, TASK_ERROR);
+        assert_err(snapshot_get(l->m, snapshot, &s), -ENOENT);
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
+}
+
+/* ---- at the same time ---- */
+
+struct contest {
+        struct library *l;
+        uint64_t volume;
+        unsigned won;
+        int errors;
+};
+
+static void *try_to_write(void *arg)
+{
+        struct contest *c = arg;
+        struct diag diag = { 0 };
+        struct volume_file *f;
+
+        for (int i = 0; i < 200; i++) {
+                int r = volume_open(c->l->m, c->volume, true, &diag, &f);
+
+                if (r == 0) {
+                        if (disk_pwrite(volume_disk(f), &i, sizeof(i), 0) != sizeof(i))
+                                c->errors++;
+                        volume_close(f);
+                        c->won++;
+                } else if (r != -EBUSY) {
+                        c->errors++;
+                }
+        }
+        return NULL;
+}
+
+static void *try_to_take(void *arg)
+{
+        struct contest *c = arg;
+        struct diag diag = { 0 };
+        char handle[16];
+        uint64_t s;
+
+        for (int i = 0; i < 10; i++) {
+                int r;
+
+                (void)snprintf(handle, sizeof(handle), "s%d", i);
+                r = volume_snapshot(c->l->m, &c->l->alice, c->volume, handle, &diag, &s);
+                if (r == 0)
+                        c->won++;
+                else if (r != -EBUSY)
+                        c->errors++;
+                machine_wait_volume(c->l, c->volume);
+        }
+        return NULL;
+}
+
+static void test_writers_and_snapshots_take_turns(void **state)
+{
+        struct library *l = *state;
+        struct contest c[3];
+        pthread_t thread[3];
+
+        for (int i = 0; i < 3; i++)
+                c[i] = (struct contest){ .l = l };
+        c[0].volume = c[1].volume = c[2].volume = machine_volume(l, "d1", 1 << 20);
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(pthread_create(&thread[i], NULL, i < 2 ? try_to_write : try_to_take, &c[i]), 0);
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(pthread_join(thread[i], NULL), 0);
+                assert_int_equal(c[i].errors, 0);
+        }
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), c[2].won);
+        work_assert_clean(l);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
+                TEST(test_a_disk_is_made_with_its_size),
+                TEST(test_sizes_that_are_refused),
+                TEST(test_truncate_gives_a_stopped_instance_s_disk_its_size),
+                TEST(test_a_disk_without_size_can_be_opened_to_give_it_one),
+                TEST(test_a_row_that_a_crash_left_too_small_is_mended),
+                TEST(test_names),
+                TEST(test_an_open_disk_can_be_removed_by_its_reader_s_side_only),
+                TEST(test_a_snapshot_keeps_what_the_disk_held),
+                TEST(test_snapshots_that_are_refused),
+                TEST(test_a_snapshot_goes_on_after_a_restart),
+                TEST(test_a_disk_that_is_being_read_is_not_written_to),
+                TEST(test_a_cancelled_snapshot_was_never_there),
+                TEST(test_a_damaged_base_ends_the_snapshot_in_error_and_leaves_nothing),
+                TEST(test_writers_and_snapshots_take_turns),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
