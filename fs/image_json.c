@@ -71,10 +71,13 @@ static int json_disk(void *ctx, const struct image_disk *d)
                     (unsigned long long)d->blob.data_bytes);
         strbuf_add(out, ", \"snapshot\": ");
         strbuf_add_json(out, d->snapshot ? d->snapshot_ident : NULL);
-        strbuf_add(out, ", \"xxh128\": \"");
-        for (size_t i = 0; i < BLOB_CHECKSUM_SIZE; i++)
-                strbuf_addf(out, "%02x", d->blob.checksum.bytes[i]);
-        strbuf_add(out, "\"}");
+        if (d->blob.has_checksum) {
+                strbuf_add(out, ", \"xxh128\": \"");
+                for (size_t i = 0; i < BLOB_CHECKSUM_SIZE; i++)
+                        strbuf_addf(out, "%02x", d->blob.checksum.bytes[i]);
+                strbuf_add(out, "\"");
+        }
+        strbuf_add(out, "}");
         v->sep = ",";
         return 0;
 }
