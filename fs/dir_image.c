@@ -73,7 +73,7 @@ static int checksum_add(void *ctx, const struct image_disk *d)
         char name[sizeof(d->device) + sizeof(".raw")];
 
         (void)snprintf(name, sizeof(name), "%s.raw", d->device);
-        if (d->has_blob && d->blob.has_checksum)
+        if (d->has_blob && blob_has_checksum(&d->blob))
                 dir_add_checksum(ctx, name, &d->blob);
         return 0;
 }

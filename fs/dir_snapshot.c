@@ -107,7 +107,7 @@ static int show_checksum(struct req *rq, struct strbuf *out)
         r = req_snapshot(rq, rq->oid, &s);
         if (r < 0)
                 return r;
-        if (s->available && s->blob.has_checksum)
+        if (s->available && blob_has_checksum(&s->blob))
                 dir_add_checksum(out, "data.raw", &s->blob);
         else
                 strbuf_add(out, "\n");

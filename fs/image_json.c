@@ -71,7 +71,7 @@ static int json_disk(void *ctx, const struct image_disk *d)
                     (unsigned long long)d->blob.data_bytes);
         strbuf_add(out, ", \"snapshot\": ");
         strbuf_add_json(out, d->snapshot ? d->snapshot_ident : NULL);
-        if (d->blob.has_checksum) {
+        if (blob_has_checksum(&d->blob)) {
                 strbuf_add(out, ", \"xxh128\": \"");
                 for (size_t i = 0; i < BLOB_CHECKSUM_SIZE; i++)
                         strbuf_addf(out, "%02x", d->blob.checksum.bytes[i]);
