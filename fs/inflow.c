@@ -36,6 +36,7 @@ static void inflow_write(struct req *rq, struct file *f, struct fuse_bufvec *in,
 
         r = upload_may_write(i->upload, (uint64_t)off, size, &rq->diag);
         if (r < 0) {
+                upload_lost(i->upload, r);
                 ops_refuse(rq, f->node, r);
                 return;
         }
@@ -46,6 +47,7 @@ static void inflow_write(struct req *rq, struct file *f, struct fuse_bufvec *in,
         if (n == -ENOSPC || n == -EDQUOT)
                 n = diag_set(&rq->diag, -ENOSPC, "the store's disk is full: delete something, or have it enlarged");
         if (n < 0) {
+                upload_lost(i->upload, (int)n);
                 ops_refuse(rq, f->node, (int)n);
                 return;
         }

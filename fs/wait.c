@@ -65,7 +65,7 @@ static int wait_image(struct model *m, uint64_t id, struct strbuf *out)
         if (r < 0)
                 return r;
         if (i->busy)
-                return -EAGAIN;
+                return model_is_degraded(m) ? -EROFS : -EAGAIN; /* then nothing ends any more */
         if (i->status == IMAGE_ERROR)
                 return -EIO;
         strbuf_addf(out, "%s\n", image_status_name(i->status));

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/room.h"
 #include "model/runner.h"
 #include "model/statements.h"
 
@@ -257,6 +258,7 @@ struct copy {
         struct job *job;
         struct disk_list from, to;
         uint64_t from_store, to_store;
+        struct blobstore *to_blobs; /* NULL within one store */
         uint64_t row[DISKS_MAX]; /* of the blob of each of the source's disks */
         uint64_t data_bytes[DISKS_MAX];
         struct blob *carried[DISKS_MAX]; /* in the target's store, held until they have names; NULL within one store */
@@ -334,12 +336,17 @@ static int load_copy(struct copy *copy)
 static int copy_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 {
         struct copy *copy = ctx;
+        int r;
 
         (void)total_bytes; /* of this disk alone */
+        r = room_check(copy->to_blobs, 0, ROOM_LEFT_BY_TASKS);
+        if (r < 0)
+                return r;
+
         return job_progress(copy->job, copy->before_bytes + done_bytes, copy->total_bytes);
 }
 
-static int carry_disk(struct copy *copy, struct blobstore *to, size_t i)
+static int carry_disk(struct copy *copy, size_t i)
 {
         CLEANUP(blob_closep) struct blob *blob = NULL;
         uint64_t moved;
@@ -353,7 +360,7 @@ static int carry_disk(struct copy *copy, struct blobstore *to, size_t i)
         if (r < 0)
                 return r;
 
-        r = blob_transfer(blob, to, copy_progress, copy, &copy->carried[i], &moved);
+        r = blob_transfer(blob, copy->to_blobs, copy_progress, copy, &copy->carried[i], &moved);
         if (r < 0)
                 return r;
 
@@ -363,18 +370,17 @@ static int carry_disk(struct copy *copy, struct blobstore *to, size_t i)
 
 static int carry_disks(struct copy *copy)
 {
-        struct blobstore *to;
         int r;
 
         if (copy->from_store == copy->to_store)
                 return job_progress(copy->job, copy->total_bytes, copy->total_bytes);
 
-        r = stores_get(copy->job->m, copy->to_store, &to);
+        r = stores_get(copy->job->m, copy->to_store, &copy->to_blobs);
         if (r < 0)
                 return r;
 
         for (size_t i = 0; i < copy->from.n; i++) {
-                r = carry_disk(copy, to, i);
+                r = carry_disk(copy, i);
                 if (r < 0)
                         return r;
         }

@@ -8,6 +8,9 @@
  * clean, and a later sync would succeed without them: from then on nothing is written until the
  * library has been opened anew (degraded).
  *
+ * A full disk is no such error: what could not be written was refused, and is rolled back. So that deleting is possible
+ * on one, the reserve (room.h) is given up before a transaction that would find no space.
+ *
  * sqlite rolls a transaction back by itself after some errors (a full disk, no memory). What the caller then still
  * runs in it would each be a transaction of its own; so every statement first looks whether one is open.
  */
@@ -29,6 +32,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "model/migrate.h"
+#include "model/room.h"
 #include "model/statements.h"
 
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
@@ -55,6 +59,7 @@ struct connection {
 };
 
 struct db {
+        int dir_fd; /* for the reserve */
         struct connection connections[2]; /* by enum db_mode */
         atomic_bool degraded;
 };
@@ -119,7 +124,7 @@ int db_errno(sqlite3 *conn)
         case SQLITE_IOERR:
                 /* A sync that failed is never just a full disk: what it lost is unknown. */
                 if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC &&
-                    sqlite3_system_errno(conn) == ENOSPC)
+                    (sqlite3_system_errno(conn) == ENOSPC || sqlite3_system_errno(conn) == EDQUOT))
                         return -ENOSPC;
                 return -EIO;
         }
@@ -330,12 +335,22 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         db = calloc(1, sizeof(*db));
         if (!db)
                 return -ENOMEM;
+        db->dir_fd = -1;
         init_lock(&db->connections[DB_READ].lock);
         init_lock(&db->connections[DB_WRITE].lock);
         /* sqlite knows paths only; it resolves this one into the directory's own name. */
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/" DB_FILE, dir_fd);
 
-        r = opts->read_only ? open_read_only(db, dir_fd, path, opts->extra) : open_writer(db, dir_fd, path, opts->extra);
+        if (!opts->read_only) {
+                db->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
+                if (db->dir_fd < 0)
+                        return -errno;
+                room_ease(dir_fd);
+        }
+        if (opts->read_only)
+                r = open_read_only(db, dir_fd, path, opts->extra);
+        else
+                r = open_writer(db, dir_fd, path, opts->extra);
         if (r == 0 && !opts->read_only)
                 r = open_reader(db, path, opts->extra);
         if (r < 0)
@@ -363,7 +378,13 @@ void db_close(struct db *db)
         /* The writer last: whoever closes last does a checkpoint. */
         close_connection(&db->connections[DB_READ]);
         close_connection(&db->connections[DB_WRITE]);
+        cleanup_close(&db->dir_fd);
         free(db);
+}
+
+void db_fill_reserve(struct db *db)
+{
+        room_fill_reserve(db->dir_fd);
 }
 
 bool db_is_degraded(struct db *db)
@@ -391,6 +412,8 @@ int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret)
                 return -EROFS;
 
         lock(&c->lock);
+        if (mode == DB_WRITE)
+                room_ease(db->dir_fd);
         r = step_once(c->begin);
         if (r < 0) {
                 unlock(&c->lock);
@@ -415,6 +438,8 @@ int db_commit(struct db_txn *t)
         r = step_once(c->commit);
         if (r == -EIO)
                 atomic_store(&t->db->degraded, true);
+        if (r == -ENOSPC)
+                room_give_up_reserve(t->db->dir_fd); /* for the next */
         db_end(t);
         return r;
 }

@@ -40,6 +40,9 @@ struct db_opts {
 int db_open(int dir_fd, const struct db_opts *opts, struct db **ret);
 void db_close(struct db *db); /* accepts NULL */
 
+/* Sets space aside for a full disk (room.h), if there is some now. */
+void db_fill_reserve(struct db *db);
+
 /* Could a commit not be made durable, so that nothing is written any more? */
 bool db_is_degraded(struct db *db);
 

@@ -149,11 +149,19 @@ int image_load(struct db_txn *t, uint64_t id, struct image *ret)
 
 int image_get(struct model *m, uint64_t id, struct image *ret)
 {
-        DB_TXN(t);
         int r;
 
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : image_load(&t, id, ret);
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = image_load(&t, id, ret);
+                if (r < 0)
+                        return r;
+        }
+        upload_overlay(m, ret);
+        return 0;
 }
 
 int image_get_object(struct model *m, uint64_t id, struct object *ret)

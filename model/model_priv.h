@@ -174,6 +174,10 @@ int uploads_open(struct model *m, struct uploads **ret);
 void uploads_close(struct uploads *u); /* accepts NULL */
 /* The image was removed: open handles answer -ESTALE from now on, and the file goes. No transaction may be open. */
 void upload_image_gone(struct model *m, uint64_t image);
+/* Shows an image whose upload failed, which could not be recorded yet, as it will be. No transaction may be open. */
+void upload_overlay(struct model *m, struct image *image);
+/* Records such failures, if there is space now. */
+void uploads_settle(struct model *m);
 /* Ends uploads that a crash cut off, at start. */
 int uploads_recover(struct model *m);
 

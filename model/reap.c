@@ -359,5 +359,9 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
                 *garbage = r < 0 || kept_us != 0 || runner_is_busy(reaper->m);
         }
 
+        /* With what space there is now. */
+        db_fill_reserve(reaper->m->db);
+        uploads_settle(reaper->m);
+
         return earlier(earlier(expiry_us, forget_us), kept_us);
 }

@@ -235,8 +235,18 @@ static int record_failure(struct job *job, const char *sentence)
         return 0;
 }
 
+static void tidy_garbage(struct runner *r)
+{
+        LOCK_SCOPE(&r->mutex);
+
+        r->garbage = true;
+        r->tidy = true;
+        pthread_cond_signal(&r->upkeep);
+}
+
 static void fail_job(struct job *job, int error)
 {
+        void (*clear)(struct model *m, const struct task *task) = task_kinds[job->task.kind].clear;
         int r;
 
         log_debug("model: %s %s: %s", task_kind_name(job->task.kind), job->task.o.handle, strerror(-error));
@@ -244,9 +254,18 @@ static void fail_job(struct job *job, int error)
         if (strbuf_text(&job->reason)[0] == '\0')
                 work_add_sentence(&job->reason, error);
 
-        do {
+        for (;;) {
                 r = record_failure(job, strbuf_text(&job->reason));
-        } while (r < 0 && r != -ECANCELED && r != -EROFS && !model_is_degraded(job->m) && pause_for_retry(job->runner));
+                if (r == 0 || r == -ECANCELED || r == -EROFS || model_is_degraded(job->m))
+                        return;
+
+                /* It has failed for good: what it holds may be the space that is missing. */
+                if (clear)
+                        clear(job->m, &job->task);
+                tidy_garbage(job->runner);
+                if (!pause_for_retry(job->runner))
+                        return;
+        }
 }
 
 static void link_job(struct runner *r, struct job *job)

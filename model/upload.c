@@ -9,8 +9,10 @@
  *
  * The mutex of the list is held while the first writer opens and while the last one closes, transactions included, so
  * that an image in status uploading has its entry and nobody joins an upload that is ending. Writing does not take
- * it: a writer holds a reference, and an image that goes meanwhile only marks the entry. Where the last close cannot be
- * recorded (no space for the database) the image stays uploading, and the next open takes the file up again.
+ * it: a writer holds a reference, and an image that goes meanwhile only marks the entry.
+ *
+ * An end that cannot be recorded (no space for the database) loses the upload: the file goes at once, for the space. The
+ * entry stays, without writers, and makes the image look as it will, in status error, until the upkeep has recorded that.
  *
  * Files are not synced at the last close, or the bytes would go to the disk twice. The task carries the token that
  * tells after a restart whether they are still what was written.
@@ -21,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +32,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "model/incoming.h"
+#include "model/room.h"
 #include "model/upload_state.h"
 
 struct upload {
@@ -38,8 +42,10 @@ struct upload {
         int fd;
         atomic_bool gone; /* the image was removed */
         atomic_uint_fast64_t bytes; /* where the file ends */
+        atomic_int lost; /* why bytes could not be written, 0: all were */
         struct upload *next; /* under the list's mutex, as what follows */
         unsigned writers;
+        char failed[DIAG_TEXT_MAX]; /* without writers: the end that is still to be recorded */
 };
 
 struct uploads {
@@ -152,6 +158,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
         u->m = m;
         u->image = id;
         u->fd = -1;
+        atomic_init(&u->lost, 0);
 
         r = load_image_and_store(m, id, &image, &u->store);
         if (r < 0)
@@ -202,6 +209,9 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
 
                         u->next = us->open;
                         us->open = u;
+                } else if (u->writers == 0) {
+                        return diag_set(diag, -EBUSY, "the image is in status error (%s): remove it with rmdir, and "
+                                                      "begin again", u->failed);
                 }
                 u->writers++;
         }
@@ -223,7 +233,16 @@ uint64_t upload_image(const struct upload *u)
         return u->image;
 }
 
-int upload_may_write(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)
+static int room_left(const struct upload *u, uint64_t n)
+{
+        struct blobstore *bs;
+        int r;
+
+        r = stores_get(u->m, u->store, &bs);
+        return r < 0 ? r : room_check(bs, n, ROOM_LEFT_BY_UPLOADS);
+}
+
+static int may_reach(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)
 {
         if (atomic_load(&u->gone))
                 return diag_set(diag, -ESTALE, "the image was removed while it was being uploaded");
@@ -232,6 +251,26 @@ int upload_may_write(struct upload *u, uint64_t off, uint64_t n, struct diag *di
                                 (unsigned long long)(BLOB_SIZE_MAX >> 40));
 
         return 0;
+}
+
+int upload_may_write(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)
+{
+        int r;
+
+        r = may_reach(u, off, n, diag);
+        if (r < 0)
+                return r;
+
+        r = room_left(u, n);
+        if (r == -ENOSPC)
+                return diag_set(diag, r, "the store's disk is full: delete something, or have it enlarged");
+
+        return r;
+}
+
+void upload_lost(struct upload *u, int error)
+{
+        atomic_store(&u->lost, error);
 }
 
 void upload_wrote(struct upload *u, uint64_t off, uint64_t n)
@@ -250,7 +289,7 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
 {
         int r;
 
-        r = upload_may_write(u, size, 0, diag);
+        r = may_reach(u, size, 0, diag);
         if (r < 0)
                 return r;
 
@@ -258,6 +297,8 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
                 return -errno;
 
         atomic_store(&u->bytes, size);
+        if (size == 0)
+                atomic_store(&u->lost, 0);
         return 0;
 }
 
@@ -283,6 +324,11 @@ int upload_check(struct upload *u, struct diag *diag)
         bool last;
         int r;
 
+        r = atomic_load(&u->lost);
+        if (r < 0)
+                return diag_set(diag, r, "not all that was written could be stored: remove the image, and upload it "
+                                         "again");
+
         {
                 LOCK_SCOPE(&u->m->uploads->mutex);
 
@@ -303,11 +349,23 @@ int upload_check(struct upload *u, struct diag *diag)
         return 0; /* what else may be wrong is the import's to tell */
 }
 
+/* The end could not be recorded; the list's mutex is held. */
+static void keep_failure(struct upload *u, int error)
+{
+        struct strbuf sentence CLEANUP_STRBUF = { 0 };
+
+        log_debug("model: the end of upload %s was not recorded: %s", u->ident, strerror(-error));
+        work_add_sentence(&sentence, error);
+        (void)snprintf(u->failed, sizeof(u->failed), "%s", strbuf_text(&sentence));
+        (void)close(u->fd); /* the file's space comes back with its last descriptor */
+        u->fd = -1;
+}
+
 void upload_close(struct upload *u)
 {
         struct model *m = u->m;
         struct changes changes = { 0 };
-        bool keep = true;
+        bool keep = true, over = true;
         int r = 0;
 
         {
@@ -317,18 +375,73 @@ void upload_close(struct upload *u)
                         return;
 
                 if (!atomic_load(&u->gone)) {
-                        r = upload_end(m, u->image, u->fd, &changes, &keep);
-                        unlink_upload(m->uploads, u);
+                        r = upload_end(m, u->image, u->fd, atomic_load(&u->lost), &changes, &keep);
+                        if (r < 0) {
+                                keep = false;
+                                over = false;
+                                keep_failure(u, r);
+                                changes_add(&changes, OBJECT_IMAGE, u->image);
+                        } else {
+                                unlink_upload(m->uploads, u);
+                        }
                 }
                 if (!keep)
                         incoming_discard(m, u->store, u->ident);
         }
 
-        if (r < 0)
-                log_debug("model: the end of upload %s was not recorded: %s", u->ident, strerror(-r));
-        else
-                changes_tell(m, &changes);
+        changes_tell(m, &changes); /* which wakes the upkeep, too */
+        if (over)
+                upload_free(u);
+}
+
+/* 1: recorded, or nothing is left to be; 0: there is none. */
+static int settle_one(struct model *m, struct changes *ch)
+{
+        struct upload *u;
+        int r;
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        for (u = m->uploads->open; u && u->writers > 0; u = u->next)
+                ;
+        if (!u)
+                return 0;
+
+        r = upload_fail(m, u->image, u->failed, ch);
+        if (r < 0 && r != -ENOENT && r != -EBUSY)
+                return r;
+
+        unlink_upload(m->uploads, u);
         upload_free(u);
+        return 1;
+}
+
+void uploads_settle(struct model *m)
+{
+        for (;;) {
+                struct changes changes = { 0 };
+
+                if (settle_one(m, &changes) <= 0)
+                        return;
+                changes_tell(m, &changes);
+        }
+}
+
+void upload_overlay(struct model *m, struct image *image)
+{
+        const struct upload *u;
+
+        if (image->status != IMAGE_UPLOADING || !m->uploads)
+                return;
+
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        u = find_upload(m->uploads, image->o.id);
+        if (!u || u->writers > 0)
+                return;
+
+        image->status = IMAGE_ERROR;
+        image->busy = false;
+        memcpy(image->error, u->failed, sizeof(image->error));
 }
 
 void upload_image_gone(struct model *m, uint64_t image)
@@ -347,4 +460,6 @@ void upload_image_gone(struct model *m, uint64_t image)
         atomic_store(&u->gone, true);
         unlink_upload(m->uploads, u);
         incoming_discard(m, u->store, u->ident);
+        if (u->writers == 0)
+                upload_free(u);
 }

@@ -21,9 +21,11 @@ int upload_open(struct model *m, const struct caller *c, uint64_t image, struct 
 /* The file to write to. Borrowed until upload_close(). After writing N bytes at OFF, tell upload_wrote(). */
 int upload_fd(struct upload *u);
 
-/* May N bytes at OFF be written? -EFBIG, -ESTALE. */
+/* May N bytes at OFF be written? -EFBIG, -ESTALE, -ENOSPC (some room is left for what must always work). */
 int upload_may_write(struct upload *u, uint64_t off, uint64_t n, struct diag *diag);
 void upload_wrote(struct upload *u, uint64_t off, uint64_t n);
+/* Bytes could not be written, for ERROR: the image ends in status error, unless the file is truncated to nothing first. */
+void upload_lost(struct upload *u, int error);
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
 
 uint64_t upload_image(const struct upload *u);

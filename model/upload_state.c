@@ -136,14 +136,38 @@ int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, 
         struct image image;
         int r;
 
-        r = image_get(m, id, &image);
-        if (r < 0)
-                return r;
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r < 0)
+                        return r;
+
+                r = image_load(&t, id, &image);
+                if (r < 0)
+                        return r;
+        }
 
         return work_probe(&image, fd, ret, reason);
 }
 
-int upload_end(struct model *m, uint64_t id, int fd, struct changes *ch, bool *ret_keep)
+int upload_fail(struct model *m, uint64_t id, const char *sentence, struct changes *ch)
+{
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = work_fail_image(&t, id, sentence, ch);
+        if (r < 0)
+                return r;
+
+        return db_commit(&t);
+}
+
+int upload_end(struct model *m, uint64_t id, int fd, int lost, struct changes *ch, bool *ret_keep)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
         bool refused = false, keep = false;
@@ -155,7 +179,10 @@ int upload_end(struct model *m, uint64_t id, int fd, struct changes *ch, bool *r
         if (fstat(fd, &st) < 0)
                 return -errno;
 
-        if (st.st_size > 0) {
+        if (st.st_size > 0 && lost != 0) {
+                work_add_sentence(&reason, lost);
+                refused = true;
+        } else if (st.st_size > 0) {
                 r = upload_probe(m, id, fd, &probe, &reason);
                 if (r < 0 && r != -EINVAL)
                         return r;
@@ -262,11 +289,14 @@ int uploads_recover(struct model *m)
 {
         int r;
 
+        /* First, since recording needs space. */
+        r = stores_each(m, sweep_store, m);
+        if (r < 0)
+                return r;
+
         do
                 r = fail_cut_off(m);
         while (r == 0);
-        if (r != -ENOENT)
-                return r;
 
-        return stores_each(m, sweep_store, m);
+        return r == -ENOENT ? 0 : r;
 }

@@ -180,6 +180,9 @@ void work_add_sentence(struct strbuf *out, int error)
         case -EDQUOT:
                 strbuf_add(out, "the store is full: make room, remove what is in error, and begin again");
                 break;
+        case -EFBIG:
+                strbuf_add(out, "the file is too large to be imported");
+                break;
         case -ENOMEM:
                 strbuf_add(out, "there was not enough memory: begin again when the machine has less to do");
                 break;

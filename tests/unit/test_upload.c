@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/work.h"
 
 #define SIZE 300000
@@ -235,6 +237,110 @@ static void test_files_that_no_import_wants_are_removed_at_start(void **state)
         assert_int_equal(work_incoming(l), 0);
 }
 
+/* ---- what cannot be written ---- */
+
+static void test_bytes_that_were_lost_make_no_image(void **state)
+{
+        struct library *l = *state;
+        uint8_t *bytes = work_bytes(SIZE, 1);
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, bytes, 200000, 0);
+        upload_lost(u, -ENOSPC); /* the half that was there used to be imported */
+        assert_refused(l, upload_check(u, library_diag(l)), -ENOSPC);
+        upload_close(u);
+
+        assert_int_equal(work_get(l, id).status, IMAGE_ERROR);
+        assert_non_null(strstr(work_get(l, id).error, "full"));
+        assert_int_equal(work_incoming(l), 0);
+        assert_int_equal(work_tasks(l), 0);
+        assert_int_equal(work_snapshots(l, l->region), 0);
+        work_assert_clean(l);
+        free(bytes);
+}
+
+static void test_what_was_lost_can_be_written_anew(void **state)
+{
+        struct library *l = *state;
+        uint8_t *bytes = work_bytes(SIZE, 1);
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        upload_lost(u, -ENOSPC);
+        assert_ok(upload_truncate(u, 0, library_diag(l)));
+        write_at(u, bytes, SIZE, 0);
+        assert_ok(upload_check(u, library_diag(l)));
+        upload_close(u);
+        work_wait_available(l, id);
+        work_assert_bytes(l, id, SIZE, 1);
+        free(bytes);
+}
+
+static unsigned changes(struct library *l)
+{
+        LOCK_SCOPE(&l->mutex);
+
+        return l->changes;
+}
+
+static bool is_recorded(struct library *l, uint64_t id)
+{
+        return library_sql_int(l, "SELECT status = 'error' FROM image WHERE id = %lld", (long long)id) == 1;
+}
+
+/* The image stayed uploading for ever, with nobody to wake those who wait for it. */
+static void test_an_end_without_space_to_record_it_is_an_error_and_recorded_later(void **state)
+{
+        struct library *l = *state;
+        uint8_t *bytes = work_bytes(SIZE, 1);
+        uint64_t id = library_image(l, "web"), other = library_image(l, "other");
+        struct upload *u;
+        unsigned seen;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, bytes, SIZE, 0);
+        seen = changes(l);
+        fault_set(FAULT_WRITE, 1, true);
+        upload_close(u);
+
+        assert_int_equal(library_wait_image(l, id), IMAGE_ERROR);
+        assert_true(changes(l) > seen);
+        assert_non_null(strstr(work_get(l, id).error, "full"));
+        assert_int_equal(work_incoming(l), 0); /* its space is given back at once */
+        assert_refused(l, upload_open(l->m, &l->alice, id, library_diag(l), &u), -EBUSY);
+        assert_false(model_is_degraded(l->m));
+        assert_false(is_recorded(l, id));
+
+        fault_set(FAULT_WRITE, 0, false);
+        assert_ok(image_remove(l->m, &l->alice, other, library_diag(l))); /* what may give space is a reason to look */
+        work_wait(l, is_recorded, id);
+        assert_int_equal(work_get(l, id).status, IMAGE_ERROR);
+        assert_non_null(strstr(work_get(l, id).error, "full"));
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
+        work_assert_clean(l);
+        free(bytes);
+}
+
+static void test_an_image_whose_end_is_not_recorded_can_be_removed(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, "x", 1, 0);
+        fault_set(FAULT_WRITE, 1, true);
+        upload_close(u);
+        assert_err(image_remove(l->m, &l->alice, id, library_diag(l)), -ENOSPC);
+        fault_set(FAULT_WRITE, 0, false);
+        assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
+        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_PRIVATE_IMAGES), 0);
+        work_assert_clean(l);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -252,7 +358,12 @@ int main(void)
                 TEST(test_offsets_past_the_limit_are_refused),
                 TEST(test_an_upload_cut_off_by_the_end_of_the_program_is_an_error),
                 TEST(test_files_that_no_import_wants_are_removed_at_start),
+                TEST(test_bytes_that_were_lost_make_no_image),
+                TEST(test_what_was_lost_can_be_written_anew),
+                TEST(test_an_end_without_space_to_record_it_is_an_error_and_recorded_later),
+                TEST(test_an_image_whose_end_is_not_recorded_can_be_removed),
         };
 
+        fault_install();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,8 +38,24 @@ ok rmdir "$R/recycle/first"
 ok rmdir "$R/snapshots/first"
 rm small/filler
 
-# And there is work again.
 head -c 8M /dev/urandom >again.raw
+
+# Filled while an upload was open, and the reserve is gone as well: its end, which cannot be recorded, is an error all the same.
+ok mkdir "$R/private/cut"
+exec 5>"$R/private/cut/upload"
+head -c 1000000 again.raw >&5
+fill() { dd if=/dev/zero of=small/filler bs=64k status=none oflag=append conv=notrunc 2>/dev/null; sync -f small; }
+fill
+for _ in 1 2 3; do "$FSOP" write "$R/private/cut/description" "$RANDOM" >/dev/null; fill; done
+exec 5>&-
+settle "$R/private/cut" error
+[[ $(cat "$R/private/cut/error") == *full* ]] || fail "the error: $(cat "$R/private/cut/error")"
+rm small/filler
+ok rmdir "$R/private/cut"
+ok mkdir "$R/private/gone"
+ok rmdir "$R/private/gone"
+
+# And there is work again.
 import_raw "$R/private/again" again.raw
 same_disk "$R/private/again/disks/vda.raw" again.raw
 stop
