@@ -3,6 +3,7 @@
 
 #include "tests/lib/machine.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -494,6 +495,49 @@ static void test_handing_over_takes_along_what_was_made_with_it(void **state)
                 model_set_access(l->m, &l->admin, OBJECT_VOLUME, mine, &(mode_t){ 0750 }, NULL, NULL, library_diag(l)));
 }
 
+/* ---- at the same time ---- */
+
+#define RIVALS 4
+
+struct rival {
+        struct library *l;
+        uint64_t image;
+        int r;
+};
+
+static void *make_one(void *arg)
+{
+        struct rival *rival = arg;
+        struct diag diag = { 0 };
+        uint64_t id;
+
+        rival->r = instance_create_from_image(rival->l->m, &rival->l->alice, rival->image, "vm1", &diag, &id);
+        return NULL;
+}
+
+static void test_of_several_that_make_one_name_one_wins(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "cloud", "vdb");
+        struct rival rival[RIVALS];
+        pthread_t thread[RIVALS];
+        unsigned won = 0;
+
+        for (int i = 0; i < RIVALS; i++) {
+                rival[i] = (struct rival){ .l = l, .image = image };
+                assert_int_equal(pthread_create(&thread[i], NULL, make_one, &rival[i]), 0);
+        }
+        for (int i = 0; i < RIVALS; i++) {
+                assert_int_equal(pthread_join(thread[i], NULL), 0);
+                won += rival[i].r == 0;
+                assert_true(rival[i].r == 0 || rival[i].r == -EEXIST);
+        }
+        assert_int_equal(won, 1);
+        assert_int_equal(disks_listed(l), 2);
+        machine_wait_disks(l, 2);
+        work_assert_clean(l);
+}
+
 /* ---- crashes ---- */
 
 static void test_disks_that_nothing_names_go_at_the_next_start(void **state)
@@ -554,6 +598,7 @@ int main(void)
                 TEST(test_names_and_texts),
                 TEST(test_image_disks_names_data_disks_that_are_there),
                 TEST(test_handing_over_takes_along_what_was_made_with_it),
+                TEST(test_of_several_that_make_one_name_one_wins),
                 TEST(test_disks_that_nothing_names_go_at_the_next_start),
                 TEST(test_the_check_misses_a_disk),
         };
