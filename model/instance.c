@@ -25,7 +25,6 @@ enum {
         FIND_OF_IMAGE,
         INSERT,
         SET_IMAGE,
-        SET_STARTED,
         RENAME,
         ERASE,
         CDROM,
@@ -53,7 +52,6 @@ static const char *const instance_sql[] = {
         [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9)",
         [SET_IMAGE] = "UPDATE instance SET image = ?2, type = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
-        [SET_STARTED] = "UPDATE instance SET started = 1, updated = max(?2, updated + 1) WHERE id = ?1",
         [RENAME] = "UPDATE instance SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [ERASE] = "DELETE FROM instance WHERE id = ?1",
         [CDROM] = "SELECT image_disk.blob FROM instance JOIN image ON image.id = instance.image "
@@ -335,33 +333,6 @@ int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image
 {
         return one_changed(db_run(t, instance_sql[SET_IMAGE], DB_INT(id), DB_INT(image), DB_TEXT(image_type_name(type)),
                                   DB_INT(model_now_us())));
-}
-
-int instance_note_started(struct model *m, uint64_t volume)
-{
-        struct instance instance;
-        struct volume v;
-        int r;
-
-        {
-                /* Mostly it is no news, and must not wait for the writers. */
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r == 0)
-                        r = volume_load(&t, volume, &v);
-                if (r == 0)
-                        r = v.instance ? instance_load(&t, v.instance, &instance) : -ENOENT;
-                if (r < 0 || instance.started)
-                        return r == -ENOENT ? 0 : r;
-        }
-
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = one_changed(db_run(&t, instance_sql[SET_STARTED], DB_INT(v.instance), DB_INT(model_now_us())));
-        return r < 0 ? r : db_commit(&t);
 }
 
 /* ---- making, renaming, removing ---- */

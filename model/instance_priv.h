@@ -18,8 +18,6 @@ int instance_refuse_running(const struct instance *instance, struct diag *diag);
 /* Inserts a row from o.handle, o.uid, o.gid, region, type and image; sets o.id and ident. -EEXIST with a sentence. */
 int instance_insert(struct db_txn *t, struct instance *instance, struct diag *diag);
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type);
-/* It runs, or ran, with this volume. A transaction of its own, where that is news. */
-int instance_note_started(struct model *m, uint64_t volume);
 
 /* ---- instance_disks.c ---- */
 

@@ -13,7 +13,7 @@
  * call it with the database open for reading: it must be quick and must not call the model.
  *
  * Order of durability: bytes first, then the row that names them; a row goes first, its
- * bytes are collected later. Lock order: upload, database transaction, runner.
+ * bytes are collected later. Lock order: upload, the gate of volumes, database transaction, runner.
  */
 
 #include <stdbool.h>

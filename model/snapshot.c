@@ -290,7 +290,8 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
         if (r < 0)
                 return r;
         if (!snapshot.available)
-                return diag_set(diag, -EBUSY, "%s is being created: wait for its image, or cancel that",
+                return diag_set(diag, -EBUSY,
+                                "%s is being created: wait for it, or cancel its task with rmdir in /tasks",
                                 snapshot.o.handle);
         r = refuse_referenced(&t, &snapshot, diag);
         if (r == 0)

@@ -18,12 +18,14 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "model/instance_priv.h"
 #include "model/volume_priv.h"
 
-enum { NAMES_DISK, TRASH };
+enum { TOUCH, SET_STARTED, NAMES_DISK, TRASH };
 
 static const char *const volume_file_sql[] = {
+        [TOUCH] = "UPDATE volume SET updated = max(?2, updated + 1) WHERE id = ?1",
+        [SET_STARTED] = "UPDATE instance SET started = 1 WHERE started = 0 "
+                        "AND id = (SELECT instance FROM volume WHERE id = ?1)",
         [NAMES_DISK] = "SELECT EXISTS (SELECT 1 FROM volume JOIN region ON region.id = volume.region "
                        "WHERE region.store = ?1 AND volume.key = ?2) "
                        "OR EXISTS (SELECT 1 FROM trash WHERE store = ?1 AND key = ?2)",
@@ -69,8 +71,15 @@ int volumes_open(struct model *m, struct volumes **ret)
 
 void volumes_close(struct volumes *vs)
 {
+        struct open_volume *v;
+
         if (!vs)
                 return;
+        while ((v = LIST_FIRST(&vs->open))) { /* of files that nobody closed before the end */
+                LIST_REMOVE(v, link);
+                disk_close(v->disk);
+                free(v);
+        }
         pthread_mutex_destroy(&vs->mutex);
         pthread_mutex_destroy(&vs->gate);
         free(vs);
@@ -271,6 +280,20 @@ int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t
         return r < 0 ? r : open_disk(f->m, f->v);
 }
 
+/* The disk has other bytes now, and its instance has run. */
+static int note_written(struct model *m, uint64_t id)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run(&t, volume_file_sql[TOUCH], DB_INT(id), DB_INT(model_now_us()));
+        if (r >= 0)
+                r = db_run(&t, volume_file_sql[SET_STARTED], DB_INT(id));
+        return r < 0 ? r : db_commit(&t);
+}
+
 /*
  * The last writer's data must be safe before it counts as gone: an image may be made of the disk from then on, again
  * after a crash. What cannot be synced has been told to who called disk_sync() before. Giving a disk its size is not
@@ -278,15 +301,18 @@ int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t
  */
 void volume_close(struct volume_file *f)
 {
-        uint64_t stopped;
+        uint64_t id, stopped;
 
         if (!f)
                 return;
         if (f->writable && f->v->disk)
                 (void)disk_sync(f->v->disk);
         if (f->writable && !f->resized)
-                (void)instance_note_started(f->m, f->v->id); /* at worst its type can still be chosen */
+                (void)note_written(f->m, f->v->id); /* at worst it looks older than it is */
+        id = f->v->id;
         stopped = leave(f->m->volumes, f->v, f->writable);
+        if (f->writable)
+                model_changed(f->m, OBJECT_VOLUME, id);
         if (stopped)
                 model_changed(f->m, OBJECT_INSTANCE, stopped);
         free(f);

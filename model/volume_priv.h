@@ -69,7 +69,7 @@ int volume_make_blob(struct model *m, uint64_t id, blob_progress_fn *progress, v
 /* ---- volume_file.c: which are open ---- */
 
 int volumes_open(struct model *m, struct volumes **ret);
-/* All files must be closed. Accepts NULL. */
+/* Accepts NULL. */
 void volumes_close(struct volumes *vs);
 
 /* Disks that a crash left without a volume are for the reaper. At start, before anything makes one. */

@@ -173,9 +173,12 @@ static void test_a_snapshot_keeps_what_the_disk_held(void **state)
         struct library *l = *state;
         uint64_t id = machine_volume(l, "d1", 1 << 20), snapshot, clone;
         struct snapshot s;
+        int64_t before_us;
         unsigned n = 0;
 
+        before_us = get(l, id).o.updated_us;
         machine_write(l, id, "before", 6, 5000);
+        assert_true(get(l, id).o.updated_us > before_us);
         snapshot = take(l, id, "s1");
         machine_write(l, id, "after!", 6, 5000);
         assert_ok(snapshot_get(l->m, snapshot, &s));
