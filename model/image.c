@@ -20,7 +20,7 @@
 #define IMAGE_MODE_PRIVATE 0700
 #define IMAGE_MODE_SHOWN   0755
 
-enum { GET, GET_OBJECT, FIND, EACH, INSERT, TOUCH, SET_FOUND, SET_ERROR, ERASE };
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, TOUCH, SET_FOUND, SET_ERROR, ERASE, HINT };
 
 /* The size of its disks, and whether work on it, or one that makes something of it, goes on. */
 #define SIZE_OF_DISKS                                                                                            \
@@ -46,6 +46,8 @@ static const char *const image_sql[] = {
         [SET_FOUND] = "UPDATE image SET format = ?2, encrypted = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
         [SET_ERROR] = "UPDATE image SET error = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [ERASE] = "DELETE FROM image WHERE id = ?1",
+        [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
+                 "description = iif(description = '', ?4, description) WHERE id = ?1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);
 
@@ -283,6 +285,11 @@ int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encr
                                   DB_INT(model_now_us())));
 }
 
+int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description)
+{
+        return one_changed(db_run(t, image_sql[HINT], DB_INT(id), DB_TEXT(os), DB_TEXT(platform), DB_TEXT(description)));
+}
+
 int image_set_error(struct db_txn *t, uint64_t id, const char *sentence)
 {
         return one_changed(db_run(t, image_sql[SET_ERROR], DB_INT(id), DB_TEXT(sentence), DB_INT(model_now_us())));
@@ -369,56 +376,79 @@ int image_create(struct model *m, const struct caller *c, uint64_t region, enum 
 static const struct ending {
         const char *text;
         enum image_format format;
-        bool iso;
+        bool compressed; /* also with the ending of a compressor */
 } endings[] = {
-        { ".qcow2", IMAGE_FORMAT_QCOW2, false },
-        { ".raw", IMAGE_FORMAT_RAW, false },
-        { ".img", IMAGE_FORMAT_AUTO, false },
+        { ".qcow2", IMAGE_FORMAT_QCOW2, true },
+        { ".raw", IMAGE_FORMAT_RAW, true },
+        { ".img", IMAGE_FORMAT_AUTO, true },
         { ".vmdk", IMAGE_FORMAT_VMDK, false },
         { ".vhd", IMAGE_FORMAT_VHD, false },
         { ".vhdx", IMAGE_FORMAT_VHDX, false },
         { ".vdi", IMAGE_FORMAT_VDI, false },
-        { ".iso", IMAGE_FORMAT_ISO, true },
+        { ".ova", IMAGE_FORMAT_OVA, false },
+        { ".iso", IMAGE_FORMAT_ISO, false },
 };
 
-static int find_ending(const char *filename, enum image_class class, const struct ending **ret, struct diag *diag)
+static const char *const compressions[] = { ".gz", ".xz", ".zst" };
+
+static bool ends_with(const char *text, size_t len, const char *ending)
+{
+        size_t n = strlen(ending);
+
+        return len > n && strncasecmp(text + len - n, ending, n) == 0;
+}
+
+/* Gives the format of a file, and the length of its name without the ending. */
+static int find_ending(const char *filename, enum image_class class, enum image_format *ret, size_t *ret_stem,
+                       struct diag *diag)
 {
         size_t len = strlen(filename);
+        bool compressed = false;
 
+        for (size_t i = 0; i < sizeof(compressions) / sizeof(compressions[0]); i++) {
+                if (ends_with(filename, len, compressions[i])) {
+                        len -= strlen(compressions[i]);
+                        compressed = true;
+                        break;
+                }
+        }
         for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-                size_t n = strlen(endings[i].text);
+                const struct ending *e = &endings[i];
 
-                if (len <= n || strcasecmp(filename + len - n, endings[i].text) != 0)
+                if (!ends_with(filename, len, e->text) || (compressed && !e->compressed))
                         continue;
-                if (endings[i].iso != (class == CLASS_ISO))
+                if ((e->format == IMAGE_FORMAT_ISO) != (class == CLASS_ISO))
                         return diag_set(diag, -EINVAL, "%s: ISO files go into iso/, and only those", filename);
-                *ret = &endings[i];
+                /* What is compressed is not taken for the disk's own bytes. */
+                *ret = compressed && e->format == IMAGE_FORMAT_RAW ? IMAGE_FORMAT_AUTO : e->format;
+                *ret_stem = len - strlen(e->text);
                 return 0;
         }
-        return diag_set(diag, -EINVAL, "%s: a file put here must end in .qcow2, .raw, .img, .vmdk, .vhd, .vhdx or .vdi (.iso in "
-                                       "iso/); other formats become one with: qemu-img convert -O qcow2", filename);
+        return diag_set(diag, -EINVAL,
+                        "%s: a file put here must end in .qcow2, .raw, .img (these also with .gz, .xz or .zst), .vmdk, .vhd, "
+                        ".vhdx, .vdi or .ova (.iso in iso/); other formats become one with: qemu-img convert -O qcow2",
+                        filename);
 }
 
 int image_create_for_file(struct model *m, const struct caller *c, uint64_t region, enum image_class class,
                           const char *filename, struct diag *diag, uint64_t *ret)
 {
-        const struct ending *ending = NULL;
+        enum image_format format = IMAGE_FORMAT_AUTO;
         struct image image;
-        int stem;
+        size_t stem = 0;
         int r;
 
         if (!text_is_clean(filename, strlen(filename)) || strlen(filename) > NAME_MAX)
                 return object_check_name("", "image", diag);
-        r = find_ending(filename, class, &ending, diag);
+        r = find_ending(filename, class, &format, &stem, diag);
         if (r < 0)
                 return r;
 
         init_image(&image, c, region, class);
-        stem = (int)(strlen(filename) - strlen(ending->text));
         if (stem > NAME_LEN_MAX)
                 return object_check_name("", "image", diag);
-        (void)snprintf(image.o.handle, sizeof(image.o.handle), "%.*s", stem, filename);
+        (void)snprintf(image.o.handle, sizeof(image.o.handle), "%.*s", (int)stem, filename);
         memcpy(image.name, image.o.handle, sizeof(image.name));
-        (void)snprintf(image.format, sizeof(image.format), "%s", image_format_name(ending->format));
+        (void)snprintf(image.format, sizeof(image.format), "%s", image_format_name(format));
         return create(m, c, &image, true, diag, ret);
 }

@@ -152,8 +152,8 @@ static int check_format(const struct field *f, const struct image *image, const 
                 value = ""; /* files of that ending are as often qcow2 as raw */
         if (value[0] && image_format_parse(value, &format) < 0)
                 return diag_set(diag, -EINVAL,
-                                "%s: auto, raw, img, qcow2, vmdk, vhd, vhdx, vdi or iso; other formats become one with: "
-                                "qemu-img convert -O qcow2", f->name);
+                                "%s: auto, raw, img, qcow2, vmdk, vhd, vhdx, vdi, ova or iso; other formats become one "
+                                "with: qemu-img convert -O qcow2", f->name);
         strbuf_add(out, image_format_name(format));
         return 0;
 }

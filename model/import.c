@@ -1,31 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Import: the file of an upload becomes the image's disk. The file is read as what it is (formats/source.h), written
- * as a blob, and one transaction names the blob and makes the image available. Until that commit nothing refers to
- * the bytes; after a crash the work begins again at the start of the file, and finds the chunks that it had stored.
+ * Import: the file of an upload becomes the image's disks. What is compressed or an archive is taken apart first; each
+ * disk is read as what it is (formats/source.h), written as a blob, and one transaction names the blobs and makes the
+ * image available. Until that commit nothing refers to the bytes; after a crash the work begins again at the start of
+ * the file, and finds the chunks that it had stored. Further disks of an archive are charged when they are found, before
+ * a byte of them is stored.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "blobstore/formats/source.h"
 #include "model/incoming.h"
+#include "model/room.h"
 #include "model/runner.h"
 
 #define CANCELLED "the import was cancelled: remove the image, or upload it again as another one"
 #define NOT_SAFE  "the machine stopped before the upload was safe on disk: remove the image and upload it again"
 
+static_assert(IMAGE_DISKS_MAX <= DISKS_MAX, "an archive's disks have their devices");
+
 struct import {
         struct image image;
-        struct disk_ref disk;
+        struct disk_list disks;
         uint64_t store;
         char token[TASK_DETAIL_MAX];
+        struct image_probe probe; /* of the file */
+        struct image_pack pack; /* what was in it, where it is packed */
+        struct {
+                int fd; /* borrowed from the pack, or the file itself */
+                struct image_probe probe;
+                struct blob *blob; /* durable, but named by nothing yet */
+        } source[IMAGE_DISKS_MAX];
+        size_t n; /* of the sources */
+        uint64_t done_bytes, total_bytes;
 };
+
+static void import_done(struct import *import)
+{
+        for (size_t i = 0; i < import->n; i++)
+                blob_close(import->source[i].blob);
+        image_pack_done(&import->pack);
+}
 
 static int load_import(struct job *job, struct import *ret)
 {
-        struct disk_list disks;
         struct region region;
         int r;
         DB_TXN(t);
@@ -42,14 +63,13 @@ static int load_import(struct job *job, struct import *ret)
         if (r < 0)
                 return r;
 
-        r = disk_list_load(&t, job->task.image, &disks);
+        r = disk_list_load(&t, job->task.image, &ret->disks);
         if (r < 0)
                 return r;
-        if (disks.n != 1)
+        if (ret->disks.n == 0)
                 return -EBADMSG;
 
         ret->store = region.store;
-        ret->disk = disks.disk[0];
         return task_load_detail(&t, job->task.o.id, ret->token, sizeof(ret->token));
 }
 
@@ -67,43 +87,173 @@ static int check_token(struct job *job, const struct import *import, int fd)
         return -ESTALE;
 }
 
-/* Reads the image from its start to its end into the writer; notes what its first bytes say. */
-static int carry(struct job *job, struct image_source *source, struct image_probe *probe, struct blob_writer *writer)
+/* ---- what is in the file ---- */
+
+struct unpacking {
+        struct job *job;
+        struct blobstore *bs;
+};
+
+static int note_unpacking(void *ctx)
 {
-        uint64_t done_bytes = 0, len;
+        const struct unpacking *u = ctx;
+        int r;
+
+        r = room_check(u->bs, 0, ROOM_LEFT_BY_UPLOADS);
+        if (r < 0)
+                return r;
+
+        return job_progress(u->job, 0, 0);
+}
+
+static int unpack(struct job *job, struct import *import, int fd)
+{
+        struct unpacking u = { .job = job };
+        int r;
+
+        r = stores_get(job->m, import->store, &u.bs);
+        if (r < 0)
+                return r;
+
+        return image_unpack(fd, &import->probe, blobstore_incoming_dir(u.bs), note_unpacking, &u, &import->pack,
+                            &job->reason);
+}
+
+/* What may be inside: in a compressed file a raw disk or a qcow2, in a machine any disk. */
+static int judge_unpacked(const struct image_probe *outer, const struct image_probe *inner, struct strbuf *reason)
+{
+        const bool machine = outer->packing == IMAGE_PACKING_OVA;
+
+        if (!inner->packing && inner->format != IMAGE_FORMAT_ISO &&
+            (machine || inner->format == IMAGE_FORMAT_RAW || inner->format == IMAGE_FORMAT_QCOW2))
+                return 0;
+
+        strbuf_add(reason, machine ? "a disk in this OVA is no disk image"
+                                   : "what is compressed here is neither a raw disk nor a qcow2: unpack it first");
+        return -EINVAL;
+}
+
+static int find_sources(struct job *job, struct import *import, int fd)
+{
+        int r;
+
+        import->source[0].fd = fd;
+        import->source[0].probe = import->probe;
+        import->n = 1;
+
+        if (import->probe.packing) {
+                r = unpack(job, import, fd);
+                if (r < 0)
+                        return r;
+
+                import->n = import->pack.n_disks;
+        }
+
+        for (size_t i = 0; i < import->pack.n_disks; i++) {
+                const enum image_format wanted =
+                        import->probe.packing == IMAGE_PACKING_OVA ? IMAGE_FORMAT_AUTO : import->probe.format;
+
+                import->source[i].fd = import->pack.disk_fd[i];
+
+                r = image_probe(import->source[i].fd, wanted, &import->source[i].probe, &job->reason);
+                if (r < 0)
+                        return r;
+
+                r = judge_unpacked(&import->probe, &import->source[i].probe, &job->reason);
+                if (r < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < import->n; i++)
+                import->total_bytes += import->source[i].probe.size_bytes;
+        return 0;
+}
+
+/* The image has its first disk from the start, and after a crash perhaps all of them. */
+static int charge_disks(struct job *job, struct import *import)
+{
+        struct changes changes = { 0 };
+        struct diag diag = { 0 };
+        int r;
+
+        if (import->n == import->disks.n)
+                return 0;
+        if (import->n < import->disks.n)
+                return -EBADMSG;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(job->m->db, DB_WRITE, &t);
+                if (r < 0)
+                        return r;
+
+                r = work_add_disks(&t, &import->image, import->disks.n, import->n, &changes, &diag);
+                if (r < 0) {
+                        strbuf_add(&job->reason, diag.text);
+                        return r;
+                }
+
+                r = disk_list_load(&t, job->task.image, &import->disks);
+                if (r < 0)
+                        return r;
+
+                r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+
+        changes_tell(job->m, &changes);
+        return 0;
+}
+
+/* ---- the bytes ---- */
+
+/* Reads a disk from its start to its end into the writer; notes what its first bytes say. */
+static int carry(struct job *job, struct import *import, struct blobstore *bs, struct image_source *source,
+                 struct image_probe *probe, struct blob_writer *writer)
+{
+        uint64_t at = 0, len;
         const void *buf;
         int r;
 
         for (;;) {
-                r = job_progress(job, done_bytes, probe->size_bytes);
+                r = job_progress(job, import->done_bytes + at, import->total_bytes);
                 if (r < 0)
                         return r;
 
                 r = image_source_next(source, &buf, &len, &job->reason);
-                if (r <= 0)
+                if (r < 0)
                         return r;
+                if (r == 0)
+                        break;
 
-                if (done_bytes == 0 && buf && image_is_encrypted(buf, len))
+                if (at == 0 && buf && image_is_encrypted(buf, len))
                         probe->encrypted = true;
+
+                r = room_check(bs, buf ? len : 0, ROOM_LEFT_BY_TASKS);
+                if (r < 0)
+                        return r;
 
                 r = buf ? blob_writer_append(writer, buf, len) : blob_writer_hole(writer, len);
                 if (r < 0)
                         return r;
 
-                done_bytes += len;
+                at += len;
         }
+
+        import->done_bytes += at;
+        return 0;
 }
 
 DEFINE_CLEANUP(struct image_source *, image_source_closep, image_source_close)
 DEFINE_CLEANUP(struct blob_writer *, blob_writer_freep, blob_writer_free)
-DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
 
-/* The bytes, durable but named by nothing yet. */
-static int store_image(struct job *job, const struct import *import, int fd, struct image_probe *probe,
-                       struct blob **ret)
+static int store_disk(struct job *job, struct import *import, size_t i)
 {
         CLEANUP(image_source_closep) struct image_source *source = NULL;
         CLEANUP(blob_writer_freep) struct blob_writer *writer = NULL;
+        struct image_probe *probe = &import->source[i].probe;
         struct blobstore *bs;
         int r;
 
@@ -111,7 +261,7 @@ static int store_image(struct job *job, const struct import *import, int fd, str
         if (r < 0)
                 return r;
 
-        r = image_source_open(fd, probe, &source, &job->reason);
+        r = image_source_open(import->source[i].fd, probe, &source, &job->reason);
         if (r < 0)
                 return r;
 
@@ -119,19 +269,37 @@ static int store_image(struct job *job, const struct import *import, int fd, str
         if (r < 0)
                 return r;
 
-        r = carry(job, source, probe, writer);
+        r = carry(job, import, bs, source, probe, writer);
         if (r < 0)
                 return r;
 
-        return blob_writer_commit(writer, ret);
+        return blob_writer_commit(writer, &import->source[i].blob);
 }
 
-static int finish(struct job *job, const struct import *import, const struct image_probe *probe,
-                  const struct blob *blob)
+static int name_disk(struct db_txn *t, const struct import *import, size_t i)
 {
-        const uint64_t id = job->task.image;
-        struct image image;
+        const struct disk_ref *disk = &import->disks.disk[i];
         uint64_t row;
+        int r;
+
+        r = blob_row_insert(t, import->store, import->source[i].blob, &row);
+        if (r < 0)
+                return r;
+
+        if (disk->snapshot)
+                return snapshot_set_blob(t, disk->snapshot, row);
+
+        return image_disk_set(t, disk->id, 0, row);
+}
+
+static int finish(struct job *job, const struct import *import)
+{
+        const struct image_pack *pack = &import->pack;
+        const uint64_t id = job->task.image;
+        const enum image_format format =
+                import->probe.packing == IMAGE_PACKING_OVA ? IMAGE_FORMAT_OVA : import->source[0].probe.format;
+        bool encrypted = false;
+        struct image image;
         int r;
         DB_TXN(t);
 
@@ -139,18 +307,19 @@ static int finish(struct job *job, const struct import *import, const struct ima
         if (r < 0)
                 return r;
 
-        r = blob_row_insert(&t, import->store, blob, &row);
+        for (size_t i = 0; i < import->n; i++) {
+                r = name_disk(&t, import, i);
+                if (r < 0)
+                        return r;
+
+                encrypted |= import->source[i].probe.encrypted;
+        }
+
+        r = image_set_found(&t, id, image_format_name(format), encrypted);
         if (r < 0)
                 return r;
 
-        if (import->disk.snapshot)
-                r = snapshot_set_blob(&t, import->disk.snapshot, row);
-        else
-                r = image_disk_set(&t, import->disk.id, 0, row);
-        if (r < 0)
-                return r;
-
-        r = image_set_found(&t, id, image_format_name(probe->format), probe->encrypted);
+        r = image_set_hints(&t, id, pack->os, pack->platform, pack->description);
         if (r < 0)
                 return r;
 
@@ -165,12 +334,35 @@ static int finish(struct job *job, const struct import *import, const struct ima
         return db_commit(&t);
 }
 
+static int import_file(struct job *job, struct import *import, int fd)
+{
+        int r;
+
+        r = work_probe(&import->image, fd, &import->probe, &job->reason);
+        if (r < 0)
+                return r;
+
+        r = find_sources(job, import, fd);
+        if (r < 0)
+                return r;
+
+        r = charge_disks(job, import);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < import->n; i++) {
+                r = store_disk(job, import, i);
+                if (r < 0)
+                        return r;
+        }
+
+        return finish(job, import);
+}
+
 int import_run(struct job *job)
 {
-        CLEANUP(blob_closep) struct blob *blob = NULL;
+        CLEANUP(import_done) struct import import = { 0 };
         CLEANUP_CLOSE int fd = -1;
-        struct image_probe probe;
-        struct import import;
         int r;
 
         r = load_import(job, &import);
@@ -189,20 +381,13 @@ int import_run(struct job *job)
                         return r;
         }
 
-        r = work_probe(&import.image, fd, &probe, &job->reason);
+        r = import_file(job, &import, fd);
         if (r < 0)
                 return r;
 
-        r = store_image(job, &import, fd, &probe, &blob);
-        if (r < 0)
-                return r;
-
-        r = finish(job, &import, &probe, blob);
-        if (r < 0)
-                return r;
-
-        if (import.disk.snapshot)
-                model_changed(job->m, OBJECT_SNAPSHOT, import.disk.snapshot);
+        for (size_t i = 0; i < import.n; i++)
+                if (import.disks.disk[i].snapshot)
+                        model_changed(job->m, OBJECT_SNAPSHOT, import.disks.disk[i].snapshot);
         incoming_discard(job->m, import.store, import.image.ident);
         return 0;
 }

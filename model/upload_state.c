@@ -27,29 +27,6 @@ static const char *const upload_state_sql[] = {
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
 
-/* The disk that the import will fill. */
-static int add_disk(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag)
-{
-        struct strbuf source CLEANUP_STRBUF = { 0 };
-        uint64_t snapshot;
-        int r;
-
-        if (!work_disks_are_snapshots(image))
-                return image_disk_insert(t, image->o.id, "vda", true, 0, 0);
-
-        r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, 1, diag);
-        if (r < 0)
-                return r;
-
-        strbuf_addf(&source, "image:%s", image->ident);
-
-        r = work_add_snapshot(t, image, strbuf_text(&source), ch, diag, &snapshot);
-        if (r < 0)
-                return r;
-
-        return image_disk_insert(t, image->o.id, "vda", true, snapshot, 0);
-}
-
 int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
 {
         struct image image;
@@ -74,7 +51,7 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
         if (r < 0)
                 return r;
 
-        r = add_disk(&t, &image, ch, diag);
+        r = work_add_disks(&t, &image, 0, 1, ch, diag);
         if (r < 0)
                 return r;
 

@@ -59,6 +59,12 @@ bool work_disks_are_snapshots(const struct image *image)
         return image->class == CLASS_PRIVATE && image->type == TYPE_CLOUD;
 }
 
+/* Data disks of private images always are. */
+static bool disk_is_snapshot(const struct image *image, size_t number)
+{
+        return work_disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
+}
+
 int work_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
                       struct diag *diag, uint64_t *ret)
 {
@@ -80,6 +86,40 @@ int work_add_snapshot(struct db_txn *t, const struct image *image, const char *s
 
         changes_add(ch, OBJECT_SNAPSHOT, snapshot.o.id);
         *ret = snapshot.o.id;
+        return 0;
+}
+
+int work_add_disks(struct db_txn *t, const struct image *image, size_t from, size_t to, struct changes *ch,
+                   struct diag *diag)
+{
+        struct strbuf source CLEANUP_STRBUF = { 0 };
+        size_t snapshots = 0;
+        int r;
+
+        for (size_t i = from; i < to; i++)
+                snapshots += disk_is_snapshot(image, i);
+
+        r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, snapshots, diag);
+        if (r < 0)
+                return r;
+
+        strbuf_addf(&source, "image:%s", image->ident);
+
+        for (size_t i = from; i < to; i++) {
+                const char device[] = { 'v', 'd', (char)('a' + i), '\0' };
+                uint64_t snapshot = 0;
+
+                if (disk_is_snapshot(image, i)) {
+                        r = work_add_snapshot(t, image, strbuf_text(&source), ch, diag, &snapshot);
+                        if (r < 0)
+                                return r;
+                }
+
+                r = image_disk_insert(t, image->o.id, device, i == 0, snapshot, 0);
+                if (r < 0)
+                        return r;
+        }
+
         return 0;
 }
 

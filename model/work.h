@@ -50,6 +50,13 @@ int work_add_snapshot(struct db_txn *t, const struct image *image, const char *s
                       struct diag *diag, uint64_t *ret);
 
 /*
+ * Adds disks number FROM (0: vda) to TO (not included), for an import to fill. All that are snapshots are charged
+ * together; -EDQUOT.
+ */
+int work_add_disks(struct db_txn *t, const struct image *image, size_t from, size_t to, struct changes *ch,
+                   struct diag *diag);
+
+/*
  * Removes the snapshots that were to hold what is being made for the image. They are those still being created:
  * an image that is being made refers to available ones only where it shares them.
  */

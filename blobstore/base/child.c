@@ -75,6 +75,7 @@ struct plan {
         int fds[FIRST_FD + CHILD_FDS_MAX];
         size_t n_fds;
         int status_fd;
+        int program_fd;
         pid_t parent;
         char listen_pid[sizeof("LISTEN_PID=") + PID_TEXT];
         const char *env[8];
@@ -85,6 +86,7 @@ static void plan_done(struct plan *p)
         for (size_t i = 0; i < p->n_fds; i++)
                 cleanup_close(&p->fds[i]);
         cleanup_close(&p->status_fd);
+        cleanup_close(&p->program_fd);
         confine_done(&p->confine);
 }
 
@@ -96,6 +98,16 @@ static int plan_add_fd(struct plan *p, int fd)
                 return -errno;
         p->fds[p->n_fds++] = copy;
         return 0;
+}
+
+static int plan_add_program(struct plan *p)
+{
+        CLEANUP_CLOSE int fd = open(p->opts->argv[0], O_PATH | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        p->program_fd = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+        return p->program_fd < 0 ? -errno : 0;
 }
 
 static void plan_environment(struct plan *p)
@@ -134,6 +146,9 @@ static int plan_make(struct plan *p, int input_fd, int output_fd, int status_fd)
         p->status_fd = fcntl(status_fd, F_DUPFD_CLOEXEC, HIGH_FD);
         if (p->status_fd < 0)
                 return -errno;
+        r = plan_add_program(p);
+        if (r < 0)
+                return r;
         plan_environment(p);
         return confine_prepare(p->opts->argv[0], reopen, n_reopen, &p->confine);
 }
@@ -260,6 +275,9 @@ static int child_steps(struct plan *p, enum step *step)
 
         *step = STEP_EXEC;
         execve(p->opts->argv[0], (char *const *)p->opts->argv, (char *const *)p->env);
+        /* It may lie where nobody may not go, as a program does that was built in root's home. */
+        if (errno == EACCES)
+                (void)syscall(SYS_execveat, p->program_fd, "", p->opts->argv, p->env, AT_EMPTY_PATH);
         return -errno;
 }
 
@@ -325,7 +343,12 @@ static int explain(struct strbuf *reason, const char *program, int error, const 
 
 int child_start(const struct child_opts *opts, struct child **ret, struct strbuf *reason)
 {
-        CLEANUP(plan_done) struct plan plan = { .opts = opts, .status_fd = -1, .confine = { .ruleset_fd = -1 } };
+        CLEANUP(plan_done) struct plan plan = {
+                .opts = opts,
+                .status_fd = -1,
+                .program_fd = -1,
+                .confine = { .ruleset_fd = -1 },
+        };
         CLEANUP_CLOSE int output_end = -1;
         CLEANUP_CLOSE int status_end = -1;
         CLEANUP_CLOSE int status_fd = -1;

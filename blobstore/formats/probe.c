@@ -34,6 +34,7 @@ struct signature {
         enum place place;
         uint16_t offset;
         enum image_format format; /* AUTO: known, but not read */
+        enum image_packing packing;
         const char *advice; /* what to do instead */
 };
 
@@ -59,12 +60,12 @@ static const struct signature signatures[] = {
         { "Parallels", SIG(HEAD, 0, "WithoutFreeSpace"), .advice = CONVERT },
         { "Parallels", SIG(HEAD, 0, "WithouFreSpacExt"), .advice = CONVERT },
         { "VMA backup", SIG(HEAD, 0, "VMA\0"), .advice = UNPACK },
-        { "OVA or tar", SIG(HEAD, 257, "ustar"), .advice = UNPACK },
+        { "OVA or tar", SIG(HEAD, 257, "ustar"), .packing = IMAGE_PACKING_OVA },
         { "ISO 9660", SIG(HEAD, ISO_OFFSET, "CD001"), .format = IMAGE_FORMAT_ISO },
         { "ISO 9660", SIG(HEAD, ISO_OFFSET, "BEA01"), .format = IMAGE_FORMAT_ISO }, /* with UDF alone */
-        { "gzip", SIG(HEAD, 0, "\x1f\x8b\x08"), .advice = UNPACK },
-        { "xz", SIG(HEAD, 0, "\xfd" "7zXZ\0"), .advice = UNPACK },
-        { "zstd", SIG(HEAD, 0, "\x28\xb5\x2f\xfd"), .advice = UNPACK },
+        { "gzip", SIG(HEAD, 0, "\x1f\x8b\x08"), .packing = IMAGE_PACKING_GZIP },
+        { "xz", SIG(HEAD, 0, "\xfd" "7zXZ\0"), .packing = IMAGE_PACKING_XZ },
+        { "zstd", SIG(HEAD, 0, "\x28\xb5\x2f\xfd"), .packing = IMAGE_PACKING_ZSTD },
         { "bzip2", SIG(HEAD, 4, "\x31\x41\x59\x26\x53\x59"), .advice = UNPACK },
         { "zip", SIG(HEAD, 0, "PK\x03\x04"), .advice = UNPACK },
         { "LUKS", SIG(HEAD, 0, "LUKS\xba\xbe"), .format = IMAGE_FORMAT_RAW },
@@ -155,26 +156,55 @@ static bool is_encrypted(const struct glimpse *g)
         return memcmp(g->head, "QFI\xfb", 4) == 0 && get_be32(g->head + 32) != 0;
 }
 
-static int decide(const struct glimpse *g, enum image_format wanted, enum image_format *ret, struct strbuf *reason)
+static int refuse_other(enum image_format wanted, struct strbuf *reason)
+{
+        return format_refuse(reason, "the format is set to %s, but this is no %s file", image_format_name(wanted),
+                             image_format_name(wanted));
+}
+
+/* An OVA's description comes first, which its name tells; the rest is found out when it is taken apart. */
+static int decide_packed(const struct glimpse *g, const struct signature *s, enum image_format wanted,
+                         struct image_probe *ret, struct strbuf *reason)
+{
+        if (s->packing == IMAGE_PACKING_OVA) {
+                size_t n = strnlen((const char *)g->head, 100);
+
+                if (n <= 4 || strncasecmp((const char *)g->head + n - 4, ".ovf", 4) != 0)
+                        return format_refuse(reason, "this is a tar archive, and no OVA, whose first file would be a "
+                                             "description (OVF): unpack it first");
+                if (wanted != IMAGE_FORMAT_AUTO && wanted != IMAGE_FORMAT_OVA)
+                        return refuse_other(wanted, reason);
+                ret->format = IMAGE_FORMAT_OVA;
+        } else {
+                if (wanted != IMAGE_FORMAT_AUTO && wanted != IMAGE_FORMAT_QCOW2)
+                        return refuse_other(wanted, reason);
+                ret->format = wanted;
+        }
+        ret->packing = s->packing;
+        return 0;
+}
+
+static int decide(const struct glimpse *g, enum image_format wanted, struct image_probe *ret, struct strbuf *reason)
 {
         const struct signature *s = NULL;
         int r;
 
         if (wanted == IMAGE_FORMAT_RAW) {
-                *ret = IMAGE_FORMAT_RAW;
+                ret->format = IMAGE_FORMAT_RAW;
                 return 0;
         }
 
         r = find_signature(g, &s, reason);
         if (r < 0)
                 return r;
+        if (s && s->packing)
+                return decide_packed(g, s, wanted, ret, reason);
         if (s && s->format == IMAGE_FORMAT_AUTO)
                 return format_refuse(reason, "this is a file of format %s, which %s", s->title, s->advice);
-        *ret = s ? s->format : IMAGE_FORMAT_RAW;
-        if (wanted != IMAGE_FORMAT_AUTO && wanted != *ret)
-                return format_refuse(reason, "the format is set to %s, but this is no %s file",
-                                     image_format_name(wanted), image_format_name(wanted));
-        if (*ret == IMAGE_FORMAT_RAW && is_web_page(g))
+        ret->format = s ? s->format : IMAGE_FORMAT_RAW;
+        if (wanted != IMAGE_FORMAT_AUTO && wanted != ret->format)
+                return refuse_other(wanted, reason);
+        if (ret->format == IMAGE_FORMAT_RAW && is_web_page(g))
                 return format_refuse(reason, "this is a web page, not a disk image: the download may have failed");
         return 0;
 }
@@ -195,9 +225,13 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
         if (g.file_bytes == 0)
                 return format_refuse(reason, "the file is empty");
 
-        r = decide(&g, wanted, &p.format, reason);
+        r = decide(&g, wanted, &p, reason);
         if (r < 0)
                 return r;
+        if (p.packing) {
+                *ret = p;
+                return 0;
+        }
         f = format_get(p.format);
         w.title = f->title;
         p.encrypted = is_encrypted(&g);

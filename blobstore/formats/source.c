@@ -25,6 +25,7 @@ static const struct format formats[] = {
         [IMAGE_FORMAT_VHDX] = { "vhdx", "VHDX", "vhdx", vhdx_check, vhdx_walk },
         [IMAGE_FORMAT_VDI] = { "vdi", "VDI", "vdi", vdi_check, vdi_walk },
         [IMAGE_FORMAT_ISO] = { "iso", "ISO 9660", NULL, iso_check, NULL },
+        [IMAGE_FORMAT_OVA] = { "ova", "OVA", NULL, NULL, NULL },
 };
 
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))

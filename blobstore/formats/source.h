@@ -29,6 +29,16 @@ enum image_format {
         IMAGE_FORMAT_VHDX,
         IMAGE_FORMAT_VDI,
         IMAGE_FORMAT_ISO,
+        IMAGE_FORMAT_OVA, /* a machine: one or more disks in an archive */
+};
+
+/* What must be taken off before there is a disk to read: image_unpack(). */
+enum image_packing {
+        IMAGE_PACKING_NONE,
+        IMAGE_PACKING_GZIP,
+        IMAGE_PACKING_XZ,
+        IMAGE_PACKING_ZSTD,
+        IMAGE_PACKING_OVA,
 };
 
 /* "auto", "raw", "qcow2" … Static. */
@@ -36,7 +46,8 @@ const char *image_format_name(enum image_format f);
 int image_format_parse(const char *name, enum image_format *ret); /* -EINVAL */
 
 struct image_probe {
-        enum image_format format;
+        enum image_format format; /* compressed: the one that was wanted, since what is inside is not known yet */
+        enum image_packing packing; /* other than NONE: there is no size yet */
         bool encrypted; /* LUKS, or an encrypted qcow2 */
         bool flat; /* although the format has tables: the file's first size_bytes bytes are the disk */
         uint64_t size_bytes; /* virtual */
@@ -50,6 +61,30 @@ struct image_probe {
  * set then, too.
  */
 int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
+
+#define IMAGE_DISKS_MAX 26 /* vda to vdz */
+
+/* Disks that were taken out of a file, and what it says of them; empty where it says nothing. */
+struct image_pack {
+        size_t n_disks;
+        int disk_fd[IMAGE_DISKS_MAX];
+        char os[16]; /* linux or windows */
+        char platform[128];
+        char description[256];
+};
+
+/* Called now and then; a negative errno ends the work with it. */
+typedef int unpack_progress_fn(void *ctx);
+
+/*
+ * Takes the disks out of the file FD that image_probe() found to be packed, into files without a name in the directory
+ * DIR_FD. What came out is to be probed as any file is, and may not be packed again. Release with image_pack_done().
+ * -EINVAL: damaged, truncated, hostile, or far larger inside than such files are; -EOPNOTSUPP: built without libarchive,
+ * or the kernel confines nothing. The child ends with the thread that calls this.
+ */
+int image_unpack(int fd, const struct image_probe *probe, int dir_fd, unpack_progress_fn *progress, void *ctx,
+                 struct image_pack *ret, struct strbuf *reason);
+void image_pack_done(struct image_pack *p);
 
 struct image_source;
 

@@ -91,8 +91,6 @@ ok rmdir "$R/snapshots/as-raw"
 # What is known and no disk is refused, not stored as if it were raw.
 printf '<!DOCTYPE html><html><title>404</title></html>\n' >error.html
 bad error.html
-gzip -c disk.raw >disk.raw.gz
-bad disk.raw.gz
 tar cf disk.tar disk.raw
 bad disk.tar
 
