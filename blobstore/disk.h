@@ -7,8 +7,8 @@
  * reads only what was changed, and shares the rest with the base.
  *
  * A disk behaves as a block device with a volatile cache: what was written before disk_sync() was called is there
- * after it returned, whatever happens to process or machine; what was written later may be or not, block by block of
- * 4096 bytes.
+ * after it returned, whatever happens to process or machine; of what was written later each sector of 512 bytes may be
+ * there or not.
  *
  * Any number of threads may share a struct blobstore and a struct disk. Operations that overlap in time and in their
  * bytes leave those as one or the other would; what they do not share is not touched by it. Errors are those that

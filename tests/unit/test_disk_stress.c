@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@
 #define DISK_BYTES    (8u << 20) /* at first */
 #define DISK_MAX      (12u << 20)
 #define WRITE_MAX     (64u << 10)
-#define COUNT_DEFAULT 20000
+#define COUNT_DEFAULT 10000
 
 static uint64_t seed;
 static uint64_t count = COUNT_DEFAULT;
@@ -408,6 +409,7 @@ static void crash_run(const struct store *store, const struct disk_id *id, uint6
         struct crash_op op;
         struct disk *d;
 
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it ends in no other way */
         store_path(store, "", path);
         if (blobstore_open(path, &opts, &bs) < 0 || disk_open(bs, id, &d) < 0)
                 _exit(1);
