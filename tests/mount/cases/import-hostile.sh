@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+# Files made to do harm, and good ones with bytes changed: none opens any file but itself, hangs, takes much memory, or leaves
+# anything behind. IMAGEFS_TEST_COUNT says how many are changed, IMAGEFS_TEST_SEED how.
+# time limit: 600
+need qemu-img strace gzip tar
+start
+two_regions
+raise_limits
+RANDOM=${IMAGEFS_TEST_SEED:-$$}
+echo "note: seed ${IMAGEFS_TEST_SEED:-$$}"
+
+printf 'the secret of another file %.0s' {1..2000} >secret.raw
+chmod 0644 secret.raw
+pattern disk.raw 2M 61
+strace -f -qq -o trace -e trace=open,openat,openat2,creat,execve,execveat -p "$daemon_pid" 2>strace.err &
+strace_pid=$!
+until_true 5 _traced || skip "strace cannot attach: $(tail -n 1 strace.err)"
+
+n=0
+# import FILE [STATUS]: within ten seconds it is refused, or also taken where STATUS is not given.
+import() {
+        n=$((n + 1))
+        image=$R/private/h$n
+        ok mkdir "$image"
+        "$FSOP" upload "$1" "$image/upload" >/dev/null
+        timeout 20 cat "$image/wait" >/dev/null 2>&1
+        [ $? -lt 124 ] || fail "$1 hangs"
+        case $(cat "$image/status") in
+        error) [[ $(cat "$image/error") == *' '* ]] || fail "$1: refused without a reason" ;;
+        available) [ -z "${2:-}" ] || fail "$1 was taken" ;;
+        *) fail "$1 is $(cat "$image/status")" ;;
+        esac
+        if grep -qF "secret of another" "$image"/disks/* 2>/dev/null; then
+                fail "$1 shows bytes of another file"
+        fi
+        ok rmdir "$image"
+}
+
+# Other files, by every way to name one.
+for backing in "$WORK/secret.raw" "json:{\"driver\":\"file\",\"filename\":\"$WORK/secret.raw\"}" "nbd://127.0.0.1:1"; do
+        qemu-img create -q -u -f qcow2 -b "$backing" -F raw evil.qcow2 1M
+        import evil.qcow2 refused
+done
+qemu-img create -q -u -f vmdk -b "$WORK/secret.raw" evil.vmdk 1M 2>/dev/null && import evil.vmdk refused
+cat >evil.vmdk <<VMDK
+# Disk DescriptorFile
+version=1
+CID=12345678
+parentCID=ffffffff
+createType="monolithicFlat"
+RW 64 FLAT "$WORK/secret.raw" 0
+VMDK
+import evil.vmdk refused
+truncate -s 64K evil.vmdk
+import evil.vmdk refused
+qemu-img convert -O vmdk disk.raw good.vmdk
+cp good.vmdk evil.vmdk
+printf '\0\0\0\0\0\0\0\0' | dd of=evil.vmdk bs=1 seek=12 conv=notrunc status=none # the description is all there is
+printf '# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\nRW 64 FLAT "%s" 0\n\0' \
+        "$WORK/secret.raw" | dd of=evil.vmdk bs=512 seek=1 conv=notrunc status=none
+import evil.vmdk refused
+ln -s "$WORK/secret.raw" m-disk.vmdk
+printf '<E><File id="f" href="m-disk.vmdk"/><Disk fileRef="f"/></E>' >m.ovf
+tar --format=ustar -cf evil.ova m.ovf m-disk.vmdk
+import evil.ova refused
+printf '<!DOCTYPE e [<!ENTITY s SYSTEM "%s">]><E>&s;<File id="f" href="m-disk.vmdk"/></E>' "$WORK/secret.raw" >m.ovf
+tar --format=ustar -cf evil.ova m.ovf m-disk.vmdk
+import evil.ova refused
+
+# Good files with bytes changed.
+qemu-img convert -O qcow2 -c disk.raw good.qcow2
+qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw good.stream
+qemu-img convert -O vpc disk.raw good.vhd
+qemu-img convert -O vdi disk.raw good.vdi
+qemu-img convert -O vhdx -o block_size=1M disk.raw good.vhdx
+gzip -c disk.raw >good.gz
+rm m-disk.vmdk
+cp good.stream m-disk.vmdk
+printf '<E><File id="f" href="m-disk.vmdk"/><Disk fileRef="f"/></E>' >m.ovf
+tar --format=ustar -cf good.ova m.ovf m-disk.vmdk
+goods=(good.*)
+for ((i = 0; i < ${IMAGEFS_TEST_COUNT:-60}; i++)); do
+        cp "${goods[i % ${#goods[@]}]}" mutant
+        size=$(stat -c %s mutant)
+        for ((j = RANDOM % 8; j >= 0; j--)); do
+                span=$((RANDOM % 3 ? (size < 4096 ? size : 4096) : size))
+                printf "\\x$(printf %02x $((RANDOM % 256)))" |
+                        dd of=mutant bs=1 seek=$(((RANDOM * 32768 + RANDOM) % span)) conv=notrunc status=none
+        done
+        import mutant
+done
+
+kill "$strace_pid"
+wait "$strace_pid" 2>/dev/null
+
+# The processes that ran a program, and what they could open after that.
+awk '/ exec(ve|veat)\(.* = 0$/ { child[$1] = 1; next }
+        child[$1] && /open(at2?)?\(.* = [0-9]+$/ { split($0, part, "\""); print part[2] }' trace | sort | uniq -c | sort -rn >opened
+grep -q . opened || fail "the trace shows no child"
+if grep -vE ' (/usr/|/lib|/etc/ld\.so\.cache$|/proc/self/fd/[0-9]+$|/nix/store/|/gnu/store/)' opened; then
+        fail "a child opened other files"
+fi
+if grep -E 'secret\.raw|/etc/passwd' trace; then
+        fail "somebody tried another file"
+fi
+peak=$(awk '/^VmHWM:/ { print $2 }' "/proc/$daemon_pid/status")
+echo "note: $n files, the daemon took $((peak / 1024)) MiB at most"
+[ "$peak" -lt $((300 * 1024)) ] || fail "$peak KiB of memory"
+same "$(find "$STORE" -path '*incoming/*')" "" "files left on their way in"
+same "$(pgrep -f 'qemu-nbd.*read-only' -P "$daemon_pid"; pgrep -f imagefs-unpack -P "$daemon_pid")" "" "children left"
