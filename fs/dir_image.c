@@ -6,6 +6,7 @@
 #include "fs/dir.h"
 
 #include "fs/image_json.h"
+#include "model/fetch.h"
 
 static int image_object(struct req *rq, uint64_t oid, struct object *ret)
 {
@@ -196,6 +197,22 @@ static int store_upload(struct req *rq, const char *text)
         return diag_set(&rq->diag, -EINVAL, "upload takes a file: cp FILE upload");
 }
 
+static int show_import_url(struct req *rq, struct strbuf *out)
+{
+        char url[FETCH_SHOWN_MAX + 1];
+        int r;
+
+        r = image_get_fetch(rq->fs->model, rq->oid, url, sizeof(url));
+        if (r == 0)
+                strbuf_addf(out, "%s\n", url);
+        return r;
+}
+
+static int store_import_url(struct req *rq, const char *text)
+{
+        return image_fetch(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
 #define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
 #define RW(name, show_fn, field, help) { name, help, 0644, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
 
@@ -231,6 +248,8 @@ static const struct entry image_entries[] = {
         { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
         { "upload", "cp a raw or qcow2 file here", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
+        { "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0644,
+          .show = show_import_url, .store = store_import_url, .visible = upload_visible },
         { "convert", "write `cloud` to make a cloud image of a local one", 0644, .show = show_convert,
           .store = store_convert },
         { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },

@@ -142,6 +142,7 @@ static int mount_open(struct mount *m)
         m->fs.gid = getgid();
         r = model_open(m->opts->store,
                        &(struct model_opts){ .workers = (unsigned)m->opts->workers,
+                                             .import_private = m->opts->import_private,
                                              .cache_bytes = m->opts->cache_bytes,
                                              .mountpoint = m->mountpoint,
                                              .listener = wait_notify,

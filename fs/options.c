@@ -36,6 +36,8 @@ static const struct option option_table[] = {
         { "allow_other", "every user may use the mount, each as themselves", OPTION_FUSE, AT(allow_other) },
         { "ro", "nothing can be changed through the mount", OPTION_FUSE, 0 },
         { "cache=SIZE", "memory for decoded data, each store (64M)", OPTION_SIZE, AT(cache_bytes) },
+        { "import-private", "everybody may import from this machine and private networks", OPTION_FLAG,
+          AT(import_private) },
         { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers) },
         /* what mount(8) and fstab add by themselves */
         { "rw", NULL, OPTION_FUSE, 0 },

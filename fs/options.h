@@ -15,6 +15,7 @@ struct options {
         char *store, *mountpoint;
         bool foreground, debug, help, version, print_tree;
         bool allow_other;
+        bool import_private;
         uint64_t cache_bytes; /* 0: the default */
         uint64_t workers; /* 0: the default */
         struct fuse_args fuse; /* what goes on to libfuse */

@@ -26,6 +26,7 @@ const struct db_statements batch_statements = DB_STATEMENTS(batch_sql);
 struct batch_item {
         const char *name; /* borrowed from the command's copy */
         uint64_t image;
+        char ident[IMAGE_IDENT_MAX];
         struct changes changes;
 };
 
@@ -158,6 +159,7 @@ static int find_images(struct db_txn *t, const struct caller *c, uint64_t region
                                 return diag_set(diag, -EINVAL, "%s is named twice", item->name);
 
                 item->image = image.o.id;
+                memcpy(item->ident, image.ident, sizeof(item->ident));
         }
 
         return 0;
@@ -251,7 +253,7 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
 
         for (size_t i = 0; i < batch.n; i++) {
                 if (!batch.region)
-                        upload_image_gone(m, batch.items[i].image); /* of one that was still being uploaded */
+                        upload_image_gone(m, batch.items[i].image, region, batch.items[i].ident);
                 changes_tell(m, &batch.items[i].changes);
         }
         return 0;

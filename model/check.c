@@ -80,10 +80,11 @@ static const char *const check_sql[] = {
                           " AND NOT EXISTS (SELECT 1 FROM reap WHERE reap.blob = blob.id)",
         [CHECK_TASK] = "SELECT 'task ' || task.ident || ' is ' || task.status || ', but what it makes is '"
                        " || ifnull(image.status, 'gone') FROM task"
-                       " LEFT JOIN image ON image.id = iif(task.kind = 'import', task.image, task.result)"
+                       " LEFT JOIN image ON image.id = iif(task.kind IN ('fetch', 'import'), task.image, task.result)"
                        " LEFT JOIN snapshot ON snapshot.id = task.snapshot"
                        " WHERE task.status IN ('queued', 'running')"
                        " AND ifnull(image.status, '') NOT IN ('pending', 'replicating')"
+                       " AND NOT (task.kind = 'fetch' AND ifnull(image.status, '') = 'uploading')"
                        " AND ifnull(snapshot.status, '') <> 'creating'",
         [CHECK_INSTANCE] = "SELECT 'instance ' || ident || ' (' || handle || ') has an image, but no system disk'"
                            " FROM instance WHERE image IS NOT NULL AND NOT EXISTS (SELECT 1 FROM volume"

@@ -227,7 +227,8 @@ static int open_connection(struct connection *c, const char *path, int flags, co
         r = exec(c->conn, first);
         if (r == 0)
                 r = exec(c->conn, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
-                                  "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY");
+                                  "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+                                  "PRAGMA secure_delete = FAST"); /* passwords of fetches */
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* more safety where it is known */

@@ -166,6 +166,8 @@ static int remove_noting(struct db_txn *t, const struct caller *c, const struct 
         int r;
 
         r = image_refuse_stranger(image->source, c, diag);
+        if (r == 0 && image->status == IMAGE_UPLOADING)
+                r = task_cancel_fetch(t, image->o.id, ch);
         if (r == 0)
                 r = lifecycle_apply(t, image, verb, diag);
         if (r < 0)
@@ -202,7 +204,7 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
         if (r < 0)
                 return r;
         if (image.status == IMAGE_QUEUED || image.status == IMAGE_UPLOADING)
-                upload_image_gone(m, id);
+                upload_image_gone(m, id, image.region, image.ident);
         changes_tell(m, &ch);
         return 0;
 }

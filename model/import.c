@@ -76,11 +76,7 @@ static int load_import(struct job *job, struct import *ret)
 /* After a restart: is the file still what was uploaded? */
 static int check_token(struct job *job, const struct import *import, int fd)
 {
-        char token[TASK_DETAIL_MAX];
-        int r;
-
-        r = incoming_token(fd, token, sizeof(token));
-        if (r == 0 && import->token[0] != '\0' && strcmp(token, import->token) == 0)
+        if (incoming_is_intact(fd, import->token))
                 return 0;
 
         strbuf_add(&job->reason, NOT_SAFE);

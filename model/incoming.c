@@ -22,6 +22,9 @@
 #define STATX_MNT_ID_UNIQUE 0x00004000U
 #endif
 
+/* In a token, instead of where and when. */
+#define SYNCED "synced"
+
 int incoming_open(struct model *m, uint64_t store, const char *ident, int flags)
 {
         struct blobstore *bs;
@@ -64,7 +67,7 @@ static int read_boot_id(char *buf, size_t size)
         return 0;
 }
 
-int incoming_token(int fd, char *buf, size_t size)
+int incoming_place(int fd, char *buf, size_t size)
 {
         struct statx st;
         char boot[64];
@@ -74,14 +77,53 @@ int incoming_token(int fd, char *buf, size_t size)
         if (r < 0)
                 return r;
 
-        if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE | STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
+        if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
                 return -errno;
         if (!(st.stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE)))
                 return -EOPNOTSUPP;
 
-        (void)snprintf(buf, size, "boot=%s mount=%" PRIu64 " size=%" PRIu64, boot, (uint64_t)st.stx_mnt_id,
-                       (uint64_t)st.stx_size);
+        (void)snprintf(buf, size, "boot=%s mount=%" PRIu64, boot, (uint64_t)st.stx_mnt_id);
         return 0;
+}
+
+static int make_token(int fd, const char *condition, char *buf, size_t size)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+
+        (void)snprintf(buf, size, "%s size=%" PRIu64, condition, (uint64_t)st.st_size);
+        return 0;
+}
+
+int incoming_token(int fd, char *buf, size_t size)
+{
+        char place[INCOMING_TOKEN_MAX / 2];
+        int r;
+
+        r = incoming_place(fd, place, sizeof(place));
+        return r < 0 ? r : make_token(fd, place, buf, size);
+}
+
+int incoming_sync(int fd, char *buf, size_t size)
+{
+        if (fdatasync(fd) < 0)
+                return -errno;
+
+        return make_token(fd, SYNCED, buf, size);
+}
+
+bool incoming_is_intact(int fd, const char *token)
+{
+        char present[INCOMING_TOKEN_MAX];
+        int r;
+
+        if (strncmp(token, SYNCED " ", strlen(SYNCED " ")) == 0)
+                r = make_token(fd, SYNCED, present, sizeof(present));
+        else
+                r = incoming_token(fd, present, sizeof(present));
+        return r == 0 && strcmp(token, present) == 0;
 }
 
 static void cleanup_closedir(DIR **dir)

@@ -19,6 +19,12 @@ void incoming_discard(struct model *m, uint64_t store, const char *ident);
  * or on the disk. Another boot, another mount of the file system or another size: they may be lost.
  */
 int incoming_token(int fd, char *buf, size_t size);
+/* The part of it that says where and when, and not how much. */
+int incoming_place(int fd, char *buf, size_t size);
+/* Makes the file durable, and gives a token that stays true. */
+int incoming_sync(int fd, char *buf, size_t size);
+/* Is the file what it was when TOKEN was made? */
+bool incoming_is_intact(int fd, const char *token);
 
 /* Calls FN for every file of a store. */
 typedef int incoming_fn(void *ctx, const char *ident);

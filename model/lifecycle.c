@@ -41,6 +41,7 @@ enum image_status lifecycle_target(const struct transition *tr, const struct ima
 static int refuse_in_work(struct db_txn *t, const struct image *image, struct diag *diag)
 {
         static const char *const doing[TASK_KIND_COUNT] = {
+                [TASK_FETCH] = "being fetched",
                 [TASK_IMPORT] = "being imported",
                 [TASK_CONVERT] = "being made by a conversion",
                 [TASK_COPY] = "being copied here",
@@ -64,12 +65,17 @@ static int refuse(struct db_txn *t, const struct image *image, enum image_verb v
 {
         const char *handle = image->o.handle;
         const char *word = lifecycle_verb_words[verb];
+        struct task task;
+        int r;
 
         switch (image->status) {
         case IMAGE_QUEUED:
                 return diag_set(diag, -EBUSY, "%s cannot be %s while it has no data: write a disk to its upload first",
                                 handle, word);
         case IMAGE_UPLOADING:
+                r = task_active_of_image(t, image->o.id, &task);
+                if (r != -ENOENT)
+                        return r < 0 ? r : refuse_in_work(t, image, diag);
                 return diag_set(diag, -EBUSY, "%s is being uploaded: close the file that is being written to, or give it up "
                                               "with rmdir", handle);
         case IMAGE_PENDING:

@@ -194,6 +194,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         m->dir_fd = -1;
         m->lock_fd = -1;
         m->read_only = opts->read_only;
+        m->import_private = opts->import_private;
         m->listener = opts->listener;
         m->listener_ctx = opts->listener_ctx;
 

@@ -63,6 +63,7 @@ typedef void model_listener_fn(void *ctx, enum object_kind kind, uint64_t id);
 
 struct model_opts {
         bool read_only; /* for checking */
+        bool import_private; /* files are fetched from this machine and the networks of the site for everybody */
         unsigned workers; /* threads that run tasks; 0: two */
         uint64_t cache_bytes; /* for each blob store; 0: its default */
         const char *mountpoint; /* no store may lie in it; may be NULL */

@@ -28,6 +28,7 @@ struct model {
         char *dir; /* its absolute path */
         char *mountpoint; /* may be NULL */
         bool read_only;
+        bool import_private;
         struct stores *stores; /* stores.c */
         struct runner *runner; /* runner.c */
         struct uploads *uploads; /* upload.c */
@@ -174,8 +175,11 @@ void runner_wake(struct model *m);
 /* upload.c */
 int uploads_open(struct model *m, struct uploads **ret);
 void uploads_close(struct uploads *u); /* accepts NULL */
-/* The image was removed: open handles answer -ESTALE from now on, and the file goes. No transaction may be open. */
-void upload_image_gone(struct model *m, uint64_t image);
+/*
+ * The image was removed: open handles answer -ESTALE from now on, a fetch of it stops, and the file goes. No transaction
+ * may be open.
+ */
+void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident);
 /* Shows an image whose upload failed, which could not be recorded yet, as it will be. No transaction may be open. */
 void upload_overlay(struct model *m, struct image *image);
 /* Records such failures, if there is space now. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The threads that do the work: some workers that run tasks, oldest first; one more worker that takes only tasks that
- * move no bytes, so that those do not wait behind long imports; one that works out checksums (checksum.c); and one for
- * upkeep (reap.c). Rows say what is to be done, the runner only when to look: whoever commits something that needs work
- * wakes it, and nothing polls.
+ * move no bytes, so that those do not wait behind long imports; some that take only fetches, which mostly wait
+ * themselves; one that works out checksums (checksum.c); and one for upkeep (reap.c). Rows say what is to be done, the
+ * runner only when to look: whoever commits something that needs work wakes it, and nothing polls.
  *
  * The mutex covers the flags and the list of running jobs; it is a leaf, taken under transactions too, and
  * nothing is called while it is held. At the end the jobs stop at their next progress, and their rows stay as they
@@ -31,11 +31,14 @@
 /* What could not be recorded is tried again after this time. */
 #define RETRY_S 5
 
-enum lane { LANE_ANY, LANE_INSTANT, LANE_CHECKSUM, LANE_COUNT };
+#define FETCHERS 8
+
+/* The lanes of tasks, and one more. */
+enum { LANE_CHECKSUM = TASK_LANE_COUNT, LANE_COUNT };
 
 struct worker {
         struct runner *r;
-        enum lane lane;
+        unsigned lane;
         pthread_t thread;
 };
 
@@ -46,7 +49,7 @@ struct runner {
         pthread_mutex_t mutex;
         pthread_cond_t queued[LANE_COUNT]; /* look[lane], or stopping */
         pthread_cond_t upkeep; /* tidy, or stopping */
-        pthread_cond_t stop; /* stopping */
+        pthread_cond_t stop; /* stopping, or a job was cancelled */
         bool stopping; /* the rest is under the mutex */
         bool look[LANE_COUNT]; /* there may be a queued task */
         bool tidy; /* there may be something for upkeep */
@@ -69,6 +72,13 @@ int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes)
         job->done_bytes = done_bytes;
         job->total_bytes = total_bytes;
         return job->cancelled || r->stopping ? -ECANCELED : 0;
+}
+
+static bool job_must_stop(struct job *job)
+{
+        LOCK_SCOPE(&job->runner->mutex);
+
+        return job->cancelled || job->runner->stopping;
 }
 
 static void job_get_progress(struct job *job, bool finished, struct progress *ret)
@@ -119,8 +129,25 @@ void runner_cancel(struct model *m, uint64_t task)
         LOCK_SCOPE(&r->mutex);
 
         job = find_job(r, task);
-        if (job)
-                job->cancelled = true;
+        if (!job)
+                return;
+
+        job->cancelled = true;
+        pthread_cond_broadcast(&r->stop);
+}
+
+void runner_cancel_image(struct model *m, uint64_t image)
+{
+        struct runner *r = m->runner;
+
+        if (!r)
+                return;
+
+        LOCK_SCOPE(&r->mutex);
+
+        for (struct job *job = r->jobs; job; job = job->next)
+                job->cancelled |= job->task.image == image;
+        pthread_cond_broadcast(&r->stop);
 }
 
 bool runner_get_progress(struct model *m, uint64_t task, struct progress *ret)
@@ -174,7 +201,7 @@ void runner_wake(struct model *m)
 
         LOCK_SCOPE(&r->mutex);
 
-        for (int lane = 0; lane < LANE_COUNT; lane++) {
+        for (unsigned lane = 0; lane < LANE_COUNT; lane++) {
                 r->look[lane] = true;
                 pthread_cond_signal(&r->queued[lane]);
         }
@@ -182,20 +209,31 @@ void runner_wake(struct model *m)
         pthread_cond_signal(&r->upkeep);
 }
 
-/* Waits a while; false: the library is being closed. */
-static bool pause_for_retry(struct runner *r)
+/* Waits SECONDS, or until *CANCELLED; false: the library is being closed. */
+static bool pause_for(struct runner *r, unsigned seconds, const bool *cancelled)
 {
         struct timespec until;
         LOCK_SCOPE(&r->mutex);
 
         (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += RETRY_S;
+        until.tv_sec += seconds;
 
-        while (!r->stopping)
+        while (!r->stopping && !*cancelled)
                 if (pthread_cond_timedwait(&r->stop, &r->mutex, &until) == ETIMEDOUT)
                         break;
 
         return !r->stopping;
+}
+
+static bool pause_for_retry(struct runner *r)
+{
+        return pause_for(r, RETRY_S, &(bool){ false });
+}
+
+int job_pause(struct job *job, unsigned seconds)
+{
+        (void)pause_for(job->runner, seconds, &job->cancelled);
+        return job_must_stop(job) ? -ECANCELED : 0;
 }
 
 /* ---- workers ---- */
@@ -292,13 +330,6 @@ static void unlink_job(struct runner *r, struct job *job, bool left)
         pthread_cond_signal(&r->upkeep);
 }
 
-static bool job_must_stop(struct job *job)
-{
-        LOCK_SCOPE(&job->runner->mutex);
-
-        return job->cancelled || job->runner->stopping;
-}
-
 /* Is the task still to be done? It may have been cancelled before a cancel could find the job. */
 static int job_is_wanted(struct job *job)
 {
@@ -340,7 +371,7 @@ static void run_job(struct runner *r, struct job *job)
 }
 
 /* Waits until there may be a task; false: the library is being closed. */
-static bool wait_for_work(struct runner *r, enum lane lane)
+static bool wait_for_work(struct runner *r, unsigned lane)
 {
         LOCK_SCOPE(&r->mutex);
 
@@ -352,7 +383,7 @@ static bool wait_for_work(struct runner *r, enum lane lane)
 }
 
 /* One task was found, so there may be another: for another worker of the lane, if one is free. */
-static void look_again(struct runner *r, enum lane lane)
+static void look_again(struct runner *r, unsigned lane)
 {
         LOCK_SCOPE(&r->mutex);
 
@@ -372,7 +403,7 @@ static void *worker_main(void *arg)
                         job = malloc(sizeof(*job));
                 if (job) {
                         *job = (struct job){ .m = r->m, .runner = r };
-                        k = task_claim(r->m, w->lane == LANE_INSTANT, &job->task);
+                        k = task_claim(r->m, (enum task_lane)w->lane, &job->task);
                 } else {
                         k = -ENOMEM;
                 }
@@ -456,7 +487,7 @@ static void *keeper_main(void *arg)
 
 static void runner_free(struct runner *r)
 {
-        for (int lane = 0; lane < LANE_COUNT; lane++)
+        for (unsigned lane = 0; lane < LANE_COUNT; lane++)
                 pthread_cond_destroy(&r->queued[lane]);
         pthread_cond_destroy(&r->upkeep);
         pthread_cond_destroy(&r->stop);
@@ -474,7 +505,7 @@ void runner_stop(struct runner *r)
                 LOCK_SCOPE(&r->mutex);
 
                 r->stopping = true;
-                for (int lane = 0; lane < LANE_COUNT; lane++)
+                for (unsigned lane = 0; lane < LANE_COUNT; lane++)
                         pthread_cond_broadcast(&r->queued[lane]);
                 pthread_cond_broadcast(&r->upkeep);
                 pthread_cond_broadcast(&r->stop);
@@ -488,7 +519,7 @@ void runner_stop(struct runner *r)
         runner_free(r);
 }
 
-static int start_worker(struct runner *r, enum lane lane)
+static int start_worker(struct runner *r, unsigned lane)
 {
         struct worker *w = &r->workers[r->n_workers];
         int k;
@@ -519,7 +550,7 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
 
         r->m = m;
         pthread_mutex_init(&r->mutex, NULL);
-        for (int lane = 0; lane < LANE_COUNT; lane++) {
+        for (unsigned lane = 0; lane < LANE_COUNT; lane++) {
                 pthread_cond_init(&r->queued[lane], NULL);
                 r->look[lane] = true;
         }
@@ -532,7 +563,7 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
         if (k < 0)
                 goto fail;
 
-        r->workers = calloc(workers + 2, sizeof(*r->workers));
+        r->workers = calloc(workers + FETCHERS + 2, sizeof(*r->workers));
         if (!r->workers) {
                 k = -ENOMEM;
                 goto fail;
@@ -541,11 +572,13 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
         /* The threads reach the runner through the model: none gets past the mutex before it is there. */
         lock(&r->mutex);
 
-        k = start_worker(r, LANE_INSTANT);
+        k = start_worker(r, TASK_LANE_INSTANT);
         if (k == 0)
                 k = start_worker(r, LANE_CHECKSUM);
         for (unsigned i = 0; i < workers && k == 0; i++)
-                k = start_worker(r, LANE_ANY);
+                k = start_worker(r, TASK_LANE_WORK);
+        for (unsigned i = 0; i < FETCHERS && k == 0; i++)
+                k = start_worker(r, TASK_LANE_FETCH);
         if (k == 0) {
                 k = -pthread_create(&r->keeper, NULL, keeper_main, r);
                 r->has_keeper = k == 0;

@@ -35,8 +35,11 @@ int copy_load(struct db_txn *t, uint64_t image, const char *region, struct objec
 int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char *error,
              const struct progress *progress);
 
-/* Takes the oldest queued task (with detail "instant" if INSTANT) and marks it running. -ENOENT: there is none. */
-int task_claim(struct model *m, bool instant, struct task *ret);
+/* Who takes which tasks: those that wait for others' networks keep nobody waiting, and instant ones wait for nobody. */
+enum task_lane { TASK_LANE_WORK, TASK_LANE_INSTANT, TASK_LANE_FETCH, TASK_LANE_COUNT };
+
+/* Takes the oldest queued task of a lane and marks it running. -ENOENT: there is none. */
+int task_claim(struct model *m, enum task_lane lane, struct task *ret);
 
 /* At start: what ran when the library was closed is queued again. Gives the newest task's id. */
 int task_requeue(struct model *m, uint64_t *ret_newest);
@@ -78,6 +81,8 @@ extern const struct task_ops task_kinds[TASK_KIND_COUNT];
 int import_run(struct job *job);
 int import_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch);
 void import_clear(struct model *m, const struct task *task);
+int fetch_run(struct job *job);
+int fetch_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch);
 int convert_run(struct job *job);
 int copy_run(struct job *job);
 int capture_run(struct job *job);
@@ -94,6 +99,9 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
 /* Notes how far JOB is. -ECANCELED: stop now; it was cancelled, or the library is being closed. */
 int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes);
 
+/* Waits SECONDS. -ECANCELED, at once: as job_progress() gives it. */
+int job_pause(struct job *job, unsigned seconds);
+
 /*
  * Begins the transaction that ends JOB as done: a task row that nobody else ended. The caller does the rest and
  * commits.
@@ -102,6 +110,9 @@ int job_finish(struct job *job, struct db_txn *ret);
 
 /* Tells the worker of a task that ended otherwise to stop. */
 void runner_cancel(struct model *m, uint64_t task);
+
+/* Likewise what works on an image that is gone. */
+void runner_cancel_image(struct model *m, uint64_t image);
 
 /* How far a running task is; false where no worker has it. */
 bool runner_get_progress(struct model *m, uint64_t task, struct progress *ret);

@@ -14,6 +14,7 @@
         X(check)            \
         X(checksum)         \
         X(copy)             \
+        X(fetch)            \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \

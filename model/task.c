@@ -29,6 +29,7 @@
 #define FORGET_AT_ONCE 50
 
 static const char *const kind_names[TASK_KIND_COUNT] = {
+        [TASK_FETCH] = "fetch",
         [TASK_IMPORT] = "import",
         [TASK_CONVERT] = "convert",
         [TASK_COPY] = "copy",
@@ -51,7 +52,9 @@ enum {
         TASK_ACTIVE_OF_IMAGE,
         TASK_ACTIVE_OF_INSTANCE,
         TASK_ACTIVE_OF_VOLUME,
-        TASK_NEXT,
+        TASK_NEXT_WORK, /* one for each lane, in their order */
+        TASK_NEXT_INSTANT,
+        TASK_NEXT_FETCH,
         TASK_START,
         TASK_FINISH,
         TASK_REQUEUE,
@@ -76,8 +79,12 @@ static const char *const task_sql[] = {
         [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1) LIMIT 1",
         [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
         [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
-        [TASK_NEXT] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
-                      " AND (?1 = 0 OR detail = '" TASK_DETAIL_INSTANT "') ORDER BY id LIMIT 1",
+        [TASK_NEXT_WORK] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
+                           " AND kind <> 'fetch' ORDER BY id LIMIT 1",
+        [TASK_NEXT_INSTANT] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
+                              " AND detail = '" TASK_DETAIL_INSTANT "' ORDER BY id LIMIT 1",
+        [TASK_NEXT_FETCH] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
+                            " AND kind = 'fetch' ORDER BY id LIMIT 1",
         [TASK_START] = "UPDATE task SET status = 'running', started = ifnull(started, ?2) WHERE id = ?1"
                        " AND status = 'queued'",
         [TASK_FINISH] = "UPDATE task SET status = ?2, error = ?3, done_bytes = ?4, total_bytes = ?5, finished = ?6"
@@ -258,8 +265,9 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
         return 0;
 }
 
-int task_claim(struct model *m, bool instant, struct task *ret)
+int task_claim(struct model *m, enum task_lane lane, struct task *ret)
 {
+        const char *next = task_sql[TASK_NEXT_WORK + (int)lane];
         struct task task;
         int64_t id;
         int r;
@@ -272,7 +280,7 @@ int task_claim(struct model *m, bool instant, struct task *ret)
                 if (r < 0)
                         return r;
 
-                r = db_int(&t, task_sql[TASK_NEXT], &id, DB_INT(instant));
+                r = db_int(&t, next, &id);
                 if (r < 0)
                         return r;
         }
@@ -283,7 +291,7 @@ int task_claim(struct model *m, bool instant, struct task *ret)
         if (r < 0)
                 return r;
 
-        r = db_int(&t, task_sql[TASK_NEXT], &id, DB_INT(instant));
+        r = db_int(&t, next, &id);
         if (r < 0)
                 return r;
 
@@ -313,6 +321,22 @@ int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char 
                 return r;
 
         return r == 0 ? -ECANCELED : 0;
+}
+
+int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch)
+{
+        struct progress progress = { 0 };
+        struct task task;
+        int r;
+
+        r = task_active_of_image(t, image, &task);
+        if (r == -ENOENT || (r == 0 && task.kind != TASK_FETCH))
+                return 0;
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_TASK, task.o.id);
+        return task_end(t, task.o.id, TASK_CANCELLED, "", &progress);
 }
 
 int task_requeue(struct model *m, uint64_t *ret_newest)

@@ -19,6 +19,7 @@ static int undo_result(struct db_txn *t, const struct task *task, const char *se
 }
 
 const struct task_ops task_kinds[TASK_KIND_COUNT] = {
+        [TASK_FETCH] = { .run = fetch_run, .undo = fetch_undo, .clear = import_clear },
         [TASK_IMPORT] = { .run = import_run, .undo = import_undo, .clear = import_clear },
         [TASK_CONVERT] = { .run = convert_run, .undo = undo_result },
         [TASK_COPY] = { .run = copy_run, .undo = undo_result },

@@ -171,9 +171,11 @@ int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
                 progress_set(&progress, image.size_bytes, image.size_bytes, true);
                 break;
         case IMAGE_UPLOADING:
-                /* How much will come is not known. */
-                progress_set(&progress, upload_bytes(m, id), 0, false);
-                break;
+                if (r < 0) { /* no fetch: how much will come is not known */
+                        progress_set(&progress, upload_bytes(m, id), 0, false);
+                        break;
+                }
+                /* fall through */
         default:
                 if (r == 0) {
                         task_merge_progress(m, &task);

@@ -32,6 +32,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "model/incoming.h"
+#include "model/runner.h"
 #include "model/room.h"
 #include "model/upload_state.h"
 
@@ -66,6 +67,11 @@ int uploads_open(struct model *m, struct uploads **ret)
         pthread_mutex_init(&us->mutex, NULL);
         *ret = us;
         return 0;
+}
+
+pthread_mutex_t *uploads_mutex(struct model *m)
+{
+        return &m->uploads->mutex;
 }
 
 static void upload_free(struct upload *u)
@@ -444,14 +450,20 @@ void upload_overlay(struct model *m, struct image *image)
         memcpy(image->error, u->failed, sizeof(image->error));
 }
 
-void upload_image_gone(struct model *m, uint64_t image)
+void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
 {
+        struct region r;
         struct upload *u;
 
         if (!m->uploads)
                 return;
 
+        runner_cancel_image(m, image);
+
         LOCK_SCOPE(&m->uploads->mutex);
+
+        if (region_get(m, region, &r) == 0) /* else the next start removes it */
+                incoming_discard(m, r.store, ident);
 
         u = find_upload(m->uploads, image);
         if (!u)
@@ -459,7 +471,6 @@ void upload_image_gone(struct model *m, uint64_t image)
 
         atomic_store(&u->gone, true);
         unlink_upload(m->uploads, u);
-        incoming_discard(m, u->store, u->ident);
         if (u->writers == 0)
                 upload_free(u);
 }

@@ -20,16 +20,28 @@ static const char *const upload_state_sql[] = {
         [UPLOAD_FORGET_DISKS] = "DELETE FROM image_disk WHERE image = ?1",
         /* The first condition is that of the index image_by_status. */
         [UPLOAD_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
-                                " AND status = 'uploading' LIMIT 1",
+                                " AND status = 'uploading'"
+                                " AND NOT EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id) LIMIT 1",
+        /* … or is being fetched: what is only uploading has been cut off before this is asked. */
         [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
-                              " WHERE image.ident = ?1 AND image.status = 'pending' AND region.store = ?2",
+                              " WHERE image.ident = ?1 AND image.status IN ('uploading', 'pending')"
+                              " AND region.store = ?2",
 };
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
 
+int upload_claim(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag)
+{
+        int r;
+
+        r = lifecycle_apply(t, image, VERB_UPLOAD, diag);
+        return r < 0 ? r : work_add_disks(t, image, 0, 1, ch, diag);
+}
+
 int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
 {
         struct image image;
+        struct task task;
         int r;
         DB_TXN(t);
 
@@ -44,14 +56,17 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
         r = image_refuse_stranger(image.class, c, diag);
         if (r < 0)
                 return r;
-        if (image.status == IMAGE_UPLOADING)
-                return 0;
 
-        r = lifecycle_apply(&t, &image, VERB_UPLOAD, diag);
-        if (r < 0)
-                return r;
+        /* An upload may be joined, but not a fetch. */
+        if (image.status == IMAGE_UPLOADING) {
+                r = task_active_of_image(&t, id, &task);
+                if (r == -ENOENT)
+                        return 0;
+                if (r < 0)
+                        return r;
+        }
 
-        r = work_add_disks(&t, &image, 0, 1, ch, diag);
+        r = upload_claim(&t, &image, ch, diag);
         if (r < 0)
                 return r;
 
@@ -77,16 +92,11 @@ static int abandon(struct db_txn *t, const struct image *image, struct changes *
         return lifecycle_apply(t, image, VERB_ABANDON, NULL);
 }
 
-static int accept_import(struct db_txn *t, const struct image *image, int fd, struct changes *ch)
+int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch)
 {
         const struct caller owner = { .uid = image->o.uid, .gid = image->o.gid };
-        char token[TASK_DETAIL_MAX] = "";
         uint64_t task;
         int r;
-
-        r = incoming_token(fd, token, sizeof(token));
-        if (r < 0)
-                log_debug("model: no token for %s: %s", image->ident, strerror(-r)); /* not trusted after a restart */
 
         r = lifecycle_apply(t, image, VERB_IMPORT, NULL);
         if (r < 0)
@@ -106,6 +116,18 @@ static int accept_import(struct db_txn *t, const struct image *image, int fd, st
 
         changes_add(ch, OBJECT_TASK, task);
         return 0;
+}
+
+static int accept_import(struct db_txn *t, const struct image *image, int fd, struct changes *ch)
+{
+        char token[TASK_DETAIL_MAX] = "";
+        int r;
+
+        r = incoming_token(fd, token, sizeof(token));
+        if (r < 0)
+                log_debug("model: no token for %s: %s", image->ident, strerror(-r)); /* not trusted after a restart */
+
+        return upload_accept_import(t, image, token, ch);
 }
 
 int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, struct strbuf *reason)

@@ -9,6 +9,16 @@
 /* queued to uploading, with the disk that the import will fill; an image that is uploading goes on as it is. */
 int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct changes *ch, struct diag *diag);
 
+/*
+ * The steps of both ends, for a file that comes in another way. The first takes an image from queued to uploading, the
+ * second from there to pending, with the import of a file that has TOKEN.
+ */
+int upload_claim(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag);
+int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch);
+
+/* upload.c: held while an upload begins or ends. */
+pthread_mutex_t *uploads_mutex(struct model *m);
+
 /* Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. */
 int upload_probe(struct model *m, uint64_t image, int fd, struct image_probe *ret, struct strbuf *reason);
 

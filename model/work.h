@@ -36,6 +36,9 @@ void changes_add(struct changes *ch, enum object_kind kind, uint64_t id);
 /* Tells the listener and wakes the runner. After the commit. */
 void changes_tell(struct model *m, const struct changes *ch);
 
+/* task.c: the image is to be removed: if it is being fetched, that ends here, as cancelled. */
+int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch);
+
 /*
  * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
  * them.

@@ -210,12 +210,28 @@ CREATE UNIQUE INDEX volume_device ON volume (instance, device) WHERE instance IS
 CREATE INDEX volume_by_base ON volume (base) WHERE base IS NOT NULL;
 CREATE INDEX volume_by_snapshot ON volume (snapshot) WHERE snapshot IS NOT NULL;
 
+-- Where the file of an image is being fetched from. url has the user and password for the server, so that the row goes
+-- with the end of the transfer. etag to size say which version of it the bytes are of that came so far (size -1: not
+-- known), place where they are good for sure, and safe how many of them survive a power cut.
+CREATE TABLE fetch (
+        image    INTEGER PRIMARY KEY REFERENCES image ON DELETE CASCADE,
+        url      TEXT NOT NULL,
+        sum      TEXT NOT NULL,
+        -- may it come from this machine and the networks of the site?
+        private  INTEGER NOT NULL CHECK (private IN (0, 1)),
+        etag     TEXT NOT NULL DEFAULT '',
+        modified TEXT NOT NULL DEFAULT '',
+        size     INTEGER NOT NULL DEFAULT -1,
+        place    TEXT NOT NULL DEFAULT '',
+        safe     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
 -- Long operations. image is what it works on (an import's image, the source of a conversion or copy); result what it makes.
 -- Of a capture both are the image that is made, and instance what it is made of; a disk's snapshot has volume and snapshot.
 CREATE TABLE task (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         ident       TEXT NOT NULL UNIQUE,
-        kind        TEXT NOT NULL CHECK (kind IN ('import', 'convert', 'copy', 'capture', 'disk-snapshot')),
+        kind        TEXT NOT NULL CHECK (kind IN ('fetch', 'import', 'convert', 'copy', 'capture', 'disk-snapshot')),
         status      TEXT NOT NULL CHECK (status IN ('queued', 'running', 'done', 'error', 'cancelled')),
         image       INTEGER REFERENCES image ON DELETE SET NULL,
         image_ident TEXT NOT NULL,
