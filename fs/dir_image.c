@@ -255,6 +255,7 @@ static const struct entry image_entries[] = {
         { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
         { "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },
         { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
+        { "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
         { "metadata.json", "all of this for programs", 0444, .show = show_metadata },
         { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },
         { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },

@@ -18,6 +18,7 @@
 #include "model/volume.h"
 
 struct aliases;
+struct http;
 struct waiters;
 
 struct fs {
@@ -29,6 +30,8 @@ struct fs {
         int64_t born_us; /* when the library was made: the time of what never changes */
         struct aliases *aliases; /* alias.c */
         struct waiters *waiters; /* wait.c */
+        struct http *http; /* http.c; NULL: no downloads */
+        atomic_uint changes; /* goes up with every change of an image: running downloads then look whether they may go on */
 };
 
 /*

@@ -17,6 +17,7 @@
 #include "blobstore/base/log.h"
 #include "fs/alias.h"
 #include "fs/fs.h"
+#include "fs/http.h"
 #include "fs/ops.h"
 #include "fs/tree.h"
 #include "fs/wait.h"
@@ -124,6 +125,16 @@ static int mount_check_paths(struct mount *m)
         return 0;
 }
 
+/* A model_listener_fn. */
+static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
+{
+        struct fs *fs = ctx;
+
+        if (kind == OBJECT_IMAGE)
+                atomic_fetch_add(&fs->changes, 1);
+        wait_notify(fs, kind, id);
+}
+
 static int mount_open(struct mount *m)
 {
         struct diag diag = { 0 };
@@ -145,7 +156,7 @@ static int mount_open(struct mount *m)
                                              .import_private = m->opts->import_private,
                                              .cache_bytes = m->opts->cache_bytes,
                                              .mountpoint = m->mountpoint,
-                                             .listener = wait_notify,
+                                             .listener = mount_listener,
                                              .listener_ctx = &m->fs },
                        &diag, &m->fs.model);
         if (r < 0)
@@ -194,6 +205,24 @@ static int mount_mount(struct mount *m)
         return 0;
 }
 
+/* Before the mount is there, since it can fail. */
+static int mount_start_http(struct mount *m)
+{
+        const struct http_opts opts = {
+                .listen = m->opts->http,
+                .cert_file = m->opts->http_cert,
+                .key_file = m->opts->http_key,
+                .name = m->opts->http_name,
+        };
+        struct diag diag = { 0 };
+        int r;
+
+        if (!m->opts->http)
+                return 0;
+        r = http_start(&m->fs, &opts, &diag, &m->fs.http);
+        return r < 0 ? mount_fail(r, diag.error ? diag.text : strerror(-r)) : 0;
+}
+
 /* In reverse, and each part only if it came to be. */
 static void mount_close(struct mount *m)
 {
@@ -201,6 +230,7 @@ static void mount_close(struct mount *m)
                 fuse_session_unmount(m->session);
         if (m->signals)
                 fuse_remove_signal_handlers(m->session);
+        http_stop(m->fs.http);
         model_close(m->fs.model);
         if (m->session)
                 fuse_session_destroy(m->session);
@@ -218,6 +248,8 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
         tree_check();
         mount_mask_signals(SIG_BLOCK);
         r = mount_open(&m);
+        if (r == 0)
+                r = mount_start_http(&m);
         if (r == 0)
                 r = mount_mount(&m);
         mount_mask_signals(SIG_UNBLOCK);

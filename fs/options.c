@@ -13,6 +13,7 @@ enum option_type {
         OPTION_FLAG, /* bool */
         OPTION_NUMBER, /* uint64_t */
         OPTION_SIZE, /* uint64_t, with K, M, G, T */
+        OPTION_TEXT, /* char * */
         OPTION_FUSE, /* libfuse's or the kernel's: passed on */
 };
 
@@ -39,6 +40,10 @@ static const struct option option_table[] = {
         { "import-private", "everybody may import from this machine and private networks", OPTION_FLAG,
           AT(import_private) },
         { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers) },
+        { "http=ADDRESS:PORT", "serve downloads there (off)", OPTION_TEXT, AT(http) },
+        { "http-cert=FILE", "with TLS: the certificate, PEM", OPTION_TEXT, AT(http_cert) },
+        { "http-key=FILE", "its key, PEM", OPTION_TEXT, AT(http_key) },
+        { "http-name=HOST", "what addresses name, or HOST:PORT (where it listens)", OPTION_TEXT, AT(http_name) },
         /* what mount(8) and fstab add by themselves */
         { "rw", NULL, OPTION_FUSE, 0 },
         { "dev", NULL, OPTION_FUSE, 0 },
@@ -63,7 +68,7 @@ void options_help(FILE *f)
                 bool alone = o->name[0] == '-';
 
                 if (o->help)
-                        (void)fprintf(f, "  %s%-*s %s\n", alone ? "" : "-o ", alone ? 19 : 16, o->name, o->help);
+                        (void)fprintf(f, "  %s%-*s %s\n", alone ? "" : "-o ", alone ? 20 : 17, o->name, o->help);
         }
         (void)fprintf(f, "\nUnmount with `umount MOUNTPOINT` or `fusermount3 -u MOUNTPOINT`.\n");
 }
@@ -72,6 +77,18 @@ static int option_fail(const char *what, const char *text)
 {
         (void)fprintf(stderr, "imagefs: %s: %s (imagefs --help shows what there is)\n", text, what);
         return -EINVAL;
+}
+
+/* The last one counts. */
+static int option_set_text(char **field, const char *value)
+{
+        char *copy = strdup(value);
+
+        if (!copy)
+                return -ENOMEM;
+        free(*field);
+        *field = copy;
+        return 0;
 }
 
 /* Takes one option, NAME or NAME=VALUE. */
@@ -83,7 +100,7 @@ static int option_take(struct options *opts, const char *text)
         for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {
                 const struct option *o = &option_table[i];
                 void *field = (char *)opts + o->offset;
-                bool wants_value = o->type == OPTION_NUMBER || o->type == OPTION_SIZE;
+                bool wants_value = o->type == OPTION_NUMBER || o->type == OPTION_SIZE || o->type == OPTION_TEXT;
 
                 if (strcspn(o->name, "=") != len || strncmp(o->name, text, len) != 0)
                         continue;
@@ -98,6 +115,8 @@ static int option_take(struct options *opts, const char *text)
                         return parse_u64(value, field) < 0 ? option_fail("not a number", text) : 0;
                 case OPTION_SIZE:
                         return parse_size(value, field) < 0 ? option_fail("not a size (64M, 1G …)", text) : 0;
+                case OPTION_TEXT:
+                        return option_set_text(field, value);
                 case OPTION_FUSE:
                         if (o->offset)
                                 *(bool *)field = true;
@@ -162,6 +181,8 @@ int options_parse(int argc, char **argv, struct options *ret)
                 return 0;
         if (!ret->store || !ret->mountpoint)
                 return option_fail("say where the library is and where to mount it", "STORE MOUNTPOINT");
+        if (!ret->http && (ret->http_cert || ret->http_key || ret->http_name))
+                return option_fail("means something only beside http=ADDRESS:PORT", "http-…");
         return 0;
 }
 
@@ -169,5 +190,9 @@ void options_done(struct options *o)
 {
         free(o->store);
         free(o->mountpoint);
+        free(o->http);
+        free(o->http_cert);
+        free(o->http_key);
+        free(o->http_name);
         fuse_opt_free_args(&o->fuse);
 }

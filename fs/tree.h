@@ -51,6 +51,8 @@ enum node_kind {
         KIND_INSTANCE_IMAGES, /* oid: the instance */
         KIND_INSTANCE_IMAGE, /* oid: the image */
         KIND_INSTANCE_USED_BY, /* oid: the instance; its children's: the task */
+        KIND_DOWNLOADS, /* oid: the image */
+        KIND_DOWNLOAD,
         KIND_COUNT,
         KIND_NONE = KIND_COUNT,
 };
@@ -173,6 +175,7 @@ extern const struct dir_kind dir_root, dir_info, dir_regions;
 extern const struct dir_kind dir_region, dir_images;
 extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots, dir_image_used_by;
 extern const struct dir_kind dir_copies, dir_copy;
+extern const struct dir_kind dir_downloads, dir_download;
 extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
 extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Upkeep: images whose time in the recycle bin is up, tasks that ended days ago, disks whose volume is gone, blobs that
- * nothing names any more, and the space of chunks that nothing uses.
+ * Upkeep: images whose time in the recycle bin is up and addresses of downloads whose time is up, tasks that ended days
+ * ago, disks whose volume is gone, blobs that nothing names any more, and the space of chunks that nothing uses.
  *
  * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
  * into the table reap. A blob that never got a row (a crash between the two) is found by comparing all blobs of the
@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "blobstore/disk.h"
+#include "model/download_priv.h"
 #include "model/runner.h"
 #include "model/statements.h"
 
@@ -344,11 +345,12 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t reap_run(struct reaper *reaper, bool *garbage)
 {
-        int64_t expiry_us = 0, forget_us = 0, kept_us = 0;
+        int64_t expiry_us = 0, download_us = 0, forget_us = 0, kept_us = 0;
         int r;
 
         /* Each by itself: what one cannot do now, the next round tries again. */
         (void)expire(reaper->m, &expiry_us);
+        (void)download_expire(reaper->m, &download_us);
         (void)task_forget_old(reaper->m, &forget_us);
         (void)reap_disks(reaper->m);
 
@@ -363,5 +365,5 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         db_fill_reserve(reaper->m->db);
         uploads_settle(reaper->m);
 
-        return earlier(earlier(expiry_us, forget_us), kept_us);
+        return earlier(earlier(expiry_us, download_us), earlier(forget_us, kept_us));
 }

@@ -14,6 +14,7 @@
         X(check)            \
         X(checksum)         \
         X(copy)             \
+        X(download)         \
         X(fetch)            \
         X(image)            \
         X(image_attr)       \

@@ -73,6 +73,11 @@ void export_close(struct export *e)
         free(e);
 }
 
+uint64_t export_get_size(const struct export *e)
+{
+        return e->size_bytes;
+}
+
 ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off)
 {
         return e->view ? qcow2_view_pread(e->view, buf, n, off) : blob_pread(e->blob, buf, n, off);

@@ -26,6 +26,8 @@ struct export;
 int export_open(struct blob *b, enum export_format f, struct export **ret);
 void export_close(struct export *e); /* accepts NULL */
 
+uint64_t export_get_size(const struct export *e);
+
 /* As blob_pread() and blob_seek(). */
 ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off);
 int export_seek(struct export *e, uint64_t off, int whence, uint64_t *ret);

@@ -265,6 +265,20 @@ CREATE INDEX task_by_snapshot ON task (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX task_finished ON task (finished) WHERE finished IS NOT NULL;
 CREATE UNIQUE INDEX task_copy ON task (image, region) WHERE kind = 'copy' AND in_image = 1;
 
+-- Addresses at which a disk may be fetched; key and secret together are the token in it.
+CREATE TABLE download (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        image   INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+        device  TEXT NOT NULL,
+        format  TEXT NOT NULL CHECK (format IN ('raw', 'qcow2')),
+        key     BLOB NOT NULL UNIQUE CHECK (length(key) = 16),
+        secret  BLOB NOT NULL CHECK (length(secret) = 16),
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        UNIQUE (image, device, format)
+) STRICT;
+CREATE INDEX download_by_expiry ON download (expires);
+
 -- Refusals, the newest of each user, so that nobody pushes out another's; the newest of an object is its last-error.
 CREATE TABLE refusal (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -304,6 +318,12 @@ CREATE TRIGGER snapshot_usage_update AFTER UPDATE OF uid, region ON snapshot
         WHEN old.uid <> new.uid OR old.region <> new.region BEGIN
         UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'snapshots';
         INSERT INTO usage VALUES (new.region, new.uid, 'snapshots', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+
+-- Addresses end with what they were given out for: the image's being there, and its owner's word.
+CREATE TRIGGER download_end AFTER UPDATE OF status, uid ON image
+        WHEN new.status <> 'available' OR new.uid <> old.uid BEGIN
+        DELETE FROM download WHERE image = new.id;
 END;
 
 -- Whatever stops naming a blob makes it a candidate for removal.
