@@ -287,7 +287,8 @@ int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encr
 
 int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description)
 {
-        return one_changed(db_run(t, image_sql[HINT], DB_INT(id), DB_TEXT(os), DB_TEXT(platform), DB_TEXT(description)));
+        return one_changed(db_run(t, image_sql[HINT], DB_INT(id), DB_TEXT(os), DB_TEXT(platform),
+                                  DB_TEXT(description)));
 }
 
 int image_set_error(struct db_txn *t, uint64_t id, const char *sentence)
@@ -425,8 +426,9 @@ static int find_ending(const char *filename, enum image_class class, enum image_
                 return 0;
         }
         return diag_set(diag, -EINVAL,
-                        "%s: a file put here must end in .qcow2, .raw, .img (these also with .gz, .xz or .zst), .vmdk, .vhd, "
-                        ".vhdx, .vdi or .ova (.iso in iso/); other formats become one with: qemu-img convert -O qcow2",
+                        "%s: a file put here must end in .qcow2, .raw, .img (these also with .gz, .xz or .zst), .vmdk, "
+                        ".vhd, .vhdx, .vdi or .ova (.iso in iso/); other formats become one with: qemu-img convert -O "
+                        "qcow2",
                         filename);
 }
 

@@ -175,7 +175,7 @@ int work_probe(const struct image *image, int fd, struct image_probe *ret, struc
         if (iso == (image->source == CLASS_ISO))
                 return 0;
 
-        strbuf_add(reason, iso ? "this is an ISO file, which goes into iso/: to have it as a disk, set the format to raw"
+        strbuf_add(reason, iso ? "this is an ISO file, which goes into iso/: to have it as a disk, set format to raw"
                                : "this is no ISO file, and iso/ takes nothing else");
         return -EINVAL;
 }

@@ -214,8 +214,8 @@ static int read_header(struct walk *w, struct qcow2 *ret, bool *ret_encrypted, s
                 return r;
         *ret_encrypted = encrypted;
         if (encrypted)
-                return format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: decrypt "
-                                     "it first, or encrypt the disk inside with LUKS");
+                return format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: "
+                                     "decrypt it first, or encrypt the disk inside with LUKS");
         r = check_tables(h, &q, reason);
         if (r < 0)
                 return r;

@@ -20,7 +20,7 @@ static const struct format formats[] = {
         [IMAGE_FORMAT_RAW] = { "raw", "raw", NULL, raw_check, NULL },
         [IMAGE_FORMAT_QCOW2] = { "qcow2", "qcow2", "qcow2", qcow2_check, qcow2_walk },
         [IMAGE_FORMAT_VMDK] = { "vmdk", "VMDK", "vmdk", vmdk_check, vmdk_walk },
-        /* The size that the geometry says, which qemu prefers for writers it does not know, may cut off the disk's end. */
+        /* The geometry, which qemu prefers for writers that it does not know, may leave out the end of the disk. */
         [IMAGE_FORMAT_VHD] = { "vhd", "VHD", "vpc,force_size_calc=current_size", vhd_check, vhd_walk },
         [IMAGE_FORMAT_VHDX] = { "vhdx", "VHDX", "vhdx", vhdx_check, vhdx_walk },
         [IMAGE_FORMAT_VDI] = { "vdi", "VDI", "vdi", vdi_check, vdi_walk },

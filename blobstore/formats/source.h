@@ -79,8 +79,8 @@ typedef int unpack_progress_fn(void *ctx);
 /*
  * Takes the disks out of the file FD that image_probe() found to be packed, into files without a name in the directory
  * DIR_FD. What came out is to be probed as any file is, and may not be packed again. Release with image_pack_done().
- * -EINVAL: damaged, truncated, hostile, or far larger inside than such files are; -EOPNOTSUPP: built without libarchive,
- * or the kernel confines nothing. The child ends with the thread that calls this.
+ * -EINVAL: damaged, truncated, hostile, or far larger inside than such files are; -EOPNOTSUPP: built without
+ * libarchive, or the kernel confines nothing. The child ends with the thread that calls this.
  */
 int image_unpack(int fd, const struct image_probe *probe, int dir_fd, unpack_progress_fn *progress, void *ctx,
                  struct image_pack *ret, struct strbuf *reason);

@@ -85,8 +85,8 @@ static int read_full(struct unpack *u, void *buf, size_t n, struct strbuf *reaso
                 if (got < 0 && errno != EINTR)
                         return -errno;
                 if (got == 0) /* it died: out of memory or time, or of what it read */
-                        return format_refuse(reason, "this file could not be unpacked: it is damaged, or takes more memory "
-                                             "or time than it may");
+                        return format_refuse(reason, "this file could not be unpacked: it is damaged, or takes more "
+                                             "memory or time than it may");
                 if (got > 0) {
                         at += got;
                         n -= (size_t)got;
@@ -170,8 +170,8 @@ static int add_data(struct unpack *u, size_t n, struct strbuf *reason)
                                      (unsigned long long)(BLOB_SIZE_MAX >> 40));
         if (u->total_bytes > FREE_BYTES + TOTAL_FACTOR * u->file_bytes ||
             u->data_bytes > FREE_BYTES + DATA_FACTOR * u->file_bytes)
-                return format_refuse(reason, "this file unpacks to far more than a disk that is compressed does: if it is "
-                                     "meant, unpack it first");
+                return format_refuse(reason, "this file unpacks to far more than a disk that is compressed does: if it "
+                                     "is meant, unpack it first");
         return 0;
 }
 
@@ -285,8 +285,8 @@ static int start_child(int fd, int pipe_fd, enum image_packing packing, uint64_t
         };
 
         if (find_program(&program) < 0) {
-                strbuf_addf(reason, "imagefs was built here without libarchive, which reading %s files takes: unpack it "
-                            "first", verbs[packing]);
+                strbuf_addf(reason, "imagefs was built here without libarchive, which reading %s files takes: unpack "
+                            "it first", verbs[packing]);
                 return -EOPNOTSUPP;
         }
         argv[0] = strbuf_text(&program);

@@ -4,8 +4,8 @@
  * imagefs-unpack gzip | xz | zstd | ova
  *
  * Takes compressed disks and OVA archives apart, from descriptor 3 to descriptor 4 as a stream of frames. The daemon
- * runs it as it runs qemu-nbd: without privileges, files, network, and with bounded memory and time, since what it reads
- * may be made to break it. It writes no file and opens none.
+ * runs it as it runs qemu-nbd: without privileges, files, network, and with bounded memory and time, since what it
+ * reads may be made to break it. It writes no file and opens none.
  */
 
 #include <stdarg.h>

@@ -23,11 +23,11 @@
 #include "blobstore/unpacker/ovf.h"
 #include "blobstore/unpacker/unpacker.h"
 
-#define MEMBERS_MAX 128
-#define NAME_MAX_   256
-#define OVF_MAX     (1 << 20)
-#define MANIFEST_MAX (64 << 10)
-#define BLOCK_BYTES (64 << 10)
+#define MEMBERS_MAX     128
+#define MEMBER_NAME_MAX 256
+#define OVF_MAX         (1 << 20)
+#define MANIFEST_MAX    (64 << 10)
+#define BLOCK_BYTES     (64 << 10)
 
 static const struct {
         const char *name; /* in a manifest */
@@ -37,7 +37,7 @@ static const struct {
 #define N_DIGESTS (sizeof(digests) / sizeof(digests[0]))
 
 struct member {
-        char name[NAME_MAX_];
+        char name[MEMBER_NAME_MAX];
         uint8_t digest[N_DIGESTS][DIGEST_BYTES_MAX];
 };
 
@@ -66,8 +66,8 @@ static struct member *add_member(struct ova *o, struct archive_entry *entry)
                 refuse("this OVA has a file whose name is empty or too long");
         if (strchr(name, '/') || strchr(name, '\\') || name[0] == '.')
                 refuse("this OVA has a file whose name leads elsewhere");
-        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) || archive_entry_symlink(entry) ||
-            archive_entry_sparse_count(entry) > 0)
+        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) ||
+            archive_entry_symlink(entry) || archive_entry_sparse_count(entry) > 0)
                 refuse("this OVA has a link, directory or device where only plain files may be");
         if (o->n_members == MEMBERS_MAX)
                 refuse("this OVA has more than %d files", MEMBERS_MAX);
@@ -80,7 +80,7 @@ static struct member *add_member(struct ova *o, struct archive_entry *entry)
         return m;
 }
 
-/* Reads a member to its end: to the reader of the stream where DISK, and into TEXT (SIZE bytes with a NUL) if that is given. */
+/* Reads a member to its end: passes it on if DISK, and keeps it in TEXT, SIZE bytes with a NUL, if that is given. */
 static void read_member(struct ova *o, struct member *m, bool disk, char *text, size_t size)
 {
         static char buf[BLOCK_BYTES];

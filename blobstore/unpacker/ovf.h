@@ -4,8 +4,8 @@
 
 /*
  * The description in an OVA: which members are the machine's disks, and what it says of the machine. Read by hand, as
- * far as it is needed: elements, attributes and the five entities of XML. Anything that would need more, a document type
- * above all, is refused.
+ * far as it is needed: elements, attributes and the five entities of XML. Anything that would need more, a document
+ * type above all, is refused.
  */
 
 #include <stddef.h>

@@ -12,7 +12,7 @@
 
 #include "blobstore/formats/source.h"
 
-/* Of a group of tests. In the directory is "disk": 24 MiB of random bytes, text and long runs of one byte, between holes. */
+/* Of a group of tests. In the directory is "disk", 24 MiB: random bytes, text, long runs of one byte, between holes. */
 int foreign_setup(void **state);
 int foreign_teardown(void **state);
 extern char foreign_dir[];
