@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses: what is understood, what is not, and that nothing said about one holds its password. */
+
+#include "model/url.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/lib/expect.h"
+
+static struct url parse(const char *text)
+{
+        struct diag diag = { 0 };
+        struct url url;
+
+        if (url_parse(text, &url, &diag) < 0)
+                fail_msg("%s: %s", text, diag.text);
+        return url;
+}
+
+static void test_an_address_is_taken_apart(void **state)
+{
+        struct url url;
+
+        (void)state;
+        url = parse("https://Cloud.example:8443/a/b.qcow2?x=1#top");
+        assert_int_equal(url.scheme, URL_HTTPS);
+        assert_string_equal(url.shown, "https://Cloud.example:8443/a/b.qcow2?x=1");
+        assert_string_equal(url.host, "Cloud.example");
+        assert_false(url.has_login);
+
+        url = parse("HTTP://[2001:db8::1]:80/x");
+        assert_int_equal(url.scheme, URL_HTTP);
+        assert_string_equal(url.host, "2001:db8::1");
+        assert_string_equal(url.shown, "http://[2001:db8::1]:80/x");
+
+        assert_string_equal(parse("http://host").shown, "http://host/");
+        assert_string_equal(parse("http://host?q=a@b").shown, "http://host/?q=a@b");
+        assert_false(parse("http://host/a@b:c").has_login);
+}
+
+static void test_the_login_is_not_in_what_is_shown(void **state)
+{
+        static const struct {
+                const char *text, *user, *password;
+        } logins[] = {
+                { "ftp://user:secret@host/x", "user", "secret" },
+                { "ftp://user@host/x", "user", "" },
+                { "ftp://u%40site:p%3Aq%2f@host/x", "u@site", "p:q/" },
+                { "ftp://user:se@cret@host/x", "user", "se@cret" },
+                { "ftp://user:a:b@host/x", "user", "a:b" },
+                { "ftp://:secret@host/x", "", "secret" },
+                { "ftp://@host/x", "", "" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(logins) / sizeof(logins[0]); i++) {
+                struct url url = parse(logins[i].text);
+
+                assert_string_equal(url.shown, "ftp://host/x");
+                assert_true(url.has_login || logins[i].user[0] == '\0');
+                assert_string_equal(url.user, logins[i].user);
+                assert_string_equal(url.password, logins[i].password);
+        }
+}
+
+static void test_what_is_not_understood_is_refused_without_being_repeated(void **state)
+{
+        static const char *const texts[] = {
+                "",
+                "secret",
+                "host/secret",
+                "file:///etc/secret",
+                "gopher://user:secret@host/x",
+                "smb://user:secret@host/x",
+                "https//user:secret@host/x",
+                " http://user:secret@host/x",
+                "http://user:secret@host/x y",
+                "http://user:secret@host\\@evil/x",
+                "http://user:secret@host/\x01",
+                "http://user:secret@h\xc3\xb6st/x",
+                "http://user:secret@/x",
+                "http://user:secret@host:/x",
+                "http://user:secret@host:0/x",
+                "http://user:secret@host:65536/x",
+                "http://user:secret@host:80secret/x",
+                "http://user:secret@ho%73t/x",
+                "http://user:secret@ho:st:80/x",
+                "http://user:secret@[::1/x",
+                "http://user:secret@[host]/x",
+                "http://user:secret%@host/x",
+                "http://user:secret%0d%0aX@host/x",
+                "http://user%00:secret@host/x",
+                "ftp://user:secret@host",
+                "ftp://user:secret@host/",
+                "ftp://user:secret@host/dir/",
+        };
+        char longest[URL_MAX + 2];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+                struct diag diag = { 0 };
+                struct url url;
+
+                if (url_parse(texts[i], &url, &diag) != -EINVAL)
+                        fail_msg("%s was understood", texts[i]);
+                assert_non_null(strchr(diag.text, ' '));
+                assert_null(strstr(diag.text, "secret"));
+                assert_null(strstr(diag.text, "user:"));
+        }
+
+        memset(longest, 'a', sizeof(longest) - 1);
+        longest[sizeof(longest) - 1] = '\0';
+        memcpy(longest, "http://h/", 9);
+        assert_err(url_parse(longest, &(struct url){ 0 }, NULL), -EINVAL);
+        longest[URL_MAX] = '\0';
+        assert_int_equal(strlen(parse(longest).shown), URL_MAX);
+}
+
+static void test_a_server_that_repeats_the_login_is_not_repeated(void **state)
+{
+        struct url url = parse("http://alice:open%20sesame@host/x");
+        struct strbuf out CLEANUP_STRBUF = { 0 };
+        char many[1000];
+
+        (void)state;
+        url_add_quoted(&out, &url, "401 alice:open sesame\r\nis\x1b[1mwrong");
+        assert_string_equal(strbuf_text(&out), "401 ***:***is[1mwrong");
+
+        strbuf_reset(&out);
+        memset(many, 'x', sizeof(many) - 1);
+        many[sizeof(many) - 1] = '\0';
+        url_add_quoted(&out, &url, many);
+        assert_true(out.len < 300);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_an_address_is_taken_apart),
+                cmocka_unit_test(test_the_login_is_not_in_what_is_shown),
+                cmocka_unit_test(test_what_is_not_understood_is_refused_without_being_repeated),
+                cmocka_unit_test(test_a_server_that_repeats_the_login_is_not_repeated),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
