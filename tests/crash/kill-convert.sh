@@ -29,4 +29,4 @@ for ((i = 1; i <= kills; i++)); do
         same "$(ls "$R/snapshots")" "" "kill $i: snapshots left"
         between_kills
 done
-store_gives_back web.raw
+store_gives_back web.raw local

@@ -34,4 +34,4 @@ for ((i = 1; i <= kills; i++)); do
         remove_image "$R" "i$i"
         between_kills
 done
-store_gives_back kept.raw
+store_gives_back kept.raw cloud

@@ -35,4 +35,4 @@ for ((i = 1; i <= kills; i++)); do
         remove_image "$R" "$name"
         between_kills
 done
-store_gives_back kept.raw
+store_gives_back kept.raw cloud

@@ -34,11 +34,6 @@ for dir in disks snapshots used-by copies; do
 done
 same "$(keyed "$web/convert" status)" idle "convert"
 
-# What is not built is not there.
-for file in shares instances download import-url; do
-        expect ENOENT stat "$web/$file"
-done
-
 set_and_read() { # FILE TEXT
         ok write "$web/$1" "$2"
         value "$web/$1" "$2"
