@@ -45,6 +45,7 @@ int attr_text(struct req *rq, struct node n, struct strbuf *out)
                 r = kind->show_child(rq, n.oid, out);
         else if (entry && !entry->dir && !entry->blob) {
                 rq->entry = entry;
+                rq->dir = kind;
                 rq->oid = n.oid;
                 r = entry->show ? entry->show(rq, out) : 0;
         }
@@ -121,6 +122,7 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
 
         *timeout = ATTR_TIMEOUT_CTL;
         rq->entry = entry;
+        rq->dir = tree_kind(n.kind);
         rq->oid = n.oid;
         st->st_mode = S_IFREG | (entry->mode & object->mode);
         if (entry->flags & ENTRY_ADMIN) {

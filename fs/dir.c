@@ -53,6 +53,18 @@ int dir_root_object(struct req *rq, uint64_t oid, struct object *ret)
         return 0;
 }
 
+int dir_region_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        const struct region *region;
+        int r;
+
+        r = req_region(rq, oid, &region);
+        if (r < 0)
+                return r;
+        *ret = region->o;
+        return 0;
+}
+
 void dir_add_user(struct strbuf *out, uid_t uid)
 {
         char name[NAME_LEN_MAX + 1];
@@ -91,25 +103,26 @@ int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint6
         return 0;
 }
 
-int dir_show_last_error(struct req *rq, enum object_kind kind, struct strbuf *out)
+int dir_show_last_error(struct req *rq, struct strbuf *out)
 {
         char text[DIAG_TEXT_MAX];
         int64_t at_us;
         int r;
 
-        r = refusal_last(rq->fs->model, kind, rq->oid, text, sizeof(text), &at_us);
+        r = refusal_last(rq->fs->model, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us);
         if (r < 0)
                 return r;
         strbuf_addf(out, "%s\n", text);
         return 0;
 }
 
-int64_t dir_last_error_us(struct req *rq, enum object_kind kind, int64_t otherwise_us)
+int64_t dir_last_error_us(struct req *rq)
 {
         char text[DIAG_TEXT_MAX];
+        struct object o;
         int64_t at_us;
 
-        if (refusal_last(rq->fs->model, kind, rq->oid, text, sizeof(text), &at_us) < 0 || !text[0])
-                return otherwise_us;
-        return at_us;
+        if (refusal_last(rq->fs->model, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us) == 0 && text[0])
+                return at_us;
+        return rq->dir->object(rq, rq->oid, &o) < 0 ? 0 : o.updated_us;
 }

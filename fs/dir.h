@@ -25,6 +25,9 @@ int dir_find_in(dir_list_fn *list, struct req *rq, uint64_t oid, const char *nam
 /* What belongs to nobody in particular is the mounting user's, and as old as the library. */
 int dir_root_object(struct req *rq, uint64_t oid, struct object *ret);
 
+/* The region that is the directory's oid. */
+int dir_region_object(struct req *rq, uint64_t oid, struct object *ret);
+
 void dir_add_user(struct strbuf *out, uid_t uid);
 void dir_add_progress(struct strbuf *out, const struct progress *p);
 /* "xxh128 <hex>", nothing while it is unknown. */
@@ -36,8 +39,26 @@ int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint6
 /* The file of a volume's bytes: one inode, wherever it is shown (dir_volume.c). */
 struct node dir_volume_disk(uint64_t volume);
 
+/* Defines show_NAME() for a file of one line: STATEMENT adds to OUT what VAR, the struct TYPE of the directory, has of it. */
+#define DIR_SHOW_LINE(type, var, name, statement)                       \
+        static int show_##name(struct req *rq, struct strbuf *out)      \
+        {                                                               \
+                const struct type *var;                                 \
+                int r;                                                  \
+                                                                        \
+                r = req_##type(rq, rq->oid, &var);                      \
+                if (r < 0)                                              \
+                        return r;                                       \
+                statement;                                              \
+                strbuf_add(out, "\n");                                  \
+                return 0;                                               \
+        }
+
 /* last-error, of any kind of object. */
-int dir_show_last_error(struct req *rq, enum object_kind kind, struct strbuf *out);
-int64_t dir_last_error_us(struct req *rq, enum object_kind kind, int64_t otherwise_us);
+int dir_show_last_error(struct req *rq, struct strbuf *out);
+int64_t dir_last_error_us(struct req *rq);
+#define DIR_LAST_ERROR                                                                                  \
+        { "last-error", "why something was last refused", 0444, .show = dir_show_last_error,            \
+          .changed_us = dir_last_error_us }
 
 #endif

@@ -13,20 +13,7 @@ static int image_object(struct req *rq, uint64_t oid, struct object *ret)
         return image_get_object(rq->fs->model, oid, ret);
 }
 
-/* The lines of an image differ in nothing but the field they show. */
-#define DEFINE_SHOW(name, statement)                                    \
-        static int show_##name(struct req *rq, struct strbuf *out)      \
-        {                                                               \
-                const struct image *i;                                  \
-                int r;                                                  \
-                                                                        \
-                r = req_image(rq, rq->oid, &i);                         \
-                if (r < 0)                                              \
-                        return r;                                       \
-                statement;                                              \
-                strbuf_add(out, "\n");                                  \
-                return 0;                                               \
-        }
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(image, i, name, statement)
 
 DEFINE_SHOW(id, strbuf_add(out, i->ident))
 DEFINE_SHOW(name, strbuf_add(out, i->name))
@@ -171,18 +158,6 @@ static int show_metadata(struct req *rq, struct strbuf *out)
         return r < 0 ? r : image_json(rq, i, out);
 }
 
-static int show_last_error(struct req *rq, struct strbuf *out)
-{
-        return dir_show_last_error(rq, OBJECT_IMAGE, out);
-}
-
-static int64_t last_error_us(struct req *rq)
-{
-        const struct image *i;
-
-        return dir_last_error_us(rq, OBJECT_IMAGE, req_image(rq, rq->oid, &i) < 0 ? 0 : i->o.updated_us);
-}
-
 static bool upload_visible(struct req *rq)
 {
         const struct image *i;
@@ -257,15 +232,10 @@ static const struct entry image_entries[] = {
         { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
         { "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
         { "metadata.json", "all of this for programs", 0444, .show = show_metadata },
-        { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },
+        DIR_LAST_ERROR,
         { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },
         { 0 },
 };
-
-static int image_set_access(struct req *rq, uint64_t oid, const mode_t *mode, const uid_t *uid, const gid_t *gid)
-{
-        return model_set_access(rq->fs->model, &rq->caller, OBJECT_IMAGE, oid, mode, uid, gid, &rq->diag);
-}
 
 const struct dir_kind dir_image = {
         .name = "image",
@@ -273,7 +243,7 @@ const struct dir_kind dir_image = {
         .child = KIND_NONE,
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
-        .set_access = image_set_access,
+        .access = true,
 };
 
 /* ---- disks: each in every format; a child's oid holds the disk's and the format ---- */

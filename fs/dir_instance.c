@@ -6,18 +6,6 @@
 #include "fs/dir.h"
 #include "fs/seed.h"
 
-static int instances_object(struct req *rq, uint64_t oid, struct object *ret)
-{
-        const struct region *region;
-        int r;
-
-        r = req_region(rq, oid, &region);
-        if (r < 0)
-                return r;
-        *ret = region->o;
-        return 0;
-}
-
 static int instances_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
         return instance_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
@@ -57,7 +45,7 @@ const struct dir_kind dir_instances = {
         .child = KIND_INSTANCE,
         .child_name = "<instance>",
         .object_kind = OBJECT_REGION,
-        .object = instances_object,
+        .object = dir_region_object,
         .list = instances_list,
         .find = instances_find,
         .make = instances_make,
@@ -107,20 +95,7 @@ static int instance_object(struct req *rq, uint64_t oid, struct object *ret)
         return instance_get_object(rq->fs->model, oid, ret);
 }
 
-/* The lines of an instance differ in nothing but the field they show. */
-#define DEFINE_SHOW(name, statement)                                    \
-        static int show_##name(struct req *rq, struct strbuf *out)      \
-        {                                                               \
-                const struct instance *i;                               \
-                int r;                                                  \
-                                                                        \
-                r = req_instance(rq, rq->oid, &i);                      \
-                if (r < 0)                                              \
-                        return r;                                       \
-                statement;                                              \
-                strbuf_add(out, "\n");                                  \
-                return 0;                                               \
-        }
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(instance, i, name, statement)
 
 DEFINE_SHOW(id, strbuf_add(out, i->ident))
 DEFINE_SHOW(name, strbuf_add(out, i->name))
@@ -156,18 +131,6 @@ static int show_mapping(struct req *rq, struct strbuf *out)
         return r;
 }
 
-static int show_last_error(struct req *rq, struct strbuf *out)
-{
-        return dir_show_last_error(rq, OBJECT_INSTANCE, out);
-}
-
-static int64_t last_error_us(struct req *rq)
-{
-        const struct instance *i;
-
-        return dir_last_error_us(rq, OBJECT_INSTANCE, req_instance(rq, rq->oid, &i) < 0 ? 0 : i->o.updated_us);
-}
-
 #define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
 #define RW(name, show_fn, field, help) { name, help, 0644, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
 #define WO(name, field, help)          { name, help, 0644, 0, .store = store_field, .arg = field }
@@ -195,15 +158,10 @@ static const struct entry instance_entries[] = {
           .store = store_field, .arg = INSTANCE_FIELD_SSH_KEYS },
         RW("hostname", show_hostname, INSTANCE_FIELD_HOSTNAME, "of the guest"),
         { "seed.iso", "a CD that tells cloud-init the three above", 0444, .show = seed_show },
-        { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },
+        DIR_LAST_ERROR,
         { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },
         { 0 },
 };
-
-static int instance_set_access(struct req *rq, uint64_t oid, const mode_t *mode, const uid_t *uid, const gid_t *gid)
-{
-        return model_set_access(rq->fs->model, &rq->caller, OBJECT_INSTANCE, oid, mode, uid, gid, &rq->diag);
-}
 
 const struct dir_kind dir_instance = {
         .name = "instance",
@@ -211,7 +169,7 @@ const struct dir_kind dir_instance = {
         .child = KIND_NONE,
         .object_kind = OBJECT_INSTANCE,
         .object = instance_object,
-        .set_access = instance_set_access,
+        .access = true,
 };
 
 /* ---- disks: the volumes' own files, and the CD of an instance made from an iso ---- */

@@ -28,18 +28,6 @@ static enum image_class class_of(uint64_t oid)
 /* Where tenants make things, as in /tmp: anyone may make, only the owner may rename and remove. */
 #define MODE_SHARED (S_ISVTX | 0777)
 
-static int region_object(struct req *rq, uint64_t oid, struct object *ret)
-{
-        const struct region *region;
-        int r;
-
-        r = req_region(rq, oid, &region);
-        if (r < 0)
-                return r;
-        *ret = region->o;
-        return 0;
-}
-
 /* ---- files of a region ---- */
 
 static int show_quota(struct req *rq, struct strbuf *out)
@@ -117,7 +105,7 @@ static const struct entry region_entries[] = {
 /* What every tenant may do in a region is not narrowed by the region's own bits. */
 static int region_files_object(struct req *rq, uint64_t oid, struct object *ret)
 {
-        int r = region_object(rq, oid, ret);
+        int r = dir_region_object(rq, oid, ret);
 
         if (r == 0)
                 ret->mode = 0777;
@@ -141,7 +129,7 @@ static int images_object(struct req *rq, uint64_t oid, struct object *ret)
 
         if (class_of(oid) >= CLASS_COUNT)
                 return -ENOENT;
-        r = region_object(rq, class_region(oid), ret);
+        r = dir_region_object(rq, class_region(oid), ret);
         if (r == 0)
                 ret->mode = class_of(oid) == CLASS_PRIVATE || class_of(oid) == CLASS_RECYCLE ? MODE_SHARED : 0755;
         return r;

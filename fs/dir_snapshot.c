@@ -5,18 +5,6 @@
 
 #include "fs/dir.h"
 
-static int snapshots_object(struct req *rq, uint64_t oid, struct object *ret)
-{
-        const struct region *region;
-        int r;
-
-        r = req_region(rq, oid, &region);
-        if (r < 0)
-                return r;
-        *ret = region->o;
-        return 0;
-}
-
 static int snapshots_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
         return snapshot_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
@@ -51,7 +39,7 @@ const struct dir_kind dir_snapshots = {
         .child = KIND_SNAPSHOT,
         .child_name = "<snapshot>",
         .object_kind = OBJECT_REGION,
-        .object = snapshots_object,
+        .object = dir_region_object,
         .list = snapshots_list,
         .find = snapshots_find,
         .remove = snapshots_remove,
@@ -65,20 +53,7 @@ static int snapshot_object(struct req *rq, uint64_t oid, struct object *ret)
         return snapshot_get_object(rq->fs->model, oid, ret);
 }
 
-/* The lines of a snapshot differ in nothing but the field they show. */
-#define DEFINE_SHOW(name, statement)                                    \
-        static int show_##name(struct req *rq, struct strbuf *out)      \
-        {                                                               \
-                const struct snapshot *s;                               \
-                int r;                                                  \
-                                                                        \
-                r = req_snapshot(rq, rq->oid, &s);                      \
-                if (r < 0)                                              \
-                        return r;                                       \
-                statement;                                              \
-                strbuf_add(out, "\n");                                  \
-                return 0;                                               \
-        }
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(snapshot, s, name, statement)
 
 DEFINE_SHOW(id, strbuf_add(out, s->ident))
 DEFINE_SHOW(name, strbuf_add(out, s->name))
@@ -112,18 +87,6 @@ static int show_checksum(struct req *rq, struct strbuf *out)
         else
                 strbuf_add(out, "\n");
         return 0;
-}
-
-static int show_last_error(struct req *rq, struct strbuf *out)
-{
-        return dir_show_last_error(rq, OBJECT_SNAPSHOT, out);
-}
-
-static int64_t last_error_us(struct req *rq)
-{
-        const struct snapshot *s;
-
-        return dir_last_error_us(rq, OBJECT_SNAPSHOT, req_snapshot(rq, rq->oid, &s) < 0 ? 0 : s->o.updated_us);
 }
 
 static bool data_visible(struct req *rq)
@@ -189,16 +152,11 @@ static const struct entry snapshot_entries[] = {
         { "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },
         { "checksum", "XXH3-128 of the raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
-        { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },
+        DIR_LAST_ERROR,
         { "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
           .dir = KIND_SNAPSHOT_CHANGED },
         { 0 },
 };
-
-static int snapshot_set_access(struct req *rq, uint64_t oid, const mode_t *mode, const uid_t *uid, const gid_t *gid)
-{
-        return model_set_access(rq->fs->model, &rq->caller, OBJECT_SNAPSHOT, oid, mode, uid, gid, &rq->diag);
-}
 
 const struct dir_kind dir_snapshot = {
         .name = "snapshot",
@@ -206,7 +164,7 @@ const struct dir_kind dir_snapshot = {
         .child = KIND_NONE,
         .object_kind = OBJECT_SNAPSHOT,
         .object = snapshot_object,
-        .set_access = snapshot_set_access,
+        .access = true,
 };
 
 /* ---- links to images: by id, since handles repeat between the classes ---- */

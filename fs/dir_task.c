@@ -38,31 +38,18 @@ static int task_object(struct req *rq, uint64_t oid, struct object *ret)
         return task_get_object(rq->fs->model, oid, ret);
 }
 
-/* The lines of a task differ in nothing but the field they show. */
-#define DEFINE_TASK_SHOW(name, statement)                               \
-        static int show_##name(struct req *rq, struct strbuf *out)      \
-        {                                                               \
-                const struct task *t;                                   \
-                int r;                                                  \
-                                                                        \
-                r = req_task(rq, rq->oid, &t);                          \
-                if (r < 0)                                              \
-                        return r;                                       \
-                statement;                                              \
-                strbuf_add(out, "\n");                                  \
-                return 0;                                               \
-        }
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(task, t, name, statement)
 
-DEFINE_TASK_SHOW(kind, strbuf_add(out, task_kind_name(t->kind)))
-DEFINE_TASK_SHOW(status, strbuf_add(out, task_status_name(t->status)))
-DEFINE_TASK_SHOW(image, strbuf_add(out, t->image_ident))
-DEFINE_TASK_SHOW(region, strbuf_add(out, t->region_name))
-DEFINE_TASK_SHOW(owner, dir_add_user(out, t->o.uid))
-DEFINE_TASK_SHOW(created, strbuf_add_time(out, t->o.created_us))
-DEFINE_TASK_SHOW(started, strbuf_add_time(out, t->started_us))
-DEFINE_TASK_SHOW(finished, strbuf_add_time(out, t->finished_us))
-DEFINE_TASK_SHOW(error, strbuf_add(out, t->error))
-DEFINE_TASK_SHOW(id, strbuf_add(out, t->o.handle))
+DEFINE_SHOW(kind, strbuf_add(out, task_kind_name(t->kind)))
+DEFINE_SHOW(status, strbuf_add(out, task_status_name(t->status)))
+DEFINE_SHOW(image, strbuf_add(out, t->image_ident))
+DEFINE_SHOW(region, strbuf_add(out, t->region_name))
+DEFINE_SHOW(owner, dir_add_user(out, t->o.uid))
+DEFINE_SHOW(created, strbuf_add_time(out, t->o.created_us))
+DEFINE_SHOW(started, strbuf_add_time(out, t->started_us))
+DEFINE_SHOW(finished, strbuf_add_time(out, t->finished_us))
+DEFINE_SHOW(error, strbuf_add(out, t->error))
+DEFINE_SHOW(id, strbuf_add(out, t->o.handle))
 
 static int show_progress(struct req *rq, struct strbuf *out)
 {

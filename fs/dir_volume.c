@@ -5,18 +5,6 @@
 
 #include "fs/dir.h"
 
-static int volumes_object(struct req *rq, uint64_t oid, struct object *ret)
-{
-        const struct region *region;
-        int r;
-
-        r = req_region(rq, oid, &region);
-        if (r < 0)
-                return r;
-        *ret = region->o;
-        return 0;
-}
-
 static int volumes_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
         return volume_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
@@ -56,7 +44,7 @@ const struct dir_kind dir_volumes = {
         .child = KIND_VOLUME,
         .child_name = "<disk>",
         .object_kind = OBJECT_REGION,
-        .object = volumes_object,
+        .object = dir_region_object,
         .list = volumes_list,
         .find = volumes_find,
         .make = volumes_make,
@@ -71,20 +59,7 @@ static int volume_object(struct req *rq, uint64_t oid, struct object *ret)
         return volume_get_object(rq->fs->model, oid, ret);
 }
 
-/* The lines of a disk differ in nothing but the field they show. */
-#define DEFINE_SHOW(name, statement)                                    \
-        static int show_##name(struct req *rq, struct strbuf *out)      \
-        {                                                               \
-                const struct volume *v;                                 \
-                int r;                                                  \
-                                                                        \
-                r = req_volume(rq, rq->oid, &v);                        \
-                if (r < 0)                                              \
-                        return r;                                       \
-                statement;                                              \
-                strbuf_add(out, "\n");                                  \
-                return 0;                                               \
-        }
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(volume, v, name, statement)
 
 DEFINE_SHOW(id, strbuf_add(out, v->ident))
 DEFINE_SHOW(name, strbuf_add(out, v->name))
@@ -107,18 +82,6 @@ static int store_size(struct req *rq, const char *text)
         if (parse_size(text, &size) < 0)
                 return diag_set(&rq->diag, -EINVAL, "size: bytes, or a number with K, M, G or T");
         return volume_set_size(rq->fs->model, &rq->caller, rq->oid, size, &rq->diag);
-}
-
-static int show_last_error(struct req *rq, struct strbuf *out)
-{
-        return dir_show_last_error(rq, OBJECT_VOLUME, out);
-}
-
-static int64_t last_error_us(struct req *rq)
-{
-        const struct volume *v;
-
-        return dir_last_error_us(rq, OBJECT_VOLUME, req_volume(rq, rq->oid, &v) < 0 ? 0 : v->o.updated_us);
 }
 
 /* The system disk of a local instance may wait for a size as well: truncate(2) needs a file to be called on. */
@@ -144,7 +107,7 @@ static const struct entry volume_entries[] = {
         RO("owner", show_owner, "user name"),
         RO("source", show_source, "what it was made from"),
         { "snapshots", "mkdir NAME takes one", 0777, .dir = KIND_VOLUME_SNAPSHOTS },
-        { "last-error", "why something was last refused", 0444, .show = show_last_error, .changed_us = last_error_us },
+        DIR_LAST_ERROR,
         { 0 },
 };
 
@@ -153,18 +116,13 @@ struct node dir_volume_disk(uint64_t volume)
         return (struct node){ .kind = KIND_VOLUME, .row = 1, .oid = volume };
 }
 
-static int volume_set_access(struct req *rq, uint64_t oid, const mode_t *mode, const uid_t *uid, const gid_t *gid)
-{
-        return model_set_access(rq->fs->model, &rq->caller, OBJECT_VOLUME, oid, mode, uid, gid, &rq->diag);
-}
-
 const struct dir_kind dir_volume = {
         .name = "disk",
         .entries = volume_entries,
         .child = KIND_NONE,
         .object_kind = OBJECT_VOLUME,
         .object = volume_object,
-        .set_access = volume_set_access,
+        .access = true,
 };
 
 /* ---- snapshots of a disk, disks of a snapshot: see dir_mirror.c for what is in them ---- */

@@ -18,6 +18,7 @@
 #include "model/volume.h"
 
 struct aliases;
+struct dir_kind;
 struct http;
 struct waiters;
 
@@ -43,7 +44,8 @@ struct req {
         fuse_req_t fuse; /* NULL in tests */
         struct caller caller;
         const struct entry *entry; /* while one is shown or stored */
-        uint64_t oid; /* of the directory that it is in */
+        const struct dir_kind *dir; /* of the directory that it is in, and its oid */
+        uint64_t oid;
         struct diag diag;
         struct image *image;
         struct snapshot *snapshot;

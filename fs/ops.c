@@ -304,11 +304,12 @@ static int ops_set_access(struct req *rq, struct node n, const struct stat *attr
         const struct dir_kind *kind = tree_kind(n.kind);
         mode_t mode = attr->st_mode & 0777;
 
-        if (n.row != 0 || !kind->set_access)
+        if (n.row != 0 || !kind->access)
                 return diag_set(&rq->diag, -EPERM, "owner and mode are those of the object's directory: set them there");
-        return kind->set_access(rq, n.oid, to_set & FUSE_SET_ATTR_MODE ? &mode : NULL,
+        return model_set_access(rq->fs->model, &rq->caller, kind->object_kind, n.oid,
+                                to_set & FUSE_SET_ATTR_MODE ? &mode : NULL,
                                 to_set & FUSE_SET_ATTR_UID ? &attr->st_uid : NULL,
-                                to_set & FUSE_SET_ATTR_GID ? &attr->st_gid : NULL);
+                                to_set & FUSE_SET_ATTR_GID ? &attr->st_gid : NULL, &rq->diag);
 }
 
 static int ops_truncate(struct req *rq, struct node n, uint64_t size, struct fuse_file_info *fi)

@@ -153,7 +153,7 @@ struct dir_kind {
         int (*create)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* a new file: the short form */
         int (*remove)(struct req *rq, uint64_t child); /* rmdir */
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
-        int (*set_access)(struct req *rq, uint64_t oid, const mode_t *mode, const uid_t *uid, const gid_t *gid);
+        bool access; /* chmod and chown of it are the object's */
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
         int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are generated files */
