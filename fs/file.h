@@ -28,6 +28,12 @@ struct file {
         struct node node;
 };
 
+/* The open file of a request. */
+static inline struct file *file_of(const struct fuse_file_info *fi)
+{
+        return (struct file *)(uintptr_t)fi->fh;
+}
+
 /* ctl.c: control files, generated children, and what waits. FLAGS as open(2) has them. */
 int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 /* Makes TEXT of a write(2) what store functions take: without its final newline; refuses what no command can be. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests on names and attributes, and the dispatch of those on open files.
+ * Requests on names and attributes, and the table of them all.
  *
  * Names are looked up in the tables first, then among what the directory's kind finds. The same name is the same object
  * for every caller: who may not enter is stopped by the mode bits (default_permissions is always on), never by ENOENT,
@@ -98,7 +98,7 @@ int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node
         return r;
 }
 
-static int ops_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret)
+int ops_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret)
 {
         int r;
 
@@ -294,11 +294,6 @@ static void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *
                 (void)fuse_reply_attr(fuse, &st, timeout);
 }
 
-static struct file *ops_file(const struct fuse_file_info *fi)
-{
-        return (struct file *)(uintptr_t)fi->fh;
-}
-
 static int ops_set_access(struct req *rq, struct node n, const struct stat *attr, int to_set)
 {
         const struct dir_kind *kind = tree_kind(n.kind);
@@ -315,7 +310,7 @@ static int ops_set_access(struct req *rq, struct node n, const struct stat *attr
 static int ops_truncate(struct req *rq, struct node n, uint64_t size, struct fuse_file_info *fi)
 {
         const struct entry *entry = tree_entry(n);
-        struct file *f = fi ? ops_file(fi) : NULL;
+        struct file *f = fi ? file_of(fi) : NULL;
 
         if (f && f->ops->truncate)
                 return f->ops->truncate(rq, f, size);
@@ -393,204 +388,6 @@ static void ops_statfs(fuse_req_t fuse, fuse_ino_t ino)
         st.f_bfree = st.f_bavail = stats.free_bytes / 4096;
         st.f_blocks = st.f_bfree + (stats.blobs.stored_bytes + 4095) / 4096;
         (void)fuse_reply_statfs(fuse, &st);
-}
-
-/* ---- open files ---- */
-
-static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *fi)
-{
-        const struct dir_kind *kind = tree_kind(n.kind);
-        const struct entry *entry = tree_entry(n);
-
-        if (!kind)
-                return -ESTALE;
-        if ((entry && entry->blob) || (n.row == ROW_CHILD && kind->blob))
-                return data_open(rq, n, fi->flags, fi);
-        if (entry && (entry->flags & ENTRY_DISK))
-                return disk_file_open(rq, n, fi->flags, fi);
-        if (entry && (entry->flags & ENTRY_WAIT))
-                return wait_open(rq, n, fi);
-        if (entry && (entry->flags & ENTRY_UPLOAD) && (fi->flags & O_ACCMODE) != O_RDONLY)
-                return inflow_open(rq, n, n.oid, fi->flags, fi);
-        return ctl_open(rq, n, fi->flags, fi);
-}
-
-static void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct node n = node_of(ino);
-        struct file *f;
-        int r;
-
-        req_init(&rq, fuse);
-        r = ops_open_node(&rq, n, fi);
-        if (r == -ESTALE) {
-                ops_error(&rq, r);
-                return;
-        }
-        if (r < 0) {
-                ops_refuse(&rq, n, r);
-                return;
-        }
-        f = ops_file(fi);
-        if (fuse_reply_open(fuse, fi) == -ENOENT)
-                f->ops->release(f); /* the open was interrupted: no release will come */
-}
-
-/* The short form: an image made for the file, and the file open as its upload. All or nothing. */
-static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
-                           struct fuse_entry_param *ret)
-{
-        struct node dir = node_of(parent), upload;
-        const struct dir_kind *kind = tree_kind(dir.kind);
-        uint64_t image;
-        int r;
-
-        if (!kind || !kind->create)
-                return diag_set(&rq->diag, -EPERM, "files cannot be made here");
-        r = kind->create(rq, dir.oid, name, &image);
-        if (r < 0)
-                return r;
-
-        upload = alias_upload_node(image);
-        r = inflow_open(rq, upload, image, fi->flags, fi);
-        if (r == 0) {
-                r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, image);
-                if (r == 0)
-                        r = ops_fill_entry(rq, upload, NULL, ret);
-                if (r < 0)
-                        ops_file(fi)->ops->release(ops_file(fi));
-        }
-        if (r < 0) /* it was made for this file alone */
-                (void)image_remove(rq->fs->model, &rq->caller, image, NULL);
-        return r;
-}
-
-static void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct fuse_entry_param e;
-        struct file *f;
-        int r;
-
-        (void)mode;
-        req_init(&rq, fuse);
-        r = ops_create_file(&rq, parent, name, fi, &e);
-        if (r < 0) {
-                ops_refuse(&rq, node_of(parent), r);
-                return;
-        }
-        f = ops_file(fi);
-        e.entry_timeout = 0; /* the name goes when the file has been taken in */
-        if (fuse_reply_create(fuse, &e, fi) == -ENOENT)
-                f->ops->release(f);
-}
-
-static void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct file *f = ops_file(fi);
-
-        (void)ino;
-        req_init(&rq, fuse);
-        f->ops->read(&rq, f, size, off);
-}
-
-static void ops_write_buf(fuse_req_t fuse, fuse_ino_t ino, struct fuse_bufvec *in, off_t off, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct file *f = ops_file(fi);
-
-        (void)ino;
-        req_init(&rq, fuse);
-        if (f->ops->write)
-                f->ops->write(&rq, f, in, off);
-        else
-                ops_error(&rq, -EBADF);
-}
-
-static void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct file *f = ops_file(fi);
-        int r = 0;
-
-        (void)ino;
-        req_init(&rq, fuse);
-        if (f->ops->flush)
-                r = f->ops->flush(&rq, f);
-        if (r < 0)
-                ops_refuse(&rq, f->node, r);
-        else
-                ops_error(&rq, 0);
-}
-
-static void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-        struct file *f = ops_file(fi);
-
-        (void)ino;
-        f->ops->release(f);
-        (void)fuse_reply_err(fuse, 0);
-}
-
-/* Only disks have something to sync: a command is durable when its write has been answered, and blobs never change. */
-static void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct file *f = ops_file(fi);
-        int r = 0;
-
-        (void)ino;
-        (void)datasync;
-        req_init(&rq, fuse);
-        if (f->ops->sync)
-                r = f->ops->sync(&rq, f);
-        if (r < 0)
-                ops_refuse(&rq, f->node, r);
-        else
-                ops_error(&rq, 0);
-}
-
-static void ops_fsyncdir(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
-{
-        (void)ino;
-        (void)datasync;
-        (void)fi;
-        (void)fuse_reply_err(fuse, 0);
-}
-
-static void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct file *f = ops_file(fi);
-        int r = -EOPNOTSUPP;
-
-        (void)ino;
-        req_init(&rq, fuse);
-        if (f->ops->allocate)
-                r = f->ops->allocate(&rq, f, mode, off, len);
-        if (r < 0 && r != -EOPNOTSUPP)
-                ops_refuse(&rq, f->node, r);
-        else
-                ops_error(&rq, r);
-}
-
-static void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
-{
-        CLEANUP_REQ struct req rq;
-        struct file *f = ops_file(fi);
-        off_t found;
-        int r = -EINVAL;
-
-        (void)ino;
-        req_init(&rq, fuse);
-        if (f->ops->seek)
-                r = f->ops->seek(&rq, f, off, whence, &found);
-        if (r < 0)
-                ops_error(&rq, r);
-        else
-                (void)fuse_reply_lseek(fuse, found);
 }
 
 /* ---- the connection ---- */

@@ -23,6 +23,18 @@ void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size
 void ops_listxattr(fuse_req_t fuse, fuse_ino_t ino, size_t size);
 void ops_removexattr(fuse_req_t fuse, fuse_ino_t ino, const char *name);
 
+/* ops_file.c */
+void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void ops_write_buf(fuse_req_t fuse, fuse_ino_t ino, struct fuse_bufvec *in, off_t off, struct fuse_file_info *fi);
+void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ops_fsyncdir(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi);
+void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
+
 /* Answers an error. Records the sentence, or a plain one for the errno, as a refusal of something done to N. */
 void ops_refuse(struct req *rq, struct node n, int error);
 /* Answers an error that is no refusal: nothing there, nothing more to read. */
@@ -30,5 +42,8 @@ void ops_error(struct req *rq, int error);
 
 /* The child of a directory by name: node, and its object where that came along (else ret_object->id is 0). -ENOENT. */
 int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object);
+
+/* What the kernel is told about a node; *O, where its id is set, saves asking for it. */
+int ops_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret);
 
 #endif
