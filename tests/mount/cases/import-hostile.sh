@@ -34,6 +34,10 @@ import() {
                 fail "$1 shows bytes of another file"
         fi
         ok rmdir "$image"
+        ok rmdir "$R/recycle/h$n"
+        for snapshot in "$R"/snapshots/*/; do
+                [ ! -d "$snapshot" ] || ok rmdir "${snapshot%/}"
+        done
 }
 
 # Other files, by every way to name one.
