@@ -16,7 +16,6 @@
 #include "blobstore/base/log.h"
 #include "fs/alias.h"
 #include "fs/attr.h"
-#include "fs/disk_file.h"
 #include "fs/file.h"
 
 /* ---- errors ---- */
