@@ -22,10 +22,9 @@ static const char *const upload_state_sql[] = {
         [UPLOAD_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
                                 " AND status = 'uploading'"
                                 " AND NOT EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id) LIMIT 1",
-        /* … or is being fetched: what is only uploading has been cut off before this is asked. */
         [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
-                              " WHERE image.ident = ?1 AND image.status IN ('uploading', 'pending')"
-                              " AND region.store = ?2",
+                              " WHERE image.ident = ?1 AND region.store = ?2 AND (image.status = 'pending'"
+                              " OR EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
 };
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
@@ -253,7 +252,7 @@ struct sweep {
         uint64_t store;
 };
 
-/* Removes a file that no import is going to read. */
+/* Removes a file that no import is going to read, and no fetch to go on with. */
 static int sweep_file(void *ctx, const char *ident)
 {
         const struct sweep *sweep = ctx;
