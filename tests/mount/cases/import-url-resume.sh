@@ -52,6 +52,21 @@ for how in crash stop; do
         nothing_incoming
 done
 
+# The machine stops: what was not synced may be anything, and is fetched again.
+web=$R/private/power
+ok mkdir "$web"
+ok write "$web/import-url" "http://$AT/slow/power.raw"
+until_true 20 _arrived "$web" 3000000 || fail "no progress"
+crash
+run python3 -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("UPDATE fetch SET place = \"another\", safe = 1000000")
+db.commit()' "$STORE/imagefs.db"
+start
+settle "$web"
+same "$(tail -n 1 "$WORK/requests" | cut -d' ' -f3-)" "1000000 $((size - 1000000))" "the request after a power cut"
+same_checksum "$web" served
+
 # The file changes while nobody looks.
 web=$R/private/later
 ok mkdir "$web"
