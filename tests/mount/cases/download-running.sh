@@ -32,7 +32,7 @@ run curl -s -C - -o partial.raw "$url"
 same_disk partial.raw web.raw
 
 # Other changes of the image do not end one; nor does its going to another name.
-curl -s --limit-rate 8M -o renamed.raw "$url" &
+curl -s --limit-rate 20M -o renamed.raw "$url" &
 client=$!
 until_true 20 _grows renamed.raw || fail "nothing came"
 ok write "$web/description" "while it is downloaded"
@@ -64,7 +64,7 @@ mkdir parts
 (cd parts && curl -s --parallel --parallel-immediate --parallel-max 300 -K ../parts.curl) ||
         fail "curl gave status $?"
 cat parts/part.* | cmp - web.raw || fail "the parts are not the whole"
-seq 100 | xargs -P 50 -I{} curl -s -m 200 --fail -o /dev/null "$url" || fail "whole files at once"
+seq 60 | xargs -P 30 -I{} curl -s -m 200 --fail -o /dev/null "$url" || fail "whole files at once"
 end=$(awk '/^VmHWM/ { print $2 }' "/proc/$daemon_pid/status")
 [ "$end" -le $((300 * 1024)) ] || fail "the daemon took $end KiB, $begin before"
 
