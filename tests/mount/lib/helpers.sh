@@ -304,6 +304,8 @@ _traced() {
 
 fast_disk() {
         kill "$slow_pid" 2>/dev/null
+        # It can wait for the last thread of a process that it has just seen killed, and does not come back then.
+        until_true 3 _ended "$slow_pid" || kill -KILL "$slow_pid" 2>/dev/null
         wait "$slow_pid" 2>/dev/null
         return 0
 }
