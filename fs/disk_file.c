@@ -112,6 +112,12 @@ static int disk_file_sync(struct req *rq, struct file *f)
         return d && ((struct disk_file *)f)->writable ? disk_sync(d) : 0;
 }
 
+static int disk_file_flush(struct req *rq, struct file *f)
+{
+        (void)rq;
+        return volume_flush(((struct disk_file *)f)->volume);
+}
+
 static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t off, off_t len)
 {
         struct disk *d = disk_of(f);
@@ -137,6 +143,7 @@ static void disk_file_release(struct file *f)
 static const struct file_ops disk_file_ops = {
         .read = disk_file_read,
         .write = disk_file_write,
+        .flush = disk_file_flush,
         .truncate = disk_file_truncate,
         .seek = disk_file_seek,
         .sync = disk_file_sync,
@@ -146,9 +153,15 @@ static const struct file_ops disk_file_ops = {
 
 int disk_file_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
 {
+        const struct volume *v;
         struct disk_file *d;
         int r;
 
+        r = req_volume(rq, n.oid, &v);
+        if (r < 0)
+                return r == -ENOENT ? -ESTALE : r;
+        if ((flags & O_TRUNC) && v->size_bytes)
+                return diag_set(&rq->diag, -EINVAL, "a disk does not shrink: write over it without truncating (dd conv=notrunc)");
         d = calloc(1, sizeof(*d));
         if (!d)
                 return -ENOMEM;
@@ -158,10 +171,6 @@ int disk_file_open(struct req *rq, struct node n, int flags, struct fuse_file_in
         if (r < 0) {
                 free(d);
                 return r == -ENOENT ? -ESTALE : r;
-        }
-        if ((flags & O_TRUNC) && disk_of(&d->file)) {
-                disk_file_release(&d->file);
-                return diag_set(&rq->diag, -EINVAL, "a disk does not shrink: write over it without truncating (dd conv=notrunc)");
         }
         read_ahead_raise(rq->fs);
         fi->keep_cache = 1;

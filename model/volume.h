@@ -69,6 +69,8 @@ int volume_open(struct model *m, uint64_t id, bool writable, struct diag *diag, 
 struct disk *volume_disk(struct volume_file *f);
 /* ftruncate(2): as volume_set_size(), where this file alone does not make the instance running. */
 int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t size_bytes, struct diag *diag);
+/* For each close(2) of it: makes what was written durable, and announces that volume_close() may follow. */
+int volume_flush(struct volume_file *f);
 void volume_close(struct volume_file *f); /* accepts NULL */
 
 #endif

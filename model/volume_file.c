@@ -9,6 +9,10 @@
  * their transactions; so none of them decides on what the other is about to change. The list's is a leaf, taken
  * under transactions too: looking at the list never waits for a commit. A writer that leaves takes only that one.
  *
+ * Who closes a file and goes on must not be told that it is open. But a close(2) comes as a flush, before it returns, and
+ * as a release, some time after; and a flush need not be the last. So whoever takes the gate from outside first waits
+ * for the releases that are at work, and for a short time for those that a flush has announced.
+ *
  * A volume that has no size yet can be opened: that is how truncate(1) gives it one. Its disk comes with the size.
  */
 
@@ -17,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "model/volume_priv.h"
 
@@ -41,21 +46,30 @@ struct open_volume {
         LIST_ENTRY(open_volume) link;
 };
 
+/* How long a flush is waited for to be followed by its release. */
+#define RELEASE_WAIT_MS 200
+
 struct volume_file {
         struct model *m;
         struct open_volume *v;
         bool writable;
         atomic_bool resized; /* through this file */
+        uint64_t announced; /* the round in which it is among volumes.announced, or 0; under the list's mutex */
 };
 
 struct volumes {
         pthread_mutex_t gate;
         pthread_mutex_t mutex;
+        pthread_cond_t left; /* of the two counts below, one has become less */
+        unsigned announced; /* writers that were flushed, and not released yet; under the mutex, as the rest */
+        uint64_t round; /* of announcements: the next one, when those before have been waited for in vain */
+        unsigned leaving; /* writers that are being released */
         LIST_HEAD(, open_volume) open;
 };
 
 int volumes_open(struct model *m, struct volumes **ret)
 {
+        pthread_condattr_t attr;
         struct volumes *vs;
 
         (void)m; /* a file knows its model */
@@ -64,6 +78,11 @@ int volumes_open(struct model *m, struct volumes **ret)
                 return -ENOMEM;
         pthread_mutex_init(&vs->gate, NULL);
         pthread_mutex_init(&vs->mutex, NULL);
+        pthread_condattr_init(&attr);
+        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        pthread_cond_init(&vs->left, &attr);
+        pthread_condattr_destroy(&attr);
+        vs->round = 1;
         LIST_INIT(&vs->open);
         *ret = vs;
         return 0;
@@ -80,14 +99,76 @@ void volumes_close(struct volumes *vs)
                 disk_close(v->disk);
                 free(v);
         }
+        pthread_cond_destroy(&vs->left);
         pthread_mutex_destroy(&vs->mutex);
         pthread_mutex_destroy(&vs->gate);
         free(vs);
 }
 
+/* ---- who leaves ---- */
+
+void volumes_settle(struct model *m)
+{
+        struct volumes *vs = m->volumes;
+        struct timespec until;
+        LOCK_SCOPE(&vs->mutex);
+
+        if (vs->announced == 0 && vs->leaving == 0)
+                return;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += RELEASE_WAIT_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        while (vs->announced > 0) {
+                if (pthread_cond_timedwait(&vs->left, &vs->mutex, &until) != ETIMEDOUT)
+                        continue;
+                vs->announced = 0; /* they were not the last ones: nobody waits for them again */
+                vs->round++;
+        }
+        while (vs->leaving > 0)
+                pthread_cond_wait(&vs->left, &vs->mutex);
+}
+
 pthread_mutex_t *volumes_gate(struct model *m)
 {
+        volumes_settle(m);
         return &m->volumes->gate;
+}
+
+int volume_flush(struct volume_file *f)
+{
+        struct volumes *vs = f->m->volumes;
+        int r = 0;
+
+        if (!f->writable)
+                return 0;
+        if (f->v->disk)
+                r = disk_sync(f->v->disk); /* so that the release has little to do */
+        LOCK_SCOPE(&vs->mutex);
+        if (f->announced != vs->round) {
+                f->announced = vs->round;
+                vs->announced++;
+        }
+        return r;
+}
+
+/* The release that was announced, or was not, begins. */
+static void leave_begin(struct volume_file *f)
+{
+        struct volumes *vs = f->m->volumes;
+        LOCK_SCOPE(&vs->mutex);
+
+        vs->leaving++;
+        if (f->announced == vs->round)
+                vs->announced--;
+        pthread_cond_broadcast(&vs->left);
+}
+
+static void leave_end(struct volumes *vs)
+{
+        LOCK_SCOPE(&vs->mutex);
+        vs->leaving--;
+        pthread_cond_broadcast(&vs->left);
 }
 
 /* ---- who writes ---- */
@@ -229,7 +310,7 @@ static int join_as_writer(struct model *m, uint64_t id, struct open_volume **ret
         uint64_t instance = 0;
         bool first;
         int r;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(&m->volumes->gate);
 
         r = check_writer(m, id, &instance, diag);
         if (r == 0)
@@ -305,14 +386,18 @@ void volume_close(struct volume_file *f)
 
         if (!f)
                 return;
+        if (f->writable)
+                leave_begin(f);
         if (f->writable && f->v->disk)
                 (void)disk_sync(f->v->disk);
         if (f->writable && !f->resized)
                 (void)note_written(f->m, f->v->id); /* at worst it looks older than it is */
         id = f->v->id;
         stopped = leave(f->m->volumes, f->v, f->writable);
-        if (f->writable)
+        if (f->writable) {
+                leave_end(f->m->volumes);
                 model_changed(f->m, OBJECT_VOLUME, id);
+        }
         if (stopped)
                 model_changed(f->m, OBJECT_INSTANCE, stopped);
         free(f);

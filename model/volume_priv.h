@@ -75,7 +75,10 @@ void volumes_close(struct volumes *vs);
 /* Disks that a crash left without a volume are for the reaper. At start, before anything makes one. */
 int volumes_recover(struct model *m);
 
+/* To be taken by the caller. Waits for writers that are leaving, so not within a transaction. */
 pthread_mutex_t *volumes_gate(struct model *m);
+/* That wait alone, for who only looks. */
+void volumes_settle(struct model *m);
 
 /* Is it open for writing, but for FILE (may be NULL)? The answer holds as long as the caller has the gate. */
 bool volume_is_written(struct model *m, uint64_t id, const struct volume_file *file);
