@@ -401,6 +401,41 @@ static int op_lock(char **a)
         return done(fcntl(fd, F_OFD_SETLK, &fl), "fcntl");
 }
 
+/* fsop write-lock PATH: the same, for writing. */
+static int op_write_lock(char **a)
+{
+        struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 1 };
+        int fd = open(a[0], O_RDWR | O_CLOEXEC);
+
+        if (fd < 0)
+                return failed("open");
+        return done(fcntl(fd, F_OFD_SETLK, &fl), "fcntl");
+}
+
+/* fsop fallocate punch|zero|allocate|collapse OFFSET LENGTH PATH */
+static int op_fallocate(char **a)
+{
+        static const struct {
+                const char *name;
+                int mode;
+        } modes[] = {
+                { "punch", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
+                { "zero", FALLOC_FL_ZERO_RANGE },
+                { "allocate", 0 },
+                { "collapse", FALLOC_FL_COLLAPSE_RANGE },
+        };
+        int fd;
+
+        for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+                if (!strcmp(modes[i].name, a[0])) {
+                        fd = open(a[3], O_RDWR | O_CLOEXEC);
+                        if (fd < 0)
+                                return failed("open");
+                        return done(fallocate(fd, modes[i].mode, number(a[1]), number(a[2])), "fallocate");
+                }
+        usage("unknown way to allocate");
+}
+
 /* fsop mmap-write PATH: asks for a shared, writable mapping. */
 static int op_mmap_write(char **a)
 {
@@ -411,6 +446,22 @@ static int op_mmap_write(char **a)
                 return failed("open");
         p = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         return p == MAP_FAILED ? failed("mmap") : ok();
+}
+
+/* fsop mmap-put OFFSET PATH TEXT: writes through a shared mapping, and syncs it. */
+static int op_mmap_put(char **a)
+{
+        size_t at = number(a[0]) % BLOCK, n = at + strlen(a[2]);
+        int fd = open(a[1], O_RDWR | O_CLOEXEC);
+        char *p;
+
+        if (fd < 0)
+                return failed("open");
+        p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, number(a[0]) - at);
+        if (p == MAP_FAILED)
+                return failed("mmap");
+        memcpy(p + at, a[2], strlen(a[2]));
+        return done(msync(p, n, MS_SYNC), "msync");
 }
 
 /* fsop mmap-cmp A B: A through a mapping, B through read(2). */
@@ -604,7 +655,10 @@ static const struct op ops[] = {
         { "removexattr", op_removexattr, 2 },
         { "listxattr", op_listxattr, 1 },
         { "lock", op_lock, 1 },
+        { "write-lock", op_write_lock, 1 },
+        { "fallocate", op_fallocate, 4 },
         { "mmap-write", op_mmap_write, 1 },
+        { "mmap-put", op_mmap_put, 3 },
         { "mmap-cmp", op_mmap_cmp, 2 },
         { "copy-range", op_copy_range, 2 },
         { "pattern", op_pattern, 3 },
