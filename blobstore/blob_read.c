@@ -272,6 +272,22 @@ ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off)
         return (ssize_t)n;
 }
 
+int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+        int r;
+
+        r = map_seek(b->map, off, &cursor);
+        if (r == 0)
+                r = map_next(&cursor, &e);
+        if (r <= 0 || e.offset > off)
+                return r < 0 ? r : 0;
+        *ret_off = e.offset;
+        *ret_n = e.raw_len;
+        return 1;
+}
+
 int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret)
 {
         struct map_cursor cursor;

@@ -125,6 +125,12 @@ const struct blob_id *blob_get_id(const struct blob *b);
 ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off);
 
 /*
+ * The stretch around OFF that is stored as one, and that reading any of it decodes: 1, or 0 where there is none. At most
+ * 256 KiB.
+ */
+int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n);
+
+/*
  * The first offset at or after OFF that is data (SEEK_DATA) or a hole (SEEK_HOLE), as lseek(2)
  * defines them: the end counts as a hole. -ENXIO: OFF is at or past the end, or no data follows; -EINVAL: other WHENCE.
  */

@@ -20,6 +20,7 @@
 struct aliases;
 struct dir_kind;
 struct http;
+struct spread;
 struct waiters;
 
 struct fs {
@@ -31,6 +32,7 @@ struct fs {
         int64_t born_us; /* when the library was made: the time of what never changes */
         struct aliases *aliases; /* alias.c */
         struct waiters *waiters; /* wait.c */
+        struct spread *spread; /* spread.c */
         struct http *http; /* http.c; NULL: no downloads */
         atomic_uint changes; /* goes up with every change of an image: running downloads then look whether they may go on */
 };

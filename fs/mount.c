@@ -19,6 +19,7 @@
 #include "fs/fs.h"
 #include "fs/http.h"
 #include "fs/ops.h"
+#include "fs/spread.h"
 #include "fs/tree.h"
 #include "fs/wait.h"
 
@@ -146,6 +147,8 @@ static int mount_open(struct mount *m)
         r = aliases_new(&m->fs.aliases);
         if (r == 0)
                 r = waiters_new(&m->fs.waiters);
+        if (r == 0)
+                r = spread_new(&m->fs.spread);
         if (r < 0)
                 return mount_fail(r, "out of memory");
 
@@ -234,6 +237,7 @@ static void mount_close(struct mount *m)
         model_close(m->fs.model);
         if (m->session)
                 fuse_session_destroy(m->session);
+        spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
         aliases_free(m->fs.aliases);
         free(m->mountpoint);
@@ -261,9 +265,11 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 fuse_loop_cfg_set_clone_fd(config, 1);
                 fuse_loop_cfg_set_max_threads(config, MOUNT_THREADS);
                 fuse_loop_cfg_set_idle_threads(config, MOUNT_THREADS);
+                (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
                 ready(ctx);
                 r = fuse_session_loop_mt(m.session, config);
                 wait_shutdown(m.fs.waiters);
+                spread_free(TAKE_PTR(m.fs.spread));
                 if (r > 0) /* a signal: the way to stop */
                         r = 0;
                 if (r < 0)

@@ -83,6 +83,11 @@ ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off)
         return e->view ? qcow2_view_pread(e->view, buf, n, off) : blob_pread(e->blob, buf, n, off);
 }
 
+int export_stretch(struct export *e, uint64_t off, uint64_t *ret_off, size_t *ret_n)
+{
+        return e->view ? 0 : blob_stretch(e->blob, off, ret_off, ret_n);
+}
+
 int export_seek(struct export *e, uint64_t off, int whence, uint64_t *ret)
 {
         if (!e->view)
