@@ -222,7 +222,7 @@ static const struct entry image_entries[] = {
         { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
         { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
-        { "upload", "cp a raw or qcow2 file here", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
+        { "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
         { "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0644,
           .show = show_import_url, .store = store_import_url, .visible = upload_visible },
         { "convert", "write `cloud` to make a cloud image of a local one", 0644, .show = show_convert,
