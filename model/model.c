@@ -15,15 +15,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+#include "blobstore/base/parse.h"
 #include "model/model_priv.h"
 #include "model/stores.h"
 #include "model/volume_priv.h"
@@ -31,6 +35,9 @@
 #define LOCK_FILE       "lock"
 #define DIR_MODE        0700 /* it holds everybody's images */
 #define DEFAULT_WORKERS 2
+
+/* How long a daemon that was unmounted may take to close its library. */
+#define LOCK_PATIENCE_MS 3000
 #define IDENT_DIGITS    12
 
 int64_t model_now_us(void)
@@ -109,6 +116,44 @@ static int check_contents(int dir_fd, const char *path, struct diag *diag)
         return r;
 }
 
+/* Waits for the process whose number the lock file has to end; a moment only, and not for ourselves. */
+static void await_holder(int lock_fd)
+{
+        struct pollfd holder = { .events = POLLIN };
+        char text[32] = { 0 };
+        uint64_t pid;
+
+        if (pread_full(lock_fd, text, sizeof(text) - 1, 0) < 0 || parse_u64(text, &pid) < 0 || pid > INT_MAX ||
+            (pid_t)pid == getpid())
+                return;
+        holder.fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+        if (holder.fd < 0)
+                return;
+        (void)poll(&holder, 1, LOCK_PATIENCE_MS); /* however it ends, the lock is tried again */
+        (void)close(holder.fd);
+}
+
+/* umount(8) returns before the daemon has closed its library: who comes at once finds it locked by a process that ends. */
+static int take_lock(struct model *m)
+{
+        char text[32];
+        int n;
+
+        if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK)
+                        return -errno;
+                await_holder(m->lock_fd);
+                if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
+                        return -errno;
+        }
+        if (m->read_only)
+                return 0;
+        n = snprintf(text, sizeof(text), "%ld", (long)getpid());
+        if (ftruncate(m->lock_fd, 0) == 0)
+                (void)pwrite_full(m->lock_fd, text, (size_t)n, 0); /* without it, nobody waits for us to end */
+        return 0;
+}
+
 static int open_dir(struct model *m, const char *path, struct diag *diag)
 {
         char real[PATH_MAX];
@@ -134,12 +179,11 @@ static int open_dir(struct model *m, const char *path, struct diag *diag)
                             0600);
         if (m->lock_fd < 0)
                 return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
-        if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-                r = -errno;
-                if (r != -EWOULDBLOCK)
-                        return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
+        r = take_lock(m);
+        if (r == -EWOULDBLOCK)
                 return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
-        }
+        if (r < 0)
+                return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
         return 0;
 }
 
