@@ -5,7 +5,8 @@
  * leaves the chunks for a collection after the last close. So nobody reads what is punched.
  *
  * Reading needs the map and the segments only. A chunk that is wanted whole is decoded into the caller's buffer; of one
- * that is wanted in part the decoded bytes are kept in the cache, since the rest will be wanted next.
+ * that is wanted in part the decoded bytes are kept in the cache, since the rest will be wanted next. The chunks of a
+ * large read are decoded by all idle threads: decoding is two thirds of what reading through the mount costs.
  */
 
 #include <errno.h>
@@ -17,6 +18,9 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/store_priv.h"
+
+/* Chunks that are collected before they are read; a read of 1 MiB wants some 17. */
+#define READ_PIECES_MAX 32
 
 void store_map_path(const struct blob_id *id, const char *suffix, char ret[STORE_MAP_PATH_SIZE])
 {
@@ -228,11 +232,69 @@ static int blob_read_chunk(struct blobstore *bs, const struct map_entry *e, uint
         return 0;
 }
 
+/* Part of a chunk, and where it goes. */
+struct piece {
+        struct map_entry entry;
+        uint32_t from;
+        size_t n;
+        uint8_t *to;
+};
+
+struct pieces {
+        struct blobstore *store;
+        size_t n;
+        struct piece piece[READ_PIECES_MAX];
+};
+
+static int piece_read(void *ctx, size_t i)
+{
+        const struct pieces *p = ctx;
+        const struct piece *piece = &p->piece[i];
+
+        return blob_read_chunk(p->store, &piece->entry, piece->from, piece->to, piece->n);
+}
+
+/* Collects the pieces of [pos, end) until there are enough, and clears holes on the way; gives where it came to. */
+static int blob_collect(struct map_cursor *cursor, uint64_t pos, uint64_t end, uint8_t *to, struct pieces *ret,
+                        uint64_t *ret_pos)
+{
+        const uint64_t start = pos;
+        int r;
+
+        ret->n = 0;
+        while (pos < end && ret->n < READ_PIECES_MAX) {
+                struct piece *piece = &ret->piece[ret->n];
+                const struct map_entry *e = &piece->entry;
+
+                r = map_next(cursor, &piece->entry);
+                if (r < 0)
+                        return r;
+                if (r == 0 || e->offset >= end) {
+                        memset(to + (pos - start), 0, (size_t)(end - pos));
+                        pos = end;
+                        break;
+                }
+                if (e->offset > pos) {
+                        memset(to + (pos - start), 0, (size_t)(e->offset - pos));
+                        pos = e->offset;
+                }
+                piece->from = (uint32_t)(pos - e->offset);
+                piece->n = e->raw_len - piece->from;
+                if (piece->n > end - pos)
+                        piece->n = (size_t)(end - pos);
+                piece->to = to + (pos - start);
+                pos += piece->n;
+                ret->n++;
+        }
+        *ret_pos = pos;
+        return 0;
+}
+
 ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off)
 {
-        uint64_t end, pos = off;
+        struct pieces pieces;
         struct map_cursor cursor;
-        struct map_entry e;
+        uint64_t end, pos, next;
         uint8_t *out = buf;
         int r;
 
@@ -244,32 +306,14 @@ ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off)
                 n = (size_t)(b->info.size_bytes - off);
         end = off + n;
 
+        pieces.store = b->store;
         r = map_seek(b->map, off, &cursor);
-        if (r < 0)
-                return r;
-        while (pos < end) {
-                size_t part;
-
-                r = map_next(&cursor, &e);
-                if (r < 0)
-                        return r;
-                if (r == 0 || e.offset >= end) {
-                        memset(out + (pos - off), 0, (size_t)(end - pos));
-                        break;
-                }
-                if (e.offset > pos) {
-                        memset(out + (pos - off), 0, (size_t)(e.offset - pos));
-                        pos = e.offset;
-                }
-                part = (size_t)(e.offset + e.raw_len - pos);
-                if (part > end - pos)
-                        part = (size_t)(end - pos);
-                r = blob_read_chunk(b->store, &e, (uint32_t)(pos - e.offset), out + (pos - off), part);
-                if (r < 0)
-                        return r;
-                pos += part;
+        for (pos = off; r == 0 && pos < end; pos = next) {
+                r = blob_collect(&cursor, pos, end, out + (pos - off), &pieces, &next);
+                if (r == 0)
+                        r = pool_share(b->store->pool, pieces.n, piece_read, &pieces);
         }
-        return (ssize_t)n;
+        return r < 0 ? r : (ssize_t)n;
 }
 
 int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n)

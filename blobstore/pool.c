@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -105,4 +106,115 @@ int pool_submit(struct pool *p, struct pool_job *job)
         STAILQ_INSERT_TAIL(&p->jobs, job, link);
         pthread_cond_signal(&p->wake);
         return 0;
+}
+
+/* ---- one request's pieces ---- */
+
+/* A thread that is woken for fewer pieces costs more than it brings. */
+#define POOL_SHARE_PIECES 4
+
+/*
+ * Whoever comes takes the next piece. A helper that comes when all are taken only lets go: the request may be answered
+ * by then, and its buffers gone.
+ */
+struct share {
+        pool_piece_fn *fn;
+        void *ctx;
+        size_t n;
+        atomic_size_t next;
+
+        pthread_mutex_t lock; /* everything below */
+        pthread_cond_t done; /* all pieces */
+        size_t finished;
+        unsigned users;
+        int error; /* the first one */
+
+        struct share_helper {
+                struct pool_job job; /* first */
+                struct share *share;
+        } helpers[];
+};
+
+static void share_work(struct share *s)
+{
+        size_t i;
+        int r;
+
+        while ((i = atomic_fetch_add(&s->next, 1)) < s->n) {
+                r = s->fn(s->ctx, i);
+                LOCK_SCOPE(&s->lock);
+                if (s->error == 0)
+                        s->error = r;
+                if (++s->finished == s->n)
+                        pthread_cond_signal(&s->done);
+        }
+}
+
+static void share_leave(struct share *s)
+{
+        bool last;
+
+        lock(&s->lock);
+        last = --s->users == 0;
+        unlock(&s->lock);
+        if (!last)
+                return;
+        pthread_cond_destroy(&s->done);
+        pthread_mutex_destroy(&s->lock);
+        free(s);
+}
+
+static void share_run(struct pool_job *job)
+{
+        struct share *s = ((struct share_helper *)job)->share;
+
+        share_work(s);
+        share_leave(s);
+}
+
+/* Asks threads for help, unless there are jobs for them. */
+static void share_call(struct pool *p, struct share *s, unsigned helpers)
+{
+        LOCK_SCOPE(&p->lock);
+        if (!STAILQ_EMPTY(&p->jobs) || (p->started == 0 && pool_start(p) < 0))
+                return;
+        s->users += helpers; /* nobody else knows it yet */
+        for (unsigned i = 0; i < helpers; i++) {
+                s->helpers[i] = (struct share_helper){ .job.run = share_run, .share = s };
+                STAILQ_INSERT_TAIL(&p->jobs, &s->helpers[i].job, link);
+                pthread_cond_signal(&p->wake);
+        }
+}
+
+int pool_share(struct pool *p, size_t n, pool_piece_fn *fn, void *ctx)
+{
+        size_t helpers = n / POOL_SHARE_PIECES;
+        struct share *s = NULL;
+        int error = 0, r;
+
+        if (helpers >= p->threads)
+                helpers = p->threads - 1; /* the caller works too */
+        if (helpers > 0)
+                s = malloc(sizeof(*s) + helpers * sizeof(s->helpers[0]));
+        if (!s) {
+                for (size_t i = 0; i < n; i++) {
+                        r = fn(ctx, i);
+                        error = error ? error : r;
+                }
+                return error;
+        }
+
+        *s = (struct share){ .fn = fn, .ctx = ctx, .n = n, .users = 1 };
+        pthread_mutex_init(&s->lock, NULL);
+        pthread_cond_init(&s->done, NULL);
+        share_call(p, s, (unsigned)helpers);
+        share_work(s);
+
+        lock(&s->lock);
+        while (s->finished < n)
+                pthread_cond_wait(&s->done, &s->lock);
+        error = s->error;
+        unlock(&s->lock);
+        share_leave(s);
+        return error;
 }

@@ -8,6 +8,7 @@
  * has outstanding.
  */
 
+#include <stddef.h>
 #include <sys/queue.h>
 
 struct pool;
@@ -24,5 +25,12 @@ unsigned pool_threads(const struct pool *p);
 
 /* -EAGAIN: not one thread could be started. */
 int pool_submit(struct pool *p, struct pool_job *job);
+
+/*
+ * Calls FN for 0 to N - 1, in any order, here and in threads that have nothing else to do, and returns when all calls
+ * have returned: with the first error, or 0. Small pieces of one request: nothing waits behind jobs that are queued.
+ */
+typedef int pool_piece_fn(void *ctx, size_t i);
+int pool_share(struct pool *p, size_t n, pool_piece_fn *fn, void *ctx);
 
 #endif
