@@ -293,7 +293,7 @@ static void test_what_will_not_go_better_is_refused(void **state)
                 { "HTTP/1.1 302 Away\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", "not fetched from" },
                 { "HTTP/1.1 302 Away\r\nLocation: smb://h/x\r\nContent-Length: 0\r\n\r\n", "not fetched from" },
                 { "HTTP/1.1 302 Away\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n", "address" },
-                { "HTTP/1.1 302 Away\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "redirects" },
+                { "HTTP/1.1 302 Away\r\nLocation: /x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "redirects" },
         };
         struct strbuf reason CLEANUP_STRBUF = { 0 };
 
