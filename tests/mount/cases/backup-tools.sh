@@ -12,6 +12,28 @@ settle "$R2/private/web"
 ok mkdir "$R/private/queued"
 expect EINVAL write "$R/private/web/os" beos
 ok rmdir "$R/private/lo"
+# Machines and their disks.
+ok write "$R/private/web/features" cloud-init
+ok mkdir "$R/private/web/instances/vm"
+vm=$R/instances/vm
+ok write "$vm/password" secret
+ok write "$vm/hostname" vm
+for d in d1 d2; do
+        ok mkdir "$R/disks/$d"
+        ok write "$R/disks/$d/size" 1M
+        ok pwrite 5000 "$R/disks/$d/data.raw" "on $d"
+done
+ok write "$vm/attach" d1
+ok pwrite 4000 "$vm/disks/vda.raw" "written by a guest"
+ok mkdir "$vm/images/web-2"
+settle "$R/private/web-2"
+ok mkdir "$R/disks/d2/snapshots/s2"
+ok mkdir "$R/disks/unmade"
+ok mkdir "$R/private/web-2/instances/next"
+ok write "$R/instances/next/power" start
+# The checksums of images of instances come later.
+summed() { ! grep -Lr . "$R"/snapshots/*/checksum | grep -q .; }
+until_true 20 summed || fail "no checksum"
 
 # info/store says how much of the disk is free, which these very tools change.
 tar_pass() {
@@ -24,6 +46,7 @@ mkdir untarred
 run tar -x -f 1.tar -C untarred
 [ "$(stat -c %s untarred/regions/cn-north-1/private/web/name)" -gt 0 ] || fail "tar stored an empty file"
 same_disk untarred/regions/cn-north-1/private/web/disks/vda.raw web.raw
+same_disk untarred/regions/cn-north-1/disks/vm-vda/data.raw "$vm/disks/vda.raw"
 run tar -c -S --xattrs -f s.tar -C "$MNT" .
 
 mkdir copy
