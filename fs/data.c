@@ -70,6 +70,11 @@ static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
                 (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
 }
 
+static ssize_t data_fetch(struct file *f, void *buf, size_t n, uint64_t off)
+{
+        return export_pread(((struct data *)f)->content, buf, n, off);
+}
+
 static int data_seek(struct req *rq, struct file *f, off_t off, int whence, off_t *ret)
 {
         struct data *d = (struct data *)f;
@@ -97,6 +102,7 @@ static void data_release(struct file *f)
 static const struct file_ops data_ops = {
         .read = data_read,
         .seek = data_seek,
+        .fetch = data_fetch,
         .release = data_release,
 };
 

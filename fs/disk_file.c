@@ -132,6 +132,71 @@ static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t of
         return -EOPNOTSUPP;
 }
 
+/* ---- copies inside the mount ---- */
+
+/* In one call, so that a copy can be interrupted; holes do not count. */
+#define COPY_MAX   (UINT64_C(64) << 20)
+#define COPY_PIECE (1U << 20)
+
+static ssize_t disk_file_fetch(struct file *f, void *buf, size_t n, uint64_t off)
+{
+        return disk_of(f) ? disk_pread(disk_of(f), buf, n, off) : 0;
+}
+
+/* Up to one piece of data, or all of a hole. Gives the count, 0 at the end of the source. */
+static ssize_t copy_piece(struct req *rq, struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n)
+{
+        off_t data, hole;
+        char *buf;
+        ssize_t got;
+        int r;
+
+        r = from->ops->seek(rq, from, (off_t)from_off, SEEK_DATA, &data);
+        if (r < 0 && r != -ENXIO)
+                return r;
+        if (r == -ENXIO || (uint64_t)data >= from_off + n)
+                data = (off_t)(from_off + n);
+        if ((uint64_t)data > from_off) {
+                r = disk_discard(d, off, (uint64_t)data - from_off);
+                return r < 0 ? r : (ssize_t)((uint64_t)data - from_off);
+        }
+        r = from->ops->seek(rq, from, data, SEEK_HOLE, &hole);
+        if (r < 0)
+                return r;
+        if (n > (uint64_t)(hole - data))
+                n = (uint64_t)(hole - data);
+        if (n > COPY_PIECE)
+                n = COPY_PIECE;
+        buf = reply_buffer(COPY_PIECE);
+        if (!buf)
+                return -ENOMEM;
+        got = from->ops->fetch(from, buf, (size_t)n, from_off);
+        return got <= 0 ? got : disk_pwrite(d, buf, (size_t)got, off);
+}
+
+/* The bytes go through the daemon's memory alone, and holes become holes. The kernel has cut N at the end of the source. */
+static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off,
+                              uint64_t n)
+{
+        struct disk *d = disk_of(f);
+        uint64_t size = d ? disk_get_size(d) : 0, moved = 0, done = 0;
+        ssize_t got = 0;
+
+        if (off >= size)
+                return diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is stopped",
+                                (unsigned long long)size);
+        if (n > size - off)
+                n = size - off;
+        while (done < n && moved < COPY_MAX) {
+                got = copy_piece(rq, d, off + done, from, from_off + done, n - done);
+                if (got <= 0)
+                        break;
+                done += (uint64_t)got;
+                moved += (uint64_t)got > COPY_PIECE ? 0 : (uint64_t)got;
+        }
+        return done > 0 ? (ssize_t)done : got;
+}
+
 static void disk_file_release(struct file *f)
 {
         struct disk_file *d = (struct disk_file *)f;
@@ -148,6 +213,8 @@ static const struct file_ops disk_file_ops = {
         .seek = disk_file_seek,
         .sync = disk_file_sync,
         .allocate = disk_file_allocate,
+        .fetch = disk_file_fetch,
+        .copy = disk_file_copy,
         .release = disk_file_release,
 };
 

@@ -19,6 +19,9 @@ struct file_ops {
         int (*sync)(struct req *rq, struct file *f);
         int (*allocate)(struct req *rq, struct file *f, int mode, off_t off, off_t len); /* as fallocate(2) has them */
         int (*seek)(struct req *rq, struct file *f, off_t off, int whence, off_t *ret);
+        /* The same as read, into memory, and bytes of another file that has it: copies that the kernel need not see. */
+        ssize_t (*fetch)(struct file *f, void *buf, size_t n, uint64_t off);
+        ssize_t (*copy)(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off, uint64_t n);
         void (*release)(struct file *f);
 };
 

@@ -435,6 +435,7 @@ const struct fuse_lowlevel_ops ops = {
         .release = ops_release,
         .fsync = ops_fsync,
         .lseek = ops_lseek,
+        .copy_file_range = ops_copy_file_range,
         .opendir = ops_opendir,
         .readdir = ops_readdir,
         .readdirplus = ops_readdirplus,

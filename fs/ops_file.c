@@ -190,6 +190,28 @@ void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t l
                 ops_error(&rq, r);
 }
 
+/* What is not for the daemon to copy is left to the kernel, which reads and writes. */
+void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+                         off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *from = file_of(fi_in), *to = file_of(fi_out);
+        ssize_t n = -EOPNOTSUPP;
+
+        (void)ino_in;
+        (void)ino_out;
+        (void)flags; /* none are defined */
+        req_init(&rq, fuse);
+        if (to->ops->copy && from->ops->fetch)
+                n = to->ops->copy(&rq, to, (uint64_t)off_out, from, (uint64_t)off_in, len);
+        if (n == -EOPNOTSUPP)
+                ops_error(&rq, (int)n);
+        else if (n < 0)
+                ops_refuse(&rq, to->node, (int)n);
+        else
+                (void)fuse_reply_write(fuse, (size_t)n);
+}
+
 void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;

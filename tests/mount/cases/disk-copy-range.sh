@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+# copy_file_range(2) inside the mount: from images and disks to disks, sparse as they are.
+start
+two_regions
+pattern web.raw 12345678 61
+import_raw "$R/private/web" web.raw
+ok mkdir "$R/private/web/instances/vm"
+disk=$R/instances/vm/disks/vda.raw
+cp web.raw want.raw
+ok pwrite 1000000 "$disk" "by the guest"
+printf 'by the guest' | dd of=want.raw bs=1 seek=1000000 conv=notrunc status=none
+for d in one two; do
+        ok mkdir "$R/disks/$d"
+        ok write "$R/disks/$d/size" 12345678
+done
+one=$R/disks/one/data.raw two=$R/disks/two/data.raw
+
+# An image's disk, over what was there; then an instance's, of which something is in the page cache still.
+run dd if=/dev/zero of="$one" bs=1M count=11 conv=notrunc status=none
+ok copy-range "$R/private/web/disks/vda.raw" "$one"
+same_disk "$one" web.raw
+diff <("$FSOP" extents "$one") <("$FSOP" data-runs web.raw) >diff || fail "holes: $(head -n 4 diff)"
+run dd if="$two" of=/dev/null bs=1M status=none
+ok mmap-put 2000000 "$disk" "mapped"
+printf 'mapped' | dd of=want.raw bs=1 seek=2000000 conv=notrunc status=none
+ok copy-range "$disk" "$two"
+same_disk "$two" want.raw
+ok copy-range "$two" "$one"
+same_disk "$one" want.raw
+
+# Not past the end of a disk, and not into what never changes.
+ok mkdir "$R/disks/small"
+ok write "$R/disks/small/size" 5000
+expect ENOSPC copy-range "$two" "$R/disks/small/data.raw"
+cmp -n 5000 "$R/disks/small/data.raw" want.raw || fail "up to its end"
+expect "EROFS|EACCES" copy-range "$two" "$R/private/web/disks/vda.raw"
+
+# A big hole takes no time, and an upload can be fed from a disk.
+ok mkdir "$R/disks/big"
+ok write "$R/disks/big/size" 8G
+ok mkdir "$R/disks/big-2"
+ok write "$R/disks/big-2/size" 8G
+ok copy-range "$R/disks/big/data.raw" "$R/disks/big-2/data.raw"
+same "$(stat -c %b "$R/disks/big-2/data.raw")" 0 "blocks"
+ok mkdir "$R/private/fed"
+ok copy-range "$two" "$R/private/fed/upload"
+settle "$R/private/fed"
+same_disk "$R/private/fed/disks/vda.raw" want.raw
+restart
+same_disk "$one" want.raw
+same_disk "$two" want.raw
