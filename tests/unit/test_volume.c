@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static struct volume get(struct library *l, uint64_t id)
 {
@@ -351,6 +353,51 @@ static void *try_to_take(void *arg)
         return NULL;
 }
 
+/* close(2) has returned, its release comes later: the two used to be told apart, by -EBUSY. */
+static void *close_later(void *ctx)
+{
+        (void)usleep(50 * 1000);
+        volume_close(ctx);
+        return NULL;
+}
+
+static void test_who_has_closed_a_disk_is_not_told_that_it_is_open(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20);
+        struct volume_file *f;
+        pthread_t thread;
+
+        assert_ok(volume_open(l->m, id, true, library_diag(l), &f));
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, 2 << 20, library_diag(l)), -EBUSY);
+        assert_ok(volume_flush(f));
+        assert_int_equal(pthread_create(&thread, NULL, close_later, f), 0);
+        assert_ok(volume_set_size(l->m, &l->alice, id, 2 << 20, library_diag(l)));
+        assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void test_a_flush_that_no_close_follows_is_waited_for_once(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20);
+        struct timespec before, after;
+        struct volume_file *f;
+
+        assert_ok(volume_open(l->m, id, true, library_diag(l), &f));
+        assert_ok(volume_flush(f));
+        assert_refused(l, volume_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
+        assert_ok(volume_flush(f));
+        assert_ok(volume_flush(f));
+        assert_refused(l, volume_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        for (int i = 0; i < 50; i++)
+                assert_refused(l, volume_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        assert_true(after.tv_sec - before.tv_sec < 9); /* 50 waits would be 10 */
+        volume_close(f);
+        assert_ok(volume_remove(l->m, &l->alice, id, library_diag(l)));
+}
+
 static void test_writers_and_snapshots_take_turns(void **state)
 {
         struct library *l = *state;
@@ -387,6 +434,8 @@ int main(void)
                 TEST(test_a_disk_that_is_being_read_is_not_written_to),
                 TEST(test_a_cancelled_snapshot_was_never_there),
                 TEST(test_a_damaged_base_ends_the_snapshot_in_error_and_leaves_nothing),
+                TEST(test_who_has_closed_a_disk_is_not_told_that_it_is_open),
+                TEST(test_a_flush_that_no_close_follows_is_waited_for_once),
                 TEST(test_writers_and_snapshots_take_turns),
         };
 
