@@ -20,11 +20,12 @@ debugfs -R "dump /boot/initrd.img-${kernel#vmlinuz-} initrd" "$DISK" 2>/dev/null
 # What runs as the guest's first process; put into the disk of the instance, not of the image.
 cat >guest <<'GUEST'
 #!/bin/sh
-# Finds what the boots before have left, adds a line, ends.
-mount -o remount,rw / && mount -t proc proc /proc
+# Tells what the boots before have left, adds a line, ends.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -o remount,rw /
+[ -e /proc/cmdline ] || mount -t proc proc /proc
 echo "guest: $(cat /srv/boots 2>/dev/null | tr '\n' ' ')"
-echo "$(uname -r) $(sed -n 's/.*boot=\([a-z_]*\).*/\1/p' /proc/cmdline)" >>/srv/boots
-dpkg -l >/srv/packages
+echo "$(uname -r) $(sed -n 's/.*step=\([a-z_]*\).*/\1/p' /proc/cmdline)" >>/srv/boots
 sync && mount -o remount,ro / && echo "guest: done"
 echo o >/proc/sysrq-trigger
 sleep 60
@@ -35,14 +36,14 @@ boot() {
         rm -f console
         timeout -k 5 100 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 512 -nodefaults -no-reboot -display none \
                 -serial file:console -kernel kernel -initrd initrd \
-                -append "root=/dev/vda ro console=ttyS0 panic=-1 init=/srv/guest boot=$2" \
+                -append "root=/dev/vda ro console=ttyS0 panic=-1 init=/srv/guest step=$2" \
                 -drive "file=$1/disks/vda.raw,format=raw,if=virtio,$3" </dev/null >qemu.out 2>&1 &
         qemu=$!
         until_true 60 grep -q . console || fail "it does not run: $(tail -n 3 qemu.out)"
         value "$1/status" running
         expect EBUSY mkdir "$1/images/too-early"
         wait "$qemu" || fail "qemu: $(tail -n 3 qemu.out; tail -n 5 console)"
-        grep -q '^guest: done' console || fail "the guest: $(tail -n 5 console)"
+        grep -q '^guest: done' console || fail "the guest: $(grep -v "^\[ .*\(0x\|R..:\)" console | tail -n 25)"
         value "$1/status" stopped
 }
 

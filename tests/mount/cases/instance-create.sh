@@ -80,8 +80,12 @@ expect "EPERM|EACCES" mkdir "$vm/disks/vdb"
 expect "EPERM|EROFS" unlink "$vm/disks/vda.raw"
 
 # The same name at the same time: one of them gets it.
-for i in 1 2 3 4 5 6; do "$FSOP" mkdir "$web/instances/race" >"race$i" & done
-wait $(jobs -p | grep -v "^$daemon_pid$")
+racers=()
+for i in 1 2 3 4 5 6; do
+        "$FSOP" mkdir "$web/instances/race" >"race$i" &
+        racers+=($!)
+done
+wait "${racers[@]}"
 same "$(cat race? | grep -c ^ok)" 1 "$(cat race?)"
 same "$(cat race? | grep -c ^EEXIST)" 5 "$(cat race?)"
 same "$(ls "$R/disks" | grep -c race)" 1 "the others left no disk"

@@ -80,7 +80,11 @@ ok write "$vm/power" stop
 
 # Twice the same at the same time: one is carried out.
 for word in start stop; do
-        for i in 1 2 3 4; do "$FSOP" write "$vm/power" "$word" >"race$i" & done
-        wait $(jobs -p | grep -v "^$daemon_pid$")
+        racers=()
+        for i in 1 2 3 4; do
+                "$FSOP" write "$vm/power" "$word" >"race$i" &
+                racers+=($!)
+        done
+        wait "${racers[@]}"
         same "$(cat race? | sort | tr '\n' ' ')" "EBUSY write EBUSY write EBUSY write ok " "$word"
 done
