@@ -19,7 +19,7 @@ one=$R/disks/one/data.raw two=$R/disks/two/data.raw
 run dd if=/dev/zero of="$one" bs=1M count=11 conv=notrunc status=none
 ok copy-range "$R/private/web/disks/vda.raw" "$one"
 same_disk "$one" web.raw
-diff <("$FSOP" extents "$one") <("$FSOP" data-runs web.raw) >diff || fail "holes: $(head -n 4 diff)"
+diff <("$FSOP" extents "$one") <("$FSOP" data-runs web.raw) >holes || fail "holes: $(head -n 4 holes)"
 run dd if="$two" of=/dev/null bs=1M status=none
 ok mmap-put 2000000 "$disk" "mapped"
 printf 'mapped' | dd of=want.raw bs=1 seek=2000000 conv=notrunc status=none
