@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Where two blobs differ. Both maps are walked side by side: what lies in the same chunk, or in holes, is equal without a
- * look at it; the rest is read and compared block by block. Two chunks with one name are compared as well: an equal
+ * Where two blobs differ. Both maps are walked side by side: what lies in the same chunk, or in holes, is equal without
+ * a look at it; the rest is read and compared block by block. Two chunks with one name are compared as well: an equal
  * hash is a hint.
  */
 

@@ -33,8 +33,8 @@
 #define BLOB_SIZE_MAX (UINT64_C(64) << 40)
 
 /*
- * How many pieces of these sizes have data in them is counted for every blob: the clusters and tables of the qcow2 file that
- * it also is (formats/export.h), whose size must be known without opening the blob.
+ * How many pieces of these sizes have data in them is counted for every blob: the clusters and tables of the qcow2 file
+ * that it also is (formats/export.h), whose size must be known without opening the blob.
  */
 #define BLOB_CLUSTER_SIZE (UINT64_C(64) << 10)
 #define BLOB_SPAN_SIZE    (UINT64_C(512) << 20)
@@ -125,8 +125,8 @@ const struct blob_id *blob_get_id(const struct blob *b);
 ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off);
 
 /*
- * The stretch around OFF that is stored as one, and that reading any of it decodes: 1, or 0 where there is none. At most
- * 256 KiB.
+ * The stretch around OFF that is stored as one, and that reading any of it decodes: 1, or 0 where there is none. At
+ * most 256 KiB.
  */
 int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n);
 
@@ -137,8 +137,8 @@ int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n)
 int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret);
 
 /*
- * Calls FN, in order, for every range in which the two differ, to a block's accuracy; what one has beyond the other's end
- * differs. Blobs may be of different stores. Ranges that share their chunks are not read. A negative errno from FN
+ * Calls FN, in order, for every range in which the two differ, to a block's accuracy; what one has beyond the other's
+ * end differs. Blobs may be of different stores. Ranges that share their chunks are not read. A negative errno from FN
  * ends the walk and is returned.
  */
 typedef int blob_range_fn(void *ctx, uint64_t off, uint64_t len);
@@ -174,8 +174,8 @@ struct blob_share_stats {
 
 /*
  * Adds bytes OFF … OFF + N of B, a blob of the same store: whole chunks without reading them, parts of chunks as
- * blob_writer_append() would. The blob has no checksum then. B may be closed and removed after it. -EINVAL: OFF, or what
- * was added so far, is no multiple of the block size, or B ends earlier.
+ * blob_writer_append() would. The blob has no checksum then. B may be closed and removed after it. -EINVAL: OFF, or
+ * what was added so far, is no multiple of the block size, or B ends earlier.
  */
 int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint64_t n, struct blob_share_stats *ret);
 

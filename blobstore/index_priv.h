@@ -3,8 +3,8 @@
 #define BLOBSTORE_INDEX_PRIV_H
 
 /*
- * What the files of the index share: index.c (opening, batches, writers), index_blob.c (a blob's life), index_space.c (giving
- * space back) and index_audit.c (counting, rebuilding, checking).
+ * What the files of the index share: index.c (opening, batches, writers), index_blob.c (a blob's life), index_space.c
+ * (giving space back) and index_audit.c (counting, rebuilding, checking).
  */
 
 #include <pthread.h>

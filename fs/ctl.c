@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Control files. The text is made and frozen at open; one write(2) is one command, and its errno is the answer: it must
- * be in the reply to WRITE, since shells ignore what FLUSH says. Offsets mean nothing to a line, so that > and >> do the same.
- * A text may come in several writes, as bash's printf sends it line by line: what continues the writes before it through
- * the same open is added to them, and >> adds to what is there. direct_io keeps the page cache out of it all.
+ * be in the reply to WRITE, since shells ignore what FLUSH says. Offsets mean nothing to a line, so that > and >> do
+ * the same. A text may come in several writes, as bash's printf sends it line by line: what continues the writes before
+ * it through the same open is added to them, and >> adds to what is there. direct_io keeps the page cache out of it
+ * all.
  */
 
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blobs as files, in each of their formats: immutable, so that what the kernel has cached stays good for ever, and nothing is to be flushed.
- * Stored data is never mapped: an I/O error would then kill the daemon instead of failing one read.
+ * Blobs as files, in each of their formats: immutable, so that what the kernel has cached stays good for ever, and
+ * nothing is to be flushed. Stored data is never mapped: an I/O error would then kill the daemon instead of failing one
+ * read.
  */
 
 #include <fcntl.h>

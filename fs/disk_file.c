@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writable disks as files, for qemu with any cache and aio mode: the page cache and mmap work, O_DIRECT goes through, and
- * fsync makes what was written durable. Locks are the kernel's own, since there are no lock handlers.
+ * Writable disks as files, for qemu with any cache and aio mode: the page cache and mmap work, O_DIRECT goes through,
+ * and fsync makes what was written durable. Locks are the kernel's own, since there are no lock handlers.
  *
- * A disk has one inode, wherever it is shown, so that there is one page cache of it; nothing else changes it while it is
- * open for writing, so that what is cached stays good between opens.
+ * A disk has one inode, wherever it is shown, so that there is one page cache of it; nothing else changes it while it
+ * is open for writing, so that what is cached stays good between opens.
  */
 
 #include <fcntl.h>

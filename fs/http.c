@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The HTTP server of downloads: /TOKEN/NAME is one disk in one format, and there is nothing else: no lists, no words about
- * what is there. Every address that is not to be served gives the same 404.
+ * The HTTP server of downloads: /TOKEN/NAME is one disk in one format, and there is nothing else: no lists, no words
+ * about what is there. Every address that is not to be served gives the same 404.
  *
- * A few threads of libmicrohttpd wait for sockets; none belongs to a client, and none waits for one. What a client costs is
- * a connection's memory and one piece of the file that was read and not sent yet. Their number is limited, and so is the
- * time in which nothing moves.
+ * A few threads of libmicrohttpd wait for sockets; none belongs to a client, and none waits for one. What a client
+ * costs is a connection's memory and one piece of the file that was read and not sent yet. Their number is limited, and
+ * so is the time in which nothing moves.
  *
  * A download may run for longer than its address is valid. But when the address is ended before its time (rmdir, the
- * image deleted), so is the download: it looks again whether it is still there whenever any image changes (fs->changes).
+ * image deleted), so is the download: it looks again whether it is still there whenever any image changes
+ * (fs->changes).
  */
 
 #include "fs/http.h"
@@ -94,8 +95,8 @@ static int http_find(struct fs *fs, const char *url, struct download *ret)
 }
 
 /*
- * The disk of an image never changes, so its name is a tag of its bytes; the number is that of the way in which a file of
- * the format is laid out, and goes up when that changes.
+ * The disk of an image never changes, so its name is a tag of its bytes; the number is that of the way in which a file
+ * of the format is laid out, and goes up when that changes.
  */
 #define HTTP_ETAG_SIZE 64
 #define HTTP_LAYOUT    1

@@ -3,8 +3,8 @@
 #define FS_HTTP_H
 
 /*
- * Downloads over HTTP: GET and HEAD of the addresses that download/ gives out, and 404 for everything else. A program built
- * without libmicrohttpd has none (http_none.c).
+ * Downloads over HTTP: GET and HEAD of the addresses that download/ gives out, and 404 for everything else. A program
+ * built without libmicrohttpd has none (http_none.c).
  */
 
 #include "fs/fs.h"

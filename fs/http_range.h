@@ -12,8 +12,8 @@ struct http_range {
 };
 
 /*
- * Range, of a file of SIZE bytes. 1: *ret is the one range that is wanted; 0: there is none that is understood, or there
- * are several: the whole file is then a right answer; -ERANGE: nothing of the file lies in it.
+ * Range, of a file of SIZE bytes. 1: *ret is the one range that is wanted; 0: there is none that is understood, or
+ * there are several: the whole file is then a right answer; -ERANGE: nothing of the file lies in it.
  */
 int http_range_parse(const char *text, uint64_t size, struct http_range *ret);
 

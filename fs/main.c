@@ -2,8 +2,8 @@
 /*
  * imagefs STORE MOUNTPOINT serves a library; imagefs check STORE looks at one that nobody serves.
  *
- * In the background by default: the parent waits for the word that the mount can be used, and ends with the child's exit
- * status when it does not come, so that a failure is seen by whoever started it.
+ * In the background by default: the parent waits for the word that the mount can be used, and ends with the child's
+ * exit status when it does not come, so that a failure is seen by whoever started it.
  */
 
 #include <errno.h>

@@ -7,8 +7,8 @@
 #include "fs/options.h"
 
 /*
- * Serves until the mount is unmounted or the process is told to stop. READY is called once the mount can be used, before
- * the first request is answered. Failures are reported on standard error. Gives an exit status.
+ * Serves until the mount is unmounted or the process is told to stop. READY is called once the mount can be used,
+ * before the first request is answered. Failures are reported on standard error. Gives an exit status.
  */
 int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx);
 

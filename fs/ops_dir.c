@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listings. What a directory contains is taken when it is opened, so that a listing is one consistent state however many
- * calls it takes; offsets are positions in it. Children keep their object's attributes in a compact form: a directory
- * of 100 000 images is listed with `ls -l` by one pass over the database. Only what the caller may enter is listed.
+ * Listings. What a directory contains is taken when it is opened, so that a listing is one consistent state however
+ * many calls it takes; offsets are positions in it. Children keep their object's attributes in a compact form: a
+ * directory of 100 000 images is listed with `ls -l` by one pass over the database. Only what the caller may enter is
+ * listed.
  */
 
 #include <string.h>

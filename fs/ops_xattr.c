@@ -14,8 +14,8 @@
 /*
  * The entry that an attribute's name stands for. -ENODATA.
  *
- * -EOPNOTSUPP: labels and access lists, which there are none of anywhere here. `ls -l` asks for three of each entry, 60 %
- * and more of what it does; after this answer it does not ask again for any file of the mount.
+ * -EOPNOTSUPP: labels and access lists, which there are none of anywhere here. `ls -l` asks for three of each entry, 60
+ * % and more of what it does; after this answer it does not ask again for any file of the mount.
  */
 static int xattr_find(struct req *rq, fuse_ino_t ino, const char *name, struct node *ret)
 {

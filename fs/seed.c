@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Source of the layout: cloud-init's documentation of the NoCloud data source (a file system labelled cidata with the files
- * user-data and meta-data). libarchive writes the ISO; times are the instance's, so that nothing in it changes by itself.
+ * Source of the layout: cloud-init's documentation of the NoCloud data source (a file system labelled cidata with the
+ * files user-data and meta-data). libarchive writes the ISO; times are the instance's, so that nothing in it changes by
+ * itself.
  */
 
 #include "fs/seed.h"

@@ -5,9 +5,9 @@
 #include "fs/fs.h"
 
 /*
- * seed.iso of the instance that the request is about: an ISO 9660 image with the label cidata that holds user-data and meta-data,
- * as cloud-init's NoCloud source reads them. The same bytes as long as the instance does not change. Empty while nothing
- * is to be told.
+ * seed.iso of the instance that the request is about: an ISO 9660 image with the label cidata that holds user-data and
+ * meta-data, as cloud-init's NoCloud source reads them. The same bytes as long as the instance does not change. Empty
+ * while nothing is to be told.
  */
 int seed_show(struct req *rq, struct strbuf *out);
 

@@ -9,8 +9,8 @@
  * time, and those that found nothing cost no more than before.
  *
  * The kernel may be told only by a thread that serves no request: telling waits for pages that are being read, and
- * those reads for the threads that serve. A few pieces may wait for it; what comes while they do is not told, so that memory
- * is bounded and a busy machine does no work ahead.
+ * those reads for the threads that serve. A few pieces may wait for it; what comes while they do is not told, so that
+ * memory is bounded and a busy machine does no work ahead.
  */
 
 #include "fs/fs.h"

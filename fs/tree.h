@@ -4,9 +4,9 @@
 
 /*
  * The mounted tree as tables. A kind of directory (struct dir_kind) says what it always contains (its entries: control
- * files, links, blobs, sub-directories) and how to find, list, make and remove what comes and goes in it (its children).
- * Lookup, getattr, readdir, open, the extended attributes and --print-tree follow from these tables; a new control file is a
- * row, its show and store functions, and a test.
+ * files, links, blobs, sub-directories) and how to find, list, make and remove what comes and goes in it (its
+ * children). Lookup, getattr, readdir, open, the extended attributes and --print-tree follow from these tables; a new
+ * control file is a row, its show and store functions, and a test.
  *
  * A node is (kind, row, oid), packed into its inode number: there is no inode table, forget does nothing, and numbers
  * survive a remount. oid is what the kind says it is (the id of an image, a region …) and belongs to the directory; row

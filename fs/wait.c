@@ -10,8 +10,8 @@
  * A blocked reader. It is answered by whoever takes it off the list, under the mutex: the notifier, INTERRUPT or
  * the shutdown; so each is answered once.
  *
- * libfuse may call the interrupt function when the request has just been answered, so what it is given is the list, which
- * lives as long as the mount; and it calls it from within fuse_req_interrupt_func(), where a reply would free the
+ * libfuse may call the interrupt function when the request has just been answered, so what it is given is the list,
+ * which lives as long as the mount; and it calls it from within fuse_req_interrupt_func(), where a reply would free the
  * request under its feet, so the function is registered before the reader is on the list.
  */
 struct waiter {

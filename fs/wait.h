@@ -3,8 +3,9 @@
 #define FS_WAIT_H
 
 /*
- * Readers that wait for the work on an image or an instance to end. A read of `wait` is kept unanswered, without a thread, and answered when
- * the model says that it changed and has no work left, when its reader is interrupted, or when the daemon stops.
+ * Readers that wait for the work on an image or an instance to end. A read of `wait` is kept unanswered, without a
+ * thread, and answered when the model says that it changed and has no work left, when its reader is interrupted, or
+ * when the daemon stops.
  */
 
 #include "fs/fs.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Owners and permission bits of objects, as chmod and chown on their directories set them. Who may enter what is for the
- * kernel to decide by these bits; here they are only kept. Handing an object over takes its quota along.
+ * Owners and permission bits of objects, as chmod and chown on their directories set them. Who may enter what is for
+ * the kernel to decide by these bits; here they are only kept. Handing an object over takes its quota along.
  */
 
 #include <errno.h>

@@ -2,8 +2,9 @@
 
 /*
  * Addresses for downloads. A token is two random numbers: the row is found by the first, and the second is compared in
- * constant time. So what can be learnt from how long a search of the index takes ends with the first, and the second is as
- * hard to guess as before. Tokens are kept as they are, since `url` shows them: who reads the database has the disks anyway.
+ * constant time. So what can be learnt from how long a search of the index takes ends with the first, and the second is
+ * as hard to guess as before. Tokens are kept as they are, since `url` shows them: who reads the database has the disks
+ * anyway.
  *
  * Rows whose time is up do not exist for anybody; the upkeep removes them.
  */

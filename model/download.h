@@ -3,8 +3,9 @@
 #define MODEL_DOWNLOAD_H
 
 /*
- * Addresses at which a disk of an image may be fetched by whoever knows them, for some hours. An address ends when its time
- * is up, when it is removed, when the image stops being available (it is deleted), and when it is handed to another owner.
+ * Addresses at which a disk of an image may be fetched by whoever knows them, for some hours. An address ends when its
+ * time is up, when it is removed, when the image stops being available (it is deleted), and when it is handed to
+ * another owner.
  */
 
 #include "blobstore/formats/export.h"
@@ -36,8 +37,8 @@ typedef int download_fn(void *ctx, const struct download *d);
 int download_each(struct model *m, uint64_t image, download_fn *fn, void *ctx);
 
 /*
- * Makes an address for NAME ("vda.qcow2"), valid for download-hours. -EINVAL: not a device and a format; -ENOENT: no such
- * disk; -EBUSY: the image is not available; -EEXIST; -EOPNOTSUPP: the administrator allows no hours.
+ * Makes an address for NAME ("vda.qcow2"), valid for download-hours. -EINVAL: not a device and a format; -ENOENT: no
+ * such disk; -EBUSY: the image is not available; -EEXIST; -EOPNOTSUPP: the administrator allows no hours.
  */
 int download_create(struct model *m, uint64_t image, const char *name, struct diag *diag, uint64_t *ret);
 int download_remove(struct model *m, uint64_t id); /* -ENOENT */

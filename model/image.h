@@ -98,14 +98,15 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
 
 /*
  * rename(2) of the directory: a new handle and name in the same class, a restore from recycle, or publishing
- * (private to public or marketplace, admin only); region and all other moves: -EPERM. -EEXIST, -EINVAL, -EDQUOT, -EBUSY.
+ * (private to public or marketplace, admin only); region and all other moves: -EPERM. -EEXIST, -EINVAL, -EDQUOT,
+ * -EBUSY.
  */
 int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t region, enum image_class class,
                const char *handle, struct diag *diag);
 
 /*
- * rmdir(2) of the directory: available and error go to the recycle bin, queued and uploading ones and recycled ones are gone.
- * -EBUSY with a sentence in any other state, or while something uses it.
+ * rmdir(2) of the directory: available and error go to the recycle bin, queued and uploading ones and recycled ones are
+ * gone. -EBUSY with a sentence in any other state, or while something uses it.
  */
 int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
 
@@ -162,8 +163,8 @@ struct copy_target {
         } private_images, snapshots;
         uint64_t needs_snapshots;
         /*
-         * The data of the disks that must be carried to another store, 0 within one: an upper bound on purpose. What the
-         * target already holds of it belongs to other tenants too, and must not be guessed from a number.
+         * The data of the disks that must be carried to another store, 0 within one: an upper bound on purpose. What
+         * the target already holds of it belongs to other tenants too, and must not be guessed from a number.
          */
         uint64_t bytes_to_move;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The engine over the table in lifecycle_image.c. It moves the status alone; what else belongs to the change (class, disks,
- * task) its caller does in the same transaction. A verb that does not apply is refused with a sentence that says
+ * The engine over the table in lifecycle_image.c. It moves the status alone; what else belongs to the change (class,
+ * disks, task) its caller does in the same transaction. A verb that does not apply is refused with a sentence that says
  * what the image is doing, and what to do about it.
  */
 

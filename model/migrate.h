@@ -12,9 +12,9 @@ struct sqlite3;
 #define MIGRATE_VERSION        1 /* of the schema in sql/schema.sql */
 
 /*
- * Makes the tables of a new database, or brings an old one up to MIGRATE_VERSION, one transaction per step; READ_ONLY: only
- * looks. Gives 1 where it made a new one. -EUCLEAN: the file is somebody else's; -EPROTONOSUPPORT: it is of another
- * version; else as db_errno().
+ * Makes the tables of a new database, or brings an old one up to MIGRATE_VERSION, one transaction per step; READ_ONLY:
+ * only looks. Gives 1 where it made a new one. -EUCLEAN: the file is somebody else's; -EPROTONOSUPPORT: it is of
+ * another version; else as db_errno().
  */
 int migrate(struct sqlite3 *conn, bool read_only);
 

@@ -69,8 +69,9 @@ int region_load_by_handle(struct db_txn *t, const char *handle, struct region *r
 /* image.c */
 int image_load(struct db_txn *t, uint64_t id, struct image *ret); /* DB_READ will do */
 /*
- * Inserts a row from the fields of *IMAGE that are kept (o.id, ident, o.created_us and o.updated_us are made here and set in
- * *IMAGE). With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST. Charges the quota by way of the triggers; check it first.
+ * Inserts a row from the fields of *IMAGE that are kept (o.id, ident, o.created_us and o.updated_us are made here and
+ * set in *IMAGE). With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST. Charges the quota by way of the triggers;
+ * check it first.
  */
 int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag);
 /* Of the directory CLASS; DB_READ will do. */
@@ -146,8 +147,8 @@ enum image_verb {
         VERB_COUNT,
 };
 /*
- * Moves the state by compare-and-swap from the one that IMAGE was loaded with; images that a conversion or copy makes begin
- * as pending. -EBUSY with a sentence when VERB does not apply to the present state or a guard refuses it.
+ * Moves the state by compare-and-swap from the one that IMAGE was loaded with; images that a conversion or copy makes
+ * begin as pending. -EBUSY with a sentence when VERB does not apply to the present state or a guard refuses it.
  */
 int lifecycle_apply(struct db_txn *t, const struct image *image, enum image_verb verb, struct diag *diag);
 
@@ -176,8 +177,8 @@ void runner_wake(struct model *m);
 int uploads_open(struct model *m, struct uploads **ret);
 void uploads_close(struct uploads *u); /* accepts NULL */
 /*
- * The image was removed: open handles answer -ESTALE from now on, a fetch of it stops, and the file goes. No transaction
- * may be open.
+ * The image was removed: open handles answer -ESTALE from now on, a fetch of it stops, and the file goes. No
+ * transaction may be open.
  */
 void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident);
 /* Shows an image whose upload failed, which could not be recorded yet, as it will be. No transaction may be open. */

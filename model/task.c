@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Task rows. A row is written by the transaction that accepts an operation and stays until nobody shows it any more: it is
- * shown in /tasks for some days after its end, and in the image (copies/, convert) until the user forgets it there
+ * Task rows. A row is written by the transaction that accepts an operation and stays until nobody shows it any more: it
+ * is shown in /tasks for some days after its end, and in the image (copies/, convert) until the user forgets it there
  * or a newer one takes its place. An import is shown in /tasks alone.
  *
  *      queued ──► running ──► done | error | cancelled          (a cancel also ends a queued one)

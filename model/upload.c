@@ -11,8 +11,9 @@
  * that an image in status uploading has its entry and nobody joins an upload that is ending. Writing does not take
  * it: a writer holds a reference, and an image that goes meanwhile only marks the entry.
  *
- * An end that cannot be recorded (no space for the database) loses the upload: the file goes at once, for the space. The
- * entry stays, without writers, and makes the image look as it will, in status error, until the upkeep has recorded that.
+ * An end that cannot be recorded (no space for the database) loses the upload: the file goes at once, for the space.
+ * The entry stays, without writers, and makes the image look as it will, in status error, until the upkeep has recorded
+ * that.
  *
  * Files are not synced at the last close, or the bytes would go to the disk twice. The task carries the token that
  * tells after a restart whether they are still what was written.

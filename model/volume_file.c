@@ -9,9 +9,9 @@
  * their transactions; so none of them decides on what the other is about to change. The list's is a leaf, taken
  * under transactions too: looking at the list never waits for a commit. A writer that leaves takes only that one.
  *
- * Who closes a file and goes on must not be told that it is open. But a close(2) comes as a flush, before it returns, and
- * as a release, some time after; and a flush need not be the last. So whoever takes the gate from outside first waits
- * for the releases that are at work, and for a short time for those that a flush has announced.
+ * Who closes a file and goes on must not be told that it is open. But a close(2) comes as a flush, before it returns,
+ * and as a release, some time after; and a flush need not be the last. So whoever takes the gate from outside first
+ * waits for the releases that are at work, and for a short time for those that a flush has announced.
  *
  * A volume that has no size yet can be opened: that is how truncate(1) gives it one. Its disk comes with the size.
  */
