@@ -29,6 +29,7 @@ struct fs {
         gid_t gid;
         const char *mountpoint; /* absolute */
         atomic_flag read_ahead_raised; /* read_ahead.c */
+        atomic_int nosec; /* nosec.c */
         int64_t born_us; /* when the library was made: the time of what never changes */
         struct aliases *aliases; /* alias.c */
         struct waiters *waiters; /* wait.c */

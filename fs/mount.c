@@ -17,6 +17,7 @@
 #include "blobstore/base/log.h"
 #include "fs/alias.h"
 #include "fs/fs.h"
+#include "fs/nosec.h"
 #include "fs/http.h"
 #include "fs/ops.h"
 #include "fs/spread.h"
@@ -205,6 +206,7 @@ static int mount_mount(struct mount *m)
         if (fuse_session_mount(m->session, m->mountpoint) < 0)
                 return mount_fail(-EINVAL, "mounting failed: is /dev/fuse there, and are you allowed to mount?");
         m->mounted = true;
+        nosec_arrange(m->session);
         return 0;
 }
 

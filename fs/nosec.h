@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_NOSEC_H
+#define FS_NOSEC_H
+
+struct fuse_session;
+
+/*
+ * Has the kernel not ask for security.capability before every write: see nosec.c. Call between mounting and the loop;
+ * does nothing where libfuse can say so itself, and a failure leaves everything right, only slower.
+ */
+void nosec_arrange(struct fuse_session *session);
+
+#endif
