@@ -266,6 +266,12 @@ settle() {
         timeout -k 5 "${SETTLE_SECONDS:-100}" cat "$1/wait" >/dev/null 2>&1
         [ $? -lt 124 ] || fail "$1/wait did not come back"
         value "$1/status" "${2:-available}"
+        # What was made of an instance gets its checksums a moment later; that would count as a change in what follows.
+        [ "${2:-available}" != available ] || until_true 30 _summed "$1" || fail "$1 has no checksums"
+}
+
+_summed() {
+        [ "$(grep -c xxh128 "$1/checksum")" = "$(find "$1/disks" -name '*.raw' | wc -l)" ]
 }
 
 # image_by_id REGION-DIR ID: the directory of the image with that id, in any class.
