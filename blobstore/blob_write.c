@@ -2,7 +2,7 @@
 
 /*
  * Writing a blob is a pipeline. The caller's thread finds zeros, cuts chunks and sums the whole blob up; each chunk is
- * then a job for the store's threads:
+ * then a job for the store's threads (blob_place.c):
  *
  *      look up     name it, and look for the same bytes in the store: the index gives candidates, and only bytes that
  *                  were read back and compared make a chunk shared. What is new is compressed. In parallel.
@@ -23,68 +23,19 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
-#include "blobstore/chunk_id.h"
-#include "blobstore/chunker.h"
-#include "blobstore/store_priv.h"
+#include "blobstore/blob_write_priv.h"
 
 /* Chunks outstanding, each with half a megabyte of buffers: enough that no thread waits for the caller. */
 #define WRITER_CHUNKS_PER_THREAD 2
 #define WRITER_CHUNKS_MAX        32
 
-struct chunk_job {
-        struct pool_job job; /* first */
-        struct blob_writer *writer;
-        STAILQ_ENTRY(chunk_job) order; /* or in the list of free ones */
-        bool looked_up; /* under the writer's lock */
-
-        struct map_entry entry; /* offset and raw_len by the caller's thread, the rest is worked out */
-        bool shared; /* place and stored_len are those of a chunk that was there */
-        struct index_twin rejected[INDEX_TWINS_MAX]; /* compared, and found different */
-        unsigned n_rejected;
-        uint8_t raw[CHUNK_SIZE_MAX];
-        uint8_t stored[CHUNK_SIZE_MAX]; /* unless stored_len is raw_len */
-};
-
-struct blob_writer {
-        struct blobstore *store;
-        struct blob_id id;
-        struct blob *pin; /* keeps collections from the blob; the caller's after the commit */
-        struct index_writer hold; /* keeps collections from its chunks */
-
-        /* The caller's thread. */
-        struct checksum *checksum; /* NULL: not all bytes are seen */
-        struct chunker chunker;
-        struct chunk_job *cut; /* the chunk that is being filled, or NULL */
-        uint64_t size; /* bytes in chunks and holes so far */
-        uint64_t data_bytes;
-        uint8_t partial[BLOB_BLOCK_SIZE]; /* a block that is not complete yet */
-        size_t partial_len;
-        struct blob **kept; /* open because their chunks are shared */
-        size_t n_kept;
-
-        /* Whoever places. */
-        struct map_writer *map;
-        struct segment *segment;
-        uint64_t moved_bytes;
-
-        unsigned max_jobs;
-        pthread_mutex_t lock; /* everything below */
-        pthread_cond_t done; /* a job ended */
-        STAILQ_HEAD(chunk_jobs, chunk_job) jobs; /* outstanding, in order */
-        STAILQ_HEAD(, chunk_job) unused;
-        unsigned outstanding;
-        bool placing; /* a thread is at it */
-        int error; /* the first one; final */
-};
-
-static int writer_error(struct blob_writer *w)
+int blob_writer_error(struct blob_writer *w)
 {
         LOCK_SCOPE(&w->lock);
         return w->error;
 }
 
-/* Notes R if it is the first error; gives the error that is final. */
-static int writer_fail(struct blob_writer *w, int r)
+int blob_writer_fail(struct blob_writer *w, int r)
 {
         LOCK_SCOPE(&w->lock);
         if (w->error == 0)
@@ -92,163 +43,7 @@ static int writer_fail(struct blob_writer *w, int r)
         return w->error;
 }
 
-/* ---- the store's threads ---- */
-
-static bool job_has_rejected(const struct chunk_job *j, uint64_t place)
-{
-        for (unsigned i = 0; i < j->n_rejected; i++)
-                if (j->rejected[i].place == place)
-                        return true;
-        return false;
-}
-
-/*
- * Looks for a chunk with the same bytes that has not been looked at. A candidate that cannot be read is no candidate:
- * the chunk is then stored anew, and the damage stays where it is.
- */
-static int job_find_twin(struct chunk_job *j)
-{
-        struct blobstore *bs = j->writer->store;
-        struct index_twin twins[INDEX_TWINS_MAX];
-        struct map_entry *e = &j->entry;
-        struct codec *codec;
-        bool same;
-        int n, r;
-
-        n = index_find(bs->index, chunk_id_key(&e->name), e->raw_len, twins);
-        for (int i = 0; i < n; i++) {
-                if (job_has_rejected(j, twins[i].place))
-                        continue;
-                r = codec_pool_get(bs->codecs, &codec);
-                if (r < 0)
-                        return r;
-                r = store_read_chunk(bs, twins[i].place, twins[i].stored_len, NULL, codec->raw, e->raw_len);
-                same = r == 0 && memcmp(codec->raw, j->raw, e->raw_len) == 0;
-                codec_pool_put(bs->codecs, codec);
-                if (same) {
-                        r = index_hold(bs->index, &j->writer->hold, twins[i].place);
-                        if (r < 0)
-                                return r;
-                        same = r > 0;
-                }
-                if (same) {
-                        e->place = twins[i].place;
-                        e->stored_len = twins[i].stored_len;
-                        j->shared = true;
-                        return 0;
-                }
-                if (j->n_rejected < INDEX_TWINS_MAX)
-                        j->rejected[j->n_rejected++] = twins[i];
-        }
-        return n < 0 ? n : 0;
-}
-
-static int job_look_up(struct chunk_job *j)
-{
-        struct blobstore *bs = j->writer->store;
-        struct codec *codec;
-        size_t stored_len;
-        int r;
-
-        chunk_id_of(j->raw, j->entry.raw_len, &j->entry.name);
-        r = job_find_twin(j);
-        if (r < 0 || j->shared)
-                return r;
-
-        r = codec_pool_get(bs->codecs, &codec);
-        if (r < 0)
-                return r;
-        r = codec_encode(codec, j->raw, j->entry.raw_len, j->stored, &stored_len);
-        codec_pool_put(bs->codecs, codec);
-        if (r == 0)
-                j->entry.stored_len = (uint32_t)stored_len;
-        return r;
-}
-
-static int job_append(struct chunk_job *j)
-{
-        struct blob_writer *w = j->writer;
-        struct map_entry *e = &j->entry;
-        struct index_chunk chunk;
-        int r;
-
-        if (!w->segment) {
-                r = segments_take(w->store->segments, &w->segment);
-                if (r < 0)
-                        return r;
-        }
-        r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &e->place);
-        if (r < 0)
-                return r;
-        chunk = (struct index_chunk){
-                .place = e->place,
-                .key = chunk_id_key(&e->name),
-                .raw_len = e->raw_len,
-                .stored_len = e->stored_len,
-        };
-        r = index_add(w->store->index, &w->hold, &chunk);
-        if (r < 0)
-                return r;
-        w->moved_bytes += e->stored_len;
-
-        if (segment_is_full(w->segment))
-                segments_give(w->store->segments, TAKE_PTR(w->segment));
-        return 0;
-}
-
-static int job_place(struct chunk_job *j)
-{
-        int r = 0;
-
-        if (!j->shared)
-                r = job_find_twin(j);
-        if (r == 0 && !j->shared)
-                r = job_append(j);
-        return r < 0 ? r : map_writer_add(j->writer->map, &j->entry);
-}
-
-/* Places every chunk whose turn it is; the lock is held at the call and at the return, but not while at it. */
-static void writer_place(struct blob_writer *w)
-{
-        struct chunk_job *j;
-        int r;
-
-        w->placing = true;
-        while ((j = STAILQ_FIRST(&w->jobs)) && j->looked_up) {
-                STAILQ_REMOVE_HEAD(&w->jobs, order);
-                r = w->error;
-                unlock(&w->lock);
-                if (r == 0)
-                        r = job_place(j);
-                lock(&w->lock);
-                if (w->error == 0)
-                        w->error = r;
-                STAILQ_INSERT_HEAD(&w->unused, j, order);
-                w->outstanding--;
-                pthread_cond_signal(&w->done);
-        }
-        w->placing = false;
-}
-
-static void job_run(struct pool_job *job)
-{
-        struct chunk_job *j = (struct chunk_job *)job;
-        struct blob_writer *w = j->writer;
-        int r;
-
-        r = writer_error(w);
-        if (r == 0)
-                r = job_look_up(j);
-
-        LOCK_SCOPE(&w->lock);
-        if (w->error == 0)
-                w->error = r;
-        j->looked_up = true;
-        if (!w->placing)
-                writer_place(w);
-}
-
-/* ---- the caller's thread ---- */
+/* ---- cutting ---- */
 
 /* A job with buffers to fill; waits for one if there are too many. */
 static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
@@ -269,7 +64,7 @@ static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
                 if (!j)
                         return w->error = -ENOMEM;
         }
-        j->job.run = job_run;
+        j->job.run = blob_place_run;
         j->writer = w;
         j->looked_up = false;
         j->shared = false;
@@ -330,11 +125,11 @@ static int writer_add_block(struct blob_writer *w, const uint8_t *block, size_t 
 
 static int writer_check_room(struct blob_writer *w, uint64_t n)
 {
-        int r = writer_error(w);
+        int r = blob_writer_error(w);
 
         if (r < 0)
                 return r;
-        return n > BLOB_SIZE_MAX - w->size - w->partial_len ? writer_fail(w, -EFBIG) : 0;
+        return n > BLOB_SIZE_MAX - w->size - w->partial_len ? blob_writer_fail(w, -EFBIG) : 0;
 }
 
 /* Adds to the block that is not complete; NULL: zeros. Gives how many bytes it took. */
@@ -373,7 +168,7 @@ int blob_writer_append(struct blob_writer *w, const void *buf, size_t n)
                         r = writer_add_partial(w, p, n, &part);
                 }
                 if (r < 0)
-                        return writer_fail(w, r);
+                        return blob_writer_fail(w, r);
                 if (w->checksum)
                         checksum_add(w->checksum, p, part); /* while it is in the processor's cache */
                 p += part;
@@ -396,7 +191,7 @@ int blob_writer_hole(struct blob_writer *w, uint64_t n)
         if (w->partial_len > 0) {
                 r = writer_add_partial(w, NULL, n < BLOB_BLOCK_SIZE ? (size_t)n : BLOB_BLOCK_SIZE, &part);
                 if (r < 0)
-                        return writer_fail(w, r);
+                        return blob_writer_fail(w, r);
                 n -= part;
         }
 
@@ -404,7 +199,7 @@ int blob_writer_hole(struct blob_writer *w, uint64_t n)
         if (whole > 0) {
                 r = writer_end_chunk(w);
                 if (r < 0)
-                        return writer_fail(w, r);
+                        return blob_writer_fail(w, r);
                 w->size += whole;
                 n -= whole;
         }
@@ -453,7 +248,7 @@ int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct ma
         if (r == 0)
                 r = writer_get_job(w, &j);
         if (r < 0)
-                return writer_fail(w, r);
+                return blob_writer_fail(w, r);
         blob_writer_forgo_checksum(w);
         j->entry = *e;
         j->entry.offset = w->size;
@@ -465,7 +260,7 @@ int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct ma
         STAILQ_INSERT_TAIL(&w->jobs, j, order);
         w->outstanding++;
         if (!w->placing)
-                writer_place(w);
+                blob_place_ready(w);
         return w->error;
 }
 
@@ -535,7 +330,7 @@ void blob_writer_free(struct blob_writer *w)
 
         if (!w)
                 return;
-        (void)writer_fail(w, -ECANCELED); /* what is outstanding need not be worked on */
+        (void)blob_writer_fail(w, -ECANCELED); /* what is outstanding need not be worked on */
         writer_drain(w);
         segments_give(w->store->segments, w->segment);
         index_writer_end(w->store->index, &w->hold);
@@ -576,7 +371,7 @@ static int writer_finish_content(struct blob_writer *w, struct blob_info *ret)
         if (r < 0)
                 return r;
         writer_drain(w);
-        r = writer_error(w);
+        r = blob_writer_error(w);
         if (r < 0)
                 return r;
         segments_give(w->store->segments, TAKE_PTR(w->segment));
@@ -649,7 +444,7 @@ int blob_writer_commit(struct blob_writer *w, struct blob **ret)
         struct blob_info info;
         int r;
 
-        r = writer_error(w);
+        r = blob_writer_error(w);
         if (r == 0)
                 r = store_writable(w->store);
         if (r == 0)
@@ -663,9 +458,9 @@ int blob_writer_commit(struct blob_writer *w, struct blob **ret)
         if (r == 0)
                 r = writer_retain(w);
         if (r < 0)
-                return writer_fail(w, r);
+                return blob_writer_fail(w, r);
 
-        (void)writer_fail(w, -EINVAL); /* used up */
+        (void)blob_writer_fail(w, -EINVAL); /* used up */
         *ret = TAKE_PTR(w->pin);
         return 0;
 }
