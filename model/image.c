@@ -168,11 +168,7 @@ int image_get(struct model *m, uint64_t id, struct image *ret)
 
 int image_get_object(struct model *m, uint64_t id, struct object *ret)
 {
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, image_sql[GET_OBJECT], object_load_row, ret, DB_INT(id));
+        return object_get(m, image_sql[GET_OBJECT], id, ret);
 }
 
 int image_find(struct model *m, uint64_t region, enum image_class class, const char *handle, struct object *ret)
@@ -199,6 +195,30 @@ int image_each(struct model *m, uint64_t region, enum image_class class, object_
 
         r = db_begin(m->db, DB_READ, &t);
         return r < 0 ? r : db_each(&t, image_sql[EACH], object_row, &walk, DB_INT(region), DB_TEXT(class_names[class]));
+}
+
+struct class_walk {
+        image_fn *fn;
+        void *ctx;
+};
+
+static int class_row(void *ctx, const struct db_row *row)
+{
+        const struct class_walk *walk = ctx;
+        struct object o;
+
+        object_fill(&o, row);
+        return walk->fn(walk->ctx, &o, image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS)));
+}
+
+int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, void *ctx)
+{
+        struct class_walk walk = { .fn = fn, .ctx = ctx };
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_each(&t, sql, class_row, &walk, DB_INT(arg));
 }
 
 /* ---- rows ---- */

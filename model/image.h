@@ -62,6 +62,8 @@ int image_get(struct model *m, uint64_t id, struct image *ret); /* -ENOENT */
 int image_get_object(struct model *m, uint64_t id, struct object *ret); /* as image_get(), for the directory alone */
 int image_find(struct model *m, uint64_t region, enum image_class class, const char *handle, struct object *ret);
 int image_each(struct model *m, uint64_t region, enum image_class class, object_fn *fn, void *ctx);
+/* An image and where it is, for the lists of what refers to images. */
+typedef int image_fn(void *ctx, const struct object *image, enum image_class class);
 
 /* Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in another class than private unless admin; never in recycle. */
 int image_create(struct model *m, const struct caller *c, uint64_t region, enum image_class class, const char *handle,

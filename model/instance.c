@@ -158,62 +158,34 @@ int instance_load_of_image(struct db_txn *t, uint64_t image, struct object *ret)
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
 
-static int get_object(struct model *m, const char *sql, uint64_t arg, struct object *ret)
-{
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, sql, object_load_row, ret, DB_INT(arg));
-}
-
-static int find_object(struct model *m, const char *sql, uint64_t arg, const char *handle, struct object *ret)
-{
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, sql, object_load_row, ret, DB_INT(arg), DB_TEXT(handle));
-}
-
-static int each_object(struct model *m, const char *sql, uint64_t arg, object_fn *fn, void *ctx)
-{
-        struct object_walk walk = { .fn = fn, .ctx = ctx };
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, sql, object_row, &walk, DB_INT(arg));
-}
-
 int instance_get_object(struct model *m, uint64_t id, struct object *ret)
 {
-        return get_object(m, instance_sql[GET_OBJECT], id, ret);
+        return object_get(m, instance_sql[GET_OBJECT], id, ret);
 }
 
 int instance_find(struct model *m, uint64_t region, const char *handle, struct object *ret)
 {
-        return find_object(m, instance_sql[FIND], region, handle, ret);
+        return object_find(m, instance_sql[FIND], region, handle, ret);
 }
 
 int instance_find_of_image(struct model *m, uint64_t image, const char *handle, struct object *ret)
 {
-        return find_object(m, instance_sql[FIND_OF_IMAGE], image, handle, ret);
+        return object_find(m, instance_sql[FIND_OF_IMAGE], image, handle, ret);
 }
 
 int instance_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
 {
-        return each_object(m, instance_sql[EACH], region, fn, ctx);
+        return object_each(m, instance_sql[EACH], region, fn, ctx);
 }
 
 int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx)
 {
-        return each_object(m, instance_sql[OF_IMAGE], image, fn, ctx);
+        return object_each(m, instance_sql[OF_IMAGE], image, fn, ctx);
 }
 
 int instance_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 {
-        return each_object(m, instance_sql[TASKS], id, fn, ctx);
+        return object_each(m, instance_sql[TASKS], id, fn, ctx);
 }
 
 int instance_volumes(struct model *m, uint64_t id, instance_volume_fn *fn, void *ctx)
@@ -225,28 +197,9 @@ int instance_volumes(struct model *m, uint64_t id, instance_volume_fn *fn, void 
         return r < 0 ? r : volume_load_each(&t, id, fn, ctx);
 }
 
-struct image_walk {
-        snapshot_image_fn *fn;
-        void *ctx;
-};
-
-static int image_row(void *ctx, const struct db_row *row)
+int instance_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)
 {
-        const struct image_walk *walk = ctx;
-        struct object o;
-
-        object_fill(&o, row);
-        return walk->fn(walk->ctx, &o, image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS)));
-}
-
-int instance_images(struct model *m, uint64_t id, snapshot_image_fn *fn, void *ctx)
-{
-        struct image_walk walk = { .fn = fn, .ctx = ctx };
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, instance_sql[IMAGES], image_row, &walk, DB_INT(id));
+        return image_each_of(m, instance_sql[IMAGES], id, fn, ctx);
 }
 
 static int find_cdrom(struct model *m, uint64_t id, struct blob_row *ret)

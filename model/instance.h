@@ -79,7 +79,7 @@ int instance_cdrom_open(struct model *m, uint64_t id, struct blob **ret);
 int instance_capture(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag,
                      uint64_t *ret);
 /* The images that were made of it and still exist. */
-int instance_images(struct model *m, uint64_t id, snapshot_image_fn *fn, void *ctx);
+int instance_images(struct model *m, uint64_t id, image_fn *fn, void *ctx);
 
 /* What keeps it from being removed: tasks. */
 int instance_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx);

@@ -68,6 +68,8 @@ int region_load_by_handle(struct db_txn *t, const char *handle, struct region *r
 
 /* image.c */
 int image_load(struct db_txn *t, uint64_t id, struct image *ret); /* DB_READ will do */
+/* All rows that SQL gives for ARG: OBJECT_COLUMNS and the class. */
+int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, void *ctx);
 /*
  * Inserts a row from the fields of *IMAGE that are kept (o.id, ident, o.created_us and o.updated_us are made here and
  * set in *IMAGE). With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST. Charges the quota by way of the triggers;

@@ -32,6 +32,34 @@ int object_row(void *ctx, const struct db_row *row)
         return walk->fn(walk->ctx, &o);
 }
 
+int object_get(struct model *m, const char *sql, uint64_t arg, struct object *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_one(&t, sql, object_load_row, ret, DB_INT(arg));
+}
+
+int object_find(struct model *m, const char *sql, uint64_t arg, const char *handle, struct object *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_one(&t, sql, object_load_row, ret, DB_INT(arg), DB_TEXT(handle));
+}
+
+int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, void *ctx)
+{
+        struct object_walk walk = { .fn = fn, .ctx = ctx };
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_each(&t, sql, object_row, &walk, DB_INT(arg));
+}
+
 bool object_allows(const struct object *o, const struct caller *c, mode_t rwx)
 {
         unsigned shift = c->uid == o->uid ? 6 : c->gid == o->gid ? 3 : 0;

@@ -17,6 +17,14 @@ void object_fill(struct object *o, const struct db_row *row);
 /* A db_row_fn that fills a struct object. */
 int object_load_row(void *ctx, const struct db_row *row);
 
+/*
+ * The rows that a registered statement gives, whose columns are OBJECT_COLUMNS, each in a transaction of its own: the one
+ * for ARG, the one for ARG and HANDLE (-ENOENT), all for ARG.
+ */
+int object_get(struct model *m, const char *sql, uint64_t arg, struct object *ret);
+int object_find(struct model *m, const char *sql, uint64_t arg, const char *handle, struct object *ret);
+int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, void *ctx);
+
 /* A db_row_fn that hands each object on. */
 struct object_walk {
         object_fn *fn;

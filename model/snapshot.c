@@ -69,30 +69,17 @@ int snapshot_get(struct model *m, uint64_t id, struct snapshot *ret)
 
 int snapshot_get_object(struct model *m, uint64_t id, struct object *ret)
 {
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, snapshot_sql[GET_OBJECT], object_load_row, ret, DB_INT(id));
+        return object_get(m, snapshot_sql[GET_OBJECT], id, ret);
 }
 
 int snapshot_find(struct model *m, uint64_t region, const char *handle, struct object *ret)
 {
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, snapshot_sql[FIND], object_load_row, ret, DB_INT(region), DB_TEXT(handle));
+        return object_find(m, snapshot_sql[FIND], region, handle, ret);
 }
 
 int snapshot_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
 {
-        struct object_walk walk = { .fn = fn, .ctx = ctx };
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, snapshot_sql[EACH], object_row, &walk, DB_INT(region));
+        return object_each(m, snapshot_sql[EACH], region, fn, ctx);
 }
 
 int snapshot_open(struct model *m, uint64_t id, struct blob **ret)
@@ -108,28 +95,9 @@ int snapshot_open(struct model *m, uint64_t id, struct blob **ret)
         return r < 0 ? r : blob_row_open(m, (uint64_t)blob, ret); /* no blob has id 0 */
 }
 
-struct image_walk {
-        snapshot_image_fn *fn;
-        void *ctx;
-};
-
-static int image_row(void *ctx, const struct db_row *row)
+int snapshot_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)
 {
-        const struct image_walk *walk = ctx;
-        struct object o;
-
-        object_fill(&o, row);
-        return walk->fn(walk->ctx, &o, image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS)));
-}
-
-int snapshot_images(struct model *m, uint64_t id, snapshot_image_fn *fn, void *ctx)
-{
-        struct image_walk walk = { .fn = fn, .ctx = ctx };
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, snapshot_sql[IMAGES], image_row, &walk, DB_INT(id));
+        return image_each_of(m, snapshot_sql[IMAGES], id, fn, ctx);
 }
 
 /* ---- rows ---- */

@@ -30,7 +30,6 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
 int snapshot_open(struct model *m, uint64_t id, struct blob **ret);
 
 /* The images that refer to it, each once. */
-typedef int snapshot_image_fn(void *ctx, const struct object *image, enum image_class class);
-int snapshot_images(struct model *m, uint64_t id, snapshot_image_fn *fn, void *ctx);
+int snapshot_images(struct model *m, uint64_t id, image_fn *fn, void *ctx);
 
 #endif

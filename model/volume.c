@@ -171,45 +171,27 @@ int volume_get(struct model *m, uint64_t id, struct volume *ret)
 
 int volume_get_object(struct model *m, uint64_t id, struct object *ret)
 {
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, volume_sql[GET_OBJECT], object_load_row, ret, DB_INT(id));
+        return object_get(m, volume_sql[GET_OBJECT], id, ret);
 }
 
 int volume_find(struct model *m, uint64_t region, const char *handle, struct object *ret)
 {
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, volume_sql[FIND], object_load_row, ret, DB_INT(region), DB_TEXT(handle));
-}
-
-static int each_object(struct model *m, const char *sql, uint64_t arg, object_fn *fn, void *ctx)
-{
-        struct object_walk walk = { .fn = fn, .ctx = ctx };
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, sql, object_row, &walk, DB_INT(arg));
+        return object_find(m, volume_sql[FIND], region, handle, ret);
 }
 
 int volume_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
 {
-        return each_object(m, volume_sql[EACH], region, fn, ctx);
+        return object_each(m, volume_sql[EACH], region, fn, ctx);
 }
 
 int volume_each_of_snapshot(struct model *m, uint64_t snapshot, object_fn *fn, void *ctx)
 {
-        return each_object(m, volume_sql[OF_SNAPSHOT], snapshot, fn, ctx);
+        return object_each(m, volume_sql[OF_SNAPSHOT], snapshot, fn, ctx);
 }
 
 int volume_snapshots(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 {
-        return each_object(m, volume_sql[SNAPSHOTS], id, fn, ctx);
+        return object_each(m, volume_sql[SNAPSHOTS], id, fn, ctx);
 }
 
 /* ---- rows ---- */
