@@ -166,6 +166,13 @@ int db_run_(struct db_txn *t, const char *sql, const struct db_value *args, size
         return r;
 }
 
+int db_run_one_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n)
+{
+        int r = db_run_(t, sql, args, n);
+
+        return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
 int db_walk(sqlite3_stmt *stmt, db_row_fn *fn, void *ctx)
 {
         const struct db_row row = { .stmt = stmt };

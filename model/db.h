@@ -86,14 +86,17 @@ struct db_value {
 /* Called for each row. A negative value ends the walk and is returned; so does a positive one. */
 typedef int db_row_fn(void *ctx, const struct db_row *row);
 
-/* SQL is a pointer from a registered table (compared as a pointer). The number of arguments must be the statement's (assert). */
+/* SQL is a registered table's, compared as a pointer. The number of arguments is the statement's (assert). */
 int db_run_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n);
+int db_run_one_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n);
 int db_one_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n);
 int db_each_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n);
 int db_int_(struct db_txn *t, const char *sql, int64_t *ret, const struct db_value *args, size_t n);
 
 /* Runs a statement that gives no rows; gives the number of rows changed. */
 #define db_run(t, sql, ...) db_run_(t, sql, DB_ARGS_(__VA_ARGS__))
+/* Likewise, where a row is to be changed: 0, or -ENOENT without it. */
+#define db_run_one(t, sql, ...) db_run_one_(t, sql, DB_ARGS_(__VA_ARGS__))
 /* Exactly one row is wanted: 0 after FN saw it, -ENOENT without one. FN may be NULL. */
 #define db_one(t, sql, fn, ctx, ...) db_one_(t, sql, fn, ctx, DB_ARGS_(__VA_ARGS__))
 /* 0, or what FN ended the walk with. */

@@ -289,36 +289,31 @@ int image_refuse_taken(enum image_class class, const char *handle, struct diag *
                         handle);
 }
 
-static int one_changed(int r)
-{
-        return r < 0 ? r : r == 0 ? -ENOENT : 0;
-}
-
 int image_touch(struct db_txn *t, uint64_t id)
 {
-        return one_changed(db_run(t, image_sql[TOUCH], DB_INT(id), DB_INT(model_now_us())));
+        return db_run_one(t, image_sql[TOUCH], DB_INT(id), DB_INT(model_now_us()));
 }
 
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted)
 {
-        return one_changed(db_run(t, image_sql[SET_FOUND], DB_INT(id), DB_TEXT(format), DB_INT(encrypted),
-                                  DB_INT(model_now_us())));
+        return db_run_one(t, image_sql[SET_FOUND], DB_INT(id), DB_TEXT(format), DB_INT(encrypted),
+                          DB_INT(model_now_us()));
 }
 
 int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description)
 {
-        return one_changed(db_run(t, image_sql[HINT], DB_INT(id), DB_TEXT(os), DB_TEXT(platform),
-                                  DB_TEXT(description)));
+        return db_run_one(t, image_sql[HINT], DB_INT(id), DB_TEXT(os), DB_TEXT(platform),
+                          DB_TEXT(description));
 }
 
 int image_set_error(struct db_txn *t, uint64_t id, const char *sentence)
 {
-        return one_changed(db_run(t, image_sql[SET_ERROR], DB_INT(id), DB_TEXT(sentence), DB_INT(model_now_us())));
+        return db_run_one(t, image_sql[SET_ERROR], DB_INT(id), DB_TEXT(sentence), DB_INT(model_now_us()));
 }
 
 int image_erase(struct db_txn *t, uint64_t id)
 {
-        return one_changed(db_run(t, image_sql[ERASE], DB_INT(id)));
+        return db_run_one(t, image_sql[ERASE], DB_INT(id));
 }
 
 /* ---- making ---- */

@@ -256,11 +256,6 @@ int instance_load_password(struct db_txn *t, uint64_t id, char *buf, size_t size
 
 /* ---- rows ---- */
 
-static int one_changed(int r)
-{
-        return r < 0 ? r : r == 0 ? -ENOENT : 0;
-}
-
 static int refuse_taken(const char *handle, struct diag *diag)
 {
         return diag_set(diag, -EEXIST, "instances/%s: there is such an instance already: choose another name", handle);
@@ -286,8 +281,8 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
 
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type)
 {
-        return one_changed(db_run(t, instance_sql[SET_IMAGE], DB_INT(id), DB_INT(image), DB_TEXT(image_type_name(type)),
-                                  DB_INT(model_now_us())));
+        return db_run_one(t, instance_sql[SET_IMAGE], DB_INT(id), DB_INT(image), DB_TEXT(image_type_name(type)),
+                          DB_INT(model_now_us()));
 }
 
 /* ---- making, renaming, removing ---- */
@@ -332,7 +327,7 @@ int instance_rename(struct model *m, const struct caller *c, uint64_t id, const 
                 r = instance_load(&t, id, &instance);
         if (r < 0 || strcmp(instance.o.handle, handle) == 0)
                 return r;
-        r = one_changed(db_run(&t, instance_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(model_now_us())));
+        r = db_run_one(&t, instance_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(model_now_us()));
         if (r == -EEXIST)
                 return refuse_taken(handle, diag);
         if (r == 0)
@@ -355,7 +350,7 @@ static int remove_instance(struct model *m, uint64_t id, struct changes *ch, str
         if (r == 0)
                 r = volume_erase_of_instance(&t, id, ch);
         if (r == 0)
-                r = one_changed(db_run(&t, instance_sql[ERASE], DB_INT(id)));
+                r = db_run_one(&t, instance_sql[ERASE], DB_INT(id));
         if (r < 0)
                 return r;
         changes_add(ch, OBJECT_INSTANCE, id);

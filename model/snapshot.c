@@ -147,19 +147,14 @@ int snapshot_insert(struct db_txn *t, struct snapshot *snapshot, struct diag *di
         return 0;
 }
 
-static int one_changed(int r)
-{
-        return r < 0 ? r : r == 0 ? -ENOENT : 0;
-}
-
 int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob)
 {
-        return one_changed(db_run(t, snapshot_sql[SET_BLOB], DB_INT(id), DB_INT(blob), DB_INT(model_now_us())));
+        return db_run_one(t, snapshot_sql[SET_BLOB], DB_INT(id), DB_INT(blob), DB_INT(model_now_us()));
 }
 
 int snapshot_erase(struct db_txn *t, uint64_t id)
 {
-        return one_changed(db_run(t, snapshot_sql[ERASE], DB_INT(id)));
+        return db_run_one(t, snapshot_sql[ERASE], DB_INT(id));
 }
 
 /* ---- changing them ---- */
@@ -171,7 +166,7 @@ static int update_text(struct model *m, const char *sql, uint64_t id, const char
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = one_changed(db_run(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us())));
+                r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us()));
         if (r == -EEXIST)
                 return diag_set(diag, r, "snapshots/%s: there is such a snapshot already: choose another name", text);
         if (r == 0)

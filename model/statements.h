@@ -38,6 +38,7 @@
         X(upload_state)     \
         X(volume)           \
         X(volume_file)      \
+        X(volume_size)      \
         X(volume_snapshot)
 
 #define STATEMENTS_DECLARE(stem) extern const struct db_statements stem##_statements;

@@ -30,8 +30,6 @@ enum {
         OF_SNAPSHOT,
         SNAPSHOTS,
         INSERT,
-        SET_DISK,
-        SET_SIZE,
         SET_NAME,
         RENAME,
         SET_INSTANCE,
@@ -67,9 +65,6 @@ static const char *const volume_sql[] = {
         [INSERT] = "INSERT INTO volume (ident, region, handle, uid, gid, mode, created, updated, name, key, size, "
                    "base, instance, device, role, made_with, source, snapshot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, "
                    "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1) "
-                     "WHERE id = ?1 AND key IS NULL",
-        [SET_SIZE] = "UPDATE volume SET size = ?2, updated = max(?3, updated + 1) WHERE id = ?1 AND key IS NOT NULL",
         [SET_NAME] = "UPDATE volume SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [RENAME] = "UPDATE volume SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [SET_INSTANCE] = "UPDATE volume SET instance = ?2, device = ?3, made_with = 0, updated = max(?4, updated + 1) "
@@ -216,11 +211,6 @@ static int refuse_taken(const char *handle, struct diag *diag)
         return diag_set(diag, -EEXIST, "disks/%s: there is such a disk already: choose another name", handle);
 }
 
-static int one_changed(int r)
-{
-        return r < 0 ? r : r == 0 ? -ENOENT : 0;
-}
-
 int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct diag *diag)
 {
         struct place place = { .t = t, .region = n->v.region };
@@ -256,8 +246,8 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
 
 int volume_set_instance(struct db_txn *t, uint64_t id, uint64_t instance, const char *device)
 {
-        return one_changed(db_run(t, volume_sql[SET_INSTANCE], DB_INT(id), DB_ID(instance),
-                                  instance ? DB_TEXT(device) : DB_NULL, DB_INT(model_now_us())));
+        return db_run_one(t, volume_sql[SET_INSTANCE], DB_INT(id), DB_ID(instance),
+                          instance ? DB_TEXT(device) : DB_NULL, DB_INT(model_now_us()));
 }
 
 int volume_set_listed(struct db_txn *t, const struct volume *v, const char *wanted)
@@ -271,13 +261,13 @@ int volume_set_listed(struct db_txn *t, const struct volume *v, const char *want
                 if (r < 0)
                         return r;
         }
-        return one_changed(db_run(t, volume_sql[SET_HANDLE], DB_INT(v->o.id), wanted ? DB_TEXT(handle) : DB_NULL,
-                                  DB_INT(model_now_us())));
+        return db_run_one(t, volume_sql[SET_HANDLE], DB_INT(v->o.id), wanted ? DB_TEXT(handle) : DB_NULL,
+                          DB_INT(model_now_us()));
 }
 
 int volume_erase(struct db_txn *t, uint64_t id)
 {
-        return one_changed(db_run(t, volume_sql[ERASE], DB_INT(id)));
+        return db_run_one(t, volume_sql[ERASE], DB_INT(id));
 }
 
 struct volume_list {
@@ -338,8 +328,7 @@ static void init_new(struct volume_new *n, const struct caller *c, uint64_t regi
         (void)snprintf(n->v.name, sizeof(n->v.name), "%s", handle);
 }
 
-/* Tells the listener after the commit of a change of a volume, and of its instance. */
-static void tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snapshot)
+void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snapshot)
 {
         struct changes ch = { 0 };
 
@@ -370,7 +359,7 @@ int volume_create(struct model *m, const struct caller *c, uint64_t region, cons
                 r = db_commit(&t);
         if (r < 0)
                 return r;
-        tell(m, n.v.o.id, 0, 0);
+        volume_tell(m, n.v.o.id, 0, 0);
         *ret = n.v.o.id;
         return 0;
 }
@@ -452,118 +441,8 @@ int volume_create_from_snapshot(struct model *m, const struct caller *c, uint64_
                 (void)disk_remove(bs, &key); /* else the next start finds it */
                 return r;
         }
-        tell(m, *ret, 0, snapshot);
+        volume_tell(m, *ret, 0, snapshot);
         return 0;
-}
-
-/* ---- growing ---- */
-
-static int refuse_growth(struct model *m, struct db_txn *t, const struct volume *v, const struct volume_file *own,
-                         uint64_t size_bytes, struct diag *diag)
-{
-        struct instance instance;
-        int r;
-
-        if (size_bytes == 0 || size_bytes > BLOB_SIZE_MAX)
-                return diag_set(diag, -EINVAL, "%s: a disk has 1 byte to %llu TiB", v->o.handle,
-                                (unsigned long long)(BLOB_SIZE_MAX >> 40));
-        if (size_bytes < v->size_bytes)
-                return diag_set(diag, -EINVAL, "%s has %llu bytes: a disk grows, but never shrinks", v->o.handle,
-                                (unsigned long long)v->size_bytes);
-        if (v->instance) {
-                r = instance_load(t, v->instance, &instance);
-                if (r < 0)
-                        return r;
-                if (instance.power || volumes_are_written(m, v->instance, own))
-                        return instance_refuse_running(&instance, diag);
-        }
-        if (volume_is_written(m, v->o.id, own))
-                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v->o.handle);
-        return volume_refuse_busy(t, v, diag);
-}
-
-static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_t size_bytes)
-{
-        struct disk_id key;
-        DB_TXN(t);
-        int r;
-
-        r = disk_create(bs, NULL, size_bytes, &key);
-        if (r < 0)
-                return r;
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = one_changed(db_run(&t, volume_sql[SET_DISK], DB_INT(id), DB_BLOB(key.bytes, sizeof(key.bytes)),
-                                       DB_INT(size_bytes), DB_INT(model_now_us())));
-        if (r == 0)
-                r = db_commit(&t);
-        if (r < 0)
-                (void)disk_remove(bs, &key); /* else the next start finds it */
-        return r;
-}
-
-DEFINE_CLEANUP(struct disk *, disk_closep, disk_close)
-
-/* The disk first: where the row does not follow, the next one to open it mends that. */
-static int grow_disk(struct model *m, struct blobstore *bs, const struct disk_id *key, uint64_t id, uint64_t size_bytes)
-{
-        CLEANUP(disk_closep) struct disk *d = NULL;
-        int r;
-
-        r = disk_open(bs, key, &d);
-        if (r == 0)
-                r = disk_resize(d, size_bytes);
-        return r < 0 ? r : volume_note_size(m, id, size_bytes);
-}
-
-int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
-{
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = one_changed(db_run(&t, volume_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes),
-                                       DB_INT(model_now_us())));
-        return r < 0 ? r : db_commit(&t);
-}
-
-int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag)
-{
-        struct volume_disk_ref ref;
-        struct blobstore *bs;
-        struct volume v;
-        int r;
-
-        {
-                LOCK_SCOPE(volumes_gate(m));
-                {
-                        DB_TXN(t);
-
-                        r = db_begin(m->db, DB_READ, &t);
-                        if (r == 0)
-                                r = volume_load(&t, id, &v);
-                        if (r == 0)
-                                r = volume_load_disk(&t, id, &ref);
-                        if (r == 0)
-                                r = refuse_growth(m, &t, &v, own, size_bytes, diag);
-                        if (r < 0 || size_bytes == v.size_bytes)
-                                return r;
-                }
-                r = stores_get(m, ref.store, &bs);
-                if (r == 0)
-                        r = ref.exists ? grow_disk(m, bs, &ref.key, id, size_bytes) : make_disk(m, bs, id, size_bytes);
-                if (r < 0)
-                        return r;
-        }
-        tell(m, id, v.instance, 0);
-        return 0;
-}
-
-int volume_set_size(struct model *m, const struct caller *c, uint64_t id, uint64_t size_bytes, struct diag *diag)
-{
-        (void)c; /* the modes of the tree decide */
-        return volume_grow(m, id, NULL, size_bytes, diag);
 }
 
 /* ---- changing and removing ---- */
@@ -581,13 +460,13 @@ static int update_text(struct model *m, const char *sql, uint64_t id, const char
                 return r;
         if (sql == volume_sql[RENAME] && !v.cloud)
                 return diag_set(diag, -EPERM, "%s is the instance's own disk: it is called by its device", v.device);
-        r = one_changed(db_run(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us())));
+        r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us()));
         if (r == -EEXIST)
                 return refuse_taken(text, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
-                tell(m, id, v.instance, 0);
+                volume_tell(m, id, v.instance, 0);
         return r;
 }
 
@@ -649,6 +528,6 @@ int volume_remove(struct model *m, const struct caller *c, uint64_t id, struct d
                 r = remove_volume(m, id, diag);
         }
         if (r == 0)
-                tell(m, id, 0, 0);
+                volume_tell(m, id, 0, 0);
         return r;
 }

@@ -57,6 +57,11 @@ int volume_erase_of_instance(struct db_txn *t, uint64_t instance, struct changes
 /* -EBUSY while a task works on it. */
 int volume_refuse_busy(struct db_txn *t, const struct volume *v, struct diag *diag);
 
+/* Tells the listener after the commit of a change of a volume, and of what it concerns (0: nothing). */
+void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snapshot);
+
+/* ---- volume_size.c ---- */
+
 /* What volume_set_size() and volume_file_set_size() do; OWN, which may be NULL, does not count as a writer. */
 int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag);
 /* The disk has this size: a transaction of its own. */
