@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blobstore/base/digest.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/chunk_id.h"
+#include "blobstore/digest.h"
 
 #define READ_BYTES (size_t)(1 << 20)
 
@@ -59,13 +59,14 @@ bool file_sum_equal(const struct file_sum *a, const struct file_sum *b)
 
 /* One of the two is at work. */
 struct summing {
-        struct digest digest;
+        struct digest *digest;
         struct checksum *checksum;
 };
 
 static void summing_done(struct summing *s)
 {
         checksum_free(s->checksum);
+        digest_free(s->digest);
 }
 
 static int summing_start(struct summing *s, enum file_sum_kind kind)
@@ -75,8 +76,7 @@ static int summing_start(struct summing *s, enum file_sum_kind kind)
                 return s->checksum ? 0 : -ENOMEM;
         }
 
-        digest_start(&s->digest, kind == FILE_SUM_MD5 ? DIGEST_MD5 : DIGEST_SHA256);
-        return 0;
+        return digest_new(kind == FILE_SUM_MD5 ? DIGEST_MD5 : DIGEST_SHA256, &s->digest);
 }
 
 static void summing_add(struct summing *s, const void *bytes, size_t n)
@@ -84,7 +84,7 @@ static void summing_add(struct summing *s, const void *bytes, size_t n)
         if (s->checksum)
                 checksum_add(s->checksum, bytes, n);
         else
-                digest_add(&s->digest, bytes, n);
+                digest_add(s->digest, bytes, n);
 }
 
 static void summing_finish(struct summing *s, uint8_t *bytes)
@@ -95,7 +95,7 @@ static void summing_finish(struct summing *s, uint8_t *bytes)
                 checksum_get(s->checksum, &checksum);
                 memcpy(bytes, checksum.bytes, sizeof(checksum.bytes));
         } else {
-                (void)digest_finish(&s->digest, bytes);
+                digest_finish(s->digest, bytes);
         }
 }
 

@@ -6,7 +6,7 @@
  * name that would lead elsewhere, a link, or the same name twice shows that somebody meant harm, and is refused.
  *
  * A disk is passed on while its digests are worked out, and the manifest is compared at the end; what was passed on
- * is thrown away then where it is wrong. Digests other than SHA-1 and SHA-256 are not checked.
+ * is thrown away then where it is wrong. A manifest of digests that are not known here is not checked.
  */
 
 #include <archive.h>
@@ -18,8 +18,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "blobstore/base/digest.h"
 #include "blobstore/base/parse.h"
+#include "blobstore/digest.h"
 #include "blobstore/unpacker/ovf.h"
 #include "blobstore/unpacker/unpacker.h"
 
@@ -32,7 +32,12 @@
 static const struct {
         const char *name; /* in a manifest */
         enum digest_kind kind;
-} digests[] = { { "SHA1", DIGEST_SHA1 }, { "SHA256", DIGEST_SHA256 } };
+} digests[] = {
+        { "SHA1", DIGEST_SHA1 },
+        { "SHA256", DIGEST_SHA256 },
+        { "SHA384", DIGEST_SHA384 },
+        { "SHA512", DIGEST_SHA512 },
+};
 
 #define N_DIGESTS (sizeof(digests) / sizeof(digests[0]))
 
@@ -48,6 +53,7 @@ struct ova {
         struct ovf ovf;
         bool found[OVF_DISKS_MAX];
         char manifest[MANIFEST_MAX + 1];
+        unsigned unwanted; /* digests that the manifest, once it is known, does not have: a bit each */
 };
 
 static bool has_ending(const char *name, const char *ending)
@@ -84,15 +90,19 @@ static struct member *add_member(struct ova *o, struct archive_entry *entry)
 static void read_member(struct ova *o, struct member *m, bool disk, char *text, size_t size)
 {
         static char buf[BLOCK_BYTES];
-        struct digest state[N_DIGESTS];
+        struct digest *state[N_DIGESTS] = { 0 };
         size_t total = 0;
         la_ssize_t n;
 
-        for (size_t i = 0; i < N_DIGESTS; i++)
-                digest_start(&state[i], digests[i].kind);
+        for (size_t i = 0; i < N_DIGESTS; i++) {
+                if (!(o->unwanted & 1U << i) && digest_new(digests[i].kind, &state[i]) < 0)
+                        refuse("there was not enough memory");
+        }
         while ((n = archive_read_data(o->archive, buf, sizeof(buf))) > 0) {
-                for (size_t i = 0; i < N_DIGESTS; i++)
-                        digest_add(&state[i], buf, (size_t)n);
+                for (size_t i = 0; i < N_DIGESTS; i++) {
+                        if (state[i])
+                                digest_add(state[i], buf, (size_t)n);
+                }
                 if (disk)
                         put_data(buf, (size_t)n);
                 if (text && total + (size_t)n >= size)
@@ -105,8 +115,11 @@ static void read_member(struct ova *o, struct member *m, bool disk, char *text, 
                 refuse("this OVA is damaged, or truncated");
         if (text)
                 text[total] = '\0';
-        for (size_t i = 0; i < N_DIGESTS; i++)
-                (void)digest_finish(&state[i], m->digest[i]);
+        for (size_t i = 0; i < N_DIGESTS; i++) {
+                if (state[i])
+                        digest_finish(state[i], m->digest[i]);
+                digest_free(state[i]);
+        }
 }
 
 static void read_description(struct ova *o, struct member *m)
@@ -161,6 +174,8 @@ static void read_other(struct ova *o, struct member *m)
                 if (o->manifest[0])
                         refuse("this OVA has two manifests");
                 read_member(o, m, false, o->manifest, sizeof(o->manifest));
+                for (size_t i = 0; i < N_DIGESTS; i++)
+                        o->unwanted |= strcasestr(o->manifest, digests[i].name) ? 0 : 1U << i;
         } else {
                 read_member(o, m, false, NULL, 0);
         }
@@ -191,7 +206,7 @@ static void check_line(const struct ova *o, const char *line)
 
         line = close + 2 + strspn(close + 2, " ");
         hex = strspn(line, "0123456789abcdefABCDEF");
-        if (hex != (digests[d].kind == DIGEST_SHA1 ? 40 : 64) || parse_hex(line, hex, wanted) < 0)
+        if (hex != 2 * digest_bytes(digests[d].kind) || parse_hex(line, hex, wanted) < 0)
                 refuse("the manifest of this OVA makes no sense");
         if (memcmp(wanted, o->member[i].digest[d], hex / 2) != 0)
                 refuse("the file %s in this OVA is not what its manifest says", o->member[i].name);
