@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -179,4 +180,17 @@ bool foreign_can_run(void)
         r = child_start(&opts, &c, &reason);
         child_kill_and_wait(c);
         return r != -EOPNOTSUPP;
+}
+
+bool foreign_can_unpack(void)
+{
+        char path[4096];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 32);
+        char *slash;
+
+        assert_true(n > 0);
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        strcpy(slash + 1, "imagefs-unpack");
+        return access(path, X_OK) == 0 && system("command -v gzip xz zstd tar >/dev/null") == 0;
 }

@@ -19,6 +19,8 @@ extern char foreign_dir[];
 
 /* Are qemu's tools here, and does this kernel confine a child? Else the test is to be skipped. */
 bool foreign_can_run(void);
+/* And the programs that pack, and the one that unpacks, which is built only where libarchive is? */
+bool foreign_can_unpack(void);
 
 /* Runs a command in the directory, which must succeed. */
 void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -2,8 +2,7 @@
 
 /*
  * VMDK, VHD, VHDX and VDI as qemu-img makes them come out as the disk that went in; what names another file, lies
- * outside of its file, or was cut short is refused. IMAGEFS_TEST_SEED sets the seed of random damage, which is
- * printed, IMAGEFS_TEST_COUNT how often.
+ * outside of its file, or was cut short is refused.
  */
 
 #include <errno.h>
@@ -14,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,9 +22,7 @@
 #include "blobstore/base/io.h"
 #include "tests/lib/foreign.h"
 
-#define MIB       (UINT64_C(1) << 20)
-#define MUTATIONS 200
-#define HANG_S    10
+#define MIB (UINT64_C(1) << 20)
 
 static const struct kind {
         enum image_format format;
@@ -445,62 +441,6 @@ static void test_truncated_files_never_come_out_different(void **state)
         }
 }
 
-static uint64_t next_random(uint64_t *seed)
-{
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        return *seed;
-}
-
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-        const char *text = getenv(name);
-
-        return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
-/* Most of it goes where the tables are. */
-static void test_random_damage_is_survived(void **state)
-{
-        uint64_t seed = from_environment("IMAGEFS_TEST_SEED", (uint64_t)time(NULL) | 1);
-        uint64_t count = from_environment("IMAGEFS_TEST_COUNT", MUTATIONS);
-        static const size_t good[] = { 0, 4, 5, 8, 12 };
-
-        (void)state;
-        print_message("seed %llu\n", (unsigned long long)seed);
-        make_small();
-        for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-                char name[16];
-
-                (void)snprintf(name, sizeof(name), "good%zu", i);
-                make(&kinds[good[i]], "small", name);
-        }
-        for (uint64_t i = 0; i < count; i++) {
-                size_t k = i % (sizeof(good) / sizeof(good[0]));
-                CLEANUP_CLOSE int fd = -1;
-                time_t began = time(NULL);
-                struct outcome o;
-                uint64_t size;
-
-                shell("cp good%zu image", k);
-                fd = open_at("image", O_RDWR);
-                size = file_size(fd);
-                for (uint64_t n = 1 + next_random(&seed) % 8; n > 0; n--) {
-                        uint64_t span = next_random(&seed) % 4 ? (size < 8192 ? size : 8192) : size;
-                        uint64_t off = next_random(&seed) % span;
-                        uint8_t byte = (uint8_t)next_random(&seed);
-
-                        assert_int_equal(pwrite_full(fd, &byte, 1, off), 0);
-                }
-                o = read_image(fd, kinds[good[k]].format, -1);
-                if (o.r != 0 && o.r != -EINVAL)
-                        fail_msg("mutation %llu: %d, %s", (unsigned long long)i, o.r, o.reason);
-                if (time(NULL) - began > HANG_S)
-                        fail_msg("mutation %llu took too long", (unsigned long long)i);
-        }
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -518,7 +458,6 @@ int main(void)
                 cmocka_unit_test(test_blocks_that_share_a_place_are_refused),
                 cmocka_unit_test(test_blocks_outside_the_file_are_refused),
                 cmocka_unit_test(test_truncated_files_never_come_out_different),
-                cmocka_unit_test(test_random_damage_is_survived),
         };
 
         if (!foreign_can_run())

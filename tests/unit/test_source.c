@@ -2,7 +2,7 @@
 
 /*
  * Images made by qemu-img come out as qemu-img itself would convert them; damaged ones are refused, and never come
- * out as something else. IMAGEFS_TEST_SEED sets the seed of the random ones, which is printed.
+ * out as something else.
  */
 
 #include <dirent.h>
@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,9 +28,7 @@
 #include "blobstore/formats/format.h"
 #include "tests/lib/foreign.h"
 
-#define MIB       (UINT64_C(1) << 20)
-#define MUTATIONS 500
-#define HANG_S    10
+#define MIB (UINT64_C(1) << 20)
 
 /* ---- raw ---- */
 
@@ -326,57 +323,6 @@ static void test_compressed_data_without_its_last_sector_is_refused(void **state
         assert_reads_as("packed", "expected");
 }
 
-static uint64_t random_next(uint64_t *seed)
-{
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        return *seed;
-}
-
-static void test_random_damage_is_survived(void **state)
-{
-        static const char *const kinds[] = { "-o cluster_size=4k", "-c", "-c -o compression_type=zstd",
-                                             "-o extended_l2=on,cluster_size=16k" };
-        const char *text = getenv("IMAGEFS_TEST_SEED");
-        uint64_t seed = text ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
-        int n_read = 0;
-
-        (void)state;
-        print_message("IMAGEFS_TEST_SEED=%llu\n", (unsigned long long)seed);
-        seed = seed * 2 + 1;
-        shell("truncate -s 1M small && "
-              "head -c 100000 /dev/urandom | dd of=small bs=4k seek=10 conv=notrunc status=none && "
-              "seq 9000 | dd of=small bs=4k seek=99 conv=notrunc status=none");
-
-        for (int i = 0; i < MUTATIONS; i++) {
-                CLEANUP_CLOSE int fd = -1;
-                uint64_t size, range;
-                struct outcome o;
-                time_t start = time(NULL);
-
-                if (i % 125 == 0)
-                        shell("qemu-img convert -f raw -O qcow2 %s small whole", kinds[i / 125]);
-                shell("cp whole image");
-                fd = open_at("image", O_RDWR);
-                size = file_size(fd);
-                range = i % 3 == 0 ? 128 : i % 3 == 1 ? 6 * 65536 : size; /* mostly header and tables */
-                if (range > size)
-                        range = size;
-                for (uint64_t n = 1 + random_next(&seed) % 4; n > 0; n--) {
-                        uint8_t b = (uint8_t)random_next(&seed);
-
-                        assert_int_equal(pwrite_full(fd, &b, 1, 4 + random_next(&seed) % (range - 4)), 0);
-                }
-                o = read_image(fd, IMAGE_FORMAT_AUTO, -1);
-                if (o.r != 0 && o.r != -EINVAL)
-                        fail_msg("mutation %d: %d, %s", i, o.r, o.reason);
-                assert_true(time(NULL) - start <= HANG_S);
-                n_read += o.r == 0;
-        }
-        print_message("%d of %d were read\n", n_read, MUTATIONS);
-}
-
 /* ---- the child ---- */
 
 /* The only child that there is. */
@@ -521,7 +467,6 @@ int main(void)
                 cmocka_unit_test(test_clusters_that_share_a_place_are_refused),
                 cmocka_unit_test(test_compressed_garbage_is_refused),
                 cmocka_unit_test(test_compressed_data_without_its_last_sector_is_refused),
-                cmocka_unit_test(test_random_damage_is_survived),
                 cmocka_unit_test(test_child_that_stops_answering_is_given_up),
                 cmocka_unit_test(test_child_that_dies_is_an_error),
                 cmocka_unit_test(test_source_closed_in_the_middle_leaves_no_child),

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Good files of every format with bytes changed, read as an import reads them, by a thread for each processor: what
+ * comes is a disk or a refusal with a sentence, within seconds. IMAGEFS_TEST_COUNT says how many are changed,
+ * IMAGEFS_TEST_SEED, which is printed, how: each number below the count is a change of its own, whichever thread makes it.
+ * scripts/hostile does it for thousands, and watches what the children open.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "blobstore/base/bytes.h"
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "tests/lib/foreign.h"
+
+#define COUNT       500
+#define HANG_MS     10000
+#define THREADS_MAX 16
+
+/* Most of a change goes where the headers and tables are. */
+#define HEADER_BYTES 512
+#define TABLE_BYTES  8192
+
+static const struct kind {
+        const char *name;
+        const char *command; /* makes the file `good` of `small` */
+} kinds[] = {
+        { "qcow2", "qemu-img convert -O qcow2 small good" },
+        { "qcow2, version 2", "qemu-img convert -O qcow2 -o compat=0.10,cluster_size=4k small good" },
+        { "qcow2, compressed", "qemu-img convert -O qcow2 -c small good" },
+        { "qcow2, zstd", "qemu-img convert -O qcow2 -c -o compression_type=zstd small good" },
+        { "qcow2, subclusters", "qemu-img convert -O qcow2 -o extended_l2=on,cluster_size=16k small good" },
+        { "vmdk", "qemu-img convert -O vmdk small good" },
+        { "vmdk, stream", "qemu-img convert -O vmdk -o subformat=streamOptimized small good" },
+        { "vhd", "qemu-img convert -O vpc small good" },
+        { "vhd, fixed", "qemu-img convert -O vpc -o subformat=fixed,force_size=on small good" },
+        { "vhdx", "qemu-img convert -O vhdx -o block_size=1M small good" },
+        { "vdi", "qemu-img convert -O vdi small good" },
+        { "iso", "cp small good && printf '\\1CD001\\1' | dd of=good bs=1 seek=32768 conv=notrunc status=none && "
+                 "printf '\\040\\0\\0\\0\\0\\0\\0\\040' | dd of=good bs=1 seek=32848 conv=notrunc status=none && "
+                 "printf '\\0\\010\\010\\0' | dd of=good bs=1 seek=32896 conv=notrunc status=none" },
+        { "gzip", "gzip -c small >good" },
+        { "xz", "qemu-img convert -O qcow2 small inner && xz -0c inner >good" },
+        { "zstd", "zstd -qc small >good" },
+        { "ova", "qemu-img convert -O vmdk -o subformat=streamOptimized small d.vmdk && "
+                 "printf '<E><File id=\"f\" href=\"d.vmdk\"/><Disk fileRef=\"f\"/></E>' >m.ovf && "
+                 "echo \"SHA256(d.vmdk)= $(sha256sum <d.vmdk | cut -c -64)\" >m.mf && "
+                 "tar --format=ustar -cf good m.ovf m.mf d.vmdk" },
+};
+
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+struct run {
+        uint64_t seed, count;
+        int dir_fd;
+        uint8_t *good[N_KINDS];
+        size_t good_bytes[N_KINDS];
+        atomic_uint_fast64_t next, n_read, slowest_ms;
+        pthread_mutex_t mutex;
+        char failure[512]; /* the first one; under the mutex */
+};
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+        const char *text = getenv(name);
+
+        return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static uint64_t now_ms(void)
+{
+        struct timespec t;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        return *state;
+}
+
+/* ---- changing ---- */
+
+/* A number that a size, an offset or a count would not be. */
+static uint64_t odd_number(uint64_t *state)
+{
+        static const uint64_t numbers[] = { 0, 1, INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX, UINT64_C(1) << 40 };
+
+        return numbers[next_random(state) % (sizeof(numbers) / sizeof(numbers[0]))] + next_random(state) % 2;
+}
+
+static void change(uint8_t *bytes, size_t n, uint64_t *state)
+{
+        const size_t places[] = { HEADER_BYTES, TABLE_BYTES, n };
+        size_t span = places[next_random(state) % 3];
+        uint8_t number[8];
+        size_t at, len;
+
+        if (span > n)
+                span = n;
+        at = next_random(state) % span;
+        len = n - at < sizeof(number) ? n - at : sizeof(number);
+        switch (next_random(state) % 5) {
+        case 0:
+                bytes[at] ^= (uint8_t)(1 << next_random(state) % 8);
+                break;
+        case 1: /* in either byte order, where a field may be */
+                put_le64(number, odd_number(state));
+                memcpy(bytes + at, number, len);
+                break;
+        case 2:
+                put_le64(number, htobe64(odd_number(state) << 32));
+                memcpy(bytes + at, number, len);
+                break;
+        case 3: /* a table's entry at another place */
+                memmove(bytes + at, bytes + next_random(state) % (n - len + 1), len);
+                break;
+        default:
+                bytes[at] = (uint8_t)next_random(state);
+                break;
+        }
+}
+
+/* A file without a name that holds mutation I. */
+static int make_mutant(struct run *run, uint64_t i, size_t kind)
+{
+        uint64_t state = (run->seed + i) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+        size_t n = run->good_bytes[kind];
+        CLEANUP_FREE uint8_t *bytes = malloc(n);
+        CLEANUP_CLOSE int fd = openat(run->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        int r;
+
+        if (!bytes || fd < 0)
+                return bytes ? -errno : -ENOMEM;
+        memcpy(bytes, run->good[kind], n);
+        for (int warm = 0; warm < 8; warm++) /* neighbouring numbers begin alike */
+                (void)next_random(&state);
+        for (uint64_t left = 1 + next_random(&state) % 6; left > 0; left--)
+                change(bytes, n, &state);
+        if (next_random(&state) % 16 == 0)
+                n = next_random(&state) % n;
+        r = pwrite_full(fd, bytes, n, 0);
+        return r < 0 ? r : TAKE_FD(fd);
+}
+
+/* ---- reading ---- */
+
+static int read_disk(int fd, const struct image_probe *probe, struct strbuf *reason)
+{
+        struct image_source *s = NULL;
+        const void *buf;
+        uint64_t n;
+        int r;
+
+        r = image_source_open(fd, probe, &s, reason);
+        if (r < 0)
+                return r;
+        do
+                r = image_source_next(s, &buf, &n, reason);
+        while (r == 1);
+        image_source_close(s);
+        return r;
+}
+
+/* As import_run() does it, without a library around it. */
+static int read_mutant(struct run *run, int fd, struct strbuf *reason)
+{
+        CLEANUP(image_pack_done) struct image_pack pack = { 0 };
+        struct image_probe probe, inner;
+        int r;
+
+        r = image_probe(fd, IMAGE_FORMAT_AUTO, &probe, reason);
+        if (r < 0)
+                return r;
+        if (!probe.packing)
+                return read_disk(fd, &probe, reason);
+        r = image_unpack(fd, &probe, run->dir_fd, NULL, NULL, &pack, reason);
+        for (size_t i = 0; r == 0 && i < pack.n_disks; i++) {
+                r = image_probe(pack.disk_fd[i], IMAGE_FORMAT_AUTO, &inner, reason);
+                if (r == 0 && !inner.packing)
+                        r = read_disk(pack.disk_fd[i], &inner, reason);
+        }
+        return r;
+}
+
+static void note_failure(struct run *run, uint64_t i, size_t kind, int r, const char *text)
+{
+        LOCK_SCOPE(&run->mutex);
+
+        if (!run->failure[0])
+                (void)snprintf(run->failure, sizeof(run->failure), "mutation %llu of seed %llu (%s): %d, %s",
+                               (unsigned long long)i, (unsigned long long)run->seed, kinds[kind].name, r, text);
+}
+
+static void try_mutant(struct run *run, uint64_t i)
+{
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        const size_t kind = i % N_KINDS;
+        CLEANUP_CLOSE int fd = make_mutant(run, i, kind);
+        const uint64_t began = now_ms();
+        uint64_t took, slowest;
+        const char *text;
+        int r;
+
+        if (fd < 0) {
+                note_failure(run, i, kind, fd, "cannot be made");
+                return;
+        }
+        r = read_mutant(run, fd, &reason);
+        took = now_ms() - began;
+        text = strbuf_text(&reason);
+        if (r != 0 && r != -EINVAL)
+                note_failure(run, i, kind, r, text);
+        else if (r != 0 && (!strchr(text, ' ') || strstr(text, foreign_dir) || strstr(text, "/proc")))
+                note_failure(run, i, kind, r, "refused without a good reason");
+        else if (took > HANG_MS)
+                note_failure(run, i, kind, r, "took too long");
+        if (r == 0)
+                atomic_fetch_add(&run->n_read, 1);
+        slowest = atomic_load(&run->slowest_ms);
+        while (took > slowest && !atomic_compare_exchange_weak(&run->slowest_ms, &slowest, took))
+                ;
+}
+
+static void *run_thread(void *arg)
+{
+        struct run *run = arg;
+        uint64_t i;
+
+        while ((i = atomic_fetch_add(&run->next, 1)) < run->count)
+                try_mutant(run, i);
+        return NULL;
+}
+
+static void make_small(void)
+{
+        CLEANUP_CLOSE int fd = open_at("small", O_WRONLY | O_CREAT | O_TRUNC);
+        uint64_t noise[12500], state = 1;
+
+        for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++)
+                noise[i] = next_random(&state);
+        assert_int_equal(pwrite_full(fd, noise, sizeof(noise), 40960), 0);
+        shell("seq 9000 | dd of=small bs=4k seek=99 conv=notrunc status=none && truncate -s 1M small");
+}
+
+static void load_goods(struct run *run)
+{
+        make_small();
+        for (size_t k = 0; k < N_KINDS; k++) {
+                CLEANUP_CLOSE int fd = -1;
+
+                shell("rm -f good d.vmdk inner && %s", kinds[k].command);
+                fd = open_at("good", O_RDONLY);
+                run->good_bytes[k] = file_size(fd);
+                run->good[k] = malloc(run->good_bytes[k]);
+                assert_non_null(run->good[k]);
+                assert_int_equal(pread_full(fd, run->good[k], run->good_bytes[k], 0), run->good_bytes[k]);
+        }
+}
+
+static void test_changed_files_are_read_or_refused(void **state)
+{
+        struct run run = {
+                .seed = from_environment("IMAGEFS_TEST_SEED", (uint64_t)time(NULL)),
+                .count = from_environment("IMAGEFS_TEST_COUNT", COUNT),
+                .dir_fd = open_at(".", O_RDONLY | O_DIRECTORY),
+                .mutex = PTHREAD_MUTEX_INITIALIZER,
+        };
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+        pthread_t thread[THREADS_MAX];
+        size_t n = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (size_t)processors;
+
+        (void)state;
+        print_message("IMAGEFS_TEST_SEED=%llu\n", (unsigned long long)run.seed);
+        load_goods(&run);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(pthread_create(&thread[i], NULL, run_thread, &run), 0);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(pthread_join(thread[i], NULL), 0);
+        print_message("%llu changed, %llu of them read to the end; the slowest took %llu ms\n",
+                      (unsigned long long)run.count, (unsigned long long)run.n_read,
+                      (unsigned long long)run.slowest_ms);
+
+        for (size_t k = 0; k < N_KINDS; k++)
+                free(run.good[k]);
+        (void)close(run.dir_fd);
+        if (run.failure[0])
+                fail_msg("%s", run.failure);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_changed_files_are_read_or_refused),
+        };
+
+        if (!foreign_can_run() || !foreign_can_unpack())
+                return 77;
+        return cmocka_run_group_tests(tests, foreign_setup, foreign_teardown);
+}
