@@ -15,15 +15,6 @@ settle "$R/iso/small"
 value "$R/iso/small/format" iso
 same_disk "$R/iso/small/disks/vda.raw" small.iso
 
-for iso in /usr/lib/grub-rescue/*.iso /usr/lib/ipxe/*.iso /usr/lib/memtest86+/*.iso /boot/*.iso ${IMAGEFS_TEST_ISOS:-}; do
-        [ -f "$iso" ] || continue
-        name=$(basename "$iso" .iso)
-        run cp "$iso" "$R/iso/"
-        settle "$R/iso/$name"
-        same_disk "$R/iso/$name/disks/vda.raw" "$iso"
-        echo "note: $name"
-done
-
 fails cp small.iso "$R/private/"
 ok mkdir "$R/private/no"
 expect "EINVAL close" upload small.iso "$R/private/no/upload"
