@@ -4,7 +4,7 @@
  * Reading and writing disks. Each block comes from the data file or from the base, as its bit says, and goes from
  * the base into the data once, for good:
  *
- *      read            looks at the bits, run by run, and reads from the one or the other; no locks
+ *      read            looks at the bits, and reads from the base, then what is in the data over that; no locks
  *      write           where all its blocks are in the data: one write there; no lock but the shared one of snapshots.
  *                      Otherwise its blocks are locked, those that it changes in part are completed from the base,
  *                      whole blocks are written, and then the bits are set, in memory
@@ -25,6 +25,9 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/disk_priv.h"
+
+/* Runs of the base are read as one across this: the size of a chunk, on average. */
+#define READ_BRIDGE (UINT64_C(64) << 10)
 
 /* ---- reading ---- */
 
@@ -47,11 +50,67 @@ static int disk_read_base(struct disk *d, void *buf, size_t n, uint64_t off)
         return 0;
 }
 
+/* Is the block of POS in the data? *ret_end: up to where, END at most, the answer is the same. */
+static int disk_find_run(struct disk *d, uint64_t pos, uint64_t end, bool *ret_changed, uint64_t *ret_end)
+{
+        uint64_t block = pos / BLOB_BLOCK_SIZE, run, run_end;
+        int r;
+
+        r = disk_bitmap_run(d->bitmap, block, disk_blocks(end) - block, ret_changed, &run);
+        if (r < 0)
+                return r;
+        run_end = (block + run) * BLOB_BLOCK_SIZE;
+        *ret_end = run_end < end ? run_end : end;
+        return 0;
+}
+
+/*
+ * Reads what is in the base. Runs with up to BRIDGE bytes between them are read as one, and that with them: it most
+ * often lies in chunks that are decoded in any case, and the chunks of one read are decoded beside each other. On a disk
+ * with every 16th block changed, reads of 1 MiB were 33 small ones before, and half as fast.
+ */
+static int read_base_runs(struct disk *d, uint8_t *out, uint64_t off, uint64_t end, uint64_t bridge)
+{
+        uint64_t start = off, stop = off, run_end; /* what is to be read next: from start to stop */
+        bool changed;
+        int r;
+
+        for (uint64_t pos = off; pos < end; pos = run_end) {
+                r = disk_find_run(d, pos, end, &changed, &run_end);
+                if (r < 0)
+                        return r;
+                if (changed)
+                        continue;
+                if (pos - stop > bridge || start == stop) {
+                        r = disk_read_base(d, out + (start - off), (size_t)(stop - start), start);
+                        if (r < 0)
+                                return r;
+                        start = pos;
+                }
+                stop = run_end;
+        }
+        return disk_read_base(d, out + (start - off), (size_t)(stop - start), start);
+}
+
+static int read_data_runs(struct disk *d, uint8_t *out, uint64_t off, uint64_t end)
+{
+        uint64_t run_end;
+        bool changed;
+        int r;
+
+        for (uint64_t pos = off; pos < end; pos = run_end) {
+                r = disk_find_run(d, pos, end, &changed, &run_end);
+                if (r == 0 && changed)
+                        r = disk_read_data(d, out + (pos - off), (size_t)(run_end - pos), pos);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 ssize_t disk_pread(struct disk *d, void *buf, size_t n, uint64_t off)
 {
-        uint64_t size = disk_get_size(d), pos = off, end, run_end, run;
-        uint8_t *out = buf;
-        bool changed;
+        uint64_t size = disk_get_size(d);
         int r;
 
         if (off >= size)
@@ -61,20 +120,13 @@ ssize_t disk_pread(struct disk *d, void *buf, size_t n, uint64_t off)
         if (n > size - off)
                 n = (size_t)(size - off);
 
-        for (end = off + n; pos < end; pos = run_end) {
-                uint64_t block = pos / BLOB_BLOCK_SIZE;
-
-                r = disk_bitmap_run(d->bitmap, block, disk_blocks(end) - block, &changed, &run);
-                if (r < 0)
-                        return r;
-                run_end = (block + run) * BLOB_BLOCK_SIZE;
-                if (run_end > end)
-                        run_end = end;
-                r = (changed ? disk_read_data : disk_read_base)(d, out + (pos - off), (size_t)(run_end - pos), pos);
-                if (r < 0)
-                        return r;
-        }
-        return (ssize_t)n;
+        /* In this order: the data goes over the base, whichever bits are set meanwhile. */
+        r = read_base_runs(d, buf, off, off + n, READ_BRIDGE);
+        if (r == -EBADMSG)
+                r = read_base_runs(d, buf, off, off + n, 0); /* the damage may lie where nobody needs the base any more */
+        if (r == 0)
+                r = read_data_runs(d, buf, off, off + n);
+        return r < 0 ? r : (ssize_t)n;
 }
 
 /* Where the next data is in the two files, as long as POS has not passed it. */

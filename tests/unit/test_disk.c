@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -566,6 +567,54 @@ static void test_disk_without_its_base_is_not_opened(void **state)
         assert_int_equal(disk_open(f->store, &id, &d), -EBADMSG);
 }
 
+/* Flips a byte of a chunk that is stored as it is, and begins with these bytes. */
+static void damage_chunk(const struct fixture *f, const uint8_t *bytes)
+{
+        CLEANUP_FREE uint8_t *segment = malloc(MIB);
+        char path[128];
+        uint8_t *found;
+        ssize_t n;
+        int fd;
+
+        assert_non_null(segment);
+        for (unsigned id = 1;; id++) {
+                (void)snprintf(path, sizeof(path), "%s/segments/%08x.seg", f->dir, id);
+                fd = open(path, O_RDWR | O_CLOEXEC);
+                assert_true(fd >= 0);
+                n = pread(fd, segment, MIB, 0);
+                assert_true(n > 0);
+                found = memmem(segment, (size_t)n, bytes, 64);
+                if (found)
+                        *found ^= 1;
+                assert_true(!found || pwrite(fd, found, 1, found - segment) == 1);
+                (void)close(fd);
+                if (found)
+                        return;
+        }
+}
+
+/* What nobody needs of the base any more must not keep what lies around it from being read. */
+static void test_damage_below_what_was_written_is_not_met(void **state)
+{
+        static uint8_t bytes[5 * 4 * BLOCK]; /* noise, hole, noise, hole, noise */
+        struct fixture *f = *state;
+        struct blob_id base;
+        struct disk *d;
+        uint8_t got[sizeof(bytes)];
+
+        for (unsigned i = 0; i < 5; i += 2)
+                assert_int_equal(getrandom(bytes + i * 4 * BLOCK, 4 * BLOCK, 0), 4 * BLOCK);
+        base = make_blob(f->store, bytes, sizeof(bytes), 1);
+        damage_chunk(f, bytes + 8 * BLOCK);
+        d = make_disk(f->store, &base, MIB);
+        assert_int_equal(disk_pread(d, got, sizeof(got), 0), -EBADMSG);
+        assert_reads(d, bytes, 8 * BLOCK, 0);
+        fill(bytes + 8 * BLOCK, 4 * BLOCK, 3);
+        write_at(d, bytes + 8 * BLOCK, 4 * BLOCK, 8 * BLOCK);
+        assert_reads(d, bytes, sizeof(bytes), 0);
+        disk_close(d);
+}
+
 static void note_problem(void *ctx, enum blobstore_problem kind, const struct blob_id *id, const char *text)
 {
         assert_int_equal(kind, BLOBSTORE_PROBLEM_DISK);
@@ -666,6 +715,7 @@ int main(void)
                 T(test_damaged_bitmap_is_told_and_kept_apart),
                 T(test_damaged_or_short_files_are_not_opened),
                 T(test_disk_without_its_base_is_not_opened),
+                T(test_damage_below_what_was_written_is_not_met),
                 T(test_check_of_good_disks_finds_nothing),
                 T(test_check_tells_of_a_damaged_bitmap_and_a_missing_base),
                 T(test_sync_without_room_loses_nothing),
