@@ -2,133 +2,68 @@
 
 #include "blobstore/unpacker/ovf.h"
 
+#include <expat.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "blobstore/unpacker/unpacker.h"
 
-#define DAMAGED "the description (OVF) in this OVA is damaged"
-
-/* An element's start, between its angle brackets. */
-struct tag {
-        const char *name; /* without its prefix */
-        size_t name_len;
-        const char *attributes, *end;
+struct reading {
+        XML_Parser parser;
+        struct ovf *ovf;
+        bool in_os, in_system;
+        char *text; /* of the element at hand, OVF_VALUE_MAX bytes; NULL: not wanted */
 };
 
-static bool is_blank(char c)
+/* Without "ovf:" and the like: people who write these by hand do not always declare their prefixes. */
+static const char *local_name(const char *name)
 {
-        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        const char *colon = strchr(name, ':');
+
+        return colon ? colon + 1 : name;
 }
 
-static const char *skip_blanks(const char *p, const char *end)
+static const char *find_attribute(const char **attributes, const char *wanted)
 {
-        while (p < end && is_blank(*p))
-                p++;
-        return p;
-}
-
-/* Cuts off "ovf:" and the like. */
-static void cut_prefix(const char **name, size_t *len)
-{
-        const char *colon = memchr(*name, ':', *len);
-
-        if (colon) {
-                *len -= (size_t)(colon + 1 - *name);
-                *name = colon + 1;
+        for (; attributes[0]; attributes += 2) {
+                if (strcmp(local_name(attributes[0]), wanted) == 0)
+                        return attributes[1];
         }
+        return NULL;
 }
 
-static bool is_named(const char *name, size_t len, const char *wanted)
+static void copy_value(const char *value, char ret[OVF_VALUE_MAX])
 {
-        return strlen(wanted) == len && memcmp(name, wanted, len) == 0;
+        if (!value)
+                refuse("the description (OVF) in this OVA leaves out the name of a file");
+        if (strlen(value) >= OVF_VALUE_MAX)
+                refuse("the description (OVF) in this OVA has a value that is too long");
+        (void)snprintf(ret, OVF_VALUE_MAX, "%s", value);
 }
 
-/* Copies text, with its entities replaced. */
-static void copy_text(const char *from, const char *end, char *ret, size_t size)
+static void note_file(struct ovf *o, const char **attributes)
 {
-        static const struct {
-                const char *name;
-                char c;
-        } entities[] = { { "&amp;", '&' }, { "&lt;", '<' }, { "&gt;", '>' }, { "&quot;", '"' }, { "&apos;", '\'' } };
-        size_t n = 0;
-
-        while (from < end) {
-                char c = *from++;
-
-                if (c == '&') {
-                        size_t i = 0;
-
-                        while (i < 5 && strncmp(from - 1, entities[i].name, strlen(entities[i].name)) != 0)
-                                i++;
-                        if (i == 5)
-                                refuse("the description (OVF) in this OVA uses entities, which are not accepted");
-                        c = entities[i].c;
-                        from += strlen(entities[i].name) - 1;
-                }
-                if (n + 1 == size)
-                        refuse(DAMAGED ": a value is too long");
-                ret[n++] = c;
-        }
-        ret[n] = '\0';
-}
-
-/* The value of an attribute; false where it is not there. */
-static bool get_attribute(const struct tag *t, const char *wanted, char ret[OVF_VALUE_MAX])
-{
-        const char *p = skip_blanks(t->attributes, t->end);
-        bool found = false;
-
-        while (p < t->end && *p != '/') {
-                const char *name = p, *value, *close;
-                size_t len;
-
-                while (p < t->end && !is_blank(*p) && *p != '=')
-                        p++;
-                len = (size_t)(p - name);
-                p = skip_blanks(p, t->end);
-                if (p == t->end || *p != '=')
-                        refuse(DAMAGED);
-                p = skip_blanks(p + 1, t->end);
-                if (p == t->end || (*p != '"' && *p != '\''))
-                        refuse(DAMAGED);
-                value = p + 1;
-                close = memchr(value, *p, (size_t)(t->end - value));
-                if (!close)
-                        refuse(DAMAGED);
-                p = skip_blanks(close + 1, t->end);
-                cut_prefix(&name, &len);
-                if (is_named(name, len, wanted) && !found) {
-                        copy_text(value, close, ret, OVF_VALUE_MAX);
-                        found = true;
-                }
-        }
-        return found;
-}
-
-static void note_file(struct ovf *o, const struct tag *t)
-{
-        char other[OVF_VALUE_MAX];
+        const char *compression = find_attribute(attributes, "compression");
 
         if (o->n_files == OVF_FILES_MAX)
                 refuse("this OVA names more than %d files", OVF_FILES_MAX);
-        if (!get_attribute(t, "id", o->file[o->n_files].id) || !get_attribute(t, "href", o->file[o->n_files].name))
-                refuse(DAMAGED);
-        if ((get_attribute(t, "compression", other) && strcmp(other, "identity") != 0 && other[0]) ||
-            get_attribute(t, "chunkSize", other))
+        copy_value(find_attribute(attributes, "id"), o->file[o->n_files].id);
+        copy_value(find_attribute(attributes, "href"), o->file[o->n_files].name);
+        if ((compression && compression[0] && strcmp(compression, "identity") != 0) ||
+            find_attribute(attributes, "chunkSize"))
                 refuse("this OVA holds compressed or divided files, which are not accepted: unpack it first");
         o->n_files++;
 }
 
 /* Disks without a file are empty ones, made when the machine is. */
-static void note_disk(struct ovf *o, const struct tag *t)
+static void note_disk(struct ovf *o, const char **attributes)
 {
-        char file[OVF_VALUE_MAX], other[OVF_VALUE_MAX];
+        const char *file = find_attribute(attributes, "fileRef");
 
-        if (get_attribute(t, "parentRef", other))
+        if (find_attribute(attributes, "parentRef"))
                 refuse("a disk of this OVA is the difference to another one, its parent");
-        if (!get_attribute(t, "fileRef", file))
+        if (!file)
                 return;
         if (o->n_disks == OVF_DISKS_MAX)
                 refuse("this OVA has more than %d disks", OVF_DISKS_MAX);
@@ -145,97 +80,78 @@ static void note_disk(struct ovf *o, const struct tag *t)
         refuse("a disk of this OVA names a file that its description does not list");
 }
 
-/* What stands in the element up to the next bracket. */
-static void note_text(const struct tag *t, const char *wanted, char ret[OVF_VALUE_MAX])
+static void XMLCALL on_start(void *ctx, const char *name, const char **attributes)
 {
-        const char *from = t->end + 1;
+        struct reading *rd = ctx;
 
-        if (!is_named(t->name, t->name_len, wanted) || ret[0] || t->end[-1] == '/')
-                return;
-        copy_text(from, from + strcspn(from, "<"), ret, OVF_VALUE_MAX);
-}
-
-static void note_tag(struct ovf *o, const struct tag *t, bool *in_os, bool *in_system)
-{
-        if (is_named(t->name, t->name_len, "File")) {
-                note_file(o, t);
-        } else if (is_named(t->name, t->name_len, "Disk")) {
-                note_disk(o, t);
-        } else if (is_named(t->name, t->name_len, "VirtualSystem")) {
-                if (*in_system)
-                        refuse("this OVA holds several machines");
-                *in_system = true;
-        } else if (is_named(t->name, t->name_len, "VirtualSystemCollection")) {
+        name = local_name(name);
+        rd->text = NULL;
+        if (strcmp(name, "File") == 0) {
+                note_file(rd->ovf, attributes);
+        } else if (strcmp(name, "Disk") == 0) {
+                note_disk(rd->ovf, attributes);
+        } else if (strcmp(name, "VirtualSystemCollection") == 0 ||
+                   (strcmp(name, "VirtualSystem") == 0 && rd->in_system)) {
                 refuse("this OVA holds several machines");
-        } else if (is_named(t->name, t->name_len, "OperatingSystemSection")) {
-                *in_os = true;
-        } else if (*in_os) {
-                note_text(t, "Description", o->os);
-        } else if (*in_system) {
-                note_text(t, "Name", o->system);
+        } else if (strcmp(name, "VirtualSystem") == 0) {
+                rd->in_system = true;
+        } else if (strcmp(name, "OperatingSystemSection") == 0) {
+                rd->in_os = true;
+        } else if (rd->in_os && strcmp(name, "Description") == 0 && !rd->ovf->os[0]) {
+                rd->text = rd->ovf->os;
+        } else if (rd->in_system && !rd->in_os && strcmp(name, "Name") == 0 && !rd->ovf->system[0]) {
+                rd->text = rd->ovf->system;
         }
 }
 
-/* Past a comment or an instruction that P begins; NULL where it begins an element. */
-static const char *skip_markup(const char *p)
+static void XMLCALL on_end(void *ctx, const char *name)
 {
-        const char *end;
+        struct reading *rd = ctx;
 
-        if (strncmp(p, "<!--", 4) == 0)
-                end = strstr(p + 4, "-->");
-        else if (strncmp(p, "<?", 2) == 0)
-                end = strstr(p + 2, "?>");
-        else if (strncmp(p, "<!", 2) == 0)
-                refuse("the description (OVF) in this OVA has a document type, which is not accepted");
-        else
-                return NULL;
-        if (!end)
-                refuse(DAMAGED);
-        return end + (end[0] == '-' ? 3 : 2);
+        rd->text = NULL;
+        if (strcmp(local_name(name), "OperatingSystemSection") == 0)
+                rd->in_os = false;
 }
 
-/* The bracket that closes an element, which does not count within quotes. */
-static const char *find_end(const char *p)
+static void XMLCALL on_text(void *ctx, const char *bytes, int n)
 {
-        char quote = '\0';
+        struct reading *rd = ctx;
+        size_t len;
 
-        for (; *p; p++) {
-                if (quote)
-                        quote = *p == quote ? '\0' : quote;
-                else if (*p == '"' || *p == '\'')
-                        quote = *p;
-                else if (*p == '>')
-                        return p;
-        }
-        refuse(DAMAGED);
+        if (!rd->text)
+                return;
+        len = strlen(rd->text);
+        if ((size_t)n >= OVF_VALUE_MAX - len)
+                refuse("the description (OVF) in this OVA has a value that is too long");
+        (void)snprintf(rd->text + len, OVF_VALUE_MAX - len, "%.*s", n, bytes);
+}
+
+/* Entities are declared in document types: without one there are none that expand, or name a file. */
+static void XMLCALL on_doctype(void *ctx, const char *name, const char *system, const char *public, int internal)
+{
+        (void)ctx;
+        (void)name;
+        (void)system;
+        (void)public;
+        (void)internal;
+        refuse("the description (OVF) in this OVA has a document type, which is not accepted");
 }
 
 void ovf_parse(const char *text, struct ovf *ret)
 {
-        bool in_os = false, in_system = false;
-        const char *p = text, *after;
+        struct reading rd = { .parser = XML_ParserCreate(NULL), .ovf = ret };
 
         memset(ret, 0, sizeof(*ret));
-        while ((p = strchr(p, '<'))) {
-                struct tag t = { .name = p + 1 };
-                bool closes = p[1] == '/';
-
-                after = skip_markup(p);
-                if (after) {
-                        p = after;
-                        continue;
-                }
-                t.name += closes;
-                t.end = find_end(p);
-                t.name_len = strcspn(t.name, " \t\r\n/>");
-                t.attributes = t.name + t.name_len;
-                cut_prefix(&t.name, &t.name_len);
-                if (!closes)
-                        note_tag(ret, &t, &in_os, &in_system);
-                else if (is_named(t.name, t.name_len, "OperatingSystemSection"))
-                        in_os = false;
-                p = t.end + 1;
-        }
+        if (!rd.parser)
+                refuse("there was not enough memory");
+        XML_SetUserData(rd.parser, &rd);
+        XML_SetElementHandler(rd.parser, on_start, on_end);
+        XML_SetCharacterDataHandler(rd.parser, on_text);
+        XML_SetStartDoctypeDeclHandler(rd.parser, on_doctype);
+        if (XML_Parse(rd.parser, text, (int)strlen(text), XML_TRUE) != XML_STATUS_OK)
+                refuse("the description (OVF) in this OVA is damaged: line %lu: %s", XML_GetCurrentLineNumber(rd.parser),
+                       XML_ErrorString(XML_GetErrorCode(rd.parser)));
+        XML_ParserFree(rd.parser);
         if (ret->n_disks == 0)
                 refuse("this OVA has no disk");
 }

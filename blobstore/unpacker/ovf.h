@@ -3,9 +3,8 @@
 #define BLOBSTORE_UNPACKER_OVF_H
 
 /*
- * The description in an OVA: which members are the machine's disks, and what it says of the machine. Read by hand, as
- * far as it is needed: elements, attributes and the five entities of XML. Anything that would need more, a document
- * type above all, is refused.
+ * The description in an OVA (DMTF DSP0243): which members are the machine's disks, and what it says of the machine. It
+ * is read by expat; a document type, and with it all entities but XML's own, is refused.
  */
 
 #include <stddef.h>
@@ -26,7 +25,7 @@ struct ovf {
         char os[OVF_VALUE_MAX];
 };
 
-/* Refuses what it does not like. TEXT ends with a NUL. */
+/* Refuses what it does not like. TEXT ends with a NUL, and has less than 2 GiB. */
 void ovf_parse(const char *text, struct ovf *ret);
 
 #endif
