@@ -56,6 +56,26 @@ int attr_text(struct req *rq, struct node n, struct strbuf *out)
         return strbuf_error(out);
 }
 
+void attr_access(struct req *rq, struct node n, struct object *o)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+
+        if (n.row == 0) {
+                o->mode = kind->mode ? kind->mode : o->mode;
+        } else if (!entry) {
+                o->mode = kind->target ? 0777 : 0444;
+        } else if (entry->blob) {
+                o->mode = 0444;
+        } else if (entry->flags & ENTRY_ADMIN) {
+                o->mode = entry->mode;
+                o->uid = rq->fs->uid;
+                o->gid = rq->fs->gid;
+        } else {
+                o->mode &= entry->mode;
+        }
+}
+
 static struct timespec attr_time(int64_t us)
 {
         return (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
@@ -75,7 +95,6 @@ static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, s
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
 
-        st->st_mode = S_IFREG | 0444;
         st->st_size = (off_t)export_size(file.format, &file.blob);
         st->st_blocks = (blkcnt_t)((export_data_bytes(file.format, &file.blob) + 511) / 512);
         st->st_blksize = 1 << 20;
@@ -103,17 +122,12 @@ static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind
                 *timeout = ATTR_TIMEOUT_BLOB;
                 return attr_blob(rq, kind->blob, n.oid, st);
         }
-        if (kind->target) {
-                st->st_mode = S_IFLNK | 0777;
-                return attr_measure(rq, n, st);
-        }
-        st->st_mode = S_IFREG | 0444;
-        *timeout = ATTR_TIMEOUT_CTL;
+        if (!kind->target)
+                *timeout = ATTR_TIMEOUT_CTL;
         return attr_measure(rq, n, st);
 }
 
-static int attr_entry(struct req *rq, struct node n, const struct entry *entry, const struct object *object,
-                      struct stat *st, double *timeout)
+static int attr_entry(struct req *rq, struct node n, const struct entry *entry, struct stat *st, double *timeout)
 {
         if (entry->blob) {
                 *timeout = ATTR_TIMEOUT_BLOB;
@@ -124,12 +138,6 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
         rq->entry = entry;
         rq->dir = tree_kind(n.kind);
         rq->oid = n.oid;
-        st->st_mode = S_IFREG | (entry->mode & object->mode);
-        if (entry->flags & ENTRY_ADMIN) {
-                st->st_mode = S_IFREG | entry->mode;
-                st->st_uid = rq->fs->uid;
-                st->st_gid = rq->fs->gid;
-        }
         if (entry->changed_us)
                 attr_set_times(st, entry->changed_us(rq));
         if (entry->flags & ENTRY_DISK) {
@@ -143,6 +151,11 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
         return attr_measure(rq, n, st);
 }
 
+static mode_t attr_type(struct node n)
+{
+        return n.row == 0 ? S_IFDIR : n.row == ROW_CHILD && tree_kind(n.kind)->target ? S_IFLNK : S_IFREG;
+}
+
 int attr_get(struct req *rq, struct node n, const struct object *object, struct stat *ret, double *ret_timeout)
 {
         const struct dir_kind *kind = tree_kind(n.kind);
@@ -153,29 +166,29 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
 
         if (!kind || (n.row && n.row != ROW_CHILD && !entry) || (entry && entry->dir))
                 return -ESTALE;
-        if (!object) {
+        if (object) {
+                own = *object;
+        } else {
                 r = attr_object(rq, n, &own);
                 if (r < 0)
                         return r;
-                object = &own;
         }
+        attr_access(rq, n, &own);
 
         st.st_ino = node_ino(n);
+        st.st_mode = attr_type(n) | own.mode;
         st.st_nlink = 1; /* as btrfs has it: says nothing about sub-directories, so that find looks for itself */
-        st.st_uid = object->uid;
-        st.st_gid = object->gid;
+        st.st_uid = own.uid;
+        st.st_gid = own.gid;
         st.st_blksize = 4096;
-        attr_set_times(&st, object->updated_us);
+        attr_set_times(&st, own.updated_us);
         *ret_timeout = ATTR_TIMEOUT_DIR;
 
-        if (n.row == 0) {
-                st.st_mode = S_IFDIR | (kind->mode ? kind->mode : object->mode);
-                r = 0;
-        } else if (n.row == ROW_CHILD) {
+        r = 0;
+        if (n.row == ROW_CHILD)
                 r = attr_child(rq, n, kind, &st, ret_timeout);
-        } else {
-                r = attr_entry(rq, n, entry, object, &st, ret_timeout);
-        }
+        else if (n.row != 0)
+                r = attr_entry(rq, n, entry, &st, ret_timeout);
         if (r < 0)
                 return r;
         *ret = st;

@@ -20,4 +20,7 @@ int attr_text(struct req *rq, struct node n, struct strbuf *out);
 /* The object that a node belongs to: for last-error and ownership. */
 int attr_object(struct req *rq, struct node n, struct object *ret);
 
+/* Makes owner and mode of O, the object that the node belongs to, those of the node itself. */
+void attr_access(struct req *rq, struct node n, struct object *o);
+
 #endif

@@ -5,6 +5,9 @@
  * the same. A text may come in several writes, as bash's printf sends it line by line: what continues the writes before
  * it through the same open is added to them, and >> adds to what is there. direct_io keeps the page cache out of it
  * all.
+ *
+ * A command is the word of its writer, who must be the one who opened the file and may still write to it: else a user
+ * could open `batch`, and have a set-user-id program that prints what it is told speak for root.
  */
 
 #include <fcntl.h>
@@ -14,6 +17,7 @@
 #include "fs/attr.h"
 #include "fs/file.h"
 #include "fs/ops.h"
+#include "fs/permit.h"
 
 /* Longer than any command; a text is limited by the attribute itself. */
 #define CTL_COMMAND_MAX 65536
@@ -21,6 +25,7 @@
 struct ctl {
         struct file file;
         struct strbuf text; /* as of the open */
+        uid_t uid; /* who opened it */
         bool append; /* opened with >> */
         pthread_mutex_t mutex;
         struct strbuf written; /* of a text, so far; under the mutex */
@@ -87,6 +92,12 @@ static int ctl_run(struct req *rq, struct ctl *c, struct fuse_bufvec *in, size_t
         CLEANUP_FREE char *piece = NULL;
         int r;
 
+        if (rq->caller.uid != c->uid)
+                return diag_set(&rq->diag, -EPERM, "%s was opened by another user: open it yourself", entry->name);
+        r = permit(rq, c->file.node, PERMIT_WRITE);
+        if (r < 0)
+                return r;
+
         if (size > CTL_COMMAND_MAX)
                 return ctl_command(entry, NULL, size, &command, &rq->diag);
         piece = malloc(size);
@@ -149,6 +160,7 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
                 return -ENOMEM;
         c->file = (struct file){ .ops = &ctl_ops, .node = n };
         (void)pthread_mutex_init(&c->mutex, NULL); /* cannot fail without attributes */
+        c->uid = rq->caller.uid;
         c->append = (flags & O_APPEND) && entry && (entry->flags & ENTRY_TEXT);
         r = 0;
         if ((flags & O_ACCMODE) != O_WRONLY)

@@ -189,12 +189,12 @@ static int store_import_url(struct req *rq, const char *text)
 }
 
 #define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
-#define RW(name, show_fn, field, help) { name, help, 0644, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define RW(name, show_fn, field, help) { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
 
 static const struct entry image_entries[] = {
         RO("id", show_id, "img-…, never used again"),
         RW("name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),
-        { "description", "text, up to 4 KiB", 0644, ENTRY_TEXT, .show = show_description, .store = store_field,
+        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_field,
           .arg = IMAGE_FIELD_DESCRIPTION },
         RO("status", show_status, "queued uploading pending replicating available error deleting deleted"),
         { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
@@ -212,7 +212,7 @@ static const struct entry image_entries[] = {
         RW("architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),
         RW("boot-mode", show_boot_mode, IMAGE_FIELD_BOOT_MODE, "bios uefi"),
         RW("features", show_features, IMAGE_FIELD_FEATURES, "words of: cloud-init qemu-ga hot-upgrade"),
-        { "labels", "key=value lines", 0644, ENTRY_TEXT, .show = show_labels, .store = store_field,
+        { "labels", "key=value lines", 0666, ENTRY_TEXT, .show = show_labels, .store = store_field,
           .arg = IMAGE_FIELD_LABELS },
         RW("project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),
         RO("encrypted", show_encrypted, "yes no, as found in the data"),
@@ -223,9 +223,9 @@ static const struct entry image_entries[] = {
         { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
         { "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
-        { "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0644,
+        { "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,
           .show = show_import_url, .store = store_import_url, .visible = upload_visible },
-        { "convert", "write `cloud` to make a cloud image of a local one", 0644, .show = show_convert,
+        { "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
           .store = store_convert },
         { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
         { "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },

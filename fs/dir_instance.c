@@ -132,13 +132,13 @@ static int show_mapping(struct req *rq, struct strbuf *out)
 }
 
 #define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
-#define RW(name, show_fn, field, help) { name, help, 0644, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
-#define WO(name, field, help)          { name, help, 0644, 0, .store = store_field, .arg = field }
+#define RW(name, show_fn, field, help) { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define WO(name, field, help)          { name, help, 0666, 0, .store = store_field, .arg = field }
 
 static const struct entry instance_entries[] = {
         RO("id", show_id, "i-…, never used again"),
         RW("name", show_name, INSTANCE_FIELD_NAME, "display name, may repeat"),
-        { "description", "text, up to 4 KiB", 0644, ENTRY_TEXT, .show = show_description, .store = store_field,
+        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_field,
           .arg = INSTANCE_FIELD_DESCRIPTION },
         RO("status", show_status, "stopped running"),
         WO("power", INSTANCE_FIELD_POWER, "write start or stop"),
@@ -154,7 +154,7 @@ static const struct entry instance_entries[] = {
         { "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
         { "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
         WO("password", INSTANCE_FIELD_PASSWORD, "of the first user; kept as a salted hash only"),
-        { "ssh-keys", "public keys of the first user, a line each", 0644, ENTRY_TEXT, .show = show_ssh_keys,
+        { "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,
           .store = store_field, .arg = INSTANCE_FIELD_SSH_KEYS },
         RW("hostname", show_hostname, INSTANCE_FIELD_HOSTNAME, "of the guest"),
         { "seed.iso", "a CD that tells cloud-init the three above", 0444, .show = seed_show },

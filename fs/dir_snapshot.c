@@ -139,8 +139,8 @@ DEFINE_DATA(qcow2, EXPORT_QCOW2)
 
 static const struct entry snapshot_entries[] = {
         RO("id", show_id, "snap-…, never used again"),
-        { "name", "display name, may repeat", 0644, ENTRY_LINE, .show = show_name, .store = store_name },
-        { "description", "text, up to 4 KiB", 0644, ENTRY_TEXT, .show = show_description, .store = store_description },
+        { "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
+        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_description },
         RO("size", show_size, "virtual bytes"),
         RO("status", show_status, "creating available"),
         RO("created", show_created, "when it was made"),

@@ -98,8 +98,8 @@ static bool data_visible(struct req *rq)
 static const struct entry volume_entries[] = {
         { "data.raw", "the guest's bytes; truncate grows it", 0666, ENTRY_DISK, .visible = data_visible },
         RO("id", show_id, "disk-…, never used again"),
-        { "name", "display name, may repeat", 0644, ENTRY_LINE, .show = show_name, .store = store_name },
-        { "size", "bytes; writing makes an empty disk, or grows one", 0644, ENTRY_LINE, .show = show_size,
+        { "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
+        { "size", "bytes; writing makes an empty disk, or grows one", 0666, ENTRY_LINE, .show = show_size,
           .store = store_size },
         RO("status", show_status, "available in-use"),
         RO("instance", show_instance, "which it is attached to"),

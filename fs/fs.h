@@ -72,9 +72,6 @@ int req_volume(struct req *rq, uint64_t id, const struct volume **ret);
 /* After a change: what was loaded is out of date. */
 void req_forget(struct req *rq);
 
-/* May the caller enter a directory with these bits? As the kernel decides it, supplementary groups included. */
-bool req_may_enter(struct req *rq, const struct object *o);
-
 /* Lets the kernel read blobs ahead in large pieces, where it can be told so (read_ahead.c). */
 void read_ahead_raise(struct fs *fs);
 

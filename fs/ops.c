@@ -17,6 +17,7 @@
 #include "fs/alias.h"
 #include "fs/attr.h"
 #include "fs/file.h"
+#include "fs/permit.h"
 
 /* ---- errors ---- */
 
@@ -153,7 +154,9 @@ static void ops_readlink(fuse_req_t fuse, fuse_ino_t ino)
         int r;
 
         req_init(&rq, fuse);
-        r = attr_text(&rq, node_of(ino), &target);
+        r = permit(&rq, node_of(ino), PERMIT_READ);
+        if (r == 0)
+                r = attr_text(&rq, node_of(ino), &target);
         if (r < 0)
                 ops_error(&rq, r);
         else
@@ -171,10 +174,13 @@ static void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 
         (void)mode; /* new objects are their maker's alone; chmod opens them */
         req_init(&rq, fuse);
-        if (!kind || !kind->make)
-                r = diag_set(&rq.diag, -EPERM, "directories cannot be made here");
-        else
-                r = kind->make(&rq, dir.oid, name, &child);
+        r = permit_change(&rq, dir);
+        if (r == 0) {
+                if (!kind->make)
+                        r = diag_set(&rq.diag, -EPERM, "directories cannot be made here");
+                else
+                        r = kind->make(&rq, dir.oid, name, &child);
+        }
         if (r == 0) {
                 req_forget(&rq);
                 r = ops_fill_entry(&rq, (struct node){ .kind = kind->child, .oid = child }, NULL, &e);
@@ -194,7 +200,9 @@ static void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         int r;
 
         req_init(&rq, fuse);
-        r = ops_resolve(&rq, parent, name, &n, &o);
+        r = permit_change(&rq, n);
+        if (r == 0)
+                r = ops_resolve(&rq, parent, name, &n, &o);
         if (r == 0) {
                 if (n.row != 0)
                         r = diag_set(&rq.diag, -ENOTDIR, "%s is not a directory", name);
@@ -219,7 +227,11 @@ static void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fus
         int r;
 
         req_init(&rq, fuse);
-        r = ops_resolve(&rq, parent, name, &n, &o);
+        r = permit_change(&rq, n);
+        if (r == 0)
+                r = permit_change(&rq, node_of(new_parent));
+        if (r == 0)
+                r = ops_resolve(&rq, parent, name, &n, &o);
         if (r == 0) {
                 if (flags & ~(unsigned)RENAME_NOREPLACE)
                         r = diag_set(&rq.diag, -EINVAL, "two names cannot be exchanged here");
@@ -338,7 +350,9 @@ static int ops_change(struct req *rq, struct node n, const struct stat *attr, in
                         return r;
         }
         if (to_set & FUSE_SET_ATTR_SIZE) {
-                r = ops_truncate(rq, n, (uint64_t)attr->st_size, fi);
+                r = fi ? 0 : permit(rq, n, PERMIT_WRITE);
+                if (r == 0)
+                        r = ops_truncate(rq, n, (uint64_t)attr->st_size, fi);
                 if (r < 0)
                         return r;
         }

@@ -3,13 +3,14 @@
  * Listings. What a directory contains is taken when it is opened, so that a listing is one consistent state however
  * many calls it takes; offsets are positions in it. Children keep their object's attributes in a compact form: a
  * directory of 100 000 images is listed with `ls -l` by one pass over the database. Only what the caller may enter is
- * listed.
+ * listed, and of links those that lead to it.
  */
 
 #include <string.h>
 
 #include "fs/attr.h"
 #include "fs/ops.h"
+#include "fs/permit.h"
 
 struct listed {
         struct node node;
@@ -77,9 +78,26 @@ static int listing_add_child(void *ctx, const struct child *c)
         struct listing *l = ctx;
         struct node n = tree_child(l->dir.kind, c);
 
-        if (c->type == DT_DIR && c->object && !tree_kind(n.kind)->mode && !req_may_enter(l->rq, c->object))
+        if (c->type == DT_DIR && c->object && !tree_kind(n.kind)->mode && !object_allows(c->object, &l->rq->caller, 01))
                 return 0;
         return listing_add(l, c->name, n, c->type, c->object);
+}
+
+/* Takes out links to what is closed to the caller: known only now, when the walk over the database has ended. */
+static int listing_drop_closed_links(struct req *rq, struct listing *l)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < l->n; i++) {
+                int r = l->items[i].type == DT_LNK ? permit(rq, l->items[i].node, PERMIT_READ) : 0;
+
+                if (r < 0 && r != -EACCES && r != -ESTALE)
+                        return r;
+                if (r == 0)
+                        l->items[kept++] = l->items[i];
+        }
+        l->n = kept;
+        return 0;
 }
 
 static int listing_fill(struct req *rq, struct listing *l)
@@ -112,7 +130,8 @@ static int listing_fill(struct req *rq, struct listing *l)
         if (!kind->list)
                 return 0;
         l->rq = rq;
-        return kind->list(rq, l->dir.oid, listing_add_child, l);
+        r = kind->list(rq, l->dir.oid, listing_add_child, l);
+        return r < 0 ? r : listing_drop_closed_links(rq, l);
 }
 
 void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -129,6 +148,8 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
                 r = -ESTALE;
         if (r == 0)
                 r = attr_object(&rq, node_of(ino), &o); /* is it still there? */
+        if (r == 0)
+                r = permit(&rq, node_of(ino), PERMIT_READ);
         if (r == 0) {
                 l->dir = node_of(ino);
                 r = listing_fill(&rq, l);

@@ -10,6 +10,7 @@
 #include "fs/alias.h"
 #include "fs/disk_file.h"
 #include "fs/file.h"
+#include "fs/permit.h"
 
 static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *fi)
 {
@@ -29,6 +30,18 @@ static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *f
         return ctl_open(rq, n, fi->flags, fi);
 }
 
+static mode_t file_permit(int flags)
+{
+        switch (flags & O_ACCMODE) {
+        case O_RDONLY:
+                return PERMIT_READ;
+        case O_WRONLY:
+                return PERMIT_WRITE;
+        default:
+                return PERMIT_READ | PERMIT_WRITE;
+        }
+}
+
 void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
@@ -37,7 +50,9 @@ void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
         int r;
 
         req_init(&rq, fuse);
-        r = ops_open_node(&rq, n, fi);
+        r = permit(&rq, n, file_permit(fi->flags));
+        if (r == 0)
+                r = ops_open_node(&rq, n, fi);
         if (r == -ESTALE) {
                 ops_error(&rq, r);
                 return;
@@ -60,7 +75,10 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         uint64_t image;
         int r;
 
-        if (!kind || !kind->create)
+        r = permit_change(rq, dir);
+        if (r < 0)
+                return r;
+        if (!kind->create)
                 return diag_set(&rq->diag, -EPERM, "files cannot be made here");
         r = kind->create(rq, dir.oid, name, &image);
         if (r < 0)

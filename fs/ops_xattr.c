@@ -8,6 +8,7 @@
 
 #include "fs/attr.h"
 #include "fs/ops.h"
+#include "fs/permit.h"
 
 #define XATTR_PREFIX "user.imagefs."
 
@@ -60,6 +61,8 @@ void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size
 
         req_init(&rq, fuse);
         r = xattr_find(&rq, ino, name, &n);
+        if (r == 0)
+                r = permit(&rq, node_of(ino), PERMIT_READ);
         if (r == 0)
                 r = attr_text(&rq, n, &value);
         if (r < 0) {

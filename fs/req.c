@@ -7,6 +7,26 @@
 
 #include <limits.h>
 
+/* The kernel says so only in /proc. */
+static bool req_in_group(const struct caller *c, gid_t gid)
+{
+        const struct req *rq = (const struct req *)((const char *)c - offsetof(struct req, caller));
+        CLEANUP_FREE gid_t *groups = NULL;
+        int n;
+
+        n = fuse_req_getgroups(rq->fuse, 0, NULL);
+        if (n <= 0)
+                return false;
+        groups = calloc((size_t)n, sizeof(*groups));
+        if (!groups)
+                return false;
+        n = fuse_req_getgroups(rq->fuse, n, groups);
+        for (int i = 0; i < n; i++)
+                if (groups[i] == gid)
+                        return true;
+        return false;
+}
+
 void req_init(struct req *rq, fuse_req_t fuse)
 {
         const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
@@ -15,7 +35,12 @@ void req_init(struct req *rq, fuse_req_t fuse)
         *rq = (struct req){
                 .fs = fs,
                 .fuse = fuse,
-                .caller = { .uid = ctx->uid, .gid = ctx->gid, .admin = ctx->uid == 0 || ctx->uid == fs->uid },
+                .caller = {
+                        .uid = ctx->uid,
+                        .gid = ctx->gid,
+                        .admin = ctx->uid == 0 || ctx->uid == fs->uid,
+                        .in_group = req_in_group,
+                },
         };
 }
 
@@ -61,36 +86,3 @@ DEFINE_REQ_LOADER(task, task_get, o)
 DEFINE_REQ_LOADER(region, region_get, o)
 DEFINE_REQ_LOADER(instance, instance_get, o)
 DEFINE_REQ_LOADER(volume, volume_get, o)
-
-/* fuse_req_getgroups() reads /proc: asked only where the answer decides. */
-static bool req_in_group(struct req *rq, gid_t gid)
-{
-        CLEANUP_FREE gid_t *groups = NULL;
-        int n;
-
-        if (rq->caller.gid == gid)
-                return true;
-
-        n = fuse_req_getgroups(rq->fuse, 0, NULL);
-        if (n <= 0)
-                return false;
-        groups = calloc((size_t)n, sizeof(*groups));
-        if (!groups)
-                return false;
-        n = fuse_req_getgroups(rq->fuse, n, groups);
-        for (int i = 0; i < n; i++)
-                if (groups[i] == gid)
-                        return true;
-        return false;
-}
-
-bool req_may_enter(struct req *rq, const struct object *o)
-{
-        if (rq->caller.admin)
-                return true;
-        if (rq->caller.uid == o->uid)
-                return o->mode & S_IXUSR;
-        if (!!(o->mode & S_IXGRP) != !!(o->mode & S_IXOTH) && req_in_group(rq, o->gid))
-                return o->mode & S_IXGRP;
-        return o->mode & S_IXOTH;
-}

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/object.h"
 #include "model/runner.h"
 #include "model/statements.h"
 
@@ -105,19 +106,6 @@ static int take_items(struct db_txn *t, struct batch *batch, struct diag *diag)
         return 0;
 }
 
-/* Would the modes of the image's directory let C write in it? */
-static bool may_write(const struct caller *c, const struct object *o)
-{
-        if (c->admin)
-                return true;
-        if (c->uid == o->uid)
-                return (o->mode & 0300) == 0300;
-        if (c->gid == o->gid)
-                return (o->mode & 0030) == 0030;
-
-        return (o->mode & 0003) == 0003;
-}
-
 static int load_image(struct db_txn *t, const struct caller *c, uint64_t region, const char *name, struct diag *diag,
                       struct image *ret)
 {
@@ -134,7 +122,7 @@ static int load_image(struct db_txn *t, const struct caller *c, uint64_t region,
         if (r < 0)
                 return r;
 
-        if (!may_write(c, &ret->o))
+        if (!object_allows(&ret->o, c, 03))
                 return diag_set(diag, -EACCES, "%s is somebody else's", name);
 
         return 0;

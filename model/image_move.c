@@ -101,6 +101,8 @@ static int move(struct db_txn *t, const struct caller *c, struct image *image, e
         int r;
 
         r = image_refuse_stranger(image->source, c, diag);
+        if (r == 0)
+                r = object_refuse_other(&image->o, c, "move it", diag);
         if (r < 0)
                 return r;
         if (class == image->class) {
@@ -166,6 +168,8 @@ static int remove_noting(struct db_txn *t, const struct caller *c, const struct 
         int r;
 
         r = image_refuse_stranger(image->source, c, diag);
+        if (r == 0)
+                r = object_refuse_other(&image->o, c, "remove it", diag);
         if (r == 0 && image->status == IMAGE_UPLOADING)
                 r = task_cancel_fetch(t, image->o.id, ch);
         if (r == 0)

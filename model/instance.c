@@ -319,12 +319,13 @@ int instance_rename(struct model *m, const struct caller *c, uint64_t id, const 
         DB_TXN(t);
         int r;
 
-        (void)c; /* the modes of the tree decide */
         r = object_check_name(handle, "instance", diag);
         if (r == 0)
                 r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = instance_load(&t, id, &instance);
+        if (r == 0)
+                r = object_refuse_other(&instance.o, c, "rename it", diag);
         if (r < 0 || strcmp(instance.o.handle, handle) == 0)
                 return r;
         r = db_run_one(&t, instance_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(model_now_us()));
@@ -337,7 +338,7 @@ int instance_rename(struct model *m, const struct caller *c, uint64_t id, const 
         return r;
 }
 
-static int remove_instance(struct model *m, uint64_t id, struct changes *ch, struct diag *diag)
+static int remove_instance(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
 {
         struct instance instance;
         LOCK_SCOPE(volumes_gate(m));
@@ -345,6 +346,10 @@ static int remove_instance(struct model *m, uint64_t id, struct changes *ch, str
         int r;
 
         r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = instance_load(&t, id, &instance);
+        if (r == 0)
+                r = object_refuse_other(&instance.o, c, "remove it", diag);
         if (r == 0)
                 r = instance_load_idle(m, &t, id, diag, &instance);
         if (r == 0)
@@ -363,8 +368,7 @@ int instance_remove(struct model *m, const struct caller *c, uint64_t id, struct
         struct changes ch = { 0 };
         int r;
 
-        (void)c; /* the modes of the tree decide */
-        r = remove_instance(m, id, &ch, diag);
+        r = remove_instance(m, c, id, &ch, diag);
         if (r == 0)
                 changes_tell(m, &ch);
         return r;

@@ -12,14 +12,13 @@
 
 enum { ROWS };
 
-/* Whom the modes let in: everybody, the group, the owner, the administrator. */
+/* Rows that the modes may let the caller see: which groups are his is not for the database to ask. */
 static const char *const listing_sql[] = {
         [ROWS] = "SELECT class, handle, ident, name, status, type, encrypted, features, os, platform, "
                  "platform_version, architecture, (SELECT ifnull(sum(blob.size), 0) FROM image_disk LEFT JOIN snapshot "
                  "ON snapshot.id = image_disk.snapshot JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
-                 "WHERE image_disk.image = image.id), uid, project_group, created FROM image WHERE region = ?1 "
-                 "AND (?2 OR uid = ?3 AND mode & 64 OR uid <> ?3 AND gid = ?4 AND mode & 8 "
-                 "OR uid <> ?3 AND gid <> ?4 AND mode & 1) ORDER BY class, handle",
+                 "WHERE image_disk.image = image.id), uid, project_group, created, uid, gid, mode FROM image WHERE region = ?1 "
+                 "AND (?2 OR uid = ?3 OR mode & 9) ORDER BY class, handle",
 };
 const struct db_statements listing_statements = DB_STATEMENTS(listing_sql);
 
@@ -48,8 +47,10 @@ static const struct {
         { "created", COLUMN_TIME },
 };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
+enum { ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE }; /* what says who sees the row */
 
 struct listing {
+        const struct caller *caller;
         struct strbuf *out;
         struct strbuf cell;
         bool json;
@@ -105,10 +106,24 @@ static void add_json_cell(struct listing *l, const struct db_row *row, int col)
                 strbuf_add_json(l->out, strbuf_text(&l->cell));
 }
 
+/* As the directory's modes have it. */
+static bool may_see(const struct listing *l, const struct db_row *row)
+{
+        const struct object o = {
+                .uid = (uid_t)db_row_int(row, ROW_UID),
+                .gid = (gid_t)db_row_int(row, ROW_GID),
+                .mode = (mode_t)db_row_int(row, ROW_MODE),
+        };
+
+        return object_allows(&o, l->caller, 01);
+}
+
 static int add_row(void *ctx, const struct db_row *row)
 {
         struct listing *l = ctx;
 
+        if (!may_see(l, row))
+                return 0;
         if (l->json)
                 strbuf_add(l->out, l->rows == 0 ? "\n  {" : ",\n  {");
         for (int col = 0; col < (int)N_COLUMNS; col++) {
@@ -133,8 +148,8 @@ static int add_rows(struct model *m, const struct caller *c, uint64_t region, st
         r = db_begin(m->db, DB_READ, &t);
         if (r < 0)
                 return r;
-        return db_each(&t, listing_sql[ROWS], add_row, l, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid),
-                       DB_INT(c->gid));
+        l->caller = c;
+        return db_each(&t, listing_sql[ROWS], add_row, l, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid));
 }
 
 int listing_csv(struct model *m, const struct caller *c, uint64_t region, struct strbuf *out)

@@ -32,6 +32,8 @@ struct caller {
         uid_t uid;
         gid_t gid;
         bool admin; /* root, or the user whose mount it is */
+        /* Is it one of the caller's supplementary groups? Costs work, so that it is asked last. NULL: there are none. */
+        bool (*in_group)(const struct caller *c, gid_t gid);
 };
 
 enum object_kind {
@@ -54,6 +56,9 @@ struct object {
         int64_t created_us;
         int64_t updated_us;
 };
+
+/* Do the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. */
+bool object_allows(const struct object *o, const struct caller *c, mode_t rwx);
 
 /* Called for each object of a listing, ordered by handle; a negative errno ends it and is returned. */
 typedef int object_fn(void *ctx, const struct object *o);

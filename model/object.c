@@ -62,9 +62,22 @@ int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, v
 
 bool object_allows(const struct object *o, const struct caller *c, mode_t rwx)
 {
-        unsigned shift = c->uid == o->uid ? 6 : c->gid == o->gid ? 3 : 0;
+        bool group = (o->mode >> 3 & rwx) == rwx, others = (o->mode & rwx) == rwx;
 
-        return c->admin || (o->mode >> shift & rwx) == rwx;
+        if (c->admin)
+                return true;
+        if (c->uid == o->uid)
+                return (o->mode >> 6 & rwx) == rwx;
+        if (group == others)
+                return group;
+        return c->gid == o->gid || (c->in_group && c->in_group(c, o->gid)) ? group : others;
+}
+
+int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag)
+{
+        if (c->admin || c->uid == o->uid)
+                return 0;
+        return diag_set(diag, -EPERM, "%s: only its owner and the administrator %s", o->handle, verb);
 }
 
 int object_check_name(const char *name, const char *what, struct diag *diag)

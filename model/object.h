@@ -32,11 +32,8 @@ struct object_walk {
 };
 int object_row(void *ctx, const struct db_row *row);
 
-/*
- * Would the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. For names that are
- * written into files, where the modes of the tree do not stand before the request.
- */
-bool object_allows(const struct object *o, const struct caller *c, mode_t rwx);
+/* -EPERM: only the owner and the administrator do VERB ("remove it") to an object, whatever its modes let others do in it. */
+int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag);
 
 /* -EINVAL with a sentence about WHAT where NAME may not be a directory's name. */
 int object_check_name(const char *name, const char *what, struct diag *diag);

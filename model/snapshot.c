@@ -200,10 +200,11 @@ int snapshot_rename(struct model *m, const struct caller *c, uint64_t id, const 
         struct object o;
         int r;
 
-        (void)c; /* the modes of the tree decide */
         r = object_check_name(handle, "snapshot", diag);
         if (r == 0)
                 r = snapshot_get_object(m, id, &o);
+        if (r == 0)
+                r = object_refuse_other(&o, c, "rename it", diag);
         if (r < 0)
                 return r;
         return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, snapshot_sql[RENAME], id, handle, diag);
@@ -246,10 +247,11 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
         DB_TXN(t);
         int r;
 
-        (void)c; /* the modes of the tree decide */
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = snapshot_load(&t, id, &snapshot);
+        if (r == 0)
+                r = object_refuse_other(&snapshot.o, c, "remove it", diag);
         if (r < 0)
                 return r;
         if (!snapshot.available)

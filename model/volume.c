@@ -484,16 +484,17 @@ int volume_rename(struct model *m, const struct caller *c, uint64_t id, const ch
         struct object o;
         int r;
 
-        (void)c; /* the modes of the tree decide */
         r = object_check_name(handle, "disk", diag);
         if (r == 0)
                 r = volume_get_object(m, id, &o);
+        if (r == 0)
+                r = object_refuse_other(&o, c, "rename it", diag);
         if (r < 0)
                 return r;
         return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, volume_sql[RENAME], id, handle, diag);
 }
 
-static int remove_volume(struct model *m, uint64_t id, struct diag *diag)
+static int remove_volume(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
 {
         struct volume v;
         DB_TXN(t);
@@ -502,6 +503,8 @@ static int remove_volume(struct model *m, uint64_t id, struct diag *diag)
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = volume_load(&t, id, &v);
+        if (r == 0)
+                r = object_refuse_other(&v.o, c, "remove it", diag);
         if (r < 0)
                 return r;
         if (v.instance && v.system)
@@ -522,10 +525,9 @@ int volume_remove(struct model *m, const struct caller *c, uint64_t id, struct d
 {
         int r;
 
-        (void)c; /* the modes of the tree decide */
         {
                 LOCK_SCOPE(volumes_gate(m));
-                r = remove_volume(m, id, diag);
+                r = remove_volume(m, c, id, diag);
         }
         if (r == 0)
                 volume_tell(m, id, 0, 0);
