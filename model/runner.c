@@ -54,6 +54,7 @@ struct runner {
         bool look[LANE_COUNT]; /* there may be a queued task */
         bool tidy; /* there may be something for upkeep */
         bool garbage; /* there may be bytes that nothing uses */
+        bool left; /* … and blobs without a name, of a task that did not come to its end */
         struct job *jobs;
 
         struct worker *workers;
@@ -278,6 +279,7 @@ static void tidy_garbage(struct runner *r)
         LOCK_SCOPE(&r->mutex);
 
         r->garbage = true;
+        r->left = true;
         r->tidy = true;
         pthread_cond_signal(&r->upkeep);
 }
@@ -326,6 +328,7 @@ static void unlink_job(struct runner *r, struct job *job, bool left)
                 }
 
         r->garbage |= left;
+        r->left |= left;
         r->tidy = true;
         pthread_cond_signal(&r->upkeep);
 }
@@ -446,7 +449,7 @@ static void *checksum_main(void *arg)
  * Waits until there is something to tidy, at the latest until DUE_US (0: no such time); false: the library is being
  * closed.
  */
-static bool wait_for_upkeep(struct runner *r, int64_t due_us, bool *ret_garbage)
+static bool wait_for_upkeep(struct runner *r, int64_t due_us, struct reaper *reaper, bool *ret_garbage)
 {
         struct timespec until = { .tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000 };
         int k = 0;
@@ -460,8 +463,11 @@ static bool wait_for_upkeep(struct runner *r, int64_t due_us, bool *ret_garbage)
         }
 
         *ret_garbage = r->garbage;
+        if (r->left)
+                reaper->collected = false;
         r->tidy = false;
         r->garbage = false;
+        r->left = false;
         return !r->stopping;
 }
 
@@ -472,7 +478,7 @@ static void *keeper_main(void *arg)
         int64_t due_us = 0;
         bool garbage;
 
-        while (wait_for_upkeep(r, due_us, &garbage)) {
+        while (wait_for_upkeep(r, due_us, &reaper, &garbage)) {
                 due_us = reap_run(&reaper, &garbage);
 
                 /* Not at once, or it would spin: the next round looks again. */

@@ -136,7 +136,7 @@ int checksum_next(struct model *m, uint64_t *after);
 struct reaper {
         struct model *m;
         uint64_t inherited; /* tasks up to this one are from an earlier run */
-        bool collected; /* what an earlier run left behind is gone */
+        bool collected; /* what an earlier run, or a task that failed, left behind is gone */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Upkeep: what goes by itself, and what does not. */
 
-#include "tests/lib/work.h"
+#include "tests/lib/machine.h"
 
 #define SIZE 400000
 #define DAY_US (INT64_C(86400) * 1000000)
@@ -104,6 +104,25 @@ static void test_blobs_that_never_got_a_name_go_after_the_start(void **state)
         work_assert_clean(l);
 }
 
+/* They stayed until the next start. */
+static void test_blobs_of_a_task_that_failed_go_at_once(void **state)
+{
+        struct library *l = *state;
+        uint64_t far = work_far_region(l, "far");
+        uint64_t image = machine_image(l, "a", NULL, "vdb"), task;
+
+        work_wait_blobs(l, 2);
+        /* The first disk arrives, the second cannot be read. */
+        library_sql(l, "CREATE TABLE kept AS SELECT blob.id, key FROM blob JOIN snapshot ON snapshot.blob = blob.id "
+                       "WHERE handle = 'data-vdb'; UPDATE blob SET key = zeroblob(16) WHERE id IN (SELECT id FROM kept)");
+        assert_ok(image_copy(l->m, &l->alice, image, "far", library_diag(l), &task));
+        assert_int_equal(work_wait_task(l, task).status, TASK_ERROR);
+        library_sql(l, "UPDATE blob SET key = kept.key FROM kept WHERE kept.id = blob.id; DROP TABLE kept");
+        assert_int_equal(work_snapshots(l, far), 0);
+        work_wait_blobs(l, 2);
+        work_assert_clean(l);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -113,6 +132,7 @@ int main(void)
                 TEST(test_a_reader_goes_on_while_its_blob_is_removed),
                 TEST(test_recycled_images_go_when_their_time_is_up),
                 TEST(test_blobs_that_never_got_a_name_go_after_the_start),
+                TEST(test_blobs_of_a_task_that_failed_go_at_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
