@@ -49,7 +49,8 @@ static const char *const check_sql[] = {
                         " || region || ', but ' || sum(used) || ' are counted' FROM ("
                         "SELECT region, uid, key, used, 0 AS counted FROM usage"
                         " UNION ALL SELECT region, uid, 'private-images', 0, 1 FROM image WHERE class = 'private'"
-                        " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot)"
+                        " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot"
+                        " UNION ALL SELECT region, uid, 'shared-images', 0, 1 FROM share)"
                         " GROUP BY region, uid, key HAVING sum(used) <> sum(counted)",
         [CHECK_IN_WORK] = "SELECT " IMAGE_IS " || ' is ' || image.status || ', but no task works on it' FROM image"
                           " WHERE image.status IN ('pending', 'replicating') AND NOT EXISTS"

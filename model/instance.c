@@ -33,10 +33,19 @@ enum {
         PASSWORD
 };
 
+/*
+ * How its owner names the image: by where she finds it or, where it is another's and no longer shared with her, by the
+ * id that it had when she took it, since its name is no affair of hers any more.
+ */
+#define IMAGE_PATH                                                                                                     \
+        "CASE WHEN image.id IS NULL THEN '' WHEN image.class = 'private' AND EXISTS (SELECT 1 FROM share WHERE "       \
+        "share.image = image.id AND share.uid = instance.uid) THEN 'shared/' || image.handle "                         \
+        "WHEN instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = " \
+        "40 THEN image.class || '/' || image.handle ELSE image.ident END"
 #define COLUMNS                                                                                                        \
         OBJECT_COLUMNS("instance")                                                                                     \
         ", instance.ident, instance.region, power, started, instance.type, instance.image, "                           \
-        "ifnull(image.class || '/' || image.handle, ''), instance.name, image_disks, hostname, password <> '', "       \
+        IMAGE_PATH ", instance.name, image_disks, hostname, password <> '', "                                          \
         "ifnull(image.source = 'iso', 0), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND "  \
         "task.instance = instance.id), instance.description, ssh_keys"
 /* What shows them to people, of those made from an image. */

@@ -22,7 +22,7 @@ struct instance {
         bool busy; /* an image or a snapshot is being made of it */
         enum image_type type; /* local or cloud */
         uint64_t image; /* 0: none set yet */
-        char image_path[3 * NAME_LEN_MAX]; /* "private/web"; "" without one */
+        char image_path[3 * NAME_LEN_MAX]; /* "private/web", or an id where its owner may not know more; "" without one */
         char name[NAME_LEN_MAX + 1];
         char image_disks[IMAGE_VALUE_MAX + 1]; /* "all", "none" or "vdb vdd" */
         char hostname[NAME_LEN_MAX + 1];
@@ -50,7 +50,7 @@ int instance_create_from_image(struct model *m, const struct caller *c, uint64_t
 enum instance_field {
         INSTANCE_FIELD_NAME,
         INSTANCE_FIELD_DESCRIPTION,
-        INSTANCE_FIELD_IMAGE, /* "private/web" or an image's id: makes the disks, or rebuilds the system disk */
+        INSTANCE_FIELD_IMAGE, /* "private/web", "shared/web" or an image's id: makes the disks, or rebuilds the system disk */
         INSTANCE_FIELD_TYPE, /* local or cloud, for an image of both, before the first start */
         INSTANCE_FIELD_POWER, /* start, stop */
         INSTANCE_FIELD_ATTACH, /* a disk of the region */

@@ -26,7 +26,8 @@ static const char *const instance_disks_sql[] = {
                    "blob.size FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
                    "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
                    "WHERE image_disk.image = ?1 ORDER BY device",
-        [BY_PATH] = "SELECT id FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
+        [BY_PATH] = "SELECT id FROM image WHERE region = ?1 AND class = iif(?2 = 'shared', 'private', ?2) AND handle = ?3 "
+                    "AND (?2 <> 'shared' OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id))",
         [BY_IDENT] = "SELECT id FROM image WHERE region = ?1 AND ident = ?2",
 };
 const struct db_statements instance_disks_statements = DB_STATEMENTS(instance_disks_sql);
@@ -175,8 +176,14 @@ static int load_usable(struct db_txn *t, const struct caller *c, uint64_t id, st
         r = image_load(t, id, ret);
         if (r < 0)
                 return r;
-        if (!object_allows(&ret->o, c, 05))
-                return diag_set(diag, -EACCES, "%s: only its owner uses it", ret->o.handle);
+        if (!object_allows(&ret->o, c, 05)) {
+                r = share_load_is_with(t, id, c->uid);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        return diag_set(diag, -EACCES, "%s: only its owner and those it is shared with use it",
+                                        ret->o.handle);
+        }
         return lifecycle_apply(t, ret, VERB_SHARE_WORK, diag);
 }
 

@@ -33,6 +33,7 @@ static int guard_unused(struct db_txn *t, const struct image *image, struct diag
 /* What instances were made from stays, so that it can be looked up, and their disks be made anew. */
 static int guard_free(struct db_txn *t, const struct image *image, struct diag *diag)
 {
+        char user[NAME_LEN_MAX + 1];
         struct object instance;
         int r;
 
@@ -44,6 +45,11 @@ static int guard_free(struct db_txn *t, const struct image *image, struct diag *
                 return 0;
         if (r < 0)
                 return r;
+        if (instance.uid != image->o.uid) { /* of another's there is no more to say than whose it is */
+                user_name(instance.uid, user, sizeof(user));
+                return diag_set(diag, -EBUSY, "%s: an instance of %s was made from it: it has to be removed first",
+                                image->o.handle, user);
+        }
         return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by/ shows all): remove that first",
                         image->o.handle, instance.handle);
 }

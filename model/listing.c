@@ -12,13 +12,17 @@
 
 enum { ROWS };
 
+/* An image that is shared with the caller is so for her in class shared. */
+#define IS_SHARED "id IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3)"
+
 /* Rows that the modes may let the caller see: which groups are his is not for the database to ask. */
 static const char *const listing_sql[] = {
-        [ROWS] = "SELECT class, handle, ident, name, status, type, encrypted, features, os, platform, "
-                 "platform_version, architecture, (SELECT ifnull(sum(blob.size), 0) FROM image_disk LEFT JOIN snapshot "
-                 "ON snapshot.id = image_disk.snapshot JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
-                 "WHERE image_disk.image = image.id), uid, project_group, created, uid, gid, mode FROM image WHERE region = ?1 "
-                 "AND (?2 OR uid = ?3 OR mode & 9) ORDER BY class, handle",
+        [ROWS] = "SELECT iif(NOT ?2 AND " IS_SHARED ", 'shared', class), handle, ident, name, status, type, encrypted, "
+                 "features, os, platform, platform_version, architecture, (SELECT ifnull(sum(blob.size), 0) "
+                 "FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
+                 "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
+                 "WHERE image_disk.image = image.id), uid, project_group, created, uid, gid, mode FROM image "
+                 "WHERE region = ?1 AND (?2 OR uid = ?3 OR mode & 9 OR " IS_SHARED ") ORDER BY 1, 2",
 };
 const struct db_statements listing_statements = DB_STATEMENTS(listing_sql);
 
@@ -47,7 +51,7 @@ static const struct {
         { "created", COLUMN_TIME },
 };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
-enum { ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE }; /* what says who sees the row */
+enum { ROW_CLASS = 0, ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE }; /* what says who sees the row */
 
 struct listing {
         const struct caller *caller;
@@ -106,7 +110,7 @@ static void add_json_cell(struct listing *l, const struct db_row *row, int col)
                 strbuf_add_json(l->out, strbuf_text(&l->cell));
 }
 
-/* As the directory's modes have it. */
+/* As the directory's modes have it, or its owner. */
 static bool may_see(const struct listing *l, const struct db_row *row)
 {
         const struct object o = {
@@ -115,7 +119,7 @@ static bool may_see(const struct listing *l, const struct db_row *row)
                 .mode = (mode_t)db_row_int(row, ROW_MODE),
         };
 
-        return object_allows(&o, l->caller, 01);
+        return object_allows(&o, l->caller, 01) || strcmp(db_row_str(row, ROW_CLASS), "shared") == 0;
 }
 
 static int add_row(void *ctx, const struct db_row *row)

@@ -31,6 +31,7 @@
         X(reap)             \
         X(refusal)          \
         X(region)           \
+        X(share)            \
         X(snapshot)         \
         X(stores)           \
         X(task)             \

@@ -279,6 +279,17 @@ CREATE TABLE download (
 ) STRICT;
 CREATE INDEX download_by_expiry ON download (expires);
 
+-- Whom the owners of private images let in: uid may read the image, and make instances of it. region is the image's.
+CREATE TABLE share (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        image   INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+        region  INTEGER NOT NULL REFERENCES region,
+        uid     INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        UNIQUE (image, uid)
+) STRICT;
+CREATE INDEX share_by_user ON share (region, uid);
+
 -- Refusals, the newest of each user, so that nobody pushes out another's; the newest of an object is its last-error.
 CREATE TABLE refusal (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -318,6 +329,18 @@ CREATE TRIGGER snapshot_usage_update AFTER UPDATE OF uid, region ON snapshot
         WHEN old.uid <> new.uid OR old.region <> new.region BEGIN
         UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'snapshots';
         INSERT INTO usage VALUES (new.region, new.uid, 'snapshots', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+
+CREATE TRIGGER share_usage_insert AFTER INSERT ON share BEGIN
+        INSERT INTO usage VALUES (new.region, new.uid, 'shared-images', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+CREATE TRIGGER share_usage_delete AFTER DELETE ON share BEGIN
+        UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'shared-images';
+END;
+
+-- Shares end when the image is no longer private, and for whoever becomes its owner.
+CREATE TRIGGER share_end AFTER UPDATE OF class, uid ON image WHEN new.class <> 'private' OR new.uid <> old.uid BEGIN
+        DELETE FROM share WHERE image = new.id AND (new.class <> 'private' OR uid = new.uid);
 END;
 
 -- Addresses end with what they were given out for: the image's being there, and its owner's word.
