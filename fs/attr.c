@@ -33,6 +33,12 @@ int attr_object(struct req *rq, struct node n, struct object *ret)
         return r == -ENOENT ? -ESTALE : r;
 }
 
+double attr_entry_timeout(struct node n, double timeout)
+{
+        /* who may enter is asked at every lookup: the cache is everybody's */
+        return n.row != 0 && tree_kind(n.kind)->enter ? 0 : timeout;
+}
+
 int attr_text(struct req *rq, struct node n, struct strbuf *out)
 {
         const struct dir_kind *kind = tree_kind(n.kind);

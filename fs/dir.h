@@ -36,6 +36,10 @@ void dir_add_checksum(struct strbuf *out, const char *name, const struct blob_in
 /* UP/<region>/<class>/<handle>: a link's target, where UP leads to regions/. */
 int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint64_t image);
 
+/* Of what is in shared/, where modes do not say who may enter (dir_share.c). */
+int shared_object(struct req *rq, uint64_t oid, struct object *ret);
+int shared_enter(struct req *rq, const struct object *o);
+
 /* The file of a volume's bytes: one inode, wherever it is shown (dir_volume.c). */
 struct node dir_volume_disk(uint64_t volume);
 

@@ -15,13 +15,19 @@ static int image_object(struct req *rq, uint64_t oid, struct object *ret)
 
 #define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(image, i, name, statement)
 
+/* Where it comes from for the reader. */
+static const char *source_name(struct req *rq, const struct image *i)
+{
+        return rq->dir == &dir_shared_image ? "shared" : image_class_name(i->source);
+}
+
 DEFINE_SHOW(id, strbuf_add(out, i->ident))
 DEFINE_SHOW(name, strbuf_add(out, i->name))
 DEFINE_SHOW(description, strbuf_add(out, i->description))
 DEFINE_SHOW(status, strbuf_add(out, image_status_name(i->status)))
 DEFINE_SHOW(error, strbuf_add(out, i->error))
 DEFINE_SHOW(type, strbuf_add(out, image_type_name(i->type)))
-DEFINE_SHOW(source, strbuf_add(out, image_class_name(i->source)))
+DEFINE_SHOW(source, strbuf_add(out, source_name(rq, i)))
 DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
 DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
@@ -155,7 +161,7 @@ static int show_metadata(struct req *rq, struct strbuf *out)
         int r;
 
         r = req_image(rq, rq->oid, &i);
-        return r < 0 ? r : image_json(rq, i, out);
+        return r < 0 ? r : image_json(rq, i, source_name(rq, i), out);
 }
 
 static bool upload_visible(struct req *rq)
@@ -190,35 +196,41 @@ static int store_import_url(struct req *rq, const char *text)
 
 #define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
 #define RW(name, show_fn, field, help) { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define RW_TEXT(name, show_fn, field, help) \
+        { name, help, 0666, ENTRY_TEXT, .show = show_fn, .store = store_field, .arg = field }
+
+/* What an image says of itself. LINE and TEXT make rows of what its owner can change. */
+#define IMAGE_ATTRIBUTES(LINE, TEXT)                                                                                  \
+        RO("id", show_id, "img-…, never used again"),                                                                 \
+        LINE("name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),                                        \
+        TEXT("description", show_description, IMAGE_FIELD_DESCRIPTION, "text, up to 4 KiB"),                          \
+        RO("status", show_status, "queued uploading pending replicating available error deleting deleted"),           \
+        { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },                              \
+        RO("error", show_error, "why the status is error"),                                                           \
+        LINE("type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),                       \
+        RO("source", show_source, "private public shared marketplace iso"),                                           \
+        RO("owner", show_owner, "user name"),                                                                         \
+        RO("created", show_created, "when it was made"),                                                              \
+        RO("updated", show_updated, "when it last changed"),                                                          \
+        RO("size", show_size, "virtual bytes of all disks"),                                                          \
+        LINE("format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),             \
+        LINE("os", show_os, IMAGE_FIELD_OS, "linux windows other"),                                                   \
+        LINE("platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),                                    \
+        LINE("platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),                 \
+        LINE("architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),                          \
+        LINE("boot-mode", show_boot_mode, IMAGE_FIELD_BOOT_MODE, "bios uefi"),                                        \
+        LINE("features", show_features, IMAGE_FIELD_FEATURES, "words of: cloud-init qemu-ga hot-upgrade"),            \
+        TEXT("labels", show_labels, IMAGE_FIELD_LABELS, "key=value lines"),                                           \
+        LINE("project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),          \
+        RO("encrypted", show_encrypted, "yes no, as found in the data"),                                              \
+        LINE("provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),                                       \
+        { "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },    \
+        { "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444, .show = show_mapping }, \
+        { "metadata.json", "all of this for programs", 0444, .show = show_metadata },                                 \
+        DIR_LAST_ERROR
 
 static const struct entry image_entries[] = {
-        RO("id", show_id, "img-…, never used again"),
-        RW("name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),
-        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_field,
-          .arg = IMAGE_FIELD_DESCRIPTION },
-        RO("status", show_status, "queued uploading pending replicating available error deleting deleted"),
-        { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
-        RO("error", show_error, "why the status is error"),
-        RW("type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),
-        RO("source", show_source, "private public shared marketplace iso"),
-        RO("owner", show_owner, "user name"),
-        RO("created", show_created, "when it was made"),
-        RO("updated", show_updated, "when it last changed"),
-        RO("size", show_size, "virtual bytes of all disks"),
-        RW("format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),
-        RW("os", show_os, IMAGE_FIELD_OS, "linux windows other"),
-        RW("platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),
-        RW("platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),
-        RW("architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),
-        RW("boot-mode", show_boot_mode, IMAGE_FIELD_BOOT_MODE, "bios uefi"),
-        RW("features", show_features, IMAGE_FIELD_FEATURES, "words of: cloud-init qemu-ga hot-upgrade"),
-        { "labels", "key=value lines", 0666, ENTRY_TEXT, .show = show_labels, .store = store_field,
-          .arg = IMAGE_FIELD_LABELS },
-        RW("project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),
-        RO("encrypted", show_encrypted, "yes no, as found in the data"),
-        RW("provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),
-        { "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
-        { "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444, .show = show_mapping },
+        IMAGE_ATTRIBUTES(RW, RW_TEXT),
         { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
         { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
@@ -230,9 +242,8 @@ static const struct entry image_entries[] = {
         { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
         { "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },
         { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
+        { "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
         { "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
-        { "metadata.json", "all of this for programs", 0444, .show = show_metadata },
-        DIR_LAST_ERROR,
         { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },
         { 0 },
 };
@@ -244,6 +255,52 @@ const struct dir_kind dir_image = {
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
         .access = true,
+};
+
+/* ---- an image in shared/: to read, and to make instances from ---- */
+
+/* Open to be written, so that what is refused can be said. */
+static int store_shared_convert(struct req *rq, const char *text)
+{
+        char owner[NAME_LEN_MAX + 1];
+        const struct image *i;
+        int r;
+
+        (void)text;
+        r = req_image(rq, rq->oid, &i);
+        if (r < 0)
+                return r;
+        user_name(i->o.uid, owner, sizeof(owner));
+        return diag_set(&rq->diag, -EPERM, "%s: ask %s to convert it and share it again", i->o.handle, owner);
+}
+
+/* Not listed: they are there to refuse. */
+static uint64_t closed_oid(uint64_t image, int which)
+{
+        return image << 1 | (uint64_t)which;
+}
+
+#define RO_LINE(name, show_fn, field, help) RO(name, show_fn, help)
+#define RO_TEXT(name, show_fn, field, help) { name, help, 0444, .show = show_fn }
+
+static const struct entry shared_image_entries[] = {
+        IMAGE_ATTRIBUTES(RO_LINE, RO_TEXT),
+        { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
+        { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
+        { "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },
+        { "copies", "its owner copies it", 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = 0 },
+        { "shares", "its owner shares it", 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = 1 },
+        { 0 },
+};
+
+const struct dir_kind dir_shared_image = {
+        .name = "image",
+        .mode = 0555,
+        .entries = shared_image_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = shared_object,
+        .enter = shared_enter,
 };
 
 /* ---- disks: each in every format; a child's oid holds the disk's and the format ---- */
@@ -327,6 +384,19 @@ const struct dir_kind dir_image_disks = {
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
         .child_object = disk_object,
+        .list = disks_list,
+        .find = disks_find,
+        .blob = &disk_blob_ops,
+};
+
+const struct dir_kind dir_shared_disks = {
+        .name = "disks",
+        .mode = 0555,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = shared_object,
+        .child_object = disk_object,
+        .enter = shared_enter,
         .list = disks_list,
         .find = disks_find,
         .blob = &disk_blob_ops,

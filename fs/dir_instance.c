@@ -53,7 +53,7 @@ const struct dir_kind dir_instances = {
         .rename = instances_rename,
 };
 
-/* ---- <image>/instances: see dir_mirror.c for what is in them ---- */
+/* ---- <image>/instances, of an image in its own place and in shared/: see dir_mirror.c for what is in them ---- */
 
 static int image_object(struct req *rq, uint64_t oid, struct object *ret)
 {
@@ -82,6 +82,20 @@ const struct dir_kind dir_image_instances = {
         .child_name = "<instance>",
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
+        .list = image_instances_list,
+        .find = image_instances_find,
+        .make = image_instances_make,
+        .remove = instances_remove,
+};
+
+const struct dir_kind dir_shared_instances = {
+        .name = "instances",
+        .mode = S_ISVTX | 0777,
+        .child = KIND_SHARED_INSTANCE,
+        .child_name = "<instance>",
+        .object_kind = OBJECT_IMAGE,
+        .object = shared_object,
+        .enter = shared_enter,
         .list = image_instances_list,
         .find = image_instances_find,
         .make = image_instances_make,

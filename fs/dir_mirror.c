@@ -50,9 +50,9 @@ static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child
 
 /*
  * One kind of second place: NAME of what KIND shows, with OBJECT_GET to get the thing's object, and PATH to lead to its
- * first place.
+ * first place. What follows is set besides.
  */
-#define DEFINE_MIRROR(stem, title, of, kind_of_object, object_get, path)                                            \
+#define DEFINE_MIRROR(stem, title, of, kind_of_object, object_get, path, ...)                                            \
         static int stem##_object(struct req *rq, uint64_t oid, struct object *ret)                                  \
         {                                                                                                           \
                 return object_get(rq->fs->model, oid, ret);                                                         \
@@ -90,6 +90,7 @@ static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child
                 .list = stem##_list,                                                                                \
                 .find = stem##_find,                                                                                \
                 .target = stem##_target,                                                                            \
+                __VA_ARGS__                                                                                         \
         }
 
 /* From regions/<r>/<class>/<image>/instances/<instance>/. */
@@ -101,6 +102,15 @@ static int instance_path(struct req *rq, uint64_t id, struct strbuf *out)
         if (r == 0)
                 strbuf_addf(out, "../../../../instances/%s", o.handle);
         return r;
+}
+
+/* In shared/ for as long as the image is shared. */
+static int shared_instance_enter(struct req *rq, const struct object *o)
+{
+        const struct instance *i;
+        int r = req_instance(rq, o->id, &i);
+
+        return r < 0 ? r : share_check(rq->fs->model, &rq->caller, i->image, &rq->diag);
 }
 
 /* From regions/<r>/instances/<instance>/images/<image>/. */
@@ -137,6 +147,8 @@ static int snapshot_path(struct req *rq, uint64_t id, struct strbuf *out)
 }
 
 DEFINE_MIRROR(image_instance, "instance", KIND_INSTANCE, OBJECT_INSTANCE, instance_get_object, instance_path);
+DEFINE_MIRROR(shared_instance, "instance", KIND_INSTANCE, OBJECT_INSTANCE, instance_get_object, instance_path,
+              .enter = shared_instance_enter);
 DEFINE_MIRROR(instance_image, "image", KIND_IMAGE, OBJECT_IMAGE, image_get_object, image_path);
 DEFINE_MIRROR(snapshot_volume, "disk", KIND_VOLUME, OBJECT_VOLUME, volume_get_object, volume_path);
 DEFINE_MIRROR(volume_snapshot, "snapshot", KIND_SNAPSHOT, OBJECT_SNAPSHOT, snapshot_get_object, snapshot_path);

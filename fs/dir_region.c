@@ -89,6 +89,7 @@ static const struct entry region_entries[] = {
         ENTRY_CLASS("public", CLASS_PUBLIC, "images for everybody"),
         ENTRY_CLASS("marketplace", CLASS_MARKETPLACE, "images that others provide"),
         ENTRY_CLASS("private", CLASS_PRIVATE, "your images; mkdir, or cp a file, makes one"),
+        { "shared", "images that others share with you", 0777, .dir = KIND_SHARED },
         ENTRY_CLASS("iso", CLASS_ISO, "installation media"),
         ENTRY_CLASS("recycle", CLASS_RECYCLE, "deleted images; mv to private/ restores one"),
         { "snapshots", "immutable disks that images refer to", 0777, .dir = KIND_SNAPSHOTS },

@@ -13,6 +13,7 @@
 #include "model/instance.h"
 #include "model/model.h"
 #include "model/region.h"
+#include "model/share.h"
 #include "model/snapshot.h"
 #include "model/task.h"
 #include "model/volume.h"

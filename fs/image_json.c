@@ -82,7 +82,7 @@ static int json_disk(void *ctx, const struct image_disk *d)
         return 0;
 }
 
-int image_json(struct req *rq, const struct image *i, struct strbuf *out)
+int image_json(struct req *rq, const struct image *i, const char *source, struct strbuf *out)
 {
         struct json_disks v = { .out = out, .sep = "" };
         char owner[NAME_LEN_MAX + 1];
@@ -96,7 +96,7 @@ int image_json(struct req *rq, const struct image *i, struct strbuf *out)
         json_member(out, "status", image_status_name(i->status));
         json_member(out, "error", i->error);
         json_member(out, "type", image_type_name(i->type));
-        json_member(out, "source", image_class_name(i->source));
+        json_member(out, "source", source);
         json_member(out, "owner", owner);
         json_time(out, "created", i->o.created_us);
         json_time(out, "updated", i->o.updated_us);

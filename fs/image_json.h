@@ -5,6 +5,6 @@
 #include "fs/fs.h"
 
 /* metadata.json: everything that does not change by itself, so that a backup of it is good. */
-int image_json(struct req *rq, const struct image *i, struct strbuf *out);
+int image_json(struct req *rq, const struct image *i, const char *source, struct strbuf *out);
 
 #endif

@@ -65,7 +65,7 @@ static int ops_resolve_child(struct req *rq, const struct dir_kind *kind, struct
         return 0;
 }
 
-int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object)
+static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object)
 {
         struct node dir = node_of(parent);
         const struct dir_kind *kind = tree_kind(dir.kind);
@@ -98,6 +98,17 @@ int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node
         return r;
 }
 
+int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object)
+{
+        int found = ops_find(rq, parent, name, ret, ret_object);
+        int r;
+
+        if (found == 0 && ret->row == 0)
+                return 0;
+        r = permit_enter(rq, node_of(parent));
+        return r < 0 ? r : found;
+}
+
 int ops_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret)
 {
         int r;
@@ -106,7 +117,7 @@ int ops_fill_entry(struct req *rq, struct node n, const struct object *o, struct
         r = attr_get(rq, n, o && o->id ? o : NULL, &ret->attr, &ret->attr_timeout);
         if (r < 0)
                 return r;
-        ret->entry_timeout = ret->attr_timeout;
+        ret->entry_timeout = attr_entry_timeout(n, ret->attr_timeout);
         return 0;
 }
 
@@ -124,7 +135,7 @@ static void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 r = ops_fill_entry(&rq, n, &o, &e);
         if (r == -ESTALE) /* gone between the two steps */
                 r = -ENOENT;
-        if (r == -ENOENT || r == -ENOTDIR)
+        if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
                 ops_error(&rq, r);
         else if (r < 0)
                 ops_refuse(&rq, node_of(parent), r);

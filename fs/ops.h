@@ -42,7 +42,12 @@ void ops_refuse(struct req *rq, struct node n, int error);
 /* Answers an error that is no refusal: nothing there, nothing more to read. */
 void ops_error(struct req *rq, int error);
 
-/* The child of a directory by name: node, and its object where that came along (else ret_object->id is 0). -ENOENT. */
+/*
+ * The child of a directory by name: node, and its object where that came along (else ret_object->id is 0). -ENOENT.
+ *
+ * In a directory that is closed to the caller, sub-directories are found all the same: an error would throw them out of
+ * the kernel's cache for everybody, and leave working directories deleted. They are as closed, and the rest is -EACCES.
+ */
 int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object);
 
 /* What the kernel is told about a node; *O, where its id is set, saves asking for it. */

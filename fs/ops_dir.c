@@ -182,7 +182,7 @@ static size_t listing_put_plus(struct req *rq, const struct listing *l, const st
 
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
                 r = attr_get(rq, i->node, i->has_object ? &o : NULL, &e.attr, &e.attr_timeout);
-        e.entry_timeout = e.attr_timeout;
+        e.entry_timeout = attr_entry_timeout(i->node, e.attr_timeout);
         if (r < 0) /* an inode number of 0 says: a name only, look it up if you want to know */
                 e = (struct fuse_entry_param){ .attr = st };
         return fuse_add_direntry_plus(rq->fuse, buf, left, name, &e, next);
@@ -194,11 +194,15 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
         CLEANUP_FREE char *buf = NULL;
         CLEANUP_REQ struct req rq;
         size_t used = 0, n;
+        int r;
 
         req_init(&rq, fuse);
+        r = permit_enter(&rq, l->dir);
         buf = malloc(size);
-        if (!buf) {
-                ops_error(&rq, -ENOMEM);
+        if (r == 0 && !buf)
+                r = -ENOMEM;
+        if (r < 0) {
+                ops_error(&rq, r);
                 return;
         }
         for (size_t i = off < 0 ? l->n : (size_t)off; i < l->n; i++) {

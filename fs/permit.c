@@ -4,6 +4,18 @@
 
 #include "fs/attr.h"
 
+int permit_enter(struct req *rq, struct node n)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        struct object o;
+        int r;
+
+        if (!kind || !kind->enter)
+                return 0;
+        r = attr_object(rq, n, &o);
+        return r < 0 ? r : kind->enter(rq, &o);
+}
+
 int permit(struct req *rq, struct node n, mode_t rwx)
 {
         const struct dir_kind *kind = tree_kind(n.kind);
@@ -21,6 +33,11 @@ int permit(struct req *rq, struct node n, mode_t rwx)
         /* a file is as far away as its directory */
         if (n.row != 0 && !kind->mode && !object_allows(&o, &rq->caller, PERMIT_SEARCH))
                 return -EACCES;
+        if (kind->enter) {
+                r = kind->enter(rq, &o);
+                if (r < 0)
+                        return r;
+        }
         attr_access(rq, n, &o);
         return object_allows(&o, &rq->caller, rwx) ? 0 : -EACCES;
 }

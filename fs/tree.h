@@ -53,6 +53,14 @@ enum node_kind {
         KIND_INSTANCE_USED_BY, /* oid: the instance; its children's: the task */
         KIND_DOWNLOADS, /* oid: the image */
         KIND_DOWNLOAD,
+        KIND_SHARES, /* oid: the image */
+        KIND_SHARE,
+        KIND_SHARED, /* shared/ of a region: oid: the region */
+        KIND_SHARED_IMAGE, /* oid: the image, as in the next three */
+        KIND_SHARED_DISKS, /* its children's: the disk */
+        KIND_SHARED_INSTANCES,
+        KIND_SHARED_CLOSED, /* what only the owner may do: oid is image << 1 | which */
+        KIND_SHARED_INSTANCE, /* oid: the instance */
         KIND_COUNT,
         KIND_NONE = KIND_COUNT,
 };
@@ -146,6 +154,12 @@ struct dir_kind {
         enum object_kind object_kind;
         int (*object)(struct req *rq, uint64_t oid, struct object *ret);
         int (*child_object)(struct req *rq, uint64_t child, struct object *ret); /* for ROW_CHILD; NULL: object() */
+        /*
+         * Where the mode cannot say who may enter: 0, or -EACCES. O is of a node of this kind. It is asked at every
+         * request but for the lookup of directories (see ops_resolve()), and nothing of the answer is cached. NULL: the
+         * mode says it.
+         */
+        int (*enter)(struct req *rq, const struct object *o);
 
         int (*list)(struct req *rq, uint64_t oid, child_fn *fn, void *ctx);
         int (*find)(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object);
@@ -177,10 +191,14 @@ extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots, di
 extern const struct dir_kind dir_copies, dir_copy;
 extern const struct dir_kind dir_downloads, dir_download;
 extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
+extern const struct dir_kind dir_shares, dir_share;
+extern const struct dir_kind dir_shared, dir_shared_image, dir_shared_disks, dir_shared_instances, dir_shared_closed;
 extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images, dir_instance_used_by;
 extern const struct dir_kind dir_image_instances;
-extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot; /* dir_mirror.c */
+/* dir_mirror.c */
+extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;
+extern const struct dir_kind dir_shared_instance;
 
 #endif
