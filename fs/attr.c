@@ -122,6 +122,23 @@ static int attr_measure(struct req *rq, struct node n, struct stat *st)
         return 0;
 }
 
+/* The same, for an entry that knows its text's size by itself. */
+static int attr_ask(struct req *rq, const struct entry *entry, struct stat *st)
+{
+        int64_t changed_us = 0;
+        uint64_t size;
+        int r;
+
+        r = entry->measure(rq, &size, &changed_us);
+        if (r < 0)
+                return r == -ENOENT ? -ESTALE : r;
+        st->st_size = (off_t)size;
+        st->st_blocks = (blkcnt_t)((size + 511) / 512);
+        if (changed_us)
+                attr_set_times(st, changed_us);
+        return 0;
+}
+
 static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind, struct stat *st, double *timeout)
 {
         if (kind->blob) {
@@ -154,7 +171,7 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
         }
         if (entry->flags & ENTRY_WAIT)
                 return 0;
-        return attr_measure(rq, n, st);
+        return entry->measure ? attr_ask(rq, entry, st) : attr_measure(rq, n, st);
 }
 
 static mode_t attr_type(struct node n)

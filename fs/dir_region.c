@@ -50,14 +50,15 @@ static int store_quota(struct req *rq, const char *text)
         return quota_set_line(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
 }
 
-static int show_csv(struct req *rq, struct strbuf *out)
+static int show_list(struct req *rq, struct strbuf *out)
 {
-        return listing_csv(rq->fs->model, &rq->caller, rq->oid, out);
+        return listing_get(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag, out);
 }
 
-static int show_json(struct req *rq, struct strbuf *out)
+static int measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
 {
-        return listing_json(rq->fs->model, &rq->caller, rq->oid, out);
+        return listing_measure(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag,
+                               ret_size, ret_changed_us);
 }
 
 static int store_batch(struct req *rq, const char *text)
@@ -85,6 +86,16 @@ static int store_region_store(struct req *rq, const char *text)
 #define ENTRY_CLASS(name, class, help) \
         { name, help, 0777, .dir = KIND_IMAGES, .dir_oid = class_oid, .arg = class }
 
+#define ENTRY_LIST(name, format, help, ...) \
+        { name, help, 0444, .show = show_list, .measure = measure_list, .arg = format, __VA_ARGS__ }
+
+/* One that cannot be opened is in no listing: backups read all that they find. */
+#ifdef HAVE_XLSX
+#define XLSX_FLAGS .flags = 0
+#else
+#define XLSX_FLAGS .flags = ENTRY_UNLISTED
+#endif
+
 static const struct entry region_entries[] = {
         ENTRY_CLASS("public", CLASS_PUBLIC, "images for everybody"),
         ENTRY_CLASS("marketplace", CLASS_MARKETPLACE, "images that others provide"),
@@ -96,8 +107,9 @@ static const struct entry region_entries[] = {
         { "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
         { "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
         { "quota", "what you use and may use", 0644, .show = show_quota, .store = store_quota },
-        { "images.csv", "the images you can see, a row each", 0444, .show = show_csv },
-        { "images.json", "the same for programs", 0444, .show = show_json },
+        ENTRY_LIST("images.csv", LISTING_CSV, "the images you can see, a row each"),
+        ENTRY_LIST("images.json", LISTING_JSON, "the same for programs"),
+        ENTRY_LIST("images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),
         { "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, .store = store_batch },
         { "store", "where the region's blobs live", 0644, .show = show_region_store, .store = store_region_store },
         { 0 },

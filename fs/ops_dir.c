@@ -178,9 +178,11 @@ static size_t listing_put_plus(struct req *rq, const struct listing *l, const st
         struct fuse_entry_param e = { .ino = node_ino(i->node) };
         struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode, .updated_us = i->updated_us };
         struct stat st = { .st_ino = e.ino, .st_mode = DTTOIF(i->type) };
+        const struct entry *entry = tree_entry(i->node);
         int r = -ENODATA;
 
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+        /* what takes work to measure is measured for those who ask, not for everybody who wants the names */
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(entry && entry->measure))
                 r = attr_get(rq, i->node, i->has_object ? &o : NULL, &e.attr, &e.attr_timeout);
         e.entry_timeout = attr_entry_timeout(i->node, e.attr_timeout);
         if (r < 0) /* an inode number of 0 says: a name only, look it up if you want to know */

@@ -123,6 +123,8 @@ struct entry {
         int arg;
         int (*show)(struct req *rq, struct strbuf *out); /* NULL: reads as empty */
         int (*store)(struct req *rq, const char *text); /* NULL: read-only */
+        /* The text's size and mtime (0: the object's), where that takes less than showing it. */
+        int (*measure)(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
         bool (*visible)(struct req *rq); /* NULL: always there */
         const struct blob_ops *blob;
         int64_t (*changed_us)(struct req *rq); /* mtime, where it is not the object's */

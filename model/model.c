@@ -28,6 +28,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
+#include "model/listing.h"
 #include "model/model_priv.h"
 #include "model/stores.h"
 #include "model/volume_priv.h"
@@ -248,6 +249,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = open_db(m, diag);
         if (r == 0)
+                r = listings_new(&m->listings);
+        if (r == 0)
                 r = stores_open(m, opts->cache_bytes, diag, &m->stores);
         if (r == 0 && !m->read_only) {
                 r = uploads_open(m, &m->uploads);
@@ -274,6 +277,7 @@ void model_close(struct model *m)
         uploads_close(m->uploads);
         volumes_close(m->volumes);
         stores_close(m->stores);
+        listings_free(m->listings);
         db_close(m->db);
         cleanup_close(&m->lock_fd);
         cleanup_close(&m->dir_fd);

@@ -16,6 +16,7 @@
 #include "model/snapshot.h"
 #include "model/task.h"
 
+struct listings;
 struct runner;
 struct stores;
 struct uploads;
@@ -30,6 +31,7 @@ struct model {
         bool read_only;
         bool import_private;
         struct stores *stores; /* stores.c */
+        struct listings *listings; /* listing_cache.c */
         struct runner *runner; /* runner.c */
         struct uploads *uploads; /* upload.c */
         struct volumes *volumes; /* volume_file.c */

@@ -58,11 +58,17 @@ int quota_get(struct model *m, uint64_t region, uid_t uid, enum limit q, struct 
 /* Carries out "private-images limit=20" or "alice private-images limit=20" as written to a region's quota file. */
 int quota_set_line(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag);
 
-/* ---- lists (listing.c) ---- */
+/* ---- lists (listing.c, listing_cache.c) ---- */
 
-/* One row (or object) per image that C may see in the region; columns as the contract has them. */
-int listing_csv(struct model *m, const struct caller *c, uint64_t region, struct strbuf *out);
-int listing_json(struct model *m, const struct caller *c, uint64_t region, struct strbuf *out);
+enum listing_format { LISTING_CSV, LISTING_JSON, LISTING_XLSX, LISTING_FORMATS };
+
+/* One row (or object) per image that C may see in the region; columns as the contract has them. Those that were made
+ * last are kept. -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without spreadsheets. */
+int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
+             struct strbuf *out);
+/* The same list's size, and when the last of its rows changed (0: there is none). */
+int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
+                 uint64_t *ret_size, int64_t *ret_changed_us);
 
 /* ---- several at once (batch.c) ---- */
 

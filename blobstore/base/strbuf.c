@@ -91,17 +91,21 @@ void strbuf_add_json(struct strbuf *s, const char *text)
                 return;
         }
         strbuf_add(s, "\"");
-        for (const char *p = text; *p; p++) {
-                unsigned char c = (unsigned char)*p;
+        for (const char *p = text, *plain; *p;) {
+                unsigned char c;
 
+                for (plain = p; (c = (unsigned char)*p) >= 0x20 && c != '"' && c != '\\' && c != 0x7f; p++)
+                        ;
+                strbuf_add_bytes(s, plain, (size_t)(p - plain));
+                if (c == '\0')
+                        break;
                 if (c == '"' || c == '\\')
                         strbuf_addf(s, "\\%c", c);
                 else if (c == '\n')
                         strbuf_add(s, "\\n");
-                else if (c < 0x20 || c == 0x7f)
-                        strbuf_addf(s, "\\u%04x", c);
                 else
-                        strbuf_add_bytes(s, p, 1);
+                        strbuf_addf(s, "\\u%04x", c);
+                p++;
         }
         strbuf_add(s, "\"");
 }

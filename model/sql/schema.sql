@@ -23,7 +23,9 @@ CREATE TABLE region (
         gid     INTEGER NOT NULL,
         mode    INTEGER NOT NULL,
         created INTEGER NOT NULL,
-        updated INTEGER NOT NULL
+        updated INTEGER NOT NULL,
+        -- goes up with every change of what the lists of its images show, by the triggers below and nothing else
+        lists   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- What the administrator changed: region NULL is the whole library, uid NULL everybody. Built-in defaults are in limits.c.
@@ -341,6 +343,35 @@ END;
 -- Shares end when the image is no longer private, and for whoever becomes its owner.
 CREATE TRIGGER share_end AFTER UPDATE OF class, uid ON image WHEN new.class <> 'private' OR new.uid <> old.uid BEGIN
         DELETE FROM share WHERE image = new.id AND (new.class <> 'private' OR uid = new.uid);
+END;
+
+-- What shows in images.csv and its kin, so that an unchanged list need not be made again.
+CREATE TRIGGER image_lists_insert AFTER INSERT ON image BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = new.region;
+END;
+CREATE TRIGGER image_lists_update AFTER UPDATE ON image BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id IN (old.region, new.region);
+END;
+CREATE TRIGGER image_lists_delete AFTER DELETE ON image BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = old.region;
+END;
+CREATE TRIGGER image_disk_lists_insert AFTER INSERT ON image_disk BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = (SELECT region FROM image WHERE id = new.image);
+END;
+CREATE TRIGGER image_disk_lists_update AFTER UPDATE ON image_disk BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = (SELECT region FROM image WHERE id = new.image);
+END;
+CREATE TRIGGER image_disk_lists_delete AFTER DELETE ON image_disk BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = (SELECT region FROM image WHERE id = old.image);
+END;
+CREATE TRIGGER share_lists_insert AFTER INSERT ON share BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = new.region;
+END;
+CREATE TRIGGER share_lists_delete AFTER DELETE ON share BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = old.region;
+END;
+CREATE TRIGGER snapshot_lists_update AFTER UPDATE OF blob ON snapshot BEGIN
+        UPDATE region SET lists = lists + 1 WHERE id = new.region;
 END;
 
 -- Addresses end with what they were given out for: the image's being there, and its owner's word.

@@ -339,7 +339,7 @@ static void test_check_finds_broken_references(void **state)
         unsigned n = 0;
 
         assert_int_equal(db_check(f->db, count_finding, &n), 0);
-        run_sql(f, "PRAGMA foreign_keys = OFF; INSERT INTO region VALUES (1, 'r', 99, 0, 0, 0, 0, 0)");
+        run_sql(f, "PRAGMA foreign_keys = OFF; INSERT INTO region VALUES (1, 'r', 99, 0, 0, 0, 0, 0, 0)");
         assert_int_equal(db_check(f->db, count_finding, &n), 1);
         assert_int_equal(n, 1);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <stdatomic.h>
+
 #include "model/region.h"
+#include "model/xlsx.h"
 
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
@@ -13,7 +16,7 @@ static char *csv(struct library *l, const struct caller *c)
 {
         CLEANUP_STRBUF struct strbuf out = { 0 };
 
-        assert_ok(listing_csv(l->m, c, l->region, &out));
+        assert_ok(listing_get(l->m, c, l->region, LISTING_CSV, library_diag(l), &out));
         return strbuf_take(&out);
 }
 
@@ -21,7 +24,7 @@ static char *json(struct library *l, const struct caller *c)
 {
         CLEANUP_STRBUF struct strbuf out = { 0 };
 
-        assert_ok(listing_json(l->m, c, l->region, &out));
+        assert_ok(listing_get(l->m, c, l->region, LISTING_JSON, library_diag(l), &out));
         return strbuf_take(&out);
 }
 
@@ -110,6 +113,232 @@ static void test_shows_what_the_caller_may_enter(void **state)
         free(text);
 }
 
+/* ---- what is kept ---- */
+
+static int64_t version(struct library *l)
+{
+        return library_sql_int(l, "SELECT lists FROM region WHERE id = %lld", (long long)l->region);
+}
+
+static uint64_t measure(struct library *l, const struct caller *c, enum listing_format format)
+{
+        int64_t changed_us = -1;
+        uint64_t size = 0;
+
+        assert_ok(listing_measure(l->m, c, l->region, format, library_diag(l), &size, &changed_us));
+        return size;
+}
+
+static void test_the_size_is_that_of_the_text(void **state)
+{
+        struct library *l = *state;
+
+        make(l);
+        for (enum listing_format f = 0; f < LISTING_FORMATS; f++) {
+                CLEANUP_STRBUF struct strbuf first = { 0 }, again = { 0 };
+
+                if (f == LISTING_XLSX && !xlsx_is_supported())
+                        continue;
+                assert_int_equal(measure(l, &l->alice, f), measure(l, &l->alice, f));
+                assert_ok(listing_get(l->m, &l->alice, l->region, f, library_diag(l), &first));
+                assert_ok(listing_get(l->m, &l->alice, l->region, f, library_diag(l), &again));
+                assert_int_equal(first.len, measure(l, &l->alice, f));
+                assert_int_equal(again.len, first.len);
+                assert_memory_equal(again.text, first.text, first.len);
+        }
+}
+
+/* Whatever changes a row, a list that was kept is out of date. */
+static void test_every_change_of_a_row_is_noticed(void **state)
+{
+        static const char *const changes[] = {
+                "UPDATE image SET name = 'other'",
+                "UPDATE image SET status = 'error'",
+                "UPDATE image SET mode = 493",
+                "UPDATE image SET uid = 0",
+                "UPDATE image_disk SET device = 'vdb'",
+                "DELETE FROM image_disk",
+                "INSERT INTO image_disk (image, device, role) SELECT id, 'vdc', 'system' FROM image",
+                "DELETE FROM image_disk",
+                "INSERT INTO share (image, region, uid, created) SELECT id, region, 7, 0 FROM image",
+                "DELETE FROM share",
+                "DELETE FROM image",
+        };
+        struct library *l = *state;
+        int64_t before;
+
+        make(l);
+        for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+                before = version(l);
+                library_sql(l, "%s", changes[i]);
+                if (version(l) <= before)
+                        fail_msg("not noticed: %s", changes[i]);
+        }
+        before = version(l);
+        (void)library_image(l, "web");
+        assert_true(version(l) > before);
+}
+
+/* Shows what it is out of date for, and to whom. */
+static void test_kept_lists_follow_changes(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web");
+        const mode_t open = 0755;
+        char *text;
+
+        text = csv(l, &l->bob);
+        assert_string_equal(text, HEADER);
+        free(text);
+        assert_ok(model_set_access(l->m, &l->alice, OBJECT_IMAGE, id, &open, NULL, NULL, library_diag(l)));
+        text = csv(l, &l->bob);
+        assert_contains(text, "private,web");
+        free(text);
+        assert_ok(image_set(l->m, &l->alice, id, IMAGE_FIELD_NAME, "another", library_diag(l)));
+        text = csv(l, &l->bob);
+        assert_contains(text, ",another,");
+        free(text);
+        text = csv(l, &l->alice);
+        assert_contains(text, ",another,");
+        free(text);
+}
+
+static void test_the_time_is_that_of_the_last_row(void **state)
+{
+        struct library *l = *state;
+        int64_t changed_us = -1;
+        uint64_t size, id;
+
+        assert_ok(listing_measure(l->m, &l->alice, l->region, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_int_equal(changed_us, 0);
+        id = library_image(l, "web");
+        (void)library_image(l, "x");
+        library_sql(l, "UPDATE image SET updated = 1000 + (id = %lld)", (long long)id);
+        assert_ok(listing_measure(l->m, &l->alice, l->region, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_int_equal(changed_us, 1001);
+        assert_ok(listing_measure(l->m, &l->bob, l->region, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_int_equal(changed_us, 0); /* another's images do not show */
+}
+
+static bool in_three(const struct caller *c, gid_t gid)
+{
+        (void)c;
+        return gid == 3;
+}
+
+/* The same user and group, once with one more: neither is given the other's list. */
+static void test_groups_of_the_caller_decide(void **state)
+{
+        struct library *l = *state;
+        const struct caller plain = { .uid = 7, .gid = 7 }, member = { .uid = 7, .gid = 7, .in_group = in_three };
+        uint64_t id = library_image(l, "team");
+        char *text;
+
+        library_sql(l, "UPDATE image SET gid = 3, mode = 504 WHERE id = %lld", (long long)id); /* 0770 */
+        for (int round = 0; round < 2; round++) {
+                text = csv(l, &plain);
+                assert_string_equal(text, HEADER);
+                free(text);
+                assert_int_equal(measure(l, &plain, LISTING_CSV), strlen(HEADER));
+                text = csv(l, &member);
+                assert_contains(text, "private,team");
+                free(text);
+                assert_true(measure(l, &member, LISTING_CSV) > strlen(HEADER));
+        }
+}
+
+/* More callers than there are places, and more text than is kept: each still gets its own. */
+static void test_lists_push_each_other_out(void **state)
+{
+        struct library *l = *state;
+        const mode_t open = 0755;
+
+        assert_ok(model_set_access(l->m, &l->alice, OBJECT_IMAGE, library_image(l, "web"), &open, NULL, NULL,
+                                   library_diag(l)));
+        library_sql(l, "WITH RECURSIVE f(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM f WHERE n < 3000) "
+                       "INSERT INTO image (ident, region, class, handle, uid, gid, mode, created, updated, source, name, "
+                       "status, type) SELECT 'i' || n, region, class, 'h' || n, uid, gid, mode, created, updated, "
+                       "source, printf('%%.120c', 'n'), status, type FROM image, f");
+        for (int round = 0; round < 2; round++) {
+                for (uid_t uid = 5000; uid < 5200; uid++) {
+                        const struct caller c = { .uid = uid, .gid = uid };
+                        CLEANUP_FREE char *text = json(l, &c);
+
+                        assert_int_equal(strlen(text), measure(l, &c, LISTING_JSON));
+                        assert_contains(text, "\"directory\": \"h3000\"");
+                }
+        }
+}
+
+struct reader {
+        struct library *l;
+        atomic_bool *done;
+        enum listing_format format;
+        pthread_t thread;
+};
+
+static void *read_lists(void *arg)
+{
+        const struct reader *reader = arg;
+        struct library *l = reader->l;
+
+        while (!atomic_load(reader->done)) {
+                CLEANUP_STRBUF struct strbuf out = { 0 };
+                int64_t changed_us;
+                uint64_t size;
+
+                if (listing_get(l->m, &l->alice, l->region, reader->format, NULL, &out) < 0 || out.len == 0 ||
+                    listing_measure(l->m, &l->alice, l->region, reader->format, NULL, &size, &changed_us) < 0)
+                        abort();
+        }
+        return NULL;
+}
+
+/* What was written is in the next list, whoever else makes lists at the time. */
+static void test_many_threads(void **state)
+{
+        struct library *l = *state;
+        struct reader readers[4];
+        atomic_bool done = false;
+        uint64_t id = library_image(l, "web");
+
+        for (size_t i = 0; i < 4; i++) {
+                readers[i] = (struct reader){ .l = l, .done = &done, .format = i % 2 ? LISTING_JSON : LISTING_CSV };
+                assert_int_equal(pthread_create(&readers[i].thread, NULL, read_lists, &readers[i]), 0);
+        }
+        for (int i = 0; i < 200; i++) {
+                CLEANUP_FREE char *text = NULL;
+                char name[16];
+
+                (void)snprintf(name, sizeof(name), "name-%d", i);
+                assert_ok(image_set(l->m, &l->alice, id, IMAGE_FIELD_NAME, name, library_diag(l)));
+                text = csv(l, &l->alice);
+                assert_contains(text, name);
+        }
+        atomic_store(&done, true);
+        for (size_t i = 0; i < 4; i++)
+                assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+}
+
+static void test_no_region(void **state)
+{
+        struct library *l = *state;
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+
+        assert_err(listing_get(l->m, &l->alice, l->region + 1, LISTING_CSV, library_diag(l), &out), -ENOENT);
+}
+
+static void test_spreadsheets_may_be_left_out(void **state)
+{
+        struct library *l = *state;
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+
+        if (xlsx_is_supported())
+                skip();
+        assert_err(listing_get(l->m, &l->alice, l->region, LISTING_XLSX, library_diag(l), &out), -EOPNOTSUPP);
+        assert_contains(l->diag.text, "images.csv");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
 
 int main(void)
@@ -119,6 +348,15 @@ int main(void)
                 TEST(test_csv_quotes_what_needs_it),
                 TEST(test_json_has_numbers_and_booleans),
                 TEST(test_shows_what_the_caller_may_enter),
+                TEST(test_the_size_is_that_of_the_text),
+                TEST(test_every_change_of_a_row_is_noticed),
+                TEST(test_kept_lists_follow_changes),
+                TEST(test_the_time_is_that_of_the_last_row),
+                TEST(test_groups_of_the_caller_decide),
+                TEST(test_lists_push_each_other_out),
+                TEST(test_many_threads),
+                TEST(test_no_region),
+                TEST(test_spreadsheets_may_be_left_out),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
