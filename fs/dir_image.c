@@ -311,19 +311,14 @@ static uint64_t disk_of(uint64_t child)
 }
 
 /* The image that a disk belongs to. */
-static int disk_image(struct req *rq, uint64_t disk, struct object *ret)
+static int disk_object(struct req *rq, uint64_t child, struct object *ret)
 {
         struct image_disk d;
         uint64_t image;
         int r;
 
-        r = image_disk_get(rq->fs->model, disk, &d, &image);
+        r = image_disk_get(rq->fs->model, disk_of(child), &d, &image);
         return r < 0 ? r : image_get_object(rq->fs->model, image, ret);
-}
-
-static int disk_object(struct req *rq, uint64_t child, struct object *ret)
-{
-        return disk_image(rq, disk_of(child), ret);
 }
 
 static int disk_add(void *ctx, const struct image_disk *d)
@@ -400,113 +395,4 @@ const struct dir_kind dir_shared_disks = {
         .list = disks_list,
         .find = disks_find,
         .blob = &disk_blob_ops,
-};
-
-/* ---- links to snapshots ---- */
-
-static int snapshot_link_add(void *ctx, const struct image_disk *d)
-{
-        const struct dir_children *v = ctx;
-
-        if (!d->snapshot)
-                return 0;
-        return v->fn(v->ctx, &(struct child){ .name = d->snapshot_handle, .oid = d->id, .type = DT_LNK });
-}
-
-static int snapshot_links_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
-{
-        return image_disk_each(rq->fs->model, oid, snapshot_link_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
-}
-
-static int snapshot_links_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,
-                               struct object *ret_object)
-{
-        (void)ret_object;
-        return dir_find_in(snapshot_links_list, rq, oid, name, ret);
-}
-
-/* From regions/<r>/<class>/<image>/snapshots/. */
-static int snapshot_link_target(struct req *rq, uint64_t child, struct strbuf *out)
-{
-        struct image_disk d;
-        uint64_t image;
-        int r;
-
-        r = image_disk_get(rq->fs->model, child, &d, &image);
-        if (r < 0)
-                return r;
-        strbuf_addf(out, "../../../snapshots/%s", d.snapshot_handle);
-        return 0;
-}
-
-const struct dir_kind dir_image_snapshots = {
-        .name = "snapshots",
-        .child = KIND_NONE,
-        .object_kind = OBJECT_IMAGE,
-        .object = image_object,
-        .child_object = disk_image,
-        .list = snapshot_links_list,
-        .find = snapshot_links_find,
-        .target = snapshot_link_target,
-};
-
-/* ---- links to what uses it: tasks, and instances (told apart by the low bit of a link's oid) ---- */
-
-static int used_by_object(struct req *rq, uint64_t child, struct object *ret)
-{
-        return (child & 1 ? instance_get_object : task_get_object)(rq->fs->model, child >> 1, ret);
-}
-
-static int used_by_add(struct dir_children *v, const struct object *o, bool is_instance)
-{
-        return v->fn(v->ctx, &(struct child){ .name = o->handle, .oid = o->id << 1 | is_instance, .type = DT_LNK });
-}
-
-static int used_by_add_task(void *ctx, const struct object *task)
-{
-        return used_by_add(ctx, task, false);
-}
-
-static int used_by_add_instance(void *ctx, const struct object *instance)
-{
-        return used_by_add(ctx, instance, true);
-}
-
-static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
-{
-        struct dir_children v = { .fn = fn, .ctx = ctx };
-        int r;
-
-        r = image_used_by(rq->fs->model, oid, used_by_add_task, &v);
-        return r != 0 ? r : instance_each_of_image(rq->fs->model, oid, used_by_add_instance, &v);
-}
-
-static int used_by_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
-{
-        (void)ret_object;
-        return dir_find_in(used_by_list, rq, oid, name, ret);
-}
-
-/* From regions/<r>/<class>/<image>/used-by/. */
-static int used_by_target(struct req *rq, uint64_t child, struct strbuf *out)
-{
-        struct object o;
-        int r;
-
-        r = used_by_object(rq, child, &o);
-        if (r < 0)
-                return r;
-        strbuf_addf(out, child & 1 ? "../../../instances/%s" : "../../../../../tasks/%s", o.handle);
-        return 0;
-}
-
-const struct dir_kind dir_image_used_by = {
-        .name = "used-by",
-        .child = KIND_NONE,
-        .object_kind = OBJECT_IMAGE,
-        .object = image_object,
-        .child_object = used_by_object,
-        .list = used_by_list,
-        .find = used_by_find,
-        .target = used_by_target,
 };

@@ -23,6 +23,7 @@ enum {
         EACH,
         OF_IMAGE,
         FIND_OF_IMAGE,
+        OTHER_USERS,
         INSERT,
         SET_IMAGE,
         RENAME,
@@ -58,6 +59,8 @@ static const char *const instance_sql[] = {
         [EACH] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE region = ?1 ORDER BY handle",
         [OF_IMAGE] = OF_IMAGE_OBJECTS " ORDER BY handle",
         [FIND_OF_IMAGE] = OF_IMAGE_OBJECTS " AND handle = ?2",
+        [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(id) FROM instance WHERE image = ?1 AND uid <> ?2 "
+                        "GROUP BY uid) ORDER BY uid",
         [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9)",
         [SET_IMAGE] = "UPDATE instance SET image = ?2, type = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
@@ -190,6 +193,16 @@ int instance_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
 int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx)
 {
         return object_each(m, instance_sql[OF_IMAGE], image, fn, ctx);
+}
+
+int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx)
+{
+        struct object_walk walk = { .fn = fn, .ctx = ctx };
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_each(&t, instance_sql[OTHER_USERS], object_row, &walk, DB_INT(image), DB_INT(uid));
 }
 
 int instance_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
