@@ -177,12 +177,9 @@ static int load_usable(struct db_txn *t, const struct caller *c, uint64_t id, st
         if (r < 0)
                 return r;
         if (!object_allows(&ret->o, c, 05)) {
-                r = share_load_is_with(t, id, c->uid);
+                r = share_load_check(t, c, id, diag);
                 if (r < 0)
                         return r;
-                if (r == 0)
-                        return diag_set(diag, -EACCES, "%s: only its owner and those it is shared with use it",
-                                        ret->o.handle);
         }
         return lifecycle_apply(t, ret, VERB_SHARE_WORK, diag);
 }

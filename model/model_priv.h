@@ -117,8 +117,8 @@ int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob);
 /* Removes one that no image refers to (any more). */
 int snapshot_erase(struct db_txn *t, uint64_t id);
 
-/* share.c: is the image shared with that user? 1 or 0; DB_READ will do. */
-int share_load_is_with(struct db_txn *t, uint64_t image, uid_t uid);
+/* share.c: is the image shared with the caller? -EACCES with a sentence that does not name it; DB_READ will do. */
+int share_load_check(struct db_txn *t, const struct caller *c, uint64_t image, struct diag *diag);
 
 /* instance.c: one that was made from the image. -ENOENT; DB_READ will do. */
 int instance_load_of_image(struct db_txn *t, uint64_t image, struct object *ret);

@@ -144,12 +144,21 @@ int share_each(struct model *m, uint64_t image, share_fn *fn, void *ctx)
 
 /* ---- what is shared ---- */
 
-int share_load_is_with(struct db_txn *t, uint64_t image, uid_t uid)
+static int is_with(struct db_txn *t, uint64_t image, uid_t uid)
 {
         int64_t found = 0;
         int r = db_int(t, share_sql[IS_WITH], &found, DB_INT(image), DB_INT(uid));
 
         return r < 0 ? r : found != 0;
+}
+
+int share_load_check(struct db_txn *t, const struct caller *c, uint64_t image, struct diag *diag)
+{
+        int r = is_with(t, image, c->uid);
+
+        if (r != 0)
+                return r < 0 ? r : 0;
+        return diag_set(diag, -EACCES, "this image is not shared with you: its owner can do that (mkdir shares/<user>)");
 }
 
 int share_check(struct model *m, const struct caller *c, uint64_t image, struct diag *diag)
@@ -160,11 +169,7 @@ int share_check(struct model *m, const struct caller *c, uint64_t image, struct 
         if (c->admin)
                 return 0;
         r = db_begin(m->db, DB_READ, &t);
-        if (r == 0)
-                r = share_load_is_with(&t, image, c->uid);
-        if (r != 0)
-                return r < 0 ? r : 0;
-        return diag_set(diag, -EACCES, "this image is not shared with you: its owner can (mkdir shares/<user>)");
+        return r < 0 ? r : share_load_check(&t, c, image, diag);
 }
 
 int share_find_image(struct model *m, uint64_t region, const char *handle, struct object *ret)
@@ -253,7 +258,7 @@ static int check_limits(struct db_txn *t, const struct image *image, const char 
         uint64_t limit;
         int r;
 
-        r = share_load_is_with(t, image->o.id, uid);
+        r = is_with(t, image->o.id, uid);
         if (r > 0)
                 return diag_set(diag, -EEXIST, "%s: it is shared with %s already", image->o.handle, user);
         if (r == 0)
