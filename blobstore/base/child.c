@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
@@ -31,6 +32,10 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/confine.h"
+
+#ifndef IMAGEFS_LIBEXECDIR
+#define IMAGEFS_LIBEXECDIR "/usr/libexec/imagefs"
+#endif
 
 #define NOBODY      65534
 #define OPEN_FILES  256
@@ -339,6 +344,28 @@ static int explain(struct strbuf *reason, const char *program, int error, const 
         else
                 strbuf_addf(reason, "cannot start %s: to %s failed: %s", name, what, strerror(-error));
         return error;
+}
+
+int child_find_program(const char *name, struct strbuf *ret)
+{
+        char self[PATH_MAX];
+        ssize_t n;
+        char *slash;
+
+        n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        if (n > 0) {
+                self[n] = '\0';
+                slash = strrchr(self, '/');
+                if (slash) {
+                        *slash = '\0';
+                        strbuf_addf(ret, "%s/%s", self, name);
+                        if (access(strbuf_text(ret), X_OK) == 0)
+                                return strbuf_error(ret);
+                        strbuf_reset(ret);
+                }
+        }
+        strbuf_addf(ret, IMAGEFS_LIBEXECDIR "/%s", name);
+        return access(strbuf_text(ret), X_OK) == 0 ? strbuf_error(ret) : -ENOENT;
 }
 
 int child_start(const struct child_opts *opts, struct child **ret, struct strbuf *reason)

@@ -35,6 +35,9 @@ struct child_opts {
 
 struct child;
 
+/* The path of a program of imagefs's own: beside this one, as in a build directory, or where it was installed. -ENOENT. */
+int child_find_program(const char *name, struct strbuf *ret);
+
 /*
  * Starts the program; on 0 it is running confined. It is killed when the thread that started it ends, so start it
  * from the thread that uses it. Standard input is empty, standard output and error are captured.

@@ -27,10 +27,6 @@
 #include "blobstore/formats/format.h"
 #include "blobstore/unpacker/stream.h"
 
-#ifndef IMAGEFS_LIBEXECDIR
-#define IMAGEFS_LIBEXECDIR "/usr/libexec/imagefs"
-#endif
-
 #define PROGRAM      "imagefs-unpack"
 #define BLOCK_BYTES  4096
 #define FREE_BYTES   (UINT64_C(64) << 20) /* that any file may grow to */
@@ -248,29 +244,6 @@ static int take_stream(struct unpack *u, unpack_progress_fn *progress, void *ctx
 
 /* ---- starting ---- */
 
-/* Beside this program, as in a build directory, or where it was installed. */
-static int find_program(struct strbuf *ret)
-{
-        char self[4096];
-        ssize_t n;
-        char *slash;
-
-        n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-        if (n > 0) {
-                self[n] = '\0';
-                slash = strrchr(self, '/');
-                if (slash) {
-                        *slash = '\0';
-                        strbuf_addf(ret, "%s/" PROGRAM, self);
-                        if (access(strbuf_text(ret), X_OK) == 0)
-                                return strbuf_error(ret);
-                        strbuf_reset(ret);
-                }
-        }
-        strbuf_add(ret, IMAGEFS_LIBEXECDIR "/" PROGRAM);
-        return access(strbuf_text(ret), X_OK) == 0 ? strbuf_error(ret) : -ENOENT;
-}
-
 static int start_child(int fd, int pipe_fd, enum image_packing packing, uint64_t file_bytes, struct child **ret,
                        struct strbuf *reason)
 {
@@ -284,7 +257,7 @@ static int start_child(int fd, int pipe_fd, enum image_packing packing, uint64_t
                 .cpu_seconds = CHILD_CPU_SECONDS(file_bytes),
         };
 
-        if (find_program(&program) < 0) {
+        if (child_find_program(PROGRAM, &program) < 0) {
                 strbuf_addf(reason, "imagefs was built here without libarchive, which reading %s files takes: unpack "
                             "it first", verbs[packing]);
                 return -EOPNOTSUPP;
