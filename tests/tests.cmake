@@ -18,6 +18,9 @@ foreach(source IN LISTS UNIT_TESTS)
         set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
 
+# What a child of the daemon does, in a process of the test's own, where sanitizers can watch it.
+target_sources(test_fstab_reader PRIVATE blobstore/fstab_reader/areas.c blobstore/fstab_reader/lines.c)
+
 add_executable(fsop tests/mount/lib/fsop.c)
 set_target_properties(fsop PROPERTIES RUNTIME_OUTPUT_DIRECTORY "$<TARGET_FILE_DIR:imagefs>")
 
