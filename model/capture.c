@@ -4,14 +4,16 @@
  * Images from instances. Accepting one makes the image (pending) with a disk for each that goes along, and what is
  * charged for it: a snapshot (being created) for each disk of a cloud image and for the data disks of a local one,
  * whose system disk is its own. The work makes a blob of each disk, for which it reads what was changed since the disk
- * was cloned; then one transaction names them all and makes the image available. Until that the instance's disks are
- * not written to, so that the work can begin again after a crash and gives the same.
+ * was cloned, and looks for what its owner should be warned of; then one transaction names them all and makes the image
+ * available. Until that the instance's disks are not written to, so that the work can begin again after a crash and
+ * gives the same.
  */
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "model/capture_warning.h"
 #include "model/instance_priv.h"
 #include "model/object.h"
 #include "model/volume_priv.h"
@@ -229,12 +231,14 @@ struct capture {
         struct blob *blob[DISKS_MAX]; /* held until they have names */
         uint64_t store;
         uint64_t before_bytes, total_bytes; /* of the disks before the present one, and of all */
+        struct strbuf warning; /* "": there is none */
 };
 
 static void capture_done(struct capture *cap)
 {
         for (size_t i = 0; i < cap->disks.n; i++)
                 blob_close(cap->blob[i]);
+        strbuf_done(&cap->warning);
 }
 
 static int load_capture(struct capture *cap)
@@ -318,6 +322,8 @@ static int finish(struct capture *cap, struct changes *ch)
                 r = image_load(&t, cap->job->task.image, &image);
         if (r == 0)
                 r = lifecycle_apply(&t, &image, VERB_FINISH, NULL);
+        if (r == 0 && cap->warning.len > 0)
+                r = refusal_insert(&t, image.o.uid, OBJECT_IMAGE, image.o.id, 0, strbuf_text(&cap->warning));
         return r < 0 ? r : db_commit(&t);
 }
 
@@ -332,6 +338,8 @@ int capture_run(struct job *job)
                 r = begin(&cap);
         if (r == 0)
                 r = make_blobs(&cap);
+        if (r == 0)
+                r = capture_warn(job, &cap.disks, &cap.warning);
         if (r == 0)
                 r = finish(&cap, &ch);
         if (r < 0)

@@ -59,6 +59,9 @@ int stores_each(struct model *m, stores_fn *fn, void *ctx);
 /* Opens (or creates) the store at PATH and gives its id, making the row if it is new. Called without a transaction. */
 int stores_add(struct model *m, const char *path, struct diag *diag, uint64_t *ret);
 
+/* refusal.c: ERROR 0: a warning, about something that was done */
+int refusal_insert(struct db_txn *t, uid_t uid, enum object_kind kind, uint64_t id, int error, const char *sentence);
+
 /* quota.c: may UID have MORE objects of quota Q in the region? Call before the rows that charge it are inserted. -EDQUOT. */
 int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint64_t more, struct diag *diag);
 int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret); /* DB_READ will do */

@@ -2,7 +2,7 @@
 
 /*
  * What was refused, to whom and why: the newest of each user, so that nobody's pushes out another's. It shows in
- * /info/errors, and the newest of an object in its last-error.
+ * /info/errors, and the newest of an object in its last-error. A warning is kept as a refusal without an errno.
  */
 
 #include <errno.h>
@@ -32,20 +32,28 @@ static const char *const kind_names[] = {
         [OBJECT_VOLUME] = "volume",
 };
 
+int refusal_insert(struct db_txn *t, uid_t uid, enum object_kind kind, uint64_t id, int error, const char *sentence)
+{
+        bool of_object = kind != OBJECT_NONE;
+        int r;
+
+        r = db_run(t, refusal_sql[INSERT], DB_INT(model_now_us()), DB_INT(uid),
+                   of_object ? DB_TEXT(kind_names[kind]) : DB_NULL, of_object ? DB_INT(id) : DB_NULL, DB_INT(-error),
+                   DB_TEXT(sentence));
+        if (r >= 0)
+                r = db_run(t, refusal_sql[TRIM], DB_INT(uid));
+        return r < 0 ? r : 0;
+}
+
 static int record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
                   const char *sentence)
 {
-        bool of_object = kind != OBJECT_NONE;
         DB_TXN(t);
         int r;
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = db_run(&t, refusal_sql[INSERT], DB_INT(model_now_us()), DB_INT(c->uid),
-                           of_object ? DB_TEXT(kind_names[kind]) : DB_NULL, of_object ? DB_INT(id) : DB_NULL, DB_INT(-error),
-                           DB_TEXT(sentence));
-        if (r >= 0)
-                r = db_run(&t, refusal_sql[TRIM], DB_INT(c->uid));
+                r = refusal_insert(&t, c->uid, kind, id, error, sentence);
         return r < 0 ? r : db_commit(&t);
 }
 
