@@ -115,6 +115,18 @@ static int plan_add_program(struct plan *p)
         return p->program_fd < 0 ? -errno : 0;
 }
 
+/* It got the lowest number that was free just then, which may be one of those that the child's descriptors get. */
+static int plan_move_ruleset(struct plan *p)
+{
+        int copy = fcntl(p->confine.ruleset_fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+        if (copy < 0)
+                return -errno;
+        cleanup_close(&p->confine.ruleset_fd);
+        p->confine.ruleset_fd = copy;
+        return 0;
+}
+
 static void plan_environment(struct plan *p)
 {
         size_t n = 0;
@@ -155,7 +167,8 @@ static int plan_make(struct plan *p, int input_fd, int output_fd, int status_fd)
         if (r < 0)
                 return r;
         plan_environment(p);
-        return confine_prepare(p->opts->argv[0], reopen, n_reopen, &p->confine);
+        r = confine_prepare(p->opts->argv[0], reopen, n_reopen, &p->confine);
+        return r < 0 ? r : plan_move_ruleset(p);
 }
 
 /* ---- in the child: async-signal-safe calls only ---- */

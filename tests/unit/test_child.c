@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -397,6 +398,50 @@ static void test_threads_start_children_at_once(void **state)
         assert_no_zombie();
 }
 
+/* Makes low numbers free, and takes them, all the time. */
+static void *open_and_close(void *arg)
+{
+        atomic_bool *end = arg;
+
+        while (!atomic_load(end)) {
+                int fds[10];
+
+                for (int i = 0; i < 10; i++)
+                        fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                for (int i = 0; i < 10; i++)
+                        (void)close(fds[i]);
+        }
+        return NULL;
+}
+
+/* The ruleset had the number of one of the child's descriptors then, and was lost. */
+static void test_child_starts_while_other_threads_close_files(void **state)
+{
+        const char *argv[] = { "/bin/sh", "-c", "exit 0", NULL };
+        struct child_opts opts = { .argv = argv, .n_fds = CHILD_FDS_MAX };
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        atomic_bool end = false;
+        pthread_t thread;
+        int failed = 0;
+
+        (void)state;
+        assert_true(fd >= 0);
+        for (size_t i = 0; i < CHILD_FDS_MAX; i++)
+                opts.fds[i].fd = fd;
+        assert_int_equal(pthread_create(&thread, NULL, open_and_close, &end), 0);
+        for (int i = 0; i < 100; i++) {
+                CLEANUP_STRBUF struct strbuf reason = { 0 };
+                struct child *c = NULL;
+
+                failed += child_start(&opts, &c, &reason) < 0;
+                child_kill_and_wait(c);
+        }
+        atomic_store(&end, true);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        (void)close(fd);
+        assert_int_equal(failed, 0);
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
@@ -418,6 +463,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_file_that_cannot_be_run_is_refused),
                 cmocka_unit_test(test_relative_program_is_refused),
                 cmocka_unit_test(test_threads_start_children_at_once),
+                cmocka_unit_test(test_child_starts_while_other_threads_close_files),
         };
         const char *no_op[] = { "/bin/sh", "-c", "exit 0", NULL };
         struct child_opts opts = { .argv = no_op };

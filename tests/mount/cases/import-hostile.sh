@@ -13,7 +13,7 @@ echo "IMAGEFS_TEST_SEED=$IMAGEFS_TEST_SEED"
 printf 'the secret of another file %.0s' {1..2000} >secret.raw
 chmod 0644 secret.raw
 pattern disk.raw 2M 61
-strace -f -qq -o trace -e trace="$("$lib/opened-by-children" --calls)" -p "$daemon_pid" 2>strace.err &
+strace -f -q -o trace -e trace="$("$lib/opened-by-children" --calls)" -p "$daemon_pid" 2>strace.err &
 strace_pid=$!
 until_true 5 _traced || skip "strace cannot attach: $(tail -n 1 strace.err)"
 
