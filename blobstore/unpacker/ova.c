@@ -6,7 +6,8 @@
  * name that would lead elsewhere, a link, or the same name twice shows that somebody meant harm, and is refused.
  *
  * A disk is passed on while its digests are worked out, and the manifest is compared at the end; what was passed on
- * is thrown away then where it is wrong. A manifest of digests that are not known here is not checked.
+ * is thrown away then where it is wrong. One with digests that are not known here is refused: nobody should take for
+ * checked what was not.
  */
 
 #include <archive.h>
@@ -197,7 +198,8 @@ static void check_line(const struct ova *o, const char *line)
                                  strncasecmp(digests[d].name, line, (size_t)(open - line)) != 0))
                 d++;
         if (d == N_DIGESTS)
-                return;
+                refuse("the manifest of this OVA has digests other than SHA-1, SHA-256, SHA-384 and SHA-512, which cannot "
+                       "be checked here: take it out of the archive");
         while (i < o->n_members && (strlen(o->member[i].name) != (size_t)(close - open - 1) ||
                                     strncmp(o->member[i].name, open + 1, (size_t)(close - open - 1)) != 0))
                 i++;
