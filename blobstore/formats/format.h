@@ -71,6 +71,14 @@ struct qemu_opts {
 };
 int qemu_open(int fd, const struct qemu_opts *opts, struct image_source **ret, struct strbuf *reason);
 
+static inline uint16_t get_be16(const uint8_t *p)
+{
+        uint16_t v;
+
+        memcpy(&v, p, sizeof(v));
+        return be16toh(v);
+}
+
 static inline uint32_t get_be32(const uint8_t *p)
 {
         uint32_t v;

@@ -42,6 +42,7 @@
 #define HEADER_V2_BYTES 72
 #define HEADER_V3_BYTES 104
 #define HEADER_MAX      112
+#define SNAPSHOT_BYTES  40 /* and what its lengths say */
 
 /* Bits of the incompatible features. Dirty means that reference counts are stale, which does not matter for reading. */
 #define FEATURE_CORRUPT     (UINT64_C(1) << 1)
@@ -76,9 +77,11 @@ struct qcow2 {
         uint64_t size_bytes;
         uint64_t cluster_bytes;
         uint64_t l1_offset;
+        uint64_t snapshots_offset;
         uint64_t features;
         uint32_t cluster_bits;
         uint32_t l1_entries;
+        uint32_t n_snapshots;
         uint32_t header_bytes;
         uint32_t version;
 };
@@ -178,6 +181,8 @@ static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason
         q->size_bytes = get_be64(h + 24);
         q->l1_entries = get_be32(h + 36);
         q->l1_offset = get_be64(h + 40);
+        q->n_snapshots = get_be32(h + 60);
+        q->snapshots_offset = get_be64(h + 64);
         q->header_bytes = HEADER_V2_BYTES;
         if (q->version == 3) {
                 q->features = get_be64(h + 72);
@@ -322,6 +327,27 @@ static int walk_l1(struct qcow2 *q, uint8_t *table, struct strbuf *reason)
         return 0;
 }
 
+/* Nobody wants them, but qemu reads their list before anything else: garbage of any length. */
+static int walk_snapshots(const struct qcow2 *q, struct strbuf *reason)
+{
+        uint64_t at = q->snapshots_offset;
+        uint8_t e[SNAPSHOT_BYTES];
+        int r;
+
+        for (uint32_t i = 0; i < q->n_snapshots; i++) {
+                r = walk_read(q->walk, e, sizeof(e), at, reason);
+                if (r < 0)
+                        return r;
+                if (get_be64(e) % q->cluster_bytes != 0 || get_be16(e + 12) == 0) /* its first table; its name's length */
+                        return walk_damaged(q->walk, reason, "its list of snapshots makes no sense");
+                if (!walk_has(q->walk, get_be64(e), (uint64_t)get_be32(e + 8) * 8))
+                        return walk_truncated(q->walk, reason);
+                at += sizeof(e) + get_be32(e + 36) + get_be16(e + 12) + get_be16(e + 14);
+                at = (at + 7) / 8 * 8;
+        }
+        return 0;
+}
+
 int qcow2_walk(struct walk *w, struct strbuf *reason)
 {
         CLEANUP_FREE uint8_t *table = NULL;
@@ -330,6 +356,9 @@ int qcow2_walk(struct walk *w, struct strbuf *reason)
         int r;
 
         r = read_header(w, &q, &encrypted, reason);
+        if (r < 0)
+                return r;
+        r = walk_snapshots(&q, reason);
         if (r < 0)
                 return r;
         w->block_bytes = q.cluster_bytes;

@@ -313,6 +313,34 @@ static void test_compressed_garbage_is_refused(void **state)
         assert_refused_with("image", "damaged");
 }
 
+static void write_snapshot_field(unsigned offset, const char *bytes, size_t n)
+{
+        CLEANUP_CLOSE int fd = -1;
+        uint8_t h[8];
+
+        shell("qemu-img convert -f raw -O qcow2 disk image && qemu-img snapshot -c one image && "
+              "qemu-img snapshot -c two image && truncate -s +64k image");
+        fd = open_at("image", O_RDWR);
+        assert_int_equal(pread_full(fd, h, sizeof(h), 64), sizeof(h));
+        assert_int_equal(pwrite_full(fd, bytes, n, offset < 72 ? offset : get_be64(h) + offset - 72), 0);
+}
+
+/* Of a number of snapshots that was garbage, qemu read each from the zeros behind the list, for many seconds. */
+static void test_snapshots_that_are_none_are_refused(void **state)
+{
+        (void)state;
+        write_snapshot_field(60, "\0\0\xea\x60", 4);
+        assert_refused_with("image", "list of snapshots");
+        write_snapshot_field(64, "\0\0\0\0\xff\0\0\0", 8);
+        assert_refused_with("image", "truncated");
+        write_snapshot_field(72, "\0\0\0\0\0\1\2\3", 8); /* the first table of the first */
+        assert_refused_with("image", "list of snapshots");
+        write_snapshot_field(72 + 8, "\x7f\0\0\0", 4); /* how long it is */
+        assert_refused_with("image", "truncated");
+        write_snapshot_field(72 + 36, "\x7f\0\0\0", 4); /* where the second is */
+        assert_refused_with("image", "truncated");
+}
+
 /* What a running qemu leaves behind, and what cannot be told from a file that lost its last bytes. */
 static void test_compressed_data_without_its_last_sector_is_refused(void **state)
 {
@@ -466,6 +494,7 @@ int main(void)
                 cmocka_unit_test(test_data_outside_the_file_is_refused),
                 cmocka_unit_test(test_clusters_that_share_a_place_are_refused),
                 cmocka_unit_test(test_compressed_garbage_is_refused),
+                cmocka_unit_test(test_snapshots_that_are_none_are_refused),
                 cmocka_unit_test(test_compressed_data_without_its_last_sector_is_refused),
                 cmocka_unit_test(test_child_that_stops_answering_is_given_up),
                 cmocka_unit_test(test_child_that_dies_is_an_error),
