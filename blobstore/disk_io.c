@@ -29,6 +29,10 @@
 /* Runs of the base are read as one across this: the size of a chunk, on average. */
 #define READ_BRIDGE (UINT64_C(64) << 10)
 
+/* Writes from this size on are large; writeback of them starts after so many bytes, since each start has its price. */
+#define WRITEBACK_LARGE (64U << 10)
+#define WRITEBACK_STEP  (UINT64_C(8) << 20)
+
 /* ---- reading ---- */
 
 int disk_read_data(struct disk *d, void *buf, size_t n, uint64_t off)
@@ -249,10 +253,50 @@ static int write_blocks(struct disk *d, const uint8_t *buf, size_t n, uint64_t o
         return 0;
 }
 
+/* Within the disk. */
+static int disk_write(struct disk *d, const void *buf, size_t n, uint64_t off)
+{
+        uint64_t first = off / BLOB_BLOCK_SIZE, end = disk_blocks(off + n), run;
+        bool changed;
+        int r;
+
+        READ_LOCK_SCOPE(&d->freeze);
+        if (!d->cut) {
+                r = disk_bitmap_run(d->bitmap, first, end - first, &changed, &run);
+                if (r < 0)
+                        return r;
+                if (changed && run == end - first)
+                        return pwrite_full(d->data_fd, buf, n, off);
+        }
+
+        CLEANUP(disk_range_unlock) struct disk_range range;
+        disk_range_lock(&d->ranges, first, end, &range);
+        if (d->cut)
+                disk_cut_save(d, first, end);
+        r = write_blocks(d, buf, n, off);
+        return r < 0 ? r : disk_bitmap_set(d->bitmap, first, end - first);
+}
+
+/*
+ * Lets the kernel begin to write what came in large pieces, which are seldom written to again soon. Else all of it would
+ * wait for the next sync, and whoever syncs for all of it: 256 MiB written and then synced took nearly twice as long.
+ */
+static void disk_start_writeback(struct disk *d, size_t n)
+{
+        uint64_t before;
+
+        if (n < WRITEBACK_LARGE)
+                return;
+        before = atomic_fetch_add_explicit(&d->written_large, n, memory_order_relaxed);
+        if (before / WRITEBACK_STEP == (before + n) / WRITEBACK_STEP)
+                return;
+        /* A hint: what goes wrong with it the sync will tell. */
+        (void)sync_file_range(d->data_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 ssize_t disk_pwrite(struct disk *d, const void *buf, size_t n, uint64_t off)
 {
-        uint64_t size = disk_get_size(d), first, end, run;
-        bool changed;
+        uint64_t size = disk_get_size(d);
         int r;
 
         r = store_writable(d->store);
@@ -266,28 +310,12 @@ ssize_t disk_pwrite(struct disk *d, const void *buf, size_t n, uint64_t off)
                 n = SSIZE_MAX;
         if (n > size - off)
                 n = (size_t)(size - off);
-        first = off / BLOB_BLOCK_SIZE;
-        end = disk_blocks(off + n);
 
-        READ_LOCK_SCOPE(&d->freeze);
-        if (!d->cut) {
-                r = disk_bitmap_run(d->bitmap, first, end - first, &changed, &run);
-                if (r < 0)
-                        return r;
-                if (changed && run == end - first) {
-                        r = pwrite_full(d->data_fd, buf, n, off);
-                        return r < 0 ? r : (ssize_t)n;
-                }
-        }
-
-        CLEANUP(disk_range_unlock) struct disk_range range;
-        disk_range_lock(&d->ranges, first, end, &range);
-        if (d->cut)
-                disk_cut_save(d, first, end);
-        r = write_blocks(d, buf, n, off);
-        if (r == 0)
-                r = disk_bitmap_set(d->bitmap, first, end - first);
-        return r < 0 ? r : (ssize_t)n;
+        r = disk_write(d, buf, n, off);
+        if (r < 0)
+                return r;
+        disk_start_writeback(d, n);
+        return (ssize_t)n;
 }
 
 /* ---- discarding ---- */

@@ -35,6 +35,7 @@ struct disk {
 
         _Atomic uint64_t size_bytes; /* grows, under disks_lock */
         pthread_mutex_t sync_lock;
+        _Atomic uint64_t written_large; /* bytes, in large writes; writeback starts at each step of them */
 
         pthread_rwlock_t freeze; /* shared by whoever changes blocks; a snapshot begins while nobody does */
         struct disk_ranges ranges; /* of blocks that go from the base into the data, or that must stay for the cut */
