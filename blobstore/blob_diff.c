@@ -44,12 +44,16 @@ static int diff_side_advance(struct diff_side *s, uint64_t off)
         return 0;
 }
 
-static int diff_side_start(struct diff_side *s, struct blob *b)
+/* B may be NULL: holes throughout. */
+static int diff_side_start(struct diff_side *s, struct blob *b, uint64_t off)
 {
         int r;
 
         s->blob = b;
-        r = map_seek(b->map, 0, &s->cursor);
+        s->has_entry = false;
+        if (!b || off >= b->info.size_bytes)
+                return 0;
+        r = map_seek(b->map, off, &s->cursor);
         if (r < 0)
                 return r;
         r = map_next(&s->cursor, &s->entry);
@@ -74,14 +78,28 @@ static uint64_t diff_side_end(const struct diff_side *s, uint64_t off, uint64_t 
         return own < end ? own : end;
 }
 
-static bool diff_is_shared(const struct diff *d, uint64_t off)
+static bool diff_is_shared(const struct diff_side *a, const struct diff_side *b, uint64_t off)
 {
-        bool hole_a = diff_side_is_hole(&d->a, off), hole_b = diff_side_is_hole(&d->b, off);
+        bool hole_a = diff_side_is_hole(a, off), hole_b = diff_side_is_hole(b, off);
 
         if (hole_a || hole_b)
                 return hole_a && hole_b;
-        return d->a.blob->store == d->b.blob->store && d->a.entry.place == d->b.entry.place &&
-               d->a.entry.offset == d->b.entry.offset;
+        return a->blob->store == b->blob->store && a->entry.place == b->entry.place &&
+               a->entry.offset == b->entry.offset;
+}
+
+/* Comes to OFF on both sides. *ret_end: as far as what they have there reaches, END at the most. */
+static int diff_step(struct diff_side *a, struct diff_side *b, uint64_t off, uint64_t end, uint64_t *ret_end)
+{
+        int r;
+
+        r = diff_side_advance(a, off);
+        if (r == 0)
+                r = diff_side_advance(b, off);
+        if (r < 0)
+                return r;
+        *ret_end = diff_side_end(b, off, diff_side_end(a, off, end));
+        return 0;
 }
 
 static int diff_flush(struct diff *d)
@@ -138,14 +156,10 @@ static int diff_walk(struct diff *d, uint64_t end)
         int r;
 
         for (uint64_t off = 0; off < end; off = next) {
-                r = diff_side_advance(&d->a, off);
-                if (r == 0)
-                        r = diff_side_advance(&d->b, off);
+                r = diff_step(&d->a, &d->b, off, end, &next);
                 if (r < 0)
                         return r;
-                next = diff_side_end(&d->a, off, end);
-                next = diff_side_end(&d->b, off, next);
-                r = diff_is_shared(d, off) ? 0 : diff_compare(d, off, next);
+                r = diff_is_shared(&d->a, &d->b, off) ? 0 : diff_compare(d, off, next);
                 if (r < 0)
                         return r;
         }
@@ -163,12 +177,38 @@ int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, void *ctx)
                 return -ENOMEM;
         d->fn = fn;
         d->ctx = ctx;
-        r = diff_side_start(&d->a, a);
+        r = diff_side_start(&d->a, a, 0);
         if (r == 0)
-                r = diff_side_start(&d->b, b);
+                r = diff_side_start(&d->b, b, 0);
         if (r == 0)
                 r = diff_walk(d, short_end);
         if (r == 0 && long_end > short_end)
                 r = diff_found(d, short_end, long_end - short_end);
         return r < 0 ? r : diff_flush(d);
+}
+
+int blob_find_shared(struct blob *a, struct blob *b, uint64_t off, uint64_t end, bool *ret_shared, uint64_t *ret_end)
+{
+        struct diff_side side_a, side_b;
+        bool shared = false;
+        uint64_t pos, next;
+        int r;
+
+        r = diff_side_start(&side_a, a, off);
+        if (r == 0)
+                r = diff_side_start(&side_b, b, off);
+        for (pos = off; r == 0 && pos < end; pos = next) {
+                r = diff_step(&side_a, &side_b, pos, end, &next);
+                if (r < 0)
+                        break;
+                if (pos == off)
+                        shared = diff_is_shared(&side_a, &side_b, pos);
+                else if (diff_is_shared(&side_a, &side_b, pos) != shared)
+                        break;
+        }
+        if (r < 0)
+                return r;
+        *ret_shared = shared;
+        *ret_end = pos;
+        return 0;
 }

@@ -74,6 +74,20 @@ int disk_discard(struct disk *d, uint64_t off, uint64_t n);
 /* As blob_seek(). What was discarded is a hole, zeros that were written are data. */
 int disk_seek(struct disk *d, uint64_t off, int whence, uint64_t *ret);
 
+struct disk_source {
+        struct disk *disk;
+        struct blob *blob; /* if there is no disk */
+};
+
+/*
+ * Makes N bytes at OFF those at FROM_OFF of a disk or a blob of the same store or another, as far as that moves no
+ * bytes: 1, where it did so for the first *ret_n of them; 0, where these have to be read and written. What the disk
+ * reads as at that place already, from its base, is left alone; what was changed in another disk is shared with it,
+ * where the store is on a file system that has reflinks. The caller keeps within the ends of both.
+ */
+int disk_clone(struct disk *d, uint64_t off, const struct disk_source *from, uint64_t from_off, uint64_t n,
+               uint64_t *ret_n);
+
 /* -ENOSPC: not yet; nothing is lost, sync again when there is room. */
 int disk_sync(struct disk *d);
 

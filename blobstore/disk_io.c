@@ -54,8 +54,7 @@ static int disk_read_base(struct disk *d, void *buf, size_t n, uint64_t off)
         return 0;
 }
 
-/* Is the block of POS in the data? *ret_end: up to where, END at most, the answer is the same. */
-static int disk_find_run(struct disk *d, uint64_t pos, uint64_t end, bool *ret_changed, uint64_t *ret_end)
+int disk_find_run(struct disk *d, uint64_t pos, uint64_t end, bool *ret_changed, uint64_t *ret_end)
 {
         uint64_t block = pos / BLOB_BLOCK_SIZE, run, run_end;
         int r;

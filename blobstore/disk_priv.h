@@ -84,6 +84,9 @@ int disk_files_remove(struct blobstore *bs, const struct disk_id *id);
 
 /* ---- disk_io.c ---- */
 
+/* Is the block of POS in the data? *ret_end: up to where, END at most, the answer is the same. */
+int disk_find_run(struct disk *d, uint64_t pos, uint64_t end, bool *ret_changed, uint64_t *ret_end);
+
 /* Reads N bytes at OFF of the data, holes as zeros. */
 int disk_read_data(struct disk *d, void *buf, size_t n, uint64_t off);
 

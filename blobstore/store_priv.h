@@ -107,6 +107,12 @@ int blob_load(struct blob *b);
 /* An open blob once more; release with blob_close(). */
 struct blob *blob_ref(struct blob *b);
 
+/*
+ * blob_diff.c: are the chunks, or holes, that A and B have at OFF the same ones? *ret_end: up to where, END at the most,
+ * the answer is the same. NULL, and what lies past a blob's end, is a hole.
+ */
+int blob_find_shared(struct blob *a, struct blob *b, uint64_t off, uint64_t end, bool *ret_shared, uint64_t *ret_end);
+
 /* The blob is to have no checksum; at 16 GB/s the holes of a large disk take longest. */
 void blob_writer_forgo_checksum(struct blob_writer *w);
 

@@ -76,6 +76,11 @@ static ssize_t data_fetch(struct file *f, void *buf, size_t n, uint64_t off)
         return export_pread(((struct data *)f)->content, buf, n, off);
 }
 
+static struct blob *data_blob(struct file *f)
+{
+        return export_get_blob(((struct data *)f)->content);
+}
+
 static int data_seek(struct req *rq, struct file *f, off_t off, int whence, off_t *ret)
 {
         struct data *d = (struct data *)f;
@@ -104,6 +109,7 @@ static const struct file_ops data_ops = {
         .read = data_read,
         .seek = data_seek,
         .fetch = data_fetch,
+        .blob = data_blob,
         .release = data_release,
 };
 

@@ -132,7 +132,12 @@ static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t of
         return -EOPNOTSUPP;
 }
 
-/* ---- copies inside the mount ---- */
+/*
+ * ---- copies inside the mount ----
+ *
+ * What can be shared is, and the rest goes through the daemon's memory alone, holes as holes. Disks only: an upload may
+ * be of any format, is read whole by its import, and shares its chunks from there; so the kernel copies to uploads.
+ */
 
 /* In one call, so that a copy can be interrupted; holes do not count. */
 #define COPY_MAX   (UINT64_C(64) << 20)
@@ -174,7 +179,33 @@ static ssize_t copy_piece(struct req *rq, struct disk *d, uint64_t off, struct f
         return got <= 0 ? got : disk_pwrite(d, buf, (size_t)got, off);
 }
 
-/* The bytes go through the daemon's memory alone, and holes become holes. The kernel has cut N at the end of the source. */
+static const struct file_ops disk_file_ops;
+
+static struct disk_source copy_source(struct file *from)
+{
+        if (from->ops == &disk_file_ops)
+                return (struct disk_source){ .disk = disk_of(from) };
+        return (struct disk_source){ .blob = from->ops->blob ? from->ops->blob(from) : NULL };
+}
+
+/* Some of N bytes; *moved grows by those that were not shared. Gives the count, 0 at the end of the source. */
+static ssize_t copy_some(struct req *rq, struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n,
+                         uint64_t *moved)
+{
+        const struct disk_source source = copy_source(from);
+        ssize_t got;
+        int r = 0;
+
+        if (source.disk || source.blob)
+                r = disk_clone(d, off, &source, from_off, n, &n);
+        if (r != 0)
+                return r < 0 ? r : (ssize_t)n;
+        got = copy_piece(rq, d, off, from, from_off, n);
+        *moved += got < 0 || got > COPY_PIECE ? 0 : (uint64_t)got;
+        return got;
+}
+
+/* The kernel has cut N at the end of the source. */
 static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off,
                               uint64_t n)
 {
@@ -188,11 +219,10 @@ static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, stru
         if (n > size - off)
                 n = size - off;
         while (done < n && moved < COPY_MAX) {
-                got = copy_piece(rq, d, off + done, from, from_off + done, n - done);
+                got = copy_some(rq, d, off + done, from, from_off + done, n - done, &moved);
                 if (got <= 0)
                         break;
                 done += (uint64_t)got;
-                moved += (uint64_t)got > COPY_PIECE ? 0 : (uint64_t)got;
         }
         return done > 0 ? (ssize_t)done : got;
 }

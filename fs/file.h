@@ -21,6 +21,7 @@ struct file_ops {
         int (*seek)(struct req *rq, struct file *f, off_t off, int whence, off_t *ret);
         /* The same as read, into memory, and bytes of another file that has it: copies that the kernel need not see. */
         ssize_t (*fetch)(struct file *f, void *buf, size_t n, uint64_t off);
+        struct blob *(*blob)(struct file *f); /* that it shows as it is; may be NULL */
         ssize_t (*copy)(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off, uint64_t n);
         void (*release)(struct file *f);
 };

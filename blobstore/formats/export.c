@@ -78,6 +78,11 @@ uint64_t export_get_size(const struct export *e)
         return e->size_bytes;
 }
 
+struct blob *export_get_blob(const struct export *e)
+{
+        return e->view ? NULL : e->blob;
+}
+
 ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off)
 {
         return e->view ? qcow2_view_pread(e->view, buf, n, off) : blob_pread(e->blob, buf, n, off);

@@ -28,6 +28,9 @@ void export_close(struct export *e); /* accepts NULL */
 
 uint64_t export_get_size(const struct export *e);
 
+/* The blob, where the file's bytes are the blob's; else NULL. Borrowed until export_close(). */
+struct blob *export_get_blob(const struct export *e);
+
 /* As blob_pread(), blob_stretch() (in a format that is made while it is read: none) and blob_seek(). */
 ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off);
 int export_stretch(struct export *e, uint64_t off, uint64_t *ret_off, size_t *ret_n);
