@@ -29,14 +29,29 @@ void ops_error(struct req *rq, int error)
         (void)fuse_reply_err(rq->fuse, -error); /* fails only when nobody waits for the answer any more */
 }
 
+/* The object whose last-error is to say it. An instance's own disk has no directory to have one in. */
+static enum object_kind ops_answerable(struct req *rq, struct node n, uint64_t *ret_id)
+{
+        enum object_kind kind;
+        const struct volume *v;
+        struct object o;
+
+        if (attr_object(rq, n, &o) < 0)
+                return OBJECT_NONE;
+        kind = tree_kind(n.kind)->object_kind;
+        *ret_id = o.id;
+        if (kind != OBJECT_VOLUME || req_volume(rq, o.id, &v) < 0 || v->cloud)
+                return kind;
+        *ret_id = v->instance;
+        return OBJECT_INSTANCE;
+}
+
 void ops_refuse(struct req *rq, struct node n, int error)
 {
-        struct object o = { 0 };
-        enum object_kind kind = OBJECT_NONE;
+        uint64_t id = 0;
+        enum object_kind kind = ops_answerable(rq, n, &id);
         const char *sentence = rq->diag.text;
 
-        if (attr_object(rq, n, &o) == 0)
-                kind = tree_kind(n.kind)->object_kind;
         if (!rq->diag.error) {
                 (void)diag_set(&rq->diag, error, "%s: not possible here", strerror(-error));
                 if (error == -EIO || error == -EBADMSG)
@@ -44,7 +59,7 @@ void ops_refuse(struct req *rq, struct node n, int error)
         }
         if (error == -EIO || error == -EBADMSG || error == -ENOMEM)
                 log_errno(error, "%s of node %#llx", sentence, (unsigned long long)node_ino(n));
-        refusal_record(rq->fs->model, &rq->caller, kind, o.id, error, sentence);
+        refusal_record(rq->fs->model, &rq->caller, kind, id, error, sentence);
         ops_error(rq, error);
 }
 
