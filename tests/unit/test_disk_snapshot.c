@@ -95,6 +95,72 @@ static void test_snapshot_reads_and_stores_what_changed(void **state)
         blob_close(base);
 }
 
+/* ---- a hundredth of a large disk ---- */
+
+#define LARGE_DENSE   (64 * MIB) /* of each GiB, at its start */
+#define LARGE_CHANGES 10 /* in it, of a MiB each */
+
+/* MiB number I of the disk, before and after. */
+static void large_piece(uint64_t i, bool changed, uint8_t *ret)
+{
+        uint64_t random = i * 2 + changed;
+
+        random_fill(&random, ret, MIB);
+}
+
+static uint64_t large_change(uint64_t gib, unsigned n)
+{
+        return (gib << 10) + 3 + 6 * n;
+}
+
+/* IMAGEFS_TEST_GIB=100 makes it the size that the project promises a figure for. */
+static void test_snapshot_of_a_large_disk_reads_little_more_than_its_changes(void **state)
+{
+        const char *given = getenv("IMAGEFS_TEST_GIB");
+        uint64_t gibs = given ? strtoull(given, NULL, 0) : 1, changed = gibs * LARGE_CHANGES * MIB, stored;
+        CLEANUP_FREE uint8_t *piece = malloc(MIB), *got = malloc(MIB);
+        struct store *s = *state;
+        struct blob_writer *w;
+        struct blob *base;
+        struct disk *d;
+        struct snap snap;
+
+        assert_ok(blob_writer_new(s->bs, &w));
+        for (uint64_t g = 0; g < gibs; g++) {
+                for (uint64_t i = 0; i < LARGE_DENSE / MIB; i++) {
+                        large_piece((g << 10) + i, false, piece);
+                        assert_ok(blob_writer_append(w, piece, MIB));
+                }
+                assert_ok(blob_writer_hole(w, 1024 * MIB - LARGE_DENSE));
+        }
+        assert_ok(blob_writer_commit(w, &base));
+        blob_writer_free(w);
+        d = make_disk(s, base, gibs * 1024 * MIB);
+        for (uint64_t g = 0; g < gibs; g++) {
+                for (unsigned n = 0; n < LARGE_CHANGES; n++) {
+                        large_piece(large_change(g, n), true, piece);
+                        assert_int_equal(disk_pwrite(d, piece, MIB, large_change(g, n) * MIB), MIB);
+                }
+        }
+        stored = store_segment_bytes(s);
+        snap = take(d);
+        stored = store_segment_bytes(s) - stored;
+        print_message("%llu GiB, of which %llu MiB are changed: %llu MiB read, %llu MiB stored\n", (unsigned long long)gibs,
+                      (unsigned long long)(changed / MIB), (unsigned long long)(snap.stats.bytes_read / MIB),
+                      (unsigned long long)(stored / MIB));
+        assert_in_range(snap.stats.bytes_read, changed, changed + changed / 5);
+        assert_in_range(stored, changed, changed + changed / 5);
+        assert_int_equal(snap.stats.bytes_read + snap.stats.bytes_shared, gibs * LARGE_DENSE);
+        for (uint64_t i = 0; i < LARGE_DENSE / MIB; i++) {
+                large_piece((gibs - 1) * 1024 + i, i % 6 == 3 && i / 6 < LARGE_CHANGES, piece);
+                assert_int_equal(blob_pread(snap.blob, got, MIB, ((gibs - 1) * 1024 + i) * MIB), MIB);
+                assert_memory_equal(got, piece, MIB);
+        }
+        blob_close(snap.blob);
+        disk_close(d);
+        blob_close(base);
+}
+
 static void test_snapshot_of_a_new_disk_has_only_what_was_written(void **state)
 {
         struct store *s = *state;
@@ -375,6 +441,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
                 T(test_snapshot_of_an_unchanged_disk_reads_nothing),
                 T(test_snapshot_reads_and_stores_what_changed),
+                T(test_snapshot_of_a_large_disk_reads_little_more_than_its_changes),
                 T(test_snapshot_of_a_new_disk_has_only_what_was_written),
                 T(test_snapshot_keeps_what_it_shares_when_the_base_goes),
                 T(test_snapshot_can_be_cancelled_and_is_one_at_a_time),
