@@ -55,9 +55,19 @@ const struct dir_kind dir_instances = {
 
 /* ---- <image>/instances, of an image in its own place and in shared/: see dir_mirror.c for what is in them ---- */
 
+/* Whoever may read an image that is not private makes machines from it, each her own: as in /tmp. */
 static int image_object(struct req *rq, uint64_t oid, struct object *ret)
 {
-        return image_get_object(rq->fs->model, oid, ret);
+        const struct image *i;
+        int r;
+
+        r = req_image(rq, oid, &i);
+        if (r < 0)
+                return r;
+        *ret = i->o;
+        if (i->class != CLASS_PRIVATE && i->class != CLASS_RECYCLE)
+                ret->mode |= S_ISVTX | (i->o.mode & 0444) >> 1;
+        return 0;
 }
 
 static int image_instances_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)

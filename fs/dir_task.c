@@ -24,7 +24,7 @@ static int tasks_remove(struct req *rq, uint64_t child)
 
 const struct dir_kind dir_tasks = {
         .name = "tasks",
-        .mode = 0755,
+        .mode = S_ISVTX | 0777, /* rmdir is for everybody, each with her own */
         .child = KIND_TASK,
         .child_name = "<id>",
         .object = dir_root_object,
@@ -83,6 +83,7 @@ const struct dir_kind dir_task = {
         .child = KIND_NONE,
         .object_kind = OBJECT_TASK,
         .object = task_object,
+        .access = true,
 };
 
 /* ---- copies/<region> of an image: the same task, seen from the image ---- */
@@ -92,14 +93,43 @@ static int copies_object(struct req *rq, uint64_t oid, struct object *ret)
         return image_get_object(rq->fs->model, oid, ret);
 }
 
+/* Whoever may look at the image may look at its copies, whoever started them. */
+static int copy_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        const struct task *t;
+        struct object image;
+        int r;
+
+        r = req_task(rq, oid, &t);
+        if (r == 0)
+                r = image_get_object(rq->fs->model, t->image, &image);
+        if (r < 0)
+                return r;
+        *ret = t->o;
+        ret->uid = image.uid;
+        ret->gid = image.gid;
+        ret->mode = image.mode;
+        return 0;
+}
+
+static int copy_add(void *ctx, const struct object *task)
+{
+        const struct dir_children *v = ctx;
+
+        return v->fn(v->ctx, &(struct child){ .name = task->handle, .oid = task->id, .type = DT_DIR });
+}
+
 static int copies_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
-        return copy_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
+        return copy_each(rq->fs->model, oid, copy_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
 }
 
 static int copies_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
 {
-        return dir_found(copy_find(rq->fs->model, oid, name, ret_object), ret, ret_object);
+        int r = dir_found(copy_find(rq->fs->model, oid, name, ret_object), ret, ret_object);
+
+        ret_object->id = 0; /* not with these modes */
+        return r;
 }
 
 static int copies_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
@@ -182,7 +212,7 @@ const struct dir_kind dir_copy = {
         .entries = copy_entries,
         .child = KIND_NONE,
         .object_kind = OBJECT_TASK,
-        .object = task_object,
+        .object = copy_object,
         .list = copy_image_list,
         .find = copy_image_find,
         .target = copy_image_target,
