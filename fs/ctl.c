@@ -56,8 +56,9 @@ int ctl_command(const struct entry *entry, const char *text, size_t n, char **re
 
         if (n > CTL_COMMAND_MAX)
                 return diag_set(diag, -E2BIG, "%s: a command has at most 64 KiB", entry->name);
-        if (memchr(text, '\0', n))
-                return diag_set(diag, -EINVAL, "%s: a command is text, without zero bytes", entry->name);
+        if (!text_is_clean_multiline(text, n))
+                return diag_set(diag, -EINVAL, "%s: what is written is text in UTF-8, without control characters",
+                                entry->name);
         if (n && text[n - 1] == '\n')
                 n--;
         if (!(entry->flags & ENTRY_TEXT) && memchr(text, '\n', n))

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/parse.h"
+
 /* Shortens a text that was cut after LEN bytes to whole UTF-8 characters. */
 static void cut_to_character(char *text, size_t len)
 {
@@ -38,6 +40,7 @@ int diag_set(struct diag *diag, int error, const char *fmt, ...)
                 diag->text[0] = '\0';
         else if ((size_t)n >= sizeof(diag->text))
                 cut_to_character(diag->text, sizeof(diag->text) - 1);
+        text_make_clean(diag->text);
         diag->error = error;
         return error;
 }

@@ -127,6 +127,11 @@ static size_t utf8_decode(const unsigned char *p, size_t left, uint32_t *ret)
         return 0;
 }
 
+static bool is_control(uint32_t c)
+{
+        return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
+
 static bool text_check(const char *text, size_t len, bool multiline)
 {
         const unsigned char *p = (const unsigned char *)text;
@@ -138,7 +143,7 @@ static bool text_check(const char *text, size_t len, bool multiline)
                         return false;
                 if (multiline && (c == '\n' || c == '\t'))
                         continue;
-                if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+                if (is_control(c))
                         return false;
         }
         return true;
@@ -152,6 +157,18 @@ bool text_is_clean(const char *text, size_t len)
 bool text_is_clean_multiline(const char *text, size_t len)
 {
         return text_check(text, len, true);
+}
+
+void text_make_clean(char *text)
+{
+        size_t len = strlen(text);
+        uint32_t c;
+
+        for (size_t i = 0, n; i < len; i += n ? n : 1) {
+                n = utf8_decode((unsigned char *)text + i, len - i, &c);
+                if (n == 0 || is_control(c))
+                        memset(text + i, '?', n ? n : 1);
+        }
 }
 
 bool name_is_valid(const char *name)

@@ -33,6 +33,9 @@ bool text_is_clean(const char *text, size_t len);
 /* As text_is_clean(), but newlines and tabs are fine: for descriptions. */
 bool text_is_clean_multiline(const char *text, size_t len);
 
+/* Puts question marks in the place of what text_is_clean() refuses. */
+void text_make_clean(char *text);
+
 /* 1 to 128 bytes of clean UTF-8, no '/', no leading '.'. */
 bool name_is_valid(const char *name);
 

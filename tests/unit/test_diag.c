@@ -53,6 +53,29 @@ static void test_cuts_at_a_character(void **state)
         }
 }
 
+/* Sentences name what was asked for, and that may be anything: it never writes on anybody's terminal. */
+static void test_a_sentence_is_one_clean_line(void **state)
+{
+        static const struct {
+                const char *name, *shown;
+        } names[] = {
+                { "web\nroot", "web?root" },
+                { "\x1b[31mred\r\t\x7f", "?[31mred???" },
+                { "\xc2\x9b" "31m", "??31m" }, /* a C1 control */
+                { "cut\xc3", "cut?" },
+                { "\xff\xc0\xaf\xed\xa0\x80", "??????" },
+                { "名前 \xe2\x80\xae", "名前 \xe2\x80\xae" }, /* format characters are no control characters */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                struct diag diag = { 0 };
+
+                diag_set(&diag, -ENOENT, "there is no %s", names[i].name);
+                assert_string_equal(diag.text + strlen("there is no "), names[i].shown);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -60,6 +83,7 @@ int main(void)
                 cmocka_unit_test(test_the_first_sentence_stays),
                 cmocka_unit_test(test_works_without_a_diag),
                 cmocka_unit_test(test_cuts_at_a_character),
+                cmocka_unit_test(test_a_sentence_is_one_clean_line),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
