@@ -29,6 +29,7 @@ enum {
         CHECK_UNNAMED,
         CHECK_TASK,
         CHECK_INSTANCE,
+        CHECK_SHARE,
         CHECK_RULES, /* what is above */
         CHECK_BLOBS = CHECK_RULES,
         CHECK_BLOB_ID,
@@ -90,6 +91,10 @@ static const char *const check_sql[] = {
         [CHECK_INSTANCE] = "SELECT 'instance ' || ident || ' (' || handle || ') has an image, but no system disk'"
                            " FROM instance WHERE image IS NOT NULL AND NOT EXISTS (SELECT 1 FROM volume"
                            " WHERE volume.instance = instance.id AND volume.role = 'system')",
+        [CHECK_SHARE] = "SELECT " IMAGE_IS " || ' is shared with user ' || share.uid || ', but ' || CASE"
+                        " WHEN image.class <> 'private' THEN 'is in ' || image.class WHEN image.uid = share.uid THEN 'is hers'"
+                        " ELSE 'in another region' END FROM share JOIN image ON image.id = share.image"
+                        " WHERE image.class <> 'private' OR image.uid = share.uid OR image.region <> share.region",
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
         [CHECK_WHOSE_BLOB] = "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device"

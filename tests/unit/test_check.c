@@ -89,6 +89,12 @@ static void test_what_is_wrong_in_the_database_is_found(void **state)
                         "is running, but what it makes is available",
                 },
                 {
+                        "INSERT INTO share (image, region, uid, created) SELECT id, region, uid, 1 FROM image "
+                        "WHERE handle = 'local'",
+                        "DELETE FROM share",
+                        "is shared with user 61001, but is hers",
+                },
+                {
                         "UPDATE blob SET size = size + 1 WHERE id = 1",
                         "UPDATE blob SET size = size - 1 WHERE id = 1",
                         "image r1/private/cloud, vda: its bytes in the store are not those",
