@@ -200,7 +200,7 @@ static int need_cloud_init(struct command *cmd, struct diag *diag)
         return diag_set(diag, -EOPNOTSUPP,
                         "%s: nothing in the machine would read this: its image %s has no cloud-init in its "
                         "features (add it there if it does)",
-                        i->o.handle, image.o.handle);
+                        i->o.handle, i->image_path);
 }
 
 static int set_password(struct command *cmd, const char *value, struct diag *diag)
