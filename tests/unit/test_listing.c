@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "model/region.h"
+#include "model/share.h"
 #include "model/xlsx.h"
 
 #include "tests/lib/expect.h"
@@ -110,6 +111,55 @@ static void test_shows_what_the_caller_may_enter(void **state)
         assert_ok(model_set_access(l->m, &l->alice, OBJECT_IMAGE, id, &closed, NULL, NULL, library_diag(l)));
         text = csv(l, &l->alice);
         assert_null(strstr(text, "private,hers"));
+        free(text);
+}
+
+static unsigned count_rows(const char *text)
+{
+        unsigned n = 0;
+
+        for (; (text = strchr(text, '\n')); text++)
+                n++;
+        return n;
+}
+
+/* One row for each reader, in the class where she finds it. */
+static void test_what_is_shared_has_a_class_of_its_own(void **state)
+{
+        const struct caller group = { .uid = 61002, .gid = 61001 };
+        const mode_t open = 0750;
+        struct library *l = *state;
+        uint64_t image, share;
+        char *text;
+
+        make(l);
+        (void)library_image(l, "zoo");
+        image = (uint64_t)library_sql_int(l, "SELECT id FROM image WHERE handle = 'web'");
+        assert_ok(share_create(l->m, &l->alice, image, "61002", library_diag(l), &share));
+        text = csv(l, &l->bob);
+        assert_contains(text, "\nshared,web,img-1,");
+        assert_int_equal(count_rows(text), 2);
+        free(text);
+        text = csv(l, &l->alice);
+        assert_contains(text, "\nprivate,web,img-1,");
+        assert_int_equal(count_rows(text), 3);
+        free(text);
+        text = csv(l, &l->admin);
+        assert_contains(text, "\nprivate,web,img-1,");
+        assert_int_equal(count_rows(text), 3);
+        free(text);
+        assert_ok(model_set_access(l->m, &l->alice, OBJECT_IMAGE, image, &open, NULL, NULL, library_diag(l)));
+        text = csv(l, &group);
+        assert_contains(text, "\nshared,web,img-1,");
+        assert_int_equal(count_rows(text), 2);
+        free(text);
+
+        assert_ok(share_remove(l->m, &l->alice, share, library_diag(l)));
+        text = csv(l, &l->bob);
+        assert_int_equal(count_rows(text), 1);
+        free(text);
+        text = csv(l, &group);
+        assert_contains(text, "\nprivate,web,img-1,");
         free(text);
 }
 
@@ -348,6 +398,7 @@ int main(void)
                 TEST(test_csv_quotes_what_needs_it),
                 TEST(test_json_has_numbers_and_booleans),
                 TEST(test_shows_what_the_caller_may_enter),
+                TEST(test_what_is_shared_has_a_class_of_its_own),
                 TEST(test_the_size_is_that_of_the_text),
                 TEST(test_every_change_of_a_row_is_noticed),
                 TEST(test_kept_lists_follow_changes),
