@@ -9,8 +9,10 @@
  *      a web page                                   no image
  *
  * The login never is in a URL that libcurl sees, so that none of its messages can have it; it goes to the host that was
- * named and to no other. What libcurl could read or send by itself is off: cookies, .netrc, other protocols, proxies. A
- * proxy would resolve names elsewhere, and address.c would be asked about the proxy.
+ * named and to no other. A server must prove its name to those whom the system trusts, or the file SSL_CERT_FILE, and
+ * what https has begun goes on by https, unless there is a checksum. What libcurl could read or send by itself is off:
+ * cookies, .netrc, other protocols, proxies. A proxy would resolve names elsewhere, and address.c would be asked about
+ * the proxy.
  */
 
 #include "model/pull.h"
@@ -20,6 +22,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -287,6 +290,7 @@ static CURLcode set_limits(struct pulling *p)
 {
         const struct pull *pull = p->pull;
         const bool stay = pull->url->scheme == URL_HTTPS && !pull->has_sum;
+        const char *authorities = secure_getenv("SSL_CERT_FILE");
         CURLcode code = CURLE_OK;
 
         SET(CURLOPT_PROTOCOLS_STR, "http,https,ftp");
@@ -298,6 +302,8 @@ static CURLcode set_limits(struct pulling *p)
         SET(CURLOPT_PROXY, "");
         SET(CURLOPT_SSL_VERIFYPEER, 1L);
         SET(CURLOPT_SSL_VERIFYHOST, 2L);
+        if (authorities)
+                SET(CURLOPT_CAINFO, authorities); /* as most programs do it; libcurl leaves it to them */
         SET(CURLOPT_FAILONERROR, 1L); /* what comes with 404 is not the file */
         SET(CURLOPT_NOSIGNAL, 1L); /* one thread of many */
         SET(CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
@@ -404,11 +410,16 @@ static int judge(struct pulling *p, CURLcode code, const char *text)
         case CURLE_OPERATION_TIMEDOUT:
                 strbuf_addf(p->reason, "%s sent next to nothing for too long", p->pull->url->host);
                 return -EAGAIN;
+        case CURLE_PEER_FAILED_VERIFICATION:
+                strbuf_addf(p->reason, "%s does not prove who it is: ", p->pull->url->host);
+                url_add_quoted(p->reason, p->pull->url, text[0] ? text : curl_easy_strerror(code));
+                strbuf_add(p->reason, ". Have its certificate set right or, if an authority of your own has signed it, "
+                                      "have that one added to those that this system trusts");
+                return -EPROTO;
         case CURLE_TOO_MANY_REDIRECTS:
         case CURLE_LOGIN_DENIED:
         case CURLE_REMOTE_ACCESS_DENIED:
         case CURLE_REMOTE_FILE_NOT_FOUND:
-        case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CACERT_BADFILE:
                 r = -EPROTO;
                 break;

@@ -4,8 +4,9 @@
 
 need python3
 
-# serve [--ftp]: sets $AT, to which a path is added (see file-server).
+# serve [--ftp | --tls PEM]: sets $AT, to which a path is added (see file-server).
 serve() {
+        : >"$WORK/port"
         "$lib/file-server" "$WORK/served" "$WORK/requests" "$@" >"$WORK/port" 2>"$WORK/server.err" &
         server_pid=$!
         until_true 20 test -s "$WORK/port" || fail "no server: $(tail -n 1 "$WORK/server.err")"
@@ -14,9 +15,9 @@ serve() {
 }
 
 unserve() {
+        : >"$WORK/port"
         kill "$server_pid"
         wait "$server_pid" 2>/dev/null
-        : >"$WORK/port"
 }
 
 # fetch NAME TEXT [STATUS]: makes the image $R/private/NAME, writes TEXT to its import-url, and waits for the end.
