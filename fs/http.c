@@ -422,7 +422,11 @@ static unsigned http_clients(void)
                 (void)setrlimit(RLIMIT_NOFILE, &files); /* then there are fewer clients */
                 (void)getrlimit(RLIMIT_NOFILE, &files);
         }
-        return files.rlim_cur / 2 < HTTP_CLIENTS_MAX ? (unsigned)(files.rlim_cur / 2) : HTTP_CLIENTS_MAX;
+        if (files.rlim_cur / 2 >= HTTP_CLIENTS_MAX)
+                return HTTP_CLIENTS_MAX;
+        log_warning("http: %u downloads at once at most, and others wait: half of the open files that this daemon is allowed "
+                    "(ulimit -n %u)", (unsigned)(files.rlim_cur / 2), (unsigned)files.rlim_cur);
+        return (unsigned)(files.rlim_cur / 2);
 }
 
 /* Takes FD over on success. */
