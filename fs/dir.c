@@ -109,7 +109,7 @@ int dir_show_last_error(struct req *rq, struct strbuf *out)
         int64_t at_us;
         int r;
 
-        r = refusal_last(rq->fs->model, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us);
+        r = refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us);
         if (r < 0)
                 return r;
         strbuf_addf(out, "%s\n", text);
@@ -122,7 +122,8 @@ int64_t dir_last_error_us(struct req *rq)
         struct object o;
         int64_t at_us;
 
-        if (refusal_last(rq->fs->model, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us) == 0 && text[0])
+        if (refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us) == 0 &&
+            text[0])
                 return at_us;
         return rq->dir->object(rq, rq->oid, &o) < 0 ? 0 : o.updated_us;
 }

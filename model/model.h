@@ -115,8 +115,9 @@ void user_name(uid_t uid, char *buf, size_t size);
 void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
                     const char *sentence);
 
-/* The last sentence about an object, "" if there was none, and when. */
-int refusal_last(struct model *m, enum object_kind kind, uint64_t id, char *buf, size_t size, int64_t *ret_at_us);
+/* The last sentence about an object that the caller was told (anybody, for the administrator), "" if there was none, and when. */
+int refusal_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, char *buf, size_t size,
+                 int64_t *ret_at_us);
 
 /* The caller's refusals (all, for the administrator), oldest first. ERROR 0: a warning. */
 typedef int refusal_fn(void *ctx, int64_t at_us, uid_t uid, int error, const char *sentence);

@@ -2,7 +2,8 @@
 
 /*
  * What was refused, to whom and why: the newest of each user, so that nobody's pushes out another's. It shows in
- * /info/errors, and the newest of an object in its last-error. A warning is kept as a refusal without an errno.
+ * /info/errors, and the newest of an object in its last-error. Both show a user her own alone, of a public object too:
+ * sentences name what the one who is told them may see. A warning is kept as a refusal without an errno.
  */
 
 #include <errno.h>
@@ -17,7 +18,8 @@ static const char *const refusal_sql[] = {
         [INSERT] = "INSERT INTO refusal (at, uid, object_kind, object, errno, sentence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         [TRIM] = "DELETE FROM refusal WHERE uid = ?1 AND id <= (SELECT id FROM refusal WHERE uid = ?1 "
                  "ORDER BY id DESC LIMIT 1 OFFSET " REFUSALS_PER_USER ")",
-        [LAST] = "SELECT sentence, at FROM refusal WHERE object_kind = ?1 AND object = ?2 ORDER BY id DESC LIMIT 1",
+        [LAST] = "SELECT sentence, at FROM refusal WHERE object_kind = ?1 AND object = ?2 "
+                 "AND (?3 OR uid = ?4) ORDER BY id DESC LIMIT 1",
         [EACH] = "SELECT at, uid, errno, sentence FROM refusal WHERE ?1 OR uid = ?2 ORDER BY id",
 };
 const struct db_statements refusal_statements = DB_STATEMENTS(refusal_sql);
@@ -78,7 +80,8 @@ static int last_row(void *ctx, const struct db_row *row)
         return 0;
 }
 
-int refusal_last(struct model *m, enum object_kind kind, uint64_t id, char *buf, size_t size, int64_t *ret_at_us)
+int refusal_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, char *buf, size_t size,
+                 int64_t *ret_at_us)
 {
         struct last last = { .buf = buf, .size = size };
         DB_TXN(t);
@@ -86,7 +89,8 @@ int refusal_last(struct model *m, enum object_kind kind, uint64_t id, char *buf,
 
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = db_one(&t, refusal_sql[LAST], last_row, &last, DB_TEXT(kind_names[kind]), DB_INT(id));
+                r = db_one(&t, refusal_sql[LAST], last_row, &last, DB_TEXT(kind_names[kind]), DB_INT(id), DB_INT(c->admin),
+                           DB_INT(c->uid));
         if (r == -ENOENT)
                 buf[0] = '\0';
         else if (r < 0)

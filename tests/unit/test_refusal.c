@@ -30,16 +30,25 @@ static void test_the_newest_of_an_object_is_its_last(void **state)
         int64_t at;
         char text[64] = "x";
 
-        assert_ok(refusal_last(l->m, OBJECT_IMAGE, 1, text, sizeof(text), &at));
+        assert_ok(refusal_last(l->m, &l->alice, OBJECT_IMAGE, 1, text, sizeof(text), &at));
         assert_string_equal(text, "");
         assert_int_equal(at, 0);
         refusal_record(l->m, &l->alice, OBJECT_IMAGE, 1, -EBUSY, "first");
         refusal_record(l->m, &l->alice, OBJECT_IMAGE, 1, -EPERM, "second");
         refusal_record(l->m, &l->alice, OBJECT_IMAGE, 2, -EPERM, "another image");
         refusal_record(l->m, &l->alice, OBJECT_SNAPSHOT, 1, -EPERM, "a snapshot");
-        assert_ok(refusal_last(l->m, OBJECT_IMAGE, 1, text, sizeof(text), &at));
+        assert_ok(refusal_last(l->m, &l->alice, OBJECT_IMAGE, 1, text, sizeof(text), &at));
         assert_string_equal(text, "second");
         assert_true(at > 0);
+
+        /* A public object's readers are not shown what others were told about it. */
+        assert_ok(refusal_last(l->m, &l->bob, OBJECT_IMAGE, 1, text, sizeof(text), &at));
+        assert_string_equal(text, "");
+        refusal_record(l->m, &l->bob, OBJECT_IMAGE, 1, -EBUSY, "his");
+        assert_ok(refusal_last(l->m, &l->alice, OBJECT_IMAGE, 1, text, sizeof(text), &at));
+        assert_string_equal(text, "second");
+        assert_ok(refusal_last(l->m, &l->admin, OBJECT_IMAGE, 1, text, sizeof(text), &at));
+        assert_string_equal(text, "his");
 }
 
 static void test_users_see_their_own_and_the_administrator_all(void **state)
