@@ -106,6 +106,10 @@ static int insert_image(struct db_txn *t, const struct caller *c, const struct i
         }
         if (instance->has_cdrom)
                 image->encrypted = false; /* that is the ISO */
+        if (image->class == CLASS_PRIVATE && image->o.uid != c->uid) {
+                image->labels[0] = '\0'; /* what another user, who may have shared it once, notes about hers */
+                image->project_group[0] = '\0';
+        }
         image->o.uid = c->uid;
         image->o.gid = c->gid;
         image->o.mode = 0700;

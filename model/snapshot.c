@@ -211,7 +211,8 @@ int snapshot_rename(struct model *m, const struct caller *c, uint64_t id, const 
 }
 
 struct reference {
-        char handle[NAME_LEN_MAX + 1];
+        const struct caller *c;
+        struct object image; /* one that the caller may enter; id 0: none of them is */
         enum image_class class;
         unsigned count;
 };
@@ -219,26 +220,33 @@ struct reference {
 static int reference_row(void *ctx, const struct db_row *row)
 {
         struct reference *ref = ctx;
+        struct object image;
 
-        if (ref->count++ == 0) {
-                db_row_text(row, 1, ref->handle, sizeof(ref->handle));
+        ref->count++;
+        object_fill(&image, row);
+        if (ref->image.id == 0 && object_allows(&image, ref->c, 01)) {
+                ref->image = image;
                 ref->class = image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS));
         }
         return 0;
 }
 
-/* Images in the recycle bin refer to it too. */
-static int refuse_referenced(struct db_txn *t, const struct snapshot *snapshot, struct diag *diag)
+/* Images in the recycle bin refer to it too, and those that were handed over to others. */
+static int refuse_referenced(struct db_txn *t, const struct caller *c, const struct snapshot *snapshot,
+                             struct diag *diag)
 {
-        struct reference ref = { .count = 0 };
+        struct reference ref = { .c = c };
         int r;
 
         r = db_each(t, snapshot_sql[IMAGES], reference_row, &ref, DB_INT(snapshot->o.id));
         if (r < 0 || ref.count == 0)
                 return r;
+        if (ref.image.id == 0)
+                return diag_set(diag, -EBUSY, "%s: %u image(s) of others refer to it: those have to be removed first",
+                                snapshot->o.handle, ref.count);
         return diag_set(diag, -EBUSY,
                         "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
-                        snapshot->o.handle, ref.count, image_class_name(ref.class), ref.handle);
+                        snapshot->o.handle, ref.count, image_class_name(ref.class), ref.image.handle);
 }
 
 int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
@@ -258,7 +266,7 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
                 return diag_set(diag, -EBUSY,
                                 "%s is being created: wait for it, or cancel its task with rmdir in /tasks",
                                 snapshot.o.handle);
-        r = refuse_referenced(&t, &snapshot, diag);
+        r = refuse_referenced(&t, c, &snapshot, diag);
         if (r == 0)
                 r = snapshot_erase(&t, id);
         if (r == 0)

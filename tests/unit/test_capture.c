@@ -274,6 +274,22 @@ static void test_a_failed_capture_keeps_its_image_and_no_snapshot(void **state)
         assert_false(machine_get(l, id).busy);
 }
 
+static void test_what_another_noted_about_her_image_stays_hers(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", NULL, ""), id = machine_make(l, image, "vm1");
+
+        assert_ok(image_set(l->m, &l->alice, image, IMAGE_FIELD_OS, "linux", library_diag(l)));
+        assert_ok(image_set(l->m, &l->alice, image, IMAGE_FIELD_LABELS, "k=v", library_diag(l)));
+        assert_ok(image_set(l->m, &l->alice, image, IMAGE_FIELD_PROJECT_GROUP, "x", library_diag(l)));
+        assert_string_equal(work_get(l, capture(l, id, "own")).labels, "k=v");
+        assert_ok(model_set_access(l->m, &l->admin, OBJECT_IMAGE, image, NULL, &l->bob.uid, NULL, library_diag(l)));
+        id = capture(l, id, "next");
+        assert_string_equal(work_get(l, id).os, "linux");
+        assert_string_equal(work_get(l, id).labels, "");
+        assert_string_equal(work_get(l, id).project_group, "");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -288,6 +304,7 @@ int main(void)
                 TEST(test_a_capture_goes_on_after_a_restart),
                 TEST(test_a_cancelled_capture_was_never_there),
                 TEST(test_a_failed_capture_keeps_its_image_and_no_snapshot),
+                TEST(test_what_another_noted_about_her_image_stays_hers),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,22 @@ static void test_stays_while_an_image_refers_to_it(void **state)
         assert_err(snapshot_remove(l->m, &l->alice, id, library_diag(l)), -ENOENT);
 }
 
+static void test_images_of_others_are_not_named(void **state)
+{
+        struct library *l = *state;
+        uint64_t a = library_image(l, "secret");
+        uint64_t id = make(l, "web", library_blob(l, "abcd", 4));
+
+        give(l, a, id, "vda");
+        library_sql(l, "UPDATE image SET status = 'available'");
+        assert_ok(model_set_access(l->m, &l->admin, OBJECT_IMAGE, a, NULL, &l->bob.uid, NULL, library_diag(l)));
+        assert_err(snapshot_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
+        assert_contains(l->diag.text, "1 image(s) of others");
+        assert_null(strstr(l->diag.text, "secret"));
+        assert_err(snapshot_remove(l->m, &l->admin, id, library_diag(l)), -EBUSY);
+        assert_contains(l->diag.text, "private/secret");
+}
+
 static void test_is_not_removed_while_it_is_created(void **state)
 {
         struct library *l = *state;
@@ -185,6 +201,7 @@ int main(void)
                 TEST(test_counts_for_as_long_as_it_exists),
                 TEST(test_is_renamed_and_described),
                 TEST(test_stays_while_an_image_refers_to_it),
+                TEST(test_images_of_others_are_not_named),
                 TEST(test_is_not_removed_while_it_is_created),
                 TEST(test_whatever_stops_naming_a_blob_is_noted),
         };
