@@ -99,8 +99,9 @@ void blobstore_close(struct blobstore *bs);
 
 int blobstore_get_stats(struct blobstore *bs, struct blobstore_stats *ret);
 
-/* Free bytes on the file system that holds the store, as an ordinary user may use them. */
+/* Bytes of the file system that holds the store: the free ones, as an ordinary user may use them, and all. */
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret);
+int blobstore_disk_bytes(struct blobstore *bs, uint64_t *ret);
 
 /* Did a sync fail, so that the store refuses writes? */
 bool blobstore_is_degraded(struct blobstore *bs);

@@ -306,6 +306,16 @@ int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret)
         return 0;
 }
 
+int blobstore_disk_bytes(struct blobstore *bs, uint64_t *ret)
+{
+        struct statvfs st;
+
+        if (fstatvfs(bs->dir_fd, &st) < 0)
+                return -errno;
+        *ret = (uint64_t)st.f_blocks * st.f_frsize;
+        return 0;
+}
+
 bool blobstore_is_degraded(struct blobstore *bs)
 {
         return atomic_load(&bs->degraded);

@@ -297,15 +297,22 @@ static void blob_closep(struct blob **b)
         blob_close(*b);
 }
 
+/* The way to the file led through the one snapshot alone; where the two differ says what is in the other. */
 static int changed_show(struct req *rq, uint64_t child, struct strbuf *out)
 {
+        const uint64_t id = child >> CHANGED_ID_BITS, other_id = child & ((UINT64_C(1) << CHANGED_ID_BITS) - 1);
         CLEANUP(blob_closep) struct blob *a = NULL;
         CLEANUP(blob_closep) struct blob *b = NULL;
+        struct object other;
         int r;
 
-        r = snapshot_open(rq->fs->model, child >> CHANGED_ID_BITS, &a);
+        r = snapshot_get_object(rq->fs->model, other_id, &other);
+        if (r == 0 && !object_allows(&other, &rq->caller, 05))
+                return diag_set(&rq->diag, -EACCES, "%s: only who may read it compares with it", other.handle);
         if (r == 0)
-                r = snapshot_open(rq->fs->model, child & ((UINT64_C(1) << CHANGED_ID_BITS) - 1), &b);
+                r = snapshot_open(rq->fs->model, id, &a);
+        if (r == 0)
+                r = snapshot_open(rq->fs->model, other_id, &b);
         if (r == -ENOENT)
                 return diag_set(&rq->diag, -EBUSY, "one of the two snapshots is still being created");
         return r < 0 ? r : blob_diff(a, b, changed_add, out);

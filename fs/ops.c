@@ -409,7 +409,11 @@ static void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int 
                 (void)fuse_reply_attr(fuse, &st, timeout);
 }
 
-/* A file system's numbers in 4 KiB blocks: what the library's disk has free, and what its blobs take. */
+/*
+ * A file system's numbers in 4 KiB blocks: what the library's disk has free, and what its blobs take. That is for the
+ * administrator: a user who sees that an upload took no space knows that somebody has the same bytes. Users are told the
+ * size of the disk, as free: how many objects they may have is in quota, and a full disk says so when it refuses.
+ */
 static void ops_statfs(fuse_req_t fuse, fuse_ino_t ino)
 {
         CLEANUP_REQ struct req rq;
@@ -424,8 +428,8 @@ static void ops_statfs(fuse_req_t fuse, fuse_ino_t ino)
                 ops_error(&rq, r);
                 return;
         }
-        st.f_bfree = st.f_bavail = stats.free_bytes / 4096;
-        st.f_blocks = st.f_bfree + (stats.blobs.stored_bytes + 4095) / 4096;
+        st.f_bfree = st.f_bavail = (rq.caller.admin ? stats.free_bytes : stats.disk_bytes) / 4096;
+        st.f_blocks = st.f_bfree + (rq.caller.admin ? (stats.blobs.stored_bytes + 4095) / 4096 : 0);
         (void)fuse_reply_statfs(fuse, &st);
 }
 

@@ -319,6 +319,8 @@ int model_get_stats(struct model *m, struct model_stats *ret)
         if (r == 0)
                 r = blobstore_free_bytes(own, &stats.free_bytes);
         if (r == 0)
+                r = blobstore_disk_bytes(own, &stats.disk_bytes);
+        if (r == 0)
                 r = stores_each(m, add_stats, &stats);
         if (r < 0)
                 return r;

@@ -88,10 +88,10 @@ void model_close(struct model *m);
 /* When the library was made. */
 int64_t model_born_us(struct model *m);
 
-/* Sum over all stores; free bytes are those of the library's own. */
+/* Sum over all stores; the disk's bytes are those of the library's own. */
 struct model_stats {
         struct blobstore_stats blobs;
-        uint64_t free_bytes;
+        uint64_t free_bytes, disk_bytes;
         int64_t changed_us; /* when the last blob came or went */
 };
 int model_get_stats(struct model *m, struct model_stats *ret);
