@@ -22,8 +22,9 @@ endforeach()
 target_sources(test_fstab_reader PRIVATE blobstore/fstab_reader/areas.c blobstore/fstab_reader/lines.c)
 
 add_executable(fsop tests/mount/lib/fsop.c)
+add_executable(disk-stress tests/mount/lib/disk-stress.c)
 add_executable(matrix tests/mount/lib/matrix.c)
-set_target_properties(fsop matrix PROPERTIES RUNTIME_OUTPUT_DIRECTORY "$<TARGET_FILE_DIR:imagefs>")
+set_target_properties(fsop disk-stress matrix PROPERTIES RUNTIME_OUTPUT_DIRECTORY "$<TARGET_FILE_DIR:imagefs>")
 
 file(GLOB MOUNT_CASES CONFIGURE_DEPENDS tests/mount/cases/*.sh tests/crash/*.sh)
 foreach(case IN LISTS MOUNT_CASES)

@@ -373,6 +373,17 @@ cloud_image() {
         import_raw "$R/private/$1" "$WORK/$1.raw"
 }
 
+# Sets STRESS to the program of disk-stress.c, and SEED to a number that is printed; IMAGEFS_SEED gives another one.
+disk_stress() {
+        STRESS=$(dirname "$IMAGEFS")/disk-stress
+        if [ ! -x "$STRESS" ]; then
+                STRESS=$WORK/disk-stress
+                run cc -std=gnu17 -D_GNU_SOURCE -O1 -o "$STRESS" "$lib/disk-stress.c"
+        fi
+        SEED=${IMAGEFS_SEED:-$RANDOM}
+        echo "IMAGEFS_SEED=$SEED"
+}
+
 # real_disk a|b: sets DISK to a real Debian disk of 2 GiB, made once per machine.
 real_disk() {
         need_root "a real disk is made by debootstrap"
