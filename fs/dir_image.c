@@ -283,13 +283,16 @@ static uint64_t closed_oid(uint64_t image, int which)
 #define RO_LINE(name, show_fn, field, help) RO(name, show_fn, help)
 #define RO_TEXT(name, show_fn, field, help) { name, help, 0444, .show = show_fn }
 
+#define CLOSED(name, help, which) \
+        { name, help, 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = which }
+
 static const struct entry shared_image_entries[] = {
         IMAGE_ATTRIBUTES(RO_LINE, RO_TEXT),
         { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
         { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
         { "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },
-        { "copies", "its owner copies it", 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = 0 },
-        { "shares", "its owner shares it", 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = 1 },
+        CLOSED("copies", "its owner copies it", 0),
+        CLOSED("shares", "its owner shares it", 1),
         { 0 },
 };
 

@@ -72,9 +72,9 @@ const struct dir_kind dir_image_snapshots = {
 /* ---- links to what uses it ---- */
 
 /*
- * Tasks and instances. Of the instances of others, the owner of the image is told no more than whose they are: one link
- * for each user, to where instances are. The low bits of a link's oid say which it is; the rest is the id of the task, of
- * the instance, or of the user's first instance.
+ * Tasks and instances. Of the instances of others, the owner of the image is told no more than whose they are: one
+ * link for each user, to where instances are. The low bits of a link's oid say which it is; the rest is the id of the
+ * task, of the instance, or of the user's first instance.
  */
 enum used_by { USED_BY_TASK, USED_BY_INSTANCE, USED_BY_USER };
 #define USED_BY_BITS 2

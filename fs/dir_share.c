@@ -3,10 +3,10 @@
  * Sharing, from both sides: shares/ of an image, which names the users that it is shared with, and shared/ of a region,
  * under which they find it (the image itself and its disks are in dir_image.c, its instances in dir_instance.c).
  *
- * An image that is shared with one user has its name in shared/ for all, as everything has, and its attributes there are
- * in the kernel's cache for all. So the modes let everybody in, and who may is asked at each request (shared_enter());
- * only the lookup of a directory is answered to anybody. The end of a share needs no word to the kernel for that: what
- * it knows is of no use without a further answer.
+ * An image that is shared with one user has its name in shared/ for all, as everything has, and its attributes there
+ * are in the kernel's cache for all. So the modes let everybody in, and who may is asked at each request
+ * (shared_enter()); only the lookup of a directory is answered to anybody. The end of a share needs no word to the
+ * kernel for that: what it knows is of no use without a further answer.
  */
 
 #include "fs/dir.h"
@@ -145,8 +145,8 @@ static int shared_make(struct req *rq, uint64_t oid, const char *name, uint64_t 
 {
         (void)oid;
         (void)ret_child;
-        return diag_set(&rq->diag, -EPERM, "%s: images come here when they are shared: mkdir private/<image>/shares/<user>",
-                        name);
+        return diag_set(&rq->diag, -EPERM,
+                        "%s: images come here when they are shared: mkdir private/<image>/shares/<user>", name);
 }
 
 static int shared_remove(struct req *rq, uint64_t child)

@@ -45,8 +45,9 @@ void ops_error(struct req *rq, int error);
 /*
  * The child of a directory by name: node, and its object where that came along (else ret_object->id is 0). -ENOENT.
  *
- * In a directory that is closed to the caller, sub-directories are found all the same: an error would throw them out of
- * the kernel's cache for everybody, and leave working directories deleted. They are as closed, and the rest is -EACCES.
+ * In a directory that is closed to the caller, sub-directories are found all the same: an error would throw them out
+ * of the kernel's cache for everybody, and leave working directories deleted. They are as closed, and the rest is
+ * -EACCES.
  */
 int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object);
 

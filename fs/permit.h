@@ -8,8 +8,8 @@
  * a process holds. So whatever opens, lists, makes, moves or removes asks again: what was handed over or closed a moment
  * ago is closed to everybody's next request, whatever the kernel remembers.
  *
- * What is shared is open to some and closed to others, which no modes can say. There the kernel always lets through, and
- * the answer is the kind's of directory (enter()), whether a name is looked up, listed or opened.
+ * What is shared is open to some and closed to others, which no modes can say. There the kernel always lets through,
+ * and the answer is the kind's of directory (enter()), whether a name is looked up, listed or opened.
  *
  * Other names are for the kernel to look up: an error on a name that it looks up again would throw the name out of its
  * cache for everybody, and leave another caller's working directory deleted.

@@ -22,7 +22,7 @@ struct instance {
         bool busy; /* an image or a snapshot is being made of it */
         enum image_type type; /* local or cloud */
         uint64_t image; /* 0: none set yet */
-        char image_path[3 * NAME_LEN_MAX]; /* "private/web", or an id where its owner may not know more; "" without one */
+        char image_path[3 * NAME_LEN_MAX]; /* "private/web", or an id where the owner may know no more; "": none */
         char name[NAME_LEN_MAX + 1];
         char image_disks[IMAGE_VALUE_MAX + 1]; /* "all", "none" or "vdb vdd" */
         char hostname[NAME_LEN_MAX + 1];

@@ -26,8 +26,8 @@ static const char *const instance_disks_sql[] = {
                    "blob.size FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
                    "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
                    "WHERE image_disk.image = ?1 ORDER BY device",
-        [BY_PATH] = "SELECT id FROM image WHERE region = ?1 AND class = iif(?2 = 'shared', 'private', ?2) AND handle = ?3 "
-                    "AND (?2 <> 'shared' OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id))",
+        [BY_PATH] = "SELECT id FROM image WHERE region = ?1 AND class = iif(?2 = 'shared', 'private', ?2) "
+                    "AND handle = ?3 AND (?2 <> 'shared' OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id))",
         [BY_IDENT] = "SELECT id FROM image WHERE region = ?1 AND ident = ?2",
 };
 const struct db_statements instance_disks_statements = DB_STATEMENTS(instance_disks_sql);

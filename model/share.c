@@ -158,7 +158,8 @@ int share_load_check(struct db_txn *t, const struct caller *c, uint64_t image, s
 
         if (r != 0)
                 return r < 0 ? r : 0;
-        return diag_set(diag, -EACCES, "this image is not shared with you: its owner can do that (mkdir shares/<user>)");
+        return diag_set(diag, -EACCES,
+                        "this image is not shared with you: its owner can do that (mkdir shares/<user>)");
 }
 
 int share_check(struct model *m, const struct caller *c, uint64_t image, struct diag *diag)
@@ -248,7 +249,8 @@ static int check_user(struct db_txn *t, const struct image *image, const char *u
         if (r < 0)
                 return r;
         return diag_set(diag, -EDQUOT,
-                        "%s accepts at most %llu shared images in %s, and has them: one has to end, or the limit be raised",
+                        "%s accepts at most %llu shared images in %s, and has them: one has to end, or the limit be "
+                        "raised",
                         user, (unsigned long long)quota.limit, region.o.handle);
 }
 

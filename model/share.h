@@ -3,9 +3,9 @@
 #define MODEL_SHARE_H
 
 /*
- * Sharing: the owner of a private image names users, who may then read it and make instances of it, under shared/ of the
- * region. A share ends with its owner's word, and with the image's being private: in the recycle bin and once published
- * there are none. Who becomes the owner of an image that was shared with her needs no share any more.
+ * Sharing: the owner of a private image names users, who may then read it and make instances of it, under shared/ of
+ * the region. A share ends with its owner's word, and with the image's being private: in the recycle bin and once
+ * published there are none. Who becomes the owner of an image that was shared with her needs no share any more.
  *
  * Asking whether an image is shared with somebody takes one search of an index, so that it is asked for every request,
  * and the end of a share shows at once.
@@ -21,9 +21,9 @@ struct share {
 };
 
 /*
- * mkdir shares/<user>. -ENOENT (no such user), -EINVAL (the owner, or another name than users are shown by), -EPERM (not
- * the owner nor admin), -EOPNOTSUPP (everybody has it already), -EBUSY (not available), -EEXIST, -EDQUOT (the image's
- * shares, or what the user accepts).
+ * mkdir shares/<user>. -ENOENT (no such user), -EINVAL (the owner, or another name than users are shown by), -EPERM
+ * (not the owner nor admin), -EOPNOTSUPP (everybody has it already), -EBUSY (not available), -EEXIST, -EDQUOT (the
+ * image's shares, or what the user accepts).
  */
 int share_create(struct model *m, const struct caller *c, uint64_t image, const char *user, struct diag *diag,
                  uint64_t *ret);

@@ -198,7 +198,8 @@ static void test_an_image_has_so_many_shares(void **state)
         for (size_t i = 0; i < 5; i++)
                 (void)share(l, web, users[i]);
         assert_refused(l, try_share(l, &l->alice, web, "61007"), -EDQUOT);
-        assert_string_equal(l->diag.text, "web is shared with 5 of 5 users: end one with rmdir, or have the limit raised");
+        assert_string_equal(l->diag.text,
+                            "web is shared with 5 of 5 users: end one with rmdir, or have the limit raised");
         assert_int_equal(accepted(l, 61007), 0);
 
         /* a lowered limit takes nothing away */
@@ -223,8 +224,9 @@ static void test_a_user_accepts_so_many_in_a_region(void **state)
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "61002 shared-images limit=1", library_diag(l)));
         (void)share(l, web, "61002");
         assert_refused(l, try_share(l, &l->alice, db, "61002"), -EDQUOT);
-        assert_string_equal(l->diag.text, "61002 accepts at most 1 shared images in r1, and has them: one has to end, or "
-                                          "the limit be raised");
+        assert_string_equal(l->diag.text,
+                            "61002 accepts at most 1 shared images in r1, and has them: one has to end, or the limit be "
+                            "raised");
         (void)share(l, far, "61002");
         (void)share(l, db, "61003");
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "shared-images limit=0", library_diag(l)));
@@ -306,6 +308,11 @@ static int make_instance(struct library *l, const struct caller *c, uint64_t ima
         return instance_create_from_image(l->m, c, image, handle, library_diag(l), &id);
 }
 
+static int rebuild(struct library *l, const struct caller *c, uint64_t instance, const char *image)
+{
+        return instance_set(l->m, c, instance, INSTANCE_FIELD_IMAGE, image, library_diag(l));
+}
+
 static struct instance find_instance(struct library *l, const char *handle)
 {
         struct object o;
@@ -328,11 +335,11 @@ static void test_those_it_is_shared_with_make_instances(void **state)
         assert_string_equal(vm.image_path, "shared/web");
 
         assert_ok(instance_create(l->m, &carol, l->region, "vm2", library_diag(l), &empty));
-        assert_refused(l, instance_set(l->m, &carol, empty, INSTANCE_FIELD_IMAGE, "shared/web", library_diag(l)), -EACCES);
-        assert_refused(l, instance_set(l->m, &carol, empty, INSTANCE_FIELD_IMAGE, "private/web", library_diag(l)), -EACCES);
-        assert_refused(l, instance_set(l->m, &carol, empty, INSTANCE_FIELD_IMAGE, "shared/db", library_diag(l)), -ENOENT);
+        assert_refused(l, rebuild(l, &carol, empty, "shared/web"), -EACCES);
+        assert_refused(l, rebuild(l, &carol, empty, "private/web"), -EACCES);
+        assert_refused(l, rebuild(l, &carol, empty, "shared/db"), -ENOENT);
         (void)share(l, web, "61003");
-        assert_ok(instance_set(l->m, &carol, empty, INSTANCE_FIELD_IMAGE, "shared/web", library_diag(l)));
+        assert_ok(rebuild(l, &carol, empty, "shared/web"));
 
         assert_ok(share_remove(l->m, &l->alice, id, library_diag(l)));
         assert_string_equal(find_instance(l, "vm1").image_path, work_get(l, web).ident);
@@ -466,7 +473,8 @@ static void test_two_race_for_the_last_share_of_an_image(void **state)
 {
         struct library *l = *state;
         uint64_t web = image_of_alice(l, "web");
-        struct racer racers[2] = { { .l = l, .image = web, .user = "61002" }, { .l = l, .image = web, .user = "61003" } };
+        struct racer racers[2] = { { .l = l, .image = web, .user = "61002" },
+                                   { .l = l, .image = web, .user = "61003" } };
 
         assert_ok(limit_set_line(l->m, &l->admin, "shares-per-image 1", library_diag(l)));
         race_for_the_last_place(l, racers);

@@ -59,7 +59,13 @@ by $C refused ENOENT "$R/instances/vm3" write "$R/instances/vm3/image" shared/no
 
 # The share ends; the machine does not.
 exec 8<>"$R/instances/vm1/disks/vda.raw"
+by $A ok mkdir "$web/shares/$C"
 by $A ok rmdir "$web/shares/$B"
+by $B expect EACCES opendir "$view/instances"
+by $B expect EACCES opendir "$view/instances/vm1"
+by $B expect EACCES stat "$view/instances/vm1/status"
+by $B expect EACCES rmdir "$view/instances/vm1"
+by $A ok rmdir "$web/shares/$C"
 printf changed >&8
 exec 8>&-
 until_true 5 grep -q stopped "$R/instances/vm1/status"

@@ -98,9 +98,19 @@ mkfifo go
 as $B sh -c 'cd "$1/disks" && exec 9<vda.raw && echo in && read -r _ <"$2" && pwd -P && cat <&9' - "$view" "$WORK/go" >out &
 reader=$!
 until_true 10 grep -q in out || fail "B did not get in"
+mkfifo list
+"$WORK/bin/fsop.$B" list-later "$view" <list >listed &
+lister=$!
+exec 8>list
+until_true 10 grep -q open listed || fail "B did not open the directory"
 by $A ok mkdir "$web/shares/$C"
 by $A ok rmdir "$web/shares/$B"
 closed $B
+echo >&8
+exec 8>&-
+wait $lister
+same "$(tail -n 1 listed)" "EACCES readdir" "the listing that B had opened"
+sleep 1.1 # after a second the kernel asks again for what it knows, on behalf of A
 same "$(as $B ls "$R/shared")$(as $B grep -c web "$R/images.csv")" 0 "B's listings"
 same "$(as $B sed -n 's/^shared-images used=\([0-9]*\) limit=5/\1/p' "$R/quota")" 0 "B's quota"
 closed $A

@@ -11,6 +11,7 @@
  * It makes test data too (`pattern`), so that the tests need no program for that and get the same bytes each time.
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -144,6 +145,22 @@ static int op_opendir(char **a)
         int fd = open(a[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         return done(fd, "open");
+}
+
+/* Opens a directory, says so, and lists it when there is something to read from stdin. */
+static int op_list_later(char **a)
+{
+        DIR *dir = opendir(a[0]);
+        char c;
+
+        if (!dir)
+                return failed("opendir");
+        puts("open");
+        fflush(stdout);
+        if (read(STDIN_FILENO, &c, 1) < 0)
+                return failed("read");
+        errno = 0;
+        return readdir(dir) || !errno ? ok() : failed("readdir");
 }
 
 static int op_truncate(char **a)
@@ -637,6 +654,7 @@ static const struct op ops[] = {
         { "touch", op_touch, 1 },
         { "stat", op_stat, 1 },
         { "opendir", op_opendir, 1 },
+        { "list-later", op_list_later, 1 },
         { "truncate", op_truncate, 2 },
         { "open", op_open, 2 },
         { "write", op_write, 2 },
