@@ -52,8 +52,8 @@ static const struct signature signatures[] = {
           "take those together with qemu-img convert -O qcow2" },
         { "VHD", SIG(TAIL, 1, "conectix"), .advice = "has a footer of 511 bytes, as old writers left it, and is not "
           "accepted: add a byte of zero to its end" },
-        { "VHD", SIG(HEAD, 0, "conectix"), .format = IMAGE_FORMAT_VHD },
         { "VHD", SIG(TAIL, 0, "conectix"), .format = IMAGE_FORMAT_VHD },
+        { "VHD", SIG(HEAD, 0, "conectix"), .format = IMAGE_FORMAT_VHD },
         { "VHDX", SIG(HEAD, 0, "vhdxfile"), .format = IMAGE_FORMAT_VHDX },
         { "VDI", SIG(HEAD, 0x40, "\x7f\x10\xda\xbe"), .format = IMAGE_FORMAT_VDI },
         { "QED", SIG(HEAD, 0, "QED\0"), .advice = CONVERT },
@@ -106,6 +106,18 @@ static bool signature_matches(const struct signature *s, const struct glimpse *g
         return memcmp(at, s->magic, s->len) == 0;
 }
 
+/*
+ * The end of a file may be the end of a disk in it, to which a guest has written the footer of a VHD, as our own qcow2
+ * files of such a disk are. Beside another format that counts only where the footer is of this very file: of a VHD
+ * without tables, which has no other mark.
+ */
+static bool is_of_file(const struct signature *s, const struct glimpse *g)
+{
+        const uint8_t *footer = g->tail + s->offset;
+
+        return s->place != TAIL || get_be64(footer + 48) == g->file_bytes - (TAIL_BYTES - s->offset);
+}
+
 /* *ret is NULL for a file without any. */
 static int find_signature(const struct glimpse *g, const struct signature **ret, struct strbuf *reason)
 {
@@ -117,9 +129,14 @@ static int find_signature(const struct glimpse *g, const struct signature **ret,
                 if (!signature_matches(s, g))
                         continue;
                 /* One format may show at several places: a VHD repeats its footer at the start. */
-                if (found && strcmp(found->title, s->title) != 0)
-                        return format_refuse(reason, "this file looks like %s and like %s at once: set the format to "
-                                             "raw if it is the content of a disk", found->title, s->title);
+                if (found && strcmp(found->title, s->title) != 0) {
+                        if (!is_of_file(s, g))
+                                continue;
+                        if (is_of_file(found, g))
+                                return format_refuse(reason, "this file looks like %s and like %s at once: set the "
+                                                     "format to raw if it is the content of a disk", found->title,
+                                                     s->title);
+                }
                 found = s;
         }
         *ret = found;

@@ -252,6 +252,37 @@ static void test_two_formats_at_once_are_refused(void **state)
         assert_refused(fd, "qcow2 and like ISO 9660");
 }
 
+/* Also the footer of a file of 511 bytes. */
+static void put_footer(int fd, uint64_t at, uint64_t disk_bytes)
+{
+        put(fd, at, "conectix", 8);
+        put64(fd, at + 48, disk_bytes);
+}
+
+/* What a guest wrote to the end of its disk is at the end of a file of that disk. It was taken for the file's own. */
+static void test_footer_of_another_disk_is_no_second_format(void **state)
+{
+        const uint64_t end = 4 * CLUSTER;
+
+        (void)state;
+        for (uint64_t footer = 511; footer <= 512; footer++) {
+                int fd = make_qcow2();
+
+                put_footer(fd, end - footer, 3 << 20);
+                assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_QCOW2, 1 << 20);
+
+                fd = make_qcow2();
+                put_footer(fd, end - footer, end - footer);
+                assert_refused(fd, "qcow2 and like VHD");
+
+                fd = make_file(65536); /* a VHD says so at its start */
+                put(fd, 0, "conectix", 8);
+                put(fd, 0x8001, "CD001", 5);
+                put_footer(fd, 65536 - footer, 3 << 20);
+                assert_refused(fd, "VHD and like ISO 9660");
+        }
+}
+
 static void test_packed_files_are_told(void **state)
 {
         static const struct {
@@ -531,6 +562,7 @@ int main(void)
                 cmocka_unit_test(test_too_large_is_refused),
                 cmocka_unit_test(test_known_formats_that_are_not_read_are_refused),
                 cmocka_unit_test(test_two_formats_at_once_are_refused),
+                cmocka_unit_test(test_footer_of_another_disk_is_no_second_format),
                 cmocka_unit_test(test_packed_files_are_told),
                 cmocka_unit_test(test_magic_alone_is_no_image),
                 cmocka_unit_test(test_vhd_with_both_footers_is_one_format),
