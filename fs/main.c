@@ -8,6 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +26,21 @@
 /* As fsck has them. */
 #define EXIT_CHECK_LEFT  4
 #define EXIT_CHECK_ERROR 8
+
+/* Above all that is allocated all the time; below a list of many images. */
+#define LARGE_BYTES (4 << 20)
+
+/*
+ * Large pieces go back to the system when they are freed. Left to itself, glibc takes the first of them for a habit, and
+ * keeps the room of those that follow: after lists of 100 000 images were read, 225 MB instead of 65.
+ */
+static void main_set_memory(void)
+{
+#ifdef __GLIBC__
+        (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+        (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+#endif
+}
 
 /* The mount can be used: the parent may go, and the terminal is let go of. */
 static void main_detach(void *ctx)
@@ -132,6 +150,7 @@ int main(int argc, char **argv)
 
         log_setup("imagefs", LOG_WARNING, false);
         (void)signal(SIGPIPE, SIG_IGN);
+        main_set_memory();
         if (argc > 1 && strcmp(argv[1], "check") == 0)
                 return main_check(argc, argv);
 

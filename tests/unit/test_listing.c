@@ -229,6 +229,31 @@ static void test_every_change_of_a_row_is_noticed(void **state)
         assert_true(version(l) > before);
 }
 
+/* The number alone says whether a list is to be made again: put back by hand, nobody sees the change. */
+static void test_an_unchanged_list_is_not_made_again(void **state)
+{
+        struct library *l = *state;
+        int64_t before;
+        char *text;
+
+        make(l);
+        free(csv(l, &l->alice));
+        before = version(l);
+        library_sql(l, "UPDATE image SET name = 'unseen'");
+        library_sql(l, "UPDATE region SET lists = %lld", (long long)before);
+        text = csv(l, &l->alice);
+        assert_null(strstr(text, "unseen"));
+        assert_int_equal(measure(l, &l->alice, LISTING_CSV), strlen(text));
+        free(text);
+        text = csv(l, &l->admin); /* his was not made yet */
+        assert_contains(text, "unseen");
+        free(text);
+        library_sql(l, "UPDATE region SET lists = lists + 1");
+        text = csv(l, &l->alice);
+        assert_contains(text, "unseen");
+        free(text);
+}
+
 /* Shows what it is out of date for, and to whom. */
 static void test_kept_lists_follow_changes(void **state)
 {
@@ -399,6 +424,7 @@ int main(void)
                 TEST(test_what_is_shared_has_a_class_of_its_own),
                 TEST(test_the_size_is_that_of_the_text),
                 TEST(test_every_change_of_a_row_is_noticed),
+                TEST(test_an_unchanged_list_is_not_made_again),
                 TEST(test_kept_lists_follow_changes),
                 TEST(test_the_time_is_that_of_the_last_row),
                 TEST(test_groups_of_the_caller_decide),
