@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/formats/source.h"
 #include "model/capture_warning.h"
 #include "model/instance_priv.h"
 #include "model/object.h"
@@ -104,8 +105,6 @@ static int insert_image(struct db_txn *t, const struct caller *c, const struct i
                 if (r < 0)
                         return r;
         }
-        if (instance->has_cdrom)
-                image->encrypted = false; /* that is the ISO */
         if (image->class == CLASS_PRIVATE && image->o.uid != c->uid) {
                 image->labels[0] = '\0'; /* what another user, who may have shared it once, notes about hers */
                 image->project_group[0] = '\0';
@@ -119,6 +118,7 @@ static int insert_image(struct db_txn *t, const struct caller *c, const struct i
         image->status = IMAGE_PENDING;
         image->type = instance->type;
         image->error[0] = '\0';
+        image->encrypted = false; /* its data will show */
         image->provider[0] = '\0';
         image->description[0] = '\0';
         (void)snprintf(image->format, sizeof(image->format), "raw");
@@ -236,6 +236,7 @@ struct capture {
         uint64_t store;
         uint64_t before_bytes, total_bytes; /* of the disks before the present one, and of all */
         struct strbuf warning; /* "": there is none */
+        bool encrypted;
 };
 
 static void capture_done(struct capture *cap)
@@ -296,12 +297,19 @@ static int note_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 static int make_blobs(struct capture *cap)
 {
         for (size_t i = 0; i < cap->disks.n; i++) {
+                uint8_t start[16];
+                ssize_t n;
                 int r;
 
                 r = volume_make_blob(cap->job->m, cap->volume[i], note_progress, cap, &cap->store, &cap->blob[i]);
                 if (r < 0)
                         return r;
                 cap->before_bytes += blob_get_info(cap->blob[i])->size_bytes;
+
+                n = blob_pread(cap->blob[i], start, sizeof(start), 0);
+                if (n < 0)
+                        return (int)n;
+                cap->encrypted |= image_is_encrypted(start, (uint64_t)n);
         }
         return 0;
 }
@@ -324,6 +332,8 @@ static int finish(struct capture *cap, struct changes *ch)
         }
         if (r == 0)
                 r = image_load(&t, cap->job->task.image, &image);
+        if (r == 0)
+                r = image_set_found(&t, image.o.id, image.format, cap->encrypted);
         if (r == 0)
                 r = lifecycle_apply(&t, &image, VERB_FINISH, NULL);
         if (r == 0 && cap->warning.len > 0)
