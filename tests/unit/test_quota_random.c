@@ -15,6 +15,7 @@
 #include "blobstore/base/io.h"
 #include "model/db.h"
 #include "model/runner.h"
+#include "model/share.h"
 #include "tests/lib/machine.h"
 #include "tests/lib/store.h"
 
@@ -327,6 +328,41 @@ static int op_instance_remove(struct actor *a)
         return id ? instance_remove(a->m, &a->c, id, &a->diag) : 0;
 }
 
+static int op_share(struct actor *a)
+{
+        uint64_t id = an_image(a, CLASS_PRIVATE), share;
+        char user[16];
+
+        (void)snprintf(user, sizeof(user), "%u", a->w->user[1 + below(a, N_USERS - 1)].uid);
+        return id ? share_create(a->m, &a->c, id, user, &a->diag, &share) : 0;
+}
+
+static int pick_share(void *ctx, const struct share *s)
+{
+        return pick_object(ctx, &s->o);
+}
+
+static int op_unshare(struct actor *a)
+{
+        struct pick p = { .a = a, .anybody = true };
+        uint64_t id = an_image(a, CLASS_PRIVATE);
+
+        if (id)
+                assert_ok(share_each(a->m, id, pick_share, &p));
+        return p.o.id ? share_remove(a->m, &a->c, p.o.id, &a->diag) : 0;
+}
+
+/* A machine of an image that is shared with the actor. */
+static int op_use_shared(struct actor *a)
+{
+        struct pick p = { .a = a, .anybody = true };
+        char name[16];
+        uint64_t id;
+
+        assert_ok(share_each_image(a->m, &a->c, a->region, pick_object, &p));
+        return p.o.id ? instance_create_from_image(a->m, &a->c, p.o.id, handle(a, name), &a->diag, &id) : 0;
+}
+
 /* ---- what is the administrator's: the others try it too, and must not succeed ---- */
 
 static int must_be_admin(const struct actor *a, int r)
@@ -426,6 +462,9 @@ static const struct op {
         { "attach", 2, op_attach },
         { "capture", 4, op_capture },
         { "instance-remove", 4, op_instance_remove },
+        { "share", 6, op_share },
+        { "unshare", 2, op_unshare },
+        { "use-shared", 2, op_use_shared },
         { "publish", 1, op_publish },
         { "unpublish", 1, op_unpublish },
         { "hand-over", 3, op_hand_over },
@@ -481,15 +520,25 @@ static int count_own(void *ctx, const struct object *o)
         return 0;
 }
 
+static int count_any(void *ctx, const struct object *o)
+{
+        (void)o;
+        ((struct count *)ctx)->n++;
+        return 0;
+}
+
 static void assert_counted(const struct world *w)
 {
         for (size_t i = 0; i < N_REGIONS; i++) {
                 for (size_t u = 0; u < N_USERS; u++) {
-                        struct count images = { .uid = w->user[u].uid }, snapshots = images;
+                        struct count images = { .uid = w->user[u].uid }, snapshots = images, shared = images;
+                        struct caller c = { .uid = images.uid }; /* no admin: root sees all that are shared */
 
                         assert_ok(image_each(w->l->m, w->region[i], CLASS_PRIVATE, count_own, &images));
                         assert_ok(snapshot_each(w->l->m, w->region[i], count_own, &snapshots));
+                        assert_ok(share_each_image(w->l->m, &c, w->region[i], count_any, &shared));
                         assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_PRIVATE_IMAGES).used, images.n);
+                        assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_SHARED_IMAGES).used, shared.n);
                         assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_SNAPSHOTS).used, snapshots.n);
                 }
         }
