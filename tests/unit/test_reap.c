@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Upkeep: what goes by itself, and what does not. */
 
+#include "model/model_priv.h"
 #include "tests/lib/work.h"
 
 #define SIZE 400000
@@ -89,6 +90,27 @@ static void test_recycled_images_go_when_their_time_is_up(void **state)
         work_assert_clean(l);
 }
 
+/* Nobody wakes the upkeep: it waits for the moment itself, also when another has been due before. */
+static void test_no_image_goes_before_its_time(void **state)
+{
+        struct library *l = *state;
+        uint64_t first = work_image(l, &l->alice, l->region, "first", "local", SIZE, 1);
+        uint64_t second = work_image(l, &l->alice, l->region, "second", "local", SIZE, 2);
+        int64_t due_us;
+
+        assert_ok(image_remove(l->m, &l->alice, first, library_diag(l)));
+        assert_ok(image_remove(l->m, &l->alice, second, library_diag(l)));
+        library_close(l);
+        due_us = model_now_us() + 1000000;
+        library_sql(l, "UPDATE image SET deleted = %lld + (handle = 'second') * 1000000", due_us - 30 * DAY_US);
+        assert_ok(library_open(l));
+        work_wait(l, is_gone, first);
+        assert_true(model_now_us() >= due_us);
+        work_wait(l, is_gone, second);
+        assert_true(model_now_us() >= due_us + 1000000);
+        work_assert_clean(l);
+}
+
 /* A crash between the last byte of a blob and its row. */
 static void test_blobs_that_never_got_a_name_go_after_the_start(void **state)
 {
@@ -130,6 +152,7 @@ int main(void)
                 TEST(test_space_comes_back),
                 TEST(test_a_reader_goes_on_while_its_blob_is_removed),
                 TEST(test_recycled_images_go_when_their_time_is_up),
+                TEST(test_no_image_goes_before_its_time),
                 TEST(test_blobs_that_never_got_a_name_go_after_the_start),
                 TEST(test_blobs_of_a_task_that_failed_go_at_once),
         };

@@ -38,6 +38,24 @@ expect ENOENT stat "$web/download/vda.raw"
 ok mkdir "$web/download/vda.raw"
 [ "$(cat "$web/download/vda.raw/url")" != "$url" ] || fail "the same address again"
 
+# Nothing tells an address that was one from one that never was, and a right beginning is as good as none.
+answer() {
+        curl -s -m 30 -i "$@" | grep -vi '^date:'
+}
+server=${url%/*/*}
+token=${url#"$server/"}
+token=${token%/*}
+answer "$url" >gone
+[[ $(head -n 1 gone) == *404* ]] || fail "an address that was removed: $(head -n 1 gone)"
+for other in "${token:0:32}$(printf '%032d' 0)" "$(printf '%032d' 0)${token:32}" "$(printf '%064d' 0)" "${token:0:63}" "${token}0" ""; do
+        answer "$server/$other/vda.raw" >never
+        cmp gone never || fail "the answer to the token $other is another: $(cat never)"
+        answer -I "$server/$other/vda.raw" >never
+        [[ $(head -n 1 never) == *404* ]] || fail "HEAD of the token $other: $(head -n 1 never)"
+done
+present=$(cat "$web/download/vda.raw/url")
+answer "${present%/*}/vdb.raw" | cmp gone - || fail "the answer to a right token with another name is another"
+
 # Its image's end: also when that comes back.
 url=$(cat "$web/download/vda.raw/url")
 ok rmdir "$web"

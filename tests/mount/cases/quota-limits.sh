@@ -45,6 +45,25 @@ same "$(cat "$MNT/info/limits")" $'private-images 9\nsnapshots 20\nshared-images
 ok write "$MNT/info/limits" "images-per-batch 2"
 refused E2BIG - write "$R/batch" "delete i1 i2 i3"
 
+# Each of them by its name: for the library, for the region, for one user in it; only the first three are counted.
+while read -r key value; do
+        ok write "$MNT/info/limits" "$key $((value + 1))"
+        same "$(keyed "$MNT/info/limits" "$key")" $((value + 1)) "$key of the library"
+        ok write "$MNT/info/limits" "$key $value"
+        case $key in
+        private-images | snapshots | shared-images)
+                ok write "$R2/quota" "$key limit=41"
+                grep -qx "$key used=[0-9]* limit=41" "$R2/quota" || fail "$key of the region: $(cat "$R2/quota")"
+                ok write "$R2/quota" "$me $key limit=42"
+                ok write "$R2/quota" "12345 $key limit=43"
+                grep -qx "$key used=[0-9]* limit=42" "$R2/quota" || fail "$key of $me: $(cat "$R2/quota")"
+                ;;
+        *) refused EINVAL - write "$R2/quota" "$key limit=41" ;;
+        esac
+        refused EINVAL - write "$MNT/info/limits" "$key 1000001"
+        refused EINVAL - write "$MNT/info/limits" "$key limit=3"
+done < <(cat "$MNT/info/limits")
+
 # Snapshots: asked for when the upload is opened, given back when nothing came, kept when the image goes.
 pattern disk.raw 1M 1
 ok write "$quota" "snapshots limit=0"
