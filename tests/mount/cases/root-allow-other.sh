@@ -1,27 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Mounted by root for all: who owns, enters, lists and changes what.
-need_root "several users"
-need setpriv
-chmod 755 "$WORK"
+. "$lib/users.sh"
+A=12001 B=12002
+users $A $B
 start -o allow_other
 two_regions
-A=12001 B=12002
-as() { # UID OP …, checked with ok/expect through $FSOP_AS
-        setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"
-}
-real_fsop=$FSOP
-mkdir bin
-cp "$FSOP" bin/fsop.real
-chmod 755 bin bin/fsop.real
-for uid in $A $B; do
-        printf '#!/bin/sh\nexec setpriv --reuid %s --regid %s --clear-groups %s "$@"\n' $uid $uid "$WORK/bin/fsop.real" >bin/fsop.$uid
-        chmod 755 bin/fsop.$uid
-done
-by() { # UID COMMAND OF THE HELPERS…
-        FSOP=$WORK/bin/fsop.$1
-        "${@:2}"
-        FSOP=$real_fsop
-}
 pattern disk.raw 2M 5
 chmod 644 disk.raw
 

@@ -50,6 +50,25 @@ by $A ok mkdir "$web/shares/$B"
 by $A ok mkdir "$web/shares/$C"
 until_true 2 open_to $B "$view/disks" || fail "B is not let in"
 
+# Again and again, with programs of B's at work in it: the answer to rmdir is the end.
+touch busy
+for n in 1 2 3; do
+        as $B sh -c 'while [ -e "$2" ]; do ls -lR "$1"; cat "$1/disks/vda.raw" "$1/status"; done' - "$view" "$WORK/busy" \
+                >/dev/null 2>&1 &
+        busy[n]=$!
+done
+for ((i = 0; i < ${IMAGEFS_TEST_COUNT:-20}; i++)); do
+        by $B ok open r "$view/disks/vda.raw"
+        by $A ok rmdir "$web/shares/$B"
+        by $B expect EACCES open r "$view/disks/vda.raw"
+        by $B expect EACCES stat "$view/status"
+        by $B expect EACCES opendir "$view"
+        same "$(as $B ls "$R/shared")" "" "B's listing"
+        by $A ok mkdir "$web/shares/$B"
+done
+rm busy
+wait "${busy[@]}"
+
 # A new name of the image is one in shared/, too.
 by $A ok rename "$web" "$R/private/site"
 same "$(as $B ls "$R/shared")" site "B's listing"
