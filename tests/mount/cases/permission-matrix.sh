@@ -4,8 +4,8 @@
 need_root "several users"
 need setpriv
 chmod 755 "$WORK"
-OWNER=12001 MEMBER=12002 STRANGER=12004 GROUP=12100
-callers=("owner=$OWNER:$OWNER,$GROUP" "member=$MEMBER:$MEMBER,$GROUP" "stranger=$STRANGER:$STRANGER" "root=0:0")
+OWNER=12001 MEMBER=12002 SHAREE=12003 STRANGER=12004 GROUP=12100
+callers=("owner=$OWNER:$OWNER,$GROUP" "member=$MEMBER:$MEMBER,$GROUP" "sharee=$SHAREE:$SHAREE" "stranger=$STRANGER:$STRANGER" "root=0:0")
 MATRIX=$(dirname "$FSOP")/matrix
 if [ ! -x "$MATRIX" ]; then
         MATRIX=$WORK/matrix
@@ -50,6 +50,7 @@ for access in closed:700 read:750 write:770 shown:755; do
         mine upload "$WORK/disk.raw" "$R/private/$name-bin/upload"
         settle "$R/private/$name-bin"
         mine rmdir "$R/private/$name-bin"
+        mine mkdir "$image/shares/$SHAREE"
         mine mkdir "$image/instances/$name-vm"
         mine mkdir "$image/copies/cn-east-2"
         settle "$R2/private/$name"
@@ -63,6 +64,8 @@ for access in closed:700 read:750 write:770 shown:755; do
                 as $OWNER chgrp $GROUP "$object" || fail "chgrp $object"
         done
 done
+
+same "$(as $SHAREE "$WORK/fsop" mkdir "$R/shared/read/instances/guests")" ok "a machine of the guest's"
 
 # The nodes, and those that are not listed. Tasks have no names to choose: one for each of the modes.
 tasks=("$MNT"/tasks/*)
@@ -78,8 +81,12 @@ done
         # of what there are many of, one
         find "$MNT" -printf '%y %P\n' | grep -vE \
                 -e "^. tasks/[^/]+/" -e "^. regions/cn-east-2/[^/]+/[^/]+/" -e "^. [^ ]*-(queued|bin|made|vm-vda)/[^/]+/" \
-                -e "^. regions/cn-north-1/(recycle|marketplace)/[^/]+/[^/]+/" -e "/shown-[a-z]+/"
+                -e "^. regions/cn-north-1/(recycle|marketplace)/[^/]+/[^/]+/" -e "/shared/(closed|write|shown)/" -e "/shown-[a-z]+/"
         find "${tasks[@]:0:3}" -mindepth 1 -printf '%y %p\n' | sed "s|$MNT/||"
+        for name in shares copies; do
+                echo "d regions/cn-north-1/shared/read/$name"
+        done
+        echo "f regions/cn-north-1/shared/read/convert"
         for name in closed read write; do
                 echo "f regions/cn-north-1/private/$name/wait"
                 echo "f regions/cn-north-1/instances/$name-vm/wait"
@@ -106,7 +113,7 @@ matrix() {
 failed=0
 restart -o allow_other
 unmoved tree_snapshot matrix -c stranger
-for caller in owner member stranger root; do
+for caller in owner member sharee stranger root; do
         restart -o allow_other
         unmoved lasting matrix -c $caller
 done
