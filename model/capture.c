@@ -30,6 +30,9 @@ const struct db_statements capture_statements = DB_STATEMENTS(capture_sql);
 
 struct selection {
         const char *image_disks;
+        const struct instance *instance;
+        const struct caller *c;
+        char closed[8]; /* the device of a disk that goes along, and that the caller may not read; "": none is */
         struct volume_choice {
                 uint64_t id;
                 char ident[IMAGE_IDENT_MAX];
@@ -54,6 +57,8 @@ static int select_volume(void *ctx, const struct volume *v)
 
         if (!is_selected(s->image_disks, v))
                 return 0;
+        if (v->o.uid != s->instance->o.uid && !object_allows(&v->o, s->c, 05))
+                memcpy(s->closed, v->device, sizeof(s->closed));
         if (s->n == DISKS_MAX)
                 return -E2BIG;
         choice->id = v->o.id;
@@ -65,20 +70,28 @@ static int select_volume(void *ctx, const struct volume *v)
         return 0;
 }
 
-/* The disks that go along. A chosen one that was detached meanwhile would be missed by somebody. */
-static int load_selection(struct db_txn *t, const struct instance *instance, struct diag *diag, struct selection *ret)
+/*
+ * The disks that go along. A chosen one that was detached meanwhile would be missed by somebody. One that was attached
+ * stays its owner's when the instance is handed over, and is not to be read by way of an image.
+ */
+static int load_selection(struct db_txn *t, const struct caller *c, const struct instance *instance, struct diag *diag,
+                          struct selection *ret)
 {
         bool named = strcmp(instance->image_disks, "all") != 0 && strcmp(instance->image_disks, "none") != 0;
         const char *handle = instance->o.handle;
         size_t wanted = 0;
         int r;
 
-        *ret = (struct selection){ .image_disks = instance->image_disks };
+        *ret = (struct selection){ .image_disks = instance->image_disks, .instance = instance, .c = c };
         r = volume_load_each(t, instance->o.id, select_volume, ret);
         if (r < 0)
                 return r;
         if (ret->n == 0 || !ret->choice[0].system)
                 return diag_set(diag, -EBUSY, "%s has no system disk yet: write an image to image first", handle);
+        if (ret->closed[0])
+                return diag_set(diag, -EACCES,
+                                "%s: %s is a disk of another user: detach it, or leave it out of image-disks", handle,
+                                ret->closed);
         for (size_t i = 0; i < ret->n; i++) {
                 if (ret->choice[i].size_bytes == 0)
                         return diag_set(diag, -EBUSY, "%s: %s has no size yet: give it one with truncate", handle,
@@ -183,7 +196,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         if (r == 0)
                 r = instance_load_idle(m, &t, id, diag, &instance);
         if (r == 0)
-                r = load_selection(&t, &instance, diag, &selection);
+                r = load_selection(&t, c, &instance, diag, &selection);
         if (r == 0)
                 r = check_quota(&t, c, &instance, &selection, diag);
         if (r == 0)
