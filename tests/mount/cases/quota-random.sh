@@ -9,6 +9,7 @@ chmod 755 "$WORK"
 seed=${IMAGEFS_TEST_SEED:-$$} count=${IMAGEFS_TEST_COUNT:-60}
 echo "IMAGEFS_TEST_SEED=$seed IMAGEFS_TEST_COUNT=$count"
 users="12001 12002 12003"
+read -ra everybody <<<"$users"
 as() { # UID COMMAND …
         setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"
 }
@@ -56,7 +57,6 @@ for uid in $users; do
         workers+=" $!"
 done
 RANDOM=$((seed % 10000))
-everybody=($users)
 working() { kill -0 $workers; }
 while working 2>/dev/null; do
         "$FSOP" write "$R/quota" "${everybody[RANDOM % 3]} private-images limit=$((RANDOM % 9))" >>answers

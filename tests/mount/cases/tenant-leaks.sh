@@ -95,6 +95,10 @@ no EBUSY $A rmdir "$web"
 
 as $A find "$MNT" -name '*zqx*' | grep -c . >count
 [ "$(cat count)" -ge 15 ] || fail "A sees $(cat count) things of A's"
+for uid in $A 0; do # what depends on who reads is asked for by others first
+        as $uid cat "$R"/images.* "$R/quota" "$MNT/info/errors" "$R/public/base/last-error" >lists
+        grep -qa zqx-image lists || fail "$uid does not find the image in its lists"
+done
 view >after
 cmp -s before after || fail "B's view has changed: $(diff before after | head -n 20)"
 # … and neither does the one it is shared with see more than the image.

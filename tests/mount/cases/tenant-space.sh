@@ -12,7 +12,7 @@ try() { # UID COMMAND …
         as "$@" 2>"$WORK/err" || fail "${*:2}: $(tail -n 2 "$WORK/err")"
 }
 stored() { keyed "$MNT/info/store" chunks; }
-nothing_stored() { [ "$(stored)" = 0 ] && [ -z "$(ls "$STORE/blobs/incoming" "$STORE"/blobs/disks 2>/dev/null | grep -v :)" ]; }
+nothing_stored() { [ "$(stored)" = 0 ] && [ -z "$(find "$STORE/blobs/incoming" "$STORE/blobs/disks" -type f)" ]; }
 start -o allow_other
 two_regions
 
@@ -50,7 +50,7 @@ settle "$R/private/a6"
 [ "$(stored)" -gt 0 ] || fail "nothing was stored"
 try $A rmdir "$R/instances/a5" "$R/disks/a4" "$R/private/a1" "$R/private/a2" "$R/private/a6"
 try $A rmdir "$R/recycle/a1" "$R/recycle/a2" "$R/recycle/a6" "$R"/snapshots/*
-until_true 20 nothing_stored || fail "$(stored) chunks are left, and $(ls -R "$STORE/blobs" | head -n 20)"
+until_true 20 nothing_stored || fail "$(stored) chunks are left, and $(find "$STORE/blobs" -type f | head -n 20)"
 
 # ---- B: everything is done to a plain file as well, and must read the same ----
 
@@ -114,7 +114,8 @@ disk=$R/instances/b3/disks/vda.raw
 cp b2.raw b3.raw
 alike "$disk" b3.raw
 for target in "$disk" b3.raw; do
-        truncate -s 6000001 "$target" && printf I | dd of="$target" bs=1 seek=4010000 conv=notrunc 2>err || fail "$(cat err)"
+        run truncate -s 6000001 "$target"
+        printf I | dd of="$target" bs=1 seek=4010000 conv=notrunc 2>err || fail "$(cat err)"
 done
 alike "$disk" b3.raw
 pieces "$disk" b3.raw
@@ -135,7 +136,7 @@ try $A sh -c "echo local >'$R/private/a7/type' && cat secret.raw >'$R/private/a7
 settle "$R/private/a7"
 for uid in $A $B; do
         image=$R/private/a7 want=secret.raw
-        [ $uid = $A ] || { image=$R/private/b2 want=b2.raw; }
+        [ "$uid" = $A ] || { image=$R/private/b2 want=b2.raw; }
         for i in 1 2 3 4 5; do
                 as $uid dd if="$image/disks/vda.raw" bs=5000 iflag=direct 2>/dev/null | cmp - "$want" || exit 1
                 as $uid cat "$image/disks/vda.qcow2" | sha256sum >&2
