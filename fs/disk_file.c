@@ -139,8 +139,12 @@ static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t of
  * be of any format, is read whole by its import, and shares its chunks from there; so the kernel copies to uploads.
  */
 
-/* In one call, so that a copy can be interrupted; holes do not count. */
+/*
+ * In one call, so that a copy can be interrupted: bytes that are moved, and all, holes and what is shared, too. More than
+ * 32 bits of these could not be told: up to Linux 6.17 the kernel asks for any length, and takes 4 GiB done for none.
+ */
 #define COPY_MAX   (UINT64_C(64) << 20)
+#define COPY_SPAN  (UINT64_C(1) << 30)
 #define COPY_PIECE (1U << 20)
 
 static ssize_t disk_file_fetch(struct file *f, void *buf, size_t n, uint64_t off)
@@ -148,11 +152,32 @@ static ssize_t disk_file_fetch(struct file *f, void *buf, size_t n, uint64_t off
         return disk_of(f) ? disk_pread(disk_of(f), buf, n, off) : 0;
 }
 
-/* Up to one piece of data, or all of a hole. Gives the count, 0 at the end of the source. */
-static ssize_t copy_piece(struct req *rq, struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n)
+static ssize_t copy_data(struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n)
+{
+        char *buf = reply_buffer(COPY_PIECE);
+        ssize_t got = 0;
+        uint64_t done;
+
+        if (!buf)
+                return -ENOMEM;
+        for (done = 0; done < n; done += (uint64_t)got) {
+                got = from->ops->fetch(from, buf, n - done < COPY_PIECE ? (size_t)(n - done) : COPY_PIECE, from_off + done);
+                if (got > 0)
+                        got = disk_pwrite(d, buf, (size_t)got, off + done);
+                if (got <= 0)
+                        break;
+        }
+        return done > 0 ? (ssize_t)done : got;
+}
+
+/*
+ * All of a hole, or of a run of data what *MOVED leaves of COPY_MAX: where a run ends is not asked for each piece, since
+ * finding that out goes through the rest of it. Gives the count, 0 at the end of the source.
+ */
+static ssize_t copy_run(struct req *rq, struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n,
+                        uint64_t *moved)
 {
         off_t data, hole;
-        char *buf;
         ssize_t got;
         int r;
 
@@ -170,13 +195,12 @@ static ssize_t copy_piece(struct req *rq, struct disk *d, uint64_t off, struct f
                 return r;
         if (n > (uint64_t)(hole - data))
                 n = (uint64_t)(hole - data);
-        if (n > COPY_PIECE)
-                n = COPY_PIECE;
-        buf = reply_buffer(COPY_PIECE);
-        if (!buf)
-                return -ENOMEM;
-        got = from->ops->fetch(from, buf, (size_t)n, from_off);
-        return got <= 0 ? got : disk_pwrite(d, buf, (size_t)got, off);
+        if (n > COPY_MAX - *moved)
+                n = COPY_MAX - *moved;
+        got = copy_data(d, off, from, from_off, n);
+        if (got > 0)
+                *moved += (uint64_t)got;
+        return got;
 }
 
 static const struct file_ops disk_file_ops;
@@ -188,21 +212,18 @@ static struct disk_source copy_source(struct file *from)
         return (struct disk_source){ .blob = from->ops->blob ? from->ops->blob(from) : NULL };
 }
 
-/* Some of N bytes; *moved grows by those that were not shared. Gives the count, 0 at the end of the source. */
+/* Some of N bytes, shared or as copy_run(). */
 static ssize_t copy_some(struct req *rq, struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n,
                          uint64_t *moved)
 {
         const struct disk_source source = copy_source(from);
-        ssize_t got;
         int r = 0;
 
         if (source.disk || source.blob)
                 r = disk_clone(d, off, &source, from_off, n, &n);
         if (r != 0)
                 return r < 0 ? r : (ssize_t)n;
-        got = copy_piece(rq, d, off, from, from_off, n);
-        *moved += got < 0 || got > COPY_PIECE ? 0 : (uint64_t)got;
-        return got;
+        return copy_run(rq, d, off, from, from_off, n, moved);
 }
 
 /* The kernel has cut N at the end of the source. */
@@ -218,6 +239,8 @@ static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, stru
                                 (unsigned long long)size);
         if (n > size - off)
                 n = size - off;
+        if (n > COPY_SPAN)
+                n = COPY_SPAN;
         while (done < n && moved < COPY_MAX) {
                 got = copy_some(rq, d, off + done, from, from_off + done, n - done, &moved);
                 if (got <= 0)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # copy_file_range(2) inside the mount: from images and disks to disks, sparse as they are.
+need python3
 start
 two_regions
 pattern web.raw 12345678 61
@@ -42,6 +43,25 @@ ok mkdir "$R/disks/big-2"
 ok write "$R/disks/big-2/size" 8G
 ok copy-range "$R/disks/big/data.raw" "$R/disks/big-2/data.raw"
 same "$(stat -c %b "$R/disks/big-2/data.raw")" 0 "blocks"
+# … and is told in 32 bits, whatever the kernel asks for.
+python3 -c 'import os, sys; print(os.copy_file_range(*(os.open(p, os.O_RDWR) for p in sys.argv[1:]), 8 << 30, 0, 0))' \
+        "$R/disks/big/data.raw" "$R/disks/big-2/data.raw" >copied || fail "in one call"
+same "$(cat copied)" $((1 << 30)) "bytes copied in one call"
+
+# Where a run of data ends is looked for once, not for each piece of it: that would take as many reads of the map again.
+head -c 128M /dev/urandom >long.raw
+import_raw "$R/private/long" long.raw
+ok mkdir "$R/disks/long"
+ok write "$R/disks/long/size" 128M
+reads() {
+        awk '/^syscr/ { print $2 }' "/proc/$daemon_pid/io"
+}
+before=$(reads)
+run dd if="$R/private/long/disks/vda.raw" of=/dev/null bs=1M iflag=direct status=none
+alone=$(($(reads) - before)) before=$(reads)
+ok copy-range "$R/private/long/disks/vda.raw" "$R/disks/long/data.raw"
+copying=$(($(reads) - before))
+[ "$copying" -lt $((alone + alone / 5)) ] || fail "$copying reads to copy what took $alone to read"
 ok mkdir "$R/private/fed"
 ok copy-range "$two" "$R/private/fed/upload"
 settle "$R/private/fed"
