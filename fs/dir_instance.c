@@ -139,6 +139,14 @@ static int store_field(struct req *rq, const char *text)
         return instance_set(rq->fs->model, &rq->caller, rq->oid, (enum instance_field)rq->entry->arg, text, &rq->diag);
 }
 
+/* What is told to the guest by seed.iso, and else by nothing. */
+static int store_seed_field(struct req *rq, const char *text)
+{
+        int r = seed_check(rq);
+
+        return r < 0 ? r : store_field(rq, text);
+}
+
 static int mapping_add(void *ctx, const struct volume *v)
 {
         strbuf_addf(ctx, "/dev/%s %s %s:%s %llu\n", v->device, v->system ? "system" : "data", v->cloud ? "disk" : "local",
@@ -159,6 +167,13 @@ static int show_mapping(struct req *rq, struct strbuf *out)
 #define RW(name, show_fn, field, help) { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
 #define WO(name, field, help)          { name, help, 0666, 0, .store = store_field, .arg = field }
 
+/* One that cannot be opened is in no listing: backups read all that they find. */
+#ifdef HAVE_LIBARCHIVE
+#define SEED_FLAGS 0
+#else
+#define SEED_FLAGS ENTRY_UNLISTED
+#endif
+
 static const struct entry instance_entries[] = {
         RO("id", show_id, "i-…, never used again"),
         RW("name", show_name, INSTANCE_FIELD_NAME, "display name, may repeat"),
@@ -177,11 +192,13 @@ static const struct entry instance_entries[] = {
         RW("image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS, "data disks that go into images: all, none, or devices"),
         { "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
         { "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
-        WO("password", INSTANCE_FIELD_PASSWORD, "of the first user; kept as a salted hash only"),
+        { "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
+          .arg = INSTANCE_FIELD_PASSWORD },
         { "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,
-          .store = store_field, .arg = INSTANCE_FIELD_SSH_KEYS },
-        RW("hostname", show_hostname, INSTANCE_FIELD_HOSTNAME, "of the guest"),
-        { "seed.iso", "a CD that tells cloud-init the three above", 0444, .show = seed_show },
+          .store = store_seed_field, .arg = INSTANCE_FIELD_SSH_KEYS },
+        { "hostname", "of the guest", 0666, ENTRY_LINE, .show = show_hostname, .store = store_seed_field,
+          .arg = INSTANCE_FIELD_HOSTNAME },
+        { "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
         DIR_LAST_ERROR,
         { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },
         { 0 },

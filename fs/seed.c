@@ -146,13 +146,24 @@ int seed_show(struct req *rq, struct strbuf *out)
         return seed_make(&user_data, &meta_data, (time_t)(i->o.updated_us / 1000000), out);
 }
 
+int seed_check(struct req *rq)
+{
+        (void)rq;
+        return 0;
+}
+
 #else
+
+int seed_check(struct req *rq)
+{
+        return diag_set(&rq->diag, -EOPNOTSUPP, "this imagefs was built without libarchive, which makes seed.iso: set it in "
+                                                "the guest, or in the image");
+}
 
 int seed_show(struct req *rq, struct strbuf *out)
 {
-        (void)rq;
         (void)out;
-        return 0;
+        return seed_check(rq);
 }
 
 #endif

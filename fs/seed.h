@@ -11,4 +11,7 @@
  */
 int seed_show(struct req *rq, struct strbuf *out);
 
+/* -EOPNOTSUPP, with a sentence, in a build that cannot make one. */
+int seed_check(struct req *rq);
+
 #endif
