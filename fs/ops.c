@@ -3,8 +3,9 @@
  * Requests on names and attributes, and the table of them all.
  *
  * Names are looked up in the tables first, then among what the directory's kind finds. The same name is the same object
- * for every caller: who may not enter is stopped by the mode bits (default_permissions is always on), never by ENOENT,
- * which would throw the entry out of the kernel's cache for everybody.
+ * for every caller: who may not enter is stopped by the mode bits (default_permissions is always on), or where those
+ * cannot say it by the answers to all other requests (permit.h), but never by ENOENT, which would throw the entry out of
+ * the kernel's cache for everybody.
  */
 
 #include "fs/ops.h"
