@@ -2,12 +2,15 @@
 
 /*
  * Owners and permission bits of objects, as chmod and chown on their directories set them. Who may enter what is for
- * the kernel to decide by these bits; here they are only kept. Handing an object over takes its quota along.
+ * the kernel to decide by these bits; here they are only kept. For what goes along to a new owner see handover.c.
  */
 
 #include <errno.h>
 
+#include "blobstore/base/lock.h"
+#include "model/handover.h"
 #include "model/object.h"
+#include "model/volume_priv.h"
 
 #define ACCESS_BITS 0777 /* set-id and sticky bits mean nothing here */
 
@@ -36,30 +39,11 @@ static const char *const access_sql[] = {
 };
 const struct db_statements access_statements = DB_STATEMENTS(access_sql);
 
-/* May the new owner have one more of what counts? */
-static int check_new_owner(struct db_txn *t, enum object_kind kind, uint64_t id, uid_t uid, struct diag *diag)
-{
-        struct snapshot snapshot;
-        struct image image;
-        int r;
-
-        if (kind == OBJECT_IMAGE) {
-                r = image_load(t, id, &image);
-                if (r < 0 || image.class != CLASS_PRIVATE)
-                        return r;
-                return quota_check(t, image.region, uid, LIMIT_PRIVATE_IMAGES, 1, diag);
-        }
-        if (kind == OBJECT_SNAPSHOT) {
-                r = snapshot_load(t, id, &snapshot);
-                return r < 0 ? r : quota_check(t, snapshot.region, uid, LIMIT_SNAPSHOTS, 1, diag);
-        }
-        return 0;
-}
-
 int model_set_access(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, const mode_t *mode,
                      const uid_t *uid, const gid_t *gid, struct diag *diag)
 {
         struct object o;
+        LOCK_SCOPE(volumes_gate(m));
         DB_TXN(t);
         int r;
 
@@ -76,7 +60,7 @@ int model_set_access(struct model *m, const struct caller *c, enum object_kind k
         if (uid && *uid != o.uid) {
                 if (!c->admin)
                         return diag_set(diag, -EPERM, "%s: only the administrator hands it over", o.handle);
-                r = check_new_owner(&t, kind, id, *uid, diag);
+                r = handover(m, &t, kind, id, *uid, gid, diag);
                 if (r < 0)
                         return r;
                 o.uid = *uid;

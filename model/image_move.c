@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/handover.h"
 #include "model/lifecycle.h"
 #include "model/object.h"
 #include "model/work.h"
@@ -83,6 +84,8 @@ static int publish(struct db_txn *t, const struct caller *c, struct image *image
         if (!c->admin)
                 return diag_set(diag, -EPERM, "%s: only the administrator publishes images", image->o.handle);
         r = lifecycle_apply(t, image, VERB_PUBLISH, diag);
+        if (r == 0)
+                r = handover_snapshots(t, image->o.id, c->uid, &c->gid); /* public images count for nobody's quota */
         if (r < 0)
                 return r;
         image->class = class;

@@ -68,6 +68,7 @@ const struct transition lifecycle_image[] = {
         T(RESTORE,    S(DELETED),                                  LIFECYCLE_RESTORE, NULL),
         T(DESTROY,    S(DELETED),                                  IMAGE_DELETING,    guard_unused),
         T(PUBLISH,    S(AVAILABLE),                                LIFECYCLE_STAY,    guard_unused),
+        T(HAND_OVER,  S(QUEUED) | S(AVAILABLE) | S(ERROR) | S(DELETED), LIFECYCLE_STAY, guard_unused),
         T(REPLICATE,  S(PENDING) | S(REPLICATING),                 IMAGE_REPLICATING, NULL),
         T(SHARE_WORK, S(AVAILABLE),                                LIFECYCLE_STAY,    NULL),
 };
@@ -83,6 +84,7 @@ const char *const lifecycle_verb_words[VERB_COUNT] = {
         [VERB_RESTORE] = "restored",
         [VERB_DESTROY] = "destroyed",
         [VERB_PUBLISH] = "published",
+        [VERB_HAND_OVER] = "handed over",
         [VERB_REPLICATE] = "filled",
         [VERB_SHARE_WORK] = "used",
 };

@@ -16,6 +16,7 @@
         X(copy)             \
         X(download)         \
         X(fetch)            \
+        X(handover)         \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \

@@ -404,10 +404,10 @@ CREATE TRIGGER volume_trash AFTER DELETE ON volume WHEN old.key IS NOT NULL BEGI
         INSERT INTO trash (store, key) SELECT store, old.key FROM region WHERE id = old.region;
 END;
 
--- Who gets a machine gets the disks that belong to it.
-CREATE TRIGGER instance_access_update AFTER UPDATE OF uid, gid ON instance
-        WHEN old.uid <> new.uid OR old.gid <> new.gid BEGIN
-        UPDATE volume SET uid = new.uid, gid = new.gid WHERE instance = new.id AND made_with = 1;
+-- The disks that belong to a machine are whose it is, and open to whom it is.
+CREATE TRIGGER instance_access_update AFTER UPDATE OF uid, gid, mode ON instance
+        WHEN old.uid <> new.uid OR old.gid <> new.gid OR old.mode <> new.mode BEGIN
+        UPDATE volume SET uid = new.uid, gid = new.gid, mode = new.mode WHERE instance = new.id AND made_with = 1;
 END;
 
 CREATE TRIGGER blob_changed_insert AFTER INSERT ON blob BEGIN

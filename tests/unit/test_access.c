@@ -76,12 +76,162 @@ static void test_supplementary_groups_count_and_are_asked_last(void **state)
         assert_true(object_allows(&mine, &(struct caller){ .admin = true, .in_group = not_asked }, 07));
 }
 
+/* ---- handing over ---- */
+
+static int give(struct library *l, enum object_kind kind, uint64_t id)
+{
+        return model_set_access(l->m, &l->admin, kind, id, NULL, &l->bob.uid, &l->bob.gid, library_diag(l));
+}
+
+static uint64_t snapshot_named(struct library *l, const char *handle)
+{
+        struct object o;
+
+        assert_ok(snapshot_find(l->m, l->region, handle, &o));
+        return o.id;
+}
+
+static uid_t owner_of_snapshot(struct library *l, uint64_t id)
+{
+        struct object o;
+
+        assert_ok(snapshot_get_object(l->m, id, &o));
+        return o.uid;
+}
+
+static void assert_used(struct library *l, const struct caller *c, uint64_t images, uint64_t snapshots)
+{
+        assert_int_equal(work_used(l, l->region, c, LIMIT_PRIVATE_IMAGES), images);
+        assert_int_equal(work_used(l, l->region, c, LIMIT_SNAPSHOTS), snapshots);
+}
+
+static void limit_bob(struct library *l, const char *key, unsigned n)
+{
+        char line[64];
+
+        (void)snprintf(line, sizeof(line), "%u %s limit=%u", l->bob.uid, key, n);
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, line, library_diag(l)));
+}
+
+static void test_an_image_takes_its_snapshots_along_and_their_quota(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "cloud", "vdb");
+
+        assert_used(l, &l->alice, 1, 2);
+        limit_bob(l, "snapshots", 1);
+        assert_refused(l, give(l, OBJECT_IMAGE, image), -EDQUOT);
+        assert_contains(l->diag.text, "2 more are needed");
+        limit_bob(l, "snapshots", 2);
+        limit_bob(l, "private-images", 0);
+        assert_refused(l, give(l, OBJECT_IMAGE, image), -EDQUOT);
+        assert_used(l, &l->alice, 1, 2);
+        assert_used(l, &l->bob, 0, 0);
+        assert_int_equal(work_get(l, image).o.uid, l->alice.uid);
+
+        limit_bob(l, "private-images", 1);
+        assert_ok(give(l, OBJECT_IMAGE, image));
+        assert_used(l, &l->alice, 0, 0);
+        assert_used(l, &l->bob, 1, 2);
+        assert_int_equal(work_get(l, image).o.uid, l->bob.uid);
+        assert_int_equal(owner_of_snapshot(l, snapshot_named(l, "web")), l->bob.uid);
+        work_assert_clean(l);
+}
+
+static bool conversion_is_over(struct library *l, uint64_t image)
+{
+        struct conversion c;
+
+        return image_get_conversion(l->m, image, &c) == 0 && c.status == CONVERT_DONE;
+}
+
+static void test_a_snapshot_that_another_image_needs_stays(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "local", "vdb"),
+                 data = (uint64_t)library_sql_int(l, "SELECT id FROM snapshot");
+
+        assert_ok(image_convert(l->m, &l->alice, image, "cloud", library_diag(l)));
+        assert_refused(l, give(l, OBJECT_IMAGE, image), -EBUSY);
+        work_wait(l, conversion_is_over, image);
+        assert_used(l, &l->alice, 2, 2);
+
+        assert_ok(give(l, OBJECT_IMAGE, work_find(l, l->region, CLASS_PRIVATE, "web-cloud")));
+        assert_int_equal(owner_of_snapshot(l, data), l->alice.uid);
+        assert_used(l, &l->alice, 1, 1);
+        assert_used(l, &l->bob, 1, 1);
+        work_assert_clean(l);
+}
+
+static void test_publishing_frees_the_quota_of_the_snapshots_too(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "cloud", "vdb");
+
+        assert_ok(image_move(l->m, &l->admin, image, l->region, CLASS_PUBLIC, "web", library_diag(l)));
+        assert_used(l, &l->alice, 0, 0);
+        assert_int_equal(owner_of_snapshot(l, snapshot_named(l, "web")), l->admin.uid);
+        work_assert_clean(l);
+}
+
+static void test_what_is_at_work_is_not_handed_over(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "cloud", ""), vm = machine_make(l, image, "vm1"),
+                 disk = machine_volume(l, "d1", 4096), queued = library_image(l, "queued");
+        struct volume_file *f;
+        struct upload *u;
+
+        assert_ok(machine_set(l, vm, INSTANCE_FIELD_POWER, "start"));
+        assert_refused(l, give(l, OBJECT_INSTANCE, vm), -EBUSY);
+        assert_ok(machine_set(l, vm, INSTANCE_FIELD_POWER, "stop"));
+        assert_refused(l, give(l, OBJECT_VOLUME, machine_disk(l, vm, "vda").o.id), -EBUSY);
+
+        assert_ok(volume_open(l->m, disk, true, library_diag(l), &f));
+        assert_refused(l, give(l, OBJECT_VOLUME, disk), -EBUSY);
+        volume_close(f);
+        assert_ok(give(l, OBJECT_VOLUME, disk));
+
+        assert_ok(upload_open(l->m, &l->alice, queued, library_diag(l), &u));
+        assert_refused(l, give(l, OBJECT_IMAGE, queued), -EBUSY);
+        upload_close(u);
+        assert_ok(give(l, OBJECT_IMAGE, queued));
+
+        assert_ok(give(l, OBJECT_INSTANCE, vm));
+        assert_int_equal(machine_disk(l, vm, "vda").o.uid, l->bob.uid);
+        work_assert_clean(l);
+}
+
+static void test_a_snapshot_alone_counts_for_its_new_owner(void **state)
+{
+        struct library *l = *state;
+        uint64_t snapshot;
+
+        (void)machine_image(l, "web", "cloud", "");
+        snapshot = snapshot_named(l, "web");
+        limit_bob(l, "snapshots", 0);
+        assert_refused(l, give(l, OBJECT_SNAPSHOT, snapshot), -EDQUOT);
+        limit_bob(l, "snapshots", 1);
+        assert_ok(give(l, OBJECT_SNAPSHOT, snapshot));
+        assert_used(l, &l->alice, 1, 0);
+        assert_used(l, &l->bob, 0, 1);
+
+        library_sql(l, "UPDATE snapshot SET status = 'creating', blob = NULL WHERE id = %lld", (long long)snapshot);
+        assert_refused(l, model_set_access(l->m, &l->admin, OBJECT_SNAPSHOT, snapshot, NULL, &l->alice.uid, NULL,
+                                           library_diag(l)), -EBUSY);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(test_only_its_owner_removes_or_renames_an_object),
+                TEST(test_an_image_takes_its_snapshots_along_and_their_quota),
+                TEST(test_a_snapshot_that_another_image_needs_stays),
+                TEST(test_publishing_frees_the_quota_of_the_snapshots_too),
+                TEST(test_what_is_at_work_is_not_handed_over),
+                TEST(test_a_snapshot_alone_counts_for_its_new_owner),
                 cmocka_unit_test(test_supplementary_groups_count_and_are_asked_last),
         };
 

@@ -486,9 +486,14 @@ static void test_handing_over_takes_along_what_was_made_with_it(void **state)
         assert_refused(l,
                        model_set_access(l->m, &l->alice, OBJECT_INSTANCE, id, NULL, &l->bob.uid, NULL, library_diag(l)),
                        -EPERM);
-        assert_ok(model_set_access(l->m, &l->admin, OBJECT_INSTANCE, id, NULL, &l->bob.uid, NULL, library_diag(l)));
+        assert_refused(l,
+                       model_set_access(l->m, &l->admin, OBJECT_INSTANCE, id, NULL, &l->bob.uid, NULL, library_diag(l)),
+                       -EBUSY);
+        assert_ok(machine_set(l, id, INSTANCE_FIELD_DETACH, "vdb"));
+        assert_ok(model_set_access(l->m, &l->admin, OBJECT_INSTANCE, id, &(mode_t){ 0750 }, &l->bob.uid, NULL, library_diag(l)));
         assert_int_equal(machine_get(l, id).o.uid, l->bob.uid);
         assert_int_equal(machine_disk(l, id, "vda").o.uid, l->bob.uid);
+        assert_int_equal(machine_disk(l, id, "vda").o.mode, 0750);
         assert_ok(volume_get_object(l->m, mine, &o));
         assert_int_equal(o.uid, l->alice.uid);
         assert_ok(

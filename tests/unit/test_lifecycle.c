@@ -22,13 +22,14 @@ static const char golden[] =
         "RESTORE     -           -           -           -           -           -           -           available\n"
         "DESTROY     -           -           -           -           -           -           -           deleting\n"
         "PUBLISH     -           -           -           -           available   -           -           -\n"
+        "HAND_OVER   queued      -           -           -           available   error       -           deleted\n"
         "REPLICATE   -           -           replicating replicating -           -           -           -\n"
         "SHARE_WORK  -           -           -           -           available   -           -           -\n";
 
 static const char *const verb_names[VERB_COUNT] = {
         [VERB_UPLOAD] = "UPLOAD",   [VERB_ABANDON] = "ABANDON", [VERB_IMPORT] = "IMPORT",   [VERB_FINISH] = "FINISH",
         [VERB_FAIL] = "FAIL",       [VERB_DELETE] = "DELETE",   [VERB_RESTORE] = "RESTORE", [VERB_DESTROY] = "DESTROY",
-        [VERB_PUBLISH] = "PUBLISH", [VERB_REPLICATE] = "REPLICATE", [VERB_SHARE_WORK] = "SHARE_WORK",
+        [VERB_PUBLISH] = "PUBLISH", [VERB_HAND_OVER] = "HAND_OVER", [VERB_REPLICATE] = "REPLICATE", [VERB_SHARE_WORK] = "SHARE_WORK",
 };
 
 static void add_cell(char *text, const char *cell, bool last)
