@@ -74,6 +74,10 @@ void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size
         xattr_reply(&rq, &value, size);
 }
 
+/*
+ * The kernel keeps no such lists. `ls -l` of Debian 13 wants that of each entry, to look for access lists, and gives
+ * some 150 bytes for it: three requests for each image, since the list has to be whole wherever it is given.
+ */
 void ops_listxattr(fuse_req_t fuse, fuse_ino_t ino, size_t size)
 {
         CLEANUP_STRBUF struct strbuf names = { 0 };
