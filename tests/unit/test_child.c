@@ -40,7 +40,7 @@
 #define SANITIZED 0
 #endif
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static char dir[] = "/tmp/test_child-XXXXXX";
 static char secret_path[64], program_path[64];
