@@ -111,7 +111,7 @@ static const struct entry region_entries[] = {
         ENTRY_LIST("images.json", LISTING_JSON, "the same for programs"),
         ENTRY_LIST("images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),
         { "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, .store = store_batch },
-        { "store", "where the region's blobs live", 0644, .show = show_region_store, .store = store_region_store },
+        { "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store, .store = store_region_store },
         { 0 },
 };
 

@@ -16,6 +16,13 @@ int permit_enter(struct req *rq, struct node n)
         return r < 0 ? r : kind->enter(rq, &o);
 }
 
+static int permit_refuse(struct req *rq, const struct object *o)
+{
+        if (!o->handle[0])
+                return -EACCES;
+        return diag_set(&rq->diag, -EACCES, "%s: its modes do not let you: ask its owner, or the administrator", o->handle);
+}
+
 int permit(struct req *rq, struct node n, mode_t rwx)
 {
         const struct dir_kind *kind = tree_kind(n.kind);
@@ -32,12 +39,12 @@ int permit(struct req *rq, struct node n, mode_t rwx)
 
         /* a file is as far away as its directory */
         if (n.row != 0 && !kind->mode && !object_allows(&o, &rq->caller, PERMIT_SEARCH))
-                return -EACCES;
+                return permit_refuse(rq, &o);
         if (kind->enter) {
                 r = kind->enter(rq, &o);
                 if (r < 0)
                         return r;
         }
         attr_access(rq, n, &o);
-        return object_allows(&o, &rq->caller, rwx) ? 0 : -EACCES;
+        return object_allows(&o, &rq->caller, rwx) ? 0 : permit_refuse(rq, &o);
 }
