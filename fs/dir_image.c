@@ -227,6 +227,7 @@ static int store_import_url(struct req *rq, const char *text)
         { "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },    \
         { "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444, .show = show_mapping }, \
         { "metadata.json", "all of this for programs", 0444, .show = show_metadata },                                 \
+        { "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },         \
         DIR_LAST_ERROR
 
 static const struct entry image_entries[] = {
@@ -244,7 +245,6 @@ static const struct entry image_entries[] = {
         { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
         { "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
         { "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
-        { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },
         { 0 },
 };
 

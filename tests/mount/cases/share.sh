@@ -31,7 +31,7 @@ same "$(as $B ls "$R/shared") $(ls "$R/shared")" "web web" "B's and root's listi
 same "$(as $A ls "$R/shared")$(as $C ls "$R/shared")" "" "the others' listings"
 same "$(used "$R" shared-images)" 0 "root's quota"
 same "$(as $B sed -n 's/^shared-images used=\([0-9]*\) limit=5/\1/p' "$R/quota")" 1 "B's quota"
-for file in id name description status type owner created updated size os checksum device-mapping; do
+for file in id name description status type owner created updated size os checksum device-mapping wait; do
         same "$(as $B cat "$view/$file")" "$(cat "$web/$file")" "$file"
 done
 same "$(as $B cat "$view/source") $(cat "$web/source")" "shared private" "source"
