@@ -361,3 +361,27 @@ int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret)
         *ret = off;
         return 0;
 }
+
+int blob_find_data(struct blob *b, uint64_t off, uint64_t end, uint64_t *ret_start, uint64_t *ret_end)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+        uint64_t stop;
+        int r;
+
+        if (off >= b->info.size_bytes)
+                return 0;
+        r = map_seek(b->map, off, &cursor);
+        if (r == 0)
+                r = map_next(&cursor, &e);
+        if (r <= 0 || e.offset >= end)
+                return r < 0 ? r : 0;
+        *ret_start = e.offset > off ? e.offset : off;
+        do
+                stop = e.offset + e.raw_len;
+        while (stop < end && (r = map_next(&cursor, &e)) > 0 && e.offset == stop);
+        if (r < 0)
+                return r;
+        *ret_end = stop < end ? stop : end;
+        return 1;
+}

@@ -322,21 +322,14 @@ ssize_t disk_pwrite(struct disk *d, const void *buf, size_t n, uint64_t off)
 /* Sets the bits of those of the blocks where the base has data. The others read as zeros in any case. */
 static int discard_base(struct disk *d, uint64_t first, uint64_t end)
 {
-        uint64_t data, hole, to = end * BLOB_BLOCK_SIZE;
+        uint64_t to = end * BLOB_BLOCK_SIZE, data, pos = first * BLOB_BLOCK_SIZE;
         int r;
 
-        for (uint64_t pos = first * BLOB_BLOCK_SIZE; pos < to; pos = hole) {
-                r = seek_in_base(d, pos, SEEK_DATA, &data);
-                if (r == -ENXIO)
-                        return 0;
-                if (r == 0)
-                        r = seek_in_base(d, data, SEEK_HOLE, &hole);
-                if (r < 0)
+        while (d->base && pos < to) {
+                r = blob_find_data(d->base, pos, to, &data, &pos);
+                if (r <= 0)
                         return r;
-                if (data >= to)
-                        return 0;
-                r = disk_bitmap_set(d->bitmap, data / BLOB_BLOCK_SIZE,
-                                    disk_blocks(hole < to ? hole : to) - data / BLOB_BLOCK_SIZE);
+                r = disk_bitmap_set(d->bitmap, data / BLOB_BLOCK_SIZE, disk_blocks(pos) - data / BLOB_BLOCK_SIZE);
                 if (r < 0)
                         return r;
         }

@@ -113,6 +113,12 @@ struct blob *blob_ref(struct blob *b);
  */
 int blob_find_shared(struct blob *a, struct blob *b, uint64_t off, uint64_t end, bool *ret_shared, uint64_t *ret_end);
 
+/*
+ * The first run of data at or after OFF: 1, and where it goes from and to, or 0, where there is none before END. Goes
+ * through no more than that, where blob_seek() may go through all the blob to find a hole.
+ */
+int blob_find_data(struct blob *b, uint64_t off, uint64_t end, uint64_t *ret_start, uint64_t *ret_end);
+
 /* The blob is to have no checksum; at 16 GB/s the holes of a large disk take longest. */
 void blob_writer_forgo_checksum(struct blob_writer *w);
 

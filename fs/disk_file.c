@@ -152,58 +152,16 @@ static ssize_t disk_file_fetch(struct file *f, void *buf, size_t n, uint64_t off
         return disk_of(f) ? disk_pread(disk_of(f), buf, n, off) : 0;
 }
 
-static ssize_t copy_data(struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n)
-{
-        char *buf = reply_buffer(COPY_PIECE);
-        ssize_t got = 0;
-        uint64_t done;
-
-        if (!buf)
-                return -ENOMEM;
-        for (done = 0; done < n; done += (uint64_t)got) {
-                got = from->ops->fetch(from, buf, n - done < COPY_PIECE ? (size_t)(n - done) : COPY_PIECE, from_off + done);
-                if (got > 0)
-                        got = disk_pwrite(d, buf, (size_t)got, off + done);
-                if (got <= 0)
-                        break;
-        }
-        return done > 0 ? (ssize_t)done : got;
-}
-
-/*
- * All of a hole, or of a run of data what *MOVED leaves of COPY_MAX: where a run ends is not asked for each piece, since
- * finding that out goes through the rest of it. Gives the count, 0 at the end of the source.
- */
-static ssize_t copy_run(struct req *rq, struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n,
-                        uint64_t *moved)
-{
-        off_t data, hole;
-        ssize_t got;
-        int r;
-
-        r = from->ops->seek(rq, from, (off_t)from_off, SEEK_DATA, &data);
-        if (r < 0 && r != -ENXIO)
-                return r;
-        if (r == -ENXIO || (uint64_t)data >= from_off + n)
-                data = (off_t)(from_off + n);
-        if ((uint64_t)data > from_off) {
-                r = disk_discard(d, off, (uint64_t)data - from_off);
-                return r < 0 ? r : (ssize_t)((uint64_t)data - from_off);
-        }
-        r = from->ops->seek(rq, from, data, SEEK_HOLE, &hole);
-        if (r < 0)
-                return r;
-        if (n > (uint64_t)(hole - data))
-                n = (uint64_t)(hole - data);
-        if (n > COPY_MAX - *moved)
-                n = COPY_MAX - *moved;
-        got = copy_data(d, off, from, from_off, n);
-        if (got > 0)
-                *moved += (uint64_t)got;
-        return got;
-}
-
 static const struct file_ops disk_file_ops;
+
+struct copy {
+        struct req *rq;
+        struct disk *to;
+        struct file *from;
+        struct disk_source source; /* the same; empty for what shares nothing */
+        uint64_t moved; /* so far */
+        uint64_t apart; /* so many bytes from here on share nothing: to ask goes through all of them */
+};
 
 static struct disk_source copy_source(struct file *from)
 {
@@ -212,26 +170,83 @@ static struct disk_source copy_source(struct file *from)
         return (struct disk_source){ .blob = from->ops->blob ? from->ops->blob(from) : NULL };
 }
 
-/* Some of N bytes, shared or as copy_run(). */
-static ssize_t copy_some(struct req *rq, struct disk *d, uint64_t off, struct file *from, uint64_t from_off, uint64_t n,
-                         uint64_t *moved)
+static ssize_t copy_data(struct copy *c, uint64_t off, uint64_t from_off, uint64_t n)
 {
-        const struct disk_source source = copy_source(from);
+        char *buf = reply_buffer(COPY_PIECE);
+        ssize_t got = 0;
+        uint64_t done;
+
+        if (!buf)
+                return -ENOMEM;
+        for (done = 0; done < n; done += (uint64_t)got) {
+                got = c->from->ops->fetch(c->from, buf, n - done < COPY_PIECE ? (size_t)(n - done) : COPY_PIECE,
+                                          from_off + done);
+                if (got > 0)
+                        got = disk_pwrite(c->to, buf, (size_t)got, off + done);
+                if (got <= 0)
+                        break;
+        }
+        return done > 0 ? (ssize_t)done : got;
+}
+
+/*
+ * All of a hole, or of a run of data as much as one call moves: where it ends is not asked for each piece, since finding
+ * that out goes through the rest of it. Gives the count, 0 at the end of the source.
+ */
+static ssize_t copy_run(struct copy *c, uint64_t off, uint64_t from_off, uint64_t n)
+{
+        off_t data, hole;
+        ssize_t got;
+        int r;
+
+        r = c->from->ops->seek(c->rq, c->from, (off_t)from_off, SEEK_DATA, &data);
+        if (r < 0 && r != -ENXIO)
+                return r;
+        if (r == -ENXIO || (uint64_t)data >= from_off + n)
+                data = (off_t)(from_off + n);
+        if ((uint64_t)data > from_off) {
+                r = disk_discard(c->to, off, (uint64_t)data - from_off);
+                return r < 0 ? r : (ssize_t)((uint64_t)data - from_off);
+        }
+        r = c->from->ops->seek(c->rq, c->from, data, SEEK_HOLE, &hole);
+        if (r < 0)
+                return r;
+        if (n > (uint64_t)(hole - data))
+                n = (uint64_t)(hole - data);
+        if (n > COPY_MAX - c->moved)
+                n = COPY_MAX - c->moved;
+        got = copy_data(c, off, from_off, n);
+        if (got > 0)
+                c->moved += (uint64_t)got;
+        return got;
+}
+
+/* Some of N bytes, shared or as copy_run(). */
+static ssize_t copy_some(struct copy *c, uint64_t off, uint64_t from_off, uint64_t n)
+{
+        uint64_t some = n;
+        ssize_t got;
         int r = 0;
 
-        if (source.disk || source.blob)
-                r = disk_clone(d, off, &source, from_off, n, &n);
-        if (r != 0)
-                return r < 0 ? r : (ssize_t)n;
-        return copy_run(rq, d, off, from, from_off, n, moved);
+        if (c->apart == 0) {
+                if (c->source.disk || c->source.blob)
+                        r = disk_clone(c->to, off, &c->source, from_off, n, &some);
+                if (r != 0)
+                        return r < 0 ? r : (ssize_t)some;
+                c->apart = some;
+        }
+        got = copy_run(c, off, from_off, c->apart < n ? c->apart : n);
+        if (got > 0)
+                c->apart -= (uint64_t)got;
+        return got;
 }
 
 /* The kernel has cut N at the end of the source. */
 static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off,
                               uint64_t n)
 {
-        struct disk *d = disk_of(f);
-        uint64_t size = d ? disk_get_size(d) : 0, moved = 0, done = 0;
+        struct copy c = { .rq = rq, .to = disk_of(f), .from = from, .source = copy_source(from) };
+        uint64_t size = c.to ? disk_get_size(c.to) : 0, done = 0;
         ssize_t got = 0;
 
         if (off >= size)
@@ -241,8 +256,8 @@ static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, stru
                 n = size - off;
         if (n > COPY_SPAN)
                 n = COPY_SPAN;
-        while (done < n && moved < COPY_MAX) {
-                got = copy_some(rq, d, off + done, from, from_off + done, n - done, &moved);
+        while (done < n && c.moved < COPY_MAX) {
+                got = copy_some(&c, off + done, from_off + done, n - done);
                 if (got <= 0)
                         break;
                 done += (uint64_t)got;

@@ -62,6 +62,27 @@ alone=$(($(reads) - before)) before=$(reads)
 ok copy-range "$R/private/long/disks/vda.raw" "$R/disks/long/data.raw"
 copying=$(($(reads) - before))
 [ "$copying" -lt $((alone + alone / 5)) ] || fail "$copying reads to copy what took $alone to read"
+
+# … nor is for each hole, to discard it, where the data of the base ends, or for each run between them, what is shared.
+ok mkdir "$R/private/long/instances/vm-2"
+disk=$R/instances/vm-2/disks/vda.raw
+discards() {
+        local before i
+        before=$(reads)
+        for ((i = 0; i < 10; i++)); do ok fallocate punch $(($1 + (i << 20))) 4096 "$disk"; done
+        echo $(($(reads) - before))
+}
+last=$(discards $((118 << 20)))
+first=$(discards 0)
+[ "$first" -lt $((last + 50)) ] || fail "$first reads for what took $last at the end of the disk"
+python3 -c 'for i in range(2000): print("%28672d" % i + "\0" * 4096, end="")' >holes.raw
+import_raw "$R/private/holes" holes.raw
+before=$(reads)
+ok copy-range "$R/private/holes/disks/vda.raw" "$disk"
+copying=$(($(reads) - before))
+[ "$copying" -lt 20000 ] || fail "$copying reads to copy 2000 runs"
+same_disk <(head -c 65536000 "$disk") holes.raw
+
 ok mkdir "$R/private/fed"
 ok copy-range "$two" "$R/private/fed/upload"
 settle "$R/private/fed"
