@@ -202,52 +202,77 @@ struct rule {
         char want[N_OPS][WORD_MAX]; /* errno names with | between; `ok`; `-`: not tried */
 };
 
+/* Short for several. */
+struct word {
+        char name[WORD_MAX];
+        char means[WORD_MAX];
+};
+
 static struct kind kinds[128];
 static struct realm realms[128];
 static struct rule rules[256];
-static size_t n_kinds, n_realms, n_rules;
+static struct word words[32];
+static size_t n_kinds, n_realms, n_rules, n_words;
 
 /* The columns of a realm, as the table's head names them: callers by name. */
 static char columns[CALLERS_MAX][WORD_MAX];
 static size_t n_columns;
 
+static const char *meaning(const char *word)
+{
+        for (size_t i = 0; i < n_words; i++)
+                if (strcmp(words[i].name, word) == 0)
+                        return words[i].means;
+        return word;
+}
+
 static void load_line(char *line)
 {
         char *save = NULL, *word = strtok_r(line, " \t\n", &save);
-        char *words[2 + N_OPS + 2];
+        char *args[2 + N_OPS + 2];
         size_t n = 0;
 
         if (!word || *word == '#')
                 return;
-        for (char *w; n < sizeof(words) / sizeof(words[0]) && (w = strtok_r(NULL, " \t\n", &save));)
-                words[n++] = w;
+        for (char *w; n < sizeof(args) / sizeof(args[0]) && (w = strtok_r(NULL, " \t\n", &save));)
+                args[n++] = w;
+        while (n > 3 && n < 2 + (size_t)N_OPS && strcmp(args[n - 1], "...") == 0) {
+                args[n] = args[n - 1];
+                args[n - 1] = args[n - 2];
+                n++;
+        }
+        if (n > 3 && n == 2 + (size_t)N_OPS && strcmp(args[n - 1], "...") == 0)
+                args[n - 1] = args[n - 2];
 
         if (strcmp(word, "callers") == 0 && n <= CALLERS_MAX) {
                 for (n_columns = 0; n_columns < n; n_columns++)
-                        snprintf(columns[n_columns], WORD_MAX, "%s", words[n_columns]);
+                        snprintf(columns[n_columns], WORD_MAX, "%s", args[n_columns]);
+        } else if (strcmp(word, "word") == 0 && n == 2) {
+                snprintf(words[n_words].name, WORD_MAX, "%s", args[0]);
+                snprintf(words[n_words++].means, WORD_MAX, "%s", args[1]);
         } else if (strcmp(word, "node") == 0 && n == 3) {
                 struct kind *k = &kinds[n_kinds++];
 
-                snprintf(k->name, sizeof(k->name), "%s", words[0]);
-                k->type = words[1][0];
-                snprintf(k->glob, sizeof(k->glob), "%s", strcmp(words[2], ".") == 0 ? "" : words[2]);
+                snprintf(k->name, sizeof(k->name), "%s", args[0]);
+                k->type = args[1][0];
+                snprintf(k->glob, sizeof(k->glob), "%s", strcmp(args[2], ".") == 0 ? "" : args[2]);
         } else if (strcmp(word, "realm") == 0 && n == 1 + n_columns) {
                 struct realm *r = &realms[n_realms++];
 
-                snprintf(r->glob, sizeof(r->glob), "%s", words[0]);
+                snprintf(r->glob, sizeof(r->glob), "%s", args[0]);
                 for (size_t i = 0; i < n_columns; i++)
-                        snprintf(r->access[i], WORD_MAX, "%s", words[1 + i]);
+                        snprintf(r->access[i], WORD_MAX, "%s", args[1 + i]);
         } else if (strcmp(word, "rule") == 0 && n == 2 + (size_t)N_OPS) {
                 struct rule *r = &rules[n_rules++];
 
-                snprintf(r->kind, sizeof(r->kind), "%s", words[0]);
-                snprintf(r->access, sizeof(r->access), "%s", words[1]);
+                snprintf(r->kind, sizeof(r->kind), "%s", args[0]);
+                snprintf(r->access, sizeof(r->access), "%s", args[1]);
                 for (int i = 0; i < N_OPS; i++)
-                        snprintf(r->want[i], WORD_MAX, "%s", words[2 + i]);
+                        snprintf(r->want[i], WORD_MAX, "%s", meaning(args[2 + i]));
         } else {
                 die("a line of the table makes no sense", word);
         }
-        if (n_kinds == 128 || n_realms == 128 || n_rules == 256)
+        if (n_kinds == 128 || n_realms == 128 || n_rules == 256 || n_words == 32)
                 die("the table is too long", word);
 }
 
