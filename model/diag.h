@@ -15,8 +15,10 @@ struct diag {
         char text[DIAG_TEXT_MAX];
 };
 
-/* Says why, and gives back ERROR. DIAG may be NULL. A longer sentence is cut at a character's boundary; control
- * characters and what is no UTF-8, as names that were asked for may have them, become question marks: it is one line. */
+/*
+ * Says why, and gives back ERROR. DIAG may be NULL. A longer sentence is cut at a character's boundary; control
+ * characters and what is no UTF-8, as names that were asked for may have them, become question marks: it is one line.
+ */
 int diag_set(struct diag *diag, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -208,12 +208,9 @@ static int find_user(const char *user, struct diag *diag, uid_t *ret)
         return 0;
 }
 
-static int refuse_foreign(const struct object *image, const struct caller *c, struct diag *diag)
+static int refuse_other(const struct object *image, const struct caller *c, struct diag *diag)
 {
-        if (c->admin || c->uid == image->uid)
-                return 0;
-        return diag_set(diag, -EPERM, "%s: only its owner and the administrator say with whom it is shared",
-                        image->handle);
+        return object_refuse_other(image, c, "say with whom it is shared", diag);
 }
 
 static int check_image(struct db_txn *t, const struct image *image, const struct caller *c, uid_t uid,
@@ -221,7 +218,7 @@ static int check_image(struct db_txn *t, const struct image *image, const struct
 {
         int r;
 
-        r = refuse_foreign(&image->o, c, diag);
+        r = refuse_other(&image->o, c, diag);
         if (r < 0)
                 return r;
         if (image->source != CLASS_PRIVATE)
@@ -322,7 +319,7 @@ int share_remove(struct model *m, const struct caller *c, uint64_t id, struct di
         if (r == 0)
                 r = db_one(&t, share_sql[GET], share_row, &share, DB_INT(id));
         if (r == 0)
-                r = refuse_foreign(&share.o, c, diag);
+                r = refuse_other(&share.o, c, diag);
         if (r == 0)
                 r = db_run(&t, share_sql[ERASE], DB_INT(id));
         if (r >= 0)
