@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "model/object.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/machine.h"
 
 static int set_mode(struct library *l, enum object_kind kind, uint64_t id, mode_t mode)
@@ -221,6 +222,28 @@ static void test_a_snapshot_alone_counts_for_its_new_owner(void **state)
                                            library_diag(l)), -EBUSY);
 }
 
+/* All of it changes hands, or none of it. */
+static void test_a_full_disk_leaves_nothing_half_handed_over(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "cloud", "vdb");
+        int r = -1;
+
+        for (unsigned n = 1; r < 0; n++) {
+                fault_set(FAULT_WRITE, n, true);
+                r = give(l, OBJECT_IMAGE, image);
+                fault_set(FAULT_WRITE, 0, false);
+                if (r < 0) {
+                        assert_err(r, -ENOSPC);
+                        assert_used(l, &l->alice, 1, 2);
+                        assert_used(l, &l->bob, 0, 0);
+                }
+        }
+        assert_used(l, &l->alice, 0, 0);
+        assert_used(l, &l->bob, 1, 2);
+        work_assert_clean(l);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
 
 int main(void)
@@ -232,8 +255,10 @@ int main(void)
                 TEST(test_publishing_frees_the_quota_of_the_snapshots_too),
                 TEST(test_what_is_at_work_is_not_handed_over),
                 TEST(test_a_snapshot_alone_counts_for_its_new_owner),
+                TEST(test_a_full_disk_leaves_nothing_half_handed_over),
                 cmocka_unit_test(test_supplementary_groups_count_and_are_asked_last),
         };
 
+        fault_install();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
