@@ -30,7 +30,6 @@ const struct db_statements capture_statements = DB_STATEMENTS(capture_sql);
 
 struct selection {
         const char *image_disks;
-        const struct instance *instance;
         const struct caller *c;
         char closed[8]; /* the device of a disk that goes along, and that the caller may not read; "": none is */
         struct volume_choice {
@@ -57,7 +56,7 @@ static int select_volume(void *ctx, const struct volume *v)
 
         if (!is_selected(s->image_disks, v))
                 return 0;
-        if (v->o.uid != s->instance->o.uid && !object_allows(&v->o, s->c, 05))
+        if (!object_allows(&v->o, s->c, 05))
                 memcpy(s->closed, v->device, sizeof(s->closed));
         if (s->n == DISKS_MAX)
                 return -E2BIG;
@@ -72,7 +71,7 @@ static int select_volume(void *ctx, const struct volume *v)
 
 /*
  * The disks that go along. A chosen one that was detached meanwhile would be missed by somebody. One that was attached
- * stays its owner's when the instance is handed over, and is not to be read by way of an image.
+ * has an owner and modes of its own, whoever was let into the instance, and is not to be read by way of an image.
  */
 static int load_selection(struct db_txn *t, const struct caller *c, const struct instance *instance, struct diag *diag,
                           struct selection *ret)
@@ -82,7 +81,7 @@ static int load_selection(struct db_txn *t, const struct caller *c, const struct
         size_t wanted = 0;
         int r;
 
-        *ret = (struct selection){ .image_disks = instance->image_disks, .instance = instance, .c = c };
+        *ret = (struct selection){ .image_disks = instance->image_disks, .c = c };
         r = volume_load_each(t, instance->o.id, select_volume, ret);
         if (r < 0)
                 return r;
@@ -90,7 +89,7 @@ static int load_selection(struct db_txn *t, const struct caller *c, const struct
                 return diag_set(diag, -EBUSY, "%s has no system disk yet: write an image to image first", handle);
         if (ret->closed[0])
                 return diag_set(diag, -EACCES,
-                                "%s: %s is a disk of another user: detach it, or leave it out of image-disks", handle,
+                                "%s: you may not read %s: detach it, or leave it out of image-disks", handle,
                                 ret->closed);
         for (size_t i = 0; i < ret->n; i++) {
                 if (ret->choice[i].size_bytes == 0)

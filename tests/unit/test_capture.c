@@ -292,6 +292,23 @@ static void test_a_disk_of_another_does_not_go_along(void **state)
         assert_int_equal(mapping(l, image).n, 2);
 }
 
+/* Nor is it read by those whom its owner let into the machine, and not to the disk. */
+static void test_a_closed_disk_does_not_go_along(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_make(l, machine_image(l, "web", NULL, ""), "vm1"), image, disk;
+        const mode_t all = 0777;
+
+        disk = machine_volume(l, "hers", MACHINE_SIZE);
+        assert_ok(machine_set(l, id, INSTANCE_FIELD_ATTACH, "hers"));
+        assert_ok(model_set_access(l->m, &l->alice, OBJECT_INSTANCE, id, &all, NULL, NULL, library_diag(l)));
+        assert_refused(l, instance_capture(l->m, &l->bob, id, "all", library_diag(l), &image), -EACCES);
+        assert_contains(l->diag.text, "vdb");
+        assert_ok(model_set_access(l->m, &l->alice, OBJECT_VOLUME, disk, &all, NULL, NULL, library_diag(l)));
+        assert_ok(instance_capture(l->m, &l->bob, id, "all", library_diag(l), &image));
+        assert_int_equal(library_wait_image(l, image), IMAGE_AVAILABLE);
+}
+
 static void test_what_another_noted_about_her_image_stays_hers(void **state)
 {
         struct library *l = *state;
@@ -323,6 +340,7 @@ int main(void)
                 TEST(test_a_cancelled_capture_was_never_there),
                 TEST(test_a_failed_capture_keeps_its_image_and_no_snapshot),
                 TEST(test_a_disk_of_another_does_not_go_along),
+                TEST(test_a_closed_disk_does_not_go_along),
                 TEST(test_what_another_noted_about_her_image_stays_hers),
         };
 
