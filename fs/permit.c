@@ -20,7 +20,8 @@ static int permit_refuse(struct req *rq, const struct object *o)
 {
         if (!o->handle[0])
                 return -EACCES;
-        return diag_set(&rq->diag, -EACCES, "%s: its modes do not let you: ask its owner, or the administrator", o->handle);
+        return diag_set(&rq->diag, -EACCES, "%s: its modes do not let you: ask its owner, or the administrator",
+                        o->handle);
 }
 
 int permit(struct req *rq, struct node n, mode_t rwx)

@@ -5,8 +5,8 @@
 /*
  * Who may do what, by the modes as they are now. The kernel asks the same question first (default_permissions), but of
  * attributes that it may have cached a second ago, and not at all about the way to a file whose descriptor or directory
- * a process holds. So whatever opens, lists, makes, moves or removes asks again: what was handed over or closed a moment
- * ago is closed to everybody's next request, whatever the kernel remembers.
+ * a process holds. So whatever opens, lists, makes, moves or removes asks again: what was handed over or closed a
+ * moment ago is closed to everybody's next request, whatever the kernel remembers.
  *
  * What is shared is open to some and closed to others, which no modes can say. There the kernel always lets through,
  * and the answer is the kind's of directory (enter()), whether a name is looked up, listed or opened.

@@ -116,7 +116,7 @@ enum entry_flags {
 struct entry {
         const char *name;
         const char *help; /* one line, for --print-tree */
-        mode_t mode; /* permission bits, narrowed by those of the object it belongs to: 0666 is for whom that lets write */
+        mode_t mode; /* permission bits, narrowed by those of the object: 0666 is for whom that lets write */
         unsigned flags;
         enum node_kind dir; /* a fixed sub-directory of this kind when it is not KIND_ROOT */
         uint64_t (*dir_oid)(uint64_t oid, int arg); /* its oid from the directory's; NULL: the same */

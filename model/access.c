@@ -27,13 +27,15 @@ static const char *const access_sql[] = {
         [GET + OBJECT_REGION] = SELECT_ACCESS("region"),
         [GET + OBJECT_IMAGE] = SELECT_ACCESS("image"),
         [GET + OBJECT_SNAPSHOT] = SELECT_ACCESS("snapshot"),
-        [GET + OBJECT_TASK] = "SELECT id, ident, uid, gid, mode, created, ifnull(finished, created) FROM task WHERE id = ?1",
+        [GET + OBJECT_TASK] = "SELECT id, ident, uid, gid, mode, created, ifnull(finished, created) FROM task "
+                              "WHERE id = ?1",
         [GET + OBJECT_INSTANCE] = SELECT_ACCESS("instance"),
         [GET + OBJECT_VOLUME] = SELECT_ACCESS("volume"),
         [SET + OBJECT_REGION] = UPDATE_ACCESS("region"),
         [SET + OBJECT_IMAGE] = UPDATE_ACCESS("image"),
         [SET + OBJECT_SNAPSHOT] = UPDATE_ACCESS("snapshot"),
-        [SET + OBJECT_TASK] = "UPDATE task SET uid = ?2, gid = ?3, mode = ?4 WHERE id = ?1 AND ?5 > 0", /* keeps no such time */
+        /* keeps no such time */
+        [SET + OBJECT_TASK] = "UPDATE task SET uid = ?2, gid = ?3, mode = ?4 WHERE id = ?1 AND ?5 > 0",
         [SET + OBJECT_INSTANCE] = UPDATE_ACCESS("instance"),
         [SET + OBJECT_VOLUME] = UPDATE_ACCESS("volume"),
 };

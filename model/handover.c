@@ -104,8 +104,8 @@ static int hand_volume(struct model *m, struct db_txn *t, uint64_t id, struct di
         if (r < 0)
                 return r;
         if (v.instance)
-                return diag_set(diag, -EBUSY, "%s is %s of %s: hand that over, or detach it first", v.o.handle, v.device,
-                                v.instance_handle);
+                return diag_set(diag, -EBUSY, "%s is %s of %s: hand that over, or detach it first", v.o.handle,
+                                v.device, v.instance_handle);
         if (volume_is_written(m, id, NULL))
                 return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v.o.handle);
         return volume_refuse_busy(t, &v, diag);

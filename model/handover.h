@@ -7,8 +7,8 @@
 #include "model/model_priv.h"
 
 /*
- * To be called in the transaction that makes the object UID's, before it does, with the gate of volumes held. GID, where
- * it is given, goes to what goes along too. -EBUSY: it is at work; -EDQUOT: the new owner has no room.
+ * To be called in the transaction that makes the object UID's, before it does, with the gate of volumes held. GID,
+ * where it is given, goes to what goes along too. -EBUSY: it is at work; -EDQUOT: the new owner has no room.
  */
 int handover(struct model *m, struct db_txn *t, enum object_kind kind, uint64_t id, uid_t uid, const gid_t *gid,
              struct diag *diag);

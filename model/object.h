@@ -32,7 +32,7 @@ struct object_walk {
 };
 int object_row(void *ctx, const struct db_row *row);
 
-/* -EPERM: only the owner and the administrator do VERB ("remove it") to an object, whatever its modes let others do in it. */
+/* -EPERM: only its owner and the administrator do VERB ("remove it") to an object, whatever its modes let others do. */
 int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag);
 
 /* -EINVAL with a sentence about WHAT where NAME may not be a directory's name. */

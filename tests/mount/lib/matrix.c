@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may do what with every node of a tree: each caller tries each operation on each node, and the errno is held against
- * a table (matrix.table says how it is written).
+ * Who may do what with every node of a tree: each caller tries each operation on each node, and the errno is held
+ * against a table (matrix.table says how it is written).
  *
  *     matrix [-c CALLER] TABLE NODES MOUNT NAME=UID:GID[,GROUP...] ...
  *
@@ -176,10 +176,22 @@ static const struct {
         const char *name;
         int (*run)(const char *path);
 } ops[] = {
-        { "lookup", op_lookup },     { "stat", op_stat },         { "open-r", op_open_r },     { "open-w", op_open_w },
-        { "read", op_read },         { "readdir", op_readdir },   { "mkdir", op_mkdir },       { "rmdir", op_rmdir },
-        { "rename", op_rename },     { "unlink", op_unlink },     { "truncate", op_truncate }, { "chmod", op_chmod },
-        { "chown", op_chown },       { "setxattr", op_setxattr }, { "getxattr", op_getxattr }, { "readlink", op_readlink },
+        { "lookup", op_lookup },
+        { "stat", op_stat },
+        { "open-r", op_open_r },
+        { "open-w", op_open_w },
+        { "read", op_read },
+        { "readdir", op_readdir },
+        { "mkdir", op_mkdir },
+        { "rmdir", op_rmdir },
+        { "rename", op_rename },
+        { "unlink", op_unlink },
+        { "truncate", op_truncate },
+        { "chmod", op_chmod },
+        { "chown", op_chown },
+        { "setxattr", op_setxattr },
+        { "getxattr", op_getxattr },
+        { "readlink", op_readlink },
 };
 #define N_OPS ((int)(sizeof(ops) / sizeof(ops[0])))
 
@@ -417,7 +429,8 @@ static int ask(const struct caller *c, int op, const char *mount, const char *pa
         int error;
 
         snprintf(order.path, sizeof(order.path), "%s%s%s", mount, *path ? "/" : "", path);
-        if (send(c->fd, &order, sizeof(order), 0) < 0 || recv(c->fd, &error, sizeof(error), 0) != (ssize_t)sizeof(error))
+        if (send(c->fd, &order, sizeof(order), 0) < 0 ||
+            recv(c->fd, &error, sizeof(error), 0) != (ssize_t)sizeof(error))
                 die("does not answer", c->name);
         return error;
 }
