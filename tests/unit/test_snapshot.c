@@ -157,6 +157,8 @@ static void test_images_of_others_are_not_named(void **state)
         give(l, a, id, "vda");
         library_sql(l, "UPDATE image SET status = 'available'");
         assert_ok(model_set_access(l->m, &l->admin, OBJECT_IMAGE, a, NULL, &l->bob.uid, NULL, library_diag(l)));
+        /* its snapshot has gone along */
+        assert_ok(model_set_access(l->m, &l->admin, OBJECT_SNAPSHOT, id, NULL, &l->alice.uid, NULL, library_diag(l)));
         assert_err(snapshot_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
         assert_contains(l->diag.text, "1 image(s) of others");
         assert_null(strstr(l->diag.text, "secret"));
