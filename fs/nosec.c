@@ -23,7 +23,9 @@ void nosec_arrange(struct fuse_session *session)
 
 #include <linux/fuse.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* The exchange: INIT is read first, by one thread, and answered by it before anything else is. */
 enum { NOSEC_WAITING, NOSEC_OFFERED, NOSEC_OVER };
@@ -65,7 +67,8 @@ static ssize_t nosec_writev(int fd, struct iovec *iov, int count, void *userdata
                         memcpy(iov[1].iov_base, &init, sizeof(init));
                 }
         }
-        return writev(fd, iov, count);
+        /* Not writev(3): the address sanitizer's looks at the bytes when they are sent, and their file may be closed by then. */
+        return syscall(SYS_writev, fd, iov, count);
 }
 
 void nosec_arrange(struct fuse_session *session)
