@@ -35,7 +35,7 @@ static int diff_side_advance(struct diff_side *s, uint64_t off)
 {
         int r;
 
-        while (s->has_entry && s->entry.offset + s->entry.raw_len <= off) {
+        while (s->has_entry && s->entry.offset + s->entry.len <= off) {
                 r = map_next(&s->cursor, &s->entry);
                 if (r < 0)
                         return r;
@@ -74,7 +74,7 @@ static uint64_t diff_side_end(const struct diff_side *s, uint64_t off, uint64_t 
         uint64_t own = end;
 
         if (s->has_entry)
-                own = off < s->entry.offset ? s->entry.offset : s->entry.offset + s->entry.raw_len;
+                own = off < s->entry.offset ? s->entry.offset : s->entry.offset + s->entry.len;
         return own < end ? own : end;
 }
 
@@ -85,7 +85,7 @@ static bool diff_is_shared(const struct diff_side *a, const struct diff_side *b,
         if (hole_a || hole_b)
                 return hole_a && hole_b;
         return a->blob->store == b->blob->store && a->entry.place == b->entry.place &&
-               a->entry.offset == b->entry.offset;
+               a->entry.offset - a->entry.skip == b->entry.offset - b->entry.skip; /* both may be less than 0 */
 }
 
 /* Comes to OFF on both sides. *ret_end: as far as what they have there reaches, END at the most. */

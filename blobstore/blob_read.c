@@ -278,8 +278,8 @@ static int blob_collect(struct map_cursor *cursor, uint64_t pos, uint64_t end, u
                         memset(to + (pos - start), 0, (size_t)(e->offset - pos));
                         pos = e->offset;
                 }
-                piece->from = (uint32_t)(pos - e->offset);
-                piece->n = e->raw_len - piece->from;
+                piece->from = e->skip + (uint32_t)(pos - e->offset);
+                piece->n = e->len - (size_t)(pos - e->offset);
                 if (piece->n > end - pos)
                         piece->n = (size_t)(end - pos);
                 piece->to = to + (pos - start);
@@ -328,7 +328,7 @@ int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n)
         if (r <= 0 || e.offset > off)
                 return r < 0 ? r : 0;
         *ret_off = e.offset;
-        *ret_n = e.raw_len;
+        *ret_n = e.len;
         return 1;
 }
 
@@ -355,7 +355,7 @@ int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret)
         }
         /* Chunks that touch are one run of data. */
         while ((r = map_next(&cursor, &e)) > 0 && e.offset <= off)
-                off = e.offset + e.raw_len;
+                off = e.offset + e.len;
         if (r < 0)
                 return r;
         *ret = off;
@@ -378,7 +378,7 @@ int blob_find_data(struct blob *b, uint64_t off, uint64_t end, uint64_t *ret_sta
                 return r < 0 ? r : 0;
         *ret_start = e.offset > off ? e.offset : off;
         do
-                stop = e.offset + e.raw_len;
+                stop = e.offset + e.len;
         while (stop < end && (r = map_next(&cursor, &e)) > 0 && e.offset == stop);
         if (r < 0)
                 return r;

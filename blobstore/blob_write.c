@@ -83,6 +83,7 @@ static int writer_end_chunk(struct blob_writer *w)
         chunker_reset(&w->chunker);
         if (!j)
                 return 0;
+        j->entry.len = j->entry.raw_len;
 
         lock(&w->lock);
         STAILQ_INSERT_TAIL(&w->jobs, j, order);
@@ -239,7 +240,7 @@ int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct ma
         struct chunk_job *j;
         int r;
 
-        r = writer_check_room(w, e->raw_len);
+        r = writer_check_room(w, e->len);
         if (r < 0)
                 return r;
         r = writer_keep(w, b);
@@ -253,8 +254,8 @@ int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct ma
         j->entry = *e;
         j->entry.offset = w->size;
         j->shared = j->looked_up = true;
-        w->size += e->raw_len;
-        w->data_bytes += e->raw_len;
+        w->size += e->len;
+        w->data_bytes += e->len;
 
         LOCK_SCOPE(&w->lock);
         STAILQ_INSERT_TAIL(&w->jobs, j, order);

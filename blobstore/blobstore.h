@@ -169,7 +169,7 @@ int blob_writer_append(struct blob_writer *w, const void *buf, size_t n);
 int blob_writer_hole(struct blob_writer *w, uint64_t n);
 
 struct blob_share_stats {
-        uint64_t bytes_read; /* of chunks that are not shared whole */
+        uint64_t bytes_read; /* of chunks of which too little is wanted to share them */
         uint64_t bytes_shared;
 };
 

@@ -174,7 +174,7 @@ static int check_entries(struct check *c, const struct blob_id *id, const struct
                 if (r < 0)
                         return r;
                 n++;
-                data += e.raw_len;
+                data += e.len;
                 r = index_import_entry(c->counted, &e);
                 if (r >= 0)
                         r = check_chunk(c, &e, r > 0);

@@ -14,7 +14,7 @@ int clusters_next(struct clusters *c, uint64_t *ret_cluster, uint64_t *ret_rank)
         uint64_t first;
         int r;
 
-        while (!c->in_entry || c->next > (c->entry.offset + c->entry.raw_len - 1) / BLOB_CLUSTER_SIZE) {
+        while (!c->in_entry || c->next > (c->entry.offset + c->entry.len - 1) / BLOB_CLUSTER_SIZE) {
                 r = map_next(&c->cursor, &c->entry);
                 if (r <= 0)
                         return r;

@@ -15,9 +15,9 @@
 #include "blobstore/segment.h"
 
 #define MAP_MAGIC   UINT64_C(0x70616d2d73666d69) /* "imfs-map" */
-#define MAP_VERSION 1
+#define MAP_VERSION 2
 
-#define MAP_ENTRY_SIZE     40
+#define MAP_ENTRY_SIZE     48
 #define MAP_PAGE_HEAD_SIZE 16
 #define MAP_TABLE_ROW_SIZE 16
 
@@ -140,7 +140,7 @@ static int map_writer_flush_page(struct map_writer *w)
 /* Counts the pieces of SIZE that an entry touches, but for one that the entry before it did. */
 static uint64_t map_count_pieces(const struct map_writer *w, const struct map_entry *e, uint64_t size)
 {
-        uint64_t first = e->offset / size, last = (e->offset + e->raw_len - 1) / size;
+        uint64_t first = e->offset / size, last = (e->offset + e->len - 1) / size;
 
         return last - first + (w->entries == 0 || (w->end - 1) / size != first);
 }
@@ -154,14 +154,16 @@ int map_writer_add(struct map_writer *w, const struct map_entry *e)
                                (w->entries > 0 && (w->end - 1) / BLOB_CLUSTER_SIZE == e->offset / BLOB_CLUSTER_SIZE);
         w->data_clusters += map_count_pieces(w, e, BLOB_CLUSTER_SIZE);
         w->data_spans += map_count_pieces(w, e, BLOB_SPAN_SIZE);
-        w->end = e->offset + e->raw_len;
+        w->end = e->offset + e->len;
 
         put_le64(p, e->offset);
-        put_le32(p + 8, e->raw_len);
-        put_le32(p + 12, e->stored_len);
-        put_le32(p + 16, place_segment(e->place));
-        put_le32(p + 20, place_offset(e->place));
-        memcpy(p + 24, e->name.bytes, CHUNK_ID_SIZE);
+        put_le32(p + 8, e->len);
+        put_le32(p + 12, e->skip);
+        put_le32(p + 16, e->raw_len);
+        put_le32(p + 20, e->stored_len);
+        put_le32(p + 24, place_segment(e->place));
+        put_le32(p + 28, place_offset(e->place));
+        memcpy(p + 32, e->name.bytes, CHUNK_ID_SIZE);
         w->entries++;
         if (++w->n < MAP_PAGE_ENTRIES)
                 return 0;
@@ -312,10 +314,12 @@ static void map_entry_get(const struct map_cursor *c, unsigned i, struct map_ent
         const uint8_t *p = c->bytes + MAP_PAGE_HEAD_SIZE + i * MAP_ENTRY_SIZE;
 
         ret->offset = get_le64(p);
-        ret->raw_len = get_le32(p + 8);
-        ret->stored_len = get_le32(p + 12);
-        ret->place = place_make(get_le32(p + 16), get_le32(p + 20));
-        memcpy(ret->name.bytes, p + 24, CHUNK_ID_SIZE);
+        ret->len = get_le32(p + 8);
+        ret->skip = get_le32(p + 12);
+        ret->raw_len = get_le32(p + 16);
+        ret->stored_len = get_le32(p + 20);
+        ret->place = place_make(get_le32(p + 24), get_le32(p + 28));
+        memcpy(ret->name.bytes, p + 32, CHUNK_ID_SIZE);
 }
 
 /*
@@ -331,10 +335,11 @@ static bool map_page_is_sane(const struct map_cursor *c)
         for (unsigned i = 0; i < c->n; i++) {
                 map_entry_get(c, i, &e);
                 if (e.raw_len == 0 || e.raw_len > CHUNK_SIZE_MAX || e.stored_len == 0 || e.stored_len > e.raw_len ||
+                    e.len == 0 || e.len > e.raw_len || e.skip > e.raw_len - e.len || e.skip % BLOB_BLOCK_SIZE ||
                     e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > m->info.size_bytes ||
-                    e.raw_len > m->info.size_bytes - e.offset)
+                    e.len > m->info.size_bytes - e.offset)
                         return false;
-                end = e.offset + e.raw_len;
+                end = e.offset + e.len;
         }
         return true;
 }
@@ -393,7 +398,7 @@ int map_seek(const struct map *m, uint64_t off, struct map_cursor *ret)
                 unsigned middle = ret->i + (top - ret->i) / 2;
 
                 map_entry_get(ret, middle, &e);
-                if (e.offset + e.raw_len <= off)
+                if (e.offset + e.len <= off)
                         ret->i = middle + 1;
                 else
                         top = middle;

@@ -9,16 +9,18 @@
  *      header page     u64 magic, u32 version, u32 zero, blob id[16], u64 size, u64 data bytes, u64 entries,
  *                      u64 hash of the table, checksum of the blob[16], u64 data clusters, u64 data spans, zeros,
  *                      u64 hash of all of that
- *      pages           u64 hash of the rest of the page, u32 page number from 0, u32 entries, up to 102 entries
+ *      pages           u64 hash of the rest of the page, u32 page number from 0, u32 entries, up to 85 entries
  *      table           u64 and u64 per page: the offset of its first entry, and how many clusters with data lie before
  *                      the cluster of that offset
  *
- * An entry is u64 offset, u32 raw length, u32 stored length, u32 segment, u32 offset in the segment, the chunk's
- * name[16]. Entries ascend and do not overlap; what lies between them is a hole. Every page but the last is
- * full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of
+ * An entry is u64 offset, u32 length, u32 where in the chunk these bytes begin, then of the chunk u32 raw length, u32
+ * stored length, u32 segment, u32 offset in the segment, name[16]. Most name a whole chunk; where a few blocks of one were
+ * overwritten, what is left of it on both sides are entries of their own, so that a snapshot neither reads nor stores
+ * more than what changed. Entries ascend and do not overlap; what lies between them is a hole. Every page but the last
+ * is full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of
  * another map, or one that lies at another's place, does not pass.
  *
- * Opening reads header and table, 16 bytes per page or 2.6 MB per TiB of dense data; finding an offset is a binary
+ * Opening reads header and table, 16 bytes per page or 3.2 MB per TiB of dense data; finding an offset is a binary
  * search in the table, one page read and verified, and a binary search in that. Finding the n-th cluster with data, or
  * how many lie before one, costs no more.
  */
@@ -31,15 +33,17 @@
 #include "blobstore/chunk_id.h"
 
 #define MAP_PAGE_SIZE    4096
-#define MAP_PAGE_ENTRIES 102
+#define MAP_PAGE_ENTRIES 85
 
 /* "<32 hex digits>" */
 #define MAP_NAME_SIZE (2 * BLOB_ID_SIZE + 1)
 
 struct map_entry {
         uint64_t offset;
-        uint32_t raw_len;
-        uint32_t stored_len; /* equal to raw_len: stored as it is */
+        uint32_t len; /* bytes of the blob */
+        uint32_t skip; /* bytes of the chunk before them, a multiple of the block size */
+        uint32_t raw_len; /* of the chunk */
+        uint32_t stored_len; /* of the chunk; equal to raw_len: stored as it is */
         uint64_t place;
         struct chunk_id name;
 };

@@ -24,8 +24,10 @@ static int temp_file(void)
 static struct map_entry test_entry(uint64_t i)
 {
         struct map_entry e = {
+                .len = (uint32_t)(i % 3 + 1) * BLOB_BLOCK_SIZE,
+                .skip = (uint32_t)(i % 5) * BLOB_BLOCK_SIZE,
                 .offset = (i * 3 + i / 5 * 10) * BLOB_BLOCK_SIZE,
-                .raw_len = (uint32_t)(i % 3 + 1) * BLOB_BLOCK_SIZE,
+                .raw_len = (uint32_t)(i % 3 + 1 + i % 5 + i % 2) * BLOB_BLOCK_SIZE,
                 .stored_len = (uint32_t)(i % 4000 + 1),
                 .place = place_make((uint32_t)(i / 100 + 1), (uint32_t)(i * 7 + 16)),
         };
@@ -39,6 +41,8 @@ static void assert_entry(const struct map_entry *e, uint64_t i)
         struct map_entry wanted = test_entry(i);
 
         assert_int_equal(e->offset, wanted.offset);
+        assert_int_equal(e->len, wanted.len);
+        assert_int_equal(e->skip, wanted.skip);
         assert_int_equal(e->raw_len, wanted.raw_len);
         assert_int_equal(e->stored_len, wanted.stored_len);
         assert_int_equal(e->place, wanted.place);
@@ -105,7 +109,7 @@ static void test_seek_finds_the_first_entry_that_ends_after_an_offset(void **sta
         (void)state;
         assert_ok(map_open(make_map(n), &test_id, &m));
         for (uint64_t off = 0; off < map_info(m)->size_bytes; off += 2048 + off % 3) {
-                while (i < n && (wanted = test_entry(i), wanted.offset + wanted.raw_len <= off))
+                while (i < n && (wanted = test_entry(i), wanted.offset + wanted.len <= off))
                         i++;
                 assert_ok(map_seek(m, off, &cursor));
                 assert_int_equal(map_next(&cursor, &e), i < n);
