@@ -85,7 +85,7 @@ static int publish(struct db_txn *t, const struct caller *c, struct image *image
                 return diag_set(diag, -EPERM, "%s: only the administrator publishes images", image->o.handle);
         r = lifecycle_apply(t, image, VERB_PUBLISH, diag);
         if (r == 0)
-                r = handover_snapshots(t, image->o.id, c->uid, &c->gid); /* public images count for nobody's quota */
+                r = handover_snapshots(t, image->o.id, c->uid, &c->gid); /* whatever the administrator's own limit says */
         if (r < 0)
                 return r;
         image->class = class;
