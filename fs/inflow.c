@@ -4,8 +4,10 @@
  */
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "blobstore/base/io.h"
 #include "fs/alias.h"
 #include "fs/file.h"
 #include "fs/ops.h"
@@ -15,6 +17,7 @@ struct inflow {
         struct file file;
         struct upload *upload;
         struct aliases *aliases;
+        atomic_uint_fast64_t written; /* bytes, of all writes */
 };
 
 /* What can only be written reads as empty. */
@@ -52,6 +55,7 @@ static void inflow_write(struct req *rq, struct file *f, struct fuse_bufvec *in,
                 return;
         }
         upload_wrote(i->upload, (uint64_t)off, (uint64_t)n);
+        io_let_go(upload_fd(i->upload), atomic_fetch_add(&i->written, (uint64_t)n), (uint64_t)n);
         (void)fuse_reply_write(rq->fuse, (size_t)n);
 }
 
