@@ -69,7 +69,7 @@ void map_writer_free(struct map_writer *w); /* accepts NULL */
 
 struct map;
 
-/* Takes FD over in any case. -EBADMSG: damaged; -EPROTONOSUPPORT: written by a newer version. */
+/* Takes FD over in any case. -EBADMSG: damaged; -EPROTONOSUPPORT: written by another version. */
 int map_open(int fd, const struct blob_id *id, struct map **ret);
 void map_close(struct map *m); /* accepts NULL */
 

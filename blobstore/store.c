@@ -3,7 +3,7 @@
 /*
  * A store's directory:
  *
- *      format          "imagefs blob store 1"; written last when a store is made, so that it tells a whole one
+ *      format          "imagefs blob store 2"; written last when a store is made, so that it tells a whole one
  *      lock            held with flock(2) by the process that has the store open, shared by those that only look
  *      index.db        see index.h; beside it its WAL, and index.stale where it has to be made again
  *      segments/       see segment.h
@@ -31,7 +31,7 @@
 #include "blobstore/store_priv.h"
 
 #define FORMAT_PREFIX "imagefs blob store "
-#define FORMAT_TEXT   FORMAT_PREFIX "1\n"
+#define FORMAT_TEXT   FORMAT_PREFIX "2\n"
 
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define THREADS_MAX         256

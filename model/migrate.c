@@ -14,7 +14,10 @@
 
 extern const char embed_schema_sql[];
 
-/* The schema makes a new database at the newest version; every other row brings one version to the next. */
+/*
+ * The schema makes a new database at the newest version; every other row brings one version to the next. There is none
+ * for version 1, of before the first release: it had several schemas under one number, and maps of another layout.
+ */
 static const struct step {
         int from, to;
         const char *sql;

@@ -59,14 +59,16 @@ static void test_other_directories_are_refused_untouched(void **state)
         assert_int_equal(access(path, F_OK), -1);
 }
 
-static void test_newer_format_and_no_format_are_told_apart(void **state)
+static void test_another_format_and_no_format_are_told_apart(void **state)
 {
         struct store *s = *state;
         char path[2 * TEMPDIR_MAX];
 
         store_close(s);
         store_path(s, "format", path);
-        write_file(path, "imagefs blob store 2\n");
+        write_file(path, "imagefs blob store 1\n");
+        assert_err(store_open(s), -EPROTONOSUPPORT);
+        write_file(path, "imagefs blob store 3\n");
         assert_err(store_open(s), -EPROTONOSUPPORT);
         write_file(path, "something else\n");
         assert_err(store_open(s), -EUCLEAN);
@@ -514,7 +516,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 T(test_second_opening_is_refused),
                 T(test_other_directories_are_refused_untouched),
-                T(test_newer_format_and_no_format_are_told_apart),
+                T(test_another_format_and_no_format_are_told_apart),
                 T(test_creation_that_was_interrupted_goes_on),
                 T(test_every_file_is_private),
                 T(test_each_blob_is_told_once),
