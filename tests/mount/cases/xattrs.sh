@@ -18,6 +18,19 @@ for file in metadata.json description labels progress last-error; do
         expect ENODATA getxattr "user.imagefs.$file" "$web"
 done
 "$FSOP" listxattr "$web" | grep -qx user.imagefs.status || fail "listxattr: $("$FSOP" listxattr "$web")"
+# What has none says so to who wants names; to who only looks for access lists, as `ls -l` does of Debian 13, it is "not
+# supported", and `ls` looks no further.
+for none in "$R/private" "$web/disks" "$web/os" "$web/disks/vda.raw"; do
+        for bytes in 0 256 65536; do
+                same "$("$FSOP" listxattr "$none" $bytes)" "" "names of $none for $bytes bytes"
+        done
+        for bytes in 1 152 255; do
+                expect EOPNOTSUPP listxattr "$none" $bytes
+        done
+done
+for bytes in 1 152 255; do
+        expect ERANGE listxattr "$web" $bytes
+done
 expect "EPERM|EOPNOTSUPP|EACCES" setxattr user.imagefs.os windows "$web"
 expect "EPERM|EOPNOTSUPP|EACCES" setxattr user.new x "$web"
 expect "EPERM|EOPNOTSUPP|EACCES|ENODATA" removexattr user.imagefs.os "$web"
@@ -27,4 +40,7 @@ expect other getxattr user.imagefs.os "$web"
 if command -v getfattr >/dev/null; then
         [[ $(run getfattr -d "$web") == *'user.imagefs.status="available"'* ]] || fail "getfattr -d"
         [[ $(run getfattr --only-values -n user.imagefs.status "$web") == available ]] || fail "getfattr -n"
+        same "$(run getfattr -d "$R/private"; cat err)" "" "getfattr -d of a directory without attributes"
 fi
+run tar -c --xattrs -f /dev/null -C "$R" private
+same "$(cat err)" "" "what tar says of directories without attributes"

@@ -395,10 +395,11 @@ static int op_removexattr(char **a)
         return done(lremovexattr(a[1], a[0]), "removexattr");
 }
 
+/* fsop listxattr PATH [BYTES]: with a buffer of that size. */
 static int op_listxattr(char **a)
 {
-        char names[65536];
-        ssize_t n = llistxattr(a[0], names, sizeof(names));
+        char names[65536] = "";
+        ssize_t n = llistxattr(a[0], names, a[1] ? (size_t)number(a[1]) : sizeof(names));
 
         if (n < 0)
                 return failed("listxattr");
