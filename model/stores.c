@@ -3,8 +3,8 @@
 /*
  * The blob stores that the library uses: its own in DIR/blobs (path '' in the database, so that the library can be
  * moved), and those that the administrator gave to regions. All are opened when the library is: one that cannot be
- * reached fails the start, since its images would otherwise look damaged. A store that no region and no blob refers
- * to any more is forgotten at the next start.
+ * reached fails the start, since its images would otherwise look damaged. A store that no region refers to any more, no
+ * blob and no disk that is still to be removed, is forgotten at the next start.
  *
  * The list only grows while the library is open, and what it points to stays, so the lock covers the list alone.
  * Stores are added one at a time, under another lock that is held while the store is opened.
@@ -32,7 +32,8 @@ static const char *const stores_sql[] = {
         [INSERT] = "INSERT INTO store (path, changed) VALUES (?1, ?2)",
         [FORGET] = "DELETE FROM store WHERE path <> '' "
                    "AND NOT EXISTS (SELECT 1 FROM region WHERE region.store = store.id) "
-                   "AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.store = store.id)",
+                   "AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.store = store.id) "
+                   "AND NOT EXISTS (SELECT 1 FROM trash WHERE trash.store = store.id)",
         [CHANGED] = "SELECT max(changed) FROM store",
 };
 const struct db_statements stores_statements = DB_STATEMENTS(stores_sql);

@@ -83,6 +83,26 @@ static void test_back_to_the_librarys_own_and_forgotten(void **state)
         assert_int_equal(count_stores(l), 1);
 }
 
+/* Such a row kept its store from being forgotten, and that every later start from succeeding. */
+static void test_a_disk_that_is_still_to_be_removed_keeps_its_store(void **state)
+{
+        struct library *l = *state;
+        struct region region;
+
+        assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)));
+        assert_ok(region_get(l->m, l->region, &region));
+        assert_ok(region_remove(l->m, &l->admin, l->region, library_diag(l)));
+        library_close(l);
+        library_sql(l, "INSERT INTO trash (store, key) VALUES (%llu, randomblob(16))", (unsigned long long)region.store);
+        assert_ok(library_open(l));
+        assert_int_equal(count_stores(l), 2);
+
+        library_close(l);
+        library_sql(l, "DELETE FROM trash"); /* if the upkeep has not been there yet */
+        assert_ok(library_open(l));
+        assert_int_equal(count_stores(l), 1);
+}
+
 static void test_refuses_what_cannot_be_a_store(void **state)
 {
         struct library *l = *state;
@@ -196,6 +216,7 @@ int main(void)
                 TEST(test_a_region_gets_a_store_of_its_own),
                 TEST(test_regions_share_a_store),
                 TEST(test_back_to_the_librarys_own_and_forgotten),
+                TEST(test_a_disk_that_is_still_to_be_removed_keeps_its_store),
                 TEST(test_refuses_what_cannot_be_a_store),
                 TEST(test_an_inhabited_region_keeps_its_store),
                 TEST(test_a_store_that_is_not_there_fails_the_start),
