@@ -22,7 +22,8 @@ enum { MOVE };
 
 static const char *const image_move_sql[] = {
         [MOVE] = "UPDATE image SET class = ?2, handle = ?3, name = ?4, source = ?5, type = ?6, uid = ?7, gid = ?8, "
-                 "mode = ?9, restore_status = ?10, deleted = ?11, updated = max(?12, updated + 1) WHERE id = ?1",
+                 "mode = ?9, restore_status = ?10, deleted = iif(?2 = 'recycle', ifnull(deleted, ?11), NULL), "
+                 "updated = max(?11, updated + 1) WHERE id = ?1",
 };
 const struct db_statements image_move_statements = DB_STATEMENTS(image_move_sql);
 
@@ -30,14 +31,13 @@ const struct db_statements image_move_statements = DB_STATEMENTS(image_move_sql)
 static int write_place(struct db_txn *t, const struct image *image, struct diag *diag)
 {
         bool recycled = image->class == CLASS_RECYCLE;
-        int64_t now = model_now_us();
         int r;
 
         r = db_run(t, image_move_sql[MOVE], DB_INT(image->o.id), DB_TEXT(image_class_name(image->class)),
                    DB_TEXT(image->o.handle), DB_TEXT(image->name), DB_TEXT(image_class_name(image->source)),
                    DB_TEXT(image_type_name(image->type)), DB_INT(image->o.uid), DB_INT(image->o.gid),
                    DB_INT(image->o.mode), DB_TEXT(recycled ? image_status_name(image->restore) : ""),
-                   recycled ? DB_INT(now) : DB_NULL, DB_INT(now));
+                   DB_INT(model_now_us()));
         if (r == -EEXIST)
                 return image_refuse_taken(image->class, image->o.handle, diag);
         return r < 0 ? r : r == 0 ? -ENOENT : 0;

@@ -90,6 +90,24 @@ static void test_recycled_images_go_when_their_time_is_up(void **state)
         work_assert_clean(l);
 }
 
+/* A new name was taken for another deletion, and its time began anew. */
+static void test_a_new_name_in_the_recycle_bin_wins_no_time(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = work_image(l, &l->alice, l->region, "web", "local", SIZE, 1);
+        int64_t deleted_us;
+
+        assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
+        deleted_us = library_sql_int(l, "SELECT deleted FROM image");
+        assert_ok(image_move(l->m, &l->alice, id, l->region, CLASS_RECYCLE, "other", library_diag(l)));
+        assert_int_equal(library_sql_int(l, "SELECT deleted FROM image"), deleted_us);
+
+        assert_ok(image_move(l->m, &l->alice, id, l->region, CLASS_PRIVATE, "web", library_diag(l)));
+        assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
+        assert_true(library_sql_int(l, "SELECT deleted FROM image") > deleted_us);
+        work_assert_clean(l);
+}
+
 /* Nobody wakes the upkeep: it waits for the moment itself, also when another has been due before. */
 static void test_no_image_goes_before_its_time(void **state)
 {
@@ -152,6 +170,7 @@ int main(void)
                 TEST(test_space_comes_back),
                 TEST(test_a_reader_goes_on_while_its_blob_is_removed),
                 TEST(test_recycled_images_go_when_their_time_is_up),
+                TEST(test_a_new_name_in_the_recycle_bin_wins_no_time),
                 TEST(test_no_image_goes_before_its_time),
                 TEST(test_blobs_that_never_got_a_name_go_after_the_start),
                 TEST(test_blobs_of_a_task_that_failed_go_at_once),
