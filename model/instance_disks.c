@@ -321,6 +321,7 @@ static int plan_rebuild(struct model *m, const struct caller *c, uint64_t id, co
         DB_TXN(t);
         int r;
 
+        volumes_settle(m);
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
                 r = instance_load_idle(m, &t, id, diag, &instance);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/check.h"
 
@@ -435,6 +436,30 @@ static void test_a_rebuild_replaces_the_system_disk_alone(void **state)
         work_assert_clean(l);
 }
 
+static void *close_later(void *ctx)
+{
+        (void)usleep(50 * 1000);
+        volume_close(ctx);
+        return NULL;
+}
+
+/* The first look at the instance did not wait for a release that was on its way. */
+static void test_who_has_closed_a_disk_may_rebuild(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_make(l, machine_image(l, "web", "cloud", ""), "vm1");
+        struct volume_file *f;
+        pthread_t thread;
+
+        assert_ok(volume_open(l->m, machine_disk(l, id, "vda").o.id, true, library_diag(l), &f));
+        assert_refused(l, machine_set(l, id, INSTANCE_FIELD_IMAGE, "private/web"), -EBUSY);
+        assert_ok(volume_flush(f));
+        assert_int_equal(pthread_create(&thread, NULL, close_later, f), 0);
+        assert_ok(machine_set(l, id, INSTANCE_FIELD_IMAGE, "private/web"));
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_seed(l, machine_disk(l, id, "vda").o.id, 1);
+}
+
 /* ---- attributes ---- */
 
 static void test_names_and_texts(void **state)
@@ -600,6 +625,7 @@ int main(void)
                 TEST(test_a_region_with_machines_stays),
                 TEST(test_writing_image_to_an_empty_instance_makes_its_disks),
                 TEST(test_a_rebuild_replaces_the_system_disk_alone),
+                TEST(test_who_has_closed_a_disk_may_rebuild),
                 TEST(test_names_and_texts),
                 TEST(test_image_disks_names_data_disks_that_are_there),
                 TEST(test_handing_over_takes_along_what_was_made_with_it),
