@@ -163,8 +163,8 @@ static int recycle(struct db_txn *t, const struct image *image, struct diag *dia
         return r < 0 ? r : write_place(t, &recycled, diag);
 }
 
-static int remove_noting(struct db_txn *t, const struct caller *c, const struct image *image, struct diag *diag,
-                         struct changes *ch)
+int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
+                    struct diag *diag)
 {
         enum image_verb verb = image->class == CLASS_RECYCLE ? VERB_DESTROY : VERB_DELETE;
         const struct transition *tr = lifecycle_find(verb, image->status);
@@ -185,15 +185,6 @@ static int remove_noting(struct db_txn *t, const struct caller *c, const struct 
         return work_drop_image(t, image->o.id, ch);
 }
 
-int image_remove_in(struct model *m, struct db_txn *t, const struct caller *c, const struct image *image,
-                    struct diag *diag)
-{
-        struct changes ch = { 0 };
-
-        (void)m;
-        return remove_noting(t, c, image, diag, &ch);
-}
-
 int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
 {
         struct changes ch = { 0 };
@@ -205,7 +196,7 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
         if (r == 0)
                 r = image_load(&t, id, &image);
         if (r == 0)
-                r = remove_noting(&t, c, &image, diag, &ch);
+                r = image_remove_in(&t, c, &image, &ch, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r < 0)

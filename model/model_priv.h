@@ -199,8 +199,4 @@ void uploads_settle(struct model *m);
 /* Ends uploads that a crash cut off, at start. */
 int uploads_recover(struct model *m);
 
-/* image_remove() inside the caller's transaction; upload_image_gone() and model_changed() are left to the caller */
-int image_remove_in(struct model *m, struct db_txn *t, const struct caller *c, const struct image *image,
-                    struct diag *diag);
-
 #endif

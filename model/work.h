@@ -39,6 +39,10 @@ void changes_tell(struct model *m, const struct changes *ch);
 /* task.c: the image is to be removed: if it is being fetched, that ends here, as cancelled. */
 int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch);
 
+/* image_move.c: image_remove() inside the caller's transaction; upload_image_gone() is left to the caller. */
+int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
+                    struct diag *diag);
+
 /*
  * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
  * them.
