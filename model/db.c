@@ -12,6 +12,9 @@
  * A full disk is no such error: what could not be written was refused, and is rolled back. So that deleting is possible
  * on one, the reserve (room.h) is given up before a transaction that would find no space.
  *
+ * A lazy commit goes into the WAL as every other one, after those before it, but is not synced; the next one that is
+ * syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
+ *
  * sqlite rolls a transaction back by itself after some errors (a full disk, no memory). What the caller then still
  * runs in it would each be a transaction of its own; so every statement first looks whether one is open.
  */
@@ -46,7 +49,19 @@ static int step_once(sqlite3_stmt *stmt)
         return r;
 }
 
-int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret)
+/* No transaction may be open: sqlite would refuse. */
+static int set_lazy(struct connection *c, bool lazy)
+{
+        if (c->lazy == lazy)
+                return 0;
+        if (sqlite3_exec(c->conn, lazy ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", NULL, NULL, NULL) !=
+            SQLITE_OK)
+                return db_errno(c->conn);
+        c->lazy = lazy;
+        return 0;
+}
+
+static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret)
 {
         struct connection *c = &db->connections[mode];
         int r;
@@ -57,13 +72,25 @@ int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret)
         lock(&c->lock);
         if (mode == DB_WRITE)
                 room_ease(db->dir_fd);
-        r = step_once(c->begin);
+        r = set_lazy(c, lazy);
+        if (r == 0)
+                r = step_once(c->begin);
         if (r < 0) {
                 unlock(&c->lock);
                 return r;
         }
         *ret = (struct db_txn){ .db = db, .mode = mode };
         return 0;
+}
+
+int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret)
+{
+        return begin(db, mode, false, ret);
+}
+
+int db_begin_lazy(struct db *db, struct db_txn *ret)
+{
+        return begin(db, DB_WRITE, true, ret);
 }
 
 int db_commit(struct db_txn *t)

@@ -12,7 +12,7 @@
  * notification while one is open. A thread has at most one transaction open.
  *
  * Statement text stands in a table at the top of each aggregate's file; the tables are
- * listed in db.c, and every statement is prepared when the database is opened, so that a
+ * listed in statements.h, and every statement is prepared when the database is opened, so that a
  * mistake in any of them shows at once.
  *
  * Errors: -ENOMEM, -ENOSPC, -EIO, -EROFS (an earlier commit could not be made durable:
@@ -57,6 +57,11 @@ struct db_txn {
 };
 
 int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);
+/*
+ * As db_begin(DB_WRITE), for what nobody was promised: its commit is not synced. A power cut may undo it, but nothing
+ * else that was committed before or after.
+ */
+int db_begin_lazy(struct db *db, struct db_txn *ret);
 /* Makes a DB_WRITE transaction durable and ends it, on failure too (rolled back). */
 int db_commit(struct db_txn *t);
 /* Ends the transaction; one that was not committed is rolled back. Accepts an ended one. For CLEANUP(db_end). */
@@ -115,7 +120,7 @@ void db_row_blob(const struct db_row *row, int col, void *buf, size_t n);
 /* Borrowed until FN returns; "" for NULL. */
 const char *db_row_str(const struct db_row *row, int col);
 
-/* One per aggregate, named <stem>_statements, listed in db.c. */
+/* One per aggregate, named <stem>_statements, listed in statements.h. */
 struct db_statements {
         const char *const *sql;
         size_t count;

@@ -160,7 +160,6 @@ static int prepare_all(struct connection *c, const struct db_statements *extra, 
         return 0;
 }
 
-
 sqlite3_stmt *db_find_statement(struct connection *c, const char *sql)
 {
         struct prepared key = { .sql = sql };

@@ -22,6 +22,7 @@ struct connection {
         struct prepared *statements; /* sorted by key */
         size_t n_statements;
         sqlite3_stmt *begin, *commit, *rollback;
+        bool lazy; /* commits are not synced */
 };
 
 struct db {

@@ -4,6 +4,8 @@
  * What was refused, to whom and why: the newest of each user, so that nobody's pushes out another's. It shows in
  * /info/errors, and the newest of an object in its last-error. Both show a user her own alone, of a public object too:
  * sentences name what the one who is told them may see. A warning is kept as a refusal without an errno.
+ *
+ * Anybody can be refused as often as she likes, so that refusals are not synced: a power cut may take the newest.
  */
 
 #include <errno.h>
@@ -53,7 +55,7 @@ static int record(struct model *m, const struct caller *c, enum object_kind kind
         DB_TXN(t);
         int r;
 
-        r = db_begin(m->db, DB_WRITE, &t);
+        r = db_begin_lazy(m->db, &t);
         if (r == 0)
                 r = refusal_insert(&t, c->uid, kind, id, error, sentence);
         return r < 0 ? r : db_commit(&t);

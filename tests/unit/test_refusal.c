@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "tests/lib/expect.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/library.h"
 
 struct seen {
@@ -96,6 +97,29 @@ static void test_a_refusal_does_not_touch_the_object(void **state)
         assert_int_equal(before.updated_us, after.updated_us);
 }
 
+/* Each used to be a synced commit, which any user can cause as fast as the disk allows. */
+static void test_refusals_are_not_synced_and_survive_a_restart(void **state)
+{
+        struct library *l = *state;
+        struct seen seen = { 0 };
+
+        fault_set(FAULT_SYNC, 0, 0);
+        for (int i = 0; i < 200; i++)
+                refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "no");
+        assert_true(fault_count(FAULT_SYNC) < 50); /* of checkpoints, and of the upkeep at the start */
+
+        fault_set(FAULT_SYNC, 0, 0);
+        (void)library_image(l, "web");
+        assert_int_not_equal(fault_count(FAULT_SYNC), 0);
+
+        refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "the last one");
+        library_close(l);
+        assert_ok(library_open(l));
+        assert_ok(refusal_each(l->m, &l->alice, see, &seen));
+        assert_int_equal(seen.n, 201);
+        assert_string_equal(seen.last, "the last one");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
 
 int main(void)
@@ -105,7 +129,9 @@ int main(void)
                 TEST(test_users_see_their_own_and_the_administrator_all),
                 TEST(test_nobody_pushes_out_anothers),
                 TEST(test_a_refusal_does_not_touch_the_object),
+                TEST(test_refusals_are_not_synced_and_survive_a_restart),
         };
 
+        fault_install();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
