@@ -287,7 +287,7 @@ int task_claim(struct model *m, enum task_lane lane, struct task *ret)
 
         DB_TXN(t);
 
-        r = db_begin(m->db, DB_WRITE, &t);
+        r = db_begin_lazy(m->db, &t); /* forgotten, it is claimed once more */
         if (r < 0)
                 return r;
 
