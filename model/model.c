@@ -37,9 +37,12 @@
 #define DIR_MODE        0700 /* it holds everybody's images */
 #define DEFAULT_WORKERS 2
 
-/* How long a daemon that was unmounted may take to close its library. */
-#define LOCK_PATIENCE_MS 3000
-#define IDENT_DIGITS    12
+/* How long a daemon that was unmounted may take to begin closing its library, and to have closed it. */
+#define LOCK_PATIENCE_MS  3000
+#define CLOSE_PATIENCE_MS 60000
+#define CLOSING           " closing"
+
+#define IDENT_DIGITS 12
 
 int64_t model_now_us(void)
 {
@@ -117,29 +120,55 @@ static int check_contents(int dir_fd, const char *path, struct diag *diag)
         return r;
 }
 
-/* Waits for the process whose number the lock file has to end; a moment only, and not for ourselves. */
+/* The lock file says which process has the library open, and whether it is closing it. */
+static int write_holder(int lock_fd, const char *what)
+{
+        char text[32];
+        int n = snprintf(text, sizeof(text), "%ld%s", (long)getpid(), what);
+
+        if (ftruncate(lock_fd, 0) < 0)
+                return -errno;
+        return pwrite_full(lock_fd, text, (size_t)n, 0);
+}
+
+static bool read_holder(int lock_fd, pid_t *ret, bool *ret_closing)
+{
+        char text[32] = { 0 };
+        uint64_t pid;
+        char *what;
+
+        if (pread_full(lock_fd, text, sizeof(text) - 1, 0) < 0)
+                return false;
+        what = strchrnul(text, ' ');
+        *ret_closing = strcmp(what, CLOSING) == 0;
+        *what = '\0';
+        if (parse_u64(text, &pid) < 0 || pid > INT_MAX)
+                return false;
+        *ret = (pid_t)pid;
+        return true;
+}
+
+/* Waits for the process that has the lock to end; not for long unless it is about to, and not for ourselves. */
 static void await_holder(int lock_fd)
 {
         struct pollfd holder = { .events = POLLIN };
-        char text[32] = { 0 };
-        uint64_t pid;
+        bool closing;
+        pid_t pid;
 
-        if (pread_full(lock_fd, text, sizeof(text) - 1, 0) < 0 || parse_u64(text, &pid) < 0 || pid > INT_MAX ||
-            (pid_t)pid == getpid())
+        if (!read_holder(lock_fd, &pid, &closing) || pid == getpid())
                 return;
-        holder.fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+        holder.fd = (int)syscall(SYS_pidfd_open, pid, 0);
         if (holder.fd < 0)
                 return;
-        (void)poll(&holder, 1, LOCK_PATIENCE_MS); /* however it ends, the lock is tried again */
+        /* However it ends, the lock is tried again. */
+        if (poll(&holder, 1, LOCK_PATIENCE_MS) == 0 && read_holder(lock_fd, &pid, &closing) && closing)
+                (void)poll(&holder, 1, CLOSE_PATIENCE_MS);
         (void)close(holder.fd);
 }
 
 /* umount(8) returns before the daemon has closed its library: who comes at once finds it locked by a process that ends. */
 static int take_lock(struct model *m)
 {
-        char text[32];
-        int n;
-
         if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
                 if (errno != EWOULDBLOCK)
                         return -errno;
@@ -147,11 +176,8 @@ static int take_lock(struct model *m)
                 if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
                         return -errno;
         }
-        if (m->read_only)
-                return 0;
-        n = snprintf(text, sizeof(text), "%ld", (long)getpid());
-        if (ftruncate(m->lock_fd, 0) == 0)
-                (void)pwrite_full(m->lock_fd, text, (size_t)n, 0); /* without it, nobody waits for us to end */
+        if (!m->read_only)
+                (void)write_holder(m->lock_fd, ""); /* without it, nobody waits for us to end */
         return 0;
 }
 
@@ -181,6 +207,8 @@ static int open_dir(struct model *m, const char *path, struct diag *diag)
         if (m->lock_fd < 0)
                 return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
         r = take_lock(m);
+        if (r < 0)
+                cleanup_close(&m->lock_fd); /* it is another's */
         if (r == -EWOULDBLOCK)
                 return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
         if (r < 0)
@@ -273,6 +301,8 @@ void model_close(struct model *m)
 {
         if (!m)
                 return;
+        if (m->lock_fd >= 0 && !m->read_only)
+                (void)write_holder(m->lock_fd, CLOSING);
         runner_stop(m->runner);
         uploads_close(m->uploads);
         volumes_close(m->volumes);
