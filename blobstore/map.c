@@ -324,20 +324,23 @@ static void map_entry_get(const struct map_cursor *c, unsigned i, struct map_ent
 
 /*
  * The hash tells damage; the bounds are checked all the same, since buffers are sized by them and the
- * hash is no proof against somebody who writes maps.
+ * hash is no proof against somebody who writes maps. A page ends where the table has the next one begin, so that
+ * entries ascend from page to page, too.
  */
 static bool map_page_is_sane(const struct map_cursor *c)
 {
         const struct map *m = c->map;
-        uint64_t end = m->table[c->page].offset;
+        uint64_t end = m->table[c->page].offset, limit = m->info.size_bytes;
         struct map_entry e;
+
+        if (c->page + 1 < m->pages && m->table[c->page + 1].offset < limit)
+                limit = m->table[c->page + 1].offset;
 
         for (unsigned i = 0; i < c->n; i++) {
                 map_entry_get(c, i, &e);
                 if (e.raw_len == 0 || e.raw_len > CHUNK_SIZE_MAX || e.stored_len == 0 || e.stored_len > e.raw_len ||
                     e.len == 0 || e.len > e.raw_len || e.skip > e.raw_len - e.len || e.skip % BLOB_BLOCK_SIZE ||
-                    e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > m->info.size_bytes ||
-                    e.len > m->info.size_bytes - e.offset)
+                    e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > limit || e.len > limit - e.offset)
                         return false;
                 end = e.offset + e.len;
         }
