@@ -181,13 +181,32 @@ int segments_adopt(struct segments *s, const struct segment_state *known)
         return 0;
 }
 
-static int segments_create(struct segments *s, struct segment **ret)
+/* The file of a new segment. */
+static int segment_make_file(struct segments *s, uint32_t id)
 {
         uint8_t header[SEGMENT_HEADER_SIZE] = SEGMENT_MAGIC;
         CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        /* A file of that name was left by a crash before anything durable could name it. */
+        fd = segments_open_fd(s, id, O_RDWR | O_CREAT | O_TRUNC);
+        if (fd < 0)
+                return fd;
+        put_le32(header + 8, SEGMENT_VERSION);
+        put_le32(header + 12, id);
+        r = pwrite_full(fd, header, sizeof(header), 0);
+        if (r < 0) {
+                (void)segments_unlink(s, id); /* on a full disk: nothing would ever look at it again */
+                return r;
+        }
+        return TAKE_FD(fd);
+}
+
+static int segments_create(struct segments *s, struct segment **ret)
+{
         struct segment *seg;
         uint32_t id;
-        int r;
+        int fd;
 
         lock(&s->lock);
         id = s->next_id;
@@ -197,19 +216,15 @@ static int segments_create(struct segments *s, struct segment **ret)
         if (id >= SEGMENT_ID_MAX)
                 return -EFBIG;
 
-        /* A file of that name was left by a crash before anything durable could name it. */
-        fd = segments_open_fd(s, id, O_RDWR | O_CREAT | O_TRUNC);
-        if (fd < 0)
-                return fd;
-        put_le32(header + 8, SEGMENT_VERSION);
-        put_le32(header + 12, id);
-        r = pwrite_full(fd, header, sizeof(header), 0);
-        if (r < 0)
-                return r;
-        seg = segment_new(s, id, fd, SEGMENT_HEADER_SIZE);
+        seg = segment_new(s, id, -1, SEGMENT_HEADER_SIZE);
         if (!seg)
                 return -ENOMEM;
-        (void)TAKE_FD(fd);
+        fd = segment_make_file(s, id);
+        if (fd < 0) {
+                segment_free(seg);
+                return fd;
+        }
+        seg->fd = fd;
         seg->busy = true;
 
         LOCK_SCOPE(&s->lock);
@@ -297,6 +312,24 @@ static struct segment *segments_next_unsynced(struct segments *s)
         return NULL;
 }
 
+/* Call with sync_lock held: else one would take the mark, and another not wait until it is done. */
+static int segments_sync_names(struct segments *s)
+{
+        bool dirty;
+        int r;
+
+        lock(&s->lock);
+        dirty = s->dir_dirty;
+        s->dir_dirty = false;
+        unlock(&s->lock);
+        if (!dirty)
+                return 0;
+        r = fsync_dir(s->dir_fd);
+        if (r < 0)
+                atomic_store(s->degraded, true);
+        return r;
+}
+
 /*
  * A sync that failed is not tried again: the kernel has then marked the pages as clean, and a second
  * call would succeed without having written them.
@@ -327,24 +360,13 @@ int segments_sync(struct segments *s)
                 seg->synced = seg->wanted;
         }
         unlock(&s->lock);
-        return segments_sync_dir(s);
+        return segments_sync_names(s);
 }
 
 int segments_sync_dir(struct segments *s)
 {
-        bool dirty;
-        int r;
-
-        lock(&s->lock);
-        dirty = s->dir_dirty;
-        s->dir_dirty = false;
-        unlock(&s->lock);
-        if (!dirty)
-                return 0;
-        r = fsync_dir(s->dir_fd);
-        if (r < 0)
-                atomic_store(s->degraded, true);
-        return r;
+        LOCK_SCOPE(&s->sync_lock);
+        return segments_sync_names(s);
 }
 
 int segments_unrecorded(struct segments *s, struct segment_state **ret, size_t *ret_n)

@@ -3,8 +3,14 @@
 #include "blobstore/segment.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/expect.h"
@@ -19,7 +25,31 @@ int fdatasync(int fd)
                 errno = EIO;
                 return -1;
         }
-        return fsync(fd);
+        return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* A disk that is slow with names: the next sync of a directory says that it has begun, and waits to be let go. */
+static struct {
+        atomic_bool armed, ended;
+        sem_t begun, go;
+} slow_names;
+
+int fsync(int fd)
+{
+        struct timespec until;
+        int r;
+
+        if (!atomic_exchange(&slow_names.armed, false))
+                return (int)syscall(SYS_fsync, fd);
+        sem_post(&slow_names.begun);
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 200000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        (void)sem_timedwait(&slow_names.go, &until); /* whoever does wait for the disk does not let it go */
+        r = (int)syscall(SYS_fsync, fd);
+        atomic_store(&slow_names.ended, true);
+        return r;
 }
 
 struct fixture {
@@ -172,6 +202,51 @@ static void test_failed_sync_is_final(void **state)
         segments_give(f->s, seg);
 }
 
+static void *sync_names(void *ctx)
+{
+        return (void *)(intptr_t)segments_sync_dir(ctx);
+}
+
+/* A collection syncs the names; a writer's sync used to find nothing left to do, and ended before that had. */
+static void test_sync_ends_when_names_are_durable_whoever_syncs_them(void **state)
+{
+        struct fixture *f = *state;
+        struct segment *seg;
+        pthread_t thread;
+        void *result;
+
+        assert_ok(segments_take(f->s, &seg));
+        assert_ok(sem_init(&slow_names.begun, 0, 0));
+        assert_ok(sem_init(&slow_names.go, 0, 0));
+        atomic_store(&slow_names.armed, true);
+        assert_ok(pthread_create(&thread, NULL, sync_names, f->s));
+        assert_ok(sem_wait(&slow_names.begun));
+        assert_ok(segments_sync(f->s));
+        assert_true(atomic_load(&slow_names.ended));
+        assert_ok(sem_post(&slow_names.go));
+        assert_ok(pthread_join(thread, &result));
+        assert_ok((int)(intptr_t)result);
+        segments_give(f->s, seg);
+}
+
+/* It used to stay, empty, and nothing ever looked at it again but the check, which called it strange. */
+static void test_segment_that_could_not_be_begun_leaves_no_file(void **state)
+{
+        struct rlimit before, none;
+        struct fixture *f = *state;
+        uint64_t size, allocated;
+        struct segment *seg;
+
+        assert_ok(getrlimit(RLIMIT_FSIZE, &before));
+        none = before;
+        none.rlim_cur = 0;
+        (void)signal(SIGXFSZ, SIG_IGN);
+        assert_ok(setrlimit(RLIMIT_FSIZE, &none));
+        assert_err(segments_take(f->s, &seg), -EFBIG);
+        assert_ok(setrlimit(RLIMIT_FSIZE, &before));
+        assert_err(segments_stat(f->s, 1, &size, &allocated), -ENOENT);
+}
+
 static void test_unknown_tail_is_cut_off(void **state)
 {
         struct fixture *f = *state;
@@ -244,6 +319,8 @@ int main(void)
                 T(test_only_what_is_durable_is_to_be_recorded),
                 T(test_full_segment_is_sealed_once_its_appender_is_done),
                 T(test_failed_sync_is_final),
+                T(test_sync_ends_when_names_are_durable_whoever_syncs_them),
+                T(test_segment_that_could_not_be_begun_leaves_no_file),
                 T(test_unknown_tail_is_cut_off),
                 T(test_punched_space_is_given_back_and_the_rest_stays),
                 T(test_many_segments_are_read_with_few_descriptors),
