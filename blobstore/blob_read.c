@@ -220,7 +220,7 @@ static int blob_read_chunk(struct blobstore *bs, const struct map_entry *e, uint
         const uint8_t *bytes;
         int r;
 
-        if (n == e->raw_len && !cache_peek(bs->cache, e->place, &cached, &bytes))
+        if (n == e->raw_len && !cache_peek(bs->cache, e->place, n, &cached, &bytes))
                 return store_read_chunk(bs, e->place, e->stored_len, &e->name, buf, n);
         if (n < e->raw_len) {
                 r = cache_get(bs->cache, e->place, e->raw_len, chunk_load, &load, &cached, &bytes);
@@ -298,7 +298,7 @@ ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off)
         uint8_t *out = buf;
         int r;
 
-        if (off >= b->info.size_bytes)
+        if (n == 0 || off >= b->info.size_bytes)
                 return 0;
         if (n > SSIZE_MAX)
                 n = SSIZE_MAX;

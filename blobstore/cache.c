@@ -189,14 +189,14 @@ int cache_get(struct cache *c, uint64_t place, size_t len, cache_load_fn *load, 
         return 0;
 }
 
-int cache_peek(struct cache *c, uint64_t place, struct cache_entry **ret, const uint8_t **ret_bytes)
+int cache_peek(struct cache *c, uint64_t place, size_t len, struct cache_entry **ret, const uint8_t **ret_bytes)
 {
         struct cache_shard *s = cache_shard_of(c, place);
         struct cache_entry *e;
 
         LOCK_SCOPE(&s->lock);
         e = cache_find(s, place);
-        if (!e || e->state != CACHE_READY)
+        if (!e || e->state != CACHE_READY || e->len < len) /* who loads it all the same learns what is wrong with it */
                 return 0;
         cache_use(s, e);
         *ret = e;

@@ -25,7 +25,7 @@ int cache_get(struct cache *c, uint64_t place, size_t len, cache_load_fn *load, 
               const uint8_t **ret_bytes);
 
 /* As cache_get(), for what is there already: 1, or 0 without waiting. */
-int cache_peek(struct cache *c, uint64_t place, struct cache_entry **ret, const uint8_t **ret_bytes);
+int cache_peek(struct cache *c, uint64_t place, size_t len, struct cache_entry **ret, const uint8_t **ret_bytes);
 
 void cache_put(struct cache *c, struct cache_entry *e);
 

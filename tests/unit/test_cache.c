@@ -49,11 +49,11 @@ static void test_second_reader_needs_no_load(void **state)
 
         (void)state;
         assert_ok(cache_new(1 << 20, &c));
-        assert_int_equal(cache_peek(c, 5, &e, &bytes), 0);
+        assert_int_equal(cache_peek(c, 5, LEN, &e, &bytes), 0);
         get(c, &l, 5);
         get(c, &l, 5);
         assert_int_equal(l.count, 1);
-        assert_int_equal(cache_peek(c, 5, &e, &bytes), 1);
+        assert_int_equal(cache_peek(c, 5, LEN, &e, &bytes), 1);
         cache_put(c, e);
         cache_free(c);
 }
@@ -89,7 +89,7 @@ static void test_chunk_in_use_is_not_dropped(void **state)
                 get(c, &l, i);
         assert_int_equal(bytes[LEN - 1], 9);
         cache_put(c, e);
-        assert_int_equal(cache_peek(c, 9, &e, &bytes), 0);
+        assert_int_equal(cache_peek(c, 9, LEN, &e, &bytes), 0);
         cache_free(c);
 }
 
@@ -120,6 +120,7 @@ static void test_longer_than_what_is_there_is_damage(void **state)
         assert_ok(cache_new(1 << 20, &c));
         get(c, &l, 3);
         assert_err(cache_get(c, 3, LEN + 1, load, &l, &e, &bytes), -EBADMSG);
+        assert_int_equal(cache_peek(c, 3, LEN + 1, &e, &bytes), 0);
         cache_free(c);
 }
 
