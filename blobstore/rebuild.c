@@ -100,13 +100,29 @@ struct rebuild {
         struct index *index;
 };
 
+static int rebuild_entries(struct rebuild *rb, const struct map *map)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+        int r;
+
+        r = map_seek(map, 0, &cursor);
+        for (;;) {
+                if (r < 0 && r != -EBADMSG) /* a page that is damaged says nothing, and the cursor stands behind it */
+                        return r;
+                r = map_next(&cursor, &e);
+                if (r == 0)
+                        return 0;
+                if (r > 0)
+                        r = index_import_entry(rb->index, &e);
+        }
+}
+
 static int rebuild_map(void *ctx, const struct blob_id *id, bool dead, const char *path)
 {
         CLEANUP(map_closep) struct map *map = NULL;
         struct rebuild *rb = ctx;
         struct index_blob blob = { .state = BLOB_LIVE };
-        struct map_cursor cursor;
-        struct map_entry e;
         int r;
 
         if (!id)
@@ -121,19 +137,9 @@ static int rebuild_map(void *ctx, const struct blob_id *id, bool dead, const cha
         if (r < 0)
                 return r;
         blob.info = *map_info(map);
-
-        r = map_seek(map, 0, &cursor);
-        while (r == -EBADMSG || (r >= 0 && (r = map_next(&cursor, &e)) != 0)) {
-                if (r == -EBADMSG) {
-                        r = 0;
-                        continue;
-                }
-                if (r < 0)
-                        return r;
-                r = index_import_entry(rb->index, &e);
-                if (r < 0)
-                        return r;
-        }
+        r = rebuild_entries(rb, map);
+        if (r < 0)
+                return r;
         blob.retained = map_entries(map);
         return index_import_blob(rb->index, &blob);
 }

@@ -39,8 +39,10 @@
 static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming", "disks" };
 
 /* What a crash during creation may leave, so that creating goes on there. */
-static const char *const store_files[] = { "lock", "format.tmp", "index.db", "index.db.new", "index.db-wal", "index.stale",
-                                          "reserve" };
+static const char *const store_files[] = {
+        "lock",        "format.tmp",      "index.db", "index.db.new", "index.db-journal", "index.db-wal",
+        "index.stale", "index.stale.tmp", "reserve",
+};
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
 {

@@ -80,6 +80,25 @@ ssize_t pwrite64(int fd, const void *buf, size_t n, off_t off)
         return pwrite(fd, buf, n, off);
 }
 
+/* A sector that cannot be read: the next read at that place of any file. */
+static atomic_llong bad_offset = -1;
+
+ssize_t pread(int fd, void *buf, size_t n, off_t off)
+{
+        long long bad = off;
+
+        if (atomic_compare_exchange_strong(&bad_offset, &bad, -1)) {
+                errno = EIO;
+                return -1;
+        }
+        return syscall(SYS_pread64, fd, buf, n, off);
+}
+
+ssize_t pread64(int fd, void *buf, size_t n, off_t off)
+{
+        return pread(fd, buf, n, off);
+}
+
 /* ---- one try ---- */
 
 struct try {
@@ -283,6 +302,76 @@ static void test_failed_sync_ends_all_writing(void **state)
         assert_true(fault_everywhere(FAULT_EIO, true) >= 5);
 }
 
+/* ---- opening ---- */
+
+/* Makes a store in a child whose Nth call is hit; false: it had no such call. */
+static bool create_hit(struct store *s, enum fault f, int n)
+{
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                fault = f;
+                atomic_store(&countdown, n);
+                if (store_open(s) == 0)
+                        store_close(s);
+                _exit(atomic_load(&countdown) > 0 ? 1 : 0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) || f == FAULT_KILL);
+        return WIFSIGNALED(status) || WEXITSTATUS(status) == 0;
+}
+
+/* A stray file of SQLite's, or of the mark that the index is to be made again, was taken for somebody else's. */
+static void test_creation_goes_on_wherever_it_was_interrupted(void **state)
+{
+        static const enum fault faults[] = { FAULT_KILL, FAULT_EIO, FAULT_ENOSPC };
+        struct store s;
+        bool hit;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+                for (int n = 1; n == 1 || hit; n++) {
+                        s = (struct store){ 0 };
+                        tempdir_make(s.dir);
+                        hit = create_hit(&s, faults[i], n);
+                        assert_ok(store_open(&s));
+                        store_assert_clean(&s);
+                        store_close(&s);
+                        tempdir_remove(s.dir);
+                        assert_true(hit || n > 10);
+                }
+        }
+}
+
+/* The error was lost, and the index was made without the blob's chunks: the next collection would have punched them. */
+static void test_index_is_not_made_of_a_map_that_cannot_be_read(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(1, 700 * KIB);
+        struct blob *b = image_store(s, bytes, 700 * KIB);
+        struct blob_id id = *blob_get_id(b);
+        char path[2 * TEMPDIR_MAX];
+
+        blob_close(b);
+        store_close(s);
+        store_path(s, "index.db", path);
+        assert_ok(unlink(path));
+        atomic_store(&bad_offset, 4096); /* the first page behind a map's header */
+        assert_err(store_open(s), -EIO);
+        assert_int_equal(atomic_load(&bad_offset), -1);
+
+        assert_ok(store_open(s));
+        (void)store_gc(s);
+        store_assert_clean(s);
+        assert_ok(blob_open(s->bs, &id, &b));
+        image_assert_same(b, bytes, 700 * KIB);
+        blob_close(b);
+        free(bytes);
+}
+
 /* ---- killed at random, with many threads at work ---- */
 
 static void churn(struct store *s, int fd, uint64_t seed)
@@ -392,6 +481,9 @@ int main(void)
                 cmocka_unit_test(test_no_space_at_any_call_loses_nothing_acknowledged),
                 cmocka_unit_test(test_error_at_any_call_loses_nothing_acknowledged),
                 cmocka_unit_test(test_failed_sync_ends_all_writing),
+                cmocka_unit_test(test_creation_goes_on_wherever_it_was_interrupted),
+                cmocka_unit_test_setup_teardown(test_index_is_not_made_of_a_map_that_cannot_be_read, store_setup,
+                                                store_teardown),
                 cmocka_unit_test_setup_teardown(test_killed_at_any_moment_again_and_again, store_setup, store_teardown),
         };
 
