@@ -5,8 +5,8 @@
  * store in disk_files.c and disk_bitmap.c, and how they become blobs in disk_snapshot.c.
  *
  * Open disks stand in a list of the store, so that a disk is one object whoever opens it: its bits are in memory first.
- * That is why the last close syncs, and why a disk whose last sync found no room stays in the list without a user,
- * with its bits, for the next one who opens it or for the closing of the store.
+ * That is why the last close syncs, and why a disk whose last sync failed, as it found no room, stays in the list without
+ * a user, with its bits, for the next one who opens it or for the closing of the store.
  */
 
 #include <errno.h>
@@ -84,7 +84,8 @@ int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_
         if (r == 0)
                 r = disk_files_write_meta(bs, &meta);
         if (r < 0) {
-                (void)disk_files_remove(bs, &meta.id); /* the first error is the one to report */
+                (void)disk_files_forget(bs, &meta.id); /* the first error is the one to report */
+                (void)disk_files_remove(bs, &meta.id);
                 return r;
         }
         *ret = meta.id;
@@ -173,7 +174,7 @@ void disk_close(struct disk *d)
                 r = disk_sync(d);
                 lock(&bs->disks_lock);
         }
-        last = --d->users == 0 && r != -ENOSPC && r != -ENOMEM;
+        last = --d->users == 0 && (r == 0 || d->removed || store_writable(bs) < 0);
         if (last)
                 LIST_REMOVE(d, link);
         unlock(&bs->disks_lock);
@@ -203,7 +204,7 @@ int disk_remove(struct blobstore *bs, const struct disk_id *id)
         lock(&bs->disks_lock);
         d = disk_find(bs, id);
         r = disk_files_forget(bs, id);
-        if (r == 0 && d) {
+        if ((r == 0 || r == -ENOENT) && d) {
                 d->removed = true;
                 if (d->users == 0) {
                         LIST_REMOVE(d, link);

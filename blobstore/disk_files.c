@@ -122,6 +122,7 @@ int disk_files_write_meta(struct blobstore *bs, const struct disk_meta *meta)
 {
         uint8_t bytes[META_LENGTH] = { 0 };
         char name[DISK_NAME_SIZE];
+        int r;
 
         put_le64(bytes + META_OFF_MAGIC, META_MAGIC);
         put_le32(bytes + META_OFF_VERSION, META_VERSION);
@@ -131,7 +132,8 @@ int disk_files_write_meta(struct blobstore *bs, const struct disk_meta *meta)
         put_le64(bytes + META_OFF_SIZE, meta->size_bytes);
         put_le64(bytes + META_OFF_HASH, hash64(bytes, META_OFF_HASH, disk_seed(&meta->id)));
         disk_name(&meta->id, disk_suffixes[DISK_FILE_META], name);
-        return write_file_durable(bs->disks_fd, name, bytes, sizeof(bytes), 0600);
+        r = write_file_durable(bs->disks_fd, name, bytes, sizeof(bytes), 0600);
+        return r == -EIO ? store_sync_failed(bs, r) : r;
 }
 
 /* ---- data and bitmap ---- */
@@ -149,7 +151,7 @@ static int disk_file_extend(struct blobstore *bs, const struct disk_id *id, enum
                 return -errno;
         if (ftruncate(fd, (off_t)length) < 0)
                 return -errno;
-        return fsync(fd) < 0 ? -errno : 0;
+        return fsync(fd) < 0 ? store_sync_failed(bs, -errno) : 0;
 }
 
 int disk_files_create(struct blobstore *bs, const struct disk_id *id, uint64_t size_bytes)
@@ -189,11 +191,13 @@ int disk_files_open(struct blobstore *bs, const struct disk_id *id, enum disk_fi
 int disk_files_forget(struct blobstore *bs, const struct disk_id *id)
 {
         char name[DISK_NAME_SIZE];
+        int r;
 
         disk_name(id, disk_suffixes[DISK_FILE_META], name);
         if (unlinkat(bs->disks_fd, name, 0) < 0)
                 return -errno;
-        return fsync_dir(bs->disks_fd);
+        r = fsync_dir(bs->disks_fd);
+        return r < 0 ? store_sync_failed(bs, r) : 0;
 }
 
 int disk_files_remove(struct blobstore *bs, const struct disk_id *id)

@@ -68,13 +68,17 @@ static int blob_unlink_map(struct blobstore *bs, const struct blob_id *id)
 {
         char path[STORE_MAP_PATH_SIZE], dir[3] = { 0 };
         CLEANUP_CLOSE int dir_fd = -1;
+        int r;
 
         store_map_path(id, STORE_DEAD, path);
         if (unlinkat(bs->maps_fd, path, 0) < 0)
                 return errno == ENOENT ? 0 : -errno;
         memcpy(dir, path, 2);
         dir_fd = openat(bs->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir_fd < 0 ? -errno : fsync_dir(dir_fd);
+        if (dir_fd < 0)
+                return -errno;
+        r = fsync_dir(dir_fd);
+        return r < 0 ? store_sync_failed(bs, r) : 0;
 }
 
 /* The entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */

@@ -333,6 +333,12 @@ int store_writable(const struct blobstore *bs)
         return bs->read_only || atomic_load(&bs->degraded) ? -EROFS : 0;
 }
 
+int store_sync_failed(struct blobstore *bs, int r)
+{
+        atomic_store(&bs->degraded, true);
+        return r;
+}
+
 int store_make_id(struct blob_id *ret)
 {
         ssize_t n = getrandom(ret->bytes, BLOB_ID_SIZE, 0);

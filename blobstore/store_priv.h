@@ -75,6 +75,9 @@ int disk_check_all(struct blobstore *bs, disk_problem_fn *report, void *ctx);
 /* -EROFS where nothing may be written. */
 int store_writable(const struct blobstore *bs);
 
+/* A sync failed with R: nothing is written any more (see blobstore.h). Gives R. */
+int store_sync_failed(struct blobstore *bs, int r);
+
 /* A random id. */
 int store_make_id(struct blob_id *ret);
 

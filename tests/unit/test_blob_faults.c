@@ -9,7 +9,7 @@
 /* The calls are replaced under both of their names, which that macro would make one. */
 #undef _FILE_OFFSET_BITS
 
-#include "blobstore/blobstore.h"
+#include "blobstore/disk.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -302,6 +302,133 @@ static void test_failed_sync_ends_all_writing(void **state)
         assert_true(fault_everywhere(FAULT_EIO, true) >= 5);
 }
 
+/* ---- writable disks ---- */
+
+struct disk_try {
+        struct disk_id id;
+        bool made, grown, removing, unharmed, failed, degraded;
+};
+
+/* Makes a disk, writes to it, grows and removes it; gives what became of it. */
+static int disk_work(struct store *s, struct disk_try *t)
+{
+        struct disk *d = NULL;
+        int r;
+
+        r = disk_create(s->bs, NULL, 64 * KIB, &t->id);
+        t->made = r == 0;
+        if (r == 0)
+                r = disk_open(s->bs, &t->id, &d);
+        if (r == 0)
+                r = disk_pwrite(d, "x", 1, 5 * KIB) == 1 ? disk_sync(d) : -EIO;
+        if (r == 0)
+                r = disk_resize(d, 128 * KIB);
+        t->grown = r == 0;
+        disk_close(d);
+        t->removing = r == 0;
+        return r < 0 ? r : disk_remove(s->bs, &t->id);
+}
+
+/* A disk_each_fn. */
+static int remove_disk(void *ctx, const struct disk_id *id)
+{
+        return disk_remove(ctx, id);
+}
+
+/* Does the work in a child whose Nth call is hit, and looks at what it leaves. */
+static void disk_try(enum fault f, bool syncs, int n, struct disk_try *ret)
+{
+        char command[3 * TEMPDIR_MAX], path[2 * TEMPDIR_MAX];
+        struct store s = { 0 };
+        int fds[2], status;
+        struct disk *d;
+        char byte = 0;
+        pid_t pid;
+
+        tempdir_make(s.dir);
+        assert_ok(store_open(&s));
+        store_close(&s);
+        assert_ok(pipe(fds));
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                struct disk_try t = { 0 };
+                struct disk_id id;
+
+                if (store_open(&s) < 0)
+                        _exit(1);
+                fault = f;
+                atomic_store(&syncs_only, syncs);
+                atomic_store(&countdown, n);
+                t.failed = disk_work(&s, &t) < 0;
+                t.unharmed = atomic_load(&countdown) > 0;
+                t.degraded = blobstore_is_degraded(s.bs);
+                if (t.degraded && disk_create(s.bs, NULL, KIB, &id) != -EROFS)
+                        _exit(2);
+                if (write(fds[1], &t, sizeof(t)) != sizeof(t))
+                        _exit(3);
+                store_close(&s);
+                _exit(0);
+        }
+        (void)close(fds[1]);
+        *ret = (struct disk_try){ 0 };
+        if (read(fds[0], ret, sizeof(*ret)) != sizeof(*ret))
+                assert_int_equal(f, FAULT_KILL);
+        (void)close(fds[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (f != FAULT_KILL)
+                assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+
+        assert_ok(store_open(&s));
+        store_assert_clean(&s);
+        if (ret->made && !ret->removing) {
+                assert_ok(disk_open(s.bs, &ret->id, &d));
+                assert_true(disk_get_size(d) == 128 * KIB || !ret->grown);
+                assert_int_equal(disk_pread(d, &byte, 1, 5 * KIB), 1);
+                assert_true(byte == 'x' || !ret->grown);
+                disk_close(d);
+        }
+        /* What is not named by anybody is found, and goes with all its files. */
+        assert_ok(disk_each(s.bs, remove_disk, s.bs));
+        store_path(&s, "disks", path);
+        (void)snprintf(command, sizeof(command), "test -z \"$(ls %s)\"", path);
+        assert_int_equal(system(command), 0);
+        store_close(&s);
+        tempdir_remove(s.dir);
+}
+
+static void test_disk_leaves_nothing_behind_whatever_call_fails(void **state)
+{
+        static const enum fault faults[] = { FAULT_KILL, FAULT_EIO, FAULT_ENOSPC };
+        struct disk_try t;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+                int n = 0;
+
+                do
+                        disk_try(faults[i], false, ++n, &t);
+                while (!t.unharmed);
+                assert_true(n > 10);
+        }
+}
+
+static void test_failed_sync_of_a_disk_ends_all_writing(void **state)
+{
+        struct disk_try t;
+        int n = 0;
+
+        (void)state;
+        for (;;) {
+                disk_try(FAULT_EIO, true, ++n, &t);
+                if (t.unharmed)
+                        break;
+                assert_true(t.failed);
+                assert_true(t.degraded);
+        }
+        assert_true(n > 8);
+}
+
 /* ---- opening ---- */
 
 /* Makes a store in a child whose Nth call is hit; false: it had no such call. */
@@ -481,6 +608,8 @@ int main(void)
                 cmocka_unit_test(test_no_space_at_any_call_loses_nothing_acknowledged),
                 cmocka_unit_test(test_error_at_any_call_loses_nothing_acknowledged),
                 cmocka_unit_test(test_failed_sync_ends_all_writing),
+                cmocka_unit_test(test_disk_leaves_nothing_behind_whatever_call_fails),
+                cmocka_unit_test(test_failed_sync_of_a_disk_ends_all_writing),
                 cmocka_unit_test(test_creation_goes_on_wherever_it_was_interrupted),
                 cmocka_unit_test_setup_teardown(test_index_is_not_made_of_a_map_that_cannot_be_read, store_setup,
                                                 store_teardown),

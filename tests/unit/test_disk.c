@@ -692,6 +692,32 @@ static void test_sync_without_room_loses_nothing(void **state)
         disk_close(d);
 }
 
+/* The last close cannot sync: what was written used to be lost for who opened it next. */
+static void test_close_without_room_loses_nothing(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, GIB);
+        struct disk_id id = *disk_get_id(d);
+        struct rlimit old, limit;
+
+        assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+        write_at(d, "y", 1, 900 * MIB);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+        limit = old;
+        limit.rlim_cur = BLOCK; /* the first page of the bitmap */
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        disk_close(d);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        assert_reads(d, "y", 1, 900 * MIB);
+        disk_close(d);
+        reopen(f);
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        assert_reads(d, "y", 1, 900 * MIB);
+        disk_close(d);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -719,6 +745,7 @@ int main(void)
                 T(test_check_of_good_disks_finds_nothing),
                 T(test_check_tells_of_a_damaged_bitmap_and_a_missing_base),
                 T(test_sync_without_room_loses_nothing),
+                T(test_close_without_room_loses_nothing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
