@@ -38,6 +38,7 @@ settle "$R/private/mine"
 view() {
         as $B bash -c "$(declare -f tree_snapshot); MNT=$MNT tree_snapshot
                        cat '$MNT/info/errors' '$R/public/base/last-error'
+                       stat -c '%n %s %y' '$MNT/info/store'
                        stat -f -c '%b %f %a %c %d' '$MNT' '$R/private'
                        ls -U '$MNT/tasks' '$R'/*/
                        find '$MNT' -type d -exec getfattr -h -d -m - --absolute-names {} +" 2>&1
