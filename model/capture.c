@@ -161,7 +161,7 @@ static int check_quota(struct db_txn *t, const struct caller *c, const struct in
 }
 
 static int insert_disks(struct db_txn *t, const struct instance *instance, const struct selection *selection,
-                        const struct image *image, struct changes *ch, struct diag *diag)
+                        const struct image *image, struct changes *ch)
 {
         for (size_t i = 0; i < selection->n; i++) {
                 const struct volume_choice *choice = &selection->choice[i];
@@ -171,7 +171,7 @@ static int insert_disks(struct db_txn *t, const struct instance *instance, const
 
                 (void)snprintf(source, sizeof(source), "disk:%s", choice->ident);
                 if (is_snapshot(instance, choice))
-                        r = work_add_snapshot(t, image, source, ch, diag, &snapshot);
+                        r = work_add_snapshot(t, image, source, ch, &snapshot);
                 if (r == 0)
                         r = image_disk_insert(t, image->o.id, choice->device, choice->system, snapshot, 0);
                 if (r < 0)
@@ -201,7 +201,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         if (r == 0)
                 r = insert_image(&t, c, &instance, handle, diag, &image);
         if (r == 0)
-                r = insert_disks(&t, &instance, &selection, &image, ch, diag);
+                r = insert_disks(&t, &instance, &selection, &image, ch);
         if (r == 0)
                 r = task_submit(&t,
                                 &(struct task_new){

@@ -5,7 +5,6 @@
  * source's system disk has. No bytes move. The data disks are snapshots already, and both images refer to them.
  */
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,19 +12,6 @@
 #include "model/runner.h"
 
 #define RESULT_SUFFIX "-cloud"
-
-/* Cuts TEXT to at most MAX bytes, at a character's boundary. */
-static void cut(char *text, size_t max)
-{
-        size_t n = strlen(text);
-
-        if (n <= max)
-                return;
-
-        for (n = max; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
-                ;
-        text[n] = '\0';
-}
 
 /* "cloud" or "cloud NAME"; *ret_name is NULL without a name. */
 static int parse_command(const char *command, const char **ret_name, struct diag *diag)
@@ -76,8 +62,7 @@ static int check_source(struct db_txn *t, const struct image *source, struct dia
                         source->o.handle, task.o.handle);
 }
 
-static int insert_disks(struct db_txn *t, const struct image *source, const struct image *result, struct changes *ch,
-                        struct diag *diag)
+static int insert_disks(struct db_txn *t, const struct image *source, const struct image *result, struct changes *ch)
 {
         struct strbuf from CLEANUP_STRBUF = { 0 };
         struct disk_list disks;
@@ -95,7 +80,7 @@ static int insert_disks(struct db_txn *t, const struct image *source, const stru
 
                 snapshot = d->snapshot;
                 if (d->system) {
-                        r = work_add_snapshot(t, result, strbuf_text(&from), ch, diag, &snapshot);
+                        r = work_add_snapshot(t, result, strbuf_text(&from), ch, &snapshot);
                         if (r < 0)
                                 return r;
                 }
@@ -119,8 +104,9 @@ static int insert_result(struct db_txn *t, const struct caller *c, const struct 
                 (void)snprintf(result.name, sizeof(result.name), "%s", name);
                 (void)snprintf(result.o.handle, sizeof(result.o.handle), "%s", name);
         } else {
-                cut(result.o.handle, NAME_LEN_MAX - strlen(RESULT_SUFFIX));
-                strcat(result.o.handle, RESULT_SUFFIX); /* what was cut makes room */
+                size_t n = text_fit(result.o.handle, NAME_LEN_MAX - strlen(RESULT_SUFFIX));
+
+                memcpy(result.o.handle + n, RESULT_SUFFIX, sizeof(RESULT_SUFFIX));
         }
         result.type = TYPE_CLOUD;
         result.status = IMAGE_PENDING;
@@ -176,7 +162,7 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
                 if (r < 0)
                         return r;
 
-                r = insert_disks(&t, &source, &result, &changes, diag);
+                r = insert_disks(&t, &source, &result, &changes);
                 if (r < 0)
                         return r;
 

@@ -73,17 +73,12 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
 static void add_origin(struct image *replica, const struct image *source, const char *region)
 {
         char line[NAME_LEN_MAX + IMAGE_IDENT_MAX + 32];
-        size_t len = strlen(replica->description);
-        size_t n;
+        size_t len, n;
 
         n = (size_t)snprintf(line, sizeof(line), "copied from %s/%s", region, source->ident);
         assert(n < sizeof(line));
 
-        if (len > 0 && len + 1 + n > IMAGE_TEXT_MAX) {
-                len = IMAGE_TEXT_MAX - 1 - n;
-                while (len > 0 && ((unsigned char)replica->description[len] & 0xc0) == 0x80)
-                        len--;
-        }
+        len = text_fit(replica->description, IMAGE_TEXT_MAX - 1 - n);
         if (len > 0)
                 replica->description[len++] = '\n';
         memcpy(replica->description + len, line, n + 1);
@@ -117,7 +112,7 @@ static int insert_replica(struct db_txn *t, const struct caller *c, const struct
 }
 
 static int insert_disks(struct db_txn *t, const struct disk_list *disks, const struct image *replica,
-                        struct changes *ch, struct diag *diag)
+                        struct changes *ch)
 {
         char from[IMAGE_VALUE_MAX + 1];
         struct snapshot original;
@@ -131,7 +126,7 @@ static int insert_disks(struct db_txn *t, const struct disk_list *disks, const s
 
                 (void)snprintf(from, sizeof(from), "snapshot:%s", original.ident);
 
-                r = work_add_snapshot(t, replica, from, ch, diag, &snapshot);
+                r = work_add_snapshot(t, replica, from, ch, &snapshot);
                 if (r < 0)
                         return r;
 
@@ -185,7 +180,7 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
         if (r < 0)
                 return r;
 
-        r = insert_disks(t, &disks, &replica, ch, diag);
+        r = insert_disks(t, &disks, &replica, ch);
         if (r < 0)
                 return r;
 

@@ -68,13 +68,9 @@ static int check_line(const struct field *f, const struct image *image, const ch
 static int check_text(const struct field *f, const struct image *image, const char *value, struct strbuf *out,
                       struct diag *diag)
 {
-        size_t len = strlen(value);
-
         (void)image;
         (void)out;
-        if (len > IMAGE_TEXT_MAX || !text_is_clean_multiline(value, len))
-                return diag_set(diag, -EINVAL, "%s: up to %d bytes of UTF-8 text", f->name, IMAGE_TEXT_MAX);
-        return 0;
+        return object_check_text(value, IMAGE_TEXT_MAX, f->name, diag);
 }
 
 static bool is_word(const char *const *words, const char *text, size_t len)

@@ -66,11 +66,10 @@ static int set_name(struct command *cmd, const char *value, struct diag *diag)
 
 static int set_description(struct command *cmd, const char *value, struct diag *diag)
 {
-        size_t len = strlen(value);
+        int r;
 
-        if (len > IMAGE_TEXT_MAX || !text_is_clean_multiline(value, len))
-                return diag_set(diag, -EINVAL, "description: up to %d bytes of UTF-8 text", IMAGE_TEXT_MAX);
-        return update(cmd, DB_TEXT(value));
+        r = object_check_text(value, IMAGE_TEXT_MAX, "description", diag);
+        return r < 0 ? r : update(cmd, DB_TEXT(value));
 }
 
 /* ---- power ---- */
@@ -230,11 +229,11 @@ static bool is_key(const char *line, size_t len)
 
 static int set_ssh_keys(struct command *cmd, const char *value, struct diag *diag)
 {
-        size_t len = strlen(value);
         int r;
 
-        if (len > INSTANCE_KEYS_MAX || !text_is_clean_multiline(value, len))
-                return diag_set(diag, -EINVAL, "ssh-keys: up to %d bytes of UTF-8 text", INSTANCE_KEYS_MAX);
+        r = object_check_text(value, INSTANCE_KEYS_MAX, "ssh-keys", diag);
+        if (r < 0)
+                return r;
         for (const char *line = value; *line; line += strcspn(line, "\n"), line += *line == '\n') {
                 if (line[0] != '\n' && line[0] != '#' && !is_key(line, strcspn(line, "\n")))
                         return diag_set(diag, -EINVAL, "ssh-keys: a public key a line, as in ~/.ssh/id_ed25519.pub");

@@ -41,11 +41,9 @@ bool device_is_valid(const char *device)
 static void name_disk(const struct instance *instance, const char *device, char buf[NAME_LEN_MAX + 1])
 {
         const char *handle = instance->o.handle;
-        size_t keep = strnlen(handle, NAME_LEN_MAX - strlen("-vda"));
 
-        while (keep > 0 && ((unsigned char)handle[keep] & 0xc0) == 0x80) /* a character is cut whole */
-                keep--;
-        (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s-%.3s", (int)keep, handle, device);
+        (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s-%.3s", (int)text_fit(handle, NAME_LEN_MAX - strlen("-vda")), handle,
+                       device);
 }
 
 /* ---- clones of an image's disks ---- */

@@ -2,7 +2,7 @@
 #ifndef MODEL_MIGRATE_H
 #define MODEL_MIGRATE_H
 
-/* The database's identity and version, and the steps from one version to the next. Private to db.c and its tests. */
+/* The database's identity and version, and the steps from one version to the next. Private to db_open.c and its tests. */
 
 #include <stdbool.h>
 
@@ -18,7 +18,7 @@ struct sqlite3;
  */
 int migrate(struct sqlite3 *conn, bool read_only);
 
-/* The negative errno for the last failure of the connection. Defined in db.c. */
+/* The negative errno for the last failure of the connection. Defined in db_open.c. */
 int db_errno(struct sqlite3 *conn);
 
 #endif

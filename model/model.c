@@ -283,7 +283,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0 && !m->read_only) {
                 r = uploads_open(m, &m->uploads);
                 if (r == 0)
-                        r = volumes_open(m, &m->volumes);
+                        r = volumes_open(&m->volumes);
                 if (r == 0)
                         r = uploads_recover(m);
                 if (r == 0)

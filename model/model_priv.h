@@ -114,7 +114,7 @@ int image_disk_refs(struct db_txn *t, uint64_t image, disk_ref_fn *fn, void *ctx
 /* snapshot.c */
 int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret); /* DB_READ will do */
 /* As image_insert(); always with a suffix where the handle is taken. Status creating. */
-int snapshot_insert(struct db_txn *t, struct snapshot *snapshot, struct diag *diag);
+int snapshot_insert(struct db_txn *t, struct snapshot *snapshot);
 /* The bytes have come: status available. */
 int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob);
 /* Removes one that no image refers to (any more). */

@@ -88,19 +88,25 @@ int object_check_name(const char *name, const char *what, struct diag *diag)
                         what, NAME_LEN_MAX);
 }
 
+int object_check_text(const char *text, size_t max, const char *what, struct diag *diag)
+{
+        size_t len = strlen(text);
+
+        if (len <= max && text_is_clean_multiline(text, len))
+                return 0;
+        return diag_set(diag, -EINVAL, "%s: up to %zu bytes of UTF-8 text", what, max);
+}
+
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf)
 {
         for (unsigned n = 1;; n++) {
                 char suffix[16] = "";
-                size_t keep;
                 int r;
 
                 if (n > 1)
                         (void)snprintf(suffix, sizeof(suffix), "-%u", n);
-                keep = strnlen(wanted, NAME_LEN_MAX - strlen(suffix));
-                while (keep > 0 && ((unsigned char)wanted[keep] & 0xc0) == 0x80) /* a character is cut whole */
-                        keep--;
-                (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s%s", (int)keep, wanted, suffix);
+                (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s%s", (int)text_fit(wanted, NAME_LEN_MAX - strlen(suffix)),
+                               wanted, suffix);
                 r = taken(ctx, buf);
                 if (r <= 0)
                         return r;

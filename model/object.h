@@ -35,8 +35,9 @@ int object_row(void *ctx, const struct db_row *row);
 /* -EPERM: only its owner and the administrator do VERB ("remove it") to an object, whatever its modes let others do. */
 int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag);
 
-/* -EINVAL with a sentence about WHAT where NAME may not be a directory's name. */
+/* -EINVAL with a sentence about WHAT where NAME may not be a directory's name; or TEXT no text of up to MAX bytes. */
 int object_check_name(const char *name, const char *what, struct diag *diag);
+int object_check_text(const char *text, size_t max, const char *what, struct diag *diag);
 
 /* A place in which handles are unique. Gives 1 where the handle is taken in it, 0 where not. */
 typedef int object_taken_fn(void *ctx, const char *handle);

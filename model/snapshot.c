@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Snapshots: disks by themselves, which images refer to. One is made by an upload, a conversion or a copy, as
- * creating, becomes available when its bytes are there, and never changes after that but in name and
- * description. It stays until somebody removes it, which takes that no image refers to it.
+ * Snapshots: disks by themselves, which images refer to. One is made by an upload, a conversion, a copy, or of a
+ * machine's disk, as creating, becomes available when its bytes are there, and never changes after that but in name
+ * and description. It stays until somebody removes it, which takes that no image refers to it.
  */
 
 #include "model/snapshot.h"
@@ -117,7 +117,7 @@ static int is_taken(void *ctx, const char *handle)
         return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
-int snapshot_insert(struct db_txn *t, struct snapshot *snapshot, struct diag *diag)
+int snapshot_insert(struct db_txn *t, struct snapshot *snapshot)
 {
         struct place place = { .t = t, .region = snapshot->region };
         int64_t now = model_now_us();
@@ -125,7 +125,6 @@ int snapshot_insert(struct db_txn *t, struct snapshot *snapshot, struct diag *di
         char ident[IMAGE_IDENT_MAX];
         int r;
 
-        (void)diag; /* a free handle is always found, and the quota was checked before */
         r = model_new_ident("snap", ident, sizeof(ident));
         if (r < 0)
                 return r;
@@ -187,12 +186,11 @@ int snapshot_set_name(struct model *m, const struct caller *c, uint64_t id, cons
 
 int snapshot_set_description(struct model *m, const struct caller *c, uint64_t id, const char *text, struct diag *diag)
 {
-        size_t len = strlen(text);
+        int r;
 
         (void)c; /* the modes of the tree decide */
-        if (len > IMAGE_TEXT_MAX || !text_is_clean_multiline(text, len))
-                return diag_set(diag, -EINVAL, "description: up to %d bytes of UTF-8 text", IMAGE_TEXT_MAX);
-        return update_text(m, snapshot_sql[SET_DESCRIPTION], id, text, diag);
+        r = object_check_text(text, IMAGE_TEXT_MAX, "description", diag);
+        return r < 0 ? r : update_text(m, snapshot_sql[SET_DESCRIPTION], id, text, diag);
 }
 
 int snapshot_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)

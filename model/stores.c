@@ -52,8 +52,7 @@ struct stores {
         size_t n;
 };
 
-/* The directory of a store by its path in the database. */
-static int store_dir(struct model *m, const char *path, char *buf, size_t size)
+int stores_path(struct model *m, const char *path, char *buf, size_t size)
 {
         int n;
 
@@ -62,11 +61,6 @@ static int store_dir(struct model *m, const char *path, char *buf, size_t size)
         else
                 n = snprintf(buf, size, "%s/" STORES_OWN_DIR, m->dir);
         return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
-}
-
-int stores_path(struct model *m, const char *path, char *buf, size_t size)
-{
-        return store_dir(m, path, buf, size);
 }
 
 static int open_failed(int r, const char *dir, struct diag *diag)
@@ -108,7 +102,7 @@ static int open_store(struct model *m, struct stores *s, const char *path, bool 
         char dir[PATH_MAX];
         int r;
 
-        r = store_dir(m, path, dir, sizeof(dir));
+        r = stores_path(m, path, dir, sizeof(dir));
         if (r == 0 && known && nothing_is_there(dir))
                 r = -ENOENT;
         if (r == 0)
@@ -369,7 +363,7 @@ static int check_path(struct model *m, const char *path, char *buf, struct diag 
         if (m->mountpoint && is_within(buf, m->mountpoint))
                 return diag_set(diag, -EINVAL, "store: %s lies in the mounted library itself", path);
 
-        r = store_dir(m, "", own, sizeof(own));
+        r = stores_path(m, "", own, sizeof(own));
         if (r < 0)
                 return r;
         if (strcmp(buf, own) == 0)

@@ -67,12 +67,11 @@ struct volumes {
         LIST_HEAD(, open_volume) open;
 };
 
-int volumes_open(struct model *m, struct volumes **ret)
+int volumes_open(struct volumes **ret)
 {
         pthread_condattr_t attr;
         struct volumes *vs;
 
-        (void)m; /* a file knows its model */
         vs = calloc(1, sizeof(*vs));
         if (!vs)
                 return -ENOMEM;

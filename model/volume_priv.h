@@ -73,7 +73,7 @@ int volume_make_blob(struct model *m, uint64_t id, blob_progress_fn *progress, v
 
 /* ---- volume_file.c: which are open ---- */
 
-int volumes_open(struct model *m, struct volumes **ret);
+int volumes_open(struct volumes **ret);
 /* Accepts NULL. */
 void volumes_close(struct volumes *vs);
 

@@ -62,7 +62,7 @@ static int insert_snapshot(struct db_txn *t, const struct caller *c, const struc
         (void)snprintf(s->o.handle, sizeof(s->o.handle), "%s", handle);
         (void)snprintf(s->name, sizeof(s->name), "%s", handle);
         (void)snprintf(s->source, sizeof(s->source), "disk:%s", v->ident);
-        r = snapshot_insert(t, s, diag);
+        r = snapshot_insert(t, s);
         if (r == 0)
                 r = db_run(t, volume_snapshot_sql[SET_VOLUME], DB_INT(s->o.id), DB_INT(v->o.id));
         return r < 0 ? r : 0;

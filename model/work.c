@@ -66,7 +66,7 @@ static bool disk_is_snapshot(const struct image *image, size_t number)
 }
 
 int work_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
-                      struct diag *diag, uint64_t *ret)
+                      uint64_t *ret)
 {
         struct snapshot snapshot = { .region = image->region };
         int r;
@@ -80,7 +80,7 @@ int work_add_snapshot(struct db_txn *t, const struct image *image, const char *s
         snapshot.o.gid = image->o.gid;
         snapshot.o.mode = 0700;
 
-        r = snapshot_insert(t, &snapshot, diag);
+        r = snapshot_insert(t, &snapshot);
         if (r < 0)
                 return r;
 
@@ -110,7 +110,7 @@ int work_add_disks(struct db_txn *t, const struct image *image, size_t from, siz
                 uint64_t snapshot = 0;
 
                 if (disk_is_snapshot(image, i)) {
-                        r = work_add_snapshot(t, image, strbuf_text(&source), ch, diag, &snapshot);
+                        r = work_add_snapshot(t, image, strbuf_text(&source), ch, &snapshot);
                         if (r < 0)
                                 return r;
                 }

@@ -54,7 +54,7 @@ bool work_disks_are_snapshots(const struct image *image);
  * from.
  */
 int work_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
-                      struct diag *diag, uint64_t *ret);
+                      uint64_t *ret);
 
 /*
  * Adds disks number FROM (0: vda) to TO (not included), for an import to fill. All that are snapshots are charged

@@ -171,6 +171,15 @@ void text_make_clean(char *text)
         }
 }
 
+size_t text_fit(const char *text, size_t max)
+{
+        size_t n = strnlen(text, max);
+
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+                n--;
+        return n;
+}
+
 bool name_is_valid(const char *name)
 {
         size_t len = strnlen(name, NAME_LEN_MAX + 1);

@@ -36,6 +36,9 @@ bool text_is_clean_multiline(const char *text, size_t len);
 /* Puts question marks in the place of what text_is_clean() refuses. */
 void text_make_clean(char *text);
 
+/* How much of TEXT fits into MAX bytes, with characters left whole. */
+size_t text_fit(const char *text, size_t max);
+
 /* 1 to 128 bytes of clean UTF-8, no '/', no leading '.'. */
 bool name_is_valid(const char *name);
 

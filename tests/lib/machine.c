@@ -20,7 +20,7 @@ static void add_data_disk(struct library *l, uint64_t image, const char *device)
         (void)snprintf(snapshot.o.handle, sizeof(snapshot.o.handle), "data-%s", device);
         (void)snprintf(snapshot.name, sizeof(snapshot.name), "data-%s", device);
         assert_ok(db_begin(l->m->db, DB_WRITE, &t));
-        assert_ok(snapshot_insert(&t, &snapshot, library_diag(l)));
+        assert_ok(snapshot_insert(&t, &snapshot));
         assert_ok(snapshot_set_blob(&t, snapshot.o.id, blob));
         assert_ok(image_disk_insert(&t, image, device, false, snapshot.o.id, 0));
         assert_ok(db_commit(&t));

@@ -16,7 +16,7 @@ static uint64_t make(struct library *l, const char *name, uint64_t blob)
         (void)snprintf(s.name, sizeof(s.name), "%s", name);
         (void)snprintf(s.source, sizeof(s.source), "image:img-x");
         assert_ok(db_begin(l->m->db, DB_WRITE, &t));
-        assert_ok(snapshot_insert(&t, &s, library_diag(l)));
+        assert_ok(snapshot_insert(&t, &s));
         if (blob)
                 assert_ok(snapshot_set_blob(&t, s.o.id, blob));
         assert_ok(db_commit(&t));
