@@ -14,12 +14,12 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/nameless.h"
 #include "blobstore/chunker.h"
 #include "blobstore/disk_priv.h"
 
@@ -43,24 +43,6 @@ static void disk_cut_free(struct disk_cut *c)
 
 DEFINE_CLEANUP(struct disk_cut *, disk_cut_freep, disk_cut_free)
 
-/* Not O_TMPFILE, which network file systems lack; what a crash leaves in temp/ goes at the next opening. */
-static int cut_open_file(struct disk *d)
-{
-        struct blob_id name;
-        char text[MAP_NAME_SIZE];
-        int fd, r;
-
-        r = store_make_id(&name);
-        if (r < 0)
-                return r;
-        map_name(&name, text);
-        fd = openat(d->store->temp_fd, text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return -errno;
-        (void)unlinkat(d->store->temp_fd, text, 0);
-        return fd;
-}
-
 int disk_cut_begin(struct disk *d, uint64_t *ret_size)
 {
         CLEANUP(disk_cut_freep) struct disk_cut *c = NULL;
@@ -73,7 +55,7 @@ int disk_cut_begin(struct disk *d, uint64_t *ret_size)
         c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
-        c->fd = cut_open_file(d);
+        c->fd = nameless_open(d->store->temp_fd);
         if (c->fd < 0)
                 return c->fd;
         r = disk_bitmap_new(&c->fresh);

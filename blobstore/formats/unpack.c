@@ -22,6 +22,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/log.h"
+#include "blobstore/base/nameless.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/blobstore.h"
 #include "blobstore/formats/format.h"
@@ -102,21 +103,22 @@ static int end_disk(struct unpack *u)
 
 static int begin_disk(struct unpack *u, size_t n)
 {
-        int *fd = &u->pack->disk_fd[u->buf[0]];
+        unsigned disk = u->buf[0];
         int r;
 
         r = end_disk(u);
         if (r < 0)
                 return r;
-        if (n != 1 || u->buf[0] >= IMAGE_DISKS_MAX || *fd >= 0)
+        if (n != 1 || disk >= IMAGE_DISKS_MAX || u->pack->disk_fd[disk] >= 0)
                 return -EINVAL;
-        *fd = openat(u->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (*fd < 0)
-                return -errno;
-        u->current = u->buf[0];
+        r = nameless_open(u->dir_fd);
+        if (r < 0)
+                return r;
+        u->pack->disk_fd[disk] = r;
+        u->current = (int)disk;
         u->disk_bytes = 0;
-        if (u->pack->n_disks <= u->buf[0])
-                u->pack->n_disks = u->buf[0] + 1u;
+        if (u->pack->n_disks <= disk)
+                u->pack->n_disks = disk + 1;
         return 0;
 }
 
