@@ -185,18 +185,25 @@ static void mount_mask_signals(int how)
         (void)pthread_sigmask(how, &set, NULL); /* cannot fail with these */
 }
 
+static int mount_add_options(struct options *opts)
+{
+        CLEANUP_FREE char *name = NULL;
+        CLEANUP_FREE char *list = NULL;
+
+        if (asprintf(&name, "fsname=%s", opts->store) < 0)
+                return -ENOMEM;
+        /* without default_permissions, what root has touched would be open to everyone from the kernel's cache */
+        if (fuse_opt_add_opt(&list, "default_permissions,subtype=imagefs") < 0 ||
+            fuse_opt_add_opt_escaped(&list, name) < 0 || (opts->debug && fuse_opt_add_opt(&list, "debug") < 0) ||
+            fuse_opt_add_arg(&opts->fuse, "-o") < 0 || fuse_opt_add_arg(&opts->fuse, list) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
 static int mount_mount(struct mount *m)
 {
-        CLEANUP_FREE char *names = NULL;
-        int r = -ENOMEM;
-
-        /* without default_permissions, what root has touched would be open to everyone from the kernel's cache */
-        if (asprintf(&names, "-odefault_permissions,subtype=imagefs,fsname=%s", m->opts->store) < 0 ||
-            fuse_opt_add_arg(&m->opts->fuse, names) < 0)
-                return mount_fail(r, "out of memory");
-        if (m->opts->debug && fuse_opt_add_arg(&m->opts->fuse, "-odebug") < 0)
-                return mount_fail(r, "out of memory");
-
+        if (mount_add_options(m->opts) < 0)
+                return mount_fail(-ENOMEM, "out of memory");
         m->session = fuse_session_new(&m->opts->fuse, &ops, sizeof(ops), &m->fs);
         if (!m->session)
                 return mount_fail(-EINVAL, "libfuse refused the options");

@@ -57,6 +57,16 @@ mkdir outer
 refuse "$WORK/outer/store" "$WORK/outer" # the store inside the mount
 refuse "$WORK/outer" "$WORK/outer"
 
+# A library's path may have anything in it that a path may: a comma ended the option that names it to the kernel.
+library=$STORE
+STORE="$WORK/a, b\\c=d"
+start
+ok mkdir "$MNT/regions/odd"
+same "$(awk -v m="$MNT" '$2 == m { print $1 }' /proc/self/mounts)" "$WORK/a,\\040b\\134c=d" "the mount's name"
+stop
+check_store
+STORE=$library
+
 # Help and version.
 run "$IMAGEFS" --help >help
 grep -q allow_other help || fail "--help does not list the options"
