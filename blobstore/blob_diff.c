@@ -27,6 +27,7 @@ struct diff {
         struct diff_side a, b;
         uint8_t buf_a[DIFF_PIECE], buf_b[DIFF_PIECE];
         blob_range_fn *fn;
+        blob_progress_fn *progress;
         void *ctx;
         uint64_t off, len; /* a difference that may still grow */
 };
@@ -160,13 +161,15 @@ static int diff_walk(struct diff *d, uint64_t end)
                 if (r < 0)
                         return r;
                 r = diff_is_shared(&d->a, &d->b, off) ? 0 : diff_compare(d, off, next);
+                if (r == 0 && d->progress)
+                        r = d->progress(d->ctx, next, end);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, void *ctx)
+int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, blob_progress_fn *progress, void *ctx)
 {
         uint64_t short_end = a->info.size_bytes < b->info.size_bytes ? a->info.size_bytes : b->info.size_bytes;
         uint64_t long_end = a->info.size_bytes < b->info.size_bytes ? b->info.size_bytes : a->info.size_bytes;
@@ -176,6 +179,7 @@ int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, void *ctx)
         if (!d)
                 return -ENOMEM;
         d->fn = fn;
+        d->progress = progress;
         d->ctx = ctx;
         r = diff_side_start(&d->a, a, 0);
         if (r == 0)

@@ -138,18 +138,18 @@ int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n)
 int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret);
 
 /*
- * Calls FN, in order, for every range in which the two differ, to a block's accuracy; what one has beyond the other's
- * end differs. Blobs may be of different stores. Ranges that share their chunks are not read. A negative errno from FN
- * ends the walk and is returned.
- */
-typedef int blob_range_fn(void *ctx, uint64_t off, uint64_t len);
-int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, void *ctx);
-
-/*
- * Called now and then with the bytes handled so far of the blob's data; a negative errno stops the work and is
+ * Called now and then with the bytes handled so far of a blob's data; a negative errno stops the work and is
  * what it returns.
  */
 typedef int blob_progress_fn(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+
+/*
+ * Calls FN, in order, for every range in which the two differ, to a block's accuracy; what one has beyond the other's
+ * end differs. Blobs may be of different stores. Ranges that share their chunks are not read; PROGRESS is told of them,
+ * too. A negative errno from FN ends the walk and is returned.
+ */
+typedef int blob_range_fn(void *ctx, uint64_t off, uint64_t len);
+int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, blob_progress_fn *progress, void *ctx);
 
 /* Reads all of a blob for its checksum, which it gives without recording it. */
 int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx, struct blob_checksum *ret);

@@ -257,6 +257,14 @@ const struct dir_kind dir_snapshot_used_by = {
 
 /* ---- changed/<other> ---- */
 
+/*
+ * What is compared is read, as far as the two share no chunks, by the thread that answers: it takes its time, and its
+ * text memory. So only a few threads may be at it, never so many that others wait for an answer; whoever asked and has
+ * gone is noticed; and who has more differences to tell of than anybody reads is refused.
+ */
+#define COMPARISONS_MAX  4
+#define CHANGED_TEXT_MAX (64 << 20)
+
 /* A child's oid holds both ids. */
 #define CHANGED_ID_BITS (OID_BITS / 2)
 
@@ -284,12 +292,43 @@ static int changed_find(struct req *rq, uint64_t oid, const char *name, struct c
         return 0;
 }
 
+struct changed {
+        struct req *rq;
+        struct strbuf *out;
+};
+
 static int changed_add(void *ctx, uint64_t off, uint64_t len)
 {
-        struct strbuf *out = ctx;
+        const struct changed *c = ctx;
 
-        strbuf_addf(out, "%llu %llu\n", (unsigned long long)off, (unsigned long long)len);
-        return strbuf_error(out);
+        if (c->out->len > CHANGED_TEXT_MAX)
+                return diag_set(&c->rq->diag, -E2BIG,
+                                "the two differ in too many places to list: compare their data.raw");
+        strbuf_addf(c->out, "%llu %llu\n", (unsigned long long)off, (unsigned long long)len);
+        return strbuf_error(c->out);
+}
+
+static int changed_go_on(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+        const struct changed *c = ctx;
+
+        (void)done_bytes;
+        (void)total_bytes;
+        return fuse_req_interrupted(c->rq->fuse) ? -EINTR : 0;
+}
+
+static int changed_compare(struct req *rq, struct blob *a, struct blob *b, struct strbuf *out)
+{
+        atomic_uint *at_work = &rq->fs->comparisons;
+        int r;
+
+        if (atomic_fetch_add(at_work, 1) < COMPARISONS_MAX)
+                r = blob_diff(a, b, changed_add, changed_go_on, &(struct changed){ rq, out });
+        else
+                r = diag_set(&rq->diag, -EBUSY, "%d comparisons are at work: try again when one of them has ended",
+                             COMPARISONS_MAX);
+        atomic_fetch_sub(at_work, 1);
+        return r;
 }
 
 static void blob_closep(struct blob **b)
@@ -315,7 +354,7 @@ static int changed_show(struct req *rq, uint64_t child, struct strbuf *out)
                 r = snapshot_open(rq->fs->model, other_id, &b);
         if (r == -ENOENT)
                 return diag_set(&rq->diag, -EBUSY, "one of the two snapshots is still being created");
-        return r < 0 ? r : blob_diff(a, b, changed_add, out);
+        return r < 0 ? r : changed_compare(rq, a, b, out);
 }
 
 const struct dir_kind dir_snapshot_changed = {

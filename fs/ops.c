@@ -49,10 +49,15 @@ static enum object_kind ops_answerable(struct req *rq, struct node n, uint64_t *
 
 void ops_refuse(struct req *rq, struct node n, int error)
 {
-        uint64_t id = 0;
-        enum object_kind kind = ops_answerable(rq, n, &id);
         const char *sentence = rq->diag.text;
+        enum object_kind kind;
+        uint64_t id = 0;
 
+        if (error == -EINTR) { /* who asked has gone */
+                ops_error(rq, error);
+                return;
+        }
+        kind = ops_answerable(rq, n, &id);
         if (!rq->diag.error) {
                 (void)diag_set(&rq->diag, error, "%s: not possible here", strerror(-error));
                 if (error == -EIO || error == -EBADMSG)

@@ -37,7 +37,10 @@ void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struc
                          off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags);
 void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 
-/* Answers an error. Records the sentence, or a plain one for the errno, as a refusal of something done to N. */
+/*
+ * Answers an error. Records the sentence, or a plain one for the errno, as a refusal of something done to N; of EINTR
+ * there is nothing to record.
+ */
 void ops_refuse(struct req *rq, struct node n, int error);
 /* Answers an error that is no refusal: nothing there, nothing more to read. */
 void ops_error(struct req *rq, int error);

@@ -27,3 +27,28 @@ import_raw "$R/private/three" three.raw
 same "$(cat "$one/changed/three")" "5242880 1048576" "the tail"
 restart
 same "$(cat "$one/changed/two")" "$("$FSOP" diff-runs one.raw two.raw)" "after a remount"
+
+# Comparing takes its time where little is shared. A few do it at once, and everybody else is answered meanwhile; whoever
+# gives up is gone at once.
+need strace
+cloud_image four 1M 4
+cloud_image apart 5M 7
+apart=$R/snapshots/apart
+strace -f -qq -o strace.log -p "$daemon_pid" -e trace=pread64 -e inject=pread64:delay_enter=100000 2>strace.err &
+slow_pid=$!
+until_true 5 _traced || skip "strace cannot attach: $(tail -n 1 strace.err)"
+comparing=()
+for snapshot in one two three four apart; do
+        [ $snapshot = apart ] && other=one || other=apart
+        "$FSOP" stat "$R/snapshots/$snapshot/changed/$other" >"answer.$snapshot" 2>&1 &
+        comparing+=($!)
+done
+refused_one() { [ "$(cat answer.*)" = "EBUSY lstat" ]; }
+until_true 10 refused_one || fail "of five comparisons at once: $(cat answer.*)"
+[[ $(tail -n 1 "$MNT/info/errors") == *EBUSY*comparisons* ]] || fail "no sentence: $(tail -n 1 "$MNT/info/errors")"
+kill -KILL "${comparing[@]}" 2>/dev/null
+for pid in "${comparing[@]}"; do
+        { until_true 2 _ended "$pid"; } 2>/dev/null || fail "a comparison goes on when nobody waits for it"
+done
+fast_disk
+same "$(cat "$apart/changed/one")" "$("$FSOP" diff-runs apart.raw one.raw)" "after all that"
