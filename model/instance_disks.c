@@ -61,6 +61,7 @@ struct clone {
 };
 
 struct clones {
+        struct model *m;
         const struct image *image;
         bool system_only;
         uint64_t store;
@@ -74,7 +75,7 @@ static void clones_done(struct clones *cs)
 {
         for (size_t i = 0; i < cs->n; i++) {
                 if (cs->clone[i].made && !cs->named)
-                        (void)disk_remove(cs->bs, &cs->clone[i].key); /* else the next start finds it */
+                        volume_discard_disk(cs->m, cs->bs, &cs->clone[i].key);
         }
 }
 
@@ -120,6 +121,7 @@ static int clones_make(struct model *m, struct clones *cs)
 {
         int r = 0;
 
+        cs->m = m;
         if (cs->store)
                 r = stores_get(m, cs->store, &cs->bs);
         for (size_t i = 0; i < cs->n && r == 0; i++) {

@@ -272,14 +272,17 @@ struct live {
         uint64_t store;
 };
 
-/* Whatever cannot be asked about stays. */
+/*
+ * Whatever cannot be asked about stays; and so does everything when a commit could not be synced: what it named may
+ * have its name after all when the library is opened again.
+ */
 static bool blob_is_live(void *ctx, const struct blob_id *id)
 {
         const struct live *live = ctx;
         int64_t found;
         DB_TXN(t);
 
-        if (runner_is_stopping(live->m) || db_begin(live->m->db, DB_READ, &t) < 0)
+        if (runner_is_stopping(live->m) || db_is_degraded(live->m->db) || db_begin(live->m->db, DB_READ, &t) < 0)
                 return true;
 
         if (db_int(&t, reap_sql[REAP_IS_LIVE], &found, DB_INT(live->store), DB_BLOB(id->bytes, sizeof(id->bytes))) < 0)

@@ -265,6 +265,13 @@ int volume_set_listed(struct db_txn *t, const struct volume *v, const char *want
                           DB_INT(model_now_us()));
 }
 
+/* After a commit that could not be synced the row may be there when the library is opened again. */
+void volume_discard_disk(struct model *m, struct blobstore *bs, const struct disk_id *key)
+{
+        if (!db_is_degraded(m->db))
+                (void)disk_remove(bs, key); /* else the next start finds it, as in that case */
+}
+
 int volume_erase(struct db_txn *t, uint64_t id)
 {
         return db_run_one(t, volume_sql[ERASE], DB_INT(id));
@@ -438,7 +445,7 @@ int volume_create_from_snapshot(struct model *m, const struct caller *c, uint64_
                 return r;
         r = insert_clone(m, c, snapshot, handle, &origin, &key, diag, ret);
         if (r < 0) {
-                (void)disk_remove(bs, &key); /* else the next start finds it */
+                volume_discard_disk(m, bs, &key);
                 return r;
         }
         volume_tell(m, *ret, 0, snapshot);

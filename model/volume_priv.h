@@ -49,6 +49,8 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
 int volume_set_instance(struct db_txn *t, uint64_t id, uint64_t instance, const char *device);
 /* Lists it among the region's disks under a free name, from WANTED; NULL: takes it from there. */
 int volume_set_listed(struct db_txn *t, const struct volume *v, const char *wanted);
+/* Removes a disk whose row did not come to be. */
+void volume_discard_disk(struct model *m, struct blobstore *bs, const struct disk_id *key);
 /* The row goes; the reaper removes the disk. */
 int volume_erase(struct db_txn *t, uint64_t id);
 /* Erases those that were made with the instance, the system disk and the rest; the others are free. */

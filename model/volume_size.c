@@ -62,8 +62,9 @@ static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_
                                DB_INT(size_bytes), DB_INT(model_now_us()));
         if (r == 0)
                 r = db_commit(&t);
+        db_end(&t);
         if (r < 0)
-                (void)disk_remove(bs, &key); /* else the next start finds it */
+                volume_discard_disk(m, bs, &key);
         return r;
 }
 
