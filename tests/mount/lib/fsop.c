@@ -77,6 +77,12 @@ static void *memory(size_t n)
         return p;
 }
 
+static void release(void *p)
+{
+        free(*(void **)p);
+}
+#define RELEASED __attribute__((cleanup(release)))
+
 static int op_mkdir(char **a)
 {
         return done(mkdir(a[0], 0777), "mkdir");
@@ -152,6 +158,7 @@ static int op_list_later(char **a)
 {
         DIR *dir = opendir(a[0]);
         char c;
+        int r;
 
         if (!dir)
                 return failed("opendir");
@@ -160,7 +167,9 @@ static int op_list_later(char **a)
         if (read(STDIN_FILENO, &c, 1) < 0)
                 return failed("read");
         errno = 0;
-        return readdir(dir) || !errno ? ok() : failed("readdir");
+        r = readdir(dir) || !errno ? ok() : failed("readdir");
+        (void)closedir(dir);
+        return r;
 }
 
 static int op_truncate(char **a)
@@ -238,7 +247,7 @@ static int op_create(char **a)
 static int op_write_bytes(char **a)
 {
         size_t n = number(a[0]);
-        char *buf = memory(n);
+        RELEASED char *buf = memory(n);
         int fd = open(a[1], O_WRONLY | O_CLOEXEC);
         ssize_t w;
 
@@ -271,7 +280,7 @@ static int op_pwrite(char **a)
 static int op_read(char **a)
 {
         size_t n = number(a[1]);
-        char *buf = memory(n);
+        RELEASED char *buf = memory(n);
         int fd = open(a[2], O_RDONLY | O_CLOEXEC);
         ssize_t r;
 
@@ -488,7 +497,8 @@ static int op_mmap_cmp(char **a)
         int fa = open(a[0], O_RDONLY | O_CLOEXEC);
         int fb = open(a[1], O_RDONLY | O_CLOEXEC);
         size_t piece = 1 << 20;
-        char *buf = memory(piece), *map;
+        RELEASED char *buf = memory(piece);
+        char *map;
         struct stat sa, sb;
         ssize_t n = 0;
 
@@ -553,7 +563,7 @@ static uint64_t seeded(const char *s)
 static int op_pattern(char **a)
 {
         uint64_t seed = seeded(a[0]), size = number(a[1]), off = 0;
-        char *buf = memory(64 * BLOCK);
+        RELEASED char *buf = memory(64 * BLOCK);
         int fd = open(a[2], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 
         if (fd < 0)
@@ -592,10 +602,11 @@ static int upload(char **a, int flags)
 {
         size_t piece = a[2] ? number(a[2]) : 1 << 20;
         uint64_t seed = a[2] && a[3] ? seeded(a[3]) : 0;
-        char *buf = memory(piece);
+        RELEASED char *buf = memory(piece);
         int from = open(a[0], O_RDONLY | O_CLOEXEC);
         int to = open(a[1], O_WRONLY | O_TRUNC | O_CLOEXEC | flags, 0666);
-        size_t *order, count;
+        RELEASED size_t *order = NULL;
+        size_t count;
         struct stat st;
         ssize_t n;
 
