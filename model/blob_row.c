@@ -25,8 +25,9 @@ int blob_row_insert(struct db_txn *t, uint64_t store, const struct blob *b, uint
         const struct blob_id *id = blob_get_id(b);
         int r;
 
-        r = db_run(t, blob_row_sql[INSERT], DB_INT(store), DB_BLOB(id->bytes, sizeof(id->bytes)), DB_INT(info->size_bytes),
-                   DB_INT(info->data_bytes), DB_INT(info->data_clusters), DB_INT(info->data_spans),
+        r = db_run(t, blob_row_sql[INSERT], DB_INT(store), DB_BLOB(id->bytes, sizeof(id->bytes)),
+                   DB_INT(info->size_bytes), DB_INT(info->data_bytes), DB_INT(info->data_clusters),
+                   DB_INT(info->data_spans),
                    blob_has_checksum(info) ? DB_BLOB(info->checksum.bytes, sizeof(info->checksum.bytes)) : DB_NULL);
         if (r < 0)
                 return r;

@@ -93,7 +93,8 @@ static const char *const check_sql[] = {
                            " WHERE volume.instance = instance.id AND volume.role = 'system')",
         [CHECK_SHARE] = "SELECT " IMAGE_IS " || ' is shared with user ' || share.uid || ', but ' || CASE"
                         " WHEN image.class <> 'private' THEN 'is in ' || image.class"
-                        " WHEN image.uid = share.uid THEN 'is hers' ELSE 'in another region' END FROM share JOIN image ON image.id = share.image"
+                        " WHEN image.uid = share.uid THEN 'is hers' ELSE 'in another region' END"
+                        " FROM share JOIN image ON image.id = share.image"
                         " WHERE image.class <> 'private' OR image.uid = share.uid OR image.region <> share.region",
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",

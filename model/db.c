@@ -2,8 +2,8 @@
 
 /*
  * Transactions, statements and rows. There are two connections to one database in WAL mode (db_open.c), each used by
- * one thread at a time, under its mutex; so sqlite is told to do without locks of its own. A transaction holds the mutex
- * of its connection until it ends.
+ * one thread at a time, under its mutex; so sqlite is told to do without locks of its own. A transaction holds the
+ * mutex of its connection until it ends.
  *
  * After a commit or a checkpoint that failed with an I/O error the kernel counts the pages that it could not write as
  * clean, and a later sync would succeed without them: from then on nothing is written until the library has been opened
@@ -52,10 +52,11 @@ static int step_once(sqlite3_stmt *stmt)
 /* No transaction may be open: sqlite would refuse. */
 static int set_lazy(struct connection *c, bool lazy)
 {
+        const char *sql = lazy ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL";
+
         if (c->lazy == lazy)
                 return 0;
-        if (sqlite3_exec(c->conn, lazy ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", NULL, NULL, NULL) !=
-            SQLITE_OK)
+        if (sqlite3_exec(c->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
                 return db_errno(c->conn);
         c->lazy = lazy;
         return 0;

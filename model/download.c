@@ -124,7 +124,8 @@ int download_get(struct model *m, uint64_t id, struct download *ret)
         return r < 0 ? r : db_one(&t, download_sql[GET], download_row, ret, DB_INT(id), DB_INT(model_now_us()));
 }
 
-static int find_in(struct db_txn *t, uint64_t image, const char *device, enum export_format format, struct download *ret)
+static int find_in(struct db_txn *t, uint64_t image, const char *device, enum export_format format,
+                   struct download *ret)
 {
         return db_one(t, download_sql[FIND], download_row, ret, DB_INT(image), DB_TEXT(device),
                       DB_TEXT(export_format_name(format)), DB_INT(model_now_us()));
@@ -154,7 +155,8 @@ int download_find_token(struct model *m, const char *token, struct download *ret
                 return -ENOENT;
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = db_one(&t, download_sql[FIND_KEY], download_row, &d, DB_BLOB(wanted, KEY_SIZE), DB_INT(model_now_us()));
+                r = db_one(&t, download_sql[FIND_KEY], download_row, &d, DB_BLOB(wanted, KEY_SIZE),
+                           DB_INT(model_now_us()));
         if (r < 0)
                 return r;
         if (parse_token(d.token, found) < 0 || !same_bytes(found, wanted, sizeof(found)))
@@ -240,12 +242,14 @@ int download_create(struct model *m, uint64_t image, const char *name, struct di
         int r;
 
         if (parse_name(name, device, &format) < 0)
-                return diag_set(diag, -EINVAL, "download/%s: name a disk and a format, such as vda.qcow2 or vda.raw", name);
+                return diag_set(diag, -EINVAL, "download/%s: name a disk and a format, such as vda.qcow2 or vda.raw",
+                                name);
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = check_image(&t, image, device, diag);
+        /* One whose time is up is in nobody's way. */
         if (r == 0)
-                r = db_run(&t, download_sql[FORGET], DB_INT(model_now_us())); /* one whose time is up is in nobody's way */
+                r = db_run(&t, download_sql[FORGET], DB_INT(model_now_us()));
         if (r >= 0)
                 r = insert(&t, image, device, format, diag);
         if (r < 0)

@@ -100,8 +100,8 @@ static int parse(const char *text, struct fetch_row *ret, struct url *ret_url, s
                 return r;
 
         if (*sum && file_sum_parse(sum, &parsed) < 0)
-                return diag_set(diag, -EINVAL, "after the address there may be sha256=, md5= or xxh128= with all of its hex "
-                                               "digits, and nothing else");
+                return diag_set(diag, -EINVAL, "after the address there may be sha256=, md5= or xxh128= with all of "
+                                               "its hex digits, and nothing else");
         if (*sum)
                 file_sum_print(&parsed, row.sum, sizeof(row.sum));
 
@@ -162,8 +162,8 @@ int image_fetch(struct model *m, const struct caller *c, uint64_t image, const c
         int r;
 
         if (!pull_is_supported())
-                return diag_set(diag, -EOPNOTSUPP, "this imagefs was built without libcurl: fetch the file yourself, and cp "
-                                                   "it to upload");
+                return diag_set(diag, -EOPNOTSUPP, "this imagefs was built without libcurl: fetch the file yourself, "
+                                                   "and cp it to upload");
 
         r = parse(text, &row, &url, diag);
         if (r < 0)
@@ -442,7 +442,8 @@ static int fetch_all(struct fetch *f)
                 }
                 if (++tries == TRIES_MAX) {
                         if (r == -ESTALE)
-                                strbuf_add(&f->job->reason, "the file changes on the server faster than it can be fetched");
+                                strbuf_add(&f->job->reason,
+                                           "the file changes on the server faster than it can be fetched");
                         else
                                 strbuf_addf(&f->job->reason, " (tried %d times)", TRIES_MAX);
                         return -EPROTO;
@@ -475,8 +476,8 @@ static int check_sum(struct fetch *f)
 
         file_sum_print(&f->sum, wanted, sizeof(wanted));
         file_sum_print(&sum, found, sizeof(found));
-        strbuf_addf(&f->job->reason, "the file has %s, but was to have %s: it is another one, or was changed on its way",
-                    found, wanted);
+        strbuf_addf(&f->job->reason,
+                    "the file has %s, but was to have %s: it is another one, or was changed on its way", found, wanted);
         return -EPROTO;
 }
 

@@ -65,7 +65,10 @@ int image_each(struct model *m, uint64_t region, enum image_class class, object_
 /* An image and where it is, for the lists of what refers to images. */
 typedef int image_fn(void *ctx, const struct object *image, enum image_class class);
 
-/* Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in another class than private unless admin; never in recycle. */
+/*
+ * Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in another class than private unless admin; never
+ * in recycle.
+ */
 int image_create(struct model *m, const struct caller *c, uint64_t region, enum image_class class, const char *handle,
                  struct diag *diag, uint64_t *ret);
 
@@ -94,7 +97,10 @@ enum image_field {
         IMAGE_FIELD_COUNT,
 };
 
-/* VALUE without its final newline; "" unsets where the attribute may be unset. -EINVAL, -EBUSY (no longer queued), -EPERM. */
+/*
+ * VALUE without its final newline; "" unsets where the attribute may be unset. -EINVAL, -EBUSY (no longer queued),
+ * -EPERM.
+ */
 int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_field field, const char *value,
               struct diag *diag);
 

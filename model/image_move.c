@@ -84,8 +84,9 @@ static int publish(struct db_txn *t, const struct caller *c, struct image *image
         if (!c->admin)
                 return diag_set(diag, -EPERM, "%s: only the administrator publishes images", image->o.handle);
         r = lifecycle_apply(t, image, VERB_PUBLISH, diag);
+        /* Whatever the administrator's own limit says. */
         if (r == 0)
-                r = handover_snapshots(t, image->o.id, c->uid, &c->gid); /* whatever the administrator's own limit says */
+                r = handover_snapshots(t, image->o.id, c->uid, &c->gid);
         if (r < 0)
                 return r;
         image->class = class;

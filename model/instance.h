@@ -52,7 +52,8 @@ int instance_create_from_image(struct model *m, const struct caller *c, uint64_t
 enum instance_field {
         INSTANCE_FIELD_NAME,
         INSTANCE_FIELD_DESCRIPTION,
-        INSTANCE_FIELD_IMAGE, /* "private/web", "shared/web" or an image's id: makes the disks, or rebuilds the system disk */
+        /* "private/web", "shared/web" or an image's id: makes the disks, or rebuilds the system disk */
+        INSTANCE_FIELD_IMAGE,
         INSTANCE_FIELD_TYPE, /* local or cloud, for an image of both, before the first start */
         INSTANCE_FIELD_POWER, /* start, stop */
         INSTANCE_FIELD_ATTACH, /* a disk of the region */

@@ -76,20 +76,20 @@ static int refuse(struct db_txn *t, const struct image *image, enum image_verb v
                 r = task_active_of_image(t, image->o.id, &task);
                 if (r != -ENOENT)
                         return r < 0 ? r : refuse_in_work(t, image, diag);
-                return diag_set(diag, -EBUSY, "%s is being uploaded: close the file that is being written to, or give it up "
-                                              "with rmdir", handle);
+                return diag_set(diag, -EBUSY, "%s is being uploaded: close the file that is being written to, or give "
+                                              "it up with rmdir", handle);
         case IMAGE_PENDING:
         case IMAGE_REPLICATING:
                 return refuse_in_work(t, image, diag);
         case IMAGE_AVAILABLE:
-                return diag_set(diag, -EBUSY, "%s cannot be %s: it has its data already, which never changes: make another "
-                                              "image", handle, word);
+                return diag_set(diag, -EBUSY, "%s cannot be %s: it has its data already, which never changes: make "
+                                              "another image", handle, word);
         case IMAGE_ERROR:
-                return diag_set(diag, -EBUSY, "%s cannot be %s: it is in status error (%s): remove it with rmdir, and begin "
-                                              "again", handle, word, image->error);
+                return diag_set(diag, -EBUSY, "%s cannot be %s: it is in status error (%s): remove it with rmdir, and "
+                                              "begin again", handle, word, image->error);
         case IMAGE_DELETED:
-                return diag_set(diag, -EBUSY, "%s cannot be %s in the recycle bin: restore it first, with mv into its class",
-                                handle, word);
+                return diag_set(diag, -EBUSY, "%s cannot be %s in the recycle bin: restore it first, with mv into its "
+                                              "class", handle, word);
         case IMAGE_DELETING:
         case IMAGE_STATUS_COUNT:
                 break;

@@ -2,8 +2,8 @@
 
 /*
  * All images of a region that a user may see, as one table. The columns are one list, and csv, json and xlsx three ways
- * to write a row. Rows are copied out of the database first, as compact as they are there, and written when it is closed
- * again: nobody waits for a hundred thousand of them to be compressed, or for the names of their owners.
+ * to write a row. Rows are copied out of the database first, as compact as they are there, and written when it is
+ * closed again: nobody waits for a hundred thousand of them to be compressed, or for the names of their owners.
  *
  * In csv a cell is what it is, also one that a spreadsheet would take for a formula (=, +, -, @): a list that programs
  * read may not say anything else than the image does, and quoting keeps no spreadsheet from it. Who opens lists in
@@ -289,8 +289,8 @@ static int (*const writers[])(const struct rows *rows, struct cursor *cur, struc
 };
 _Static_assert(sizeof(writers) / sizeof(writers[0]) == LISTING_FORMATS, "each format needs a writer");
 
-int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                 struct listing *ret)
+int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                 struct diag *diag, struct listing *ret)
 {
         CLEANUP(rows_done) struct rows rows = { 0 };
         CLEANUP(cursor_done) struct cursor cur = { 0 };

@@ -29,8 +29,8 @@ struct listing {
 void listing_done(struct listing *l);
 
 /* Makes one. -EFBIG, -EOPNOTSUPP: spreadsheets only, with a sentence. */
-int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                 struct listing *ret);
+int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                 struct diag *diag, struct listing *ret);
 
 /* The number that goes up with every change of what lists of the region show. -ENOENT. */
 int listing_version(struct model *m, uint64_t region, int64_t *ret);

@@ -10,8 +10,8 @@
  * until an image changes.
  *
  * Texts take TEXT_BYTES_MAX together; a longer one is not kept. Of lists without their text the size is
- * still known. One list is made at a time: each reads all rows through the one connection for readers, and who wants the
- * same one then finds it made.
+ * still known. One list is made at a time: each reads all rows through the one connection for readers, and who wants
+ * the same one then finds it made.
  */
 
 #include <assert.h>
@@ -242,8 +242,8 @@ int listing_get(struct model *m, const struct caller *c, uint64_t region, enum l
         return r < 0 ? r : strbuf_error(out);
 }
 
-int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                    uint64_t *ret_size, int64_t *ret_changed_us)
+int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                    struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us)
 {
         struct wanted w = { .caller = c };
         int r;

@@ -2,7 +2,7 @@
 #ifndef MODEL_MIGRATE_H
 #define MODEL_MIGRATE_H
 
-/* The database's identity and version, and the steps from one version to the next. Private to db_open.c and its tests. */
+/* The database's identity and version, and the steps from one version to the next. Private to db_open.c and tests. */
 
 #include <stdbool.h>
 

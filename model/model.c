@@ -166,7 +166,7 @@ static void await_holder(int lock_fd)
         (void)close(holder.fd);
 }
 
-/* umount(8) returns before the daemon has closed its library: who comes at once finds it locked by a process that ends. */
+/* umount(8) returns before the daemon has closed its library: who comes at once finds it locked by one that ends. */
 static int take_lock(struct model *m)
 {
         if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {

@@ -32,7 +32,7 @@ struct caller {
         uid_t uid;
         gid_t gid;
         bool admin; /* root, or the user whose mount it is */
-        /* Is it one of the caller's supplementary groups? Costs work, so that it is asked last. NULL: there are none. */
+        /* Is it one of the caller's supplementary groups? Costs work, so that it is asked last. NULL: none. */
         bool (*in_group)(const struct caller *c, gid_t gid);
 };
 
@@ -115,7 +115,7 @@ void user_name(uid_t uid, char *buf, size_t size);
 void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
                     const char *sentence);
 
-/* The last sentence about an object that the caller was told (anybody, for the administrator), "" if there was none, and when. */
+/* The last sentence about an object that the caller (for admin: anybody) was told, "" if there was none, and when. */
 int refusal_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, char *buf, size_t size,
                  int64_t *ret_at_us);
 

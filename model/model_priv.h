@@ -62,7 +62,7 @@ int stores_add(struct model *m, const char *path, struct diag *diag, uint64_t *r
 /* refusal.c: ERROR 0: a warning, about something that was done */
 int refusal_insert(struct db_txn *t, uid_t uid, enum object_kind kind, uint64_t id, int error, const char *sentence);
 
-/* quota.c: may UID have MORE objects of quota Q in the region? Call before the rows that charge it are inserted. -EDQUOT. */
+/* quota.c: may UID have MORE objects of quota Q in the region? To be asked before the rows are inserted. -EDQUOT. */
 int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint64_t more, struct diag *diag);
 int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret); /* DB_READ will do */
 int limit_read(struct db_txn *t, enum limit l, uint64_t *ret); /* DB_READ will do */
@@ -82,7 +82,8 @@ int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, 
  */
 int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag);
 /* Of the directory CLASS; DB_READ will do. */
-int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle, struct object *ret);
+int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
+                         struct object *ret);
 /* The first of WANTED, WANTED-2 … that is not taken; BUF has NAME_LEN_MAX + 1 bytes. */
 int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *wanted, char *buf);
 enum image_class image_class_of_word(const char *word);
@@ -100,7 +101,8 @@ int image_set_error(struct db_txn *t, uint64_t id, const char *sentence);
 int image_erase(struct db_txn *t, uint64_t id);
 
 /* image_disk.c; SNAPSHOT and BLOB are 0 for NULL */
-int image_disk_insert(struct db_txn *t, uint64_t image, const char *device, bool system, uint64_t snapshot, uint64_t blob);
+int image_disk_insert(struct db_txn *t, uint64_t image, const char *device, bool system, uint64_t snapshot,
+                      uint64_t blob);
 int image_disk_set(struct db_txn *t, uint64_t id, uint64_t snapshot, uint64_t blob);
 /* What work on disks needs to know of one; 0 where there is none. */
 struct disk_ref {
@@ -172,7 +174,7 @@ struct task_new {
         const struct caller *caller;
 };
 int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret);
-/* Does a queued or running task work on the image, or make it? gives its kind and id; -ENOENT: none. DB_READ will do. */
+/* A queued or running task that works on the image, or makes it. -ENOENT: there is none. DB_READ will do. */
 int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret);
 /* Likewise one that reads the disks of the instance, or the volume. */
 int task_active_of_instance(struct db_txn *t, uint64_t instance, struct task *ret);

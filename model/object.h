@@ -18,8 +18,8 @@ void object_fill(struct object *o, const struct db_row *row);
 int object_load_row(void *ctx, const struct db_row *row);
 
 /*
- * The rows that a registered statement gives, whose columns are OBJECT_COLUMNS, each in a transaction of its own: the one
- * for ARG, the one for ARG and HANDLE (-ENOENT), all for ARG.
+ * The rows that a registered statement gives, whose columns are OBJECT_COLUMNS, each in a transaction of its own: the
+ * one for ARG, the one for ARG and HANDLE (-ENOENT), all for ARG.
  */
 int object_get(struct model *m, const char *sql, uint64_t arg, struct object *ret);
 int object_find(struct model *m, const char *sql, uint64_t arg, const char *handle, struct object *ret);
@@ -42,7 +42,10 @@ int object_check_text(const char *text, size_t max, const char *what, struct dia
 /* A place in which handles are unique. Gives 1 where the handle is taken in it, 0 where not. */
 typedef int object_taken_fn(void *ctx, const char *handle);
 
-/* The first of WANTED, WANTED-2, WANTED-3 … that is not taken; a long one is cut to make room. BUF has NAME_LEN_MAX + 1 bytes. */
+/*
+ * The first of WANTED, WANTED-2, WANTED-3 … that is not taken; a long one is cut to make room. BUF has
+ * NAME_LEN_MAX + 1 bytes.
+ */
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf);
 
 #endif

@@ -404,8 +404,8 @@ static int judge(struct pulling *p, CURLcode code, const char *text)
                 return -ESTALE;
         case CURLE_UNSUPPORTED_PROTOCOL:
         case CURLE_URL_MALFORMAT:
-                strbuf_add(p->reason, "the server sends us on to where images are not fetched from: only http, https and "
-                                      "ftp are followed, and from https only https unless a checksum is given");
+                strbuf_add(p->reason, "the server sends us on to where images are not fetched from: only http, https "
+                                      "and ftp are followed, and from https only https unless a checksum is given");
                 return -EPROTO;
         case CURLE_OPERATION_TIMEDOUT:
                 strbuf_addf(p->reason, "%s sent next to nothing for too long", p->pull->url->host);

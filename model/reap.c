@@ -4,10 +4,10 @@
  * ago, disks whose volume is gone, blobs that nothing names any more, and the space of chunks that nothing uses.
  *
  * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
- * into the table reap. A blob that never got a row (a crash between the two, or a task that was cancelled or failed when
- * it had made some of its blobs) is found by comparing all blobs of the stores with the table, once after the start and
- * after each such task. That, and giving back space, waits until the tasks of the earlier run have ended: they find the
- * chunks that they had stored in place only as long as nobody collects them.
+ * into the table reap. A blob that never got a row (a crash between the two, or a task that was cancelled or failed
+ * when it had made some of its blobs) is found by comparing all blobs of the stores with the table, once after the
+ * start and after each such task. That, and giving back space, waits until the tasks of the earlier run have ended:
+ * they find the chunks that they had stored in place only as long as nobody collects them.
  */
 
 #include <errno.h>

@@ -17,7 +17,8 @@
 enum { INSERT, TRIM, LAST, EACH };
 
 static const char *const refusal_sql[] = {
-        [INSERT] = "INSERT INTO refusal (at, uid, object_kind, object, errno, sentence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        [INSERT] = "INSERT INTO refusal (at, uid, object_kind, object, errno, sentence) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         [TRIM] = "DELETE FROM refusal WHERE uid = ?1 AND id <= (SELECT id FROM refusal WHERE uid = ?1 "
                  "ORDER BY id DESC LIMIT 1 OFFSET " REFUSALS_PER_USER ")",
         [LAST] = "SELECT sentence, at FROM refusal WHERE object_kind = ?1 AND object = ?2 "
@@ -91,8 +92,8 @@ int refusal_last(struct model *m, const struct caller *c, enum object_kind kind,
 
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = db_one(&t, refusal_sql[LAST], last_row, &last, DB_TEXT(kind_names[kind]), DB_INT(id), DB_INT(c->admin),
-                           DB_INT(c->uid));
+                r = db_one(&t, refusal_sql[LAST], last_row, &last, DB_TEXT(kind_names[kind]), DB_INT(id),
+                           DB_INT(c->admin), DB_INT(c->uid));
         if (r == -ENOENT)
                 buf[0] = '\0';
         else if (r < 0)

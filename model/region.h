@@ -25,7 +25,10 @@ int region_create(struct model *m, const struct caller *c, const char *handle, s
 int region_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
 int region_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag);
 
-/* Keeps the blobs of an empty region in directory PATH from now on. -EPERM, -EBUSY, -EINVAL (not absolute, inside the mount, not usable). */
+/*
+ * Keeps the blobs of an empty region in directory PATH from now on. -EPERM, -EBUSY, -EINVAL (not absolute, inside the
+ * mount, not usable).
+ */
 int region_set_store(struct model *m, const struct caller *c, uint64_t id, const char *path, struct diag *diag);
 
 /* ---- limits (limits.c) ---- */
@@ -62,17 +65,19 @@ int quota_set_line(struct model *m, const struct caller *c, uint64_t region, con
 
 enum listing_format { LISTING_CSV, LISTING_JSON, LISTING_XLSX, LISTING_FORMATS };
 
-/* One row (or object) per image that C may see in the region; columns as the contract has them. Those that were made
- * last are kept. -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without spreadsheets. */
+/*
+ * One row (or object) per image that C may see in the region; columns as the contract has them. Those that were made
+ * last are kept. -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without spreadsheets.
+ */
 int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-             struct strbuf *out);
+                struct strbuf *out);
 /* The same list's size, and when the last of its rows changed (0: there is none). */
-int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                 uint64_t *ret_size, int64_t *ret_changed_us);
+int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                    struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us);
 
 /* ---- several at once (batch.c) ---- */
 
-/* Carries out "copy REGION IMAGE…" or "delete IMAGE…", images by handle or id in the region's private class: all or none. */
+/* Carries out "copy REGION IMAGE…" or "delete IMAGE…", of private images by handle or id: all or none. */
 int batch_run(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag);
 
 #endif

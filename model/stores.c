@@ -72,7 +72,8 @@ static int open_failed(int r, const char *dir, struct diag *diag)
                 return diag_set(diag, r, "%s: not empty and not a blob store, or damaged: choose an empty directory",
                                 dir);
         case -EPROTONOSUPPORT:
-                return diag_set(diag, r, "%s: this blob store was made by another version of imagefs: use that one", dir);
+                return diag_set(diag, r, "%s: this blob store was made by another version of imagefs: use that one",
+                                dir);
         case -ENOENT:
                 return diag_set(diag, r, "%s: no such directory: make it, or mount what belongs there", dir);
         }

@@ -70,13 +70,14 @@ enum {
 };
 
 static const char *const task_sql[] = {
-        [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result, detail,"
-                        " in_image, uid, gid, mode, created, instance, volume, snapshot)"
+        [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result,"
+                        " detail, in_image, uid, gid, mode, created, instance, volume, snapshot)"
                         " VALUES (?1, ?2, 'queued', ?3, ifnull((SELECT ident FROM image WHERE id = ?3), ''), ?4,"
                         " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         [TASK_BY_ID] = TASK_SELECT "WHERE task.id = ?1",
         [TASK_DETAIL] = "SELECT detail FROM task WHERE id = ?1",
-        [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1) LIMIT 1",
+        [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
+                                             " LIMIT 1",
         [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
         [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
         [TASK_NEXT_WORK] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
@@ -256,8 +257,9 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
 
         r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_ID(n->image),
                    DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
-                   DB_INT(n->kind == TASK_CONVERT || n->kind == TASK_COPY), DB_INT(n->caller->uid), DB_INT(n->caller->gid),
-                   DB_INT(0700), DB_INT(model_now_us()), DB_ID(n->instance), DB_ID(n->volume), DB_ID(n->snapshot));
+                   DB_INT(n->kind == TASK_CONVERT || n->kind == TASK_COPY), DB_INT(n->caller->uid),
+                   DB_INT(n->caller->gid), DB_INT(0700), DB_INT(model_now_us()), DB_ID(n->instance),
+                   DB_ID(n->volume), DB_ID(n->snapshot));
         if (r < 0)
                 return r;
 

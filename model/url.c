@@ -124,8 +124,8 @@ int url_parse(const char *text, struct url *ret, struct diag *diag)
         p = strstr(text, "://");
         if (!p || parse_scheme(text, (size_t)(p - text), &url.scheme) < 0)
                 return diag_set(diag, -EINVAL,
-                                "write http://…, https://… or ftp://…: files come from there and from nowhere else; what is "
-                                "on this machine goes in with cp FILE upload");
+                                "write http://…, https://… or ftp://…: files come from there and from nowhere else; "
+                                "what is on this machine goes in with cp FILE upload");
 
         authority = p + 3;
         path = authority + strcspn(authority, "/?#");
@@ -135,8 +135,8 @@ int url_parse(const char *text, struct url *ret, struct diag *diag)
 
         if (host > authority && parse_login(authority, (size_t)(host - authority) - 1, &url) < 0)
                 return diag_set(diag, -EINVAL,
-                                "the user and password before the @ are not understood: write what is neither a letter nor a "
-                                "digit in them as %% and two hex digits");
+                                "the user and password before the @ are not understood: write what is neither a letter "
+                                "nor a digit in them as %% and two hex digits");
         if (parse_host(host, (size_t)(path - host), &url) < 0)
                 return diag_set(diag, -EINVAL, "the address has no host, or one that is not understood: "
                                                "https://host.example/file");

@@ -34,7 +34,10 @@ int volume_load_by_device(struct db_txn *t, uint64_t instance, const char *devic
 int volume_load_each(struct db_txn *t, uint64_t instance, instance_volume_fn *fn, void *ctx);
 
 struct volume_new {
-        /* What counts: o.handle ("": in no list), o.uid, o.gid, region, name, size_bytes, instance, device, system, source */
+        /*
+         * What counts: o.handle ("": in no list), o.uid, o.gid, region, name, size_bytes, instance, device, system,
+         * source.
+         */
         struct volume v;
         const struct disk_id *key; /* NULL: waits for its size */
         uint64_t base; /* row of the blob that it is a clone of, or 0 */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A workbook is a zip archive of XML parts (ECMA-376): five small ones that are always the same, and the sheet, which is
- * compressed as its rows come. Nothing of it touches a disk and nothing in it says when it was made.
+ * A workbook is a zip archive of XML parts (ECMA-376): five small ones that are always the same, and the sheet, which
+ * is compressed as its rows come. Nothing of it touches a disk and nothing in it says when it was made.
  *
  * Why not libxlsxwriter: it makes every part in a temporary file first and does not look whether that could be written.
  * On a full /tmp it gives a sheet that ends in the middle, and says that all went well (1.1.4).
  *
- * Texts are written into the sheet as strings of cells formatted as text, so that no program takes one for a formula, not
- * even after somebody edited the cell. There is no other sheet, no shared table of strings, no ZIP64.
+ * Texts are written into the sheet as strings of cells formatted as text, so that no program takes one for a formula,
+ * not even after somebody edited the cell. There is no other sheet, no shared table of strings, no ZIP64.
  */
 
 #include "model/xlsx.h"
@@ -46,7 +46,8 @@ static const struct {
 } fixed_parts[] = {
         { "[Content_Types].xml",
           XML_HEAD "<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\">"
-                   "<Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/>"
+                   "<Default Extension=\"rels\" "
+                   "ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/>"
                    "<Default Extension=\"xml\" ContentType=\"application/xml\"/>"
                    "<Override PartName=\"/xl/workbook.xml\" ContentType=\"" TYPE("sheet.main") "\"/>"
                    "<Override PartName=\"/xl/styles.xml\" ContentType=\"" TYPE("styles") "\"/>"
@@ -66,7 +67,8 @@ static const struct {
                    "<fills count=\"2\"><fill><patternFill patternType=\"none\"/></fill>"
                    "<fill><patternFill patternType=\"gray125\"/></fill></fills>"
                    "<borders count=\"1\"><border><left/><right/><top/><bottom/><diagonal/></border></borders>"
-                   "<cellStyleXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\"/></cellStyleXfs>"
+                   "<cellStyleXfs count=\"1\">"
+                   "<xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\"/></cellStyleXfs>"
                    "<cellXfs count=\"3\">"
                    "<xf numFmtId=\"1\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\" applyNumberFormat=\"1\"/>"
                    "<xf numFmtId=\"49\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\" applyNumberFormat=\"1\"/>"
@@ -118,7 +120,7 @@ static void put32(struct strbuf *out, uint64_t v)
         put16(out, v >> 16 & 0xffff);
 }
 
-/* What a local header and the directory say alike: version needed, flags, method, time, date, CRC, sizes, the name's length. */
+/* What a local header and the directory say alike: version, flags, method, time, date, CRC, sizes, name's length. */
 static void put_part(struct strbuf *out, const struct part *p)
 {
         put16(out, 20);

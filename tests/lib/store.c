@@ -159,9 +159,11 @@ uint8_t *image_make(uint64_t seed, size_t n)
                         random_fill(&state, bytes + pos, run);
                         break;
                 case 3:
-                        if (run <= pos)
-                                memcpy(bytes + pos, bytes + random_next(&state) % (pos - run + 1) / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE,
-                                       run);
+                        if (run <= pos) {
+                                size_t block = random_next(&state) % (pos - run + 1) / BLOB_BLOCK_SIZE;
+
+                                memcpy(bytes + pos, bytes + block * BLOB_BLOCK_SIZE, run);
+                        }
                         break;
                 }
                 pos += run;
