@@ -11,6 +11,7 @@ for n in {1..50}; do
 done
 : >requests.log
 same "$(run ls -l "$MNT/regions/r/private" | grep -c web)" 50 "images"
+same "$(cat err)" "" "what ls says of the answers"
 umount "$MNT" 2>/dev/null || fusermount3 -u "$MNT" || fail "not unmounted"
 wait "$daemon" || fail "the daemon ended with $?"
 asked=$(grep -acE 'opcode: (GETXATTR|LISTXATTR|GETATTR|LOOKUP) ' requests.log)
