@@ -35,7 +35,6 @@
 #define HTTP_CLIENT_BYTES (16 << 10) /* for a request's headers */
 #define HTTP_PIECE_BYTES  (64 << 10) /* read at once, and held for each client */
 #define HTTP_IDLE_SECONDS 60
-#define HTTP_FILES        16384 /* descriptors to ask for: half of what there are is for clients */
 #define HTTP_PEM_MAX      (1 << 20)
 
 struct http {
@@ -410,18 +409,13 @@ static int http_read_pems(struct http *h, const struct http_opts *opts, struct d
         return r < 0 ? r : http_read_pem(opts->key_file, diag, &h->key);
 }
 
-/* How many clients there may be: the store needs files too. */
+/* How many clients there may be: half of the files, since the store needs some too. */
 static unsigned http_clients(void)
 {
         struct rlimit files;
 
         if (getrlimit(RLIMIT_NOFILE, &files) < 0)
                 return HTTP_THREADS;
-        if (files.rlim_cur < HTTP_FILES && files.rlim_cur < files.rlim_max) {
-                files.rlim_cur = files.rlim_max < HTTP_FILES ? files.rlim_max : HTTP_FILES;
-                (void)setrlimit(RLIMIT_NOFILE, &files); /* then there are fewer clients */
-                (void)getrlimit(RLIMIT_NOFILE, &files);
-        }
         if (files.rlim_cur / 2 >= HTTP_CLIENTS_MAX)
                 return HTTP_CLIENTS_MAX;
         log_warning("http: %u downloads at once at most, and others wait: half of the open files that this daemon is allowed "

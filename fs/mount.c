@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -252,6 +253,20 @@ static void mount_close(struct mount *m)
         free(m->mountpoint);
 }
 
+/*
+ * A disk that a machine has open takes three files, an image one: as many as the system lets this process have, and not
+ * what programs get that use select(2).
+ */
+static void mount_allow_files(void)
+{
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return;
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* else there are fewer */
+}
+
 int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
 {
         struct mount m = { .opts = opts };
@@ -259,6 +274,7 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
         int r;
 
         tree_check();
+        mount_allow_files();
         mount_mask_signals(SIG_BLOCK);
         r = mount_open(&m);
         if (r == 0)
