@@ -15,8 +15,9 @@
  * A lazy commit goes into the WAL as every other one, after those before it, but is not synced; the next one that is
  * syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
  *
- * sqlite rolls a transaction back by itself after some errors (a full disk, no memory). What the caller then still
- * runs in it would each be a transaction of its own; so every statement first looks whether one is open.
+ * sqlite rolls a transaction back by itself after some errors (a full disk, no memory), and some refusals end one.
+ * What the caller then still runs in it would each be a transaction of its own; so every statement first looks whether
+ * one is open.
  */
 
 #include <assert.h>
@@ -96,10 +97,13 @@ int db_begin_lazy(struct db *db, struct db_txn *ret)
 
 int db_commit(struct db_txn *t)
 {
-        struct connection *c = &t->db->connections[t->mode];
+        struct connection *c;
         int r;
 
         assert(t->mode == DB_WRITE);
+        if (!t->db)
+                return -EIO;
+        c = &t->db->connections[t->mode];
         /* Rolled back meanwhile, by an error that the caller has seen. */
         if (sqlite3_get_autocommit(c->conn)) {
                 db_end(t);
@@ -153,9 +157,13 @@ static int bind_one(sqlite3_stmt *stmt, int i, const struct db_value *v)
 /* Finds the statement and binds; on success end_statement() must follow. */
 static int begin_statement(struct db_txn *t, const char *sql, const struct db_value *args, size_t n, sqlite3_stmt **ret)
 {
-        struct connection *c = &t->db->connections[t->mode];
-        sqlite3_stmt *stmt = db_find_statement(c, sql);
+        struct connection *c;
+        sqlite3_stmt *stmt;
 
+        if (!t->db)
+                return -EIO;
+        c = &t->db->connections[t->mode];
+        stmt = db_find_statement(c, sql);
         assert(!sqlite3_stmt_busy(stmt)); /* a walk's callback may not run the walk's own statement */
         assert((size_t)sqlite3_bind_parameter_count(stmt) == n);
         if (sqlite3_get_autocommit(c->conn))

@@ -195,14 +195,32 @@ int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void 
         return object_each(m, instance_sql[OF_IMAGE], image, fn, ctx);
 }
 
+static int copy_object(void *ctx, const struct db_row *row)
+{
+        struct object o;
+
+        object_fill(&o, row);
+        strbuf_add_bytes(ctx, &o, sizeof(o));
+        return strbuf_error(ctx);
+}
+
 int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx)
 {
-        struct object_walk walk = { .fn = fn, .ctx = ctx };
-        DB_TXN(t);
+        CLEANUP_STRBUF struct strbuf copies = { 0 };
+        const struct object *o;
         int r;
 
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, instance_sql[OTHER_USERS], object_row, &walk, DB_INT(image), DB_INT(uid));
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = db_each(&t, instance_sql[OTHER_USERS], copy_object, &copies, DB_INT(image), DB_INT(uid));
+        }
+        o = (const struct object *)copies.text;
+        for (size_t i = 0; i < copies.len / sizeof(*o) && r == 0; i++)
+                r = fn(ctx, &o[i]);
+        return r;
 }
 
 int instance_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)

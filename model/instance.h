@@ -38,7 +38,7 @@ int instance_find(struct model *m, uint64_t region, const char *handle, struct o
 int instance_each(struct model *m, uint64_t region, object_fn *fn, void *ctx);
 /* Those made from an image, for instances/ and used-by/ of it. */
 int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx);
-/* One instance of each user other than UID who has any made from the image. */
+/* One instance of each user other than UID who has any made from the image. FN may call the model, or look up users. */
 int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx);
 int instance_find_of_image(struct model *m, uint64_t image, const char *handle, struct object *ret);
 

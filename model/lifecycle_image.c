@@ -46,6 +46,7 @@ static int guard_free(struct db_txn *t, const struct image *image, struct diag *
         if (r < 0)
                 return r;
         if (instance.uid != image->o.uid) { /* of another's there is no more to say than whose it is */
+                db_end(t);
                 user_name(instance.uid, user, sizeof(user));
                 return diag_set(diag, -EBUSY, "%s: an instance of %s was made from it: it has to be removed first",
                                 image->o.handle, user);

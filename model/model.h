@@ -106,7 +106,7 @@ bool model_is_degraded(struct model *m);
 int model_set_access(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, const mode_t *mode,
                      const uid_t *uid, const gid_t *gid, struct diag *diag);
 
-/* The user's name, or the number where there is none; "-" cannot happen. */
+/* The user's name, or the number where there is none. May take long: with no transaction open, nor a lock held. */
 void user_name(uid_t uid, char *buf, size_t size);
 
 /* ---- refusals (refusal.c) ---- */
@@ -119,7 +119,7 @@ void refusal_record(struct model *m, const struct caller *c, enum object_kind ki
 int refusal_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, char *buf, size_t size,
                  int64_t *ret_at_us);
 
-/* The caller's refusals (all, for the administrator), oldest first. ERROR 0: a warning. */
+/* The caller's refusals (all, for the administrator), oldest first. ERROR 0: a warning. FN may call the model. */
 typedef int refusal_fn(void *ctx, int64_t at_us, uid_t uid, int error, const char *sentence);
 int refusal_each(struct model *m, const struct caller *c, refusal_fn *fn, void *ctx);
 

@@ -5,7 +5,7 @@
 /*
  * What the files of model/ share: the model itself, and the steps that operations put
  * together inside one transaction. Whoever takes a struct db_txn needs it to be DB_WRITE unless it says
- * otherwise, and neither begins nor ends it.
+ * otherwise, and neither begins nor, unless it says so, ends it.
  */
 
 #include <pthread.h>
@@ -62,7 +62,10 @@ int stores_add(struct model *m, const char *path, struct diag *diag, uint64_t *r
 /* refusal.c: ERROR 0: a warning, about something that was done */
 int refusal_insert(struct db_txn *t, uid_t uid, enum object_kind kind, uint64_t id, int error, const char *sentence);
 
-/* quota.c: may UID have MORE objects of quota Q in the region? To be asked before the rows are inserted. -EDQUOT. */
+/*
+ * quota.c: may UID have MORE objects of quota Q in the region? To be asked before the rows are inserted. -EDQUOT, which
+ * ends the transaction: for the sentence, the machine may have to ask another for the user's name.
+ */
 int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint64_t more, struct diag *diag);
 int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret); /* DB_READ will do */
 int limit_read(struct db_txn *t, enum limit l, uint64_t *ret); /* DB_READ will do */
@@ -161,7 +164,8 @@ enum image_verb {
 };
 /*
  * Moves the state by compare-and-swap from the one that IMAGE was loaded with; images that a conversion or copy makes
- * begin as pending. -EBUSY with a sentence when VERB does not apply to the present state or a guard refuses it.
+ * begin as pending. -EBUSY with a sentence when VERB does not apply to the present state or a guard refuses it, which
+ * may end the transaction, as quota_check() does.
  */
 int lifecycle_apply(struct db_txn *t, const struct image *image, enum image_verb verb, struct diag *diag);
 

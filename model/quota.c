@@ -73,6 +73,7 @@ int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint
         r = region_load(t, region, &place);
         if (r < 0)
                 return r;
+        db_end(t);
         user_name(uid, user, sizeof(user));
         if (more == 1)
                 return diag_set(diag, -EDQUOT, "%s has %llu of %llu %s for %s: delete one, or have the limit raised",

@@ -9,7 +9,10 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/strbuf.h"
 #include "model/model_priv.h"
 
 #define REFUSALS_PER_USER "256"
@@ -102,25 +105,59 @@ int refusal_last(struct model *m, const struct caller *c, enum object_kind kind,
         return 0;
 }
 
-struct refusal_walk {
-        refusal_fn *fn;
-        void *ctx;
+/* Refusals, copied out of the database: who sees them may look up users, which may take long. */
+struct copied {
+        int64_t at_us;
+        uid_t uid;
+        int error;
+        size_t sentence; /* where it begins in the texts */
 };
 
-static int refusal_row(void *ctx, const struct db_row *row)
-{
-        const struct refusal_walk *walk = ctx;
+struct copies {
+        struct strbuf items; /* of struct copied */
+        struct strbuf texts;
+};
 
-        return walk->fn(walk->ctx, db_row_int(row, 0), (uid_t)db_row_int(row, 1), -(int)db_row_int(row, 2),
-                        db_row_str(row, 3));
+static void copies_done(struct copies *copies)
+{
+        strbuf_done(&copies->items);
+        strbuf_done(&copies->texts);
 }
 
-int refusal_each(struct model *m, const struct caller *c, refusal_fn *fn, void *ctx)
+static int copy_row(void *ctx, const struct db_row *row)
 {
-        struct refusal_walk walk = { .fn = fn, .ctx = ctx };
+        struct copies *copies = ctx;
+        const char *sentence = db_row_str(row, 3);
+        const struct copied item = {
+                .at_us = db_row_int(row, 0),
+                .uid = (uid_t)db_row_int(row, 1),
+                .error = -(int)db_row_int(row, 2),
+                .sentence = copies->texts.len,
+        };
+
+        strbuf_add_bytes(&copies->items, &item, sizeof(item));
+        strbuf_add_bytes(&copies->texts, sentence, strlen(sentence) + 1);
+        return strbuf_error(&copies->items) ? strbuf_error(&copies->items) : strbuf_error(&copies->texts);
+}
+
+static int copy_all(struct model *m, const struct caller *c, struct copies *copies)
+{
         DB_TXN(t);
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, refusal_sql[EACH], refusal_row, &walk, DB_INT(c->admin), DB_INT(c->uid));
+        return r < 0 ? r : db_each(&t, refusal_sql[EACH], copy_row, copies, DB_INT(c->admin), DB_INT(c->uid));
+}
+
+int refusal_each(struct model *m, const struct caller *c, refusal_fn *fn, void *ctx)
+{
+        CLEANUP(copies_done) struct copies copies = { 0 };
+        const struct copied *item;
+        int r;
+
+        r = copy_all(m, c, &copies);
+        item = (const struct copied *)copies.items.text;
+        for (size_t i = 0; i < copies.items.len / sizeof(*item) && r == 0; i++)
+                r = fn(ctx, item[i].at_us, item[i].uid, item[i].error, copies.texts.text + item[i].sentence);
+        return r;
 }

@@ -156,13 +156,15 @@ static void test_several_are_checked_together(void **state)
         assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 5, library_diag(l)), -EDQUOT);
         assert_contains(l->diag.text, "1 of 5");
         assert_contains(l->diag.text, "5 more");
+        assert_err(db_commit(&t), -EIO); /* it has ended */
+        assert_ok(db_begin(l->m->db, DB_WRITE, &t));
         assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, UINT64_MAX, library_diag(l)),
                    -EDQUOT);
-        db_end(&t);
+        assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 1, library_diag(l)), -EIO);
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "private-images limit=0", library_diag(l)));
         assert_ok(db_begin(l->m->db, DB_WRITE, &t));
-        assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 1, library_diag(l)), -EDQUOT);
         assert_ok(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 0, library_diag(l)));
+        assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 1, library_diag(l)), -EDQUOT);
 }
 
 struct maker {
