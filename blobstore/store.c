@@ -196,7 +196,12 @@ static int store_open_index(struct blobstore *bs)
         r = index_open(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
         if (r != -ENOENT && r != -EUCLEAN)
                 return r;
-        r = store_rebuild_index(bs);
+
+        /* What a damaged one told of them before it was found to be is forgotten: they are not open in the new one. */
+        segments_free(TAKE_PTR(bs->segments));
+        r = segments_new(bs->segments_fd, &bs->degraded, &bs->segments);
+        if (r == 0)
+                r = store_rebuild_index(bs);
         if (r < 0)
                 return r;
         return index_open(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
