@@ -30,6 +30,27 @@ struct index_db {
         sqlite3_stmt *stmts[];
 };
 
+/*
+ * Did a quota stop the last write? For SQLite only ENOSPC is a full disk; other errors it notes at the file: the WAL, or
+ * the database that it is copied back to.
+ */
+static bool index_db_met_quota(struct index_db *db)
+{
+        static const int files[] = { SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER };
+
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+                sqlite3_file *file = NULL;
+                int error = 0;
+
+                (void)sqlite3_file_control(db->handle, NULL, files[i], &file);
+                if (file && file->pMethods)
+                        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+                if (error == EDQUOT)
+                        return true;
+        }
+        return false;
+}
+
 /* Negative errno for what SQLite says; failures of the disk degrade the store. */
 static int index_db_error(struct index_db *db, int code)
 {
@@ -62,6 +83,8 @@ static int index_db_error(struct index_db *db, int code)
         case SQLITE_IOERR:
                 if (extended == SQLITE_IOERR_NOMEM)
                         return -ENOMEM;
+                if (extended == SQLITE_IOERR_WRITE && index_db_met_quota(db))
+                        return -ENOSPC;
                 atomic_store(db->degraded, true);
                 return -EIO;
         default:
@@ -321,9 +344,20 @@ void index_db_rollback(struct index_db *db)
                 (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
+/* What goes wrong with it is for the next change to meet: what was committed is in the WAL, and safe. */
+static void index_db_checkpoint(struct index_db *db)
+{
+        int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+        if (code == SQLITE_OK)
+                db->wal_pages = 0; /* the next commit begins it anew */
+        else
+                (void)index_db_error(db, code);
+}
+
 int index_db_commit(struct index_db *db)
 {
-        int code, r;
+        int r;
 
         if (sqlite3_get_autocommit(db->handle))
                 return 0;
@@ -333,14 +367,8 @@ int index_db_commit(struct index_db *db)
                 return r;
         }
 
-        if (db->wal_pages < db->wal_limit)
-                return 0;
-        code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        if (code == SQLITE_OK)
-                db->wal_pages = 0; /* the next commit begins it anew */
-        /* A full disk is no harm to what was committed: it stays in the WAL. */
-        if (code != SQLITE_OK && code != SQLITE_FULL && code != SQLITE_BUSY)
-                return index_db_error(db, code);
+        if (db->wal_pages >= db->wal_limit)
+                index_db_checkpoint(db);
         return 0;
 }
 
@@ -348,7 +376,7 @@ void index_db_set_thrifty(struct index_db *db, bool thrifty)
 {
         db->wal_limit = thrifty ? 1 : INDEX_DB_WAL_PAGES;
         if (thrifty) /* what cannot be done now is tried after the next commit */
-                (void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+                index_db_checkpoint(db);
 }
 
 int index_db_verify(struct index_db *db)

@@ -61,6 +61,12 @@ static ssize_t disk_file_put(struct disk *d, struct fuse_bufvec *in, size_t size
         return n < 0 ? n : disk_pwrite(d, out.buf[0].mem, (size_t)n, (uint64_t)off);
 }
 
+static int disk_file_refuse_end(struct req *rq, uint64_t end)
+{
+        return diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is stopped",
+                        (unsigned long long)end);
+}
+
 static void disk_file_write(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off)
 {
         size_t size = fuse_buf_size(in);
@@ -70,9 +76,8 @@ static void disk_file_write(struct req *rq, struct file *f, struct fuse_bufvec *
 
         n = d ? disk_file_put(d, in, size, off) : -ENOSPC;
         if (n == -ENOSPC && (uint64_t)off >= end)
-                n = diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is stopped",
-                             (unsigned long long)end);
-        else if (n == -ENOSPC)
+                n = disk_file_refuse_end(rq, end);
+        else if (n == -ENOSPC || n == -EDQUOT)
                 n = diag_set(&rq->diag, -ENOSPC, "the store's disk is full: delete something, or have it enlarged");
         if (n < 0)
                 ops_refuse(rq, f->node, (int)n);
@@ -250,8 +255,7 @@ static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, stru
         ssize_t got = 0;
 
         if (off >= size)
-                return diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is stopped",
-                                (unsigned long long)size);
+                return disk_file_refuse_end(rq, size);
         if (n > size - off)
                 n = size - off;
         if (n > COPY_SPAN)

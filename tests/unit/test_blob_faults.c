@@ -29,18 +29,27 @@ enum fault {
         FAULT_KILL,
         FAULT_EIO,
         FAULT_ENOSPC,
+        FAULT_EDQUOT,
+};
+
+/* Which calls count. */
+enum calls {
+        CALLS_ALL,
+        CALLS_SYNCS,
+        CALLS_OTHERS,
 };
 
 static atomic_int countdown; /* 0: no fault any more */
-static atomic_bool syncs_only;
+static enum calls calls;
 static enum fault fault;
 
 /* True: the call is to fail, and errno says how. */
 static bool faulted(bool is_sync)
 {
+        static const int errnos[] = { [FAULT_EIO] = EIO, [FAULT_ENOSPC] = ENOSPC, [FAULT_EDQUOT] = EDQUOT };
         int left = atomic_load(&countdown);
 
-        if (atomic_load(&syncs_only) && !is_sync)
+        if (calls == (is_sync ? CALLS_OTHERS : CALLS_SYNCS))
                 return false;
         while (left > 0 && !atomic_compare_exchange_weak(&countdown, &left, left - 1))
                 ;
@@ -48,7 +57,7 @@ static bool faulted(bool is_sync)
                 return false;
         if (fault == FAULT_KILL)
                 (void)kill(getpid(), SIGKILL);
-        errno = fault == FAULT_EIO ? EIO : ENOSPC;
+        errno = errnos[fault];
         return true;
 }
 
@@ -157,7 +166,7 @@ static int child_work(struct try *t, int fd)
 }
 
 /* Runs the work in a child whose Nth call is hit. */
-static void try_run(struct try *t, enum fault f, bool syncs, int n)
+static void try_run(struct try *t, enum fault f, enum calls which, int n)
 {
         struct message m;
         int fds[2], status;
@@ -169,7 +178,7 @@ static void try_run(struct try *t, enum fault f, bool syncs, int n)
         if (pid == 0) {
                 (void)close(fds[0]);
                 fault = f;
-                atomic_store(&syncs_only, syncs);
+                calls = which;
                 atomic_store(&countdown, n);
                 (void)child_work(t, fds[1]);
                 if (atomic_load(&countdown) > 0)
@@ -260,7 +269,7 @@ static void try_end(struct try *t)
         tempdir_remove(t->s.dir);
 }
 
-static int fault_everywhere(enum fault f, bool syncs)
+static int fault_everywhere(enum fault f, enum calls which)
 {
         struct try t;
         int n = 0, degraded = 0;
@@ -268,7 +277,7 @@ static int fault_everywhere(enum fault f, bool syncs)
 
         do {
                 try_begin(&t);
-                try_run(&t, f, syncs, ++n);
+                try_run(&t, f, which, ++n);
                 unharmed = t.unharmed;
                 degraded += t.degraded;
                 try_inspect(&t);
@@ -281,25 +290,32 @@ static int fault_everywhere(enum fault f, bool syncs)
 static void test_killed_at_any_call_nothing_acknowledged_is_lost(void **state)
 {
         (void)state;
-        (void)fault_everywhere(FAULT_KILL, false);
+        (void)fault_everywhere(FAULT_KILL, CALLS_ALL);
 }
 
 static void test_no_space_at_any_call_loses_nothing_acknowledged(void **state)
 {
         (void)state;
-        (void)fault_everywhere(FAULT_ENOSPC, false);
+        (void)fault_everywhere(FAULT_ENOSPC, CALLS_ALL);
+}
+
+/* SQLite's word for it is that for a disk that fails, at which all writing ended. */
+static void test_quota_of_the_disk_at_any_write_is_like_a_full_disk(void **state)
+{
+        (void)state;
+        assert_int_equal(fault_everywhere(FAULT_EDQUOT, CALLS_OTHERS), 0);
 }
 
 static void test_error_at_any_call_loses_nothing_acknowledged(void **state)
 {
         (void)state;
-        (void)fault_everywhere(FAULT_EIO, false);
+        (void)fault_everywhere(FAULT_EIO, CALLS_ALL);
 }
 
 static void test_failed_sync_ends_all_writing(void **state)
 {
         (void)state;
-        assert_true(fault_everywhere(FAULT_EIO, true) >= 5);
+        assert_true(fault_everywhere(FAULT_EIO, CALLS_SYNCS) >= 5);
 }
 
 /* ---- writable disks ---- */
@@ -336,7 +352,7 @@ static int remove_disk(void *ctx, const struct disk_id *id)
 }
 
 /* Does the work in a child whose Nth call is hit, and looks at what it leaves. */
-static void disk_try(enum fault f, bool syncs, int n, struct disk_try *ret)
+static void disk_try(enum fault f, enum calls which, int n, struct disk_try *ret)
 {
         char command[3 * TEMPDIR_MAX], path[2 * TEMPDIR_MAX];
         struct store s = { 0 };
@@ -358,7 +374,7 @@ static void disk_try(enum fault f, bool syncs, int n, struct disk_try *ret)
                 if (store_open(&s) < 0)
                         _exit(1);
                 fault = f;
-                atomic_store(&syncs_only, syncs);
+                calls = which;
                 atomic_store(&countdown, n);
                 t.failed = disk_work(&s, &t) < 0;
                 t.unharmed = atomic_load(&countdown) > 0;
@@ -407,7 +423,7 @@ static void test_disk_leaves_nothing_behind_whatever_call_fails(void **state)
                 int n = 0;
 
                 do
-                        disk_try(faults[i], false, ++n, &t);
+                        disk_try(faults[i], CALLS_ALL, ++n, &t);
                 while (!t.unharmed);
                 assert_true(n > 10);
         }
@@ -420,7 +436,7 @@ static void test_failed_sync_of_a_disk_ends_all_writing(void **state)
 
         (void)state;
         for (;;) {
-                disk_try(FAULT_EIO, true, ++n, &t);
+                disk_try(FAULT_EIO, CALLS_SYNCS, ++n, &t);
                 if (t.unharmed)
                         break;
                 assert_true(t.failed);
@@ -606,6 +622,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_killed_at_any_call_nothing_acknowledged_is_lost),
                 cmocka_unit_test(test_no_space_at_any_call_loses_nothing_acknowledged),
+                cmocka_unit_test(test_quota_of_the_disk_at_any_write_is_like_a_full_disk),
                 cmocka_unit_test(test_error_at_any_call_loses_nothing_acknowledged),
                 cmocka_unit_test(test_failed_sync_ends_all_writing),
                 cmocka_unit_test(test_disk_leaves_nothing_behind_whatever_call_fails),
