@@ -339,6 +339,23 @@ static int sweep_stores(struct reaper *reaper, int64_t *ret_due_us)
         return 0;
 }
 
+/*
+ * Takes tasks that ended long ago from /tasks. They are looked for when one may be due and not in each round, since that
+ * passes by all that images still show. None that ends meanwhile is due earlier; a clock that was set back is.
+ */
+static void forget_tasks(struct reaper *reaper, int64_t *ret_due_us)
+{
+        const int64_t shown_us = TASK_SHOWN_DAYS * DAY_US, now = model_now_us();
+        int64_t due_us;
+
+        if (reaper->forget_us <= now || reaper->forget_us > now + shown_us) {
+                if (task_forget_old(reaper->m, &due_us) < 0)
+                        return;
+                reaper->forget_us = due_us ? due_us : now + shown_us;
+        }
+        *ret_due_us = reaper->forget_us;
+}
+
 static int64_t earlier(int64_t a, int64_t b)
 {
         if (a == 0 || b == 0)
@@ -355,7 +372,7 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         /* Each by itself: what one cannot do now, the next round tries again. */
         (void)expire(reaper->m, &expiry_us);
         (void)download_expire(reaper->m, &download_us);
-        (void)task_forget_old(reaper->m, &forget_us);
+        forget_tasks(reaper, &forget_us);
         (void)reap_disks(reaper->m);
 
         r = reap_blobs(reaper->m);

@@ -137,6 +137,7 @@ struct reaper {
         struct model *m;
         uint64_t inherited; /* tasks up to this one are from an earlier run */
         bool collected; /* what an earlier run, or a task that failed, left behind is gone */
+        int64_t forget_us; /* when the next ended task is to be forgotten, at the earliest */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Upkeep: what goes by itself, and what does not. */
 
-#include "model/model_priv.h"
+#include "model/runner.h"
 #include "tests/lib/work.h"
 
 #define SIZE 400000
@@ -129,6 +129,40 @@ static void test_no_image_goes_before_its_time(void **state)
         work_assert_clean(l);
 }
 
+static bool no_task(struct library *l, uint64_t unused)
+{
+        (void)unused;
+        return work_tasks(l) == 0;
+}
+
+/* The time is known from the start, or from when the task ended; nothing has to happen for it to come. */
+static void test_a_task_that_ended_is_shown_for_seven_days(void **state)
+{
+        struct library *l = *state;
+        struct reaper reaper = { .m = NULL };
+        bool garbage = false;
+        int64_t due_us;
+
+        (void)work_image(l, &l->alice, l->region, "web", "local", SIZE, 1);
+        library_close(l);
+        due_us = model_now_us() + 1000000;
+        library_sql(l, "UPDATE task SET finished = %lld", due_us - 7 * DAY_US);
+        assert_ok(library_open(l));
+        assert_int_equal(work_tasks(l), 1);
+        work_wait(l, no_task, 0);
+        assert_true(model_now_us() >= due_us);
+
+        /* One that ends later than the last look is due seven days after that at the earliest. */
+        reaper.m = l->m;
+        (void)reap_run(&reaper, &garbage);
+        (void)work_image(l, &l->alice, l->region, "more", "local", SIZE, 2);
+        assert_true(library_sql_int(l, "SELECT finished FROM task") + 7 * DAY_US >= reaper.forget_us);
+        due_us = reap_run(&reaper, &garbage);
+        assert_true(due_us > model_now_us() && due_us == reaper.forget_us);
+        assert_int_equal(work_tasks(l), 1);
+        work_assert_clean(l);
+}
+
 /* A crash between the last byte of a blob and its row. */
 static void test_blobs_that_never_got_a_name_go_after_the_start(void **state)
 {
@@ -172,6 +206,7 @@ int main(void)
                 TEST(test_recycled_images_go_when_their_time_is_up),
                 TEST(test_a_new_name_in_the_recycle_bin_wins_no_time),
                 TEST(test_no_image_goes_before_its_time),
+                TEST(test_a_task_that_ended_is_shown_for_seven_days),
                 TEST(test_blobs_that_never_got_a_name_go_after_the_start),
                 TEST(test_blobs_of_a_task_that_failed_go_at_once),
         };
