@@ -87,7 +87,7 @@ int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag
 /* Of the directory CLASS; DB_READ will do. */
 int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
                          struct object *ret);
-/* The first of WANTED, WANTED-2 … that is not taken; BUF has NAME_LEN_MAX + 1 bytes. */
+/* As object_free_handle(), in the directory CLASS. */
 int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *wanted, char *buf);
 enum image_class image_class_of_word(const char *word);
 /* Only the administrator changes what is not private; among private ones the modes of the tree decide. -EPERM. */

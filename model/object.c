@@ -97,18 +97,34 @@ int object_check_text(const char *text, size_t max, const char *what, struct dia
         return diag_set(diag, -EINVAL, "%s: up to %zu bytes of UTF-8 text", what, max);
 }
 
+static void number_handle(const char *wanted, unsigned number, char *buf)
+{
+        char suffix[16] = "";
+
+        if (number > 1)
+                (void)snprintf(suffix, sizeof(suffix), "-%u", number);
+        (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s%s", (int)text_fit(wanted, NAME_LEN_MAX - strlen(suffix)), wanted,
+                       suffix);
+}
+
+/* Looks further and further for one that is free, and then back for the first that follows a taken one. */
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf)
 {
-        for (unsigned n = 1;; n++) {
-                char suffix[16] = "";
+        unsigned used = 0, tried = 1, unused = 0;
+
+        while (unused != used + 1) {
                 int r;
 
-                if (n > 1)
-                        (void)snprintf(suffix, sizeof(suffix), "-%u", n);
-                (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s%s", (int)text_fit(wanted, NAME_LEN_MAX - strlen(suffix)),
-                               wanted, suffix);
+                number_handle(wanted, tried, buf);
                 r = taken(ctx, buf);
-                if (r <= 0)
+                if (r < 0)
                         return r;
+                if (r > 0)
+                        used = tried;
+                else
+                        unused = tried;
+                tried = unused ? used + (unused - used) / 2 : 2 * used;
         }
+        number_handle(wanted, unused, buf);
+        return 0;
 }

@@ -43,8 +43,8 @@ int object_check_text(const char *text, size_t max, const char *what, struct dia
 typedef int object_taken_fn(void *ctx, const char *handle);
 
 /*
- * The first of WANTED, WANTED-2, WANTED-3 … that is not taken; a long one is cut to make room. BUF has
- * NAME_LEN_MAX + 1 bytes.
+ * One of WANTED, WANTED-2, WANTED-3 … that is not taken: the first, unless there are gaps between those that are. A
+ * long one is cut to make room. BUF has NAME_LEN_MAX + 1 bytes.
  */
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf);
 

@@ -340,8 +340,8 @@ static int sweep_stores(struct reaper *reaper, int64_t *ret_due_us)
 }
 
 /*
- * Takes tasks that ended long ago from /tasks. They are looked for when one may be due and not in each round, since that
- * passes by all that images still show. None that ends meanwhile is due earlier; a clock that was set back is.
+ * Takes tasks that ended long ago from /tasks. They are looked for when one may be due and not in each round, since
+ * that passes by all that images still show. None that ends meanwhile is due earlier, unless the clock was set back.
  */
 static void forget_tasks(struct reaper *reaper, int64_t *ret_due_us)
 {

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "model/object.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 
@@ -136,6 +137,42 @@ static void test_the_short_form_refuses_other_endings(void **state)
         assert_err(image_create_for_file(l->m, &l->admin, l->region, CLASS_ISO, "x.raw", library_diag(l), &id),
                    -EINVAL);
         assert_err(image_create_for_file(l->m, &l->alice, l->region, CLASS_ISO, "x.iso", library_diag(l), &id), -EPERM);
+}
+
+struct taken {
+        unsigned up_to, gap; /* numbers of the handles */
+        unsigned looks;
+};
+
+static int is_taken(void *ctx, const char *handle)
+{
+        struct taken *t = ctx;
+        unsigned number = strcmp(handle, "web") == 0 ? 1 : (unsigned)strtoul(handle + strlen("web-"), NULL, 10);
+
+        t->looks++;
+        return number <= t->up_to && number != t->gap;
+}
+
+/* Each number was looked at, from 2 on, with the database locked. */
+static void test_a_free_handle_is_found_in_a_few_looks(void **state)
+{
+        char handle[NAME_LEN_MAX + 1], wanted[32];
+
+        (void)state;
+        for (unsigned n = 0; n < 100; n++) {
+                struct taken t = { .up_to = n };
+
+                (void)snprintf(wanted, sizeof(wanted), n ? "web-%u" : "web", n + 1);
+                assert_ok(object_free_handle("web", is_taken, &t, handle));
+                assert_string_equal(handle, wanted);
+        }
+        for (unsigned gap = 2; gap < 100; gap++) {
+                struct taken t = { .up_to = 100000, .gap = gap };
+
+                assert_ok(object_free_handle("web", is_taken, &t, handle));
+                assert_int_equal(is_taken(&t, handle), 0);
+                assert_true(t.looks < 40);
+        }
 }
 
 /* A handle at the greatest length used to get no suffix, or half a character before it. */
@@ -382,6 +419,7 @@ int main(void)
                 TEST(test_names_are_valid_and_unique_in_their_class),
                 TEST(test_the_short_form_names_and_types_by_the_ending),
                 TEST(test_the_short_form_refuses_other_endings),
+                TEST(test_a_free_handle_is_found_in_a_few_looks),
                 TEST(test_a_long_handle_makes_room_for_its_suffix),
                 TEST(test_a_hundred_thousand_are_listed_in_order),
                 TEST(test_values_are_checked_and_kept),
