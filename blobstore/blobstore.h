@@ -114,7 +114,7 @@ int blobstore_incoming_dir(struct blobstore *bs);
 
 /* ---- reading ---- */
 
-/* An open blob stays readable until it is closed, also when it is removed meanwhile. -ENOENT. Release with blob_close(). */
+/* An open blob stays readable until it is closed, even if it is removed. -ENOENT. Release with blob_close(). */
 int blob_open(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
 void blob_close(struct blob *b); /* accepts NULL */
 

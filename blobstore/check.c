@@ -191,7 +191,8 @@ static int check_entries(struct check *c, const struct blob_id *id, const struct
         }
         if (n_bad)
                 check_report(c, BLOBSTORE_PROBLEM_CHUNK, id,
-                             "%" PRIu64 " chunks are missing or damaged, the first one at byte %" PRIu64, n_bad, first_bad);
+                             "%" PRIu64 " chunks are missing or damaged, the first one at byte %" PRIu64, n_bad,
+                             first_bad);
         *ret_data = damaged ? map_info(map)->data_bytes : data;
         return 0;
 }
@@ -357,11 +358,14 @@ static int check_index(struct check *c)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "%" PRIu64 " chunks are not in the index", d.missing);
         if (d.left_over && !c->incomplete)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL,
-                             "%" PRIu64 " chunks of the index have references, but no blob refers to them", d.left_over);
+                             "%" PRIu64 " chunks of the index have references, but no blob refers to them",
+                             d.left_over);
         if (d.counts)
-                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the references of %" PRIu64 " chunks are miscounted", d.counts);
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the references of %" PRIu64 " chunks are miscounted",
+                             d.counts);
         if (d.contents)
-                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "%" PRIu64 " chunks are others in the index", d.contents);
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "%" PRIu64 " chunks are others in the index",
+                             d.contents);
         if (d.overlaps)
                 check_report(c, BLOBSTORE_PROBLEM_MAP, NULL, "%" PRIu64 " chunks lie upon others", d.overlaps);
 
@@ -385,7 +389,8 @@ static int check_run(struct check *c)
         int r;
 
         if (!c->store->index)
-                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the index is missing or damaged; it will be made again");
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL,
+                             "the index is missing or damaged; it will be made again");
         else if (index_verify(c->store->index) < 0)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the database of the index is damaged");
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* With its code, not only its declarations: checksum_skip_zeros() goes into the state, and both must be of one version. */
+/* With its code and not only declarations: checksum_skip_zeros() goes into the state; both must be of one version. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -74,8 +74,8 @@ static uint64_t checksum_scramble(uint64_t acc, uint64_t key)
 
 /*
  * Adds zeros to a state that has nothing but zeros in its buffer; gives how many: whole blocks of the hash, N at the
- * most. In each block a stripe of input is mixed with a part of the secret and added to the accumulators, and at its end
- * these are scrambled. For zeros the sum over a block is always the same, so that a block is one addition and one
+ * most. In each block a stripe of input is mixed with a part of the secret and added to the accumulators, and at its
+ * end these are scrambled. For zeros the sum over a block is always the same, so that a block is one addition and one
  * scrambling: some twenty times as fast as hashing it. A disk is mostly holes: the 100 GiB of one took 8 seconds, and
  * were most of its import.
  */

@@ -69,8 +69,8 @@ int disk_find_run(struct disk *d, uint64_t pos, uint64_t end, bool *ret_changed,
 
 /*
  * Reads what is in the base. Runs with up to BRIDGE bytes between them are read as one, and that with them: it most
- * often lies in chunks that are decoded in any case, and the chunks of one read are decoded beside each other. On a disk
- * with every 16th block changed, reads of 1 MiB were 33 small ones before, and half as fast.
+ * often lies in chunks that are decoded in any case, and the chunks of one read are decoded beside each other. On a
+ * disk with every 16th block changed, reads of 1 MiB were 33 small ones before, and half as fast.
  */
 static int read_base_runs(struct disk *d, uint8_t *out, uint64_t off, uint64_t end, uint64_t bridge)
 {
@@ -126,7 +126,7 @@ ssize_t disk_pread(struct disk *d, void *buf, size_t n, uint64_t off)
         /* In this order: the data goes over the base, whichever bits are set meanwhile. */
         r = read_base_runs(d, buf, off, off + n, READ_BRIDGE);
         if (r == -EBADMSG)
-                r = read_base_runs(d, buf, off, off + n, 0); /* the damage may lie where nobody needs the base any more */
+                r = read_base_runs(d, buf, off, off + n, 0); /* the damage may lie where nobody needs the base */
         if (r == 0)
                 r = read_data_runs(d, buf, off, off + n);
         return r < 0 ? r : (ssize_t)n;
@@ -277,8 +277,9 @@ static int disk_write(struct disk *d, const void *buf, size_t n, uint64_t off)
 }
 
 /*
- * Lets the kernel begin to write what came in large pieces, which are seldom written to again soon. Else all of it would
- * wait for the next sync, and whoever syncs for all of it: 256 MiB written and then synced took nearly twice as long.
+ * Lets the kernel begin to write what came in large pieces, which are seldom written to again soon. Else all of it
+ * would wait for the next sync, and whoever syncs for all of it: 256 MiB written and then synced took nearly twice as
+ * long.
  */
 static void disk_start_writeback(struct disk *d, size_t n)
 {

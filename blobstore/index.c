@@ -37,14 +37,15 @@ static const char index_schema[] =
         " gaps INTEGER NOT NULL DEFAULT 0) STRICT;"
         "CREATE INDEX segment_open ON segment (id) WHERE sealed = 0;"
         "CREATE INDEX segment_gaps ON segment (id) WHERE gaps = 1;"
-        "CREATE TABLE blob (id BLOB PRIMARY KEY, state INTEGER NOT NULL, retained INTEGER NOT NULL CHECK (retained >= 0),"
+        "CREATE TABLE blob (id BLOB PRIMARY KEY, state INTEGER NOT NULL,"
+        " retained INTEGER NOT NULL CHECK (retained >= 0),"
         " size INTEGER NOT NULL, data_bytes INTEGER NOT NULL, data_clusters INTEGER NOT NULL,"
         " data_spans INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;"
         "CREATE INDEX blob_unfinished ON blob (id) WHERE state <> 1;"
         /* One row. What can be counted is over chunks with references, and live blobs. */
         "CREATE TABLE total (one INTEGER PRIMARY KEY CHECK (one = 1), logical_bytes INTEGER NOT NULL,"
-        " unique_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, blobs INTEGER NOT NULL, chunks INTEGER NOT NULL,"
-        " epoch INTEGER NOT NULL, next_segment INTEGER NOT NULL) STRICT;"
+        " unique_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, blobs INTEGER NOT NULL,"
+        " chunks INTEGER NOT NULL, epoch INTEGER NOT NULL, next_segment INTEGER NOT NULL) STRICT;"
         "INSERT INTO total VALUES (1, 0, 0, 0, 0, 0, 1, 1);";
 
 _Static_assert(BLOB_LIVE == 1, "the schema and the statements say so");
@@ -53,8 +54,8 @@ _Static_assert(BLOB_LIVE == 1, "the schema and the statements say so");
 
 static const char *const index_statements[INDEX_SQL_COUNT] = {
         [TOTAL_GET] = "SELECT logical_bytes, unique_bytes, stored_bytes, blobs, chunks, epoch, next_segment FROM total",
-        [TOTAL_SET] = "UPDATE total SET logical_bytes = ?1, unique_bytes = ?2, stored_bytes = ?3, blobs = ?4, chunks = ?5,"
-                      " epoch = ?6, next_segment = ?7",
+        [TOTAL_SET] = "UPDATE total SET logical_bytes = ?1, unique_bytes = ?2, stored_bytes = ?3, blobs = ?4,"
+                      " chunks = ?5, epoch = ?6, next_segment = ?7",
         [SEGMENT_OPEN_LIST] = "SELECT id, end FROM segment WHERE sealed = 0",
         [SEGMENT_PUT] = "INSERT INTO segment (id, end, sealed, gaps) VALUES (?1, ?2, ?3, ?4)"
                         " ON CONFLICT (id) DO UPDATE SET end = ?2, sealed = ?3, gaps = gaps | ?4",
@@ -68,7 +69,8 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [CHUNK_FIND] = "SELECT place, stored_len FROM chunk WHERE hash = ?1 AND raw_len = ?2 LIMIT ?3",
         [CHUNK_USE] = "SELECT refs, epoch FROM chunk WHERE place = ?1",
         [CHUNK_TOUCH] = "UPDATE chunk SET epoch = ?2 WHERE place = ?1",
-        [CHUNK_ADD] = "INSERT INTO chunk (place, hash, raw_len, stored_len, refs, epoch) VALUES (?1, ?2, ?3, ?4, 0, ?5)",
+        [CHUNK_ADD] = "INSERT INTO chunk (place, hash, raw_len, stored_len, refs, epoch)"
+                      " VALUES (?1, ?2, ?3, ?4, 0, ?5)",
         [CHUNK_RETAIN] = "UPDATE chunk SET refs = refs + 1 WHERE place = ?1 RETURNING refs, raw_len, stored_len",
         [CHUNK_RELEASE] = "UPDATE chunk SET refs = refs - 1, epoch = ?2 WHERE place = ?1 AND refs > 0"
                           " RETURNING refs, raw_len, stored_len",
@@ -77,7 +79,8 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [CHUNK_PLACES] = "SELECT place, stored_len FROM chunk WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
         [CHUNK_LIST] = "SELECT place, hash, raw_len, stored_len, refs FROM chunk WHERE place >= ?1 AND refs > 0"
                        " ORDER BY place LIMIT ?2",
-        [CHUNK_IMPORT] = "INSERT INTO chunk (place, hash, raw_len, stored_len, refs, epoch) VALUES (?1, ?2, ?3, ?4, 1, 0)"
+        [CHUNK_IMPORT] = "INSERT INTO chunk (place, hash, raw_len, stored_len, refs, epoch)"
+                         " VALUES (?1, ?2, ?3, ?4, 1, 0)"
                          " ON CONFLICT (place) DO UPDATE SET refs = refs + 1 RETURNING refs",
         [BLOB_ADD] = "INSERT INTO blob (" BLOB_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         [BLOB_COUNT] = "UPDATE blob SET retained = retained + ?2, state = ?3 WHERE id = ?1",

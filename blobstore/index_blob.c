@@ -72,7 +72,8 @@ int index_blob_retain(struct index *ix, const struct blob_id *id, const struct m
                         r = 0;
         }
         if (r == 0)
-                r = index_db_run(ix->db, BLOB_COUNT, DB_ARGS(DB_ID(id), DB_INT(n), DB_INT(last ? BLOB_LIVE : BLOB_NEW)));
+                r = index_db_run(ix->db, BLOB_COUNT,
+                                 DB_ARGS(DB_ID(id), DB_INT(n), DB_INT(last ? BLOB_LIVE : BLOB_NEW)));
         if (r == 0 && last) {
                 r = index_blob_load(ix, id, &blob);
                 if (r == 0)

@@ -31,8 +31,8 @@ struct index_db {
 };
 
 /*
- * Did a quota stop the last write? For SQLite only ENOSPC is a full disk; other errors it notes at the file: the WAL, or
- * the database that it is copied back to.
+ * Did a quota stop the last write? For SQLite only ENOSPC is a full disk; other errors it notes at the file: the WAL,
+ * or the database that it is copied back to.
  */
 static bool index_db_met_quota(struct index_db *db)
 {
@@ -175,7 +175,8 @@ static int index_db_connect(struct index_db *db, int dir_fd, const char *name, e
                 return db->handle ? index_db_error(db, code) : -ENOMEM;
         /* What is built here is built in one go, and synced whole or thrown away. */
         if (mode != INDEX_DB_OPEN)
-                return index_db_exec(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -32768");
+                return index_db_exec(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"
+                                         "PRAGMA cache_size = -32768");
 
         (void)sqlite3_wal_autocheckpoint(db->handle, 0); /* before the hook, which it would replace */
         (void)sqlite3_wal_hook(db->handle, index_db_wal_hook, db);

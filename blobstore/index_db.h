@@ -62,7 +62,8 @@ int index_db_get(struct index_db *db, unsigned stmt, int64_t *ret, size_t column
 int index_db_start(struct index_db *db, unsigned stmt, const struct db_arg *args, size_t n);
 int index_db_next(struct index_db *db, unsigned stmt);
 int64_t index_db_column(struct index_db *db, unsigned stmt, int column);
-int index_db_column_blob(struct index_db *db, unsigned stmt, int column, void *ret, size_t n); /* -EUCLEAN: not N bytes */
+/* -EUCLEAN: not N bytes. */
+int index_db_column_blob(struct index_db *db, unsigned stmt, int column, void *ret, size_t n);
 void index_db_end(struct index_db *db, unsigned stmt);
 
 int index_db_begin(struct index_db *db); /* no change within a transaction */

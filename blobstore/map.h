@@ -14,11 +14,11 @@
  *                      the cluster of that offset
  *
  * An entry is u64 offset, u32 length, u32 where in the chunk these bytes begin, then of the chunk u32 raw length, u32
- * stored length, u32 segment, u32 offset in the segment, name[16]. Most name a whole chunk; where a few blocks of one were
- * overwritten, what is left of it on both sides are entries of their own, so that a snapshot neither reads nor stores
- * more than what changed. Entries ascend and do not overlap; what lies between them is a hole. Every page but the last
- * is full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a page of
- * another map, or one that lies at another's place, does not pass.
+ * stored length, u32 segment, u32 offset in the segment, name[16]. Most name a whole chunk; where a few blocks of one
+ * were overwritten, what is left of it on both sides are entries of their own, so that a snapshot neither reads nor
+ * stores more than what changed. Entries ascend and do not overlap; what lies between them is a hole. Every page but
+ * the last is full, so that an entry is found by its number as well. Hashes are XXH3-64 seeded with the blob's id: a
+ * page of another map, or one that lies at another's place, does not pass.
  *
  * Opening reads header and table, 16 bytes per page or 3.2 MB per TiB of dense data; finding an offset is a binary
  * search in the table, one page read and verified, and a binary search in that. Finding the n-th cluster with data, or

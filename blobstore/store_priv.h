@@ -111,8 +111,8 @@ int blob_load(struct blob *b);
 struct blob *blob_ref(struct blob *b);
 
 /*
- * blob_diff.c: are the chunks, or holes, that A and B have at OFF the same ones? *ret_end: up to where, END at the most,
- * the answer is the same. NULL, and what lies past a blob's end, is a hole.
+ * blob_diff.c: are the chunks, or holes, that A and B have at OFF the same ones? *ret_end: up to where, END at the
+ * most, the answer is the same. NULL, and what lies past a blob's end, is a hole.
  */
 int blob_find_shared(struct blob *a, struct blob *b, uint64_t off, uint64_t end, bool *ret_shared, uint64_t *ret_end);
 

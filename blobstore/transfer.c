@@ -31,7 +31,8 @@ static int transfer_data(struct transfer *t, uint64_t off, uint64_t end)
         int r;
 
         for (; off < end; off += (uint64_t)n) {
-                n = blob_pread(t->from, t->buffer, end - off < TRANSFER_BUFFER ? (size_t)(end - off) : TRANSFER_BUFFER, off);
+                n = blob_pread(t->from, t->buffer, end - off < TRANSFER_BUFFER ? (size_t)(end - off) : TRANSFER_BUFFER,
+                               off);
                 if (n < 0)
                         return (int)n;
                 r = blob_writer_append(t->to, t->buffer, (size_t)n);

@@ -17,7 +17,7 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
 /* How long the kernel may believe that N is there by its name, where it may believe what it is for TIMEOUT. */
 double attr_entry_timeout(struct node n, double timeout);
 
-/* The text of a control file, a generated child or a link, as read(2) would give it: -ENODATA for nodes that have none. */
+/* The text of a control file, a generated child or a link, as read(2) would give it: -ENODATA for what has none. */
 int attr_text(struct req *rq, struct node n, struct strbuf *out);
 
 /* The object that a node belongs to: for last-error and ownership. */

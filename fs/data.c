@@ -63,8 +63,8 @@ static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
         }
         n = export_pread(d->content, buf, size, (uint64_t)off);
         if (n == -EBADMSG)
-                n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy, imagefs check names "
-                             "what else is concerned", (long long)off);
+                n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy, imagefs "
+                             "check names what else is concerned", (long long)off);
         if (n < 0)
                 ops_refuse(rq, f->node, (int)n);
         else

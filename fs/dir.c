@@ -75,8 +75,8 @@ void dir_add_user(struct strbuf *out, uid_t uid)
 
 void dir_add_progress(struct strbuf *out, const struct progress *p)
 {
-        strbuf_addf(out, "percent %u\nbytes-done %llu\nbytes-total %llu\n", p->percent, (unsigned long long)p->done_bytes,
-                    (unsigned long long)p->total_bytes);
+        strbuf_addf(out, "percent %u\nbytes-done %llu\nbytes-total %llu\n", p->percent,
+                    (unsigned long long)p->done_bytes, (unsigned long long)p->total_bytes);
 }
 
 void dir_add_checksum(struct strbuf *out, const char *name, const struct blob_info *info)

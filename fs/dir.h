@@ -43,7 +43,7 @@ int shared_enter(struct req *rq, const struct object *o);
 /* The file of a volume's bytes: one inode, wherever it is shown (dir_volume.c). */
 struct node dir_volume_disk(uint64_t volume);
 
-/* Defines show_NAME() for a file of one line: STATEMENT adds to OUT what VAR, the struct TYPE of the directory, has of it. */
+/* Defines show_NAME() for a file of one line: STATEMENT adds to OUT what VAR, the struct of TYPE, has of it. */
 #define DIR_SHOW_LINE(type, var, name, statement)                       \
         static int show_##name(struct req *rq, struct strbuf *out)      \
         {                                                               \

@@ -195,7 +195,8 @@ static int store_import_url(struct req *rq, const char *text)
 }
 
 #define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
-#define RW(name, show_fn, field, help) { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define RW(name, show_fn, field, help) \
+        { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
 #define RW_TEXT(name, show_fn, field, help) \
         { name, help, 0666, ENTRY_TEXT, .show = show_fn, .store = store_field, .arg = field }
 
@@ -235,7 +236,8 @@ static const struct entry image_entries[] = {
         { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
         { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
-        { "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload, .visible = upload_visible },
+        { "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
+          .visible = upload_visible },
         { "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,
           .show = show_import_url, .store = store_import_url, .visible = upload_visible },
         { "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
@@ -334,7 +336,8 @@ static int disk_add(void *ctx, const struct image_disk *d)
                 return 0;
         for (unsigned f = 0; r == 0 && f < EXPORT_FORMAT_COUNT; f++) {
                 (void)snprintf(name, sizeof(name), "%s.%s", d->device, export_format_name(f));
-                r = v->fn(v->ctx, &(struct child){ .name = name, .oid = d->id * EXPORT_FORMAT_COUNT + f, .type = DT_REG });
+                r = v->fn(v->ctx,
+                          &(struct child){ .name = name, .oid = d->id * EXPORT_FORMAT_COUNT + f, .type = DT_REG });
         }
         return r;
 }

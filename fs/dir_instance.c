@@ -72,7 +72,8 @@ static int image_object(struct req *rq, uint64_t oid, struct object *ret)
 
 static int image_instances_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
-        return instance_each_of_image(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
+        return instance_each_of_image(rq->fs->model, oid, dir_add_object,
+                                      &(struct dir_children){ .fn = fn, .ctx = ctx });
 }
 
 static int image_instances_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,
@@ -149,8 +150,8 @@ static int store_seed_field(struct req *rq, const char *text)
 
 static int mapping_add(void *ctx, const struct volume *v)
 {
-        strbuf_addf(ctx, "/dev/%s %s %s:%s %llu\n", v->device, v->system ? "system" : "data", v->cloud ? "disk" : "local",
-                    v->ident, (unsigned long long)v->size_bytes);
+        strbuf_addf(ctx, "/dev/%s %s %s:%s %llu\n", v->device, v->system ? "system" : "data",
+                    v->cloud ? "disk" : "local", v->ident, (unsigned long long)v->size_bytes);
         return 0;
 }
 
@@ -164,7 +165,8 @@ static int show_mapping(struct req *rq, struct strbuf *out)
 }
 
 #define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
-#define RW(name, show_fn, field, help) { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define RW(name, show_fn, field, help) \
+        { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
 #define WO(name, field, help)          { name, help, 0666, 0, .store = store_field, .arg = field }
 
 /* One that cannot be opened is in no listing: backups read all that they find. */
@@ -182,14 +184,16 @@ static const struct entry instance_entries[] = {
         RO("status", show_status, "stopped running"),
         WO("power", INSTANCE_FIELD_POWER, "write start or stop"),
         RW("type", show_type, INSTANCE_FIELD_TYPE, "local cloud: where the system disk is"),
-        RW("image", show_image, INSTANCE_FIELD_IMAGE, "CLASS/IMAGE; writing one makes the disks, or rebuilds the system disk"),
+        RW("image", show_image, INSTANCE_FIELD_IMAGE,
+           "CLASS/IMAGE; writing one makes the disks, or rebuilds the system disk"),
         RO("owner", show_owner, "user name"),
         RO("created", show_created, "when it was made"),
         { "device-mapping", "device, role, disk, size; a line per disk", 0444, .show = show_mapping },
         { "disks", "the guest's bytes, for qemu", 0777, .dir = KIND_INSTANCE_DISKS },
         WO("attach", INSTANCE_FIELD_ATTACH, "write a disk of the region"),
         WO("detach", INSTANCE_FIELD_DETACH, "write a device, such as vdb"),
-        RW("image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS, "data disks that go into images: all, none, or devices"),
+        RW("image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
+           "data disks that go into images: all, none, or devices"),
         { "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
         { "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
         { "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
@@ -200,7 +204,8 @@ static const struct entry instance_entries[] = {
           .arg = INSTANCE_FIELD_HOSTNAME },
         { "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
         DIR_LAST_ERROR,
-        { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },
+        { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT,
+          .show = NULL },
         { 0 },
 };
 

@@ -52,7 +52,7 @@ static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child
  * One kind of second place: NAME of what KIND shows, with OBJECT_GET to get the thing's object, and PATH to lead to its
  * first place. What follows is set besides.
  */
-#define DEFINE_MIRROR(stem, title, of, kind_of_object, object_get, path, ...)                                            \
+#define DEFINE_MIRROR(stem, title, of, kind_of_object, object_get, path, ...)                                       \
         static int stem##_object(struct req *rq, uint64_t oid, struct object *ret)                                  \
         {                                                                                                           \
                 return object_get(rq->fs->model, oid, ret);                                                         \

@@ -111,7 +111,8 @@ static const struct entry region_entries[] = {
         ENTRY_LIST("images.json", LISTING_JSON, "the same for programs"),
         ENTRY_LIST("images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),
         { "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, .store = store_batch },
-        { "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store, .store = store_region_store },
+        { "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store,
+          .store = store_region_store },
         { 0 },
 };
 
@@ -156,7 +157,9 @@ static int images_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 
 static int images_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
 {
-        return dir_found(image_find(rq->fs->model, class_region(oid), class_of(oid), name, ret_object), ret, ret_object);
+        int r = image_find(rq->fs->model, class_region(oid), class_of(oid), name, ret_object);
+
+        return dir_found(r, ret, ret_object);
 }
 
 static int images_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)

@@ -58,7 +58,7 @@ static int store_limits(struct req *rq, const char *text)
         return limit_set_line(rq->fs->model, &rq->caller, text, &rq->diag);
 }
 
-/* For others than the administrator, who cannot read it, it has no text, whose size and time would say what is stored. */
+/* For others than the administrator, who may not read it, it has no text: size and time would say what is stored. */
 static int show_store(struct req *rq, struct strbuf *out)
 {
         struct model_stats s;
@@ -69,7 +69,8 @@ static int show_store(struct req *rq, struct strbuf *out)
         r = model_get_stats(rq->fs->model, &s);
         if (r < 0)
                 return r;
-        strbuf_addf(out, "logical-bytes %llu\nunique-bytes %llu\nstored-bytes %llu\nfree-bytes %llu\nblobs %llu\nchunks %llu\n",
+        strbuf_addf(out, "logical-bytes %llu\nunique-bytes %llu\nstored-bytes %llu\nfree-bytes %llu\n"
+                    "blobs %llu\nchunks %llu\n",
                     (unsigned long long)s.blobs.logical_bytes, (unsigned long long)s.blobs.unique_bytes,
                     (unsigned long long)s.blobs.stored_bytes, (unsigned long long)s.free_bytes,
                     (unsigned long long)s.blobs.blobs, (unsigned long long)s.blobs.chunks);

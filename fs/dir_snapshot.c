@@ -220,7 +220,8 @@ static int image_links_list(struct req *rq, uint64_t oid, child_fn *fn, void *ct
         return 0;
 }
 
-static int image_links_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+static int image_links_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,
+                            struct object *ret_object)
 {
         (void)ret_object;
         return dir_find_in(image_links_list, rq, oid, name, ret);

@@ -168,7 +168,8 @@ static int snapshot_object(struct req *rq, uint64_t oid, struct object *ret)
 
 static int snapshot_volumes_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
-        return volume_each_of_snapshot(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
+        return volume_each_of_snapshot(rq->fs->model, oid, dir_add_object,
+                                       &(struct dir_children){ .fn = fn, .ctx = ctx });
 }
 
 static int snapshot_volumes_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,

@@ -39,7 +39,8 @@ static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t of
         else if (d)
                 n = disk_pread(d, buf, size, (uint64_t)off);
         if (n == -EBADMSG)
-                n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy", (long long)off);
+                n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy",
+                             (long long)off);
         if (n < 0)
                 ops_refuse(rq, f->node, (int)n);
         else
@@ -63,8 +64,8 @@ static ssize_t disk_file_put(struct disk *d, struct fuse_bufvec *in, size_t size
 
 static int disk_file_refuse_end(struct req *rq, uint64_t end)
 {
-        return diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is stopped",
-                        (unsigned long long)end);
+        return diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is "
+                        "stopped", (unsigned long long)end);
 }
 
 static void disk_file_write(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off)
@@ -145,8 +146,9 @@ static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t of
  */
 
 /*
- * In one call, so that a copy can be interrupted: bytes that are moved, and all, holes and what is shared, too. More than
- * 32 bits of these could not be told: up to Linux 6.17 the kernel asks for any length, and takes 4 GiB done for none.
+ * In one call, so that a copy can be interrupted: bytes that are moved, and all, holes and what is shared, too. More
+ * than 32 bits of these could not be told: up to Linux 6.17 the kernel asks for any length, and takes 4 GiB done for
+ * none.
  */
 #define COPY_MAX   (UINT64_C(64) << 20)
 #define COPY_SPAN  (UINT64_C(1) << 30)
@@ -195,8 +197,8 @@ static ssize_t copy_data(struct copy *c, uint64_t off, uint64_t from_off, uint64
 }
 
 /*
- * All of a hole, or of a run of data as much as one call moves: where it ends is not asked for each piece, since finding
- * that out goes through the rest of it. Gives the count, 0 at the end of the source.
+ * All of a hole, or of a run of data as much as one call moves: where it ends is not asked for each piece, since
+ * finding that out goes through the rest of it. Gives the count, 0 at the end of the source.
  */
 static ssize_t copy_run(struct copy *c, uint64_t off, uint64_t from_off, uint64_t n)
 {
@@ -300,7 +302,8 @@ int disk_file_open(struct req *rq, struct node n, int flags, struct fuse_file_in
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
         if ((flags & O_TRUNC) && v->size_bytes)
-                return diag_set(&rq->diag, -EINVAL, "a disk does not shrink: write over it without truncating (dd conv=notrunc)");
+                return diag_set(&rq->diag, -EINVAL, "a disk does not shrink: write over it without truncating "
+                                "(dd conv=notrunc)");
         d = calloc(1, sizeof(*d));
         if (!d)
                 return -ENOMEM;

@@ -120,7 +120,8 @@ static enum MHD_Result http_reply(struct MHD_Connection *c, unsigned status, str
 }
 
 /* An empty answer with one header, or none. */
-static enum MHD_Result http_reply_empty(struct MHD_Connection *c, unsigned status, const char *header, const char *value)
+static enum MHD_Result http_reply_empty(struct MHD_Connection *c, unsigned status, const char *header,
+                                        const char *value)
 {
         struct MHD_Response *response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
 
@@ -189,7 +190,8 @@ static const char *http_header(struct MHD_Connection *c, const char *name)
 }
 
 /* The range that is asked for, if the client knows this very file: as http_range_parse(). */
-static int http_wanted_range(struct MHD_Connection *c, bool get, const char *etag, uint64_t size, struct http_range *ret)
+static int http_wanted_range(struct MHD_Connection *c, bool get, const char *etag, uint64_t size,
+                             struct http_range *ret)
 {
         const char *range = http_header(c, MHD_HTTP_HEADER_RANGE);
         const char *if_range = http_header(c, MHD_HTTP_HEADER_IF_RANGE);
@@ -223,7 +225,8 @@ static enum MHD_Result http_reply_download(struct MHD_Connection *c, struct tran
         if (r < 0) {
                 transfer_free(t);
                 (void)snprintf(content_range, sizeof(content_range), "bytes */%" PRIu64, size);
-                return http_reply_empty(c, MHD_HTTP_RANGE_NOT_SATISFIABLE, MHD_HTTP_HEADER_CONTENT_RANGE, content_range);
+                return http_reply_empty(c, MHD_HTTP_RANGE_NOT_SATISFIABLE, MHD_HTTP_HEADER_CONTENT_RANGE,
+                                        content_range);
         }
         if (r == 0)
                 return http_reply_file(c, t, size, etag, NULL);
@@ -313,7 +316,8 @@ static int http_bind(const struct addrinfo *a)
         fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)); /* or a restart has to wait; no more than that */
+        /* Or a restart has to wait; no more than that. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
         if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
                 return -errno;
         return TAKE_FD(fd);
@@ -418,8 +422,8 @@ static unsigned http_clients(void)
                 return HTTP_THREADS;
         if (files.rlim_cur / 2 >= HTTP_CLIENTS_MAX)
                 return HTTP_CLIENTS_MAX;
-        log_warning("http: %u downloads at once at most, and others wait: half of the open files that this daemon is allowed "
-                    "(ulimit -n %u)", (unsigned)(files.rlim_cur / 2), (unsigned)files.rlim_cur);
+        log_warning("http: %u downloads at once at most, and others wait: half of the open files that this daemon is "
+                    "allowed (ulimit -n %u)", (unsigned)(files.rlim_cur / 2), (unsigned)files.rlim_cur);
         return (unsigned)(files.rlim_cur / 2);
 }
 

@@ -31,8 +31,8 @@
 #define LARGE_BYTES (4 << 20)
 
 /*
- * Large pieces go back to the system when they are freed. Left to itself, glibc takes the first of them for a habit, and
- * keeps the room of those that follow: after lists of 100 000 images were read, 225 MB instead of 65.
+ * Large pieces go back to the system when they are freed. Left to itself, glibc takes the first of them for a habit,
+ * and keeps the room of those that follow: after lists of 100 000 images were read, 225 MB instead of 65.
  */
 static void main_set_memory(void)
 {

@@ -4,8 +4,8 @@
  * asks the daemon: every WRITE comes with a GETXATTR of its own. A file system that has no such files says
  * FUSE_HANDLE_KILLPRIV_V2 in its reply to INIT (linux/fuse.h, protocol 7.33), and is asked once for each inode.
  *
- * libfuse up to 3.15 has no name for that flag and would refuse it, so it is added to the reply on its way out. Only the
- * INIT exchange is looked at; all other messages pass.
+ * libfuse up to 3.15 has no name for that flag and would refuse it, so it is added to the reply on its way out. Only
+ * the INIT exchange is looked at; all other messages pass.
  */
 
 #include "fs/nosec.h"
@@ -67,7 +67,7 @@ static ssize_t nosec_writev(int fd, struct iovec *iov, int count, void *userdata
                         memcpy(iov[1].iov_base, &init, sizeof(init));
                 }
         }
-        /* Not writev(3): the address sanitizer's looks at the bytes when they are sent, and their file may be closed by then. */
+        /* Not writev(3): the address sanitizer's looks at the bytes once sent, when their file may be closed. */
         return syscall(SYS_writev, fd, iov, count);
 }
 

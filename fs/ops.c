@@ -4,8 +4,8 @@
  *
  * Names are looked up in the tables first, then among what the directory's kind finds. The same name is the same object
  * for every caller: who may not enter is stopped by the mode bits (default_permissions is always on), or where those
- * cannot say it by the answers to all other requests (permit.h), but never by ENOENT, which would throw the entry out of
- * the kernel's cache for everybody.
+ * cannot say it by the answers to all other requests (permit.h), but never by ENOENT, which would throw the entry out
+ * of the kernel's cache for everybody.
  */
 
 #include "fs/ops.h"
@@ -61,7 +61,8 @@ void ops_refuse(struct req *rq, struct node n, int error)
         if (!rq->diag.error) {
                 (void)diag_set(&rq->diag, error, "%s: not possible here", strerror(-error));
                 if (error == -EIO || error == -EBADMSG)
-                        (void)diag_set(&rq->diag, error, "the library's disk failed, or its data is damaged: run imagefs check");
+                        (void)diag_set(&rq->diag, error, "the library's disk failed, or its data is damaged: run "
+                                       "imagefs check");
         }
         if (error == -EIO || error == -EBADMSG || error == -ENOMEM)
                 log_errno(error, "%s of node %#llx", sentence, (unsigned long long)node_ino(n));
@@ -102,7 +103,7 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
                 if (strcmp(e->name, name) != 0)
                         continue;
                 if (e->dir) {
-                        *ret = (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(dir.oid, e->arg) : dir.oid };
+                        *ret = tree_subdir(e, dir.oid);
                         return 0;
                 }
                 rq->entry = e;
@@ -272,7 +273,8 @@ static void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fus
                 else if (parent == new_parent && strcmp(name, new_name) == 0)
                         r = 0;
                 else if (ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
-                        r = diag_set(&rq.diag, -EEXIST, "%s is taken: choose another name, or remove it first", new_name);
+                        r = diag_set(&rq.diag, -EEXIST, "%s is taken: choose another name, or remove it first",
+                                     new_name);
                 else
                         r = kind->rename(&rq, n.oid, node_of(new_parent), new_name);
         }
@@ -343,7 +345,8 @@ static int ops_set_access(struct req *rq, struct node n, const struct stat *attr
         mode_t mode = attr->st_mode & 0777;
 
         if (n.row != 0 || !kind->access)
-                return diag_set(&rq->diag, -EPERM, "owner and mode are those of the object's directory: set them there");
+                return diag_set(&rq->diag, -EPERM,
+                                "owner and mode are those of the object's directory: set them there");
         return model_set_access(rq->fs->model, &rq->caller, kind->object_kind, n.oid,
                                 to_set & FUSE_SET_ATTR_MODE ? &mode : NULL,
                                 to_set & FUSE_SET_ATTR_UID ? &attr->st_uid : NULL,
@@ -388,7 +391,8 @@ static int ops_change(struct req *rq, struct node n, const struct stat *attr, in
                 if (r < 0)
                         return r;
         }
-        if ((to_set & times) && !(to_set & FUSE_SET_ATTR_SIZE) && !(entry && (entry->store || (entry->flags & ENTRY_DISK))))
+        if ((to_set & times) && !(to_set & FUSE_SET_ATTR_SIZE) &&
+            !(entry && (entry->store || (entry->flags & ENTRY_DISK))))
                 return diag_set(&rq->diag, -EPERM, "times are those of the object, and cannot be set");
         return 0;
 }
@@ -417,8 +421,8 @@ static void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int 
 
 /*
  * A file system's numbers in 4 KiB blocks: what the library's disk has free, and what its blobs take. That is for the
- * administrator: a user who sees that an upload took no space knows that somebody has the same bytes. Users are told the
- * size of the disk, as free: how many objects they may have is in quota, and a full disk says so when it refuses.
+ * administrator: a user who sees that an upload took no space knows that somebody has the same bytes. Users are told
+ * the size of the disk, as free: how many objects they may have is in quota, and a full disk says so when it refuses.
  */
 static void ops_statfs(fuse_req_t fuse, fuse_ino_t ino)
 {

@@ -121,7 +121,7 @@ static int listing_fill(struct req *rq, struct listing *l)
                 if ((e->flags & ENTRY_UNLISTED) || (e->visible && !e->visible(rq)))
                         continue;
                 if (e->dir)
-                        n = (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(l->dir.oid, e->arg) : l->dir.oid };
+                        n = tree_subdir(e, l->dir.oid);
                 r = listing_add(l, e->name, n, e->dir ? DT_DIR : DT_REG, NULL);
                 if (r < 0)
                         return r;
@@ -170,13 +170,14 @@ void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
         (void)fuse_reply_err(fuse, 0);
 }
 
-/* Adds one name with its attributes; 0 bytes where it does not fit. An object gone meanwhile is added without attributes. */
+/* Adds one name with its attributes; 0 bytes where it does not fit. An object gone meanwhile is added without them. */
 static size_t listing_put_plus(struct req *rq, const struct listing *l, const struct listed *i, char *buf, size_t left,
                                off_t next)
 {
         const char *name = l->names.text + i->name;
         struct fuse_entry_param e = { .ino = node_ino(i->node) };
-        struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode, .updated_us = i->updated_us };
+        struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode,
+                            .updated_us = i->updated_us };
         struct stat st = { .st_ino = e.ino, .st_mode = DTTOIF(i->type) };
         const struct entry *entry = tree_entry(i->node);
         int r = -ENODATA;

@@ -209,8 +209,8 @@ void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t l
 }
 
 /* What is not for the daemon to copy is left to the kernel, which reads and writes. */
-void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in, fuse_ino_t ino_out,
-                         off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
+void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in,
+                         fuse_ino_t ino_out, off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
 {
         CLEANUP_REQ struct req rq;
         struct file *from = file_of(fi_in), *to = file_of(fi_out);

@@ -109,7 +109,7 @@ void ops_listxattr(fuse_req_t fuse, fuse_ino_t ino, size_t size)
                 xattr_reply(&rq, &names, size);
 }
 
-/* Ours are read-only, and there is no place for others; tools that copy attributes along take the second answer as a no. */
+/* Ours are read-only, and there is no place for others; tools that copy attributes take the second answer as a no. */
 static void xattr_refuse(fuse_req_t fuse, fuse_ino_t ino, const char *name)
 {
         CLEANUP_REQ struct req rq;
@@ -117,7 +117,8 @@ static void xattr_refuse(fuse_req_t fuse, fuse_ino_t ino, const char *name)
         req_init(&rq, fuse);
         if (strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0)
                 ops_refuse(&rq, node_of(ino),
-                           diag_set(&rq.diag, -EPERM, "attributes are read-only: write to the file %s", name + strlen(XATTR_PREFIX)));
+                           diag_set(&rq.diag, -EPERM, "attributes are read-only: write to the file %s",
+                                    name + strlen(XATTR_PREFIX)));
         else
                 ops_error(&rq, -EOPNOTSUPP);
 }

@@ -62,7 +62,8 @@ void options_help(FILE *f)
 {
         (void)fprintf(f, "imagefs STORE MOUNTPOINT [-o OPTION,…] [-f] [-d]\n"
                          "imagefs check STORE [--read-data]\n\n"
-                         "Mounts the library of virtual machine images kept in directory STORE (made if it is missing).\n\n");
+                         "Mounts the library of virtual machine images kept in directory STORE (made if it is "
+                         "missing).\n\n");
         for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {
                 const struct option *o = &option_table[i];
                 bool alone = o->name[0] == '-';

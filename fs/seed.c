@@ -115,7 +115,8 @@ static int seed_set_times(struct strbuf *iso, time_t when)
                 memcpy(d + ISO_CREATED, text, 16);
                 d[ISO_CREATED + 16] = 0; /* UTC */
                 memcpy(d + ISO_CREATED + 17, d + ISO_CREATED, 17);
-                memcpy(d + ISO_CREATED + 3 * 17, d + ISO_CREATED, 17); /* effective; the one between says that it does not expire */
+                /* Effective; the one between says that it does not expire. */
+                memcpy(d + ISO_CREATED + 3 * 17, d + ISO_CREATED, 17);
                 seed_set_record_time(root, &tm);
                 for (; dir < end && end <= iso->len && iso->text[dir]; dir += (unsigned char)iso->text[dir])
                         seed_set_record_time(iso->text + dir, &tm);
@@ -156,8 +157,8 @@ int seed_check(struct req *rq)
 
 int seed_check(struct req *rq)
 {
-        return diag_set(&rq->diag, -EOPNOTSUPP, "this imagefs was built without libarchive, which makes seed.iso: set it in "
-                                                "the guest, or in the image");
+        return diag_set(&rq->diag, -EOPNOTSUPP, "this imagefs was built without libarchive, which makes seed.iso: set "
+                        "it in the guest, or in the image");
 }
 
 int seed_show(struct req *rq, struct strbuf *out)

@@ -75,6 +75,11 @@ const struct entry *tree_entry(struct node n)
         return &kind->entries[n.row - 1];
 }
 
+struct node tree_subdir(const struct entry *e, uint64_t oid)
+{
+        return (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(oid, e->arg) : oid };
+}
+
 struct node tree_child(enum node_kind dir, const struct child *c)
 {
         if (c->elsewhere)
@@ -101,7 +106,8 @@ void tree_check(void)
                 tree_require(n < ROW_CHILD, kind, "its end", "more entries than an inode number can tell apart");
                 tree_require(kind->object, kind, "its head", "nobody owns it");
                 tree_require(!kind->list || kind->find, kind, "its head", "lists what cannot be found");
-                tree_require(!kind->target || kind->child == KIND_NONE, kind, "its head", "links and directories at once");
+                tree_require(!kind->target || kind->child == KIND_NONE, kind, "its head",
+                             "links and directories at once");
 
                 for (unsigned i = 0; i < n; i++) {
                         const struct entry *e = &kind->entries[i];

@@ -166,17 +166,20 @@ struct dir_kind {
         int (*list)(struct req *rq, uint64_t oid, child_fn *fn, void *ctx);
         int (*find)(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object);
         int (*make)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child); /* mkdir */
-        int (*create)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* a new file: the short form */
+        int (*create)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* a file: the short form */
         int (*remove)(struct req *rq, uint64_t child); /* rmdir */
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
         bool access; /* chmod and chown of it are the object's */
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
-        int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are generated files */
+        int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind); /* NULL for a number that is none */
 const struct entry *tree_entry(struct node n); /* NULL unless n is an entry */
+
+/* The node of a fixed sub-directory, E of the directory OID. */
+struct node tree_subdir(const struct entry *e, uint64_t oid);
 
 /* The node of a child of a directory. */
 struct node tree_child(enum node_kind dir, const struct child *c);
@@ -192,7 +195,8 @@ extern const struct dir_kind dir_region, dir_images;
 extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots, dir_image_used_by;
 extern const struct dir_kind dir_copies, dir_copy;
 extern const struct dir_kind dir_downloads, dir_download;
-extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
+extern const struct dir_kind dir_snapshots, dir_snapshot;
+extern const struct dir_kind dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
 extern const struct dir_kind dir_shares, dir_share;
 extern const struct dir_kind dir_shared, dir_shared_image, dir_shared_disks, dir_shared_instances, dir_shared_closed;
 extern const struct dir_kind dir_tasks, dir_task;

@@ -88,7 +88,7 @@ static int wait_instance(struct model *m, uint64_t id, struct strbuf *out)
         return 0;
 }
 
-/* What a read is to be answered with: the status's text and 0, -EIO for an image in error, -EAGAIN while work is in progress. */
+/* What a read is to be answered with: the status's text and 0, -EIO for an image in error, -EAGAIN during work. */
 static int wait_result(struct model *m, enum object_kind kind, uint64_t id, struct strbuf *out)
 {
         int r = kind == OBJECT_INSTANCE ? wait_instance(m, id, out) : wait_image(m, id, out);
@@ -181,7 +181,7 @@ static bool wait_enter(struct req *rq, struct wait_file *f, size_t size, struct 
                 ops_error(rq, -EINTR);
                 return false;
         }
-        *i = (struct waiter){ .next = w->first, .fuse = rq->fuse, 
+        *i = (struct waiter){ .next = w->first, .fuse = rq->fuse,
                               .kind = tree_kind(f->file.node.kind)->object_kind, .id = f->file.node.oid, .size = size,
                               .file = f };
         w->first = i;

@@ -35,7 +35,7 @@ struct child_opts {
 
 struct child;
 
-/* The path of a program of imagefs's own: beside this one, as in a build directory, or where it was installed. -ENOENT. */
+/* The path of a program of imagefs's own: beside this one, as in a build directory, or installed. -ENOENT. */
 int child_find_program(const char *name, struct strbuf *ret);
 
 /*

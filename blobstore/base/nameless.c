@@ -19,7 +19,8 @@ int nameless_open(int dir_fd)
 
         if (getrandom(random, sizeof(random), 0) != sizeof(random))
                 return -EIO;
-        (void)snprintf(name, sizeof(name), "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+        (void)snprintf(name, sizeof(name), "%016llx%016llx", (unsigned long long)random[0],
+                       (unsigned long long)random[1]);
         fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;

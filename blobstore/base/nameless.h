@@ -4,7 +4,7 @@
 
 /*
  * A file without a name, empty and open for reading and writing, on the disk of the directory DIR_FD: it goes with its
- * last descriptor. Gives that, or a negative errno. A crash may leave it in the directory, with 32 hex digits for a name.
+ * last descriptor. Gives that, or a negative errno. A crash may leave it in the directory, with 32 hex digits as name.
  */
 int nameless_open(int dir_fd);
 

@@ -338,7 +338,8 @@ static int walk_snapshots(const struct qcow2 *q, struct strbuf *reason)
                 r = walk_read(q->walk, e, sizeof(e), at, reason);
                 if (r < 0)
                         return r;
-                if (get_be64(e) % q->cluster_bytes != 0 || get_be16(e + 12) == 0) /* its first table; its name's length */
+                /* Its first table, and the length of its name. */
+                if (get_be64(e) % q->cluster_bytes != 0 || get_be16(e + 12) == 0)
                         return walk_damaged(q->walk, reason, "its list of snapshots makes no sense");
                 if (!walk_has(q->walk, get_be64(e), (uint64_t)get_be32(e + 8) * 8))
                         return walk_truncated(q->walk, reason);

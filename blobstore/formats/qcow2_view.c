@@ -8,7 +8,7 @@
  *      header
  *      refcount table      u64 per refcount block: its offset
  *      refcount blocks     u16 per cluster of the file: 1
- *      L1 table            u64 per span (512 MiB) of the disk: the offset of its L2 table, or 0 where the span is a hole
+ *      L1 table            u64 per span (512 MiB) of the disk: the offset of its L2 table, or 0 where it is a hole
  *      L2 tables           of each span with data, in their order; u64 per cluster of the span: its offset, or 0
  *      data                of each cluster with data, in their order
  *
@@ -171,7 +171,7 @@ static void piece_put_entry(const struct piece *p, uint64_t i, uint64_t value)
         piece_put(p, i * ENTRY_SIZE, &value, sizeof(value));
 }
 
-/* Numbers of entries of SIZE that are wanted, of N that there are: *ret_first up to, not including, what is returned. */
+/* Numbers of entries of SIZE that are wanted, of N that there are: from *ret_first up to before what is returned. */
 static uint64_t piece_entries(const struct piece *p, size_t size, uint64_t n, uint64_t *ret_first)
 {
         uint64_t end = div_up(p->off + p->n, size);
@@ -193,7 +193,10 @@ static uint64_t part_clusters(const struct layout *l, enum part part)
 static int view_header(const struct qcow2_view *v, const struct piece *p)
 {
         const struct layout *l = &v->layout;
-        /* In the order of the format, each big endian. What is not here is 0: a backing file, encryption, snapshots, features. */
+        /*
+         * In the order of the format, each big endian. What is not here is 0: a backing file, encryption, snapshots,
+         * features.
+         */
         struct {
                 uint32_t magic, version;
                 uint64_t backing_offset;

@@ -2,7 +2,7 @@
 #ifndef BLOBSTORE_FORMATS_QCOW2_VIEW_H
 #define BLOBSTORE_FORMATS_QCOW2_VIEW_H
 
-/* A blob as a qcow2 file, computed as it is read: see the .c for the file's layout. Reached through formats/export.h. */
+/* A blob as a qcow2 file, computed as it is read: see the .c for its layout. Reached through formats/export.h. */
 
 #include "blobstore/blobstore.h"
 

@@ -24,8 +24,8 @@ bool area_read(const struct area *a, void *buf, size_t n, uint64_t off)
 
 static void name_by_uuid(const uint8_t *p, char *ret)
 {
-        (void)snprintf(ret, VALUE_MAX, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", p[0], p[1],
-                       p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15]);
+        (void)snprintf(ret, VALUE_MAX, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", p[0],
+                       p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15]);
 }
 
 /* A GUID's first three numbers are little-endian. */

@@ -53,7 +53,7 @@ void disk_list_areas(struct guest_disk *d);
 /* As disk_read(), within the area. */
 bool area_read(const struct area *a, void *buf, size_t n, uint64_t off);
 
-/* ext.c: the text of /etc/fstab, owned by the caller, release with free(). NULL: there is none, or it cannot be read. */
+/* ext.c: the text of /etc/fstab, owned by the caller, release with free(). NULL: none, or it cannot be read. */
 char *ext_read_fstab(const struct area *a, size_t *ret_len);
 
 /* lines.c: calls FN for every line that a machine waits for when it starts. All borrowed for the call. */

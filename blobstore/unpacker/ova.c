@@ -198,8 +198,8 @@ static void check_line(const struct ova *o, const char *line)
                                  strncasecmp(digests[d].name, line, (size_t)(open - line)) != 0))
                 d++;
         if (d == N_DIGESTS)
-                refuse("the manifest of this OVA has digests other than SHA-1, SHA-256, SHA-384 and SHA-512, which cannot "
-                       "be checked here: take it out of the archive");
+                refuse("the manifest of this OVA has digests other than SHA-1, SHA-256, SHA-384 and SHA-512, which "
+                       "cannot be checked here: take it out of the archive");
         while (i < o->n_members && (strlen(o->member[i].name) != (size_t)(close - open - 1) ||
                                     strncmp(o->member[i].name, open + 1, (size_t)(close - open - 1)) != 0))
                 i++;

@@ -149,8 +149,8 @@ void ovf_parse(const char *text, struct ovf *ret)
         XML_SetCharacterDataHandler(rd.parser, on_text);
         XML_SetStartDoctypeDeclHandler(rd.parser, on_doctype);
         if (XML_Parse(rd.parser, text, (int)strlen(text), XML_TRUE) != XML_STATUS_OK)
-                refuse("the description (OVF) in this OVA is damaged: line %lu: %s", XML_GetCurrentLineNumber(rd.parser),
-                       XML_ErrorString(XML_GetErrorCode(rd.parser)));
+                refuse("the description (OVF) in this OVA is damaged: line %lu: %s",
+                       XML_GetCurrentLineNumber(rd.parser), XML_ErrorString(XML_GetErrorCode(rd.parser)));
         XML_ParserFree(rd.parser);
         if (ret->n_disks == 0)
                 refuse("this OVA has no disk");
