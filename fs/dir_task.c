@@ -64,7 +64,7 @@ static int show_progress(struct req *rq, struct strbuf *out)
 }
 
 static const struct entry task_entries[] = {
-        { "kind", "import convert copy", 0444, ENTRY_LINE, .show = show_kind },
+        { "kind", "fetch import convert copy capture disk-snapshot", 0444, ENTRY_LINE, .show = show_kind },
         { "status", "queued running done error cancelled", 0444, ENTRY_LINE, .show = show_status },
         { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
         { "image", "what it works on", 0444, ENTRY_LINE, .show = show_image },

@@ -105,21 +105,24 @@ static int mount_check_paths(struct mount *m)
 {
         CLEANUP_FREE char *store = NULL;
         struct stat st;
+        int r;
 
         if (mount_clear_stale(m->opts->mountpoint) < 0)
                 return mount_fail(-ENOTCONN, "a dead mount is in the way, and cannot be cleared: umount -l it as root");
         m->mountpoint = realpath(m->opts->mountpoint, NULL);
         if (!m->mountpoint || stat(m->mountpoint, &st) < 0) {
-                (void)fprintf(stderr, "imagefs: mount point %s: %s\n", m->opts->mountpoint, strerror(errno));
-                return -errno;
+                r = -errno;
+                (void)fprintf(stderr, "imagefs: mount point %s: %s\n", m->opts->mountpoint, strerror(-r));
+                return r;
         }
         if (!S_ISDIR(st.st_mode))
                 return mount_fail(-ENOTDIR, "the mount point is not a directory");
 
         store = path_resolve(m->opts->store);
         if (!store) {
-                (void)fprintf(stderr, "imagefs: library %s: %s\n", m->opts->store, strerror(errno));
-                return -errno;
+                r = -errno;
+                (void)fprintf(stderr, "imagefs: library %s: %s\n", m->opts->store, strerror(-r));
+                return r;
         }
         if (path_is_in(store, m->mountpoint))
                 return mount_fail(-EINVAL, "the library cannot lie in its own mount: choose another mount point");
