@@ -216,11 +216,11 @@ static bool pause_for(struct runner *r, unsigned seconds, const bool *cancelled)
         struct timespec until;
         LOCK_SCOPE(&r->mutex);
 
-        (void)clock_gettime(CLOCK_REALTIME, &until);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += seconds;
 
         while (!r->stopping && !*cancelled)
-                if (pthread_cond_timedwait(&r->stop, &r->mutex, &until) == ETIMEDOUT)
+                if (pthread_cond_clockwait(&r->stop, &r->mutex, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
                         break;
 
         return !r->stopping;

@@ -69,7 +69,6 @@ struct volumes {
 
 int volumes_open(struct volumes **ret)
 {
-        pthread_condattr_t attr;
         struct volumes *vs;
 
         vs = calloc(1, sizeof(*vs));
@@ -77,10 +76,7 @@ int volumes_open(struct volumes **ret)
                 return -ENOMEM;
         pthread_mutex_init(&vs->gate, NULL);
         pthread_mutex_init(&vs->mutex, NULL);
-        pthread_condattr_init(&attr);
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        pthread_cond_init(&vs->left, &attr);
-        pthread_condattr_destroy(&attr);
+        pthread_cond_init(&vs->left, NULL);
         vs->round = 1;
         LIST_INIT(&vs->open);
         *ret = vs;
@@ -119,7 +115,7 @@ void volumes_settle(struct model *m)
         until.tv_sec += until.tv_nsec / 1000000000L;
         until.tv_nsec %= 1000000000L;
         while (vs->announced > 0) {
-                if (pthread_cond_timedwait(&vs->left, &vs->mutex, &until) != ETIMEDOUT)
+                if (pthread_cond_clockwait(&vs->left, &vs->mutex, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
                         continue;
                 vs->announced = 0; /* they were not the last ones: nobody waits for them again */
                 vs->round++;
