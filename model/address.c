@@ -41,8 +41,8 @@ static const struct prefix v6[] = {
         { { 0xfd, 0x00, 0x0e, 0xc2, [15] = 0x54, [14] = 0x02 }, 128, ADDRESS_NEVER }, /* metadata */
         { { 0xfc }, 7, ADDRESS_PRIVATE },
         { { 0xfe, 0xc0 }, 10, ADDRESS_PRIVATE }, /* what fc00::/7 was before */
-        { { [15] = 1 }, 128, ADDRESS_PRIVATE }, /* this machine */
-        { { 0 }, 128, ADDRESS_PRIVATE },
+        { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48, ADDRESS_PRIVATE }, /* NAT64 of the site, to wherever it likes */
+        { { 0x5f }, 16, ADDRESS_PRIVATE }, /* segments of a route */
 };
 
 /* Where an IPv4 address follows a prefix. */
@@ -50,6 +50,7 @@ static const struct prefix v4_inside[] = {
         { { [10] = 0xff, [11] = 0xff }, 96, ADDRESS_PUBLIC }, /* mapped */
         { { 0x00, 0x64, 0xff, 0x9b }, 96, ADDRESS_PUBLIC }, /* NAT64 */
         { { 0x20, 0x02 }, 16, ADDRESS_PUBLIC }, /* 6to4 */
+        { { 0 }, 96, ADDRESS_PUBLIC }, /* as it was once written; ::1 is this machine as 0.0.0.1 is */
 };
 
 static bool fits(const uint8_t *address, const struct prefix *p)

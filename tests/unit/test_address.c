@@ -44,7 +44,7 @@ static void test_this_machine_and_the_site_are_private(void **state)
         (void)state;
         ALL_ARE(ADDRESS_PRIVATE, "127.0.0.1", "127.255.255.255", "0.0.0.0", "10.0.0.1", "10.255.255.255", "172.16.0.1",
                 "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255", "::1", "::", "fc00::1", "fdff::1",
-                "fec0::1");
+                "fec0::1", "64:ff9b:1::a00:1", "5f00::1");
 }
 
 static void test_what_tells_machines_their_secrets_is_never_reached(void **state)
@@ -57,8 +57,9 @@ static void test_what_tells_machines_their_secrets_is_never_reached(void **state
 static void test_an_address_inside_another_counts_as_what_it_is(void **state)
 {
         (void)state;
-        ALL_ARE(ADDRESS_PRIVATE, "::ffff:127.0.0.1", "64:ff9b::10.0.0.1", "2002:7f00:1::");
-        ALL_ARE(ADDRESS_NEVER, "::ffff:169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::");
+        ALL_ARE(ADDRESS_PRIVATE, "::ffff:127.0.0.1", "64:ff9b::10.0.0.1", "2002:7f00:1::", "::10.0.0.1");
+        ALL_ARE(ADDRESS_NEVER, "::ffff:169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::",
+                "::169.254.169.254");
 }
 
 static void test_sockets_of_the_machine_are_never_reached(void **state)
