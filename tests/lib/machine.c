@@ -130,6 +130,21 @@ void machine_assert_bytes(struct library *l, uint64_t volume, const void *bytes,
         free(got);
 }
 
+static void *close_later(void *file)
+{
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+        volume_close(file);
+        return NULL;
+}
+
+pthread_t machine_close_later(struct volume_file *f)
+{
+        pthread_t thread;
+
+        assert_int_equal(pthread_create(&thread, NULL, close_later, f), 0);
+        return thread;
+}
+
 uint64_t machine_volume(struct library *l, const char *handle, uint64_t size)
 {
         uint64_t id;

@@ -5,6 +5,8 @@
 /* What tests of instances and their disks do over and over, on top of tests/lib/work.h. What goes wrong in here ends
  * the test. */
 
+#include <pthread.h>
+
 #include "model/instance.h"
 #include "tests/lib/work.h"
 
@@ -30,6 +32,9 @@ int machine_set(struct library *l, uint64_t id, enum instance_field field, const
  * BYTES. */
 void machine_write(struct library *l, uint64_t volume, const void *bytes, size_t n, uint64_t off);
 void machine_assert_bytes(struct library *l, uint64_t volume, const void *bytes, size_t n, uint64_t off);
+
+/* The release of a file that was flushed comes some time after the flush: in a thread, to be joined. */
+pthread_t machine_close_later(struct volume_file *f);
 
 /* An empty disk of alice's; SIZE 0: without its size. */
 uint64_t machine_volume(struct library *l, const char *handle, uint64_t size);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "blobstore/blobstore.h"
+#include "tests/lib/random.h"
 #include "tests/lib/tempdir.h"
 
 struct store {
@@ -36,10 +37,6 @@ struct blobstore_stats store_stats(struct store *s);
 
 /* Bytes that the segments occupy on disk. */
 uint64_t store_segment_bytes(struct store *s);
-
-/* A generator of its own, so that a seed is a test. */
-uint64_t random_next(uint64_t *state);
-void random_fill(uint64_t *state, void *buf, size_t n);
 
 /*
  * N bytes as a disk has them: runs of zeros, text that compresses, noise, blocks met before. The same for the

@@ -493,7 +493,6 @@ static void test_what_was_synced_survives_a_kill(void **state)
 
 int main(void)
 {
-        const char *given_seed = getenv("IMAGEFS_TEST_SEED"), *given_count = getenv("IMAGEFS_TEST_COUNT");
         const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
                 T(test_random_operations_against_memory),
@@ -502,9 +501,8 @@ int main(void)
                 T(test_what_was_synced_survives_a_kill),
         };
 
-        seed = given_seed ? strtoull(given_seed, NULL, 0) : (uint64_t)time(NULL);
-        if (given_count)
-                count = strtoull(given_count, NULL, 0);
+        seed = environment_number("IMAGEFS_TEST_SEED", (uint64_t)time(NULL));
+        count = environment_number("IMAGEFS_TEST_COUNT", count);
         printf("IMAGEFS_TEST_SEED=%llu IMAGEFS_TEST_COUNT=%llu\n", (unsigned long long)seed, (unsigned long long)count);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

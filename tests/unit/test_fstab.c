@@ -17,6 +17,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/fstab_reader/protocol.h"
 #include "tests/lib/expect.h"
+#include "tests/lib/random.h"
 #include "tests/lib/tempdir.h"
 
 static char dir[TEMPDIR_MAX];
@@ -247,24 +248,11 @@ static void test_a_truncated_disk_gives_nothing(void **state)
         assert_true(check("disk", NULL, NULL) <= 0);
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-        *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407;
-        return *state >> 33;
-}
-
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-        const char *value = getenv(name);
-
-        return value ? strtoull(value, NULL, 10) : otherwise;
-}
-
 /* Bytes of what is not zero are changed: superblock, descriptors, inodes, directories, extents. */
 static void test_damaged_file_systems_do_no_harm(void **state)
 {
-        uint64_t seed = from_environment("IMAGEFS_FSTAB_SEED", 1);
-        uint64_t n = from_environment("IMAGEFS_FSTAB_DAMAGES", 40);
+        uint64_t seed = environment_number("IMAGEFS_FSTAB_SEED", 1);
+        uint64_t n = environment_number("IMAGEFS_FSTAB_DAMAGES", 40);
         static uint8_t whole[1 << 20], bytes[1 << 20];
         uint64_t found = 0;
 
@@ -286,11 +274,11 @@ static void test_damaged_file_systems_do_no_harm(void **state)
 
                 memcpy(bytes, whole, sizeof(bytes));
                 for (unsigned k = 0; k < 20;) {
-                        size_t at = next_random(&rng) % sizeof(bytes);
+                        size_t at = random_next(&rng) % sizeof(bytes);
 
                         if (bytes[at] == 0 || (at >= 1080 && at < 1082)) /* the magic number stays */
                                 continue;
-                        bytes[at] = (uint8_t)next_random(&rng);
+                        bytes[at] = (uint8_t)random_next(&rng);
                         k++;
                 }
                 (void)snprintf(path, sizeof(path), "%s/damaged", dir);

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model/check.h"
 
@@ -436,13 +435,6 @@ static void test_a_rebuild_replaces_the_system_disk_alone(void **state)
         work_assert_clean(l);
 }
 
-static void *close_later(void *ctx)
-{
-        (void)usleep(50 * 1000);
-        volume_close(ctx);
-        return NULL;
-}
-
 /* The first look at the instance did not wait for a release that was on its way. */
 static void test_who_has_closed_a_disk_may_rebuild(void **state)
 {
@@ -454,7 +446,7 @@ static void test_who_has_closed_a_disk_may_rebuild(void **state)
         assert_ok(volume_open(l->m, machine_disk(l, id, "vda").o.id, true, library_diag(l), &f));
         assert_refused(l, machine_set(l, id, INSTANCE_FIELD_IMAGE, "private/web"), -EBUSY);
         assert_ok(volume_flush(f));
-        assert_int_equal(pthread_create(&thread, NULL, close_later, f), 0);
+        thread = machine_close_later(f);
         assert_ok(machine_set(l, id, INSTANCE_FIELD_IMAGE, "private/web"));
         assert_int_equal(pthread_join(thread, NULL), 0);
         assert_seed(l, machine_disk(l, id, "vda").o.id, 1);

@@ -13,16 +13,10 @@
 #include <unistd.h>
 
 #include "tests/lib/machine.h"
+#include "tests/lib/random.h"
 
 #define ROUNDS_DEFAULT 12
 #define LIFE_MAX_MS    150
-
-static unsigned long from_environment(const char *name, unsigned long otherwise)
-{
-        const char *text = getenv(name);
-
-        return text ? strtoul(text, NULL, 10) : otherwise;
-}
 
 struct listing {
         uint64_t id[64];
@@ -130,15 +124,15 @@ static bool nothing_runs(struct library *l, uint64_t unused)
 
 static void test_a_kill_at_any_moment(void **state)
 {
-        unsigned seed = (unsigned)from_environment("IMAGEFS_SEED", (unsigned long)getpid());
-        unsigned long rounds = from_environment("IMAGEFS_ROUNDS", ROUNDS_DEFAULT);
+        unsigned seed = (unsigned)environment_number("IMAGEFS_SEED", (uint64_t)getpid());
+        uint64_t rounds = environment_number("IMAGEFS_ROUNDS", ROUNDS_DEFAULT);
         struct library *l = *state;
         uint64_t image = machine_image(l, "web", "local", "vdb");
 
         print_message("seed %u\n", seed);
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "private-images limit=1000", library_diag(l)));
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=1000", library_diag(l)));
-        for (unsigned long i = 0; i < rounds; i++) {
+        for (uint64_t i = 0; i < rounds; i++) {
                 library_close(l);
                 live_and_die(l, image, seed + (unsigned)i);
                 assert_ok(library_open(l));

@@ -28,6 +28,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "tests/lib/foreign.h"
+#include "tests/lib/random.h"
 
 #define COUNT       500
 #define HANG_MS     10000
@@ -76,27 +77,12 @@ struct run {
         unsigned n_failed; /* under the mutex, as is what they say */
 };
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-        const char *text = getenv(name);
-
-        return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static uint64_t now_ms(void)
 {
         struct timespec t;
 
         (void)clock_gettime(CLOCK_MONOTONIC, &t);
         return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        return *state;
 }
 
 /* ---- changing ---- */
@@ -106,23 +92,23 @@ static uint64_t odd_number(uint64_t *state)
 {
         static const uint64_t numbers[] = { 0, 1, INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX, UINT64_C(1) << 40 };
 
-        return numbers[next_random(state) % (sizeof(numbers) / sizeof(numbers[0]))] + next_random(state) % 2;
+        return numbers[random_next(state) % (sizeof(numbers) / sizeof(numbers[0]))] + random_next(state) % 2;
 }
 
 static void change(uint8_t *bytes, size_t n, uint64_t *state)
 {
         const size_t places[] = { HEADER_BYTES, TABLE_BYTES, n };
-        size_t span = places[next_random(state) % 3];
+        size_t span = places[random_next(state) % 3];
         uint8_t number[8];
         size_t at, len;
 
         if (span > n)
                 span = n;
-        at = next_random(state) % span;
+        at = random_next(state) % span;
         len = n - at < sizeof(number) ? n - at : sizeof(number);
-        switch (next_random(state) % 5) {
+        switch (random_next(state) % 5) {
         case 0:
-                bytes[at] ^= (uint8_t)(1 << next_random(state) % 8);
+                bytes[at] ^= (uint8_t)(1 << random_next(state) % 8);
                 break;
         case 1: /* in either byte order, where a field may be */
                 put_le64(number, odd_number(state));
@@ -133,10 +119,10 @@ static void change(uint8_t *bytes, size_t n, uint64_t *state)
                 memcpy(bytes + at, number, len);
                 break;
         case 3: /* a table's entry at another place */
-                memmove(bytes + at, bytes + next_random(state) % (n - len + 1), len);
+                memmove(bytes + at, bytes + random_next(state) % (n - len + 1), len);
                 break;
         default:
-                bytes[at] = (uint8_t)next_random(state);
+                bytes[at] = (uint8_t)random_next(state);
                 break;
         }
 }
@@ -154,12 +140,10 @@ static int make_mutant(struct run *run, uint64_t i)
         if (!bytes || fd < 0)
                 return bytes ? -errno : -ENOMEM;
         memcpy(bytes, run->good[kind], n);
-        for (int warm = 0; warm < 8; warm++) /* neighbouring numbers begin alike */
-                (void)next_random(&state);
-        for (uint64_t left = 1 + next_random(&state) % 6; left > 0; left--)
+        for (uint64_t left = 1 + random_next(&state) % 6; left > 0; left--)
                 change(bytes, n, &state);
-        if (next_random(&state) % 16 == 0)
-                n = next_random(&state) % n;
+        if (random_next(&state) % 16 == 0)
+                n = random_next(&state) % n;
         r = pwrite_full(fd, bytes, n, 0);
         return r < 0 ? r : TAKE_FD(fd);
 }
@@ -258,7 +242,7 @@ static void make_small(void)
         uint64_t noise[12500], state = 1;
 
         for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++)
-                noise[i] = next_random(&state);
+                noise[i] = random_next(&state);
         assert_int_equal(pwrite_full(fd, noise, sizeof(noise), 40960), 0);
         shell("seq 9000 | dd of=small bs=4k seek=99 conv=notrunc status=none && truncate -s 1M small");
 }
@@ -280,8 +264,8 @@ static void load_goods(struct run *run)
 
 static void test_changed_files_are_read_or_refused(void **state)
 {
-        const uint64_t first = from_environment("IMAGEFS_TEST_SEED", (uint64_t)time(NULL));
-        const uint64_t count = from_environment("IMAGEFS_TEST_COUNT", COUNT);
+        const uint64_t first = environment_number("IMAGEFS_TEST_SEED", (uint64_t)time(NULL));
+        const uint64_t count = environment_number("IMAGEFS_TEST_COUNT", COUNT);
         struct run run = {
                 .next = first,
                 .end = first + count,

@@ -802,16 +802,14 @@ static void test_so_it_is_when_all_work_at_once(void **state)
 
 int main(void)
 {
-        const char *given_seed = getenv("IMAGEFS_TEST_SEED"), *given_count = getenv("IMAGEFS_TEST_COUNT");
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
                 TEST(test_what_is_counted_is_what_exists),
                 TEST(test_so_it_is_when_all_work_at_once),
         };
 
-        seed = given_seed ? strtoull(given_seed, NULL, 0) : (uint64_t)time(NULL);
-        if (given_count)
-                count = strtoull(given_count, NULL, 0);
+        seed = environment_number("IMAGEFS_TEST_SEED", (uint64_t)time(NULL));
+        count = environment_number("IMAGEFS_TEST_COUNT", count);
         printf("IMAGEFS_TEST_SEED=%llu IMAGEFS_TEST_COUNT=%llu\n", (unsigned long long)seed, (unsigned long long)count);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

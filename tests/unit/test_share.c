@@ -8,6 +8,7 @@
 #include "model/share.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/machine.h"
+#include "tests/lib/random.h"
 
 #define CAROL 61003
 #define SIZE  100000
@@ -445,11 +446,10 @@ static void *race(void *arg)
 /* Two requests for one place, again and again: exactly one gets it each time. */
 static void race_for_the_last_place(struct library *l, struct racer racers[2])
 {
-        const char *given = getenv("IMAGEFS_TEST_COUNT");
-        unsigned rounds = given ? (unsigned)atoi(given) : 100;
+        uint64_t rounds = environment_number("IMAGEFS_TEST_COUNT", 100);
         pthread_barrier_t start;
 
-        for (unsigned n = 0; n < rounds; n++) {
+        for (uint64_t n = 0; n < rounds; n++) {
                 pthread_t threads[2];
 
                 assert_int_equal(pthread_barrier_init(&start, NULL, 2), 0);

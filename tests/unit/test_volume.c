@@ -354,13 +354,6 @@ static void *try_to_take(void *arg)
 }
 
 /* close(2) has returned, its release comes later: the two used to be told apart, by -EBUSY. */
-static void *close_later(void *ctx)
-{
-        (void)usleep(50 * 1000);
-        volume_close(ctx);
-        return NULL;
-}
-
 static void test_who_has_closed_a_disk_is_not_told_that_it_is_open(void **state)
 {
         struct library *l = *state;
@@ -371,7 +364,7 @@ static void test_who_has_closed_a_disk_is_not_told_that_it_is_open(void **state)
         assert_ok(volume_open(l->m, id, true, library_diag(l), &f));
         assert_refused(l, volume_set_size(l->m, &l->alice, id, 2 << 20, library_diag(l)), -EBUSY);
         assert_ok(volume_flush(f));
-        assert_int_equal(pthread_create(&thread, NULL, close_later, f), 0);
+        thread = machine_close_later(f);
         assert_ok(volume_set_size(l->m, &l->alice, id, 2 << 20, library_diag(l)));
         assert_int_equal(pthread_join(thread, NULL), 0);
 }
