@@ -260,8 +260,8 @@ const struct dir_kind dir_snapshot_used_by = {
 
 /*
  * What is compared is read, as far as the two share no chunks, by the thread that answers: it takes its time, and its
- * text memory. So only a few threads may be at it, never so many that others wait for an answer; whoever asked and has
- * gone is noticed; and who has more differences to tell of than anybody reads is refused.
+ * text memory. So only a few threads may be at it, never so many that others wait for an answer; they notice when who
+ * asked has gone, or the daemon is to stop; and who has more differences to tell of than anybody reads is refused.
  */
 #define COMPARISONS_MAX  4
 #define CHANGED_TEXT_MAX (64 << 20)
@@ -315,7 +315,7 @@ static int changed_go_on(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 
         (void)done_bytes;
         (void)total_bytes;
-        return fuse_req_interrupted(c->rq->fuse) ? -EINTR : 0;
+        return fuse_req_interrupted(c->rq->fuse) || fuse_session_exited(c->rq->fs->session) ? -EINTR : 0;
 }
 
 static int changed_compare(struct req *rq, struct blob *a, struct blob *b, struct strbuf *out)

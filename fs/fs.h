@@ -29,6 +29,7 @@ struct fs {
         uid_t uid; /* who mounted: administrator, and owner of what belongs to nobody else */
         gid_t gid;
         const char *mountpoint; /* absolute */
+        struct fuse_session *session;
         atomic_flag read_ahead_raised; /* read_ahead.c */
         atomic_int nosec; /* nosec.c */
         int64_t born_us; /* when the library was made: the time of what never changes */

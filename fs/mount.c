@@ -211,6 +211,7 @@ static int mount_mount(struct mount *m)
         m->session = fuse_session_new(&m->opts->fuse, &ops, sizeof(ops), &m->fs);
         if (!m->session)
                 return mount_fail(-EINVAL, "libfuse refused the options");
+        m->fs.session = m->session;
         if (fuse_set_signal_handlers(m->session) < 0)
                 return mount_fail(-EINVAL, "signal handlers could not be set");
         m->signals = true;

@@ -34,9 +34,19 @@ need strace
 cloud_image four 1M 4
 cloud_image apart 5M 7
 apart=$R/snapshots/apart
-strace -f -qq -o strace.log -p "$daemon_pid" -e trace=pread64 -e inject=pread64:delay_enter=100000 2>strace.err &
-slow_pid=$!
-until_true 5 _traced || skip "strace cannot attach: $(tail -n 1 strace.err)"
+
+# Each piece of a disk takes that long to read, until fast_disk.
+slow_segments() {
+        local segment only=()
+        while read -r segment; do
+                only+=(-P "$segment")
+        done < <(find "$STORE" -name '*.seg')
+        strace -f -qq -o strace.log -p "$daemon_pid" "${only[@]}" -e trace=pread64 \
+                -e inject=pread64:delay_enter=200000 2>strace.err &
+        slow_pid=$!
+        until_true 5 _traced || skip "strace cannot attach: $(tail -n 1 strace.err)"
+}
+slow_segments
 comparing=()
 for snapshot in one two three four apart; do
         [ $snapshot = apart ] && other=one || other=apart
@@ -52,3 +62,15 @@ for pid in "${comparing[@]}"; do
 done
 fast_disk
 same "$(cat "$apart/changed/one")" "$("$FSOP" diff-runs apart.raw one.raw)" "after all that"
+
+# Nor does the daemon wait for one when it is to stop.
+slow_segments
+"$FSOP" stat "$one/changed/apart" >answer 2>&1 &
+asked=$!
+until_true 10 test -s strace.log || fail "nothing is read"
+kill -TERM "$daemon_pid"
+ended() { _ended "$daemon_pid" || grep -q '^State:[[:space:]]*Z' "/proc/$daemon_pid/status"; } # strace holds it still
+until_true 4 ended || fail "a comparison keeps the daemon"
+fast_disk
+_reap "$daemon_pid" || fail "status $?"
+wait "$asked"
