@@ -36,7 +36,7 @@ struct check {
         bool incomplete; /* a map could not be read: what it refers to is not counted */
         uint64_t *sizes; /* of segments, by id; 0: no such file */
         size_t n_sizes;
-        uint64_t *bad;
+        uint64_t *bad; /* ascending */
         size_t n_bad;
         uint8_t buffer[CHUNK_SIZE_MAX];
 };
@@ -112,19 +112,50 @@ static int check_segments(struct check *c)
 
 /* ---- maps ---- */
 
+/* Where PLACE is, or belongs, among the bad ones. */
+static size_t check_find_bad(const struct check *c, uint64_t place)
+{
+        size_t low = 0, high = c->n_bad;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (c->bad[middle] < place)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
 static bool check_is_bad(const struct check *c, uint64_t place)
 {
-        for (size_t i = 0; i < c->n_bad; i++)
-                if (c->bad[i] == place)
-                        return true;
-        return false;
+        size_t i = check_find_bad(c, place);
+
+        return i < c->n_bad && c->bad[i] == place;
+}
+
+static int check_note_bad(struct check *c, uint64_t place)
+{
+        size_t i = check_find_bad(c, place);
+
+        if (c->n_bad == CHECK_BAD_MAX)
+                return 0;
+        if (!c->bad) {
+                c->bad = malloc(CHECK_BAD_MAX * sizeof(*c->bad)); /* touched only as far as there are */
+                if (!c->bad)
+                        return -ENOMEM;
+        }
+        memmove(c->bad + i + 1, c->bad + i, (c->n_bad - i) * sizeof(*c->bad));
+        c->bad[i] = place;
+        c->n_bad++;
+        return 0;
 }
 
 /* Is the chunk where it should be, and, if that is asked, what it should be? FIRST: not met before. 1: yes, 0: no. */
 static int check_chunk(struct check *c, const struct map_entry *e, bool first)
 {
         uint32_t segment = place_segment(e->place);
-        uint64_t *bad;
         int r;
 
         if (segment >= c->n_sizes || place_offset(e->place) < SEGMENT_HEADER_SIZE ||
@@ -138,13 +169,8 @@ static int check_chunk(struct check *c, const struct map_entry *e, bool first)
         r = store_read_chunk(c->store, e->place, e->stored_len, &e->name, c->buffer, e->raw_len);
         if (r == -ENOMEM)
                 return r;
-        if (r < 0 && c->n_bad < CHECK_BAD_MAX) {
-                bad = reallocarray(c->bad, c->n_bad + 1, sizeof(*bad));
-                if (!bad)
-                        return -ENOMEM;
-                c->bad = bad;
-                c->bad[c->n_bad++] = e->place;
-        }
+        if (r < 0 && check_note_bad(c, e->place) < 0)
+                return -ENOMEM;
         return r == 0; /* what the disk cannot give is as good as damaged */
 }
 
