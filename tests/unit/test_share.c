@@ -2,8 +2,6 @@
 
 /* Shares: who may make and end them, how many there may be, how they end by themselves, and what they are good for. */
 
-#include <stdlib.h>
-
 #include "model/model_priv.h"
 #include "model/share.h"
 #include "tests/lib/fault.h"
