@@ -154,6 +154,9 @@ static void test_a_snapshot_that_another_image_needs_stays(void **state)
 
         assert_ok(image_convert(l->m, &l->alice, image, "cloud", library_diag(l)));
         work_wait(l, conversion_is_over, image);
+        library_sql(l, "UPDATE task SET status = 'running' WHERE kind = 'convert'"); /* as for a moment before */
+        assert_refused(l, give(l, OBJECT_IMAGE, image), -EBUSY);
+        library_sql(l, "UPDATE task SET status = 'done' WHERE kind = 'convert'");
         assert_used(l, &l->alice, 2, 2);
         /* As it was a moment ago: a conversion takes less time than asking during it. */
         library_sql(l, "UPDATE task SET status = 'running' WHERE kind = 'convert'");
