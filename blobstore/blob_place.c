@@ -142,9 +142,12 @@ void blob_place_ready(struct blob_writer *w)
                         w->error = r;
                 STAILQ_INSERT_HEAD(&w->unused, j, order);
                 w->outstanding--;
-                pthread_cond_signal(&w->done);
+                if (w->error || w->outstanding == blob_writer_few(w))
+                        pthread_cond_signal(&w->done);
         }
         w->placing = false;
+        if (w->outstanding == 0)
+                pthread_cond_signal(&w->done);
 }
 
 void blob_place_run(struct pool_job *job)

@@ -45,13 +45,19 @@ struct blob_writer {
 
         unsigned max_jobs;
         pthread_mutex_t lock; /* everything below */
-        pthread_cond_t done; /* a job ended */
+        pthread_cond_t done; /* few jobs are outstanding, or none and nobody is placing, or there is an error */
         STAILQ_HEAD(chunk_jobs, chunk_job) jobs; /* outstanding, in order */
         STAILQ_HEAD(, chunk_job) unused;
         unsigned outstanding;
         bool placing; /* a thread is at it */
         int error; /* the first one; final */
 };
+
+/* With so few jobs outstanding, or none, or an error, whoever waits for them is woken. */
+static inline unsigned blob_writer_few(const struct blob_writer *w)
+{
+        return w->max_jobs / 2;
+}
 
 /* 0, or the error that ended the writer. */
 int blob_writer_error(struct blob_writer *w);

@@ -186,6 +186,19 @@ int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint6
  */
 int blob_writer_commit(struct blob_writer *w, struct blob **ret);
 
+/*
+ * Waits until what was added is on disk, but for the last chunk, which may still grow: what goes wrong with it is told
+ * now, and little is left for the commit.
+ */
+int blob_writer_sync(struct blob_writer *w);
+
+/*
+ * A writer keeps collections from whatever has become unused since it began. This one goes on, with all that was added
+ * to it, as if it began now: in time proportional to its chunks, and nothing is written twice. After an error it is as
+ * it was, and cannot be used any more.
+ */
+int blob_writer_renew(struct blob_writer **w);
+
 /* Gives up what was not committed. Accepts NULL. */
 void blob_writer_free(struct blob_writer *w);
 

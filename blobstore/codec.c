@@ -10,8 +10,11 @@
 
 #include "blobstore/base/lock.h"
 
-/* Costs half as much time again as level 1 for 2 % less space; space is what a library of images is for. */
-#define CODEC_LEVEL 3
+/*
+ * Of system disks in chunks of 64 KiB, level 3 makes 1 % less and takes 1.2 times as long, level 1 makes 2 % more in
+ * 0.9 of the time. Compression is most of the work of an import.
+ */
+#define CODEC_LEVEL 2
 
 /* More than this many are not kept: threads of the store and of the layer above, with room. */
 #define CODEC_POOL_MAX 32

@@ -40,6 +40,7 @@ struct blobstore {
         struct cache *cache;
         struct codec_pool *codecs;
         struct pool *pool;
+        atomic_uint streams; /* intakes that store what comes in */
 
         pthread_mutex_t blobs_lock;
         LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock */

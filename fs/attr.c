@@ -107,7 +107,7 @@ static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, s
 
         st->st_size = (off_t)export_size(file.format, &file.blob);
         st->st_blocks = (blkcnt_t)((export_data_bytes(file.format, &file.blob) + 511) / 512);
-        st->st_blksize = 1 << 20;
+        st->st_blksize = ATTR_PIECE;
         attr_set_times(st, file.time_us);
         return 0;
 }
@@ -173,6 +173,8 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
                 *timeout = ATTR_TIMEOUT_DIR;
                 return r == -ENOENT ? -ESTALE : r;
         }
+        if (entry->flags & ENTRY_UPLOAD)
+                st->st_blksize = ATTR_PIECE;
         if (entry->flags & ENTRY_WAIT)
                 return 0;
         return entry->measure ? attr_ask(rq, entry, st) : attr_measure(rq, n, st);

@@ -8,6 +8,9 @@
 
 #include "fs/tree.h"
 
+/* st_blksize of what has many bytes: cp and others read and write so much at once, and the kernel asks for no more. */
+#define ATTR_PIECE (1 << 20)
+
 /*
  * OBJECT, where the caller has it at hand, saves asking for it again. *ret_timeout is in seconds. -ESTALE:
  * the object is gone.

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 
+#include "fs/attr.h"
 #include "fs/disk_file.h"
 #include "fs/file.h"
 #include "fs/ops.h"
@@ -47,19 +48,13 @@ static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t of
                 (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
 }
 
-/* In one piece in memory, as it comes without splice; else it is brought together. */
 static ssize_t disk_file_put(struct disk *d, struct fuse_bufvec *in, size_t size, off_t off)
 {
-        struct fuse_bufvec out = FUSE_BUFVEC_INIT(size);
-        ssize_t n;
+        const void *bytes;
+        int r;
 
-        if (in->count == 1 && !(in->buf[0].flags & FUSE_BUF_IS_FD))
-                return disk_pwrite(d, (char *)in->buf[0].mem + in->off, size, (uint64_t)off);
-        out.buf[0].mem = reply_buffer(size);
-        if (!out.buf[0].mem)
-                return -ENOMEM;
-        n = fuse_buf_copy(&out, in, 0);
-        return n < 0 ? n : disk_pwrite(d, out.buf[0].mem, (size_t)n, (uint64_t)off);
+        r = reply_buffer_gather(in, size, &bytes);
+        return r < 0 ? r : disk_pwrite(d, bytes, size, (uint64_t)off);
 }
 
 static int disk_file_refuse_end(struct req *rq, uint64_t end)
@@ -333,7 +328,7 @@ int disk_file_attr(struct req *rq, uint64_t volume, struct stat *st)
         if (r < 0)
                 return r;
         st->st_size = (off_t)v->size_bytes;
-        st->st_blksize = 1 << 20;
+        st->st_blksize = ATTR_PIECE;
         st->st_nlink = v->cloud && v->instance ? 2 : 1;
         if (!v->size_bytes)
                 return 0;

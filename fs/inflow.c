@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Uploads as files: what is written goes straight into the store's incoming file, spliced where the kernel allows it.
- */
+/* Uploads as files, which only take what is written. */
 
 #include <fcntl.h>
-#include <stdatomic.h>
-#include <string.h>
 
-#include "blobstore/base/io.h"
 #include "fs/alias.h"
 #include "fs/file.h"
 #include "fs/ops.h"
+#include "fs/reply_buffer.h"
 #include "model/upload.h"
 
 struct inflow {
         struct file file;
         struct upload *upload;
         struct aliases *aliases;
-        atomic_uint_fast64_t written; /* bytes, of all writes */
 };
 
 /* What can only be written reads as empty. */
@@ -33,30 +28,16 @@ static void inflow_write(struct req *rq, struct file *f, struct fuse_bufvec *in,
 {
         struct inflow *i = (struct inflow *)f;
         size_t size = fuse_buf_size(in);
-        struct fuse_bufvec out = FUSE_BUFVEC_INIT(size);
-        ssize_t n;
+        const void *bytes;
         int r;
 
-        r = upload_may_write(i->upload, (uint64_t)off, size, &rq->diag);
-        if (r < 0) {
-                upload_lost(i->upload, r);
+        r = reply_buffer_gather(in, size, &bytes);
+        if (r == 0)
+                r = upload_write(i->upload, bytes, size, (uint64_t)off, &rq->diag);
+        if (r < 0)
                 ops_refuse(rq, f->node, r);
-                return;
-        }
-        out.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-        out.buf[0].fd = upload_fd(i->upload);
-        out.buf[0].pos = off;
-        n = fuse_buf_copy(&out, in, 0);
-        if (n == -ENOSPC || n == -EDQUOT)
-                n = diag_set(&rq->diag, -ENOSPC, "the store's disk is full: delete something, or have it enlarged");
-        if (n < 0) {
-                upload_lost(i->upload, (int)n);
-                ops_refuse(rq, f->node, (int)n);
-                return;
-        }
-        upload_wrote(i->upload, (uint64_t)off, (uint64_t)n);
-        io_let_go(upload_fd(i->upload), atomic_fetch_add(&i->written, (uint64_t)n), (uint64_t)n);
-        (void)fuse_reply_write(rq->fuse, (size_t)n);
+        else
+                (void)fuse_reply_write(rq->fuse, size);
 }
 
 static int inflow_truncate(struct req *rq, struct file *f, uint64_t size)

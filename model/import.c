@@ -272,24 +272,9 @@ static int store_disk(struct job *job, struct import *import, size_t i)
         return blob_writer_commit(writer, &import->source[i].blob);
 }
 
-static int name_disk(struct db_txn *t, const struct import *import, size_t i)
-{
-        const struct disk_ref *disk = &import->disks.disk[i];
-        uint64_t row;
-        int r;
-
-        r = blob_row_insert(t, import->store, import->source[i].blob, &row);
-        if (r < 0)
-                return r;
-
-        if (disk->snapshot)
-                return snapshot_set_blob(t, disk->snapshot, row);
-
-        return image_disk_set(t, disk->id, 0, row);
-}
-
 static int finish(struct job *job, const struct import *import)
 {
+        struct changes changes = { 0 };
         const struct image_pack *pack = &import->pack;
         const uint64_t id = job->task.image;
         const enum image_format format =
@@ -304,7 +289,7 @@ static int finish(struct job *job, const struct import *import)
                 return r;
 
         for (size_t i = 0; i < import->n; i++) {
-                r = name_disk(&t, import, i);
+                r = work_fill_disk(&t, &import->disks.disk[i], import->store, import->source[i].blob, &changes);
                 if (r < 0)
                         return r;
 
@@ -327,7 +312,12 @@ static int finish(struct job *job, const struct import *import)
         if (r < 0)
                 return r;
 
-        return db_commit(&t);
+        r = db_commit(&t);
+        if (r < 0)
+                return r;
+
+        changes_tell(job->m, &changes);
+        return 0;
 }
 
 static int import_file(struct job *job, struct import *import, int fd)
@@ -381,9 +371,6 @@ int import_run(struct job *job)
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < import.n; i++)
-                if (import.disks.disk[i].snapshot)
-                        model_changed(job->m, OBJECT_SNAPSHOT, import.disks.disk[i].snapshot);
         incoming_discard(job->m, import.store, import.image.ident);
         return 0;
 }

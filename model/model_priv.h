@@ -202,6 +202,8 @@ void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const c
 void upload_overlay(struct model *m, struct image *image);
 /* Records such failures, if there is space now. */
 void uploads_settle(struct model *m);
+/* Has streams that have gone on for long keep less from being collected. Is anything being streamed? */
+bool uploads_renew(struct model *m);
 /* Ends uploads that a crash cut off, at start. */
 int uploads_recover(struct model *m);
 

@@ -19,7 +19,10 @@
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
-/* Nobody says when the last reader of a removed blob closes it; so such blobs are looked at again after this time. */
+/*
+ * Nobody says when the last reader of a removed blob closes it, and an upload may go on for long; so what they keep is
+ * looked at again after this time.
+ */
 #define KEPT_RETRY_US (INT64_C(60) * 1000000)
 
 enum {
@@ -377,9 +380,13 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
 
         r = reap_blobs(reaper->m);
         if (r != 0 || *garbage) {
+                bool streaming = uploads_renew(reaper->m);
+
                 r = sweep_stores(reaper, &kept_us);
-                /* A writer at work keeps what it may have found; there is another round when its task has ended. */
-                *garbage = r < 0 || kept_us != 0 || runner_is_busy(reaper->m);
+                /* A writer at work keeps what it may have found; there is another round when its work has ended. */
+                *garbage = r < 0 || kept_us != 0 || streaming || runner_is_busy(reaper->m);
+                if (streaming)
+                        kept_us = earlier(kept_us, model_now_us() + KEPT_RETRY_US);
         }
 
         /* With what space there is now. */

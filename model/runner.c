@@ -274,14 +274,20 @@ static int record_failure(struct job *job, const char *sentence)
         return 0;
 }
 
-static void tidy_garbage(struct runner *r)
+static void tidy_garbage(struct runner *r, bool left)
 {
         LOCK_SCOPE(&r->mutex);
 
         r->garbage = true;
-        r->left = true;
+        r->left |= left;
         r->tidy = true;
         pthread_cond_signal(&r->upkeep);
+}
+
+void runner_tidy(struct model *m)
+{
+        if (m->runner)
+                tidy_garbage(m->runner, false);
 }
 
 static void fail_job(struct job *job, int error)
@@ -302,7 +308,7 @@ static void fail_job(struct job *job, int error)
                 /* It has failed for good: what it holds may be the space that is missing. */
                 if (clear)
                         clear(job->m, &job->task);
-                tidy_garbage(job->runner);
+                tidy_garbage(job->runner, true);
                 if (!pause_for_retry(job->runner))
                         return;
         }

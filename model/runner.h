@@ -35,6 +35,9 @@ int copy_load(struct db_txn *t, uint64_t image, const char *region, struct objec
 int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char *error,
              const struct progress *progress);
 
+/* A task that was only just submitted, and whose work, on BYTES, is done already. */
+int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes);
+
 /* Who takes which tasks: those that wait for others' networks keep nobody waiting, and instant ones wait for nobody. */
 enum task_lane { TASK_LANE_WORK, TASK_LANE_INSTANT, TASK_LANE_FETCH, TASK_LANE_COUNT };
 
@@ -113,6 +116,9 @@ void runner_cancel(struct model *m, uint64_t task);
 
 /* Likewise what works on an image that is gone. */
 void runner_cancel_image(struct model *m, uint64_t image);
+
+/* Chunks were stored that nothing is going to use: the upkeep gives back their space. */
+void runner_tidy(struct model *m);
 
 /* How far a running task is; false where no worker has it. */
 bool runner_get_progress(struct model *m, uint64_t task, struct progress *ret);

@@ -325,6 +325,15 @@ int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char 
         return r == 0 ? -ECANCELED : 0;
 }
 
+int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes)
+{
+        const struct progress progress = { .done_bytes = bytes, .total_bytes = bytes };
+        int r;
+
+        r = db_run(t, task_sql[TASK_START], DB_INT(id), DB_INT(model_now_us()));
+        return r < 0 ? r : task_end(t, id, TASK_DONE, "", &progress);
+}
+
 int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch)
 {
         struct progress progress = { 0 };

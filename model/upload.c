@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An upload is a file of incoming.c and an entry in the list of open ones. The file alone says whether there is
- * something to import: one without a byte is nothing.
+ * An upload is an intake (blobstore/intake.h) with its file of incoming.c, and an entry in the list of open ones.
  *
- *      queued ──open──► uploading ──last close──► pending, with an import task
- *         ▲                │  └──── last close, and the header shows that it cannot be imported ──► error
+ *      queued ──open──► uploading ──last close──► pending, with an import task, which is done at once where the
+ *         ▲                │  │                   bytes were stored while they came
+ *         │                │  └──── last close, and the header shows that it cannot be imported ──► error
  *         └── without a byte
  *
- * The mutex of the list is held while the first writer opens and while the last one closes, transactions included, so
- * that an image in status uploading has its entry and nobody joins an upload that is ending. Writing does not take
- * it: a writer holds a reference, and an image that goes meanwhile only marks the entry.
+ * The mutex of the list is held while the first writer opens, and in the transaction when the last one closes, so that
+ * an image in status uploading has its entry. Between that close and the transaction the entry is ending: the store
+ * makes durable what came in, and nobody joins. Writing does not take the mutex: a writer counts as a user of the
+ * entry, and an image that goes meanwhile only marks it.
  *
  * An end that cannot be recorded (no space for the database) loses the upload: the file goes at once, for the space.
  * The entry stays, without writers, and makes the image look as it will, in status error, until the upkeep has recorded
  * that.
  *
- * Files are not synced at the last close, or the bytes would go to the disk twice. The task carries the token that
- * tells after a restart whether they are still what was written.
+ * What is in a file is not synced at the last close, or the bytes would go to the disk twice. The task carries the
+ * token that tells after a restart whether they are still what was written.
  */
 
 #include "model/upload.h"
@@ -32,21 +33,28 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
+#include "blobstore/intake.h"
 #include "model/incoming.h"
 #include "model/runner.h"
 #include "model/room.h"
 #include "model/upload_state.h"
+
+/* A stream that is older keeps too much from being collected. */
+#define STREAM_SECONDS 600
 
 struct upload {
         struct model *m;
         uint64_t image, store;
         char ident[IMAGE_IDENT_MAX];
         int fd;
+        struct intake *intake; /* NULL in an entry whose end is to be recorded */
         atomic_bool gone; /* the image was removed */
         atomic_uint_fast64_t bytes; /* where the file ends */
         atomic_int lost; /* why bytes could not be written, 0: all were */
         struct upload *next; /* under the list's mutex, as what follows */
+        unsigned users; /* the list's entry, each writer, and who renews it */
         unsigned writers;
+        bool ending;
         char failed[DIAG_TEXT_MAX]; /* without writers: the end that is still to be recorded */
 };
 
@@ -80,9 +88,17 @@ static void upload_free(struct upload *u)
         if (!u)
                 return;
 
+        intake_free(u->intake);
         if (u->fd >= 0)
                 (void)close(u->fd);
         free(u);
+}
+
+/* Call with the list's mutex held. */
+static void upload_put(struct upload *u)
+{
+        if (--u->users == 0)
+                upload_free(u);
 }
 
 DEFINE_CLEANUP(struct upload *, upload_freep, upload_free)
@@ -113,11 +129,13 @@ static struct upload *find_upload(struct uploads *us, uint64_t image)
         return NULL;
 }
 
-static void unlink_upload(struct uploads *us, const struct upload *upload)
+/* Takes it from the list, with the list's share in it. */
+static void unlink_upload(struct uploads *us, struct upload *upload)
 {
         for (struct upload **p = &us->open; *p; p = &(*p)->next)
                 if (*p == upload) {
                         *p = upload->next;
+                        upload_put(upload);
                         return;
                 }
 }
@@ -153,8 +171,9 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
                        struct upload **ret)
 {
         CLEANUP(upload_freep) struct upload *u = NULL;
+        enum image_format wanted;
+        struct blobstore *bs;
         struct image image;
-        struct stat st;
         bool fresh;
         int r;
 
@@ -173,19 +192,25 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
 
         memcpy(u->ident, image.ident, sizeof(u->ident));
 
+        r = stores_get(m, u->store, &bs);
+        if (r == 0)
+                r = image_format_parse(image.format, &wanted);
+        if (r < 0)
+                return r;
+
         /* In any other status the file is not ours; upload_begin() says why. */
         fresh = image.status == IMAGE_QUEUED;
-        if (fresh || image.status == IMAGE_UPLOADING) {
-                u->fd = incoming_open(m, u->store, u->ident, O_RDWR | O_CREAT | (fresh ? O_TRUNC : 0));
+        if (fresh) {
+                u->fd = incoming_open(m, u->store, u->ident, O_RDWR | O_CREAT | O_TRUNC);
                 if (u->fd < 0)
                         return u->fd;
         }
 
-        r = upload_begin(m, c, id, ch, diag);
-        if (r == 0 && u->fd < 0)
+        r = intake_new(bs, u->fd, wanted, &u->intake);
+        if (r == 0)
+                r = upload_begin(m, c, id, ch, diag);
+        if (r == 0 && !fresh)
                 r = -EBUSY; /* it came back to queued just now */
-        if (r == 0 && fstat(u->fd, &st) < 0)
-                r = -errno;
         if (r < 0) {
                 if (fresh)
                         incoming_discard(m, u->store, u->ident);
@@ -193,7 +218,8 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
         }
 
         atomic_init(&u->gone, false);
-        atomic_init(&u->bytes, (uint64_t)st.st_size);
+        atomic_init(&u->bytes, 0);
+        u->users = 1;
         *ret = TAKE_PTR(u);
         return 0;
 }
@@ -219,8 +245,11 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
                 } else if (u->writers == 0) {
                         return diag_set(diag, -EBUSY, "the image is in status error (%s): remove it with rmdir, and "
                                                       "begin again", u->failed);
+                } else if (u->ending) {
+                        return diag_set(diag, -EBUSY, "the upload has ended: make another image for another one");
                 }
                 u->writers++;
+                u->users++;
         }
 
         changes_tell(m, &changes);
@@ -229,11 +258,6 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
 }
 
 /* ---- writing ---- */
-
-int upload_fd(struct upload *u)
-{
-        return u->fd;
-}
 
 uint64_t upload_image(const struct upload *u)
 {
@@ -260,36 +284,40 @@ static int may_reach(struct upload *u, uint64_t off, uint64_t n, struct diag *di
         return 0;
 }
 
-int upload_may_write(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)
+static int refuse_full(struct diag *diag, int r)
+{
+        if (r != -ENOSPC && r != -EDQUOT)
+                return r;
+
+        return diag_set(diag, -ENOSPC, "the store's disk is full: delete something, or have it enlarged");
+}
+
+static void note_bytes(struct upload *u, uint64_t end)
+{
+        uint_fast64_t bytes = atomic_load(&u->bytes);
+
+        while (end > bytes)
+                if (atomic_compare_exchange_weak(&u->bytes, &bytes, end))
+                        break;
+}
+
+int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, struct diag *diag)
 {
         int r;
 
         r = may_reach(u, off, n, diag);
-        if (r < 0)
+        if (r == 0)
+                r = refuse_full(diag, room_left(u, n));
+        if (r == 0)
+                r = refuse_full(diag, intake_write(u->intake, buf, n, off));
+        if (r < 0) {
+                atomic_store(&u->lost, r);
                 return r;
+        }
 
-        r = room_left(u, n);
-        if (r == -ENOSPC)
-                return diag_set(diag, r, "the store's disk is full: delete something, or have it enlarged");
-
-        return r;
-}
-
-void upload_lost(struct upload *u, int error)
-{
-        atomic_store(&u->lost, error);
-}
-
-void upload_wrote(struct upload *u, uint64_t off, uint64_t n)
-{
-        uint_fast64_t bytes = atomic_load(&u->bytes);
-
-        if (n == 0)
-                return;
-
-        while (off + n > bytes)
-                if (atomic_compare_exchange_weak(&u->bytes, &bytes, off + n))
-                        break;
+        if (n > 0)
+                note_bytes(u, off + n);
+        return 0;
 }
 
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
@@ -297,11 +325,10 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
         int r;
 
         r = may_reach(u, size, 0, diag);
+        if (r == 0)
+                r = intake_truncate(u->intake, size);
         if (r < 0)
                 return r;
-
-        if (ftruncate(u->fd, (off_t)size) < 0)
-                return -errno;
 
         atomic_store(&u->bytes, size);
         if (size == 0)
@@ -324,6 +351,11 @@ uint64_t upload_bytes(struct model *m, uint64_t image)
 
 /* ---- closing ---- */
 
+static int refuse_lost(struct diag *diag, int r)
+{
+        return diag_set(diag, r, "not all that was written could be stored: remove the image, and upload it again");
+}
+
 int upload_check(struct upload *u, struct diag *diag)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
@@ -331,10 +363,12 @@ int upload_check(struct upload *u, struct diag *diag)
         bool last;
         int r;
 
+        if (atomic_load(&u->gone))
+                return 0;
+
         r = atomic_load(&u->lost);
         if (r < 0)
-                return diag_set(diag, r, "not all that was written could be stored: remove the image, and upload it "
-                                         "again");
+                return refuse_lost(diag, r);
 
         {
                 LOCK_SCOPE(&u->m->uploads->mutex);
@@ -346,8 +380,16 @@ int upload_check(struct upload *u, struct diag *diag)
          * While others write, and before the first byte (a shell closes a copy of the descriptor then), nothing is
          * wrong yet.
          */
-        if (!last || atomic_load(&u->bytes) == 0 || atomic_load(&u->gone))
+        if (!last || atomic_load(&u->bytes) == 0)
                 return 0;
+
+        r = intake_sync(u->intake);
+        if (r == 0)
+                r = intake_show(u->intake);
+        if (r < 0) {
+                atomic_store(&u->lost, r);
+                return refuse_lost(diag, r);
+        }
 
         r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
         if (r == -EINVAL)
@@ -364,28 +406,82 @@ static void keep_failure(struct upload *u, int error)
         log_debug("model: the end of upload %s was not recorded: %s", u->ident, strerror(-error));
         work_add_sentence(&sentence, error);
         (void)snprintf(u->failed, sizeof(u->failed), "%s", strbuf_text(&sentence));
+        intake_free(TAKE_PTR(u->intake));
         (void)close(u->fd); /* the file's space comes back with its last descriptor */
         u->fd = -1;
 }
 
+/*
+ * The last writer is done, and what came in is brought to its end: the header is looked at, a stream is made durable. A
+ * negative errno: that could not be told. The mutex is not held.
+ */
+static int bring_in(struct upload *u, struct upload_result *ret)
+{
+        int r;
+
+        ret->bytes = atomic_load(&u->bytes);
+        if (ret->bytes == 0 || atomic_load(&u->gone))
+                return 0;
+
+        r = atomic_load(&u->lost);
+        if (r == 0)
+                r = intake_show(u->intake);
+        if (r == 0) {
+                r = upload_probe(u->m, u->image, u->fd, &ret->probe, &ret->refusal);
+                if (r < 0)
+                        return r == -EINVAL ? 0 : r;
+        }
+        if (r == 0 && intake_is_streaming(u->intake))
+                r = image_is_plain(&ret->probe) ? intake_commit(u->intake, &ret->blob) : intake_settle(u->intake);
+        if (r < 0)
+                work_add_sentence(&ret->refusal, r);
+        return 0;
+}
+
+/* For a blob that got no name after all. */
+static void drop_blob(struct model *m, struct upload_result *result)
+{
+        struct blobstore *bs;
+        struct blob_id id;
+
+        if (!result->blob || result->named)
+                return;
+
+        id = *blob_get_id(result->blob);
+        blob_close(TAKE_PTR(result->blob));
+        if (stores_get(m, result->store, &bs) == 0)
+                (void)blob_remove(bs, &id); /* else the next start does */
+}
+
 void upload_close(struct upload *u)
 {
+        CLEANUP(upload_result_done) struct upload_result result = { .store = u->store, .fd = u->fd };
         struct model *m = u->m;
         struct changes changes = { 0 };
-        bool keep = true, over = true;
-        int r = 0;
+        bool keep = false;
+        int r;
 
         {
                 LOCK_SCOPE(&m->uploads->mutex);
 
-                if (--u->writers > 0)
+                if (u->writers > 1) {
+                        u->writers--;
+                        u->users--;
                         return;
+                }
+                u->ending = true;
+        }
 
+        r = bring_in(u, &result);
+
+        {
+                LOCK_SCOPE(&m->uploads->mutex);
+
+                u->writers = 0;
                 if (!atomic_load(&u->gone)) {
-                        r = upload_end(m, u->image, u->fd, atomic_load(&u->lost), &changes, &keep);
+                        if (r == 0)
+                                r = upload_end(m, u->image, &result, &changes, &keep);
                         if (r < 0) {
-                                keep = false;
-                                over = false;
                                 keep_failure(u, r);
                                 changes_add(&changes, OBJECT_IMAGE, u->image);
                         } else {
@@ -394,11 +490,13 @@ void upload_close(struct upload *u)
                 }
                 if (!keep)
                         incoming_discard(m, u->store, u->ident);
+                upload_put(u);
         }
 
+        drop_blob(m, &result);
+        if (result.bytes > 0 && !keep && !result.named)
+                runner_tidy(m);
         changes_tell(m, &changes); /* which wakes the upkeep, too */
-        if (over)
-                upload_free(u);
 }
 
 /* 1: recorded, or nothing is left to be; 0: there is none. */
@@ -418,7 +516,6 @@ static int settle_one(struct model *m, struct changes *ch)
                 return r;
 
         unlink_upload(m->uploads, u);
-        upload_free(u);
         return 1;
 }
 
@@ -431,6 +528,39 @@ void uploads_settle(struct model *m)
                         return;
                 changes_tell(m, &changes);
         }
+}
+
+/* The first upload after *LAST (an image's id), which is noted there, for upload_put(); NULL: there is none. */
+static struct upload *next_upload(struct uploads *us, uint64_t *last)
+{
+        struct upload *next = NULL;
+        LOCK_SCOPE(&us->mutex);
+
+        for (struct upload *u = us->open; u; u = u->next)
+                if (u->image > *last && u->writers > 0 && (!next || u->image < next->image))
+                        next = u;
+        if (next) {
+                *last = next->image;
+                next->users++;
+        }
+        return next;
+}
+
+bool uploads_renew(struct model *m)
+{
+        bool streaming = false;
+        struct upload *u;
+        uint64_t last = 0;
+
+        while ((u = next_upload(m->uploads, &last))) {
+                (void)intake_renew(u->intake, STREAM_SECONDS); /* an error is the writer's to hear */
+                streaming |= intake_is_streaming(u->intake);
+
+                LOCK_SCOPE(&m->uploads->mutex);
+
+                upload_put(u);
+        }
+        return streaming;
 }
 
 void upload_overlay(struct model *m, struct image *image)
@@ -472,6 +602,4 @@ void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const c
 
         atomic_store(&u->gone, true);
         unlink_upload(m->uploads, u);
-        if (u->writers == 0)
-                upload_free(u);
 }

@@ -3,9 +3,9 @@
 #define MODEL_UPLOAD_H
 
 /*
- * Files on their way in. An upload is a sparse file in the region's store that any number of writers fill in any
- * order; when the last one closes and a byte was written, the import is accepted. What an upload needs of the
- * snapshot quota is taken when it is opened and given back when it is closed without a byte.
+ * Files on their way in, which any number of writers fill in any order; when the last one closes and a byte was
+ * written, the import is accepted. What an upload needs of the snapshot quota is taken when it is opened and given
+ * back when it is closed without a byte.
  *
  * Any number of threads may write to one upload. An upload whose image was removed meanwhile
  * answers -ESTALE; a crash before the last close ends in status error at the next open.
@@ -18,14 +18,11 @@ struct upload;
 /* Opens, or joins, the upload of an image that is queued or uploading. -EBUSY, -EDQUOT, -ENOENT. */
 int upload_open(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct upload **ret);
 
-/* The file to write to. Borrowed until upload_close(). After writing N bytes at OFF, tell upload_wrote(). */
-int upload_fd(struct upload *u);
-
-/* May N bytes at OFF be written? -EFBIG, -ESTALE, -ENOSPC (some room is left for what must always work). */
-int upload_may_write(struct upload *u, uint64_t off, uint64_t n, struct diag *diag);
-void upload_wrote(struct upload *u, uint64_t off, uint64_t n);
-/* Bytes could not be written, for ERROR: the image ends in status error, unless the file is truncated to nothing first. */
-void upload_lost(struct upload *u, int error);
+/*
+ * -EFBIG, -ESTALE, -ENOSPC (some room is left for what must always work). After an error the image ends in status error,
+ * unless the upload is truncated to nothing first.
+ */
+int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, struct diag *diag);
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
 
 uint64_t upload_image(const struct upload *u);

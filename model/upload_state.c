@@ -165,29 +165,55 @@ int upload_fail(struct model *m, uint64_t id, const char *sentence, struct chang
         return db_commit(&t);
 }
 
-int upload_end(struct model *m, uint64_t id, int fd, int lost, struct changes *ch, bool *ret_keep)
+void upload_result_done(struct upload_result *r)
 {
-        struct strbuf reason CLEANUP_STRBUF = { 0 };
-        bool refused = false, keep = false;
-        struct image_probe probe = { 0 };
+        blob_close(r->blob);
+        strbuf_done(&r->refusal);
+}
+
+/* The bytes are in the store: what is left of the import is to say so. */
+static int finish_import(struct db_txn *t, uint64_t id, const struct upload_result *result, struct changes *ch)
+{
+        struct disk_list disks;
         struct image image;
-        struct stat st;
+        struct task task;
         int r;
 
-        if (fstat(fd, &st) < 0)
-                return -errno;
+        r = disk_list_load(t, id, &disks);
+        if (r < 0)
+                return r;
+        if (disks.n != 1)
+                return -EBADMSG;
 
-        if (st.st_size > 0 && lost != 0) {
-                work_add_sentence(&reason, lost);
-                refused = true;
-        } else if (st.st_size > 0) {
-                r = upload_probe(m, id, fd, &probe, &reason);
-                if (r < 0 && r != -EINVAL)
-                        return r;
+        r = work_fill_disk(t, &disks.disk[0], result->store, result->blob, ch);
+        if (r < 0)
+                return r;
 
-                refused = r == -EINVAL;
-        }
+        r = image_set_found(t, id, image_format_name(result->probe.format), result->probe.encrypted);
+        if (r < 0)
+                return r;
 
+        r = task_active_of_image(t, id, &task);
+        if (r < 0)
+                return r;
+
+        r = task_finish(t, task.o.id, result->bytes);
+        if (r < 0)
+                return r;
+
+        r = image_load(t, id, &image);
+        if (r < 0)
+                return r;
+
+        return lifecycle_apply(t, &image, VERB_FINISH, NULL);
+}
+
+int upload_end(struct model *m, uint64_t id, struct upload_result *result, struct changes *ch, bool *ret_keep)
+{
+        const char *refusal = strbuf_text(&result->refusal);
+        bool keep = false;
+        struct image image;
+        int r;
         DB_TXN(t);
 
         r = db_begin(m->db, DB_WRITE, &t);
@@ -198,15 +224,17 @@ int upload_end(struct model *m, uint64_t id, int fd, int lost, struct changes *c
         if (r < 0)
                 return r;
 
-        if (st.st_size == 0) {
+        if (result->bytes == 0) {
                 r = abandon(&t, &image, ch);
-        } else if (refused) {
-                r = work_fail_image(&t, id, strbuf_text(&reason), ch);
+        } else if (refusal[0]) {
+                r = work_fail_image(&t, id, refusal, ch);
                 if (r == 0)
-                        r = image_set_found(&t, id, image.format, probe.encrypted);
+                        r = image_set_found(&t, id, image.format, result->probe.encrypted);
         } else {
-                r = accept_import(&t, &image, fd, ch);
-                keep = true;
+                r = accept_import(&t, &image, result->fd, ch);
+                if (r == 0 && result->blob)
+                        r = finish_import(&t, id, result, ch);
+                keep = !result->blob;
         }
         if (r < 0)
                 return r;
@@ -217,6 +245,7 @@ int upload_end(struct model *m, uint64_t id, int fd, int lost, struct changes *c
         if (r < 0)
                 return r;
 
+        result->named = result->blob && !refusal[0];
         *ret_keep = keep;
         return 0;
 }

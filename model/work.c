@@ -180,6 +180,22 @@ int work_probe(const struct image *image, int fd, struct image_probe *ret, struc
         return -EINVAL;
 }
 
+int work_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
+                   struct changes *ch)
+{
+        uint64_t row;
+        int r;
+
+        r = blob_row_insert(t, store, b, &row);
+        if (r < 0)
+                return r;
+        if (!disk->snapshot)
+                return image_disk_set(t, disk->id, 0, row);
+
+        changes_add(ch, OBJECT_SNAPSHOT, disk->snapshot);
+        return snapshot_set_blob(t, disk->snapshot, row);
+}
+
 int work_fail_image(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)
 {
         struct image image;

@@ -75,6 +75,10 @@ int work_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch);
  */
 int work_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason);
 
+/* Names the bytes of a disk that was added for them. */
+int work_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
+                   struct changes *ch);
+
 /* The image that was being made ends in status error with SENTENCE; its new snapshots go. */
 int work_fail_image(struct db_txn *t, uint64_t image, const char *sentence, struct changes *ch);
 

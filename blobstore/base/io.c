@@ -10,8 +10,6 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/parse.h"
 
-#define LET_GO_STEP (UINT64_C(16) << 20)
-
 ssize_t pread_full(int fd, void *buf, size_t n, uint64_t off)
 {
         size_t done = 0;
@@ -91,10 +89,4 @@ int mkdir_durable(int dir_fd, const char *name, mode_t mode)
         if (mkdirat(dir_fd, name, mode) < 0)
                 return errno == EEXIST ? 0 : -errno;
         return fsync_dir(dir_fd);
-}
-
-void io_let_go(int fd, uint64_t done, uint64_t n)
-{
-        if (done / LET_GO_STEP != (done + n) / LET_GO_STEP)
-                (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* starts to write back what is not there yet */
 }

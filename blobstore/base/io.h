@@ -29,12 +29,4 @@ int write_file_durable(int dir_fd, const char *name, const void *bytes, size_t n
 /* mkdir that is content with an existing directory, and makes a new one durable in DIR_FD. */
 int mkdir_durable(int dir_fd, const char *name, mode_t mode);
 
-/*
- * For a file that is written once, or read once, in large pieces: after N bytes more than DONE, the page cache is told now
- * and then that it need not keep what is on the disk by now. Such a file does not push out what machines and readers
- * have there, and its pages serve again for its next piece: a third less system time for the import of 3 GiB, where a
- * page has to be had from the host first. Nobody waits for a slow disk.
- */
-void io_let_go(int fd, uint64_t done, uint64_t n);
-
 #endif

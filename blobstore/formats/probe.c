@@ -160,6 +160,31 @@ static bool is_web_page(const struct glimpse *g)
         return false;
 }
 
+static bool is_plain(enum image_format f)
+{
+        return f == IMAGE_FORMAT_RAW || f == IMAGE_FORMAT_ISO;
+}
+
+bool image_begins_plain(const uint8_t *start, enum image_format wanted)
+{
+        struct strbuf ignored CLEANUP_STRBUF = { 0 };
+        const struct signature *s;
+        struct glimpse g = { 0 };
+
+        if (wanted != IMAGE_FORMAT_AUTO)
+                return is_plain(wanted);
+        memcpy(g.head, start, HEAD_BYTES);
+        memcpy(g.iso, start + ISO_OFFSET, sizeof(g.iso));
+        if (find_signature(&g, &s, &ignored) < 0)
+                return false;
+        return !s || (!s->packing && is_plain(s->format));
+}
+
+bool image_is_plain(const struct image_probe *probe)
+{
+        return !probe->packing && is_plain(probe->format);
+}
+
 bool image_is_encrypted(const void *start, uint64_t n)
 {
         return n >= 6 && memcmp(start, "LUKS\xba\xbe", 6) == 0;

@@ -87,8 +87,6 @@ static int raw_next(struct image_source *base, const void **ret_buf, uint64_t *r
                         return truncated(reason);
                 *ret_buf = s->buf;
         }
-        if (*ret_buf)
-                io_let_go(s->fd, s->pos, n);
         s->pos += n;
         *ret_len = n;
         return 1;

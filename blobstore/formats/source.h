@@ -62,6 +62,16 @@ struct image_probe {
  */
 int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
 
+/* All that image_begins_plain() looks at, and image_probe() of what is plain, but for the file's end and length. */
+#define IMAGE_HEAD_BYTES ((size_t)64 << 10)
+
+/*
+ * Could a file of WANTED format that begins with these IMAGE_HEAD_BYTES be the bytes of a disk as they are: raw, or an
+ * ISO? Its end may still say otherwise.
+ */
+bool image_begins_plain(const uint8_t *start, enum image_format wanted);
+bool image_is_plain(const struct image_probe *probe); /* likewise, when all is known */
+
 #define IMAGE_DISKS_MAX 26 /* vda to vdz */
 
 /* Disks that were taken out of a file, and what it says of them; empty where it says nothing. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# kill -9 while an import runs: what was accepted is finished at the next mount or ends in error with a reason, what was
-# there is there, and nothing is half there.
+# kill -9 while an import runs, of a raw disk, which is stored while it comes, or of a qcow2, which is a file first: what was
+# accepted is finished at the next mount or ends in error with a reason, what was there is there, and nothing is half
+# there.
 # time limit: 200
 kills=${IMAGEFS_KILLS:-5}
 . "$lib/crash.sh"
@@ -12,8 +13,13 @@ import_raw "$R/private/kept" kept.raw
 for ((i = 1; i <= kills; i++)); do
         pattern disk.raw 24M $((1000 + i))
         sum=$(xxh disk.raw)
+        file=disk.raw
+        if ((i % 2)); then
+                file=disk.qcow2
+                run qemu-img convert -O qcow2 disk.raw disk.qcow2
+        fi
         ok mkdir "$R/private/i$i"
-        ok upload disk.raw "$R/private/i$i/upload" # accepted
+        ok upload "$file" "$R/private/i$i/upload" # accepted
         crash_within 250
         start
         timeout 60 cat "$R/private/i$i/wait" >/dev/null 2>&1

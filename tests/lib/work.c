@@ -31,16 +31,31 @@ uint8_t *work_bytes(size_t size, uint32_t seed)
         return bytes;
 }
 
-void work_upload(struct library *l, uint64_t image, const void *bytes, size_t size)
+static struct upload *upload_of(struct library *l, uint64_t image)
 {
         const struct caller *c = work_get(l, image).class == CLASS_PRIVATE ? &l->alice : &l->admin;
         struct upload *u;
 
         assert_ok(upload_open(l->m, c, image, library_diag(l), &u));
-        assert_ok(upload_may_write(u, 0, size, library_diag(l)));
-        assert_ok(pwrite_full(upload_fd(u), bytes, size, 0));
-        upload_wrote(u, 0, size);
+        return u;
+}
+
+void work_upload(struct library *l, uint64_t image, const void *bytes, size_t size)
+{
+        struct upload *u = upload_of(l, image);
+
+        assert_ok(upload_write(u, bytes, size, 0, library_diag(l)));
         assert_ok(upload_check(u, library_diag(l)));
+        upload_close(u);
+}
+
+void work_upload_file(struct library *l, uint64_t image, const void *bytes, size_t size)
+{
+        struct upload *u = upload_of(l, image);
+        size_t half = size / 2;
+
+        assert_ok(upload_write(u, (const uint8_t *)bytes + half, size - half, half, library_diag(l)));
+        assert_ok(upload_write(u, bytes, half, 0, library_diag(l)));
         upload_close(u);
 }
 

@@ -16,6 +16,8 @@ uint8_t *work_bytes(size_t size, uint32_t seed);
 
 /* Opens the image's upload as its only writer, writes, and closes. */
 void work_upload(struct library *l, uint64_t image, const void *bytes, size_t size);
+/* With its second half first, so that it is a file that is imported when it is complete, and not stored while it comes. */
+void work_upload_file(struct library *l, uint64_t image, const void *bytes, size_t size);
 
 /* An image of C's that is available; TYPE NULL: what it is made as. */
 uint64_t work_image(struct library *l, const struct caller *c, uint64_t region, const char *handle, const char *type,

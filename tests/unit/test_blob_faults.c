@@ -10,6 +10,7 @@
 #undef _FILE_OFFSET_BITS
 
 #include "blobstore/disk.h"
+#include "blobstore/intake.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -110,8 +111,11 @@ ssize_t pread64(int fd, void *buf, size_t n, off_t off)
 
 /* ---- one try ---- */
 
+typedef int write_fn(struct blobstore *bs, const uint8_t *bytes, size_t n, struct blob **ret);
+
 struct try {
         struct store s;
+        write_fn *write;
         uint8_t *old_bytes, *new_bytes;
         size_t n;
         struct blob_id old;
@@ -145,7 +149,7 @@ static int child_work(struct try *t, int fd)
         r = store_open(&t->s);
         if (r < 0)
                 return r;
-        r = image_write(t->s.bs, t->new_bytes, t->n, &b);
+        r = t->write(t->s.bs, t->new_bytes, t->n, &b);
         if (r == 0) {
                 say(fd, 'w', blob_get_id(b));
                 blob_close(b);
@@ -246,11 +250,11 @@ static void try_inspect(struct try *t)
         store_close(&t->s);
 }
 
-static void try_begin(struct try *t)
+static void try_begin(struct try *t, write_fn *write)
 {
         struct blob *b;
 
-        *t = (struct try){ .n = 700 * KIB };
+        *t = (struct try){ .write = write, .n = 700 * KIB };
         tempdir_make(t->s.dir);
         assert_ok(store_open(&t->s));
         t->old_bytes = image_make(1, t->n);
@@ -269,14 +273,14 @@ static void try_end(struct try *t)
         tempdir_remove(t->s.dir);
 }
 
-static int fault_everywhere(enum fault f, enum calls which)
+static int fault_everywhere(enum fault f, enum calls which, write_fn *write)
 {
         struct try t;
         int n = 0, degraded = 0;
         bool unharmed;
 
         do {
-                try_begin(&t);
+                try_begin(&t, write);
                 try_run(&t, f, which, ++n);
                 unharmed = t.unharmed;
                 degraded += t.degraded;
@@ -290,32 +294,89 @@ static int fault_everywhere(enum fault f, enum calls which)
 static void test_killed_at_any_call_nothing_acknowledged_is_lost(void **state)
 {
         (void)state;
-        (void)fault_everywhere(FAULT_KILL, CALLS_ALL);
+        (void)fault_everywhere(FAULT_KILL, CALLS_ALL, image_write);
 }
 
 static void test_no_space_at_any_call_loses_nothing_acknowledged(void **state)
 {
         (void)state;
-        (void)fault_everywhere(FAULT_ENOSPC, CALLS_ALL);
+        (void)fault_everywhere(FAULT_ENOSPC, CALLS_ALL, image_write);
 }
 
 /* SQLite's word for it is that for a disk that fails, at which all writing ended. */
 static void test_quota_of_the_disk_at_any_write_is_like_a_full_disk(void **state)
 {
         (void)state;
-        assert_int_equal(fault_everywhere(FAULT_EDQUOT, CALLS_OTHERS), 0);
+        assert_int_equal(fault_everywhere(FAULT_EDQUOT, CALLS_OTHERS, image_write), 0);
 }
 
 static void test_error_at_any_call_loses_nothing_acknowledged(void **state)
 {
         (void)state;
-        (void)fault_everywhere(FAULT_EIO, CALLS_ALL);
+        (void)fault_everywhere(FAULT_EIO, CALLS_ALL, image_write);
 }
 
 static void test_failed_sync_ends_all_writing(void **state)
 {
         (void)state;
-        assert_true(fault_everywhere(FAULT_EIO, CALLS_SYNCS) >= 5);
+        assert_true(fault_everywhere(FAULT_EIO, CALLS_SYNCS, image_write) >= 5);
+}
+
+/* ---- what is stored while it comes in ---- */
+
+/* Stored while it comes, and then put into the file: the commit of one that stays a stream is that of any writer. */
+static int intake_halves(struct intake *in, const uint8_t *bytes, size_t n)
+{
+        size_t half = n / 2 + 1;
+        int r;
+
+        r = intake_write(in, bytes, half, 0);
+        if (r == 0)
+                r = intake_sync(in);
+        if (r == 0)
+                r = intake_renew(in, 0);
+        if (r == 0)
+                r = intake_write(in, bytes + half, n - half, half);
+        if (r == 0)
+                r = intake_write(in, bytes, 1, 0);
+        return r;
+}
+
+static int write_file(struct blobstore *bs, int fd, size_t n, struct blob **ret)
+{
+        uint8_t *bytes = malloc(n);
+        int r;
+
+        assert_non_null(bytes);
+        assert_int_equal(pread(fd, bytes, n, 0), n);
+        r = image_write(bs, bytes, n, ret);
+        free(bytes);
+        return r;
+}
+
+static int write_settled(struct blobstore *bs, const uint8_t *bytes, size_t n, struct blob **ret)
+{
+        int fd = openat(blobstore_incoming_dir(bs), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), r;
+        struct intake *in;
+
+        assert_true(fd >= 0);
+        r = intake_new(bs, fd, IMAGE_FORMAT_RAW, &in);
+        if (r < 0)
+                return r;
+        r = intake_halves(in, bytes, n);
+        if (r == 0)
+                r = write_file(bs, fd, n, ret);
+        intake_free(in);
+        (void)close(fd);
+        return r;
+}
+
+static void test_the_same_holds_for_streams_that_end_as_files(void **state)
+{
+        (void)state;
+        (void)fault_everywhere(FAULT_KILL, CALLS_ALL, write_settled);
+        (void)fault_everywhere(FAULT_ENOSPC, CALLS_ALL, write_settled);
+        (void)fault_everywhere(FAULT_EIO, CALLS_ALL, write_settled);
 }
 
 /* ---- writable disks ---- */
@@ -625,6 +686,7 @@ int main(void)
                 cmocka_unit_test(test_quota_of_the_disk_at_any_write_is_like_a_full_disk),
                 cmocka_unit_test(test_error_at_any_call_loses_nothing_acknowledged),
                 cmocka_unit_test(test_failed_sync_ends_all_writing),
+                cmocka_unit_test(test_the_same_holds_for_streams_that_end_as_files),
                 cmocka_unit_test(test_disk_leaves_nothing_behind_whatever_call_fails),
                 cmocka_unit_test(test_failed_sync_of_a_disk_ends_all_writing),
                 cmocka_unit_test(test_creation_goes_on_wherever_it_was_interrupted),

@@ -156,8 +156,7 @@ static void test_an_import_can_be_done_again_from_its_start(void **state)
         struct upload *u;
 
         assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
-        assert_ok(pwrite_full(upload_fd(u), bytes, SIZE, 0));
-        upload_wrote(u, 0, SIZE);
+        assert_ok(upload_write(u, bytes, SIZE, 0, library_diag(l)));
         upload_close(u);
         library_close(l);
         free(bytes);

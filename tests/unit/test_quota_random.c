@@ -142,13 +142,8 @@ static int upload(struct actor *a, uint64_t image, size_t size)
 
         r = upload_open(a->m, &a->c, image, &a->diag, &u);
         if (r == 0) {
-                if (size) {
-                        r = upload_may_write(u, 0, size, &a->diag);
-                        if (r == 0)
-                                r = pwrite_full(upload_fd(u), bytes, size, 0);
-                        if (r == 0)
-                                upload_wrote(u, 0, size);
-                }
+                if (size)
+                        r = upload_write(u, bytes, size, 0, &a->diag);
                 upload_close(u);
         }
         free(bytes);

@@ -27,7 +27,7 @@ static uint64_t start_import(struct library *l, const char *handle, size_t size,
         uint64_t id = library_image(l, handle);
         uint8_t *bytes = work_bytes(size, seed);
 
-        work_upload(l, id, bytes, size);
+        work_upload_file(l, id, bytes, size);
         free(bytes);
         return id;
 }

@@ -29,7 +29,7 @@ static uint64_t start_import(struct library *l, size_t size)
         uint64_t id = library_image(l, "big");
         uint8_t *bytes = work_bytes(size, 7);
 
-        work_upload(l, id, bytes, size);
+        work_upload_file(l, id, bytes, size);
         free(bytes);
         return id;
 }

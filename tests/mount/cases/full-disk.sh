@@ -17,12 +17,23 @@ rm big.raw
 if [ "$(cat "$R/private/big/status")" = uploading ]; then settle "$R/private/big" error; fi
 [ "$(cat "$R/private/big/status")" != available ] || fail "a part of an upload became an image"
 ok rmdir "$R/private/big"
+free_mib() { df --output=avail -BM small | tr -dc 0-9; }
+has_room() { [ "$(free_mib)" -ge 45 ]; }
+until_true 10 has_room || fail "no room: $(free_mib) MiB" # what was stored of it before the disk was full is given back
 same_disk "$R/private/first/disks/vda.raw" first.raw
 
-# One whose bytes fit as an upload, and not once more as chunks: status error, with a sentence that says so.
+# One that fits once, and not twice: as a raw disk it is stored while it comes. As a qcow2, which is imported from a
+# file of its own, it ends in status error, with a sentence that says so.
 head -c 30M /dev/urandom >middle.raw
+import_raw "$R/private/raw" middle.raw
+same_disk "$R/private/raw/disks/vda.raw" middle.raw
+ok rmdir "$R/private/raw"
+ok rmdir "$R/recycle/raw"
+ok rmdir "$R/snapshots/raw"
+until_true 10 has_room || fail "no room: $(free_mib) MiB"
+qemu-img convert -O qcow2 middle.raw middle.qcow2
 ok mkdir "$R/private/middle"
-ok upload middle.raw "$R/private/middle/upload"
+ok upload middle.qcow2 "$R/private/middle/upload"
 settle "$R/private/middle" error
 [[ $(cat "$R/private/middle/error") == *' '* ]] || fail "no reason"
 same_disk "$R/private/first/disks/vda.raw" first.raw

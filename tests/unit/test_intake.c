@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/* Files on their way in: what is stored while it comes, what goes by way of the file, and that no byte differs. */
+
+#include "blobstore/intake.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/strbuf.h"
+#include "tests/lib/expect.h"
+#include "tests/lib/store.h"
+
+#define KIB   ((size_t)1024)
+#define MIB   (1024 * KIB)
+#define PIECE (128 * KIB)
+#define SIZE  (4 * MIB + 12345)
+
+static int make_file(struct store *s)
+{
+        int fd = openat(blobstore_incoming_dir(s->bs), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static struct intake *make(struct store *s, enum image_format wanted, int *ret_fd)
+{
+        struct intake *in;
+
+        *ret_fd = make_file(s);
+        assert_ok(intake_new(s->bs, *ret_fd, wanted, &in));
+        return in;
+}
+
+static void done(struct intake *in, int fd)
+{
+        intake_free(in);
+        assert_ok(close(fd));
+}
+
+static void write_in_order(struct intake *in, const uint8_t *bytes, size_t from, size_t to)
+{
+        for (size_t off = from, n; off < to; off += n) {
+                n = to - off < PIECE ? to - off : PIECE;
+                assert_ok(intake_write(in, bytes + off, n, off));
+        }
+}
+
+static struct image_probe probe(struct intake *in, int fd)
+{
+        struct strbuf reason CLEANUP_STRBUF = { 0 };
+        struct image_probe p;
+
+        assert_ok(intake_show(in));
+        assert_ok(image_probe(fd, IMAGE_FORMAT_AUTO, &p, &reason));
+        return p;
+}
+
+static void assert_commits(struct intake *in, const uint8_t *bytes, size_t n)
+{
+        struct blob_checksum sum;
+        struct blob *b;
+
+        assert_ok(intake_commit(in, &b));
+        image_assert_same(b, bytes, n);
+        image_checksum(bytes, n, &sum);
+        assert_memory_equal(&blob_get_info(b)->checksum, &sum, sizeof(sum));
+        blob_close(b);
+}
+
+static void assert_file_has(int fd, const uint8_t *bytes, size_t n)
+{
+        uint8_t *got = malloc(n + 1);
+
+        assert_non_null(got);
+        assert_int_equal(pread_full(fd, got, n + 1, 0), n);
+        assert_memory_equal(got, bytes, n);
+        free(got);
+}
+
+/* ---- streams ---- */
+
+static void test_a_disk_in_order_is_stored_while_it_comes(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(1, SIZE);
+        struct intake *in;
+        struct stat st;
+        int fd;
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        assert_ok(intake_write(in, bytes, 1000, 0));
+        assert_false(intake_is_streaming(in));
+        write_in_order(in, bytes, 1000, SIZE);
+        assert_true(intake_is_streaming(in));
+        assert_true(probe(in, fd).format == IMAGE_FORMAT_RAW);
+        assert_int_equal(probe(in, fd).size_bytes, SIZE);
+        assert_ok(intake_sync(in));
+        assert_true(store_segment_bytes(s) > MIB);
+        assert_ok(fstat(fd, &st));
+        assert_true((uint64_t)st.st_blocks * 512 < MIB); /* its start, and its end */
+        assert_commits(in, bytes, SIZE);
+        done(in, fd);
+        free(bytes);
+}
+
+static void test_gaps_and_a_longer_end_are_holes(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = calloc(1, SIZE + 3 * MIB);
+        uint64_t seed = 5;
+        struct intake *in;
+        int fd;
+
+        assert_non_null(bytes);
+        random_fill(&seed, bytes, PIECE);
+        random_fill(&seed, bytes + MIB + 777, PIECE);
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        assert_ok(intake_truncate(in, SIZE)); /* as tools do that know how much comes */
+        assert_ok(intake_write(in, bytes, PIECE, 0));
+        assert_ok(intake_write(in, bytes + MIB + 777, PIECE, MIB + 777));
+        assert_ok(intake_truncate(in, SIZE + 3 * MIB));
+        assert_true(intake_is_streaming(in));
+        assert_int_equal(probe(in, fd).size_bytes, SIZE + 3 * MIB);
+        assert_commits(in, bytes, SIZE + 3 * MIB);
+        done(in, fd);
+        free(bytes);
+}
+
+static void test_what_is_written_to_again_goes_into_the_file(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(3, SIZE);
+        uint64_t before = store_stats(s).blobs;
+        struct intake *in;
+        struct blob *b;
+        int fd;
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        write_in_order(in, bytes, 0, 2 * MIB);
+        assert_ok(intake_truncate(in, SIZE + MIB));
+        assert_ok(intake_show(in)); /* what this leaves in the file does not stay */
+        assert_ok(intake_truncate(in, 2 * MIB));
+        memset(bytes + 2 * MIB, 0, PIECE);
+        write_in_order(in, bytes, 2 * MIB + PIECE, 3 * MIB);
+        assert_true(intake_is_streaming(in));
+        memset(bytes + MIB, 0x5a, 3000);
+        assert_ok(intake_write(in, bytes + MIB, 3000, MIB));
+        assert_false(intake_is_streaming(in));
+        assert_file_has(fd, bytes, 3 * MIB);
+        write_in_order(in, bytes, 3 * MIB, SIZE);
+        assert_file_has(fd, bytes, SIZE);
+        assert_err(intake_commit(in, &b), -EINVAL);
+        done(in, fd);
+        (void)store_gc(s);
+        assert_int_equal(store_stats(s).blobs, before);
+        assert_int_equal(store_stats(s).stored_bytes, 0);
+        free(bytes);
+}
+
+static void test_cut_off_it_goes_into_the_file_and_at_nothing_it_begins_anew(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(4, SIZE);
+        struct intake *in;
+        int fd;
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        write_in_order(in, bytes, 0, SIZE);
+        assert_ok(intake_truncate(in, MIB + 1));
+        assert_false(intake_is_streaming(in));
+        assert_file_has(fd, bytes, MIB + 1);
+        assert_ok(intake_truncate(in, 0));
+        write_in_order(in, bytes, 0, SIZE);
+        assert_true(intake_is_streaming(in));
+        assert_ok(intake_truncate(in, 0));
+        assert_file_has(fd, bytes, 0);
+        write_in_order(in, bytes, 0, SIZE);
+        assert_commits(in, bytes, SIZE);
+        done(in, fd);
+        free(bytes);
+}
+
+/* ---- what is none ---- */
+
+static void assert_streams(struct store *s, const uint8_t *bytes, enum image_format wanted, bool streams)
+{
+        struct intake *in;
+        int fd;
+
+        in = make(s, wanted, &fd);
+        write_in_order(in, bytes, 0, MIB);
+        assert_int_equal(intake_is_streaming(in), streams);
+        if (!streams)
+                assert_file_has(fd, bytes, MIB);
+        done(in, fd);
+}
+
+static void test_only_what_begins_like_a_plain_disk_streams(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(5, MIB);
+
+        assert_streams(s, bytes, IMAGE_FORMAT_AUTO, true);
+        assert_streams(s, bytes, IMAGE_FORMAT_QCOW2, false); /* refused at its end, with a reason */
+        memcpy(bytes + 0x8001, "CD001", 5);
+        assert_streams(s, bytes, IMAGE_FORMAT_AUTO, true);
+        assert_streams(s, bytes, IMAGE_FORMAT_ISO, true);
+        memcpy(bytes, "QFI\xfb", 4);
+        assert_streams(s, bytes, IMAGE_FORMAT_AUTO, false); /* two formats at once: refused as well */
+        memset(bytes + 0x8001, 0, 5);
+        assert_streams(s, bytes, IMAGE_FORMAT_AUTO, false);
+        assert_streams(s, bytes, IMAGE_FORMAT_RAW, true);
+        memcpy(bytes, "\x1f\x8b\x08", 4);
+        assert_streams(s, bytes, IMAGE_FORMAT_AUTO, false);
+        (void)store_gc(s);
+        free(bytes);
+}
+
+static void test_out_of_order_from_the_start_it_is_a_file(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(6, MIB);
+        struct intake *in;
+        int fd;
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        assert_ok(intake_write(in, bytes + MIB - 10, 10, MIB - 10));
+        write_in_order(in, bytes, 0, MIB - 10);
+        assert_false(intake_is_streaming(in));
+        assert_file_has(fd, bytes, MIB);
+        done(in, fd);
+        free(bytes);
+}
+
+/* Its footer alone tells a VHD without tables. */
+static void test_the_end_of_a_stream_can_be_looked_at(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(7, 2 * MIB + 512), *footer = bytes + 2 * MIB;
+        struct intake *in;
+        uint32_t sum = 0;
+        int fd;
+
+        memset(footer, 0, 512);
+        memcpy(footer, "conectix", 8);
+        footer[11] = 2; /* features */
+        footer[13] = 1; /* version */
+        memset(footer + 16, 0xff, 8); /* no tables */
+        footer[48 + 5] = footer[40 + 5] = 2 * MIB >> 16;
+        footer[63] = 2; /* fixed */
+        for (size_t i = 0; i < 512; i++)
+                sum += footer[i];
+        for (unsigned i = 0; i < 4; i++)
+                footer[64 + i] = (uint8_t)(~sum >> (24 - 8 * i));
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        write_in_order(in, bytes, 0, 2 * MIB + 512);
+        assert_true(intake_is_streaming(in));
+        assert_int_equal(probe(in, fd).format, IMAGE_FORMAT_VHD);
+        assert_int_equal(probe(in, fd).size_bytes, 2 * MIB);
+        assert_ok(intake_settle(in));
+        assert_file_has(fd, bytes, 2 * MIB + 512);
+        done(in, fd);
+        free(bytes);
+}
+
+static void test_more_than_some_at_once_go_by_way_of_files(void **state)
+{
+        enum { MANY = 12 };
+        struct store *s = *state;
+        uint8_t *bytes = image_make(8, MIB);
+        struct intake *in[MANY];
+        int fd[MANY], streams = 0;
+
+        for (int i = 0; i < MANY; i++) {
+                in[i] = make(s, IMAGE_FORMAT_AUTO, &fd[i]);
+                write_in_order(in[i], bytes, 0, PIECE);
+        }
+        for (int i = 0; i < MANY; i++)
+                streams += intake_is_streaming(in[i]);
+        assert_true(streams >= 2 && streams < MANY);
+        for (int i = 0; i < MANY; i++)
+                done(in[i], fd[i]);
+        assert_streams(s, bytes, IMAGE_FORMAT_AUTO, true); /* each gives its place back */
+        (void)store_gc(s);
+        free(bytes);
+}
+
+/* ---- collections ---- */
+
+static void test_a_renewed_stream_keeps_nothing_else(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(9, SIZE), *other = malloc(MIB);
+        uint64_t seed = 10;
+        struct intake *in;
+        struct blob_id id;
+        struct blob *b;
+        int fd;
+
+        assert_non_null(other);
+        random_fill(&seed, other, MIB);
+        (void)store_gc(s); /* before the first, everything is kept for interrupted work */
+        b = image_store(s, other, MIB);
+        id = *blob_get_id(b);
+        blob_close(b);
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        write_in_order(in, bytes, 0, 2 * MIB + 3 * BLOB_BLOCK_SIZE + 1); /* a part of a block, too */
+        assert_ok(blob_remove(s->bs, &id));
+        assert_int_equal(store_gc(s).chunks_removed, 0);
+        assert_ok(intake_renew(in, 3600)); /* it is not old enough */
+        assert_int_equal(store_gc(s).chunks_removed, 0);
+        assert_ok(intake_renew(in, 0));
+        assert_true(store_gc(s).chunks_removed > 0);
+        assert_true(store_gc(s).bytes_freed == 0);
+
+        write_in_order(in, bytes, 2 * MIB + 3 * BLOB_BLOCK_SIZE + 1, 3 * MIB);
+        assert_ok(intake_renew(in, 0));
+        (void)store_gc(s);
+        write_in_order(in, bytes, 3 * MIB, SIZE);
+        assert_commits(in, bytes, SIZE);
+        done(in, fd);
+
+        (void)store_gc(s);
+        assert_int_equal(store_stats(s).blobs, 1);
+        free(bytes);
+        free(other);
+}
+
+/* ---- errors ---- */
+
+static void test_an_error_stays_until_it_begins_anew(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(11, MIB);
+        struct intake *in;
+        struct blob *b;
+        int fd, file;
+
+        in = make(s, IMAGE_FORMAT_QCOW2, &file);
+        fd = open("/dev/full", O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0 && dup2(fd, file) == file);
+        assert_err(intake_write(in, bytes, MIB, 0), -ENOSPC);
+        assert_ok(close(fd));
+        fd = make_file(s);
+        assert_true(dup2(fd, file) == file);
+        assert_err(intake_write(in, bytes, MIB, 0), -ENOSPC);
+        assert_err(intake_sync(in), -ENOSPC);
+        assert_err(intake_show(in), -ENOSPC);
+        assert_err(intake_truncate(in, MIB), -ENOSPC);
+        assert_err(intake_commit(in, &b), -ENOSPC);
+        assert_err(intake_settle(in), -ENOSPC);
+        assert_ok(intake_truncate(in, 0));
+        assert_ok(intake_write(in, bytes, MIB, 0));
+        assert_file_has(fd, bytes, MIB);
+        assert_ok(close(fd));
+        done(in, file);
+        free(bytes);
+}
+
+/* ---- anything ---- */
+
+static void random_life(struct store *s, uint64_t seed)
+{
+        const size_t most = MIB + random_next(&seed) % MIB;
+        uint8_t *bytes = calloc(1, most), *piece = malloc(PIECE);
+        size_t size = 0, next = 0;
+        struct intake *in;
+        int fd;
+
+        assert_true(bytes && piece);
+        in = make(s, IMAGE_FORMAT_RAW, &fd);
+        for (int i = 0; i < 60; i++) {
+                size_t n = 1 + random_next(&seed) % PIECE, off = next, dice = random_next(&seed) % 100;
+
+                if (dice < 4)
+                        off = random_next(&seed) % most;
+                else if (dice < 12)
+                        off += random_next(&seed) % PIECE;
+                if (dice >= 98) {
+                        size_t to = dice == 98 ? 0 : random_next(&seed) % most;
+
+                        assert_ok(intake_truncate(in, to));
+                        memset(bytes + to, 0, most - to);
+                        size = to;
+                        next = next < to ? next : to;
+                        continue;
+                }
+                if (dice >= 94) {
+                        assert_ok(intake_renew(in, 0));
+                        assert_ok(intake_show(in));
+                }
+                if (off >= most)
+                        continue;
+                n = n < most - off ? n : most - off;
+                random_fill(&seed, piece, n);
+                assert_ok(intake_write(in, piece, n, off));
+                memcpy(bytes + off, piece, n);
+                size = size > off + n ? size : off + n;
+                next = off + n;
+        }
+        assert_ok(intake_show(in));
+        if (intake_is_streaming(in))
+                assert_commits(in, bytes, size);
+        else
+                assert_file_has(fd, bytes, size);
+        done(in, fd);
+        free(bytes);
+        free(piece);
+}
+
+static void test_whatever_is_done_to_it_the_bytes_are_right(void **state)
+{
+        const char *count = getenv("IMAGEFS_INTAKES");
+
+        for (uint64_t seed = 1; seed <= (count ? strtoull(count, NULL, 10) : 60); seed++)
+                random_life(*state, seed);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+                TEST(test_a_disk_in_order_is_stored_while_it_comes),
+                TEST(test_gaps_and_a_longer_end_are_holes),
+                TEST(test_what_is_written_to_again_goes_into_the_file),
+                TEST(test_cut_off_it_goes_into_the_file_and_at_nothing_it_begins_anew),
+                TEST(test_only_what_begins_like_a_plain_disk_streams),
+                TEST(test_out_of_order_from_the_start_it_is_a_file),
+                TEST(test_the_end_of_a_stream_can_be_looked_at),
+                TEST(test_more_than_some_at_once_go_by_way_of_files),
+                TEST(test_a_renewed_stream_keeps_nothing_else),
+                TEST(test_an_error_stays_until_it_begins_anew),
+                TEST(test_whatever_is_done_to_it_the_bytes_are_right),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
