@@ -86,7 +86,7 @@ int write_file_durable(int dir_fd, const char *name, const void *bytes, size_t n
 
 int mkdir_durable(int dir_fd, const char *name, mode_t mode)
 {
-        if (mkdirat(dir_fd, name, mode) < 0)
-                return errno == EEXIST ? 0 : -errno;
+        if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
+                return -errno;
         return fsync_dir(dir_fd);
 }

@@ -26,7 +26,10 @@ int fsync_dir(int dir_fd);
  */
 int write_file_durable(int dir_fd, const char *name, const void *bytes, size_t n, mode_t mode);
 
-/* mkdir that is content with an existing directory, and makes a new one durable in DIR_FD. */
+/*
+ * mkdir that is content with an existing directory, which is durable in DIR_FD afterwards: also one that another thread
+ * has only just made.
+ */
 int mkdir_durable(int dir_fd, const char *name, mode_t mode);
 
 #endif
