@@ -6,7 +6,7 @@
  *
  *      file ──the first IMAGE_HEAD_BYTES are there──► stream ──intake_commit()──► blob
  *       ▲                                                │
- *       └──── written to once more, cut off, or no plain disk at its end: read back from the store ────┘
+ *       └── written to once more, cut off, a huge hole, or no plain disk at its end: read back from the store ──┘
  *
  * The file keeps the first bytes of a stream, and is given the last ones and the length for whoever wants to look what
  * it is: signatures stand nowhere else. Gaps become holes.
@@ -28,6 +28,12 @@
 
 /* Streams at once in a store, each with a writer's buffers, some 10 MiB. More uploads than that go by way of files. */
 #define INTAKE_STREAMS_MAX 8
+
+/*
+ * A hole costs its checksum, at 16 GB/s, and whoever wrote behind it waits for that. With a larger one the import of the
+ * file does it, where it can be cancelled.
+ */
+#define INTAKE_HOLE_MAX (UINT64_C(128) << 30)
 
 #define INTAKE_PIECE     ((size_t)1 << 20)
 #define INTAKE_END_BYTES 512 /* that signatures stand in */
@@ -264,7 +270,7 @@ int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off)
                 return in->error;
         if (n == 0)
                 return 0;
-        if (in->writer && off < in->in_order) {
+        if (in->writer && (off < in->in_order || off - in->in_order > INTAKE_HOLE_MAX)) {
                 r = stream_settle(in);
                 if (r < 0)
                         return intake_fail(in, r);
@@ -352,18 +358,23 @@ int intake_show(struct intake *in)
 
 int intake_commit(struct intake *in, struct blob **ret)
 {
+        struct blob *b = NULL;
         int r = 0;
 
         LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
-        if (!in->writer)
-                return -EINVAL;
-        if (in->size > in->in_order)
+        if (in->writer && in->size - in->in_order > INTAKE_HOLE_MAX) {
+                r = stream_settle(in);
+        } else if (in->writer) {
                 r = stream_hole(in, in->size - in->in_order);
-        if (r == 0)
-                r = stream_commit(in, ret);
-        return intake_fail(in, r);
+                if (r == 0)
+                        r = stream_commit(in, &b);
+        }
+        if (r < 0)
+                return intake_fail(in, r);
+        *ret = b;
+        return 0;
 }
 
 int intake_settle(struct intake *in)

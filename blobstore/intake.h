@@ -43,8 +43,8 @@ int intake_sync(struct intake *in);
 int intake_show(struct intake *in);
 
 /*
- * The end of a stream, when nobody writes any more, as blob_writer_commit(): the blob is what was written. And another
- * one, for what turns out to be no plain disk: all bytes go into the file.
+ * The end, when nobody writes any more, of what is a plain disk, as blob_writer_commit(): *ret is what was written, NULL
+ * where that is in the file. And the other end: all bytes go into the file.
  */
 int intake_commit(struct intake *in, struct blob **ret);
 int intake_settle(struct intake *in);

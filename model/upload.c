@@ -47,7 +47,7 @@ struct upload {
         uint64_t image, store;
         char ident[IMAGE_IDENT_MAX];
         int fd;
-        struct intake *intake; /* NULL in an entry whose end is to be recorded */
+        struct intake *intake;
         atomic_bool gone; /* the image was removed */
         atomic_uint_fast64_t bytes; /* where the file ends */
         atomic_int lost; /* why bytes could not be written, 0: all were */
@@ -406,7 +406,7 @@ static void keep_failure(struct upload *u, int error)
         log_debug("model: the end of upload %s was not recorded: %s", u->ident, strerror(-error));
         work_add_sentence(&sentence, error);
         (void)snprintf(u->failed, sizeof(u->failed), "%s", strbuf_text(&sentence));
-        intake_free(TAKE_PTR(u->intake));
+        (void)intake_truncate(u->intake, 0); /* what was stored is nobody's; the upkeep may hold the intake at the moment */
         (void)close(u->fd); /* the file's space comes back with its last descriptor */
         u->fd = -1;
 }
@@ -431,7 +431,7 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                 if (r < 0)
                         return r == -EINVAL ? 0 : r;
         }
-        if (r == 0 && intake_is_streaming(u->intake))
+        if (r == 0)
                 r = image_is_plain(&ret->probe) ? intake_commit(u->intake, &ret->blob) : intake_settle(u->intake);
         if (r < 0)
                 work_add_sentence(&ret->refusal, r);
