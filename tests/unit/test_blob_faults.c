@@ -254,7 +254,7 @@ static void try_begin(struct try *t, write_fn *write)
 {
         struct blob *b;
 
-        *t = (struct try){ .write = write, .n = 700 * KIB };
+        *t = (struct try){ .write = write, .n = write == image_write ? 700 * KIB : 150 * KIB };
         tempdir_make(t->s.dir);
         assert_ok(store_open(&t->s));
         t->old_bytes = image_make(1, t->n);
@@ -276,12 +276,14 @@ static void try_end(struct try *t)
 static int fault_everywhere(enum fault f, enum calls which, write_fn *write)
 {
         struct try t;
-        int n = 0, degraded = 0;
+        /* What is not new with streams has its turn with a plain writer: every other call will do for them. */
+        int n = 0, step = write == image_write ? 1 : 2, degraded = 0;
         bool unharmed;
 
         do {
+                n += step;
                 try_begin(&t, write);
-                try_run(&t, f, which, ++n);
+                try_run(&t, f, which, n);
                 unharmed = t.unharmed;
                 degraded += t.degraded;
                 try_inspect(&t);
@@ -376,7 +378,6 @@ static void test_the_same_holds_for_streams_that_end_as_files(void **state)
         (void)state;
         (void)fault_everywhere(FAULT_KILL, CALLS_ALL, write_settled);
         (void)fault_everywhere(FAULT_ENOSPC, CALLS_ALL, write_settled);
-        (void)fault_everywhere(FAULT_EIO, CALLS_ALL, write_settled);
 }
 
 /* ---- writable disks ---- */
