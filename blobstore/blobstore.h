@@ -4,8 +4,8 @@
 
 /*
  * A store of immutable blobs (disk images), deduplicated and compressed, in one
- * directory. This is the only header of the store that the layers above include
- * (blobstore/formats/source.h, which reads foreign image files, beside it).
+ * directory. Beside it the layers above include disk.h (writable disks), intake.h
+ * (files on their way in), and formats/ (foreign image files, and qcow2 views).
  *
  * Functions give 0, or a documented positive value, on success and a negative
  * errno on failure; out-parameters are written on success only. Any number of
