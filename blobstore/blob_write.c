@@ -29,8 +29,8 @@
  * Chunks outstanding, each with half a megabyte of buffers. They are placed in order, and a large one holds up those
  * behind it: with two for each thread, a third of the processor time was spent waiting.
  */
-#define WRITER_CHUNKS_PER_THREAD 8
-#define WRITER_CHUNKS_MAX        64
+#define WRITER_CHUNKS_PER_THREAD 12
+#define WRITER_CHUNKS_MAX        48
 
 int blob_writer_error(struct blob_writer *w)
 {
