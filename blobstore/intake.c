@@ -6,7 +6,7 @@
  *
  *      file ──the first IMAGE_HEAD_BYTES are there──► stream ──intake_commit()──► blob
  *       ▲                                                │
- *       └── written to once more, cut off, a huge hole, or no plain disk at its end: read back from the store ──┘
+ *       └── written to once more, cut off, huge holes, or no plain disk at its end: read back from the store ──┘
  *
  * The file keeps the first bytes of a stream, and is given the last ones and the length for whoever wants to look what
  * it is: signatures stand nowhere else. Gaps become holes.
@@ -30,10 +30,10 @@
 #define INTAKE_STREAMS_MAX 8
 
 /*
- * A hole costs its checksum, at 16 GB/s, and whoever wrote behind it waits for that. With a larger one the import of the
- * file does it, where it can be cancelled.
+ * Holes cost their checksum, at 16 GB/s, and whoever writes behind one waits for that. With more of them in one upload
+ * the import of the file does it, where it can be cancelled.
  */
-#define INTAKE_HOLE_MAX (UINT64_C(128) << 30)
+#define INTAKE_HOLES_MAX (UINT64_C(128) << 30)
 
 #define INTAKE_PIECE     ((size_t)1 << 20)
 #define INTAKE_END_BYTES 512 /* that signatures stand in */
@@ -42,6 +42,8 @@ struct intake {
         struct blobstore *store;
         int fd;
         enum image_format wanted;
+        intake_room_fn *room;
+        void *ctx;
 
         pthread_mutex_t lock; /* everything below */
         int error; /* final */
@@ -50,11 +52,13 @@ struct intake {
         uint64_t in_order; /* the bytes before this were written without a gap, and those of a stream are in the writer */
         bool is_judged; /* whether it is to be a stream */
         struct blob_writer *writer; /* NULL: the bytes are in the file */
+        uint64_t holes; /* bytes of the stream's gaps */
         time_t begun; /* when the writer did */
         uint8_t last[INTAKE_END_BYTES]; /* of a stream, before in_order */
 };
 
-int intake_new(struct blobstore *bs, int fd, enum image_format wanted, struct intake **ret)
+int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_room_fn *room, void *ctx,
+               struct intake **ret)
 {
         struct intake *in;
 
@@ -64,6 +68,8 @@ int intake_new(struct blobstore *bs, int fd, enum image_format wanted, struct in
         in->store = bs;
         in->fd = fd;
         in->wanted = wanted;
+        in->room = room;
+        in->ctx = ctx;
         pthread_mutex_init(&in->lock, NULL);
         *ret = in;
         return 0;
@@ -119,6 +125,11 @@ static void intake_note_last(struct intake *in, const uint8_t *buf, uint64_t n)
         in->in_order += n;
 }
 
+static bool stream_takes_hole(const struct intake *in, uint64_t n)
+{
+        return n <= INTAKE_HOLES_MAX - in->holes;
+}
+
 static int stream_append(struct intake *in, const void *buf, size_t n)
 {
         int r;
@@ -136,6 +147,7 @@ static int stream_hole(struct intake *in, uint64_t n)
         r = blob_writer_hole(in->writer, n);
         if (r == 0)
                 intake_note_last(in, NULL, n);
+        in->holes += n;
         return r;
 }
 
@@ -176,17 +188,9 @@ static void intake_judge(struct intake *in)
                 return;
         }
         in->begun = intake_now();
+        in->holes = 0;
         if (stream_catch_up(in, buf) < 0)
                 intake_drop_writer(in);
-}
-
-static int stream_commit(struct intake *in, struct blob **ret)
-{
-        int r;
-
-        r = blob_writer_commit(in->writer, ret);
-        intake_drop_writer(in);
-        return r;
 }
 
 /* Writes the blob's data to the file, holes as holes; what is there already is the same. */
@@ -207,7 +211,9 @@ static int settle_bytes(struct intake *in, struct blob *b)
                         n = blob_pread(b, buf, hole - data < INTAKE_PIECE ? (size_t)(hole - data) : INTAKE_PIECE, data);
                         if (n < 0)
                                 return (int)n;
-                        r = pwrite_full(in->fd, buf, (size_t)n, data);
+                        r = in->room(in->ctx, (uint64_t)n);
+                        if (r == 0)
+                                r = pwrite_full(in->fd, buf, (size_t)n, data);
                         if (r < 0)
                                 return r;
                 }
@@ -215,21 +221,23 @@ static int settle_bytes(struct intake *in, struct blob *b)
         return r == -ENXIO ? 0 : r;
 }
 
+/* It counts as a stream until it is done: whoever writes waits, and not all threads may do that at once. */
 static int stream_settle(struct intake *in)
 {
         struct blob_id id;
         struct blob *b;
         int r;
 
-        r = stream_commit(in, &b);
-        if (r < 0)
-                return r;
-        r = settle_bytes(in, b);
+        r = blob_writer_commit(in->writer, &b);
+        if (r == 0) {
+                r = settle_bytes(in, b);
+                id = *blob_get_id(b);
+                blob_close(b);
+                (void)blob_remove(in->store, &id); /* else the next start finds that nothing names it */
+        }
         if (r == 0 && ftruncate(in->fd, (off_t)in->size) < 0)
                 r = -errno;
-        id = *blob_get_id(b);
-        blob_close(b);
-        (void)blob_remove(in->store, &id); /* else the next start finds that nothing names it */
+        intake_drop_writer(in);
         return r;
 }
 
@@ -270,7 +278,7 @@ int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off)
                 return in->error;
         if (n == 0)
                 return 0;
-        if (in->writer && (off < in->in_order || off - in->in_order > INTAKE_HOLE_MAX)) {
+        if (in->writer && (off < in->in_order || !stream_takes_hole(in, off - in->in_order))) {
                 r = stream_settle(in);
                 if (r < 0)
                         return intake_fail(in, r);
@@ -364,12 +372,13 @@ int intake_commit(struct intake *in, struct blob **ret)
         LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
-        if (in->writer && in->size - in->in_order > INTAKE_HOLE_MAX) {
+        if (in->writer && !stream_takes_hole(in, in->size - in->in_order)) {
                 r = stream_settle(in);
         } else if (in->writer) {
                 r = stream_hole(in, in->size - in->in_order);
                 if (r == 0)
-                        r = stream_commit(in, &b);
+                        r = blob_writer_commit(in->writer, &b);
+                intake_drop_writer(in);
         }
         if (r < 0)
                 return intake_fail(in, r);

@@ -16,11 +16,15 @@
 
 struct intake;
 
+/* May N more bytes go into the file, when a stream becomes one? A negative errno, which ends that, where not. */
+typedef int intake_room_fn(void *ctx, uint64_t n);
+
 /*
- * FD is an empty regular file on the store's disk, open for reading and writing; borrowed until intake_free(). WANTED is
- * the format as the user set it. Release with intake_free().
+ * FD is an empty regular file on the store's disk, open for reading and writing; borrowed until intake_free(), as CTX
+ * is. WANTED is the format as the user set it. Release with intake_free().
  */
-int intake_new(struct blobstore *bs, int fd, enum image_format wanted, struct intake **ret);
+int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_room_fn *room, void *ctx,
+               struct intake **ret);
 void intake_free(struct intake *in); /* accepts NULL; what was stored and not committed is given up */
 
 /* OFF + N is at most BLOB_SIZE_MAX. */

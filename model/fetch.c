@@ -487,6 +487,7 @@ static int hand_over(struct fetch *f)
         struct changes changes = { 0 };
         char token[INCOMING_TOKEN_MAX];
         struct image image;
+        uint64_t task;
         int r;
 
         r = incoming_sync(f->fd, token, sizeof(token));
@@ -504,7 +505,7 @@ static int hand_over(struct fetch *f)
                 if (r < 0)
                         return r;
 
-                r = upload_accept_import(&t, &image, token, &changes);
+                r = upload_accept_import(&t, &image, token, &changes, &task);
                 if (r < 0)
                         return r;
 

@@ -166,6 +166,23 @@ static int load_image_and_store(struct model *m, uint64_t id, struct image *ret_
         return 0;
 }
 
+static int room_left(const struct upload *u, uint64_t n)
+{
+        struct blobstore *bs;
+        int r;
+
+        r = stores_get(u->m, u->store, &bs);
+        return r < 0 ? r : room_check(bs, n, ROOM_LEFT_BY_UPLOADS);
+}
+
+/* Of a stream that becomes a file, which may be long after its bytes came. */
+static int may_settle(void *ctx, uint64_t n)
+{
+        const struct upload *u = ctx;
+
+        return atomic_load(&u->gone) ? -ESTALE : room_left(u, n);
+}
+
 /* A new entry; the list's mutex is held. */
 static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag,
                        struct upload **ret)
@@ -185,6 +202,8 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
         u->image = id;
         u->fd = -1;
         atomic_init(&u->lost, 0);
+        atomic_init(&u->gone, false);
+        atomic_init(&u->bytes, 0);
 
         r = load_image_and_store(m, id, &image, &u->store);
         if (r < 0)
@@ -206,7 +225,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
                         return u->fd;
         }
 
-        r = intake_new(bs, u->fd, wanted, &u->intake);
+        r = intake_new(bs, u->fd, wanted, may_settle, u, &u->intake);
         if (r == 0)
                 r = upload_begin(m, c, id, ch, diag);
         if (r == 0 && !fresh)
@@ -217,8 +236,6 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
                 return r;
         }
 
-        atomic_init(&u->gone, false);
-        atomic_init(&u->bytes, 0);
         u->users = 1;
         *ret = TAKE_PTR(u);
         return 0;
@@ -262,15 +279,6 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
 uint64_t upload_image(const struct upload *u)
 {
         return u->image;
-}
-
-static int room_left(const struct upload *u, uint64_t n)
-{
-        struct blobstore *bs;
-        int r;
-
-        r = stores_get(u->m, u->store, &bs);
-        return r < 0 ? r : room_check(bs, n, ROOM_LEFT_BY_UPLOADS);
 }
 
 static int may_reach(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)

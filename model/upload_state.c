@@ -91,7 +91,8 @@ static int abandon(struct db_txn *t, const struct image *image, struct changes *
         return lifecycle_apply(t, image, VERB_ABANDON, NULL);
 }
 
-int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch)
+int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
+                         uint64_t *ret_task)
 {
         const struct caller owner = { .uid = image->o.uid, .gid = image->o.gid };
         uint64_t task;
@@ -114,19 +115,21 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
                 return r;
 
         changes_add(ch, OBJECT_TASK, task);
+        *ret_task = task;
         return 0;
 }
 
 static int accept_import(struct db_txn *t, const struct image *image, int fd, struct changes *ch)
 {
         char token[TASK_DETAIL_MAX] = "";
+        uint64_t ignored;
         int r;
 
         r = incoming_token(fd, token, sizeof(token));
         if (r < 0)
                 log_debug("model: no token for %s: %s", image->ident, strerror(-r)); /* not trusted after a restart */
 
-        return upload_accept_import(t, image, token, ch);
+        return upload_accept_import(t, image, token, ch, &ignored);
 }
 
 int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, struct strbuf *reason)
@@ -172,12 +175,20 @@ void upload_result_done(struct upload_result *r)
 }
 
 /* The bytes are in the store: what is left of the import is to say so. */
-static int finish_import(struct db_txn *t, uint64_t id, const struct upload_result *result, struct changes *ch)
+static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_result *result, struct changes *ch)
 {
         struct disk_list disks;
         struct image image;
-        struct task task;
+        uint64_t task;
         int r;
+
+        r = image_load(t, id, &image);
+        if (r < 0)
+                return r;
+
+        r = upload_accept_import(t, &image, "", ch, &task);
+        if (r < 0)
+                return r;
 
         r = disk_list_load(t, id, &disks);
         if (r < 0)
@@ -193,11 +204,7 @@ static int finish_import(struct db_txn *t, uint64_t id, const struct upload_resu
         if (r < 0)
                 return r;
 
-        r = task_active_of_image(t, id, &task);
-        if (r < 0)
-                return r;
-
-        r = task_finish(t, task.o.id, result->bytes);
+        r = task_finish(t, task, result->bytes);
         if (r < 0)
                 return r;
 
@@ -230,11 +237,11 @@ int upload_end(struct model *m, uint64_t id, struct upload_result *result, struc
                 r = work_fail_image(&t, id, refusal, ch);
                 if (r == 0)
                         r = image_set_found(&t, id, image.format, result->probe.encrypted);
+        } else if (result->blob) {
+                r = accept_stored(&t, id, result, ch);
         } else {
                 r = accept_import(&t, &image, result->fd, ch);
-                if (r == 0 && result->blob)
-                        r = finish_import(&t, id, result, ch);
-                keep = !result->blob;
+                keep = true;
         }
         if (r < 0)
                 return r;

@@ -14,7 +14,8 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct
  * second from there to pending, with the import of a file that has TOKEN.
  */
 int upload_claim(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag);
-int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch);
+int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
+                         uint64_t *ret_task);
 
 /* upload.c: held while an upload begins or ends. */
 pthread_mutex_t *uploads_mutex(struct model *m);

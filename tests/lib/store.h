@@ -35,6 +35,9 @@ struct blobstore_gc_stats store_gc(struct store *s);
 
 struct blobstore_stats store_stats(struct store *s);
 
+/* For intakes: there is room for anything. */
+int store_any_room(void *ctx, uint64_t n);
+
 /* Bytes that the segments occupy on disk. */
 uint64_t store_segment_bytes(struct store *s);
 

@@ -362,7 +362,7 @@ static int write_settled(struct blobstore *bs, const uint8_t *bytes, size_t n, s
         struct intake *in;
 
         assert_true(fd >= 0);
-        r = intake_new(bs, fd, IMAGE_FORMAT_RAW, &in);
+        r = intake_new(bs, fd, IMAGE_FORMAT_RAW, store_any_room, NULL, &in);
         if (r < 0)
                 return r;
         r = intake_halves(in, bytes, n);

@@ -31,7 +31,7 @@ static struct intake *make(struct store *s, enum image_format wanted, int *ret_f
         struct intake *in;
 
         *ret_fd = make_file(s);
-        assert_ok(intake_new(s->bs, *ret_fd, wanted, &in));
+        assert_ok(intake_new(s->bs, *ret_fd, wanted, store_any_room, NULL, &in));
         return in;
 }
 
@@ -181,6 +181,14 @@ static void test_a_huge_hole_is_the_imports_to_read(void **state)
         assert_int_equal(pread_full(fd, got, MIB, far), MIB);
         assert_memory_equal(got, bytes, MIB);
 
+        /* Nor do many smaller ones. */
+        assert_ok(intake_truncate(in, 0));
+        write_in_order(in, bytes, 0, MIB);
+        assert_ok(intake_write(in, bytes, MIB, MIB + far / 512));
+        assert_true(intake_is_streaming(in));
+        assert_ok(intake_write(in, bytes, MIB, 2 * MIB + far / 512 + (UINT64_C(128) << 30)));
+        assert_false(intake_is_streaming(in));
+
         assert_ok(intake_truncate(in, 0));
         write_in_order(in, bytes, 0, MIB);
         assert_ok(intake_truncate(in, far));
@@ -217,6 +225,50 @@ static void test_cut_off_it_goes_into_the_file_and_at_nothing_it_begins_anew(voi
         write_in_order(in, bytes, 0, SIZE);
         assert_commits(in, bytes, SIZE);
         done(in, fd);
+        free(bytes);
+}
+
+struct room {
+        uint64_t left;
+};
+
+static int room_of(void *ctx, uint64_t n)
+{
+        struct room *room = ctx;
+
+        if (n > room->left)
+                return -ENOSPC;
+        room->left -= n;
+        return 0;
+}
+
+/* Its bytes take much more room as a file than they did, so that it is asked for again. */
+static void test_it_goes_into_the_file_only_where_there_is_room(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(13, SIZE);
+        struct room room = { .left = MIB };
+        int fd = make_file(s);
+        struct intake *in;
+        struct stat st;
+
+        memset(bytes + 64 * KIB, 'x', SIZE - 64 * KIB);
+        assert_ok(intake_new(s->bs, fd, IMAGE_FORMAT_AUTO, room_of, &room, &in));
+        write_in_order(in, bytes, 0, SIZE);
+        assert_true(intake_is_streaming(in));
+        assert_err(intake_write(in, bytes, 1, 0), -ENOSPC);
+        assert_ok(fstat(fd, &st));
+        assert_true((uint64_t)st.st_blocks * 512 < 2 * MIB);
+        assert_err(intake_write(in, bytes, 1, SIZE), -ENOSPC);
+
+        room.left = 2 * SIZE;
+        assert_ok(intake_truncate(in, 0));
+        write_in_order(in, bytes, 0, SIZE);
+        assert_ok(intake_write(in, bytes, 1, 0));
+        assert_file_has(fd, bytes, SIZE);
+        assert_int_equal(store_stats(s).blobs, 0);
+        done(in, fd);
+        (void)store_gc(s);
         free(bytes);
 }
 
@@ -466,6 +518,7 @@ int main(void)
                 TEST(test_gaps_and_a_longer_end_are_holes),
                 TEST(test_what_is_written_to_again_goes_into_the_file),
                 TEST(test_a_huge_hole_is_the_imports_to_read),
+                TEST(test_it_goes_into_the_file_only_where_there_is_room),
                 TEST(test_cut_off_it_goes_into_the_file_and_at_nothing_it_begins_anew),
                 TEST(test_only_what_begins_like_a_plain_disk_streams),
                 TEST(test_out_of_order_from_the_start_it_is_a_file),
