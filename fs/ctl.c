@@ -71,26 +71,12 @@ int ctl_command(const struct entry *entry, const char *text, size_t n, char **re
         return 0;
 }
 
-/* Brings a request's bytes into one piece. */
-static int ctl_gather(struct fuse_bufvec *in, size_t size, char *buf)
-{
-        struct fuse_bufvec out = FUSE_BUFVEC_INIT(size);
-        ssize_t n;
-
-        out.buf[0].mem = buf;
-        n = fuse_buf_copy(&out, in, 0);
-        if (n < 0)
-                return (int)n;
-        return (size_t)n == size ? 0 : -EIO;
-}
-
 /* A command refused leaves what was written before as it was. */
-static int ctl_run(struct req *rq, struct ctl *c, struct fuse_bufvec *in, size_t size, off_t off)
+static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size, off_t off)
 {
         const struct entry *entry = tree_entry(c->file.node);
         CLEANUP_STRBUF struct strbuf whole = { 0 };
         CLEANUP_FREE char *command = NULL;
-        CLEANUP_FREE char *piece = NULL;
         int r;
 
         if (rq->caller.uid != c->uid)
@@ -101,17 +87,11 @@ static int ctl_run(struct req *rq, struct ctl *c, struct fuse_bufvec *in, size_t
 
         if (size > CTL_COMMAND_MAX)
                 return ctl_command(entry, NULL, size, &command, &rq->diag);
-        piece = malloc(size);
-        if (!piece)
-                return -ENOMEM;
-        r = ctl_gather(in, size, piece);
-        if (r < 0)
-                return r;
 
         LOCK_SCOPE(&c->mutex);
         if ((entry->flags & ENTRY_TEXT) && (c->append || (off > 0 && (uint64_t)off == c->written.len)))
                 strbuf_add_bytes(&whole, strbuf_text(&c->written), c->written.len);
-        strbuf_add_bytes(&whole, piece, size);
+        strbuf_add_bytes(&whole, bytes, size);
         r = strbuf_error(&whole);
         if (r == 0)
                 r = ctl_command(entry, whole.text, whole.len, &command, &rq->diag);
@@ -129,12 +109,11 @@ static int ctl_run(struct req *rq, struct ctl *c, struct fuse_bufvec *in, size_t
         return 0;
 }
 
-static void ctl_write(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off)
+static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
-        size_t size = fuse_buf_size(in);
         int r;
 
-        r = ctl_run(rq, (struct ctl *)f, in, size, off);
+        r = ctl_run(rq, (struct ctl *)f, bytes, size, off);
         if (r < 0)
                 ops_refuse(rq, f->node, r);
         else

@@ -48,29 +48,19 @@ static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t of
                 (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
 }
 
-static ssize_t disk_file_put(struct disk *d, struct fuse_bufvec *in, size_t size, off_t off)
-{
-        const void *bytes;
-        int r;
-
-        r = reply_buffer_gather(in, size, &bytes);
-        return r < 0 ? r : disk_pwrite(d, bytes, size, (uint64_t)off);
-}
-
 static int disk_file_refuse_end(struct req *rq, uint64_t end)
 {
         return diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is "
                         "stopped", (unsigned long long)end);
 }
 
-static void disk_file_write(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off)
+static void disk_file_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
-        size_t size = fuse_buf_size(in);
         struct disk *d = disk_of(f);
         uint64_t end = d ? disk_get_size(d) : 0;
         ssize_t n;
 
-        n = d ? disk_file_put(d, in, size, off) : -ENOSPC;
+        n = d ? disk_pwrite(d, bytes, size, (uint64_t)off) : -ENOSPC;
         if (n == -ENOSPC && (uint64_t)off >= end)
                 n = disk_file_refuse_end(rq, end);
         else if (n == -ENOSPC || n == -EDQUOT)

@@ -13,7 +13,7 @@ struct file;
 
 struct file_ops {
         void (*read)(struct req *rq, struct file *f, size_t size, off_t off); /* replies */
-        void (*write)(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off); /* replies */
+        void (*write)(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off); /* replies */
         int (*flush)(struct req *rq, struct file *f); /* for each close(2) */
         int (*truncate)(struct req *rq, struct file *f, uint64_t size);
         int (*sync)(struct req *rq, struct file *f);

@@ -6,7 +6,6 @@
 #include "fs/alias.h"
 #include "fs/file.h"
 #include "fs/ops.h"
-#include "fs/reply_buffer.h"
 #include "model/upload.h"
 
 struct inflow {
@@ -24,16 +23,11 @@ static void inflow_read(struct req *rq, struct file *f, size_t size, off_t off)
         (void)fuse_reply_buf(rq->fuse, NULL, 0);
 }
 
-static void inflow_write(struct req *rq, struct file *f, struct fuse_bufvec *in, off_t off)
+static void inflow_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
-        struct inflow *i = (struct inflow *)f;
-        size_t size = fuse_buf_size(in);
-        const void *bytes;
         int r;
 
-        r = reply_buffer_gather(in, size, &bytes);
-        if (r == 0)
-                r = upload_write(i->upload, bytes, size, (uint64_t)off, &rq->diag);
+        r = upload_write(((struct inflow *)f)->upload, bytes, size, (uint64_t)off, &rq->diag);
         if (r < 0)
                 ops_refuse(rq, f->node, r);
         else

@@ -458,7 +458,7 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
         if (conn->capable & FUSE_CAP_HANDLE_KILLPRIV_V2)
                 conn->want |= FUSE_CAP_HANDLE_KILLPRIV_V2;
 #endif
-        /* reading a request into memory and writing from there was 1.5 times as fast as splicing it */
+        /* a request read into memory and written from there was 1.5 times as fast as one that was spliced */
         conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
         /* a control file's size changes in the daemon; what is cached of blobs must stay */
         conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
@@ -489,7 +489,7 @@ const struct fuse_lowlevel_ops ops = {
         .open = ops_open,
         .create = ops_create,
         .read = ops_read,
-        .write_buf = ops_write_buf,
+        .write = ops_write,
         .flush = ops_flush,
         .release = ops_release,
         .fsync = ops_fsync,

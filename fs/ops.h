@@ -27,7 +27,7 @@ void ops_removexattr(fuse_req_t fuse, fuse_ino_t ino, const char *name);
 void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
 void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void ops_write_buf(fuse_req_t fuse, fuse_ino_t ino, struct fuse_bufvec *in, off_t off, struct fuse_file_info *fi);
+void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi);
 void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);

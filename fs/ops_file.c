@@ -128,7 +128,7 @@ void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fu
         f->ops->read(&rq, f, size, off);
 }
 
-void ops_write_buf(fuse_req_t fuse, fuse_ino_t ino, struct fuse_bufvec *in, off_t off, struct fuse_file_info *fi)
+void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
         struct file *f = file_of(fi);
@@ -136,7 +136,7 @@ void ops_write_buf(fuse_req_t fuse, fuse_ino_t ino, struct fuse_bufvec *in, off_
         (void)ino;
         req_init(&rq, fuse);
         if (f->ops->write)
-                f->ops->write(&rq, f, in, off);
+                f->ops->write(&rq, f, bytes, size, off);
         else
                 ops_error(&rq, -EBADF);
 }

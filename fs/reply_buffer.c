@@ -2,11 +2,8 @@
 
 #include "fs/reply_buffer.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-
-#include "fs/tree.h"
 
 static pthread_key_t reply_buffer_key;
 static pthread_once_t reply_buffer_once = PTHREAD_ONCE_INIT;
@@ -40,23 +37,4 @@ char *reply_buffer(size_t size)
                 return NULL;
         }
         return b ? b->bytes : NULL;
-}
-
-int reply_buffer_gather(struct fuse_bufvec *in, size_t size, const void **ret)
-{
-        struct fuse_bufvec out = FUSE_BUFVEC_INIT(size);
-        ssize_t n;
-
-        if (in->count == 1 && !(in->buf[0].flags & FUSE_BUF_IS_FD)) {
-                *ret = (const char *)in->buf[0].mem + in->off;
-                return 0;
-        }
-        out.buf[0].mem = reply_buffer(size);
-        if (!out.buf[0].mem)
-                return -ENOMEM;
-        n = fuse_buf_copy(&out, in, 0);
-        if (n < 0)
-                return (int)n;
-        *ret = out.buf[0].mem;
-        return (size_t)n == size ? 0 : -EIO;
 }
