@@ -33,6 +33,15 @@ static void test_short_blocks_are_looked_at_to_their_end_and_no_further(void **s
         }
 }
 
+static unsigned blocks_until_cut(struct chunker *c, const uint8_t *block)
+{
+        unsigned n = 1;
+
+        while (!chunker_add(c, block, BLOB_BLOCK_SIZE))
+                n++;
+        return n;
+}
+
 static void test_same_block_never_cutting_ends_at_the_maximum(void **state)
 {
         uint8_t block[BLOB_BLOCK_SIZE];
@@ -41,16 +50,17 @@ static void test_same_block_never_cutting_ends_at_the_maximum(void **state)
         unsigned n;
 
         (void)state;
-        do { /* a block that does not cut by itself */
-                chunker_reset(&c);
+        do { /* one that ends at the minimum is picked, and so is each other of it */
                 random_fill(&seed, block, sizeof(block));
-        } while (chunker_add(&c, block, sizeof(block)));
-        for (n = 2; !chunker_add(&c, block, sizeof(block)); n++)
-                assert_true(n < CHUNK_BLOCKS_MAX);
+                chunker_reset(&c);
+                n = blocks_until_cut(&c, block);
+        } while (n == CHUNK_BLOCKS_MIN);
         assert_int_equal(n, CHUNK_BLOCKS_MAX);
+        assert_int_equal(blocks_until_cut(&c, block), CHUNK_BLOCKS_MAX);
 }
 
-static void test_average_is_about_sixteen_blocks(void **state)
+/* Of what no file ends in: the minimum, and then one in sixteen, were there no maximum. */
+static void test_average_is_about_the_minimum_and_sixteen_blocks(void **state)
 {
         uint8_t block[BLOB_BLOCK_SIZE];
         struct chunker c = { 0 };
@@ -62,7 +72,37 @@ static void test_average_is_about_sixteen_blocks(void **state)
                 random_fill(&seed, block, sizeof(block));
                 cuts += chunker_add(&c, block, sizeof(block));
         }
-        assert_in_range(cuts, 900, 1150);
+        assert_in_range(cuts, 640, 780);
+}
+
+static void test_a_files_last_block_ends_a_chunk_behind_the_minimum(void **state)
+{
+        uint8_t last[BLOB_BLOCK_SIZE];
+        struct chunker c = { 0 };
+        uint64_t seed = 4;
+
+        (void)state;
+        for (size_t zeros = 0; zeros <= 64; zeros += 16) {
+                do {
+                        random_fill(&seed, last, sizeof(last));
+                        last[sizeof(last) - zeros - 1] = 1;
+                        memset(last + sizeof(last) - zeros, 0, zeros);
+                        chunker_reset(&c);
+                } while (zeros < 64 && blocks_until_cut(&c, last) == CHUNK_BLOCKS_MIN); /* picked by its hash */
+                chunker_reset(&c);
+                assert_int_equal(blocks_until_cut(&c, last), zeros < 64 ? CHUNK_BLOCKS_MAX : CHUNK_BLOCKS_MIN);
+        }
+}
+
+static void test_a_short_block_of_zeros_is_no_files_end(void **state)
+{
+        uint8_t block[BLOB_BLOCK_SIZE] = { 1 };
+        struct chunker c = { 0 };
+
+        (void)state;
+        for (unsigned i = 1; i < CHUNK_BLOCKS_MIN; i++)
+                assert_false(chunker_add(&c, block, sizeof(block)));
+        (void)chunker_add(&c, block, 1); /* nothing before it is looked at */
 }
 
 static void test_cuts_are_found_again_after_an_insertion(void **state)
@@ -96,7 +136,9 @@ int main(void)
                 cmocka_unit_test(test_zero_block_found_and_any_other_byte_seen),
                 cmocka_unit_test(test_short_blocks_are_looked_at_to_their_end_and_no_further),
                 cmocka_unit_test(test_same_block_never_cutting_ends_at_the_maximum),
-                cmocka_unit_test(test_average_is_about_sixteen_blocks),
+                cmocka_unit_test(test_average_is_about_the_minimum_and_sixteen_blocks),
+                cmocka_unit_test(test_a_files_last_block_ends_a_chunk_behind_the_minimum),
+                cmocka_unit_test(test_a_short_block_of_zeros_is_no_files_end),
                 cmocka_unit_test(test_cuts_are_found_again_after_an_insertion),
         };
 
