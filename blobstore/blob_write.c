@@ -32,6 +32,9 @@
 #define WRITER_CHUNKS_PER_THREAD 12
 #define WRITER_CHUNKS_MAX        48
 
+/* References counted at a time; others wait for the index meanwhile. */
+#define WRITER_REFS 512
+
 int blob_writer_error(struct blob_writer *w)
 {
         LOCK_SCOPE(&w->lock);
@@ -437,19 +440,19 @@ static int writer_retain(struct blob_writer *w)
         size_t n;
         int r;
 
-        entries = calloc(STORE_REF_BATCH, sizeof(*entries));
+        entries = calloc(WRITER_REFS, sizeof(*entries));
         if (!entries)
                 return -ENOMEM;
         r = map_seek(w->pin->map, 0, &cursor);
         if (r < 0)
                 return r;
         do {
-                for (n = 0; n < STORE_REF_BATCH && left > 0; n++, left--) {
+                for (n = 0; n < WRITER_REFS && left > 0; n++, left--) {
                         r = map_next(&cursor, &entries[n]);
                         if (r <= 0)
                                 return r < 0 ? r : -EBADMSG;
                 }
-                r = index_blob_retain(w->store->index, &w->id, entries, n, left == 0);
+                r = index_blob_retain(w->store->index, &w->hold, &w->id, entries, n, left == 0);
                 if (r < 0)
                         return r;
         } while (left > 0);

@@ -29,6 +29,7 @@
 #include "blobstore/store_priv.h"
 
 #define GC_SWEEP_BATCH 4096
+#define GC_REF_BATCH   8192 /* references taken back in one transaction */
 
 /*
  * With steps of a map's page of entries, a transaction changes some hundred pages of 4 KiB at most: each entry's row,
@@ -105,7 +106,7 @@ static int blob_release(struct blobstore *bs, const struct index_blob *blob)
         CLEANUP(map_closep) struct map *map = NULL;
         CLEANUP_FREE struct map_entry *entries = NULL;
         uint64_t left = blob->retained, from;
-        size_t n, batch = gc_batch(bs, STORE_REF_BATCH);
+        size_t n, batch = gc_batch(bs, GC_REF_BATCH);
         bool damaged = false;
         int r;
 
@@ -116,7 +117,7 @@ static int blob_release(struct blobstore *bs, const struct index_blob *blob)
                 return index_mark_stale(bs->dir_fd);
         if (r < 0)
                 return r;
-        entries = calloc(STORE_REF_BATCH, sizeof(*entries));
+        entries = calloc(GC_REF_BATCH, sizeof(*entries));
         if (!entries)
                 return -ENOMEM;
 

@@ -20,12 +20,6 @@
 #define INDEX_NAME_STALE "index.stale"
 #define INDEX_VERSION    1
 
-/*
- * Chunks in a batch: some 256 MiB of data, so that the syncs do not count, and that little of an interrupted
- * transfer has to be brought over again.
- */
-#define INDEX_BATCH 4096
-
 static const char index_schema[] =
         /* place: segment << 32 | offset. hash: the key, 64 bits of the name; never taken for an identity. */
         "CREATE TABLE chunk (place INTEGER PRIMARY KEY, hash INTEGER NOT NULL, raw_len INTEGER NOT NULL,"
@@ -105,11 +99,16 @@ int index_error(struct index *ix, int r)
         return -EBADMSG;
 }
 
-int index_begin(struct index *ix)
+static int index_begin_transaction(struct index *ix, bool durable)
 {
         if (atomic_load(ix->degraded))
                 return -EROFS;
-        return index_db_begin(ix->db);
+        return index_db_begin(ix->db, durable);
+}
+
+int index_begin(struct index *ix)
+{
+        return index_begin_transaction(ix, false);
 }
 
 int index_lose(struct index *ix, int r)
@@ -142,15 +141,14 @@ static int index_write_total(struct index *ix)
                                     DB_INT(t->epoch), DB_INT(t->next_segment)));
 }
 
-/* Commits what there is, after the bytes that it names; all or nothing. */
-static int index_commit(struct index *ix)
+int index_commit(struct index *ix)
 {
         CLEANUP_FREE struct segment_state *states = NULL;
         struct index_writer *w;
         size_t n = 0;
         int r;
 
-        r = segments_sync(ix->segments);
+        r = ix->batch > 0 ? segments_sync(ix->segments) : 0; /* new rows are those of a batch */
         if (r == 0)
                 r = segments_unrecorded(ix->segments, &states, &n);
         if (r == 0)
@@ -184,7 +182,7 @@ int index_begin_change(struct index *ix)
                 if (r < 0)
                         return r;
         }
-        return index_begin(ix);
+        return index_begin_transaction(ix, true);
 }
 
 int index_end_change(struct index *ix, int r)
@@ -243,6 +241,8 @@ static int index_open_mode(int dir_fd, const char *name, enum index_db_mode mode
         ix->degraded = degraded;
         LIST_INIT(&ix->writers);
         pthread_mutex_init(&ix->lock, NULL);
+        pthread_cond_init(&ix->flush, NULL);
+        pthread_cond_init(&ix->flushed, NULL);
         r = index_db_open(dir_fd, name, mode, index_schema, INDEX_VERSION, index_statements, INDEX_SQL_COUNT, degraded,
                           &ix->db);
         if (r == 0 && (mode == INDEX_DB_OPEN || mode == INDEX_DB_READ_ONLY))
@@ -297,7 +297,7 @@ int index_publish(struct index *ix, int dir_fd)
         int r;
 
         lock(&ix->lock);
-        r = index_db_begin(ix->db);
+        r = index_db_begin(ix->db, true);
         if (r == 0)
                 r = index_write_total(ix);
         if (r == 0)
@@ -329,9 +329,12 @@ void index_close(struct index *ix)
 {
         if (!ix)
                 return;
+        index_flush_end(ix);
         if (ix->batch > 0)
                 (void)index_commit(ix); /* chunks that nobody refers to: a convenience for the next writer */
         index_db_close(ix->db);
+        pthread_cond_destroy(&ix->flushed);
+        pthread_cond_destroy(&ix->flush);
         pthread_mutex_destroy(&ix->lock);
         free(ix);
 }
@@ -392,8 +395,7 @@ int index_hold(struct index *ix, struct index_writer *w, uint64_t place)
                 r = index_db_run(ix->db, CHUNK_TOUCH, DB_ARGS(DB_INT(place), DB_INT(ix->total.epoch)));
         if (r < 0)
                 return index_error(ix, index_lose(ix, r));
-        ix->batch++;
-        w->in_batch = true;
+        index_grow_batch(ix, w, 1);
         return 1;
 }
 
@@ -401,32 +403,17 @@ int index_add(struct index *ix, struct index_writer *w, const struct index_chunk
 {
         int r;
 
-        lock(&ix->lock);
+        LOCK_SCOPE(&ix->lock);
         r = w->error;
         if (r == 0)
                 r = index_begin(ix);
-        if (r == 0) {
-                r = index_db_run(ix->db, CHUNK_ADD,
-                                 DB_ARGS(DB_INT(chunk->place), DB_INT(chunk->key), DB_INT(chunk->raw_len),
-                                         DB_INT(chunk->stored_len), DB_INT(ix->total.epoch)));
-                if (r < 0)
-                        r = index_error(ix, index_lose(ix, r));
-        }
-        if (r == 0) {
-                w->in_batch = true;
-                ix->batch++;
-        }
-        if (r < 0 || ix->batch < INDEX_BATCH) {
-                unlock(&ix->lock);
-                return r;
-        }
-
-        /* The bulk of the sync is done while others go on; the commit finds little left. */
-        ix->batch = 1;
-        unlock(&ix->lock);
-        r = segments_sync(ix->segments);
-        LOCK_SCOPE(&ix->lock);
         if (r < 0)
-                return index_lose(ix, r);
-        return index_commit(ix);
+                return r;
+        r = index_db_run(ix->db, CHUNK_ADD,
+                         DB_ARGS(DB_INT(chunk->place), DB_INT(chunk->key), DB_INT(chunk->raw_len),
+                                 DB_INT(chunk->stored_len), DB_INT(ix->total.epoch)));
+        if (r < 0)
+                return index_error(ix, index_lose(ix, r));
+        index_grow_batch(ix, w, 1);
+        return 0;
 }

@@ -7,10 +7,11 @@
  * be given back. An SQLite database, index.db; everything in it can be counted again from the maps. Reading a blob
  * does not need it. Any number of threads may share an index; calls wait for each other.
  *
- * Durability. A row never names bytes that are not on disk: every commit syncs the segments first. New chunks gather in
- * a batch, an open transaction in which other writers see them at once, and which is committed when it has grown
- * large and before anything else is changed. Where a batch is lost (the disk is full), the writers
- * that put chunks into it fail, each when it next uses the index; nobody else does.
+ * Durability. A row never names bytes that are not on disk: the segments are synced first. New chunks gather in a batch,
+ * an open transaction in which other writers see them at once, and which is committed when it has grown large and before
+ * anything else is changed. That commit is not synced itself, since every other one is, and comes with what was
+ * committed before it. Where a batch is lost (the disk is full), the writers that put something into it fail, each when
+ * it next uses the index; nobody else does.
  *
  * References. chunk.refs counts the entries of maps that name the chunk; a chunk of a writer at work has none. A blob
  * is
@@ -19,7 +20,7 @@
  *      live     all are
  *      dead     its first `retained` entries are still counted: a removal in progress
  *
- * Counting goes in batches, and `retained` changes in the same transactions. So a crash, anywhere, is
+ * Counting goes in pieces, and `retained` changes in the same transactions. So a crash, anywhere, is
  * undone by taking back exactly `retained` entries of each blob that is not live.
  *
  * Grace. Without references, a chunk stays as long as a writer that may have found it is at work: chunk.epoch is the
@@ -128,8 +129,12 @@ int index_add(struct index *ix, struct index_writer *w, const struct index_chunk
 /* Records a new blob; after this all chunks added before are durable. */
 int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob_id *id, const struct blob_info *info);
 
-/* Counts the N entries that come next; the last call makes the blob live. -EUCLEAN: a chunk is not there. */
-int index_blob_retain(struct index *ix, const struct blob_id *id, const struct map_entry *entries, size_t n, bool last);
+/*
+ * Counts the N entries that come next, in the batch; the last call makes all of it durable, and the blob live. -EUCLEAN:
+ * a chunk is not there.
+ */
+int index_blob_retain(struct index *ix, struct index_writer *w, const struct blob_id *id,
+                      const struct map_entry *entries, size_t n, bool last);
 
 /* live → dead; no change where it is new or dead. -ENOENT. */
 int index_blob_kill(struct index *ix, const struct blob_id *id);

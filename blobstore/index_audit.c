@@ -33,7 +33,7 @@ int index_import_entry(struct index *ix, const struct map_entry *e)
 
         LOCK_SCOPE(&ix->lock);
         index_saw_segment(ix, place_segment(e->place));
-        r = index_db_begin(ix->db);
+        r = index_db_begin(ix->db, true);
         if (r < 0)
                 return r;
         r = index_db_get(ix->db, CHUNK_IMPORT, &refs, 1,
@@ -52,7 +52,7 @@ int index_import_blob(struct index *ix, const struct index_blob *blob)
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        r = index_db_begin(ix->db);
+        r = index_db_begin(ix->db, true);
         if (r < 0)
                 return r;
         r = index_db_run(ix->db, BLOB_ADD,
@@ -71,7 +71,7 @@ int index_import_segment(struct index *ix, uint32_t id, uint64_t size)
 
         LOCK_SCOPE(&ix->lock);
         index_saw_segment(ix, id);
-        r = index_db_begin(ix->db);
+        r = index_db_begin(ix->db, true);
         if (r < 0)
                 return r;
         return index_db_run(ix->db, SEGMENT_IMPORT, DB_ARGS(DB_INT(id), DB_INT(size)));

@@ -52,14 +52,21 @@ void index_count_blob(struct index *ix, const struct blob_info *info, int sign)
 
 static int index_blob_load(struct index *ix, const struct blob_id *id, struct index_blob *ret);
 
-int index_blob_retain(struct index *ix, const struct blob_id *id, const struct map_entry *entries, size_t n, bool last)
+int index_blob_retain(struct index *ix, struct index_writer *w, const struct blob_id *id,
+                      const struct map_entry *entries, size_t n, bool last)
 {
         struct index_blob blob;
         int64_t v[3];
         int r;
 
+        r = last ? segments_sync(ix->segments) : 0; /* others' batches are committed, too: see index_flush.c */
+        if (r < 0)
+                return r;
+
         LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
+        r = w->error;
+        if (r == 0)
+                r = last ? index_begin_change(ix) : index_begin(ix);
         if (r < 0)
                 return r;
         for (size_t i = 0; r == 0 && i < n; i++) {
@@ -79,7 +86,12 @@ int index_blob_retain(struct index *ix, const struct blob_id *id, const struct m
                 if (r == 0)
                         index_count_blob(ix, &blob.info, 1);
         }
-        return index_end_change(ix, r);
+        if (last)
+                return index_end_change(ix, r);
+        if (r < 0)
+                return index_error(ix, index_lose(ix, r));
+        index_grow_batch(ix, w, (unsigned)n);
+        return 0;
 }
 
 int index_blob_kill(struct index *ix, const struct blob_id *id)

@@ -26,6 +26,7 @@ struct index_db {
         atomic_bool *degraded;
         int wal_pages; /* as of the last commit */
         int wal_limit; /* pages after which it is copied back */
+        bool lazy; /* commits are not synced */
         size_t count;
         sqlite3_stmt *stmts[];
 };
@@ -331,10 +332,18 @@ int index_db_get(struct index_db *db, unsigned stmt, int64_t *ret, size_t column
         return r;
 }
 
-int index_db_begin(struct index_db *db)
+int index_db_begin(struct index_db *db, bool durable)
 {
+        int r;
+
         if (!sqlite3_get_autocommit(db->handle))
                 return 0;
+        if (db->lazy == durable) {
+                r = index_db_exec(db, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+                if (r < 0)
+                        return r;
+                db->lazy = !durable;
+        }
         return index_db_exec(db, "BEGIN IMMEDIATE");
 }
 

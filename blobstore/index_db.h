@@ -66,7 +66,11 @@ int64_t index_db_column(struct index_db *db, unsigned stmt, int column);
 int index_db_column_blob(struct index_db *db, unsigned stmt, int column, void *ret, size_t n);
 void index_db_end(struct index_db *db, unsigned stmt);
 
-int index_db_begin(struct index_db *db); /* no change within a transaction */
+/*
+ * No change within a transaction. One that is not DURABLE is not synced when it is committed: a crash may take it, and
+ * whatever came after it. The next durable one makes it durable, too.
+ */
+int index_db_begin(struct index_db *db, bool durable);
 int index_db_commit(struct index_db *db); /* rolls back where it fails */
 void index_db_rollback(struct index_db *db);
 

@@ -63,11 +63,22 @@ struct index {
         struct index_db *db;
         struct index_total total; /* as it is with the open transaction */
         struct index_total committed;
-        unsigned batch; /* chunks in the open transaction */
+        unsigned batch; /* chunks, added or counted, in the open transaction */
         bool swept; /* since the opening */
         bool lost; /* a batch, whose bytes lie in segments without a row */
         LIST_HEAD(, index_writer) writers;
+
+        /* A thread that commits large batches, started by the first of them. */
+        pthread_t flusher;
+        bool has_flusher;
+        bool flushing; /* it is asked to, or at it */
+        bool closing;
+        pthread_cond_t flush; /* flushing or closing was set */
+        pthread_cond_t flushed; /* flushing was cleared */
 };
+
+/* Ends the flusher; the lock is not held. */
+void index_flush_end(struct index *ix);
 
 #define DB_ID(id) DB_BLOB((id)->bytes, BLOB_ID_SIZE)
 
@@ -75,9 +86,17 @@ struct index {
 
 /* Gives R; after a contradiction nothing is changed any more, and all is counted again at the next opening. */
 int index_error(struct index *ix, int r);
+/* Begins a batch, or goes on with it. */
 int index_begin(struct index *ix);
 /* Rolls the batch back; gives R, which its writers will be told. */
 int index_lose(struct index *ix, int r);
+/* Commits what there is, after the bytes that it names; all or nothing. */
+int index_commit(struct index *ix);
+/*
+ * N more chunks of W are in the batch, which is committed when it has grown large. Waits only where it grows faster than
+ * the disk takes it.
+ */
+void index_grow_batch(struct index *ix, struct index_writer *w, unsigned n);
 /* Begins a change of its own, so that its failure takes nobody's batch along. End it with index_end_change(). */
 int index_begin_change(struct index *ix);
 /* R is how the change went: commits it, or rolls it back. */

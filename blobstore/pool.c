@@ -3,12 +3,12 @@
 #include "blobstore/pool.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
 
 struct pool {
         unsigned threads; /* wanted */
@@ -76,20 +76,16 @@ static void *pool_main(void *ctx)
         return NULL;
 }
 
-/* Call with the lock held. Fewer threads than wanted will do; signals are for the threads of the layers above. */
+/* Call with the lock held. Fewer threads than wanted will do. */
 static int pool_start(struct pool *p)
 {
-        sigset_t all, old;
         int r = 0;
 
-        sigfillset(&all);
-        (void)pthread_sigmask(SIG_BLOCK, &all, &old);
         while (r == 0 && p->started < p->threads) {
-                r = -pthread_create(&p->ids[p->started], NULL, pool_main, p);
+                r = thread_start(&p->ids[p->started], pool_main, p);
                 if (r == 0)
                         p->started++;
         }
-        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
         return p->started ? 0 : r;
 }
 

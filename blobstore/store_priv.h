@@ -26,9 +26,6 @@
 
 struct disk;
 
-/* References that are counted, or taken back, in one transaction. */
-#define STORE_REF_BATCH 8192
-
 struct blobstore {
         bool read_only;
         int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd, disks_fd;

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* Batches of the index: large ones are committed while writers go on, and whoever loses something in one is told. */
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "blobstore/index.h"
+#include "tests/lib/expect.h"
+#include "tests/lib/tempdir.h"
+
+/* More than two batches. */
+#define MANY 9000
+
+static atomic_bool fail_data_syncs;
+static atomic_int log_syncs; /* of the database's log */
+
+int fdatasync(int fd)
+{
+        char path[64], name[256] = { 0 };
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        assert_true(readlink(path, name, sizeof(name) - 1) > 0);
+        if (strstr(name, "-wal")) {
+                atomic_fetch_add(&log_syncs, 1);
+        } else if (atomic_load(&fail_data_syncs)) {
+                errno = EIO;
+                return -1;
+        }
+        return (int)syscall(SYS_fdatasync, fd);
+}
+
+struct fixture {
+        char dir[TEMPDIR_MAX];
+        int dir_fd;
+        atomic_bool degraded;
+        struct segments *segments;
+        struct index *ix;
+        struct segment *seg;
+        uint64_t places[MANY];
+};
+
+static void open_index(struct fixture *f)
+{
+        assert_ok(segments_new(f->dir_fd, &f->degraded, &f->segments));
+        assert_ok(index_open(f->dir_fd, f->segments, &f->degraded, &f->ix));
+        assert_ok(segments_take(f->segments, &f->seg));
+}
+
+static void close_index(struct fixture *f)
+{
+        segments_give(f->segments, f->seg);
+        index_close(f->ix);
+        segments_free(f->segments);
+}
+
+static int setup(void **state)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        tempdir_make(f->dir);
+        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(f->dir_fd >= 0);
+        assert_ok(segments_new(f->dir_fd, &f->degraded, &f->segments));
+        assert_ok(index_new(f->dir_fd, f->segments, &f->degraded, &f->ix));
+        assert_ok(index_publish(f->ix, f->dir_fd));
+        index_close(f->ix);
+        segments_free(f->segments);
+        open_index(f);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct fixture *f = *state;
+
+        atomic_store(&fail_data_syncs, false);
+        close_index(f);
+        (void)close(f->dir_fd);
+        tempdir_remove(f->dir);
+        free(f);
+        return 0;
+}
+
+static int add(struct fixture *f, struct index_writer *w, int i)
+{
+        struct index_chunk chunk = { .key = (uint64_t)i, .raw_len = 4096, .stored_len = 1 };
+
+        int r;
+
+        r = segment_append(f->seg, "x", 1, &f->places[i]);
+        if (r < 0)
+                return r;
+        chunk.place = f->places[i];
+        return index_add(f->ix, w, &chunk);
+}
+
+static int found(struct fixture *f)
+{
+        struct index_twin twins[INDEX_TWINS_MAX];
+        int n = 0;
+
+        for (int i = 0; i < MANY; i++)
+                if (index_find(f->ix, (uint64_t)i, 4096, twins) == 1 && twins[0].place == f->places[i])
+                        n++;
+        return n;
+}
+
+static void make_id(struct blob_id *id)
+{
+        memset(id, 7, sizeof(*id));
+}
+
+static void test_all_are_found_while_and_after_batches_are_committed(void **state)
+{
+        struct fixture *f = *state;
+        struct index_twin twins[INDEX_TWINS_MAX];
+        struct index_writer w;
+
+        index_writer_begin(f->ix, &w);
+        for (int i = 0; i < MANY; i++) {
+                assert_ok(add(f, &w, i));
+                assert_int_equal(index_find(f->ix, (uint64_t)i / 2, 4096, twins), 1);
+        }
+        index_writer_end(f->ix, &w);
+        close_index(f);
+        open_index(f);
+        assert_int_equal(found(f), MANY);
+}
+
+/* Where there can be no thread, whoever fills a batch commits it. */
+static void test_without_a_thread_batches_are_committed_all_the_same(void **state)
+{
+        struct fixture *f = *state;
+        pthread_attr_t usual, huge;
+        struct index_writer w;
+
+        assert_ok(pthread_getattr_default_np(&usual));
+        assert_ok(pthread_attr_init(&huge));
+        assert_ok(pthread_attr_setstacksize(&huge, (size_t)1 << 47));
+        assert_ok(pthread_setattr_default_np(&huge));
+        index_writer_begin(f->ix, &w);
+        for (int i = 0; i < MANY; i++)
+                assert_ok(add(f, &w, i));
+        index_writer_end(f->ix, &w);
+        assert_ok(pthread_setattr_default_np(&usual));
+        (void)pthread_attr_destroy(&usual);
+        (void)pthread_attr_destroy(&huge);
+        assert_int_equal(found(f), MANY);
+}
+
+static void test_writers_of_a_batch_that_is_lost_are_told_and_others_are_not(void **state)
+{
+        struct fixture *f = *state;
+        struct index_writer a, b, other;
+        int i, r = 0;
+
+        index_writer_begin(f->ix, &a);
+        index_writer_begin(f->ix, &b);
+        index_writer_begin(f->ix, &other);
+        atomic_store(&fail_data_syncs, true);
+        assert_ok(add(f, &b, 0));
+        for (i = 1; i < MANY && r == 0; i++)
+                r = add(f, &a, i);
+        assert_true(r == -EIO || r == -EROFS); /* its batch, or the store that was degraded a moment before */
+        assert_true(i < MANY); /* soon, and not only at the end */
+        while ((r = index_hold(f->ix, &b, f->places[0])) == 1)
+                (void)sched_yield();
+        assert_err(r, -EIO);
+        assert_int_equal(index_hold(f->ix, &other, f->places[0]), 0);
+        index_writer_end(f->ix, &a);
+        index_writer_end(f->ix, &b);
+        index_writer_end(f->ix, &other);
+}
+
+/* What nobody was promised costs no sync of its own; what somebody is told of is durable. */
+static void test_only_what_is_promised_is_synced(void **state)
+{
+        struct map_entry entries[3];
+        struct fixture *f = *state;
+        struct blob_info info = { .size_bytes = 3 * 4096, .data_bytes = 3 * 4096 };
+        struct index_blob blob;
+        struct index_writer w;
+        struct blob_id id;
+
+        make_id(&id);
+        index_writer_begin(f->ix, &w);
+        assert_ok(index_blob_begin(f->ix, &w, &id, &info)); /* a log that begins is synced in any case */
+        assert_ok(index_blob_forget(f->ix, &id));
+        atomic_store(&log_syncs, 0);
+        for (int i = 0; i < MANY; i++)
+                assert_ok(add(f, &w, i));
+        assert_int_equal(atomic_load(&log_syncs), 0);
+
+        assert_ok(index_blob_begin(f->ix, &w, &id, &info));
+        assert_int_equal(atomic_load(&log_syncs), 1);
+        for (int i = 0; i < 3; i++)
+                entries[i] = (struct map_entry){ .place = f->places[i], .len = 4096, .raw_len = 4096, .stored_len = 1 };
+        assert_ok(index_blob_retain(f->ix, &w, &id, entries, 2, false));
+        assert_int_equal(atomic_load(&log_syncs), 1);
+        assert_ok(index_blob_retain(f->ix, &w, &id, &entries[2], 1, true));
+        assert_int_equal(atomic_load(&log_syncs), 2);
+        assert_ok(index_blob_get(f->ix, &id, &blob));
+        assert_int_equal(blob.state, BLOB_LIVE);
+        assert_int_equal(blob.retained, 3);
+        index_writer_end(f->ix, &w);
+}
+
+/* References that were counted in a batch and went with it: the blob must not become live without them. */
+static void test_a_blob_whose_references_were_lost_does_not_live(void **state)
+{
+        struct fixture *f = *state;
+        struct map_entry e;
+        struct blob_info info = { .size_bytes = 4096, .data_bytes = 4096 };
+        struct index_writer w, other;
+        struct index_blob blob;
+        struct blob_id id;
+
+        make_id(&id);
+        index_writer_begin(f->ix, &w);
+        index_writer_begin(f->ix, &other);
+        assert_ok(add(f, &w, 0));
+        assert_ok(index_blob_begin(f->ix, &w, &id, &info));
+        e = (struct map_entry){ .place = f->places[0], .len = 4096, .raw_len = 4096, .stored_len = 1 };
+        assert_ok(index_blob_retain(f->ix, &w, &id, &e, 1, false));
+
+        assert_ok(add(f, &other, 1));
+        assert_err(index_add(f->ix, &other, &(struct index_chunk){ .place = f->places[1], .raw_len = 1 }), -EBADMSG);
+        assert_true(index_blob_retain(f->ix, &w, &id, &e, 0, true) < 0);
+        assert_ok(index_blob_get(f->ix, &id, &blob));
+        assert_int_equal(blob.state, BLOB_NEW);
+        assert_int_equal(blob.retained, 0);
+        index_writer_end(f->ix, &w);
+        index_writer_end(f->ix, &other);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(test_all_are_found_while_and_after_batches_are_committed),
+                TEST(test_without_a_thread_batches_are_committed_all_the_same),
+                TEST(test_writers_of_a_batch_that_is_lost_are_told_and_others_are_not),
+                TEST(test_only_what_is_promised_is_synced),
+                TEST(test_a_blob_whose_references_were_lost_does_not_live),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
