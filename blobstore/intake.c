@@ -87,7 +87,9 @@ void intake_free(struct intake *in)
 {
         if (!in)
                 return;
+        lock(&in->lock); /* a write may still be at what it was given */
         intake_drop_writer(in);
+        unlock(&in->lock);
         pthread_mutex_destroy(&in->lock);
         free(in);
 }
@@ -269,26 +271,43 @@ static int stream_write(struct intake *in, const void *buf, size_t n, uint64_t o
         return r;
 }
 
-int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off)
+/* What has to be done with a write before it counts as taken: all of it, unless there is a stream that goes on. */
+static int intake_take(struct intake *in, const void *buf, size_t n, uint64_t off)
 {
-        int r;
+        int r = 0;
 
-        LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
         if (n == 0)
                 return 0;
-        if (in->writer && (off < in->in_order || !stream_takes_hole(in, off - in->in_order))) {
+        if (in->writer && (off < in->in_order || !stream_takes_hole(in, off - in->in_order)))
                 r = stream_settle(in);
-                if (r < 0)
-                        return intake_fail(in, r);
-        }
-        r = in->writer ? stream_write(in, buf, n, off) : file_write(in, buf, n, off);
+        if (r == 0 && !in->writer)
+                r = file_write(in, buf, n, off);
         if (r < 0)
                 return intake_fail(in, r);
         if (off + n > in->size)
                 in->size = off + n;
-        if (!in->is_judged && in->in_order >= IMAGE_HEAD_BYTES)
+        return 0;
+}
+
+/*
+ * Whoever copies a disk in reads its next piece while this one is cut, hashed and handed to the store's threads. Who
+ * writes that next piece waits for the lock: there is one on its way, and not more.
+ */
+int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, intake_taken_fn *taken, void *ctx)
+{
+        int r;
+
+        LOCK_SCOPE(&in->lock);
+        r = intake_take(in, buf, n, off);
+        if (r < 0)
+                return r;
+        if (taken)
+                taken(ctx);
+        if (in->writer && n > 0)
+                (void)intake_fail(in, stream_write(in, buf, n, off));
+        else if (!in->is_judged && in->in_order >= IMAGE_HEAD_BYTES)
                 intake_judge(in);
         return 0;
 }

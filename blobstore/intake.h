@@ -27,8 +27,15 @@ int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_ro
                struct intake **ret);
 void intake_free(struct intake *in); /* accepts NULL; what was stored and not committed is given up */
 
-/* OFF + N is at most BLOB_SIZE_MAX. */
-int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off);
+/* What waits for a write may go on. */
+typedef void intake_taken_fn(void *ctx);
+
+/*
+ * OFF + N is at most BLOB_SIZE_MAX. TAKEN (or NULL) is called unless an error is returned: for a stream before the bytes
+ * are cut, so that the next ones can be on their way meanwhile. What goes wrong after that is the next call's to tell.
+ * The calls' order is that in which they began.
+ */
+int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, intake_taken_fn *taken, void *ctx);
 int intake_truncate(struct intake *in, uint64_t size);
 
 /* Is it being stored while it comes? */

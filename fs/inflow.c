@@ -23,15 +23,27 @@ static void inflow_read(struct req *rq, struct file *f, size_t size, off_t off)
         (void)fuse_reply_buf(rq->fuse, NULL, 0);
 }
 
+struct inflow_answer {
+        fuse_req_t fuse;
+        size_t size;
+};
+
+static void inflow_taken(void *ctx)
+{
+        const struct inflow_answer *a = ctx;
+
+        (void)fuse_reply_write(a->fuse, a->size);
+}
+
+/* Once answered, the file may be closed. */
 static void inflow_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
+        struct inflow_answer answer = { .fuse = rq->fuse, .size = size };
         int r;
 
-        r = upload_write(((struct inflow *)f)->upload, bytes, size, (uint64_t)off, &rq->diag);
+        r = upload_write(((struct inflow *)f)->upload, bytes, size, (uint64_t)off, inflow_taken, &answer, &rq->diag);
         if (r < 0)
                 ops_refuse(rq, f->node, r);
-        else
-                (void)fuse_reply_write(rq->fuse, size);
 }
 
 static int inflow_truncate(struct req *rq, struct file *f, uint64_t size)

@@ -309,23 +309,37 @@ static void note_bytes(struct upload *u, uint64_t end)
                         break;
 }
 
-int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, struct diag *diag)
+struct write {
+        struct upload *upload;
+        uint64_t end; /* 0: nothing is written */
+        upload_taken_fn *taken;
+        void *ctx;
+};
+
+/* It can be seen by whoever was told. */
+static void write_taken(void *ctx)
 {
+        const struct write *w = ctx;
+
+        note_bytes(w->upload, w->end);
+        if (w->taken)
+                w->taken(w->ctx);
+}
+
+int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, upload_taken_fn *taken, void *ctx,
+                 struct diag *diag)
+{
+        struct write w = { .upload = u, .end = n > 0 ? off + n : 0, .taken = taken, .ctx = ctx };
         int r;
 
         r = may_reach(u, off, n, diag);
         if (r == 0)
                 r = refuse_full(diag, room_left(u, n));
         if (r == 0)
-                r = refuse_full(diag, intake_write(u->intake, buf, n, off));
-        if (r < 0) {
+                r = refuse_full(diag, intake_write(u->intake, buf, n, off, write_taken, &w));
+        if (r < 0)
                 atomic_store(&u->lost, r);
-                return r;
-        }
-
-        if (n > 0)
-                note_bytes(u, off + n);
-        return 0;
+        return r;
 }
 
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)

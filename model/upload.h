@@ -18,11 +18,16 @@ struct upload;
 /* Opens, or joins, the upload of an image that is queued or uploading. -EBUSY, -EDQUOT, -ENOENT. */
 int upload_open(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct upload **ret);
 
+/* Called, unless there is an error, when the writer may go on; BUF is needed until the function returns. */
+typedef void upload_taken_fn(void *ctx);
+
 /*
  * -EFBIG, -ESTALE, -ENOSPC (some room is left for what must always work). After an error the image ends in status error,
- * unless the upload is truncated to nothing first.
+ * unless the upload is truncated to nothing first. One that is met after TAKEN (or NULL) was called is told by the next
+ * write, or the close. After that call another thread may close U.
  */
-int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, struct diag *diag);
+int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, upload_taken_fn *taken, void *ctx,
+                 struct diag *diag);
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
 
 uint64_t upload_image(const struct upload *u);

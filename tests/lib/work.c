@@ -44,7 +44,7 @@ void work_upload(struct library *l, uint64_t image, const void *bytes, size_t si
 {
         struct upload *u = upload_of(l, image);
 
-        assert_ok(upload_write(u, bytes, size, 0, library_diag(l)));
+        assert_ok(upload_write(u, bytes, size, 0, NULL, NULL, library_diag(l)));
         assert_ok(upload_check(u, library_diag(l)));
         upload_close(u);
 }
@@ -54,8 +54,8 @@ void work_upload_file(struct library *l, uint64_t image, const void *bytes, size
         struct upload *u = upload_of(l, image);
         size_t half = size / 2;
 
-        assert_ok(upload_write(u, (const uint8_t *)bytes + half, size - half, half, library_diag(l)));
-        assert_ok(upload_write(u, bytes, half, 0, library_diag(l)));
+        assert_ok(upload_write(u, (const uint8_t *)bytes + half, size - half, half, NULL, NULL, library_diag(l)));
+        assert_ok(upload_write(u, bytes, half, 0, NULL, NULL, library_diag(l)));
         upload_close(u);
 }
 

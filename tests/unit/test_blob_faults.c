@@ -332,15 +332,15 @@ static int intake_halves(struct intake *in, const uint8_t *bytes, size_t n)
         size_t half = n / 2 + 1;
         int r;
 
-        r = intake_write(in, bytes, half, 0);
+        r = intake_write(in, bytes, half, 0, NULL, NULL);
         if (r == 0)
                 r = intake_sync(in);
         if (r == 0)
                 r = intake_renew(in, 0);
         if (r == 0)
-                r = intake_write(in, bytes + half, n - half, half);
+                r = intake_write(in, bytes + half, n - half, half, NULL, NULL);
         if (r == 0)
-                r = intake_write(in, bytes, 1, 0);
+                r = intake_write(in, bytes, 1, 0, NULL, NULL);
         return r;
 }
 

@@ -156,7 +156,7 @@ static void test_an_import_can_be_done_again_from_its_start(void **state)
         struct upload *u;
 
         assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
-        assert_ok(upload_write(u, bytes, SIZE, 0, library_diag(l)));
+        assert_ok(upload_write(u, bytes, SIZE, 0, NULL, NULL, library_diag(l)));
         upload_close(u);
         library_close(l);
         free(bytes);

@@ -4,7 +4,9 @@
 #include "blobstore/intake.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,7 +47,7 @@ static void write_in_order(struct intake *in, const uint8_t *bytes, size_t from,
 {
         for (size_t off = from, n; off < to; off += n) {
                 n = to - off < PIECE ? to - off : PIECE;
-                assert_ok(intake_write(in, bytes + off, n, off));
+                assert_ok(intake_write(in, bytes + off, n, off, NULL, NULL));
         }
 }
 
@@ -92,7 +94,7 @@ static void test_a_disk_in_order_is_stored_while_it_comes(void **state)
         int fd;
 
         in = make(s, IMAGE_FORMAT_AUTO, &fd);
-        assert_ok(intake_write(in, bytes, 1000, 0));
+        assert_ok(intake_write(in, bytes, 1000, 0, NULL, NULL));
         assert_false(intake_is_streaming(in));
         write_in_order(in, bytes, 1000, SIZE);
         assert_true(intake_is_streaming(in));
@@ -120,8 +122,8 @@ static void test_gaps_and_a_longer_end_are_holes(void **state)
         random_fill(&seed, bytes + MIB + 777, PIECE);
         in = make(s, IMAGE_FORMAT_AUTO, &fd);
         assert_ok(intake_truncate(in, SIZE)); /* as tools do that know how much comes */
-        assert_ok(intake_write(in, bytes, PIECE, 0));
-        assert_ok(intake_write(in, bytes + MIB + 777, PIECE, MIB + 777));
+        assert_ok(intake_write(in, bytes, PIECE, 0, NULL, NULL));
+        assert_ok(intake_write(in, bytes + MIB + 777, PIECE, MIB + 777, NULL, NULL));
         assert_ok(intake_truncate(in, SIZE + 3 * MIB));
         assert_true(intake_is_streaming(in));
         assert_int_equal(probe(in, fd).size_bytes, SIZE + 3 * MIB);
@@ -148,7 +150,7 @@ static void test_what_is_written_to_again_goes_into_the_file(void **state)
         write_in_order(in, bytes, 2 * MIB + PIECE, 3 * MIB);
         assert_true(intake_is_streaming(in));
         memset(bytes + MIB, 0x5a, 3000);
-        assert_ok(intake_write(in, bytes + MIB, 3000, MIB));
+        assert_ok(intake_write(in, bytes + MIB, 3000, MIB, NULL, NULL));
         assert_false(intake_is_streaming(in));
         assert_file_has(fd, bytes, 3 * MIB);
         write_in_order(in, bytes, 3 * MIB, SIZE);
@@ -176,7 +178,7 @@ static void test_a_huge_hole_is_the_imports_to_read(void **state)
         assert_non_null(got);
         in = make(s, IMAGE_FORMAT_AUTO, &fd);
         write_in_order(in, bytes, 0, MIB);
-        assert_ok(intake_write(in, bytes, MIB, far));
+        assert_ok(intake_write(in, bytes, MIB, far, NULL, NULL));
         assert_false(intake_is_streaming(in));
         assert_int_equal(pread_full(fd, got, MIB, far), MIB);
         assert_memory_equal(got, bytes, MIB);
@@ -184,9 +186,9 @@ static void test_a_huge_hole_is_the_imports_to_read(void **state)
         /* Nor do many smaller ones. */
         assert_ok(intake_truncate(in, 0));
         write_in_order(in, bytes, 0, MIB);
-        assert_ok(intake_write(in, bytes, MIB, MIB + far / 512));
+        assert_ok(intake_write(in, bytes, MIB, MIB + far / 512, NULL, NULL));
         assert_true(intake_is_streaming(in));
-        assert_ok(intake_write(in, bytes, MIB, 2 * MIB + far / 512 + (UINT64_C(128) << 30)));
+        assert_ok(intake_write(in, bytes, MIB, 2 * MIB + far / 512 + (UINT64_C(128) << 30), NULL, NULL));
         assert_false(intake_is_streaming(in));
 
         assert_ok(intake_truncate(in, 0));
@@ -256,15 +258,15 @@ static void test_it_goes_into_the_file_only_where_there_is_room(void **state)
         assert_ok(intake_new(s->bs, fd, IMAGE_FORMAT_AUTO, room_of, &room, &in));
         write_in_order(in, bytes, 0, SIZE);
         assert_true(intake_is_streaming(in));
-        assert_err(intake_write(in, bytes, 1, 0), -ENOSPC);
+        assert_err(intake_write(in, bytes, 1, 0, NULL, NULL), -ENOSPC);
         assert_ok(fstat(fd, &st));
         assert_true((uint64_t)st.st_blocks * 512 < 2 * MIB);
-        assert_err(intake_write(in, bytes, 1, SIZE), -ENOSPC);
+        assert_err(intake_write(in, bytes, 1, SIZE, NULL, NULL), -ENOSPC);
 
         room.left = 2 * SIZE;
         assert_ok(intake_truncate(in, 0));
         write_in_order(in, bytes, 0, SIZE);
-        assert_ok(intake_write(in, bytes, 1, 0));
+        assert_ok(intake_write(in, bytes, 1, 0, NULL, NULL));
         assert_file_has(fd, bytes, SIZE);
         assert_int_equal(store_stats(s).blobs, 0);
         done(in, fd);
@@ -316,7 +318,7 @@ static void test_out_of_order_from_the_start_it_is_a_file(void **state)
         int fd;
 
         in = make(s, IMAGE_FORMAT_AUTO, &fd);
-        assert_ok(intake_write(in, bytes + MIB - 10, 10, MIB - 10));
+        assert_ok(intake_write(in, bytes + MIB - 10, 10, MIB - 10, NULL, NULL));
         write_in_order(in, bytes, 0, MIB - 10);
         assert_false(intake_is_streaming(in));
         assert_file_has(fd, bytes, MIB);
@@ -433,21 +435,85 @@ static void test_an_error_stays_until_it_begins_anew(void **state)
         in = make(s, IMAGE_FORMAT_QCOW2, &file);
         fd = open("/dev/full", O_RDWR | O_CLOEXEC);
         assert_true(fd >= 0 && dup2(fd, file) == file);
-        assert_err(intake_write(in, bytes, MIB, 0), -ENOSPC);
+        assert_err(intake_write(in, bytes, MIB, 0, NULL, NULL), -ENOSPC);
         assert_ok(close(fd));
         fd = make_file(s);
         assert_true(dup2(fd, file) == file);
-        assert_err(intake_write(in, bytes, MIB, 0), -ENOSPC);
+        assert_err(intake_write(in, bytes, MIB, 0, NULL, NULL), -ENOSPC);
         assert_err(intake_sync(in), -ENOSPC);
         assert_err(intake_show(in), -ENOSPC);
         assert_err(intake_truncate(in, MIB), -ENOSPC);
         assert_err(intake_commit(in, &b), -ENOSPC);
         assert_err(intake_settle(in), -ENOSPC);
         assert_ok(intake_truncate(in, 0));
-        assert_ok(intake_write(in, bytes, MIB, 0));
+        assert_ok(intake_write(in, bytes, MIB, 0, NULL, NULL));
         assert_file_has(fd, bytes, MIB);
         assert_ok(close(fd));
         done(in, file);
+        free(bytes);
+}
+
+/* The descriptor by which the segment that grows is written. */
+static int find_segment(void)
+{
+        char path[64], name[512];
+
+        for (int fd = 3; fd < 256; fd++) {
+                ssize_t n;
+
+                (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+                n = readlink(path, name, sizeof(name) - 1);
+                name[n < 0 ? 0 : n] = '\0';
+                if (strstr(name, ".seg") && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY)
+                        return fd;
+        }
+        fail_msg("no segment is open");
+        return -1;
+}
+
+static void count_taken(void *ctx)
+{
+        ++*(int *)ctx;
+}
+
+/* Writers are let go before their bytes are stored. What then fails ends the next write, and the close in any case. */
+static void test_writers_are_let_go_once_and_told_later(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = malloc(MIB);
+        int taken = 0, calls = 0, fd, segment, disk, full, r;
+        uint64_t seed = 17, off = 0;
+        struct intake *in;
+        struct blob *b;
+
+        assert_non_null(bytes);
+        random_fill(&seed, bytes, MIB);
+        in = make(s, IMAGE_FORMAT_RAW, &fd);
+        for (r = 0; off < 4 * MIB && r == 0; off += MIB, calls++)
+                r = intake_write(in, bytes, MIB, off, count_taken, &taken);
+        assert_ok(r);
+        assert_int_equal(taken, calls);
+        assert_true(intake_is_streaming(in));
+        assert_ok(intake_sync(in));
+
+        full = open("/dev/full", O_RDWR | O_CLOEXEC);
+        segment = find_segment();
+        disk = dup(segment);
+        assert_true(full >= 0 && disk >= 0 && dup2(full, segment) == segment);
+        for (; off < 256 * MIB && r == 0; off += MIB) {
+                random_fill(&seed, bytes, MIB);
+                r = intake_write(in, bytes, MIB, off, count_taken, &taken);
+                calls += r == 0;
+        }
+        assert_err(r, -ENOSPC);
+        assert_int_equal(taken, calls);
+        assert_err(intake_sync(in), -ENOSPC);
+        assert_err(intake_commit(in, &b), -ENOSPC);
+        assert_true(dup2(disk, segment) == segment);
+        assert_ok(close(disk));
+        assert_ok(close(full));
+        done(in, fd);
+        (void)store_gc(s);
         free(bytes);
 }
 
@@ -487,7 +553,7 @@ static void random_life(struct store *s, uint64_t seed)
                         continue;
                 n = n < most - off ? n : most - off;
                 random_fill(&seed, piece, n);
-                assert_ok(intake_write(in, piece, n, off));
+                assert_ok(intake_write(in, piece, n, off, NULL, NULL));
                 memcpy(bytes + off, piece, n);
                 size = size > off + n ? size : off + n;
                 next = off + n;
@@ -526,6 +592,7 @@ int main(void)
                 TEST(test_more_than_some_at_once_go_by_way_of_files),
                 TEST(test_a_renewed_stream_keeps_nothing_else),
                 TEST(test_an_error_stays_until_it_begins_anew),
+                TEST(test_writers_are_let_go_once_and_told_later),
                 TEST(test_whatever_is_done_to_it_the_bytes_are_right),
         };
 

@@ -143,7 +143,7 @@ static int upload(struct actor *a, uint64_t image, size_t size)
         r = upload_open(a->m, &a->c, image, &a->diag, &u);
         if (r == 0) {
                 if (size)
-                        r = upload_write(u, bytes, size, 0, &a->diag);
+                        r = upload_write(u, bytes, size, 0, NULL, NULL, &a->diag);
                 upload_close(u);
         }
         free(bytes);

@@ -17,13 +17,13 @@ static void write_at(struct upload *u, const void *bytes, size_t n, uint64_t off
 {
         struct diag diag = { 0 };
 
-        assert_ok(upload_write(u, bytes, n, off, &diag));
+        assert_ok(upload_write(u, bytes, n, off, NULL, NULL, &diag));
 }
 
 /* One that cannot be written. */
 static void lose_a_byte(struct library *l, struct upload *u)
 {
-        assert_refused(l, upload_write(u, "x", 1, BLOB_SIZE_MAX, library_diag(l)), -EFBIG);
+        assert_refused(l, upload_write(u, "x", 1, BLOB_SIZE_MAX, NULL, NULL, library_diag(l)), -EFBIG);
 }
 
 static void test_bytes_written_in_any_order_by_any_writer_are_imported(void **state)
@@ -137,7 +137,7 @@ static void test_removing_the_image_ends_its_upload(void **state)
         assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
         write_at(u, "abc", 3, 0);
         assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
-        assert_refused(l, upload_write(u, "d", 1, 3, library_diag(l)), -ESTALE);
+        assert_refused(l, upload_write(u, "d", 1, 3, NULL, NULL, library_diag(l)), -ESTALE);
         assert_int_equal(work_incoming(l), 0);
         assert_ok(upload_check(u, library_diag(l)));
         upload_close(u);
@@ -205,8 +205,8 @@ static void test_offsets_past_the_limit_are_refused(void **state)
         struct upload *u;
 
         assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
-        assert_refused(l, upload_write(u, "x", 1, BLOB_SIZE_MAX, library_diag(l)), -EFBIG);
-        assert_refused(l, upload_write(u, "xx", 2, UINT64_MAX, library_diag(l)), -EFBIG);
+        assert_refused(l, upload_write(u, "x", 1, BLOB_SIZE_MAX, NULL, NULL, library_diag(l)), -EFBIG);
+        assert_refused(l, upload_write(u, "xx", 2, UINT64_MAX, NULL, NULL, library_diag(l)), -EFBIG);
         assert_refused(l, upload_truncate(u, BLOB_SIZE_MAX + 1, library_diag(l)), -EFBIG);
         upload_close(u);
 }
