@@ -55,7 +55,7 @@ sweep() {
         for image in "$R/recycle/lo" "$R/recycle/lo-cloud" "$R2/recycle/lo-cloud"; do
                 [ ! -d "$image" ] || ok rmdir "$image"
         done
-        same "$(ls "$R/private") $(ls "$R/recycle") $(ls "$R/snapshots") $(ls "$R2/private" "$R2/recycle" "$R2/snapshots" | grep -c lo)" \
+        same "$(ls "$R/private") $(ls "$R/recycle") $(ls "$R/snapshots") $(cd "$R2" && ls private recycle snapshots | grep -c lo)" \
                 "kept  kept 0" "something is left"
 }
 most=$(count_calls)

@@ -23,13 +23,13 @@ for ((i = 1; i <= kills; i++)); do
                 same_disk "$R2/private/web/disks/vda.raw" web.raw
                 same_checksum "$R2/private/web" web.raw
         else
-                same "$(ls "$R2/private" "$R2/snapshots" | grep -c web)" 0 "kill $i: half a copy"
+                same "$(cd "$R2" && ls private snapshots | grep -c web)" 0 "kill $i: half a copy"
         fi
         same_checksum "$R/private/web" web.raw
         quota_is_true "$R"
         quota_is_true "$R2"
         [ ! -d "$copy" ] || ok rmdir "$copy"
         [ ! -d "$R2/private/web" ] || remove_image "$R2" web
-        same "$(ls "$R2/private" "$R2/recycle" "$R2/snapshots" | grep -c web)" 0 "kill $i: something is left"
+        same "$(cd "$R2" && ls private recycle snapshots | grep -c web)" 0 "kill $i: something is left"
         between_kills
 done

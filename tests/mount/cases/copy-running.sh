@@ -41,7 +41,7 @@ value "$copy/status" running
 ok rmdir "$copy"
 fast_disk
 until_true 20 test ! -e "$replica" || fail "the replica is still there"
-same "$(ls "$R2/private" "$R2/snapshots" | grep -c web)" 0 "the replica has left something"
+same "$(cd "$R2" && ls private snapshots | grep -c web)" 0 "the replica has left something"
 same "$(used "$R2" private-images) $(used "$R2" snapshots)" "0 0" "quota came back"
 [ ! -e "$copy" ] || value "$copy/status" cancelled
 same "$(ls "$web/used-by")" "" "used-by"
