@@ -4,8 +4,8 @@
 
 /*
  * A store of immutable blobs (disk images), deduplicated and compressed, in one
- * directory. Beside it the layers above include disk.h (writable disks), intake.h
- * (files on their way in), and formats/ (foreign image files, and qcow2 views).
+ * directory. Beside it the layers above include disks/ (writable disks), blobs/intake.h
+ * (files on their way in), import/ (foreign image files) and export/ (qcow2 views).
  *
  * Functions give 0, or a documented positive value, on success and a negative
  * errno on failure; out-parameters are written on success only. Any number of
@@ -34,7 +34,7 @@
 
 /*
  * How many pieces of these sizes have data in them is counted for every blob: the clusters and tables of the qcow2 file
- * that it also is (formats/export.h), whose size must be known without opening the blob.
+ * that it also is (export/export.h), whose size must be known without opening the blob.
  */
 #define BLOB_CLUSTER_SIZE (UINT64_C(64) << 10)
 #define BLOB_SPAN_SIZE    (UINT64_C(512) << 20)

@@ -28,7 +28,7 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
-#include "blobstore/store_priv.h"
+#include "blobstore/blobs/store_priv.h"
 
 #define FORMAT_PREFIX "imagefs blob store "
 #define FORMAT_TEXT   FORMAT_PREFIX "2\n"

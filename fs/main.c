@@ -20,7 +20,7 @@
 #include "blobstore/base/log.h"
 #include "fs/mount.h"
 #include "fs/options.h"
-#include "fs/tree.h"
+#include "fs/tree/tree.h"
 #include "model/check.h"
 
 /* As fsck has them. */

@@ -16,14 +16,14 @@
 #include <sys/wait.h>
 
 #include "blobstore/base/log.h"
-#include "fs/alias.h"
-#include "fs/fs.h"
+#include "fs/http/http.h"
 #include "fs/nosec.h"
-#include "fs/http.h"
-#include "fs/ops.h"
-#include "fs/spread.h"
-#include "fs/tree.h"
-#include "fs/wait.h"
+#include "fs/ops/alias.h"
+#include "fs/ops/ops.h"
+#include "fs/ops/spread.h"
+#include "fs/ops/wait.h"
+#include "fs/tree/fs.h"
+#include "fs/tree/tree.h"
 
 /* Threads that answer requests. They sleep in the store's disk, never for long work. */
 #define MOUNT_THREADS 32

@@ -10,7 +10,7 @@
 
 #include "fs/nosec.h"
 
-#include "fs/fs.h"
+#include "fs/tree/fs.h"
 
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blobstore/disk.h"
+#include "blobstore/disks/disk.h"
 #include "model/model_priv.h"
 #include "model/statements.h"
 

@@ -28,10 +28,10 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
-#include "model/listing.h"
+#include "model/core/stores.h"
+#include "model/image/listing.h"
+#include "model/machine/volume_priv.h"
 #include "model/model_priv.h"
-#include "model/stores.h"
-#include "model/volume_priv.h"
 
 #define LOCK_FILE       "lock"
 #define DIR_MODE        0700 /* it holds everybody's images */

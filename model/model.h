@@ -23,7 +23,7 @@
 
 #include "blobstore/base/parse.h"
 #include "blobstore/blobstore.h"
-#include "model/diag.h"
+#include "model/core/diag.h"
 
 struct model;
 

@@ -10,11 +10,11 @@
 
 #include <pthread.h>
 
-#include "model/db.h"
-#include "model/image.h"
-#include "model/region.h"
-#include "model/snapshot.h"
-#include "model/task.h"
+#include "model/core/region.h"
+#include "model/db/db.h"
+#include "model/image/image.h"
+#include "model/image/snapshot.h"
+#include "model/work/task.h"
 
 struct listings;
 struct runner;

@@ -4,7 +4,7 @@
 
 /* Every table of SQL in model/, one line each: X(stem) for the stem_statements of stem.c. Private to model/. */
 
-#include "model/db.h"
+#include "model/db/db.h"
 
 #define STATEMENT_TABLES(X) \
         X(access)           \

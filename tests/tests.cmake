@@ -19,7 +19,7 @@ foreach(source IN LISTS UNIT_TESTS)
 endforeach()
 
 # What a child of the daemon does, in a process of the test's own, where sanitizers can watch it.
-target_sources(test_fstab_reader PRIVATE blobstore/fstab_reader/areas.c blobstore/fstab_reader/lines.c)
+target_sources(test_fstab_reader PRIVATE blobstore/import/fstab_reader/areas.c blobstore/import/fstab_reader/lines.c)
 
 add_executable(fsop tests/mount/lib/fsop.c)
 add_executable(disk-stress tests/mount/lib/disk-stress.c)

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "blobstore/formats/source.h"
+#include "blobstore/import/source.h"
 
 /* Of a group of tests. In the directory is "disk", 24 MiB: random bytes, text, long runs of one byte, between holes. */
 int foreign_setup(void **state);

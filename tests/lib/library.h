@@ -7,10 +7,10 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#include "model/image.h"
+#include "model/core/region.h"
+#include "model/image/image.h"
+#include "model/image/snapshot.h"
 #include "model/model.h"
-#include "model/region.h"
-#include "model/snapshot.h"
 #include "tests/lib/tempdir.h"
 
 struct library {

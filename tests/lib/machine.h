@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#include "model/instance.h"
+#include "model/machine/instance.h"
 #include "tests/lib/work.h"
 
 #define MACHINE_SIZE 200000

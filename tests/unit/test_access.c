@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "model/object.h"
+#include "model/core/object.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/machine.h"
 

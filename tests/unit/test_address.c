@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where imports may connect to. */
 
-#include "model/address.h"
+#include "model/intake/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

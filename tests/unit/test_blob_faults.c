@@ -9,8 +9,8 @@
 /* The calls are replaced under both of their names, which that macro would make one. */
 #undef _FILE_OFFSET_BITS
 
-#include "blobstore/disk.h"
-#include "blobstore/intake.h"
+#include "blobstore/blobs/intake.h"
+#include "blobstore/disks/disk.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/cache.h"
+#include "blobstore/chunks/cache.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

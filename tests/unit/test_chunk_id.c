@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/chunk_id.h"
+#include "blobstore/chunks/chunk_id.h"
 
 #include <stdlib.h>
 

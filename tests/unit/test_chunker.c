@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/chunker.h"
+#include "blobstore/chunks/chunker.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/codec.h"
+#include "blobstore/chunks/codec.h"
 
 #include <stdlib.h>
 

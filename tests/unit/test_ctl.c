@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "fs/file.h"
+#include "fs/ops/file.h"
 
 static const struct entry line = { .name = "name" };
 static const struct entry text = { .name = "description", .flags = ENTRY_TEXT };

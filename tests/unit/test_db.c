@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/db.h"
+#include "model/db/db.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "model/migrate.h"
+#include "model/db/migrate.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/tempdir.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/diag.h"
+#include "model/core/diag.h"
 #include "tests/lib/expect.h"
 
 static void test_gives_back_the_error_and_keeps_the_sentence(void **state)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "blobstore/digest.h"
+#include "blobstore/import/digest.h"
 #include "tests/lib/expect.h"
 
 /* Of a million times 'a': RFC 1321's md5 program's, FIPS 180-2's examples. */

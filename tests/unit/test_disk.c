@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "blobstore/base/cleanup.h"
-#include "blobstore/disk.h"
+#include "blobstore/disks/disk.h"
 
 #define BLOCK 4096
 #define MIB   (UINT64_C(1) << 20)

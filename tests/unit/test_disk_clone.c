@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "blobstore/base/cleanup.h"
-#include "blobstore/disk.h"
+#include "blobstore/disks/disk.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
-#include "blobstore/disk.h"
+#include "blobstore/disks/disk.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 

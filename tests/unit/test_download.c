@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "model/download.h"
+#include "model/image/download.h"
 #include "tests/lib/work.h"
 
 #define SIZE    400000

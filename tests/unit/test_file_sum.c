@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sums of files, against those that the usual programs print. */
 
-#include "blobstore/file_sum.h"
+#include "blobstore/import/file_sum.h"
 
 #include <errno.h>
 #include <fcntl.h>

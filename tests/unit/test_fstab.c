@@ -15,7 +15,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/fstab_reader/protocol.h"
+#include "blobstore/import/fstab_reader/protocol.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/random.h"
 #include "tests/lib/tempdir.h"

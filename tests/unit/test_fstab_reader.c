@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "blobstore/base/bytes.h"
-#include "blobstore/fstab_reader/reader.h"
+#include "blobstore/import/fstab_reader/reader.h"
 #include "tests/lib/expect.h"
 
 #define DISK_BYTES  (2 << 20)

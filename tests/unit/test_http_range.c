@@ -4,7 +4,7 @@
 
 #include "tests/lib/expect.h"
 
-#include "fs/http_range.h"
+#include "fs/http/http_range.h"
 
 static void assert_range(const char *text, uint64_t size, uint64_t begin, uint64_t len)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/image.h"
+#include "model/image/image.h"
 
 #include <stdlib.h>
 
-#include "model/object.h"
+#include "model/core/object.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "blobstore/index.h"
+#include "blobstore/chunks/index.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/tempdir.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Files on their way in: what is stored while it comes, what goes by way of the file, and that no byte differs. */
 
-#include "blobstore/intake.h"
+#include "blobstore/blobs/intake.h"
 
 #include <fcntl.h>
 #include <stdio.h>

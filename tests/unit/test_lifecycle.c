@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/lifecycle.h"
+#include "model/image/lifecycle.h"
 
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"

@@ -2,9 +2,9 @@
 
 #include <stdatomic.h>
 
-#include "model/region.h"
-#include "model/share.h"
-#include "model/xlsx.h"
+#include "model/core/region.h"
+#include "model/image/share.h"
+#include "model/image/xlsx.h"
 
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"

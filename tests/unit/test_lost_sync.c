@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "model/model_priv.h"
-#include "model/runner.h"
+#include "model/work/runner.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/machine.h"
 

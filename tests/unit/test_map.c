@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/map.h"
+#include "blobstore/blobs/map.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "blobstore/segment.h"
+#include "blobstore/chunks/segment.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "blobstore/base/cleanup.h"
-#include "blobstore/pool.h"
+#include "blobstore/chunks/pool.h"
 #include "tests/lib/expect.h"
 
 #define PIECES 100

@@ -16,7 +16,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/blobstore.h"
-#include "blobstore/formats/source.h"
+#include "blobstore/import/source.h"
 
 #define CLUSTER 65536
 

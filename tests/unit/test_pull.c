@@ -4,7 +4,7 @@
  * taken, from which byte on, and what each kind of failure is called.
  */
 
-#include "model/pull.h"
+#include "model/intake/pull.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

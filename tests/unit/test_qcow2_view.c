@@ -11,7 +11,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/formats/export.h"
+#include "blobstore/export/export.h"
 #include "tests/lib/store.h"
 
 #define KIB UINT64_C(1024)

@@ -13,9 +13,9 @@
 #include <time.h>
 
 #include "blobstore/base/io.h"
-#include "model/db.h"
-#include "model/runner.h"
-#include "model/share.h"
+#include "model/db/db.h"
+#include "model/image/share.h"
+#include "model/work/runner.h"
 #include "tests/lib/machine.h"
 #include "tests/lib/store.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Upkeep: what goes by itself, and what does not. */
 
-#include "model/runner.h"
+#include "model/work/runner.h"
 #include "tests/lib/work.h"
 
 #define SIZE 400000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/region.h"
+#include "model/core/region.h"
 
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"

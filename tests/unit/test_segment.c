@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/segment.h"
+#include "blobstore/chunks/segment.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/snapshot.h"
+#include "model/image/snapshot.h"
 
 #include "model/model_priv.h"
 #include "tests/lib/expect.h"

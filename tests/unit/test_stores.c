@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/stores.h"
+#include "model/core/stores.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

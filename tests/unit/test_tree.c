@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "fs/tree.h"
+#include "fs/tree/tree.h"
 
 static void test_tables_are_consistent(void **state)
 {

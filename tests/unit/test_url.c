@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Addresses: what is understood, what is not, and that nothing said about one holds its password. */
 
-#include "model/url.h"
+#include "model/intake/url.h"
 
 #include <errno.h>
 #include <stdio.h>

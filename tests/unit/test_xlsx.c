@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/xlsx.h"
+#include "model/image/xlsx.h"
 
 #include "tests/lib/expect.h"
 

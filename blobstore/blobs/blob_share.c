@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A blob made of parts of another one: their chunks are named again, whole or in part, and not read. A small part of a
+ * large chunk is read all the same and goes the way of all new data: it would keep the whole chunk from being removed.
+ *
+ * The checksum over the bytes of such a blob is not known, as nobody saw them all; it can be worked out later.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "blobstore/blobs/store_priv.h"
+#include "blobstore/chunks/chunk_id.h"
+#include "blobstore/chunks/chunker.h"
+
+/* A few chunks, so that most are decoded whole. */
+#define CHECKSUM_BUFFER (4 * CHUNK_SIZE_MAX)
+
+/*
+ * A part that is shared has at least this much of its chunk, so that an image never holds on to more than so many times
+ * what it uses. Blocks changed at random are read and stored 1.07 times with it, after four generations.
+ */
+#define SHARE_PART_MIN(chunk_bytes) ((chunk_bytes) / 32)
+
+/* Adds the bytes FROM … TO of a chunk as data that was read. */
+static int read_part(struct blob_writer *w, struct blob *b, uint64_t from, uint64_t to)
+{
+        CLEANUP_FREE uint8_t *buffer = malloc((size_t)(to - from)); /* no more than a chunk */
+        ssize_t n;
+
+        if (!buffer)
+                return -ENOMEM;
+        n = blob_pread(b, buffer, (size_t)(to - from), from);
+        return n < 0 ? (int)n : blob_writer_append(w, buffer, (size_t)n);
+}
+
+int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint64_t n, struct blob_share_stats *ret)
+{
+        struct blob_share_stats stats = { 0 };
+        uint64_t pos = off, end = off + n;
+        struct map_cursor cursor;
+        struct map_entry e;
+        int r;
+
+        if (!blob_writer_can_share(w, b) || off % BLOB_BLOCK_SIZE || off > b->info.size_bytes ||
+            n > b->info.size_bytes - off)
+                return -EINVAL;
+        r = map_seek(b->map, off, &cursor);
+        while (r == 0 && pos < end) {
+                struct map_entry part;
+                uint64_t from, to;
+
+                r = map_next(&cursor, &e);
+                if (r < 0)
+                        return r;
+                if (r == 0 || e.offset >= end) {
+                        r = blob_writer_hole(w, end - pos);
+                        break;
+                }
+                from = e.offset > pos ? e.offset : pos;
+                to = e.offset + e.len < end ? e.offset + e.len : end;
+                if (from > pos) {
+                        r = blob_writer_hole(w, from - pos);
+                        if (r < 0)
+                                return r;
+                }
+                part = e;
+                part.skip += (uint32_t)(from - e.offset);
+                part.len = (uint32_t)(to - from);
+                /* What is no multiple of a block ends its blob, and must not lie within another. */
+                if (part.len % BLOB_BLOCK_SIZE == 0 && part.len >= SHARE_PART_MIN(e.raw_len)) {
+                        r = blob_writer_add_chunk(w, b, &part);
+                        stats.bytes_shared += to - from;
+                } else {
+                        r = read_part(w, b, from, to);
+                        stats.bytes_read += to - from;
+                }
+                pos = to;
+        }
+        if (r < 0)
+                return r;
+        *ret = stats;
+        return 0;
+}
+
+int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx, struct blob_checksum *ret)
+{
+        CLEANUP(checksum_freep) struct checksum *sum = NULL;
+        CLEANUP_FREE uint8_t *buffer = NULL;
+        uint64_t size = b->info.size_bytes, pos = 0, done = 0, data, hole;
+        ssize_t n;
+        int r;
+
+        sum = checksum_new();
+        buffer = malloc(CHECKSUM_BUFFER);
+        if (!sum || !buffer)
+                return -ENOMEM;
+        while (pos < size) {
+                r = blob_seek(b, pos, SEEK_DATA, &data);
+                if (r == -ENXIO)
+                        data = size;
+                else if (r < 0)
+                        return r;
+                checksum_add_zeros(sum, data - pos);
+                pos = data;
+                if (data == size)
+                        break;
+                r = blob_seek(b, data, SEEK_HOLE, &hole);
+                if (r < 0)
+                        return r;
+                for (; pos < hole; pos += (uint64_t)n) {
+                        n = blob_pread(b, buffer, hole - pos < CHECKSUM_BUFFER ? (size_t)(hole - pos) : CHECKSUM_BUFFER,
+                                       pos);
+                        if (n < 0)
+                                return (int)n;
+                        checksum_add(sum, buffer, (size_t)n);
+                        done += (uint64_t)n;
+                        r = progress ? progress(ctx, done, b->info.data_bytes) : 0;
+                        if (r < 0)
+                                return r;
+                }
+        }
+        checksum_get(sum, ret);
+        return 0;
+}

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Writing a blob is a pipeline. The caller's thread finds zeros, cuts chunks and sums the whole blob up; each chunk is
+ * then a job for the store's threads (blob_place.c):
+ *
+ *      look up     name it, and look for the same bytes in the store: the index gives candidates, and only bytes that
+ *                  were read back and compared make a chunk shared. What is new is compressed. In parallel.
+ *      place       look once more for what came in meanwhile, append to the segment, enter into index and map.
+ *                  In the order of the chunks, by whichever thread finished the one whose turn it is.
+ *
+ * A writer has a bounded number of chunks outstanding, and its caller waits beyond that; their buffers are used again.
+ *
+ * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets
+ * its name, the references are counted, the blob is live. Whatever a crash leaves of this the next collection takes
+ * back.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/blobs/blob_write_priv.h"
+
+/*
+ * Chunks outstanding, each with half a megabyte of buffers. They are placed in order, and a large one holds up those
+ * behind it: with two for each thread, a third of the processor time was spent waiting.
+ */
+#define WRITER_CHUNKS_PER_THREAD 12
+#define WRITER_CHUNKS_MAX        48
+
+/* References counted at a time; others wait for the index meanwhile. */
+#define WRITER_REFS 512
+
+int blob_writer_error(struct blob_writer *w)
+{
+        LOCK_SCOPE(&w->lock);
+        return w->error;
+}
+
+int blob_writer_fail(struct blob_writer *w, int r)
+{
+        LOCK_SCOPE(&w->lock);
+        if (w->error == 0)
+                w->error = r;
+        return w->error;
+}
+
+/* ---- cutting ---- */
+
+/* A job with buffers to fill; waits for one if there are too many. */
+static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
+{
+        struct chunk_job *j;
+
+        LOCK_SCOPE(&w->lock);
+        /* Until there is room for many, so that not each chunk costs two switches between threads. */
+        if (w->outstanding >= w->max_jobs)
+                while (w->error == 0 && w->outstanding > blob_writer_few(w))
+                        pthread_cond_wait(&w->done, &w->lock);
+        if (w->error)
+                return w->error;
+
+        j = STAILQ_FIRST(&w->unused);
+        if (j) {
+                STAILQ_REMOVE_HEAD(&w->unused, order);
+        } else {
+                j = malloc(sizeof(*j)); /* half a megabyte: not worth clearing */
+                if (!j)
+                        return w->error = -ENOMEM;
+        }
+        j->job.run = blob_place_run;
+        j->writer = w;
+        j->looked_up = false;
+        j->shared = false;
+        j->n_rejected = 0;
+        j->entry = (struct map_entry){ .offset = w->size };
+        *ret = j;
+        return 0;
+}
+
+/* Ends the chunk that is being filled, if there is one. */
+static int writer_end_chunk(struct blob_writer *w)
+{
+        struct chunk_job *j = TAKE_PTR(w->cut);
+        int r;
+
+        chunker_reset(&w->chunker);
+        if (!j)
+                return 0;
+        j->entry.len = j->entry.raw_len;
+
+        lock(&w->lock);
+        STAILQ_INSERT_TAIL(&w->jobs, j, order);
+        w->outstanding++;
+        unlock(&w->lock);
+        r = pool_submit(w->store->pool, &j->job);
+        if (r == 0)
+                return 0;
+
+        /* There is not one thread; so nothing but this job is outstanding. */
+        LOCK_SCOPE(&w->lock);
+        STAILQ_REMOVE(&w->jobs, j, chunk_job, order);
+        w->outstanding--;
+        w->error = r;
+        free(j);
+        return r;
+}
+
+/* Adds one block, which is shorter than a block only at the end. */
+static int writer_add_block(struct blob_writer *w, const uint8_t *block, size_t n)
+{
+        int r;
+
+        if (block_is_zero(block, n)) {
+                r = writer_end_chunk(w);
+                w->size += n;
+                return r;
+        }
+        if (!w->cut) {
+                r = writer_get_job(w, &w->cut);
+                if (r < 0)
+                        return r;
+        }
+        memcpy(w->cut->raw + w->cut->entry.raw_len, block, n);
+        w->cut->entry.raw_len += (uint32_t)n;
+        w->size += n;
+        w->data_bytes += n;
+        return chunker_add(&w->chunker, block, n) ? writer_end_chunk(w) : 0;
+}
+
+static int writer_check_room(struct blob_writer *w, uint64_t n)
+{
+        int r = blob_writer_error(w);
+
+        if (r < 0)
+                return r;
+        return n > BLOB_SIZE_MAX - w->size - w->partial_len ? blob_writer_fail(w, -EFBIG) : 0;
+}
+
+/* Adds to the block that is not complete; NULL: zeros. Gives how many bytes it took. */
+static int writer_add_partial(struct blob_writer *w, const uint8_t *bytes, size_t n, size_t *ret)
+{
+        size_t part = BLOB_BLOCK_SIZE - w->partial_len;
+
+        if (part > n)
+                part = n;
+        if (bytes)
+                memcpy(w->partial + w->partial_len, bytes, part);
+        else
+                memset(w->partial + w->partial_len, 0, part);
+        w->partial_len += part;
+        *ret = part;
+        if (w->partial_len < BLOB_BLOCK_SIZE)
+                return 0;
+        w->partial_len = 0;
+        return writer_add_block(w, w->partial, BLOB_BLOCK_SIZE);
+}
+
+int blob_writer_append(struct blob_writer *w, const void *buf, size_t n)
+{
+        const uint8_t *p = buf;
+        size_t part;
+        int r;
+
+        r = writer_check_room(w, n);
+        if (r < 0)
+                return r;
+        while (n > 0) {
+                if (w->partial_len == 0 && n >= BLOB_BLOCK_SIZE) {
+                        part = BLOB_BLOCK_SIZE;
+                        r = writer_add_block(w, p, part);
+                } else {
+                        r = writer_add_partial(w, p, n, &part);
+                }
+                if (r < 0)
+                        return blob_writer_fail(w, r);
+                if (w->checksum)
+                        checksum_add(w->checksum, p, part); /* while it is in the processor's cache */
+                p += part;
+                n -= part;
+        }
+        return 0;
+}
+
+int blob_writer_hole(struct blob_writer *w, uint64_t n)
+{
+        uint64_t whole;
+        size_t part;
+        int r;
+
+        r = writer_check_room(w, n);
+        if (r < 0)
+                return r;
+        if (w->checksum)
+                checksum_add_zeros(w->checksum, n);
+        if (w->partial_len > 0) {
+                r = writer_add_partial(w, NULL, n < BLOB_BLOCK_SIZE ? (size_t)n : BLOB_BLOCK_SIZE, &part);
+                if (r < 0)
+                        return blob_writer_fail(w, r);
+                n -= part;
+        }
+
+        whole = n / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
+        if (whole > 0) {
+                r = writer_end_chunk(w);
+                if (r < 0)
+                        return blob_writer_fail(w, r);
+                w->size += whole;
+                n -= whole;
+        }
+        if (n > 0)
+                (void)writer_add_partial(w, NULL, (size_t)n, &part); /* less than a block: nothing can fail */
+        return 0;
+}
+
+/* So that nobody takes its chunks back before the commit counts them. */
+static int writer_keep(struct blob_writer *w, struct blob *b)
+{
+        struct blob **kept;
+
+        for (size_t i = 0; i < w->n_kept; i++)
+                if (w->kept[i] == b)
+                        return 0;
+        kept = realloc(w->kept, (w->n_kept + 1) * sizeof(struct blob *));
+        if (!kept)
+                return -ENOMEM;
+        w->kept = kept;
+        w->kept[w->n_kept++] = blob_ref(b);
+        return 0;
+}
+
+void blob_writer_forgo_checksum(struct blob_writer *w)
+{
+        checksum_free(TAKE_PTR(w->checksum));
+}
+
+bool blob_writer_can_share(const struct blob_writer *w, const struct blob *b)
+{
+        return w->store == b->store && w->partial_len == 0;
+}
+
+int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e)
+{
+        struct chunk_job *j;
+        int r;
+
+        r = writer_check_room(w, e->len);
+        if (r < 0)
+                return r;
+        r = writer_keep(w, b);
+        if (r == 0)
+                r = writer_end_chunk(w);
+        if (r == 0)
+                r = writer_get_job(w, &j);
+        if (r < 0)
+                return blob_writer_fail(w, r);
+        blob_writer_forgo_checksum(w);
+        j->entry = *e;
+        j->entry.offset = w->size;
+        j->shared = j->looked_up = true;
+        w->size += e->len;
+        w->data_bytes += e->len;
+
+        LOCK_SCOPE(&w->lock);
+        STAILQ_INSERT_TAIL(&w->jobs, j, order);
+        w->outstanding++;
+        if (!w->placing)
+                blob_place_ready(w);
+        return w->error;
+}
+
+/* Waits until nothing is outstanding. */
+static void writer_drain(struct blob_writer *w)
+{
+        LOCK_SCOPE(&w->lock);
+        while (w->outstanding > 0 || w->placing)
+                pthread_cond_wait(&w->done, &w->lock);
+}
+
+int blob_writer_sync(struct blob_writer *w)
+{
+        int r;
+
+        writer_drain(w);
+        r = blob_writer_error(w);
+        if (r == 0)
+                r = segments_sync(w->store->segments);
+        return r < 0 ? blob_writer_fail(w, r) : 0;
+}
+
+/* ---- begin and end ---- */
+
+static int writer_open_map(struct blob_writer *w)
+{
+        char name[MAP_NAME_SIZE];
+        int fd;
+
+        map_name(&w->id, name);
+        fd = openat(w->store->temp_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        return map_writer_new(fd, &w->id, &w->map);
+}
+
+int blob_writer_new(struct blobstore *bs, struct blob_writer **ret)
+{
+        CLEANUP(blob_writer_freep) struct blob_writer *w = NULL;
+        int r;
+
+        r = store_writable(bs);
+        if (r < 0)
+                return r;
+        w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        w->store = bs;
+        STAILQ_INIT(&w->jobs);
+        STAILQ_INIT(&w->unused);
+        pthread_mutex_init(&w->lock, NULL);
+        pthread_cond_init(&w->done, NULL);
+        index_writer_begin(bs->index, &w->hold);
+        w->max_jobs = WRITER_CHUNKS_PER_THREAD * pool_threads(bs->pool) + 1;
+        if (w->max_jobs > WRITER_CHUNKS_MAX)
+                w->max_jobs = WRITER_CHUNKS_MAX;
+
+        w->checksum = checksum_new();
+        if (!w->checksum)
+                return -ENOMEM;
+        r = store_make_id(&w->id);
+        if (r < 0)
+                return r;
+        r = blob_pin_new(bs, &w->id, &w->pin);
+        if (r < 0)
+                return r;
+        r = writer_open_map(w);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+void blob_writer_free(struct blob_writer *w)
+{
+        char name[MAP_NAME_SIZE];
+        struct chunk_job *j;
+
+        if (!w)
+                return;
+        (void)blob_writer_fail(w, -ECANCELED); /* what is outstanding need not be worked on */
+        writer_drain(w);
+        segments_give(w->store->segments, w->segment);
+        index_writer_end(w->store->index, &w->hold);
+
+        if (w->map) {
+                map_name(&w->id, name);
+                (void)unlinkat(w->store->temp_fd, name, 0); /* committed, and moved away; or emptied at the next opening */
+                map_writer_free(w->map);
+        }
+        blob_close(w->pin);
+
+        free(w->cut);
+        while ((j = STAILQ_FIRST(&w->unused))) {
+                STAILQ_REMOVE_HEAD(&w->unused, order);
+                free(j);
+        }
+        for (size_t i = 0; i < w->n_kept; i++)
+                blob_close(w->kept[i]);
+        free(w->kept);
+        checksum_free(w->checksum);
+        pthread_cond_destroy(&w->done);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+}
+
+/* Everything but the map's name and the references. */
+static int writer_finish_content(struct blob_writer *w, struct blob_info *ret)
+{
+        int r;
+
+        if (w->partial_len > 0) {
+                r = writer_add_block(w, w->partial, w->partial_len);
+                if (r < 0)
+                        return r;
+                w->partial_len = 0;
+        }
+        r = writer_end_chunk(w);
+        if (r < 0)
+                return r;
+        writer_drain(w);
+        r = blob_writer_error(w);
+        if (r < 0)
+                return r;
+        segments_give(w->store->segments, TAKE_PTR(w->segment));
+
+        *ret = (struct blob_info){ .size_bytes = w->size, .data_bytes = w->data_bytes };
+        if (w->checksum)
+                checksum_get(w->checksum, &ret->checksum);
+        r = map_writer_finish(w->map, ret);
+        if (r < 0)
+                return r;
+        r = map_writer_sync(w->map);
+        if (r < 0)
+                atomic_store(&w->store->degraded, true);
+        return r;
+}
+
+static int writer_name_map(struct blob_writer *w)
+{
+        char name[MAP_NAME_SIZE], path[STORE_MAP_PATH_SIZE], dir[3] = { 0 };
+        CLEANUP_CLOSE int dir_fd = -1;
+        int r;
+
+        map_name(&w->id, name);
+        store_map_path(&w->id, "", path);
+        memcpy(dir, name, 2);
+        r = mkdir_durable(w->store->maps_fd, dir, 0700);
+        if (r < 0)
+                return r;
+        dir_fd = openat(w->store->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd < 0)
+                return -errno;
+        if (renameat(w->store->temp_fd, name, w->store->maps_fd, path) < 0)
+                return -errno;
+        r = fsync_dir(dir_fd);
+        if (r < 0)
+                atomic_store(&w->store->degraded, true);
+        return r;
+}
+
+/* Counts the references of a new blob and makes it live. */
+static int writer_retain(struct blob_writer *w)
+{
+        CLEANUP_FREE struct map_entry *entries = NULL;
+        struct map_cursor cursor;
+        uint64_t left = map_entries(w->pin->map);
+        size_t n;
+        int r;
+
+        entries = calloc(WRITER_REFS, sizeof(*entries));
+        if (!entries)
+                return -ENOMEM;
+        r = map_seek(w->pin->map, 0, &cursor);
+        if (r < 0)
+                return r;
+        do {
+                for (n = 0; n < WRITER_REFS && left > 0; n++, left--) {
+                        r = map_next(&cursor, &entries[n]);
+                        if (r <= 0)
+                                return r < 0 ? r : -EBADMSG;
+                }
+                r = index_blob_retain(w->store->index, &w->hold, &w->id, entries, n, left == 0);
+                if (r < 0)
+                        return r;
+        } while (left > 0);
+        return 0;
+}
+
+int blob_writer_commit(struct blob_writer *w, struct blob **ret)
+{
+        struct blob_info info;
+        int r;
+
+        r = blob_writer_error(w);
+        if (r == 0)
+                r = store_writable(w->store);
+        if (r == 0)
+                r = writer_finish_content(w, &info);
+        if (r == 0)
+                r = index_blob_begin(w->store->index, &w->hold, &w->id, &info);
+        if (r == 0)
+                r = writer_name_map(w);
+        if (r == 0)
+                r = blob_load(w->pin);
+        if (r == 0)
+                r = writer_retain(w);
+        if (r < 0)
+                return blob_writer_fail(w, r);
+
+        (void)blob_writer_fail(w, -EINVAL); /* used up */
+        *ret = TAKE_PTR(w->pin);
+        return 0;
+}
+
+/*
+ * What was added so far, up to the last whole block, becomes a blob that nothing names. The new writer's chunks are
+ * that blob's, which is kept for it and gone after it.
+ */
+int blob_writer_renew(struct blob_writer **w)
+{
+        CLEANUP(checksum_freep) struct checksum *checksum = TAKE_PTR((*w)->checksum);
+        CLEANUP(blob_writer_freep) struct blob_writer *new = NULL;
+        CLEANUP(blob_closep) struct blob *part = NULL;
+        size_t partial_len = (*w)->partial_len;
+        struct blob_share_stats ignored;
+        int r;
+
+        (*w)->partial_len = 0;
+        r = blob_writer_commit(*w, &part);
+        if (r == 0)
+                r = blob_writer_new((*w)->store, &new);
+        if (r == 0)
+                r = blob_writer_share(new, part, 0, part->info.size_bytes, &ignored);
+        if (r == 0)
+                r = blob_remove(new->store, &part->id);
+        if (r < 0)
+                return blob_writer_fail(*w, r);
+
+        memcpy(new->partial, (*w)->partial, partial_len);
+        new->partial_len = partial_len;
+        new->checksum = TAKE_PTR(checksum);
+        blob_writer_free(*w);
+        *w = TAKE_PTR(new);
+        return 0;
+}
+
+uint64_t blob_writer_moved(const struct blob_writer *w)
+{
+        return w->moved_bytes;
+}

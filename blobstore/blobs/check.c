@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The check counts everything again, from the maps, into a temporary index like the real one, and compares the two. So
+ * its memory does not depend on the size of the store, and it knows of the index only what the index says in public.
+ *
+ * What an interrupted removal or commit, or a crash, may leave and the next collection takes back is no problem, and
+ * neither is a chunk that nothing refers to. With a writer or a collection at work beside it, it may find what is
+ * only on its way.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobstore/blobs/store_priv.h"
+#include "blobstore/chunks/chunker.h"
+
+#define CHECK_PAGE 256
+
+/* Places known to be damaged, so that every blob they belong to can be named; more are read again each time. */
+#define CHECK_BAD_MAX 65536
+
+struct check {
+        struct blobstore *store;
+        bool read_data;
+        blobstore_problem_fn *report;
+        void *ctx;
+        int problems;
+
+        struct index *counted;
+        bool incomplete; /* a map could not be read: what it refers to is not counted */
+        uint64_t *sizes; /* of segments, by id; 0: no such file */
+        size_t n_sizes;
+        uint64_t *bad; /* ascending */
+        size_t n_bad;
+        uint8_t buffer[CHUNK_SIZE_MAX];
+};
+
+static void __attribute__((format(printf, 4, 5)))
+check_report(struct check *c, enum blobstore_problem kind, const struct blob_id *id, const char *fmt, ...)
+{
+        char text[256];
+        va_list ap;
+
+        va_start(ap, fmt);
+        (void)vsnprintf(text, sizeof(text), fmt, ap); /* cut, if it must be */
+        va_end(ap);
+        c->problems++;
+        c->report(c->ctx, kind, id, text);
+}
+
+/* ---- segments ---- */
+
+static int check_segment_file(void *ctx, uint32_t id, uint64_t size)
+{
+        struct check *c = ctx;
+        uint64_t *sizes;
+
+        if (id >= c->n_sizes) {
+                size_t n = c->n_sizes * 2 > id ? c->n_sizes * 2 : (size_t)id + 1;
+
+                sizes = reallocarray(c->sizes, n, sizeof(*sizes));
+                if (!sizes)
+                        return -ENOMEM;
+                memset(sizes + c->n_sizes, 0, (n - c->n_sizes) * sizeof(*sizes));
+                c->sizes = sizes;
+                c->n_sizes = n;
+        }
+        c->sizes[id] = size ? size : 1; /* there, if empty */
+        return 0;
+}
+
+struct check_segments {
+        struct check *check;
+        uint8_t *known; /* by id */
+};
+
+static int check_segment_row(void *ctx, const struct segment_state *s)
+{
+        struct check_segments *cs = ctx;
+
+        if (s->id < cs->check->n_sizes)
+                cs->known[s->id] = 1;
+        return 0;
+}
+
+static int check_segments(struct check *c)
+{
+        CLEANUP_FREE uint8_t *known = NULL;
+        struct check_segments cs = { .check = c };
+        int r;
+
+        r = segments_each(c->store->segments, check_segment_file, c);
+        if (r < 0 || !c->store->index)
+                return r;
+        known = calloc(c->n_sizes ? c->n_sizes : 1, 1);
+        if (!known)
+                return -ENOMEM;
+        cs.known = known;
+        r = index_segment_each(c->store->index, check_segment_row, &cs);
+        /* Ids not given out yet are a crash's, and will be written over. */
+        for (size_t id = 0; r == 0 && id < c->n_sizes && id < segments_get_next(c->store->segments); id++)
+                if (c->sizes[id] && !known[id])
+                        check_report(c, BLOBSTORE_PROBLEM_ORPHAN, NULL, "segment %08zx is not in the index", id);
+        return r;
+}
+
+/* ---- maps ---- */
+
+/* Where PLACE is, or belongs, among the bad ones. */
+static size_t check_find_bad(const struct check *c, uint64_t place)
+{
+        size_t low = 0, high = c->n_bad;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (c->bad[middle] < place)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static bool check_is_bad(const struct check *c, uint64_t place)
+{
+        size_t i = check_find_bad(c, place);
+
+        return i < c->n_bad && c->bad[i] == place;
+}
+
+static int check_note_bad(struct check *c, uint64_t place)
+{
+        size_t i = check_find_bad(c, place);
+
+        if (c->n_bad == CHECK_BAD_MAX)
+                return 0;
+        if (!c->bad) {
+                c->bad = malloc(CHECK_BAD_MAX * sizeof(*c->bad)); /* touched only as far as there are */
+                if (!c->bad)
+                        return -ENOMEM;
+        }
+        memmove(c->bad + i + 1, c->bad + i, (c->n_bad - i) * sizeof(*c->bad));
+        c->bad[i] = place;
+        c->n_bad++;
+        return 0;
+}
+
+/* Is the chunk where it should be, and, if that is asked, what it should be? FIRST: not met before. 1: yes, 0: no. */
+static int check_chunk(struct check *c, const struct map_entry *e, bool first)
+{
+        uint32_t segment = place_segment(e->place);
+        int r;
+
+        if (segment >= c->n_sizes || place_offset(e->place) < SEGMENT_HEADER_SIZE ||
+            place_offset(e->place) + (uint64_t)e->stored_len > c->sizes[segment])
+                return 0;
+        if (!c->read_data)
+                return 1;
+        if (!first && c->n_bad < CHECK_BAD_MAX)
+                return !check_is_bad(c, e->place);
+
+        r = store_read_chunk(c->store, e->place, e->stored_len, &e->name, c->buffer, e->raw_len);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 && check_note_bad(c, e->place) < 0)
+                return -ENOMEM;
+        return r == 0; /* what the disk cannot give is as good as damaged */
+}
+
+/* Counts the first LIMIT entries of a map. */
+static int check_entries(struct check *c, const struct blob_id *id, const struct map *map, uint64_t limit,
+                         uint64_t *ret_data)
+{
+        uint64_t n_bad = 0, first_bad = 0, data = 0;
+        struct map_cursor cursor;
+        struct map_entry e;
+        bool damaged = false;
+        int r;
+
+        r = map_seek(map, 0, &cursor);
+        for (uint64_t n = 0; r == 0 || r == -EBADMSG;) {
+                if (r == 0) {
+                        r = n < limit ? map_next(&cursor, &e) : 0;
+                        if (r == 0)
+                                break;
+                }
+                if (r == -EBADMSG) { /* the cursor stands before the next page */
+                        damaged = true;
+                        n = (cursor.page + 1) * MAP_PAGE_ENTRIES;
+                        r = 0;
+                        continue;
+                }
+                if (r < 0)
+                        return r;
+                n++;
+                data += e.len;
+                r = index_import_entry(c->counted, &e);
+                if (r >= 0)
+                        r = check_chunk(c, &e, r > 0);
+                if (r < 0)
+                        return r;
+                if (r == 0 && n_bad++ == 0)
+                        first_bad = e.offset;
+                r = 0;
+        }
+
+        if (damaged) {
+                c->incomplete = true;
+                check_report(c, BLOBSTORE_PROBLEM_MAP, id, "the map is damaged in part");
+        }
+        if (n_bad)
+                check_report(c, BLOBSTORE_PROBLEM_CHUNK, id,
+                             "%" PRIu64 " chunks are missing or damaged, the first one at byte %" PRIu64, n_bad,
+                             first_bad);
+        *ret_data = damaged ? map_info(map)->data_bytes : data;
+        return 0;
+}
+
+static int check_live_map(struct check *c, const struct index_blob *row, const struct map *map, uint64_t data)
+{
+        struct index_blob blob = *row;
+
+        blob.info = *map_info(map);
+        blob.retained = map_entries(map);
+        if (row->retained != blob.retained || row->info.size_bytes != blob.info.size_bytes ||
+            row->info.data_bytes != blob.info.data_bytes || row->info.data_clusters != blob.info.data_clusters ||
+            row->info.data_spans != blob.info.data_spans ||
+            memcmp(&row->info.checksum, &blob.info.checksum, sizeof(blob.info.checksum)) != 0)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, &row->id, "the index and the map tell different blobs");
+        if (data != blob.info.data_bytes)
+                check_report(c, BLOBSTORE_PROBLEM_MAP, &row->id, "the map's chunks do not add up to its data");
+        return index_import_blob(c->counted, &blob);
+}
+
+static int check_map(void *ctx, const struct blob_id *id, bool dead, const char *path)
+{
+        CLEANUP(map_closep) struct map *map = NULL;
+        struct check *c = ctx;
+        struct index_blob row = { .state = BLOB_LIVE, .retained = UINT64_MAX };
+        uint64_t data = 0;
+        int r = 0;
+
+        if (!id) {
+                check_report(c, BLOBSTORE_PROBLEM_ORPHAN, NULL, "maps/%s belongs to nothing", path);
+                return 0;
+        }
+        if (c->store->index)
+                r = index_blob_get(c->store->index, id, &row);
+        else
+                row.id = *id;
+        if (r == -ENOENT || (r == 0 && dead && row.state == BLOB_LIVE)) {
+                check_report(c, BLOBSTORE_PROBLEM_ORPHAN, NULL, "maps/%s is not in the index", path);
+                return 0;
+        }
+        if (r == 0)
+                r = store_open_map(c->store, id, dead ? STORE_DEAD : "", &map);
+        if (r == -EBADMSG || r == -EPROTONOSUPPORT || r == -EIO) {
+                c->incomplete = true;
+                check_report(c, BLOBSTORE_PROBLEM_MAP, id, "the map cannot be read: %s", strerror(-r));
+                return 0;
+        }
+        if (r == 0)
+                r = check_entries(c, id, map, row.state == BLOB_LIVE ? UINT64_MAX : row.retained, &data);
+        if (r < 0 || row.state != BLOB_LIVE || !c->store->index)
+                return r;
+        return check_live_map(c, &row, map, data);
+}
+
+/* ---- the index ---- */
+
+static bool check_has_map(struct check *c, const struct blob_id *id, const char *suffix)
+{
+        char path[STORE_MAP_PATH_SIZE];
+
+        store_map_path(id, suffix, path);
+        return faccessat(c->store->maps_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int check_blobs(struct check *c, bool live)
+{
+        struct index_blob page[64];
+        struct blob_id after;
+        int n;
+
+        for (n = index_blob_list(c->store->index, live, NULL, page, 64); n > 0;
+             n = index_blob_list(c->store->index, live, &after, page, 64)) {
+                after = page[n - 1].id;
+                for (int i = 0; i < n; i++) {
+                        if (page[i].retained == 0 && !live)
+                                continue;
+                        if (check_has_map(c, &page[i].id, "") || (!live && check_has_map(c, &page[i].id, STORE_DEAD)))
+                                continue;
+                        c->incomplete = true;
+                        check_report(c, BLOBSTORE_PROBLEM_MAP, &page[i].id, "the map is missing");
+                }
+        }
+        return n;
+}
+
+/* A cursor over the chunks of an index, by place. */
+struct check_chunks {
+        struct index *index;
+        struct index_chunk page[CHECK_PAGE];
+        int i, n;
+        uint64_t next;
+};
+
+/* 1: *ret is the chunk the cursor stands on; 0: the end. */
+static int check_chunks_get(struct check_chunks *s, const struct index_chunk **ret)
+{
+        if (s->i == s->n) {
+                s->i = 0;
+                s->n = index_chunk_list(s->index, s->next, s->page, CHECK_PAGE);
+                if (s->n <= 0)
+                        return s->n;
+                s->next = s->page[s->n - 1].place + 1;
+        }
+        *ret = &s->page[s->i];
+        return 1;
+}
+
+struct check_differences {
+        uint64_t missing, left_over, counts, contents, overlaps;
+};
+
+static int check_compare(struct check *c, struct check_differences *d)
+{
+        CLEANUP_FREE struct check_chunks *is = calloc(1, sizeof(*is)), *should = calloc(1, sizeof(*should));
+        const struct index_chunk *a = NULL, *b = NULL;
+        uint64_t end = 0;
+        int have_a, have_b;
+
+        if (!is || !should)
+                return -ENOMEM;
+        is->index = c->store->index;
+        should->index = c->counted;
+        for (;;) {
+                have_a = check_chunks_get(is, &a);
+                have_b = check_chunks_get(should, &b);
+                if (have_a < 0 || have_b < 0)
+                        return have_a < 0 ? have_a : have_b;
+                if (!have_a && !have_b)
+                        return 0;
+                if (have_a && (!have_b || a->place < b->place)) {
+                        d->left_over++;
+                        is->i++;
+                        continue;
+                }
+                d->overlaps += b->place < end;
+                end = b->place + b->stored_len;
+                should->i++;
+                if (!have_a || b->place < a->place) {
+                        d->missing++;
+                        continue;
+                }
+                is->i++;
+                d->counts += c->incomplete ? a->refs < b->refs : a->refs != b->refs;
+                d->contents += a->key != b->key || a->raw_len != b->raw_len || a->stored_len != b->stored_len;
+        }
+}
+
+static int check_index(struct check *c)
+{
+        struct check_differences d = { 0 };
+        struct blobstore_stats is, should;
+        int r;
+
+        r = check_blobs(c, true);
+        if (r == 0)
+                r = check_blobs(c, false);
+        if (r == 0)
+                r = check_compare(c, &d);
+        if (r < 0)
+                return r;
+
+        if (d.missing)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "%" PRIu64 " chunks are not in the index", d.missing);
+        if (d.left_over && !c->incomplete)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL,
+                             "%" PRIu64 " chunks of the index have references, but no blob refers to them",
+                             d.left_over);
+        if (d.counts)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the references of %" PRIu64 " chunks are miscounted",
+                             d.counts);
+        if (d.contents)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "%" PRIu64 " chunks are others in the index",
+                             d.contents);
+        if (d.overlaps)
+                check_report(c, BLOBSTORE_PROBLEM_MAP, NULL, "%" PRIu64 " chunks lie upon others", d.overlaps);
+
+        r = index_stats(c->store->index, &is);
+        if (r == 0)
+                r = index_stats(c->counted, &should);
+        if (r == 0 && !c->incomplete && memcmp(&is, &should, sizeof(is)) != 0)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the statistics do not add up");
+        return r;
+}
+
+/* ---- writable disks ---- */
+
+static void check_disk_problem(void *ctx, const char *text)
+{
+        check_report(ctx, BLOBSTORE_PROBLEM_DISK, NULL, "%s", text);
+}
+
+static int check_run(struct check *c)
+{
+        int r;
+
+        if (!c->store->index)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL,
+                             "the index is missing or damaged; it will be made again");
+        else if (index_verify(c->store->index) < 0)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the database of the index is damaged");
+
+        r = index_new_temporary(c->store->segments, &c->store->degraded, &c->counted);
+        if (r == 0)
+                r = check_segments(c);
+        if (r == 0)
+                r = store_each_map(c->store, check_map, c);
+        if (r == 0 && c->store->index)
+                r = check_index(c);
+        if (r == 0)
+                r = disk_check_all(c->store, check_disk_problem, c);
+        return r;
+}
+
+int blobstore_check(struct blobstore *bs, bool read_data, blobstore_problem_fn *report, void *ctx)
+{
+        struct check *c = calloc(1, sizeof(*c)); /* with its buffer too much for a stack */
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        c->store = bs;
+        c->read_data = read_data;
+        c->report = report;
+        c->ctx = ctx;
+        r = check_run(c);
+        if (r == 0)
+                r = c->problems;
+        index_close(c->counted);
+        free(c->sizes);
+        free(c->bad);
+        free(c);
+        return r;
+}

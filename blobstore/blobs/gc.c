@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Giving space back, in steps each of which a crash may interrupt:
+ *
+ *      a blob that is to go becomes dead in the index, and its map is renamed so that nobody opens it; one that is open
+ *      stays as it is until its last close, and for the next collection. Its references are taken back, the last
+ *      counted first; the map is unlinked, the row deleted;
+ *
+ *      chunks without references, older than every writer at work, lose their row, and their segment is marked;
+ *
+ *      of each marked segment all that lies between living chunks is punched, as far as whole blocks go; a sealed one
+ *      in which nothing lives is unlinked. Then the mark goes. A crash before that only means to punch again.
+ *
+ * On a full disk all this still works. The index needs some space for each change, so a little is kept in reserve; with
+ * that, and small steps, what is removed gives its space back, and the reserve is filled up again.
+ *
+ * Nobody reads what is punched: readers hold their blob open, and a writer that compares a chunk with one that is just
+ * going finds it different, or is told so by index_hold().
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/blobs/store_priv.h"
+
+#define GC_SWEEP_BATCH 4096
+#define GC_REF_BATCH   8192 /* references taken back in one transaction */
+
+/*
+ * With steps of a map's page of entries, a transaction changes some hundred pages of 4 KiB at most: each entry's row,
+ * and its place in two trees.
+ */
+#define GC_THRIFTY_BATCH MAP_PAGE_ENTRIES
+#define GC_RESERVE       (UINT64_C(2) << 20)
+
+#define GC_BLOB_PAGE 64
+
+/* Best effort: without it, only a full disk is harder to leave. */
+void store_fill_reserve(struct blobstore *bs)
+{
+        CLEANUP_CLOSE int fd = openat(bs->dir_fd, "reserve", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd >= 0 && fallocate(fd, 0, 0, (off_t)GC_RESERVE) == 0 && atomic_exchange(&bs->thrifty, false))
+                index_set_thrifty(bs->index, false);
+}
+
+/* R is what became of a step: true where it found no space, and trying again in another way makes sense. */
+static bool gc_make_room(struct blobstore *bs, int r)
+{
+        if (r != -ENOSPC || atomic_exchange(&bs->thrifty, true))
+                return false;
+        (void)unlinkat(bs->dir_fd, "reserve", 0); /* it may have been used up before */
+        index_set_thrifty(bs->index, true);
+        return true;
+}
+
+static size_t gc_batch(struct blobstore *bs, size_t usual)
+{
+        return atomic_load(&bs->thrifty) ? GC_THRIFTY_BATCH : usual;
+}
+
+/* Durable before the row goes: a map without one would never be looked at again. */
+static int blob_unlink_map(struct blobstore *bs, const struct blob_id *id)
+{
+        char path[STORE_MAP_PATH_SIZE], dir[3] = { 0 };
+        CLEANUP_CLOSE int dir_fd = -1;
+        int r;
+
+        store_map_path(id, STORE_DEAD, path);
+        if (unlinkat(bs->maps_fd, path, 0) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        memcpy(dir, path, 2);
+        dir_fd = openat(bs->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd < 0)
+                return -errno;
+        r = fsync_dir(dir_fd);
+        return r < 0 ? store_sync_failed(bs, r) : 0;
+}
+
+/* The entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */
+static int release_load_page(struct map *map, uint64_t from, uint64_t to, struct map_entry *ret)
+{
+        struct map_cursor cursor;
+        int r;
+
+        r = map_seek_entry(map, from, &cursor);
+        for (uint64_t i = from; r >= 0 && i < to; i++) {
+                r = map_next(&cursor, ret++);
+                if (r == 0)
+                        r = -EBADMSG;
+        }
+        return r < 0 ? r : (int)(to - from);
+}
+
+/*
+ * Takes back the references of a blob that is not live, the last counted first. What a damaged map hides cannot be
+ * taken back; the blob goes nevertheless, and the index is made again at the next opening.
+ */
+static int blob_release(struct blobstore *bs, const struct index_blob *blob)
+{
+        CLEANUP(map_closep) struct map *map = NULL;
+        CLEANUP_FREE struct map_entry *entries = NULL;
+        uint64_t left = blob->retained, from;
+        size_t n, batch = gc_batch(bs, GC_REF_BATCH);
+        bool damaged = false;
+        int r;
+
+        if (left == 0)
+                return 0;
+        r = store_open_map(bs, &blob->id, STORE_DEAD, &map);
+        if (r == -EBADMSG || r == -ENOENT)
+                return index_mark_stale(bs->dir_fd);
+        if (r < 0)
+                return r;
+        entries = calloc(GC_REF_BATCH, sizeof(*entries));
+        if (!entries)
+                return -ENOMEM;
+
+        while (left > 0) {
+                for (n = 0; left > 0 && n + MAP_PAGE_ENTRIES <= batch; left = from) {
+                        from = (left - 1) / MAP_PAGE_ENTRIES * MAP_PAGE_ENTRIES;
+                        r = release_load_page(map, from, left, entries + n);
+                        damaged |= r == -EBADMSG;
+                        if (r < 0 && r != -EBADMSG)
+                                return r;
+                        n += r > 0 ? (size_t)r : 0;
+                }
+                r = index_blob_release(bs->index, &blob->id, entries, n, left);
+                if (r < 0)
+                        return r;
+        }
+        return damaged ? index_mark_stale(bs->dir_fd) : 0;
+}
+
+/*
+ * Goes on with a removal, or takes back a commit that did not come to its end. 1: done; 0: it is open, and left for
+ * later. Call with removal_lock held.
+ */
+static int blob_finish_removal(struct blobstore *bs, const struct blob_id *id)
+{
+        struct index_blob blob;
+        int r;
+
+        r = blob_begin_removal(bs, id);
+        if (r <= 0)
+                return r;
+        r = index_blob_get(bs->index, id, &blob);
+        if (r == 0)
+                r = blob_release(bs, &blob);
+        if (r == 0)
+                r = blob_unlink_map(bs, id);
+        if (r == 0)
+                r = index_blob_forget(bs->index, id);
+        return r < 0 ? r : 1;
+}
+
+/* 1: removed; 0: it is open, and will be, or there is no such blob any more. */
+static int blob_drop(struct blobstore *bs, const struct blob_id *id)
+{
+        int r;
+
+        LOCK_SCOPE(&bs->removal_lock);
+        r = index_blob_kill(bs->index, id);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return blob_finish_removal(bs, id);
+}
+
+int blob_remove(struct blobstore *bs, const struct blob_id *id)
+{
+        struct index_blob blob;
+        int r;
+
+        r = store_writable(bs);
+        if (r < 0)
+                return r;
+        r = index_blob_get(bs->index, id, &blob);
+        if (r < 0)
+                return r;
+        if (blob.state != BLOB_LIVE)
+                return -ENOENT;
+        do {
+                r = blob_drop(bs, id);
+        } while (gc_make_room(bs, r));
+        return r < 0 ? r : 0;
+}
+
+/* A removal or a commit that was interrupted, or a removed blob that may be open no more. */
+static int gc_unfinished_blob(struct blobstore *bs, const struct blob_id *id)
+{
+        struct index_blob blob;
+        int r;
+
+        LOCK_SCOPE(&bs->removal_lock);
+        if (blob_is_open(bs, id))
+                return 0;
+        /* Only now: it may have been a commit at work until a moment ago, and be live. */
+        r = index_blob_get(bs->index, id, &blob);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return blob.state == BLOB_LIVE ? 0 : blob_finish_removal(bs, id);
+}
+
+static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
+{
+        struct index_blob page[GC_BLOB_PAGE];
+        struct blob_id after;
+        int n, r;
+
+        for (n = index_blob_list(bs->index, false, NULL, page, GC_BLOB_PAGE); n > 0;
+             n = index_blob_list(bs->index, false, &after, page, GC_BLOB_PAGE)) {
+                after = page[n - 1].id;
+                for (int i = 0; i < n; i++) {
+                        r = gc_unfinished_blob(bs, &page[i].id);
+                        if (r < 0)
+                                return r;
+                        stats->blobs_removed += r > 0;
+                        stats->blobs_kept += r == 0;
+                }
+        }
+        return n;
+}
+
+/* No lock is held while the caller is asked. */
+static int gc_unnamed(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *stats)
+{
+        struct index_blob page[GC_BLOB_PAGE];
+        struct blob_id after;
+        int n, r;
+
+        for (n = index_blob_list(bs->index, true, NULL, page, GC_BLOB_PAGE); n > 0;
+             n = index_blob_list(bs->index, true, &after, page, GC_BLOB_PAGE)) {
+                after = page[n - 1].id;
+                for (int i = 0; i < n; i++) {
+                        /* In this order: whoever has just made a blob keeps it open until its name is recorded. */
+                        if (blob_is_open(bs, &page[i].id) || live(ctx, &page[i].id))
+                                continue;
+                        r = blob_drop(bs, &page[i].id);
+                        if (r < 0)
+                                return r;
+                        stats->blobs_removed += r > 0;
+                }
+        }
+        return n;
+}
+
+static int gc_sweep(struct blobstore *bs, struct blobstore_gc_stats *stats)
+{
+        uint64_t limit;
+        int n;
+
+        n = index_sweep_begin(bs->index, &limit);
+        if (n < 0)
+                return n;
+        while ((n = index_sweep(bs->index, limit, (unsigned)gc_batch(bs, GC_SWEEP_BATCH))) > 0)
+                stats->chunks_removed += (uint64_t)n;
+        return n;
+}
+
+/* Bytes that a segment occupies; none where it is gone. */
+static uint64_t gc_allocated(struct blobstore *bs, uint32_t id)
+{
+        uint64_t size, allocated;
+
+        return segments_stat(bs->segments, id, &size, &allocated) < 0 ? 0 : allocated;
+}
+
+static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_stats *stats)
+{
+        CLEANUP_FREE struct index_gap *gaps = NULL;
+        uint64_t before = gc_allocated(bs, id), after;
+        bool empty;
+        size_t n;
+        int r;
+
+        r = index_gaps(bs->index, id, &gaps, &n, &empty);
+        if (r < 0)
+                return r == -EBUSY ? 0 : r; /* it stays marked */
+        if (empty) {
+                r = segments_unlink(bs->segments, id);
+                /* Before the row goes: a file without one would never be looked at again. */
+                if (r == 0)
+                        r = segments_sync_dir(bs->segments);
+        } else {
+                for (size_t i = 0; r == 0 && i < n; i++)
+                        r = segments_punch(bs->segments, id, gaps[i].from, gaps[i].to);
+                /*
+                 * A file system that cannot punch keeps the bytes until the segment is empty; a missing file keeps
+                 * none.
+                 */
+                if (r == -EOPNOTSUPP || r == -ENOENT)
+                        r = 0;
+        }
+        if (r < 0)
+                return r;
+        after = gc_allocated(bs, id);
+        stats->bytes_freed += before > after ? before - after : 0;
+        return index_unmark_segment(bs->index, id, empty);
+}
+
+static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)
+{
+        uint32_t id = 0;
+        int found, r;
+
+        do {
+                LOCK_SCOPE(&bs->removal_lock);
+                found = index_marked_segment(bs->index, id, &id);
+                r = found > 0 ? gc_segment(bs, id, stats) : found;
+        } while (r == 0 && found > 0);
+        return r;
+}
+
+static int gc_run(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *stats)
+{
+        int r;
+
+        r = gc_unfinished(bs, stats);
+        if (r == 0 && live)
+                r = gc_unnamed(bs, live, ctx, stats);
+        if (r == 0)
+                r = gc_sweep(bs, stats);
+        if (r == 0)
+                r = gc_segments(bs, stats);
+        return r;
+}
+
+int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *ret)
+{
+        struct blobstore_gc_stats stats = { 0 };
+        int r;
+
+        r = store_writable(bs);
+        if (r < 0)
+                return r;
+        do {
+                r = gc_run(bs, live, ctx, &stats);
+        } while (gc_make_room(bs, r));
+        if (r < 0)
+                return r;
+        store_fill_reserve(bs);
+        *ret = stats;
+        return 0;
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * An intake is a file at first. When its first bytes are there without a gap, and look like a disk as it is, they go
+ * to a blob's writer, and all that follows in order does:
+ *
+ *      file ──the first IMAGE_HEAD_BYTES are there──► stream ──intake_commit()──► blob
+ *       ▲                                                │
+ *       └── written to once more, cut off, huge holes, or no plain disk at its end: read back from the store ──┘
+ *
+ * The file keeps the first bytes of a stream, and is given the last ones and the length for whoever wants to look what
+ * it is: signatures stand nowhere else. Gaps become holes.
+ *
+ * An upload of 3 GiB by way of the file cost half its processor time in the kernel: a page of the page cache for each
+ * piece, the write to the disk, and the way back.
+ */
+
+#include "blobstore/blobs/intake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/blobs/store_priv.h"
+
+/* Streams at once in a store, each with a writer's buffers, some 10 MiB. More uploads than that go by way of files. */
+#define INTAKE_STREAMS_MAX 8
+
+/*
+ * Holes cost their checksum, at 16 GB/s, and whoever writes behind one waits for that. With more of them in one upload
+ * the import of the file does it, where it can be cancelled.
+ */
+#define INTAKE_HOLES_MAX (UINT64_C(128) << 30)
+
+#define INTAKE_PIECE     ((size_t)1 << 20)
+#define INTAKE_END_BYTES 512 /* that signatures stand in */
+
+struct intake {
+        struct blobstore *store;
+        int fd;
+        enum image_format wanted;
+        intake_room_fn *room;
+        void *ctx;
+
+        pthread_mutex_t lock; /* everything below */
+        int error; /* final */
+        uint64_t size; /* of what was written */
+        uint64_t data_end; /* after the last byte written */
+        uint64_t in_order; /* the bytes before this were written without a gap, and those of a stream are in the writer */
+        bool is_judged; /* whether it is to be a stream */
+        struct blob_writer *writer; /* NULL: the bytes are in the file */
+        uint64_t holes; /* bytes of the stream's gaps */
+        time_t begun; /* when the writer did */
+        uint8_t last[INTAKE_END_BYTES]; /* of a stream, before in_order */
+};
+
+int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_room_fn *room, void *ctx,
+               struct intake **ret)
+{
+        struct intake *in;
+
+        in = calloc(1, sizeof(*in));
+        if (!in)
+                return -ENOMEM;
+        in->store = bs;
+        in->fd = fd;
+        in->wanted = wanted;
+        in->room = room;
+        in->ctx = ctx;
+        pthread_mutex_init(&in->lock, NULL);
+        *ret = in;
+        return 0;
+}
+
+static void intake_drop_writer(struct intake *in)
+{
+        if (!in->writer)
+                return;
+        blob_writer_free(TAKE_PTR(in->writer));
+        atomic_fetch_sub(&in->store->streams, 1);
+}
+
+void intake_free(struct intake *in)
+{
+        if (!in)
+                return;
+        lock(&in->lock); /* a write may still be at what it was given */
+        intake_drop_writer(in);
+        unlock(&in->lock);
+        pthread_mutex_destroy(&in->lock);
+        free(in);
+}
+
+/* All that follows is called with the lock held. */
+
+static time_t intake_now(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+        return ts.tv_sec;
+}
+
+static int intake_fail(struct intake *in, int r)
+{
+        if (r < 0)
+                in->error = r;
+        return r;
+}
+
+/* ---- streams ---- */
+
+/* Notes the last bytes of a piece that begins where the stream ends; NULL: zeros. */
+static void intake_note_last(struct intake *in, const uint8_t *buf, uint64_t n)
+{
+        size_t new = n < INTAKE_END_BYTES ? (size_t)n : INTAKE_END_BYTES;
+        size_t old = INTAKE_END_BYTES - new;
+
+        memmove(in->last, in->last + new, old);
+        if (buf)
+                memcpy(in->last + old, buf + (n - new), new);
+        else
+                memset(in->last + old, 0, new);
+        in->in_order += n;
+}
+
+static bool stream_takes_hole(const struct intake *in, uint64_t n)
+{
+        return n <= INTAKE_HOLES_MAX - in->holes;
+}
+
+static int stream_append(struct intake *in, const void *buf, size_t n)
+{
+        int r;
+
+        r = blob_writer_append(in->writer, buf, n);
+        if (r == 0)
+                intake_note_last(in, buf, n);
+        return r;
+}
+
+static int stream_hole(struct intake *in, uint64_t n)
+{
+        int r;
+
+        r = blob_writer_hole(in->writer, n);
+        if (r == 0)
+                intake_note_last(in, NULL, n);
+        in->holes += n;
+        return r;
+}
+
+/* Gives the writer what is in the file, up to IN_ORDER. */
+static int stream_catch_up(struct intake *in, uint8_t *buf)
+{
+        const uint64_t end = in->in_order;
+        int r = 0;
+
+        for (in->in_order = 0; r == 0 && in->in_order < end;) {
+                size_t n = end - in->in_order < INTAKE_PIECE ? (size_t)(end - in->in_order) : INTAKE_PIECE;
+                ssize_t got = pread_full(in->fd, buf, n, in->in_order);
+
+                if (got < 0)
+                        r = (int)got;
+                else
+                        r = (size_t)got < n ? -EIO : stream_append(in, buf, n);
+        }
+        in->in_order = end;
+        return r;
+}
+
+/* Makes a stream of the file, where it can be one. What goes wrong leaves the file as it is. */
+static void intake_judge(struct intake *in)
+{
+        CLEANUP_FREE uint8_t *buf = NULL;
+
+        in->is_judged = true;
+        if (in->data_end > in->in_order) /* pieces further on are there already */
+                return;
+        buf = malloc(INTAKE_PIECE);
+        if (!buf || pread_full(in->fd, buf, IMAGE_HEAD_BYTES, 0) < (ssize_t)IMAGE_HEAD_BYTES ||
+            !image_begins_plain(buf, in->wanted))
+                return;
+        if (atomic_fetch_add(&in->store->streams, 1) >= INTAKE_STREAMS_MAX ||
+            blob_writer_new(in->store, &in->writer) < 0) {
+                atomic_fetch_sub(&in->store->streams, 1);
+                return;
+        }
+        in->begun = intake_now();
+        in->holes = 0;
+        if (stream_catch_up(in, buf) < 0)
+                intake_drop_writer(in);
+}
+
+/* Writes the blob's data to the file, holes as holes; what is there already is the same. */
+static int settle_bytes(struct intake *in, struct blob *b)
+{
+        CLEANUP_FREE uint8_t *buf = malloc(INTAKE_PIECE);
+        uint64_t data, hole = 0;
+        ssize_t n;
+        int r;
+
+        if (!buf)
+                return -ENOMEM;
+        while ((r = blob_seek(b, hole, SEEK_DATA, &data)) == 0) {
+                r = blob_seek(b, data, SEEK_HOLE, &hole);
+                if (r < 0)
+                        return r;
+                for (; data < hole; data += (uint64_t)n) {
+                        n = blob_pread(b, buf, hole - data < INTAKE_PIECE ? (size_t)(hole - data) : INTAKE_PIECE, data);
+                        if (n < 0)
+                                return (int)n;
+                        r = in->room(in->ctx, (uint64_t)n);
+                        if (r == 0)
+                                r = pwrite_full(in->fd, buf, (size_t)n, data);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return r == -ENXIO ? 0 : r;
+}
+
+/* It counts as a stream until it is done: whoever writes waits, and not all threads may do that at once. */
+static int stream_settle(struct intake *in)
+{
+        struct blob_id id;
+        struct blob *b;
+        int r;
+
+        r = blob_writer_commit(in->writer, &b);
+        if (r == 0) {
+                r = settle_bytes(in, b);
+                id = *blob_get_id(b);
+                blob_close(b);
+                (void)blob_remove(in->store, &id); /* else the next start finds that nothing names it */
+        }
+        if (r == 0 && ftruncate(in->fd, (off_t)in->size) < 0)
+                r = -errno;
+        intake_drop_writer(in);
+        return r;
+}
+
+/* ---- writing ---- */
+
+static int file_write(struct intake *in, const void *buf, size_t n, uint64_t off)
+{
+        int r;
+
+        r = pwrite_full(in->fd, buf, n, off);
+        if (r < 0)
+                return r;
+        if (off <= in->in_order && off + n > in->in_order)
+                in->in_order = off + n;
+        if (off + n > in->data_end)
+                in->data_end = off + n;
+        return 0;
+}
+
+static int stream_write(struct intake *in, const void *buf, size_t n, uint64_t off)
+{
+        int r = 0;
+
+        if (off > in->in_order)
+                r = stream_hole(in, off - in->in_order);
+        if (r == 0)
+                r = stream_append(in, buf, n);
+        in->data_end = in->in_order;
+        return r;
+}
+
+/* What has to be done with a write before it counts as taken: all of it, unless there is a stream that goes on. */
+static int intake_take(struct intake *in, const void *buf, size_t n, uint64_t off)
+{
+        int r = 0;
+
+        if (in->error < 0)
+                return in->error;
+        if (n == 0)
+                return 0;
+        if (in->writer && (off < in->in_order || !stream_takes_hole(in, off - in->in_order)))
+                r = stream_settle(in);
+        if (r == 0 && !in->writer)
+                r = file_write(in, buf, n, off);
+        if (r < 0)
+                return intake_fail(in, r);
+        if (off + n > in->size)
+                in->size = off + n;
+        return 0;
+}
+
+/*
+ * Whoever copies a disk in reads its next piece while this one is cut, hashed and handed to the store's threads. Who
+ * writes that next piece waits for the lock: there is one on its way, and not more.
+ */
+int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, intake_taken_fn *taken, void *ctx)
+{
+        int r;
+
+        LOCK_SCOPE(&in->lock);
+        r = intake_take(in, buf, n, off);
+        if (r < 0)
+                return r;
+        if (taken)
+                taken(ctx);
+        if (in->writer && n > 0)
+                (void)intake_fail(in, stream_write(in, buf, n, off));
+        else if (!in->is_judged && in->in_order >= IMAGE_HEAD_BYTES)
+                intake_judge(in);
+        return 0;
+}
+
+int intake_truncate(struct intake *in, uint64_t size)
+{
+        int r = 0;
+
+        LOCK_SCOPE(&in->lock);
+        if (size == 0) {
+                intake_drop_writer(in);
+                in->error = 0;
+                in->is_judged = false;
+        } else if (in->error < 0) {
+                return in->error;
+        } else if (in->writer && size < in->in_order) {
+                r = stream_settle(in);
+        }
+        if (r == 0 && !in->writer && ftruncate(in->fd, (off_t)size) < 0)
+                r = -errno;
+        if (r < 0)
+                return intake_fail(in, r);
+        in->size = size;
+        if (size < in->in_order)
+                in->in_order = size;
+        if (size < in->data_end)
+                in->data_end = size;
+        return 0;
+}
+
+/* ---- its state, and its end ---- */
+
+bool intake_is_streaming(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        return in->writer != NULL;
+}
+
+int intake_renew(struct intake *in, unsigned seconds)
+{
+        int r;
+
+        LOCK_SCOPE(&in->lock);
+        if (in->error < 0)
+                return in->error;
+        if (!in->writer || intake_now() - in->begun < (time_t)seconds)
+                return 0;
+        r = blob_writer_renew(&in->writer);
+        in->begun = intake_now();
+        return intake_fail(in, r);
+}
+
+int intake_sync(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        if (in->error < 0)
+                return in->error;
+        return in->writer ? intake_fail(in, blob_writer_sync(in->writer)) : 0;
+}
+
+int intake_show(struct intake *in)
+{
+        int r;
+
+        LOCK_SCOPE(&in->lock);
+        if (in->error < 0)
+                return in->error;
+        if (!in->writer)
+                return 0;
+        r = pwrite_full(in->fd, in->last, INTAKE_END_BYTES, in->in_order - INTAKE_END_BYTES);
+        if (r == 0 && ftruncate(in->fd, (off_t)in->size) < 0)
+                r = -errno;
+        return intake_fail(in, r);
+}
+
+int intake_commit(struct intake *in, struct blob **ret)
+{
+        struct blob *b = NULL;
+        int r = 0;
+
+        LOCK_SCOPE(&in->lock);
+        if (in->error < 0)
+                return in->error;
+        if (in->writer && !stream_takes_hole(in, in->size - in->in_order)) {
+                r = stream_settle(in);
+        } else if (in->writer) {
+                r = stream_hole(in, in->size - in->in_order);
+                if (r == 0)
+                        r = blob_writer_commit(in->writer, &b);
+                intake_drop_writer(in);
+        }
+        if (r < 0)
+                return intake_fail(in, r);
+        *ret = b;
+        return 0;
+}
+
+int intake_settle(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        if (in->error < 0)
+                return in->error;
+        return in->writer ? intake_fail(in, stream_settle(in)) : 0;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_BLOBS_INTAKE_H
+#define BLOBSTORE_BLOBS_INTAKE_H
+
+/*
+ * A file on its way in, written in any order. What begins like the plain bytes of a disk and comes in order is cut,
+ * compressed and stored while it comes: it needs no space of its own, its bytes go to the disk once, and nothing is
+ * left to be done when the last one is there. Everything else is kept in a file until it is complete.
+ *
+ * Any number of threads may write to an intake; calls wait for each other. An error of a function that stores bytes is
+ * final: it is given again until the intake is truncated to nothing.
+ */
+
+#include "blobstore/blobstore.h"
+#include "blobstore/import/source.h"
+
+struct intake;
+
+/* May N more bytes go into the file, when a stream becomes one? A negative errno, which ends that, where not. */
+typedef int intake_room_fn(void *ctx, uint64_t n);
+
+/*
+ * FD is an empty regular file on the store's disk, open for reading and writing; borrowed until intake_free(), as CTX
+ * is. WANTED is the format as the user set it. Release with intake_free().
+ */
+int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_room_fn *room, void *ctx,
+               struct intake **ret);
+void intake_free(struct intake *in); /* accepts NULL; what was stored and not committed is given up */
+
+/* What waits for a write may go on. */
+typedef void intake_taken_fn(void *ctx);
+
+/*
+ * OFF + N is at most BLOB_SIZE_MAX. TAKEN (or NULL) is called unless an error is returned: for a stream before the bytes
+ * are cut, so that the next ones can be on their way meanwhile. What goes wrong after that is the next call's to tell.
+ * The calls' order is that in which they began.
+ */
+int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, intake_taken_fn *taken, void *ctx);
+int intake_truncate(struct intake *in, uint64_t size);
+
+/* Is it being stored while it comes? */
+bool intake_is_streaming(struct intake *in);
+
+/*
+ * A stream keeps collections from whatever has become unused since it began. One that began more than SECONDS ago goes
+ * on as one that begins now, in time proportional to its chunks.
+ */
+int intake_renew(struct intake *in, unsigned seconds);
+
+/* Waits until a stream is on disk, as blob_writer_sync(). */
+int intake_sync(struct intake *in);
+
+/* Makes the file look to image_probe() as if it held all that was written: its start, its end and its length. */
+int intake_show(struct intake *in);
+
+/*
+ * The end, when nobody writes any more, of what is a plain disk, as blob_writer_commit(): *ret is what was written, NULL
+ * where that is in the file. And the other end: all bytes go into the file.
+ */
+int intake_commit(struct intake *in, struct blob **ret);
+int intake_settle(struct intake *in);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/chunks/chunker.h"
+
+#include <string.h>
+
+#include "blobstore/chunks/chunk_id.h"
+
+bool block_is_zero(const void *block, size_t n)
+{
+        const uint8_t *p = block;
+        size_t head = n < 16 ? n : 16;
+
+        /* Nearly all blocks that are not zero say so at once; then each byte equals the one 16 before it. */
+        for (size_t i = 0; i < head; i++)
+                if (p[i])
+                        return false;
+        return n == head || memcmp(p, p + head, n - head) == 0;
+}
+
+/* So many zeros at the end of a block are what a file system fills a file's last block with. */
+#define TAIL_BYTES 64
+
+/* Other blocks are picked by their hash, one in so many. */
+#define PICKED_ONE_IN 16
+
+static bool block_ends_file(const uint8_t *block, size_t n)
+{
+        return n >= TAIL_BYTES && block_is_zero(block + n - TAIL_BYTES, TAIL_BYTES);
+}
+
+bool chunker_add(struct chunker *c, const void *block, size_t n)
+{
+        c->blocks++;
+        if (c->blocks < CHUNK_BLOCKS_MIN)
+                return false;
+        if (c->blocks < CHUNK_BLOCKS_MAX && !block_ends_file(block, n) && hash64(block, n, 0) % PICKED_ONE_IN != 0)
+                return false;
+        c->blocks = 0;
+        return true;
+}
+
+void chunker_reset(struct chunker *c)
+{
+        c->blocks = 0;
+}

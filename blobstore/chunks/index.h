@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_CHUNKS_INDEX_H
+#define BLOBSTORE_CHUNKS_INDEX_H
+
+/*
+ * What the store knows about its chunks, segments and blobs, so that a chunk can be found by its content, and space
+ * be given back. An SQLite database, index.db; everything in it can be counted again from the maps. Reading a blob
+ * does not need it. Any number of threads may share an index; calls wait for each other.
+ *
+ * Durability. A row never names bytes that are not on disk: the segments are synced first. New chunks gather in a batch,
+ * an open transaction in which other writers see them at once, and which is committed when it has grown large and before
+ * anything else is changed. That commit is not synced itself, since every other one is, and comes with what was
+ * committed before it. Where a batch is lost (the disk is full), the writers that put something into it fail, each when
+ * it next uses the index; nobody else does.
+ *
+ * References. chunk.refs counts the entries of maps that name the chunk; a chunk of a writer at work has none. A blob
+ * is
+ *
+ *      new      its map is written, and its first `retained` entries are counted: a commit in progress
+ *      live     all are
+ *      dead     its first `retained` entries are still counted: a removal in progress
+ *
+ * Counting goes in pieces, and `retained` changes in the same transactions. So a crash, anywhere, is
+ * undone by taking back exactly `retained` entries of each blob that is not live.
+ *
+ * Grace. Without references, a chunk stays as long as a writer that may have found it is at work: chunk.epoch is the
+ * epoch in which it was last found, added or let go; the sweep, which begins an epoch, takes only chunks from before
+ * the oldest writer's. A writer that begins before the first sweep of this opening counts as older than everything,
+ * so that what an interrupted writer had left is there for the one that does its work again.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "blobstore/blobs/map.h"
+#include "blobstore/blobstore.h"
+#include "blobstore/chunks/segment.h"
+
+/*
+ * Different chunks of one key and length that are looked at before giving up; a bound on what made-up collisions cost.
+ */
+#ifdef IMAGEFS_WEAK_HASH
+#define INDEX_TWINS_MAX 256
+#else
+#define INDEX_TWINS_MAX 8
+#endif
+
+enum blob_state {
+        BLOB_NEW,
+        BLOB_LIVE,
+        BLOB_DEAD,
+};
+
+struct index;
+
+/* A stored chunk that may hold the bytes in question. */
+struct index_twin {
+        uint64_t place;
+        uint32_t stored_len;
+};
+
+/* A writer at work; embedded in the owner, which does not look inside. */
+struct index_writer {
+        LIST_ENTRY(index_writer) link;
+        uint64_t epoch; /* in which it began */
+        bool in_batch; /* has chunks in the batch */
+        int error; /* the batch with its chunks was lost */
+};
+
+struct index_blob {
+        struct blob_id id;
+        enum blob_state state;
+        uint64_t retained;
+        struct blob_info info;
+};
+
+struct index_chunk {
+        uint64_t place;
+        uint64_t key;
+        uint32_t raw_len, stored_len;
+        uint64_t refs;
+};
+
+/* [from, to) of a segment that no chunk lives in. */
+struct index_gap {
+        uint64_t from, to;
+};
+
+/* ---- opening ---- */
+
+/*
+ * Opens index.db in DIR_FD and tells SEGMENTS (borrowed until index_close()) what it has to know. -ENOENT: there is
+ * none; -EUCLEAN: damaged, or marked as stale: to be rebuilt; -EPROTONOSUPPORT: newer.
+ */
+int index_open(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
+
+/* Opens it for looking, and writes nothing, not even beside it. */
+int index_open_read_only(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
+
+/* An empty one: index.db.new, until index_publish() makes it index.db; or nowhere, gone when it is closed. */
+int index_new(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
+int index_new_temporary(struct segments *segments, atomic_bool *degraded, struct index **ret);
+int index_publish(struct index *ix, int dir_fd); /* then close it, and open it anew */
+
+void index_close(struct index *ix); /* accepts NULL; commits the batch */
+
+/* Has the index rebuilt at the next opening, because counts in it can no longer be right. */
+int index_mark_stale(int dir_fd);
+
+/* ---- writers ---- */
+
+void index_writer_begin(struct index *ix, struct index_writer *w);
+void index_writer_end(struct index *ix, struct index_writer *w);
+
+/* Fills in up to INDEX_TWINS_MAX chunks to compare with, and gives the count. */
+int index_find(struct index *ix, uint64_t key, uint32_t raw_len, struct index_twin ret[INDEX_TWINS_MAX]);
+
+/* Is the chunk still there? From then on it stays until the writer has ended. 1: yes, 0: no. */
+int index_hold(struct index *ix, struct index_writer *w, uint64_t place);
+
+/* Adds a chunk that was appended, without references. */
+int index_add(struct index *ix, struct index_writer *w, const struct index_chunk *chunk);
+
+/* ---- a blob's life ---- */
+
+/* Records a new blob; after this all chunks added before are durable. */
+int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob_id *id, const struct blob_info *info);
+
+/*
+ * Counts the N entries that come next, in the batch; the last call makes all of it durable, and the blob live. -EUCLEAN:
+ * a chunk is not there.
+ */
+int index_blob_retain(struct index *ix, struct index_writer *w, const struct blob_id *id,
+                      const struct map_entry *entries, size_t n, bool last);
+
+/* live → dead; no change where it is new or dead. -ENOENT. */
+int index_blob_kill(struct index *ix, const struct blob_id *id);
+
+/* Takes back N entries, after which the first LEFT of the blob are still counted. */
+int index_blob_release(struct index *ix, const struct blob_id *id, const struct map_entry *entries, size_t n,
+                       uint64_t left);
+
+/* Forgets a blob of which nothing is counted any more. */
+int index_blob_forget(struct index *ix, const struct blob_id *id);
+
+int index_blob_get(struct index *ix, const struct blob_id *id, struct index_blob *ret); /* -ENOENT */
+
+/* Fills in up to MAX blobs that come after AFTER (NULL: from the first), live ones or others; gives the count. */
+int index_blob_list(struct index *ix, bool live, const struct blob_id *after, struct index_blob *ret, size_t max);
+
+/* ---- giving space back ---- */
+
+/* Begins an epoch; *ret_limit: chunks that were let go before it may be taken, as no writer can have found them. */
+int index_sweep_begin(struct index *ix, uint64_t *ret_limit);
+
+/* Takes up to MAX such chunks and marks their segments; gives the count. */
+int index_sweep(struct index *ix, uint64_t limit, unsigned max);
+
+/* The next segment after AFTER that is marked. 1: found, 0: none. */
+int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret);
+
+/*
+ * The gaps between a segment's living chunks, owned by the caller, release with free(). *ret_empty: nothing lives in it
+ * and nothing will, so that the file can go. -EBUSY: a writer is appending to it.
+ */
+int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty);
+
+/* The gaps are punched; with REMOVED, the file is gone. */
+int index_unmark_segment(struct index *ix, uint32_t segment, bool removed);
+
+/* On a full disk: needs hardly any space for a change, at the price of more syncs. */
+void index_set_thrifty(struct index *ix, bool thrifty);
+
+/* ---- statistics, rebuilding, checking ---- */
+
+int index_stats(struct index *ix, struct blobstore_stats *ret);
+
+/* For a new index. What the maps say, in any order: 1 where the chunk was not known yet. */
+int index_import_entry(struct index *ix, const struct map_entry *e);
+int index_import_blob(struct index *ix, const struct index_blob *blob);
+int index_import_segment(struct index *ix, uint32_t id, uint64_t size);
+
+/*
+ * Fills in up to MAX chunks at or after PLACE, in order of place, without those that nothing refers to; gives the
+ * count.
+ */
+int index_chunk_list(struct index *ix, uint64_t place, struct index_chunk *ret, size_t max);
+
+/* Calls FN for each segment, in order. FN must not use the index. */
+typedef int index_segment_fn(void *ctx, const struct segment_state *s);
+int index_segment_each(struct index *ix, index_segment_fn *fn, void *ctx);
+
+/* SQLite's own check. -EUCLEAN. */
+int index_verify(struct index *ix);
+
+#endif

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/chunks/segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include "blobstore/base/bytes.h"
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/base/parse.h"
+#include "blobstore/objects/fd_cache.h"
+
+#define SEGMENT_MAGIC   "imfs-seg"
+#define SEGMENT_VERSION 1
+
+/* "xxxxxxxx.seg" */
+#define SEGMENT_NAME_SIZE 13
+
+/* Segments open for reading at once, per store. */
+#define SEGMENT_READ_FDS 256
+
+/*
+ * Writeback starts after this many bytes, so that the sync at the end finds little left to do. Smaller steps would
+ * wait for the disk's queue again and again. What is on disk then leaves the page cache: an import is not read again as
+ * a whole, while what it would displace may be what the machines work with; and new pages are dear where a host gives
+ * them (an eighth of an import's time).
+ */
+#define SEGMENT_WRITEBACK (UINT64_C(8) << 20)
+
+struct segment {
+        TAILQ_ENTRY(segment) link;
+        struct segments *owner;
+        uint32_t id;
+        int fd;
+        uint64_t writeback; /* up to here it was started; the appender's */
+
+        /* Under the owner's lock. */
+        uint64_t end;
+        uint64_t synced; /* up to here it is durable */
+        uint64_t wanted; /* up to here the sync that runs makes it durable */
+        uint64_t recorded; /* up to here the index knows */
+        bool sealed;
+        bool sealed_recorded;
+        bool busy; /* has an appender */
+        bool syncing; /* a sync looks at it: not to be freed */
+};
+
+struct segments {
+        int dir_fd;
+        atomic_bool *degraded;
+        struct fd_cache *readers;
+        pthread_mutex_t sync_lock; /* one sync at a time; taken before lock */
+
+        pthread_mutex_t lock;
+        /* Under lock: those not sealed, and those whose last state the index does not know yet. */
+        TAILQ_HEAD(, segment) active;
+        uint32_t next_id;
+        bool dir_dirty; /* a file was created since the directory was synced */
+};
+
+static void segment_name(uint32_t id, char name[SEGMENT_NAME_SIZE])
+{
+        (void)snprintf(name, SEGMENT_NAME_SIZE, "%08x.seg", id);
+}
+
+static int segments_open_fd(struct segments *s, uint32_t id, int flags)
+{
+        char name[SEGMENT_NAME_SIZE];
+        int fd;
+
+        segment_name(id, name);
+        fd = openat(s->dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return fd < 0 ? -errno : fd;
+}
+
+static int segments_open_reader(void *ctx, uint32_t id)
+{
+        return segments_open_fd(ctx, id, O_RDONLY);
+}
+
+int segments_new(int dir_fd, atomic_bool *degraded, struct segments **ret)
+{
+        struct segments *s;
+        int r;
+
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        r = fd_cache_new(segments_open_reader, s, SEGMENT_READ_FDS, &s->readers);
+        if (r < 0) {
+                free(s);
+                return r;
+        }
+        s->dir_fd = dir_fd;
+        s->degraded = degraded;
+        s->next_id = 1;
+        TAILQ_INIT(&s->active);
+        pthread_mutex_init(&s->lock, NULL);
+        pthread_mutex_init(&s->sync_lock, NULL);
+        *ret = s;
+        return 0;
+}
+
+static void segment_free(struct segment *seg)
+{
+        cleanup_close(&seg->fd);
+        free(seg);
+}
+
+void segments_free(struct segments *s)
+{
+        struct segment *seg;
+
+        if (!s)
+                return;
+        while ((seg = TAILQ_FIRST(&s->active))) {
+                TAILQ_REMOVE(&s->active, seg, link);
+                segment_free(seg);
+        }
+        fd_cache_free(s->readers);
+        pthread_mutex_destroy(&s->lock);
+        pthread_mutex_destroy(&s->sync_lock);
+        free(s);
+}
+
+void segments_set_next(struct segments *s, uint32_t id)
+{
+        LOCK_SCOPE(&s->lock);
+        s->next_id = id;
+}
+
+uint32_t segments_get_next(struct segments *s)
+{
+        LOCK_SCOPE(&s->lock);
+        return s->next_id;
+}
+
+static struct segment *segment_new(struct segments *s, uint32_t id, int fd, uint64_t end)
+{
+        struct segment *seg = calloc(1, sizeof(*seg));
+
+        if (!seg)
+                return NULL;
+        seg->owner = s;
+        seg->id = id;
+        seg->fd = fd;
+        seg->end = seg->writeback = end;
+        return seg;
+}
+
+int segments_adopt(struct segments *s, const struct segment_state *known)
+{
+        CLEANUP_CLOSE int fd = -1;
+        struct segment *seg;
+        struct stat st;
+
+        fd = segments_open_fd(s, known->id, O_RDWR);
+        if (fd < 0 && fd != -ENOENT)
+                return fd;
+        if (fd >= 0 && fstat(fd, &st) < 0)
+                return -errno;
+        if (fd >= 0 && (uint64_t)st.st_size > known->end && ftruncate(fd, (off_t)known->end) < 0)
+                return -errno;
+
+        seg = segment_new(s, known->id, -1, known->end);
+        if (!seg)
+                return -ENOMEM;
+        seg->synced = seg->recorded = known->end;
+        /* One that has lost bytes, or is missing, is damage for the check to tell, and not to be written over. */
+        seg->sealed = fd < 0 || (uint64_t)st.st_size < known->end;
+        seg->fd = TAKE_FD(fd);
+
+        LOCK_SCOPE(&s->lock);
+        TAILQ_INSERT_TAIL(&s->active, seg, link);
+        return 0;
+}
+
+/* The file of a new segment. */
+static int segment_make_file(struct segments *s, uint32_t id)
+{
+        uint8_t header[SEGMENT_HEADER_SIZE] = SEGMENT_MAGIC;
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        /* A file of that name was left by a crash before anything durable could name it. */
+        fd = segments_open_fd(s, id, O_RDWR | O_CREAT | O_TRUNC);
+        if (fd < 0)
+                return fd;
+        put_le32(header + 8, SEGMENT_VERSION);
+        put_le32(header + 12, id);
+        r = pwrite_full(fd, header, sizeof(header), 0);
+        if (r < 0) {
+                (void)segments_unlink(s, id); /* on a full disk: nothing would ever look at it again */
+                return r;
+        }
+        return TAKE_FD(fd);
+}
+
+static int segments_create(struct segments *s, struct segment **ret)
+{
+        struct segment *seg;
+        uint32_t id;
+        int fd;
+
+        lock(&s->lock);
+        id = s->next_id;
+        if (id < SEGMENT_ID_MAX)
+                s->next_id++;
+        unlock(&s->lock);
+        if (id >= SEGMENT_ID_MAX)
+                return -EFBIG;
+
+        seg = segment_new(s, id, -1, SEGMENT_HEADER_SIZE);
+        if (!seg)
+                return -ENOMEM;
+        fd = segment_make_file(s, id);
+        if (fd < 0) {
+                segment_free(seg);
+                return fd;
+        }
+        seg->fd = fd;
+        seg->busy = true;
+
+        LOCK_SCOPE(&s->lock);
+        s->dir_dirty = true;
+        TAILQ_INSERT_TAIL(&s->active, seg, link);
+        *ret = seg;
+        return 0;
+}
+
+int segments_take(struct segments *s, struct segment **ret)
+{
+        struct segment *seg;
+
+        lock(&s->lock);
+        TAILQ_FOREACH(seg, &s->active, link)
+                if (!seg->busy && !seg->sealed)
+                        break;
+        if (seg)
+                seg->busy = true;
+        unlock(&s->lock);
+
+        if (!seg)
+                return segments_create(s, ret);
+        *ret = seg;
+        return 0;
+}
+
+/* Call with the lock held: frees a segment that nobody has anything left to do with. */
+static void segment_retire(struct segment *seg)
+{
+        if (seg->busy || seg->syncing || !seg->sealed_recorded)
+                return;
+        TAILQ_REMOVE(&seg->owner->active, seg, link);
+        segment_free(seg);
+}
+
+void segments_give(struct segments *s, struct segment *seg)
+{
+        if (!seg)
+                return;
+        LOCK_SCOPE(&s->lock);
+        seg->busy = false;
+        segment_retire(seg);
+}
+
+int segment_append(struct segment *seg, const void *bytes, size_t n, uint64_t *ret_place)
+{
+        uint64_t end = seg->end; /* only this thread changes it */
+        int r;
+
+        if (atomic_load(seg->owner->degraded))
+                return -EROFS;
+        r = pwrite_full(seg->fd, bytes, n, end);
+        if (r < 0)
+                return r;
+
+        lock(&seg->owner->lock);
+        seg->end = end + n;
+        seg->sealed = seg->end >= SEGMENT_SIZE_SEALED;
+        unlock(&seg->owner->lock);
+
+        if (seg->end - seg->writeback >= SEGMENT_WRITEBACK) {
+                /* Hints: what goes wrong with them the sync will tell. */
+                (void)sync_file_range(seg->fd, (off_t)seg->writeback, (off_t)(seg->end - seg->writeback),
+                                      SYNC_FILE_RANGE_WRITE);
+                (void)posix_fadvise(seg->fd, 0, (off_t)seg->writeback, POSIX_FADV_DONTNEED);
+                seg->writeback = seg->end;
+        }
+        *ret_place = place_make(seg->id, (uint32_t)end);
+        return 0;
+}
+
+bool segment_is_full(const struct segment *seg)
+{
+        return seg->sealed;
+}
+
+/* Call with the lock held. */
+static struct segment *segments_next_unsynced(struct segments *s)
+{
+        struct segment *seg;
+
+        TAILQ_FOREACH(seg, &s->active, link)
+                if (seg->synced < seg->wanted)
+                        return seg;
+        return NULL;
+}
+
+/* Call with sync_lock held: else one would take the mark, and another not wait until it is done. */
+static int segments_sync_names(struct segments *s)
+{
+        bool dirty;
+        int r;
+
+        lock(&s->lock);
+        dirty = s->dir_dirty;
+        s->dir_dirty = false;
+        unlock(&s->lock);
+        if (!dirty)
+                return 0;
+        r = fsync_dir(s->dir_fd);
+        if (r < 0)
+                atomic_store(s->degraded, true);
+        return r;
+}
+
+/*
+ * A sync that failed is not tried again: the kernel has then marked the pages as clean, and a second
+ * call would succeed without having written them.
+ */
+int segments_sync(struct segments *s)
+{
+        struct segment *seg;
+        int r;
+
+        LOCK_SCOPE(&s->sync_lock);
+        if (atomic_load(s->degraded))
+                return -EROFS;
+
+        lock(&s->lock);
+        TAILQ_FOREACH(seg, &s->active, link)
+                seg->wanted = seg->end;
+        while ((seg = segments_next_unsynced(s))) {
+                seg->syncing = true;
+                unlock(&s->lock);
+                r = fdatasync(seg->fd) < 0 ? -errno : 0;
+                lock(&s->lock);
+                seg->syncing = false;
+                if (r < 0) {
+                        atomic_store(s->degraded, true);
+                        unlock(&s->lock);
+                        return r;
+                }
+                seg->synced = seg->wanted;
+        }
+        unlock(&s->lock);
+        return segments_sync_names(s);
+}
+
+int segments_sync_dir(struct segments *s)
+{
+        LOCK_SCOPE(&s->sync_lock);
+        return segments_sync_names(s);
+}
+
+int segments_unrecorded(struct segments *s, struct segment_state **ret, size_t *ret_n)
+{
+        CLEANUP_FREE struct segment_state *states = NULL;
+        struct segment *seg;
+        size_t n = 0;
+
+        LOCK_SCOPE(&s->lock);
+        TAILQ_FOREACH(seg, &s->active, link)
+                n++;
+        states = calloc(n ? n : 1, sizeof(*states));
+        if (!states)
+                return -ENOMEM;
+
+        n = 0;
+        TAILQ_FOREACH(seg, &s->active, link) {
+                /*
+                 * Sealed says: every byte before the end is named by a row or dead. An appender may be between the two.
+                 */
+                bool sealed = seg->sealed && seg->synced == seg->end && !seg->busy;
+
+                if (seg->synced > seg->recorded || sealed != seg->sealed_recorded)
+                        states[n++] = (struct segment_state){ .id = seg->id, .end = seg->synced, .sealed = sealed };
+        }
+        *ret = TAKE_PTR(states);
+        *ret_n = n;
+        return 0;
+}
+
+void segments_recorded(struct segments *s, const struct segment_state *states, size_t n)
+{
+        struct segment *seg, *next;
+
+        LOCK_SCOPE(&s->lock);
+        for (size_t i = 0; i < n; i++) {
+                for (seg = TAILQ_FIRST(&s->active); seg; seg = next) {
+                        next = TAILQ_NEXT(seg, link);
+                        if (seg->id != states[i].id)
+                                continue;
+                        seg->recorded = states[i].end;
+                        seg->sealed_recorded = states[i].sealed;
+                        segment_retire(seg);
+                        break;
+                }
+        }
+}
+
+bool segments_is_busy(struct segments *s, uint32_t id)
+{
+        struct segment *seg;
+
+        LOCK_SCOPE(&s->lock);
+        TAILQ_FOREACH(seg, &s->active, link)
+                if (seg->id == id)
+                        return seg->busy;
+        return false;
+}
+
+int segments_read(struct segments *s, uint64_t place, void *buf, size_t n)
+{
+        struct fd_ref *ref;
+        ssize_t got;
+        int fd, r;
+
+        r = fd_cache_get(s->readers, place_segment(place), &ref, &fd);
+        if (r < 0)
+                return r == -ENOENT ? -EBADMSG : r;
+        got = pread_full(fd, buf, n, place_offset(place));
+        fd_cache_put(s->readers, ref);
+        if (got < 0)
+                return (int)got;
+        return (size_t)got == n ? 0 : -EBADMSG;
+}
+
+int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t *ret_allocated)
+{
+        char name[SEGMENT_NAME_SIZE];
+        struct stat st;
+
+        segment_name(id, name);
+        if (fstatat(s->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        *ret_size = (uint64_t)st.st_size;
+        *ret_allocated = (uint64_t)st.st_blocks * 512;
+        return 0;
+}
+
+int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to)
+{
+        CLEANUP_CLOSE int fd = -1;
+
+        fd = segments_open_fd(s, id, O_RDWR);
+        if (fd < 0)
+                return fd;
+        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) < 0)
+                return -errno;
+        return 0;
+}
+
+int segments_unlink(struct segments *s, uint32_t id)
+{
+        char name[SEGMENT_NAME_SIZE];
+
+        segment_name(id, name);
+        if (unlinkat(s->dir_fd, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        fd_cache_forget(s->readers, id);
+
+        LOCK_SCOPE(&s->lock);
+        s->dir_dirty = true;
+        return 0;
+}
+
+static void cleanup_closedir(DIR **d)
+{
+        if (*d)
+                (void)closedir(*d);
+}
+
+int segments_each(struct segments *s, segments_each_fn *fn, void *ctx)
+{
+        CLEANUP(cleanup_closedir) DIR *dir = NULL;
+        struct dirent *de;
+        struct stat st;
+        uint8_t id[4];
+        int fd, r;
+
+        fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        dir = fdopendir(fd);
+        if (!dir) {
+                r = -errno;
+                (void)close(fd);
+                return r;
+        }
+
+        while (errno = 0, (de = readdir(dir))) {
+                if (strlen(de->d_name) != SEGMENT_NAME_SIZE - 1 || strcmp(de->d_name + 8, ".seg") != 0 ||
+                    parse_hex(de->d_name, 8, id) < 0)
+                        continue;
+                if (fstatat(s->dir_fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        return -errno;
+                r = fn(ctx, (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3],
+                       (uint64_t)st.st_size);
+                if (r < 0)
+                        return r;
+        }
+        return -errno;
+}

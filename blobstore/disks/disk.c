@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The life of writable disks: made, open, grown, removed. How they read and write is in disk_io.c, what they are in the
+ * store in disk_files.c and disk_bitmap.c, and how they become blobs in disk_snapshot.c.
+ *
+ * Open disks stand in a list of the store, so that a disk is one object whoever opens it: its bits are in memory first.
+ * That is why the last close syncs, and why a disk whose last sync failed, as it found no room, stays in the list
+ * without a user, with its bits, for the next one who opens it or for the closing of the store.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "blobstore/base/lock.h"
+#include "blobstore/disks/disk_priv.h"
+
+static void disk_free(struct disk *d)
+{
+        if (!d)
+                return;
+        blob_close(d->base);
+        disk_bitmap_free(d->bitmap);
+        cleanup_close(&d->data_fd);
+        disk_ranges_done(&d->ranges);
+        pthread_mutex_destroy(&d->sync_lock);
+        pthread_rwlock_destroy(&d->freeze);
+        free(d);
+}
+
+DEFINE_CLEANUP(struct disk *, disk_freep, disk_free)
+
+static struct disk *disk_new(struct blobstore *bs, const struct disk_id *id)
+{
+        struct disk *d = calloc(1, sizeof(*d));
+        pthread_rwlockattr_t attr;
+
+        if (!d)
+                return NULL;
+        d->store = bs;
+        d->id = *id;
+        d->users = 1;
+        d->data_fd = -1;
+        disk_ranges_init(&d->ranges);
+        pthread_mutex_init(&d->sync_lock, NULL);
+
+        /* A snapshot must get its moment however many writers there are. */
+        pthread_rwlockattr_init(&attr);
+        (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+        pthread_rwlock_init(&d->freeze, &attr);
+        pthread_rwlockattr_destroy(&attr);
+        return d;
+}
+
+/* ---- making ---- */
+
+int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret)
+{
+        CLEANUP(blob_closep) struct blob *b = NULL;
+        struct disk_meta meta = { .size_bytes = size_bytes };
+        int r;
+
+        r = store_writable(bs);
+        if (r < 0)
+                return r;
+        if (size_bytes > BLOB_SIZE_MAX)
+                return -EFBIG;
+        if (base) {
+                r = blob_open(bs, base, &b);
+                if (r < 0)
+                        return r;
+                if (blob_get_info(b)->size_bytes > size_bytes)
+                        return -EINVAL;
+                meta.has_base = true;
+                meta.base = *base;
+        }
+        if (getrandom(meta.id.bytes, DISK_ID_SIZE, 0) != DISK_ID_SIZE)
+                return -EIO;
+
+        r = disk_files_create(bs, &meta.id, size_bytes);
+        if (r == 0)
+                r = disk_files_write_meta(bs, &meta);
+        if (r < 0) {
+                (void)disk_files_forget(bs, &meta.id); /* the first error is the one to report */
+                (void)disk_files_remove(bs, &meta.id);
+                return r;
+        }
+        *ret = meta.id;
+        return 0;
+}
+
+/* ---- opening ---- */
+
+static int disk_load(struct disk *d)
+{
+        struct disk_meta meta;
+        int fd, r;
+
+        r = disk_files_read_meta(d->store, &d->id, &meta);
+        if (r < 0)
+                return r;
+        atomic_init(&d->size_bytes, meta.size_bytes);
+        r = disk_files_open(d->store, &d->id, DISK_FILE_DATA, meta.size_bytes, &d->data_fd);
+        if (r < 0)
+                return r;
+        r = disk_files_open(d->store, &d->id, DISK_FILE_BITMAP, meta.size_bytes, &fd);
+        if (r < 0)
+                return r;
+        r = disk_bitmap_open(fd, disk_seed(&d->id), &d->bitmap);
+        if (r < 0 || !meta.has_base)
+                return r;
+
+        r = blob_open(d->store, &meta.base, &d->base);
+        if (r < 0)
+                return r == -ENOENT ? -EBADMSG : r;
+        d->base_size = blob_get_info(d->base)->size_bytes;
+        return d->base_size <= meta.size_bytes ? 0 : -EBADMSG;
+}
+
+/* Call with disks_lock held. */
+static struct disk *disk_find(struct blobstore *bs, const struct disk_id *id)
+{
+        struct disk *d;
+
+        LIST_FOREACH(d, &bs->disks, link)
+                if (memcmp(d->id.bytes, id->bytes, DISK_ID_SIZE) == 0)
+                        return d;
+        return NULL;
+}
+
+int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
+{
+        CLEANUP(disk_freep) struct disk *d = NULL;
+        struct disk *found;
+        int r;
+
+        /* Held while a disk is opened, too: that reads a few blocks and the head of a map. */
+        LOCK_SCOPE(&bs->disks_lock);
+        found = disk_find(bs, id);
+        if (found) {
+                if (found->removed)
+                        return -ENOENT;
+                found->users++;
+                *ret = found;
+                return 0;
+        }
+        d = disk_new(bs, id);
+        if (!d)
+                return -ENOMEM;
+        r = disk_load(d);
+        if (r < 0)
+                return r;
+        LIST_INSERT_HEAD(&bs->disks, d, link);
+        *ret = TAKE_PTR(d);
+        return 0;
+}
+
+void disk_close(struct disk *d)
+{
+        struct blobstore *bs;
+        bool last;
+        int r = 0;
+
+        if (!d)
+                return;
+        bs = d->store;
+        lock(&bs->disks_lock);
+        /* Still counted while it syncs. Then looked at again: somebody may have opened, changed and closed it. */
+        while (d->users == 1 && r == 0 && !d->removed && disk_bitmap_is_dirty(d->bitmap)) {
+                unlock(&bs->disks_lock);
+                r = disk_sync(d);
+                lock(&bs->disks_lock);
+        }
+        last = --d->users == 0 && (r == 0 || d->removed || store_writable(bs) < 0);
+        if (last)
+                LIST_REMOVE(d, link);
+        unlock(&bs->disks_lock);
+        if (last)
+                disk_free(d);
+}
+
+void disk_close_all(struct blobstore *bs)
+{
+        struct disk *d;
+
+        while ((d = LIST_FIRST(&bs->disks))) {
+                LIST_REMOVE(d, link);
+                (void)disk_sync(d); /* the last chance of what found no room before */
+                disk_free(d);
+        }
+}
+
+int disk_remove(struct blobstore *bs, const struct disk_id *id)
+{
+        struct disk *d, *unused = NULL;
+        int r;
+
+        r = store_writable(bs);
+        if (r < 0)
+                return r;
+        lock(&bs->disks_lock);
+        d = disk_find(bs, id);
+        r = disk_files_forget(bs, id);
+        if ((r == 0 || r == -ENOENT) && d) {
+                d->removed = true;
+                if (d->users == 0) {
+                        LIST_REMOVE(d, link);
+                        unused = d;
+                }
+        }
+        unlock(&bs->disks_lock);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        disk_free(unused);
+        return disk_files_remove(bs, id); /* takes its time where there is much to free; nobody opens it any more */
+}
+
+/* ---- attributes ---- */
+
+const struct disk_id *disk_get_id(const struct disk *d)
+{
+        return &d->id;
+}
+
+uint64_t disk_get_size(const struct disk *d)
+{
+        return atomic_load(&d->size_bytes);
+}
+
+uint64_t disk_get_data_bytes(const struct disk *d)
+{
+        uint64_t size = disk_get_size(d), bytes = d->base ? blob_get_info(d->base)->data_bytes : 0;
+        struct stat st;
+
+        if (fstat(d->data_fd, &st) == 0) /* of an open file: it does not fail */
+                bytes += (uint64_t)st.st_blocks * 512;
+        return bytes < size ? bytes : size;
+}
+
+int64_t disk_get_changed_us(const struct disk *d)
+{
+        struct stat st;
+
+        if (fstat(d->data_fd, &st) < 0) /* of an open file: it does not fail */
+                return 0;
+        return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+}
+
+int disk_resize(struct disk *d, uint64_t size_bytes)
+{
+        struct disk_meta meta;
+        int r;
+
+        r = store_writable(d->store);
+        if (r < 0)
+                return r;
+        if (size_bytes > BLOB_SIZE_MAX)
+                return -EFBIG;
+
+        /* Also against its removal meanwhile, which must not find its meta file written anew. */
+        LOCK_SCOPE(&d->store->disks_lock);
+        if (d->removed)
+                return -ESTALE;
+        if (size_bytes < disk_get_size(d))
+                return -EINVAL;
+        if (size_bytes == disk_get_size(d))
+                return 0;
+        r = disk_files_read_meta(d->store, &d->id, &meta);
+        if (r == 0)
+                r = disk_files_grow(d->store, &d->id, size_bytes);
+        if (r < 0)
+                return r == -ENOENT ? -EBADMSG : r;
+        meta.size_bytes = size_bytes;
+        r = disk_files_write_meta(d->store, &meta);
+        if (r < 0)
+                return r;
+        atomic_store(&d->size_bytes, size_bytes);
+        return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_DISKS_DISK_BITMAP_H
+#define BLOBSTORE_DISKS_DISK_BITMAP_H
+
+/*
+ * Which blocks of a disk were changed: a bit for each, in memory, and in a file behind data that must be durable first.
+ * Bits are set and never cleared, so that a bit seen set can be relied upon without a lock. Any number of
+ * threads may share a bitmap.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct disk_bitmap;
+
+/* Bytes that the file of a bitmap has; as a hole it says that nothing was changed. */
+uint64_t disk_bitmap_file_size(uint64_t blocks);
+
+/* Takes FD over in any case. SEED is the disk's, so that another disk's bitmap does not pass. */
+int disk_bitmap_open(int fd, uint64_t seed, struct disk_bitmap **ret);
+
+/* Empty, and in memory alone. */
+int disk_bitmap_new(struct disk_bitmap **ret);
+
+void disk_bitmap_free(struct disk_bitmap *b); /* accepts NULL; what was not synced is lost */
+
+/* Is FIRST set? And how many blocks from it on, MAX at most, have the same answer; at least one. -EBADMSG. */
+int disk_bitmap_run(struct disk_bitmap *b, uint64_t first, uint64_t max, bool *ret_set, uint64_t *ret_n);
+
+/* -EBADMSG, -ENOMEM: some of them may be set. */
+int disk_bitmap_set(struct disk_bitmap *b, uint64_t first, uint64_t n);
+
+/* Is there something to sync? */
+bool disk_bitmap_is_dirty(struct disk_bitmap *b);
+
+/*
+ * Makes DATA_FD durable, and then every bit that was set before the call. A sync of the file system that fails sets
+ * *degraded; after other errors, as -ENOSPC, it can be called again. One call at a time.
+ */
+int disk_bitmap_sync(struct disk_bitmap *b, int data_fd, atomic_bool *degraded);
+
+#endif

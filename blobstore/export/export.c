@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/export/export.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/export/qcow2_view.h"
+
+static const char *const export_names[EXPORT_FORMAT_COUNT] = {
+        [EXPORT_RAW] = "raw",
+        [EXPORT_QCOW2] = "qcow2",
+};
+
+struct export {
+        struct blob *blob;
+        struct qcow2_view *view; /* NULL: raw */
+        uint64_t size_bytes;
+};
+
+const char *export_format_name(enum export_format f)
+{
+        return export_names[f];
+}
+
+int export_format_parse(const char *name, enum export_format *ret)
+{
+        for (unsigned f = 0; f < EXPORT_FORMAT_COUNT; f++)
+                if (strcmp(export_names[f], name) == 0) {
+                        *ret = (enum export_format)f;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+uint64_t export_size(enum export_format f, const struct blob_info *info)
+{
+        return f == EXPORT_QCOW2 ? qcow2_view_size(info) : info->size_bytes;
+}
+
+uint64_t export_data_bytes(enum export_format f, const struct blob_info *info)
+{
+        return f == EXPORT_QCOW2 ? qcow2_view_size(info) : info->data_bytes;
+}
+
+int export_open(struct blob *b, enum export_format f, struct export **ret)
+{
+        struct export *e = calloc(1, sizeof(*e));
+        int r = e ? 0 : -ENOMEM;
+
+        if (r == 0 && f == EXPORT_QCOW2)
+                r = qcow2_view_open(b, &e->view);
+        if (r < 0) {
+                free(e);
+                blob_close(b);
+                return r;
+        }
+        e->blob = b;
+        e->size_bytes = export_size(f, blob_get_info(b));
+        *ret = e;
+        return 0;
+}
+
+void export_close(struct export *e)
+{
+        if (!e)
+                return;
+        qcow2_view_close(e->view);
+        blob_close(e->blob);
+        free(e);
+}
+
+uint64_t export_get_size(const struct export *e)
+{
+        return e->size_bytes;
+}
+
+struct blob *export_get_blob(const struct export *e)
+{
+        return e->view ? NULL : e->blob;
+}
+
+ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off)
+{
+        return e->view ? qcow2_view_pread(e->view, buf, n, off) : blob_pread(e->blob, buf, n, off);
+}
+
+int export_stretch(struct export *e, uint64_t off, uint64_t *ret_off, size_t *ret_n)
+{
+        return e->view ? 0 : blob_stretch(e->blob, off, ret_off, ret_n);
+}
+
+int export_seek(struct export *e, uint64_t off, int whence, uint64_t *ret)
+{
+        if (!e->view)
+                return blob_seek(e->blob, off, whence, ret);
+        if (whence != SEEK_DATA && whence != SEEK_HOLE)
+                return -EINVAL;
+        if (off >= e->size_bytes)
+                return -ENXIO;
+        *ret = whence == SEEK_DATA ? off : e->size_bytes;
+        return 0;
+}

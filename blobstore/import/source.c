@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The table of formats that are read, and the public functions over it. A new
+ * format is a row here, its signature's format in probe.c, and a file that checks
+ * its header and walks over its tables.
+ */
+
+#include "blobstore/import/source.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/import/format.h"
+
+static const struct format formats[] = {
+        [IMAGE_FORMAT_AUTO] = { .name = "auto" },
+        [IMAGE_FORMAT_RAW] = { "raw", "raw", NULL, raw_check, NULL },
+        [IMAGE_FORMAT_QCOW2] = { "qcow2", "qcow2", "qcow2", qcow2_check, qcow2_walk },
+        [IMAGE_FORMAT_VMDK] = { "vmdk", "VMDK", "vmdk", vmdk_check, vmdk_walk },
+        /* The geometry, which qemu prefers for writers that it does not know, may leave out the end of the disk. */
+        [IMAGE_FORMAT_VHD] = { "vhd", "VHD", "vpc,force_size_calc=current_size", vhd_check, vhd_walk },
+        [IMAGE_FORMAT_VHDX] = { "vhdx", "VHDX", "vhdx", vhdx_check, vhdx_walk },
+        [IMAGE_FORMAT_VDI] = { "vdi", "VDI", "vdi", vdi_check, vdi_walk },
+        [IMAGE_FORMAT_ISO] = { "iso", "ISO 9660", NULL, iso_check, NULL },
+        [IMAGE_FORMAT_OVA] = { "ova", "OVA", NULL, NULL, NULL },
+};
+
+#define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
+
+const char *image_format_name(enum image_format f)
+{
+        assert((size_t)f < N_FORMATS);
+        return formats[f].name;
+}
+
+int image_format_parse(const char *name, enum image_format *ret)
+{
+        for (size_t i = 0; i < N_FORMATS; i++) {
+                if (strcmp(name, formats[i].name) == 0) {
+                        *ret = (enum image_format)i;
+                        return 0;
+                }
+        }
+        return -EINVAL;
+}
+
+const struct format *format_get(enum image_format f)
+{
+        assert(f != IMAGE_FORMAT_AUTO && (size_t)f < N_FORMATS);
+        return &formats[f];
+}
+
+int format_refuse(struct strbuf *reason, const char *fmt, ...)
+{
+        va_list ap;
+
+        va_start(ap, fmt);
+        strbuf_vaddf(reason, fmt, ap);
+        va_end(ap);
+        return -EINVAL;
+}
+
+int image_source_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason)
+{
+        const struct format *f = format_get(probe->format);
+        struct qemu_opts opts = { .driver = f->driver, .title = f->title, .size_bytes = probe->size_bytes };
+        struct image_probe now = { 0 };
+        CLEANUP(walk_done) struct walk w = { 0 };
+        int r;
+
+        if (probe->flat || !f->driver)
+                return raw_open(fd, probe, ret, reason);
+
+        r = walk_start(fd, f->title, &w, reason);
+        if (r == 0)
+                r = f->check(&w, &now, reason);
+        if (r == 0 && (now.size_bytes != probe->size_bytes || now.flat))
+                r = format_refuse(reason, "the file has changed since it was looked at");
+        if (r == 0)
+                r = f->walk(&w, reason);
+        if (r < 0)
+                return r;
+        opts.data_bytes = w.data_bytes;
+        opts.map = w.map;
+        opts.map_block_bytes = w.block_bytes;
+        r = qemu_open(fd, &opts, ret, reason);
+        if (r == 0)
+                w.map = NULL; /* the source's now */
+        return r;
+}
+
+void image_source_close(struct image_source *s)
+{
+        if (s)
+                s->ops->close(s);
+}
+
+int image_source_next(struct image_source *s, const void **ret_buf, uint64_t *ret_len, struct strbuf *reason)
+{
+        return s->ops->next(s, ret_buf, ret_len, reason);
+}

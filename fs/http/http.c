@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The HTTP server of downloads: /TOKEN/NAME is one disk in one format, and there is nothing else: no lists, no words
+ * about what is there. Every address that is not to be served gives the same 404.
+ *
+ * A few threads of libmicrohttpd wait for sockets; none belongs to a client, and none waits for one. What a client
+ * costs is a connection's memory and one piece of the file that was read and not sent yet. Their number is limited, and
+ * so is the time in which nothing moves.
+ *
+ * A download may run for longer than its address is valid. But when the address is ended before its time (rmdir, the
+ * image deleted), so is the download: it looks again whether it is still there whenever any image changes
+ * (fs->changes).
+ */
+
+#include "fs/http/http.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/log.h"
+#include "fs/http/http_range.h"
+
+#define HTTP_THREADS      4
+#define HTTP_CLIENTS_MAX  2048
+#define HTTP_CLIENT_BYTES (16 << 10) /* for a request's headers */
+#define HTTP_PIECE_BYTES  (64 << 10) /* read at once, and held for each client */
+#define HTTP_IDLE_SECONDS 60
+#define HTTP_PEM_MAX      (1 << 20)
+
+struct http {
+        struct fs *fs;
+        struct MHD_Daemon *daemon;
+        char *base; /* "http://host:port" */
+        char *cert, *key;
+};
+
+/* One response: bytes of a file from BEGIN on. */
+struct transfer {
+        struct fs *fs;
+        struct download download;
+        struct export *content;
+        uint64_t begin;
+        unsigned changes; /* fs->changes, when the address was last seen to be there */
+        bool found; /* the address was there then */
+};
+
+static int64_t http_now_us(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
+        return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
+static void transfer_free(void *ctx)
+{
+        struct transfer *t = ctx;
+
+        export_close(t->content);
+        free(t);
+}
+
+/* ---- requests ---- */
+
+/* "/TOKEN/NAME", exactly. */
+static int http_find(struct fs *fs, const char *url, struct download *ret)
+{
+        char token[DOWNLOAD_TOKEN_LEN + 1], name[DOWNLOAD_NAME_SIZE];
+        struct download d;
+        int r;
+
+        if (url[0] != '/' || strcspn(url + 1, "/") != DOWNLOAD_TOKEN_LEN || url[1 + DOWNLOAD_TOKEN_LEN] != '/')
+                return -ENOENT;
+        memcpy(token, url + 1, DOWNLOAD_TOKEN_LEN);
+        token[DOWNLOAD_TOKEN_LEN] = '\0';
+        r = download_find_token(fs->model, token, &d);
+        if (r < 0)
+                return r;
+        download_name(&d, name);
+        if (strcmp(url + 1 + DOWNLOAD_TOKEN_LEN + 1, name) != 0)
+                return -ENOENT;
+        *ret = d;
+        return 0;
+}
+
+/*
+ * The disk of an image never changes, so its name is a tag of its bytes; the number is that of the way in which a file
+ * of the format is laid out, and goes up when that changes.
+ */
+#define HTTP_ETAG_SIZE 64
+#define HTTP_LAYOUT    1
+
+static void http_etag(const struct download *d, char ret[HTTP_ETAG_SIZE])
+{
+        char name[DOWNLOAD_NAME_SIZE];
+
+        download_name(d, name);
+        (void)snprintf(ret, HTTP_ETAG_SIZE, "\"%s-%s-%d\"", d->image_ident, name, HTTP_LAYOUT);
+}
+
+/* ---- responses ---- */
+
+static enum MHD_Result http_reply(struct MHD_Connection *c, unsigned status, struct MHD_Response *response)
+{
+        enum MHD_Result r = response ? MHD_queue_response(c, status, response) : MHD_NO;
+
+        if (response)
+                MHD_destroy_response(response);
+        return r;
+}
+
+/* An empty answer with one header, or none. */
+static enum MHD_Result http_reply_empty(struct MHD_Connection *c, unsigned status, const char *header,
+                                        const char *value)
+{
+        struct MHD_Response *response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+
+        if (response && header)
+                (void)MHD_add_response_header(response, header, value);
+        return http_reply(c, status, response);
+}
+
+/* May the download go on? */
+static bool transfer_is_wanted(struct transfer *t)
+{
+        unsigned changes = atomic_load(&t->fs->changes);
+        struct download d;
+
+        if (changes != t->changes) {
+                t->changes = changes;
+                t->found = download_get(t->fs->model, t->download.id, &d) == 0;
+        }
+        return t->found || http_now_us() >= t->download.expires_us;
+}
+
+static ssize_t transfer_read(void *ctx, uint64_t pos, char *buf, size_t max)
+{
+        struct transfer *t = ctx;
+        ssize_t n;
+
+        if (!transfer_is_wanted(t))
+                return MHD_CONTENT_READER_END_WITH_ERROR;
+        n = export_pread(t->content, buf, max, t->begin + pos);
+        if (n > 0)
+                return n;
+        if (n < 0)
+                log_errno((int)n, "a download of %s, at %" PRIu64, t->download.image_ident, t->begin + pos);
+        return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* What every answer that has the file, or a part of it, says about it. */
+static void http_describe(struct MHD_Response *response, const char *etag)
+{
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, etag);
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "private, no-transform");
+}
+
+/* Takes T over. */
+static enum MHD_Result http_reply_file(struct MHD_Connection *c, struct transfer *t, uint64_t len, const char *etag,
+                                       const char *content_range)
+{
+        struct MHD_Response *response;
+
+        response = MHD_create_response_from_callback(len, HTTP_PIECE_BYTES, transfer_read, t, transfer_free);
+        if (!response) {
+                transfer_free(t);
+                return MHD_NO;
+        }
+        http_describe(response, etag);
+        if (content_range)
+                (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, content_range);
+        return http_reply(c, content_range ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response);
+}
+
+static const char *http_header(struct MHD_Connection *c, const char *name)
+{
+        return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+/* The range that is asked for, if the client knows this very file: as http_range_parse(). */
+static int http_wanted_range(struct MHD_Connection *c, bool get, const char *etag, uint64_t size,
+                             struct http_range *ret)
+{
+        const char *range = http_header(c, MHD_HTTP_HEADER_RANGE);
+        const char *if_range = http_header(c, MHD_HTTP_HEADER_IF_RANGE);
+
+        if (!get || !range || (if_range && strcmp(if_range, etag) != 0)) /* weak tags and dates are no proof */
+                return 0;
+        return http_range_parse(range, size, ret);
+}
+
+/* Takes T over. */
+static enum MHD_Result http_reply_download(struct MHD_Connection *c, struct transfer *t, bool get)
+{
+        const char *if_match = http_header(c, MHD_HTTP_HEADER_IF_MATCH);
+        const char *if_none_match = http_header(c, MHD_HTTP_HEADER_IF_NONE_MATCH);
+        const uint64_t size = export_get_size(t->content);
+        char etag[HTTP_ETAG_SIZE], content_range[80];
+        struct http_range range;
+        int r;
+
+        http_etag(&t->download, etag);
+        if (if_match && !http_tag_matches(if_match, etag)) {
+                transfer_free(t);
+                return http_reply_empty(c, MHD_HTTP_PRECONDITION_FAILED, NULL, NULL);
+        }
+        if (if_none_match && http_tag_matches(if_none_match, etag)) {
+                transfer_free(t);
+                return http_reply_empty(c, MHD_HTTP_NOT_MODIFIED, MHD_HTTP_HEADER_ETAG, etag);
+        }
+
+        r = http_wanted_range(c, get, etag, size, &range);
+        if (r < 0) {
+                transfer_free(t);
+                (void)snprintf(content_range, sizeof(content_range), "bytes */%" PRIu64, size);
+                return http_reply_empty(c, MHD_HTTP_RANGE_NOT_SATISFIABLE, MHD_HTTP_HEADER_CONTENT_RANGE,
+                                        content_range);
+        }
+        if (r == 0)
+                return http_reply_file(c, t, size, etag, NULL);
+        (void)snprintf(content_range, sizeof(content_range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range.begin,
+                       range.begin + range.len - 1, size);
+        t->begin = range.begin;
+        return http_reply_file(c, t, range.len, etag, content_range);
+}
+
+static int http_open(struct http *h, const char *url, struct transfer **ret)
+{
+        struct transfer *t = calloc(1, sizeof(*t));
+        int r;
+
+        if (!t)
+                return -ENOMEM;
+        t->fs = h->fs;
+        t->changes = atomic_load(&h->fs->changes); /* before it is looked for: what ends it after that is seen */
+        t->found = true;
+        r = http_find(h->fs, url, &t->download);
+        if (r == 0)
+                r = download_open(h->fs->model, &t->download, &t->content);
+        if (r < 0) {
+                transfer_free(t);
+                return r;
+        }
+        *ret = t;
+        return 0;
+}
+
+static enum MHD_Result http_answer(void *ctx, struct MHD_Connection *c, const char *url, const char *method,
+                                   const char *version, const char *body, size_t *body_len, void **seen)
+{
+        bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
+        struct http *h = ctx;
+        struct transfer *t;
+        int r;
+
+        (void)version;
+        (void)body;
+        /* The first call has the headers only, and is too early for an answer; a body that follows is thrown away. */
+        if (!*seen || *body_len) {
+                *seen = h;
+                *body_len = 0;
+                return MHD_YES;
+        }
+
+        if (!get && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+                return http_reply_empty(c, MHD_HTTP_METHOD_NOT_ALLOWED, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        r = http_open(h, url, &t);
+        if (r == -ENOENT)
+                return http_reply_empty(c, MHD_HTTP_NOT_FOUND, NULL, NULL);
+        if (r < 0) {
+                log_errno(r, "opening a download");
+                return http_reply_empty(c, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, NULL);
+        }
+        return http_reply_download(c, t, get);
+}
+
+/* ---- begin and end ---- */
+
+/* Splits "ADDRESS:PORT" or "[ADDRESS]:PORT". */
+static int http_split(const char *text, char host[NI_MAXHOST], char port[NI_MAXSERV])
+{
+        const char *colon = strrchr(text, ':');
+        size_t len = colon ? (size_t)(colon - text) : 0;
+
+        if (!colon || strlen(colon + 1) == 0 || strlen(colon + 1) >= NI_MAXSERV || len >= NI_MAXHOST)
+                return -EINVAL;
+        if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+                text++;
+                len -= 2;
+        } else if (memchr(text, ':', len)) {
+                return -EINVAL; /* an IPv6 address without its brackets: where would it end? */
+        }
+        memcpy(host, text, len);
+        host[len] = '\0';
+        memcpy(port, colon + 1, strlen(colon + 1) + 1);
+        return 0;
+}
+
+static int http_bind(const struct addrinfo *a)
+{
+        CLEANUP_CLOSE int fd = -1;
+        int one = 1;
+
+        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        /* Or a restart has to wait; no more than that. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+static int http_listen(const char *text, struct diag *diag)
+{
+        const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+        char host[NI_MAXHOST], port[NI_MAXSERV];
+        struct addrinfo *found;
+        int r;
+
+        if (http_split(text, host, port) < 0)
+                return diag_set(diag, -EINVAL, "http=%s: say ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080", text);
+        r = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
+        if (r != 0)
+                return diag_set(diag, -EINVAL, "http=%s: %s", text, gai_strerror(r));
+        r = http_bind(found);
+        freeaddrinfo(found);
+        return r < 0 ? diag_set(diag, r, "http=%s: %s", text, strerror(-r)) : r;
+}
+
+static bool http_is_any(const struct sockaddr_storage *a)
+{
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+        const struct sockaddr_in *four = (const struct sockaddr_in *)a;
+
+        return a->ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr) :
+                                          four->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* What addresses begin with: the name that was given, else where the socket listens. */
+static int http_make_base(struct http *h, int fd, const struct http_opts *opts)
+{
+        char host[NI_MAXHOST], port[NI_MAXSERV], own[HOST_NAME_MAX + 1];
+        const char *scheme = opts->cert_file ? "https" : "http", *name = opts->name, *bracket;
+        struct sockaddr_storage a = { 0 };
+        socklen_t len = sizeof(a);
+        bool six;
+        int r;
+
+        if (getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+                return -errno;
+        if (getnameinfo((struct sockaddr *)&a, len, host, sizeof(host), port, sizeof(port),
+                        NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+                return -EINVAL;
+        six = a.ss_family == AF_INET6;
+        if (!name && http_is_any(&a) && gethostname(own, sizeof(own)) == 0)
+                name = own;
+
+        bracket = name ? strrchr(name, ']') : NULL;
+        if (name && strchr(bracket ? bracket : name, ':'))
+                r = asprintf(&h->base, "%s://%s", scheme, name);
+        else if (name)
+                r = asprintf(&h->base, "%s://%s:%s", scheme, name, port);
+        else
+                r = asprintf(&h->base, "%s://%s%s%s:%s", scheme, six ? "[" : "", host, six ? "]" : "", port);
+        if (r >= 0)
+                return 0;
+        h->base = NULL;
+        return -ENOMEM;
+}
+
+static int http_read_pem(const char *path, struct diag *diag, char **ret)
+{
+        CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+        CLEANUP_FREE char *text = NULL;
+        ssize_t n;
+
+        if (fd < 0)
+                return diag_set(diag, -errno, "%s: %s", path, strerror(errno));
+        text = calloc(1, HTTP_PEM_MAX + 1);
+        if (!text)
+                return -ENOMEM;
+        n = pread_full(fd, text, HTTP_PEM_MAX, 0);
+        if (n < 0)
+                return diag_set(diag, (int)n, "%s: %s", path, strerror((int)-n));
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+static int http_read_pems(struct http *h, const struct http_opts *opts, struct diag *diag)
+{
+        int r;
+
+        if (!opts->cert_file != !opts->key_file)
+                return diag_set(diag, -EINVAL, "http-cert and http-key belong together");
+        if (!opts->cert_file)
+                return 0;
+        if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+                return diag_set(diag, -EOPNOTSUPP, "http-cert: this libmicrohttpd was built without TLS");
+        r = http_read_pem(opts->cert_file, diag, &h->cert);
+        return r < 0 ? r : http_read_pem(opts->key_file, diag, &h->key);
+}
+
+/* How many clients there may be: half of the files, since the store needs some too. */
+static unsigned http_clients(void)
+{
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return HTTP_THREADS;
+        if (files.rlim_cur / 2 >= HTTP_CLIENTS_MAX)
+                return HTTP_CLIENTS_MAX;
+        log_warning("http: %u downloads at once at most, and others wait: half of the open files that this daemon is "
+                    "allowed (ulimit -n %u)", (unsigned)(files.rlim_cur / 2), (unsigned)files.rlim_cur);
+        return (unsigned)(files.rlim_cur / 2);
+}
+
+/* Takes FD over on success. */
+static int http_run(struct http *h, int fd, struct diag *diag)
+{
+        struct MHD_OptionItem tls[] = {
+                { MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert },
+                { MHD_OPTION_HTTPS_MEM_KEY, 0, h->key },
+                { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" },
+                { MHD_OPTION_END, 0, NULL },
+        };
+        const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | (h->cert ? MHD_USE_TLS : 0);
+
+        h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_answer, h, MHD_OPTION_LISTEN_SOCKET, fd,
+                                     MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
+                                     MHD_OPTION_CONNECTION_LIMIT, http_clients(),
+                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CLIENT_BYTES,
+                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS,
+                                     MHD_OPTION_ARRAY, h->cert ? tls : tls + 3, MHD_OPTION_END);
+        if (h->daemon)
+                return 0;
+        return diag_set(diag, -EINVAL, h->cert ? "http: the server did not start: are certificate and key good?" :
+                                                 "http: the server did not start");
+}
+
+int http_start(struct fs *fs, const struct http_opts *opts, struct diag *diag, struct http **ret)
+{
+        CLEANUP_CLOSE int fd = -1;
+        struct http *h = calloc(1, sizeof(*h));
+        int r = h ? 0 : -ENOMEM;
+
+        if (r == 0) {
+                h->fs = fs;
+                r = http_read_pems(h, opts, diag);
+        }
+        if (r == 0)
+                r = fd = http_listen(opts->listen, diag);
+        if (r >= 0)
+                r = http_make_base(h, fd, opts);
+        if (r == 0)
+                r = http_run(h, fd, diag);
+        if (r < 0) {
+                http_stop(h);
+                return r;
+        }
+        (void)TAKE_FD(fd);
+        *ret = h;
+        return 0;
+}
+
+void http_stop(struct http *h)
+{
+        if (!h)
+                return;
+        if (h->daemon)
+                MHD_stop_daemon(h->daemon);
+        if (h->key)
+                explicit_bzero(h->key, strlen(h->key));
+        free(h->key);
+        free(h->cert);
+        free(h->base);
+        free(h);
+}
+
+void http_add_url(const struct http *h, const struct download *d, struct strbuf *out)
+{
+        char name[DOWNLOAD_NAME_SIZE];
+
+        download_name(d, name);
+        strbuf_addf(out, "%s/%s/%s", h->base, d->token, name);
+}

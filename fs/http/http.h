@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_HTTP_HTTP_H
+#define FS_HTTP_HTTP_H
+
+/*
+ * Downloads over HTTP: GET and HEAD of the addresses that download/ gives out, and 404 for everything else. A program
+ * built without libmicrohttpd has none (http_none.c).
+ */
+
+#include "fs/tree/fs.h"
+#include "model/image/download.h"
+
+struct http;
+
+struct http_opts {
+        const char *listen; /* ADDRESS:PORT, [ADDRESS]:PORT; port 0: any that is free */
+        const char *cert_file, *key_file; /* PEM; NULL: without TLS */
+        const char *name; /* HOST or HOST:PORT for addresses; NULL: what is listened on */
+};
+
+/* Starts to serve. -EINVAL, -EADDRINUSE …, -EOPNOTSUPP: not built in; DIAG says why. */
+int http_start(struct fs *fs, const struct http_opts *opts, struct diag *diag, struct http **ret);
+
+/* Breaks off what is being downloaded. Accepts NULL. */
+void http_stop(struct http *h);
+
+/* The address of a download, as users and programs take it. */
+void http_add_url(const struct http *h, const struct download *d, struct strbuf *out);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "fs/ops/alias.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "blobstore/base/lock.h"
+
+/* How long the name outlives the last close: tools go on with it at once. */
+#define ALIAS_LINGER_NS INT64_C(2000000000)
+
+struct alias {
+        struct alias *next;
+        fuse_ino_t parent;
+        pid_t pid;
+        uint64_t image;
+        int64_t end_ns; /* 0: the file is open */
+        char name[];
+};
+
+struct aliases {
+        pthread_mutex_t mutex;
+        struct alias *first; /* as many as files being copied in: a list will do */
+};
+
+static int64_t alias_now_ns(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail for this clock */
+        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+int aliases_new(struct aliases **ret)
+{
+        struct aliases *a = calloc(1, sizeof(*a));
+
+        if (!a)
+                return -ENOMEM;
+        (void)pthread_mutex_init(&a->mutex, NULL); /* cannot fail without attributes */
+        *ret = a;
+        return 0;
+}
+
+void aliases_free(struct aliases *a)
+{
+        if (!a)
+                return;
+        for (struct alias *i = a->first, *next; i; i = next) {
+                next = i->next;
+                free(i);
+        }
+        (void)pthread_mutex_destroy(&a->mutex);
+        free(a);
+}
+
+/* Drops what has ended. The mutex is held. */
+static void alias_expire(struct aliases *a)
+{
+        int64_t now = alias_now_ns();
+
+        for (struct alias **p = &a->first, *i; (i = *p);) {
+                if (i->end_ns && i->end_ns < now) {
+                        *p = i->next;
+                        free(i);
+                } else {
+                        p = &i->next;
+                }
+        }
+}
+
+int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, uint64_t image)
+{
+        struct alias *i = malloc(sizeof(*i) + strlen(name) + 1);
+
+        if (!i)
+                return -ENOMEM;
+        i->parent = parent;
+        i->pid = pid;
+        i->image = image;
+        i->end_ns = 0;
+        memcpy(i->name, name, strlen(name) + 1);
+
+        LOCK_SCOPE(&a->mutex);
+        alias_expire(a);
+        i->next = a->first;
+        a->first = i;
+        return 0;
+}
+
+bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, struct node *ret)
+{
+        LOCK_SCOPE(&a->mutex);
+        alias_expire(a);
+        for (struct alias *i = a->first; i; i = i->next) {
+                if (i->parent == parent && i->pid == pid && strcmp(i->name, name) == 0) {
+                        *ret = alias_upload_node(i->image);
+                        return true;
+                }
+        }
+        return false;
+}
+
+void alias_end(struct aliases *a, uint64_t image)
+{
+        LOCK_SCOPE(&a->mutex);
+        for (struct alias *i = a->first; i; i = i->next)
+                if (i->image == image)
+                        i->end_ns = alias_now_ns() + ALIAS_LINGER_NS;
+}
+
+struct node alias_upload_node(uint64_t image)
+{
+        struct node n = { .kind = KIND_IMAGE, .oid = image };
+
+        for (const struct entry *e = tree_kind(KIND_IMAGE)->entries; e->name; e++)
+                if (e->flags & ENTRY_UPLOAD)
+                        n.row = (unsigned)(e - tree_kind(KIND_IMAGE)->entries) + 1;
+        return n;
+}

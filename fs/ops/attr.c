@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attributes of nodes. Generated files have their true size, since tar and rsync store nothing of a file of size 0:
+ * their text is made to be measured. Everything about blobs comes from the database; no listing opens one.
+ *
+ * Times are the object's: they survive a remount and change only with it.
+ */
+
+#include "fs/ops/attr.h"
+
+#include <string.h>
+
+#include "fs/ops/disk_file.h"
+
+/* Blobs never change, and their numbers are never used again. */
+#define ATTR_TIMEOUT_BLOB 86400.0
+/*
+ * Directories: what a worker changes shows at the latest after this. After it a stat(2) is a request again, four fifths
+ * of whose processor time is the kernel's way here and back. To tell the kernel of changes would not allow for more: an
+ * answer that the notification overtakes is believed for all its time.
+ */
+#define ATTR_TIMEOUT_DIR 1.0
+/* Control files: the daemon changes them, and size and text must agree. */
+#define ATTR_TIMEOUT_CTL 0.0
+
+int attr_object(struct req *rq, struct node n, struct object *ret)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        int r;
+
+        if (!kind)
+                return -ESTALE;
+        if (n.row == ROW_CHILD && kind->child_object)
+                r = kind->child_object(rq, n.oid, ret);
+        else
+                r = kind->object(rq, n.oid, ret);
+        return r == -ENOENT ? -ESTALE : r;
+}
+
+double attr_entry_timeout(struct node n, double timeout)
+{
+        /* who may enter is asked at every lookup: the cache is everybody's */
+        return n.row != 0 && tree_kind(n.kind)->enter ? 0 : timeout;
+}
+
+int attr_text(struct req *rq, struct node n, struct strbuf *out)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+        int r = -ENODATA;
+
+        if (n.row == ROW_CHILD && kind && kind->target)
+                r = kind->target(rq, n.oid, out);
+        else if (n.row == ROW_CHILD && kind && kind->show_child)
+                r = kind->show_child(rq, n.oid, out);
+        else if (entry && !entry->dir && !entry->blob) {
+                rq->entry = entry;
+                rq->dir = kind;
+                rq->oid = n.oid;
+                r = entry->show ? entry->show(rq, out) : 0;
+        }
+        if (r == -ENOENT)
+                return -ESTALE;
+        if (r < 0)
+                return r;
+        return strbuf_error(out);
+}
+
+void attr_access(struct req *rq, struct node n, struct object *o)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+
+        if (n.row == 0) {
+                o->mode = kind->mode ? kind->mode : o->mode;
+        } else if (!entry) {
+                o->mode = kind->target ? 0777 : 0444;
+        } else if (entry->blob) {
+                o->mode = 0444;
+        } else if (entry->flags & ENTRY_ADMIN) {
+                o->mode = entry->mode;
+                o->uid = rq->fs->uid;
+                o->gid = rq->fs->gid;
+        } else {
+                o->mode &= entry->mode;
+        }
+}
+
+static struct timespec attr_time(int64_t us)
+{
+        return (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+}
+
+static void attr_set_times(struct stat *st, int64_t us)
+{
+        st->st_atim = st->st_mtim = st->st_ctim = attr_time(us);
+}
+
+static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, struct stat *st)
+{
+        struct blob_file file;
+        int r;
+
+        r = ops->info(rq, oid, &file);
+        if (r < 0)
+                return r == -ENOENT ? -ESTALE : r;
+
+        st->st_size = (off_t)export_size(file.format, &file.blob);
+        st->st_blocks = (blkcnt_t)((export_data_bytes(file.format, &file.blob) + 511) / 512);
+        st->st_blksize = ATTR_PIECE;
+        attr_set_times(st, file.time_us);
+        return 0;
+}
+
+/* Sizes of what is generated: what costs work to generate is not listed. */
+static int attr_measure(struct req *rq, struct node n, struct stat *st)
+{
+        CLEANUP_STRBUF struct strbuf text = { 0 };
+        int r;
+
+        r = attr_text(rq, n, &text);
+        if (r < 0)
+                return r;
+        st->st_size = (off_t)text.len;
+        st->st_blocks = (blkcnt_t)((text.len + 511) / 512);
+        return 0;
+}
+
+/* The same, for an entry that knows its text's size by itself. */
+static int attr_ask(struct req *rq, const struct entry *entry, struct stat *st)
+{
+        int64_t changed_us = 0;
+        uint64_t size;
+        int r;
+
+        r = entry->measure(rq, &size, &changed_us);
+        if (r < 0)
+                return r == -ENOENT ? -ESTALE : r;
+        st->st_size = (off_t)size;
+        st->st_blocks = (blkcnt_t)((size + 511) / 512);
+        if (changed_us)
+                attr_set_times(st, changed_us);
+        return 0;
+}
+
+static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind, struct stat *st, double *timeout)
+{
+        if (kind->blob) {
+                *timeout = ATTR_TIMEOUT_BLOB;
+                return attr_blob(rq, kind->blob, n.oid, st);
+        }
+        if (!kind->target)
+                *timeout = ATTR_TIMEOUT_CTL;
+        return attr_measure(rq, n, st);
+}
+
+static int attr_entry(struct req *rq, struct node n, const struct entry *entry, struct stat *st, double *timeout)
+{
+        if (entry->blob) {
+                *timeout = ATTR_TIMEOUT_BLOB;
+                return attr_blob(rq, entry->blob, n.oid, st);
+        }
+
+        *timeout = ATTR_TIMEOUT_CTL;
+        rq->entry = entry;
+        rq->dir = tree_kind(n.kind);
+        rq->oid = n.oid;
+        if (entry->changed_us)
+                attr_set_times(st, entry->changed_us(rq));
+        if (entry->flags & ENTRY_DISK) {
+                int r = disk_file_attr(rq, n.oid, st);
+
+                *timeout = ATTR_TIMEOUT_DIR;
+                return r == -ENOENT ? -ESTALE : r;
+        }
+        if (entry->flags & ENTRY_UPLOAD)
+                st->st_blksize = ATTR_PIECE;
+        if (entry->flags & ENTRY_WAIT)
+                return 0;
+        return entry->measure ? attr_ask(rq, entry, st) : attr_measure(rq, n, st);
+}
+
+static mode_t attr_type(struct node n)
+{
+        return n.row == 0 ? S_IFDIR : n.row == ROW_CHILD && tree_kind(n.kind)->target ? S_IFLNK : S_IFREG;
+}
+
+int attr_get(struct req *rq, struct node n, const struct object *object, struct stat *ret, double *ret_timeout)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+        struct object own;
+        struct stat st = { 0 };
+        int r;
+
+        if (!kind || (n.row && n.row != ROW_CHILD && !entry) || (entry && entry->dir))
+                return -ESTALE;
+        if (object) {
+                own = *object;
+        } else {
+                r = attr_object(rq, n, &own);
+                if (r < 0)
+                        return r;
+        }
+        attr_access(rq, n, &own);
+
+        st.st_ino = node_ino(n);
+        st.st_mode = attr_type(n) | own.mode;
+        st.st_nlink = 1; /* as btrfs has it: says nothing about sub-directories, so that find looks for itself */
+        st.st_uid = own.uid;
+        st.st_gid = own.gid;
+        st.st_blksize = 4096;
+        attr_set_times(&st, own.updated_us);
+        *ret_timeout = ATTR_TIMEOUT_DIR;
+
+        r = 0;
+        if (n.row == ROW_CHILD)
+                r = attr_child(rq, n, kind, &st, ret_timeout);
+        else if (n.row != 0)
+                r = attr_entry(rq, n, entry, &st, ret_timeout);
+        if (r < 0)
+                return r;
+        *ret = st;
+        return 0;
+}

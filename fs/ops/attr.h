@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_OPS_ATTR_H
+#define FS_OPS_ATTR_H
+
+/* What stat(2) says about a node, and for how long the kernel may believe it. */
+
+#include <sys/stat.h>
+
+#include "fs/tree/tree.h"
+
+/* st_blksize of what has many bytes: cp and others read and write so much at once, and the kernel asks for no more. */
+#define ATTR_PIECE (1 << 20)
+
+/*
+ * OBJECT, where the caller has it at hand, saves asking for it again. *ret_timeout is in seconds. -ESTALE:
+ * the object is gone.
+ */
+int attr_get(struct req *rq, struct node n, const struct object *object, struct stat *ret, double *ret_timeout);
+
+/* How long the kernel may believe that N is there by its name, where it may believe what it is for TIMEOUT. */
+double attr_entry_timeout(struct node n, double timeout);
+
+/* The text of a control file, a generated child or a link, as read(2) would give it: -ENODATA for what has none. */
+int attr_text(struct req *rq, struct node n, struct strbuf *out);
+
+/* The object that a node belongs to: for last-error and ownership. */
+int attr_object(struct req *rq, struct node n, struct object *ret);
+
+/* Makes owner and mode of O, the object that the node belongs to, those of the node itself. */
+void attr_access(struct req *rq, struct node n, struct object *o);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Control files. The text is made and frozen at open; one write(2) is one command, and its errno is the answer: it must
+ * be in the reply to WRITE, since shells ignore what FLUSH says. Offsets mean nothing to a line, so that > and >> do
+ * the same. A text may come in several writes, as bash's printf sends it line by line: what continues the writes before
+ * it through the same open is added to them, and >> adds to what is there. direct_io keeps the page cache out of it
+ * all.
+ *
+ * A command is the word of its writer, who must be the one who opened the file and may still write to it: else a user
+ * could open `batch`, and have a set-user-id program that prints what it is told speak for root.
+ */
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "blobstore/base/lock.h"
+#include "fs/ops/attr.h"
+#include "fs/ops/file.h"
+#include "fs/ops/ops.h"
+#include "fs/ops/permit.h"
+
+/* Longer than any command; a text is limited by the attribute itself. */
+#define CTL_COMMAND_MAX 65536
+
+struct ctl {
+        struct file file;
+        struct strbuf text; /* as of the open */
+        uid_t uid; /* who opened it */
+        bool append; /* opened with >> */
+        pthread_mutex_t mutex;
+        struct strbuf written; /* of a text, so far; under the mutex */
+};
+
+static void ctl_release(struct file *f)
+{
+        struct ctl *c = (struct ctl *)f;
+
+        strbuf_done(&c->text);
+        strbuf_done(&c->written);
+        (void)pthread_mutex_destroy(&c->mutex);
+        free(c);
+}
+
+static void ctl_read(struct req *rq, struct file *f, size_t size, off_t off)
+{
+        const struct ctl *c = (const struct ctl *)f;
+        size_t start = off < 0 || (uint64_t)off > c->text.len ? c->text.len : (size_t)off;
+        size_t n = c->text.len - start;
+
+        (void)fuse_reply_buf(rq->fuse, strbuf_text(&c->text) + start, n < size ? n : size);
+}
+
+int ctl_command(const struct entry *entry, const char *text, size_t n, char **ret, struct diag *diag)
+{
+        CLEANUP_FREE char *command = NULL;
+
+        if (n > CTL_COMMAND_MAX)
+                return diag_set(diag, -E2BIG, "%s: a command has at most 64 KiB", entry->name);
+        if (!text_is_clean_multiline(text, n))
+                return diag_set(diag, -EINVAL, "%s: what is written is text in UTF-8, without control characters",
+                                entry->name);
+        if (n && text[n - 1] == '\n')
+                n--;
+        if (!(entry->flags & ENTRY_TEXT) && memchr(text, '\n', n))
+                return diag_set(diag, -EINVAL, "%s takes one line in one write", entry->name);
+
+        command = strndup(text, n);
+        if (!command)
+                return -ENOMEM;
+        *ret = TAKE_PTR(command);
+        return 0;
+}
+
+/* A command refused leaves what was written before as it was. */
+static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size, off_t off)
+{
+        const struct entry *entry = tree_entry(c->file.node);
+        CLEANUP_STRBUF struct strbuf whole = { 0 };
+        CLEANUP_FREE char *command = NULL;
+        int r;
+
+        if (rq->caller.uid != c->uid)
+                return diag_set(&rq->diag, -EPERM, "%s was opened by another user: open it yourself", entry->name);
+        r = permit(rq, c->file.node, PERMIT_WRITE);
+        if (r < 0)
+                return r;
+
+        if (size > CTL_COMMAND_MAX)
+                return ctl_command(entry, NULL, size, &command, &rq->diag);
+
+        LOCK_SCOPE(&c->mutex);
+        if ((entry->flags & ENTRY_TEXT) && (c->append || (off > 0 && (uint64_t)off == c->written.len)))
+                strbuf_add_bytes(&whole, strbuf_text(&c->written), c->written.len);
+        strbuf_add_bytes(&whole, bytes, size);
+        r = strbuf_error(&whole);
+        if (r == 0)
+                r = ctl_command(entry, whole.text, whole.len, &command, &rq->diag);
+        if (r < 0)
+                return r;
+
+        rq->entry = entry;
+        rq->oid = c->file.node.oid;
+        r = entry->store(rq, command);
+        if (r < 0)
+                return r == -ENOENT && !rq->diag.error ? -ESTALE : r;
+        strbuf_done(&c->written);
+        c->written = whole;
+        whole = (struct strbuf){ 0 };
+        return 0;
+}
+
+static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
+{
+        int r;
+
+        r = ctl_run(rq, (struct ctl *)f, bytes, size, off);
+        if (r < 0)
+                ops_refuse(rq, f->node, r);
+        else
+                (void)fuse_reply_write(rq->fuse, size);
+}
+
+static const struct file_ops ctl_ops = {
+        .read = ctl_read,
+        .write = ctl_write,
+        .release = ctl_release,
+};
+
+int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+{
+        const struct entry *entry = tree_entry(n);
+        struct ctl *c;
+        int r;
+
+        if ((flags & O_ACCMODE) != O_RDONLY && !(entry && entry->store))
+                return diag_set(&rq->diag, -EPERM, "%s can only be read", entry ? entry->name : "this file");
+
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->file = (struct file){ .ops = &ctl_ops, .node = n };
+        (void)pthread_mutex_init(&c->mutex, NULL); /* cannot fail without attributes */
+        c->uid = rq->caller.uid;
+        c->append = (flags & O_APPEND) && entry && (entry->flags & ENTRY_TEXT);
+        r = 0;
+        if ((flags & O_ACCMODE) != O_WRONLY)
+                r = attr_text(rq, n, &c->text);
+        if (r == 0 && c->append)
+                r = attr_text(rq, n, &c->written);
+        if (r < 0) {
+                ctl_release(&c->file);
+                return r;
+        }
+        /* an unset text reads as an empty line, which is nothing to add to */
+        if (c->append && strcmp(strbuf_text(&c->written), "\n") == 0)
+                strbuf_reset(&c->written);
+        fi->direct_io = 1;
+        fi->fh = (uintptr_t)c;
+        return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_OPS_FILE_H
+#define FS_OPS_FILE_H
+
+/*
+ * Open files. What open(2) found out stays with the handle: a control file's text is frozen then, a blob stays open.
+ * One set of operations per kind of file; those that a kind leaves out answer as file.c says.
+ */
+
+#include "fs/tree/tree.h"
+
+struct file;
+
+struct file_ops {
+        void (*read)(struct req *rq, struct file *f, size_t size, off_t off); /* replies */
+        void (*write)(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off); /* replies */
+        int (*flush)(struct req *rq, struct file *f); /* for each close(2) */
+        int (*truncate)(struct req *rq, struct file *f, uint64_t size);
+        int (*sync)(struct req *rq, struct file *f);
+        int (*allocate)(struct req *rq, struct file *f, int mode, off_t off, off_t len); /* as fallocate(2) has them */
+        int (*seek)(struct req *rq, struct file *f, off_t off, int whence, off_t *ret);
+        /* The same as read, into memory, and bytes of another file that has it: copies that the kernel need not see. */
+        ssize_t (*fetch)(struct file *f, void *buf, size_t n, uint64_t off);
+        struct blob *(*blob)(struct file *f); /* that it shows as it is; may be NULL */
+        ssize_t (*copy)(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off, uint64_t n);
+        void (*release)(struct file *f);
+};
+
+/* Each kind of file begins with this. */
+struct file {
+        const struct file_ops *ops;
+        struct node node;
+};
+
+/* The open file of a request. */
+static inline struct file *file_of(const struct fuse_file_info *fi)
+{
+        return (struct file *)(uintptr_t)fi->fh;
+}
+
+/* ctl.c: control files, generated children, and what waits. FLAGS as open(2) has them. */
+int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
+/* Makes TEXT of a write(2) what store functions take: without its final newline; refuses what no command can be. */
+int ctl_command(const struct entry *entry, const char *text, size_t n, char **ret, struct diag *diag);
+
+/* data.c: blobs */
+int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
+
+/* inflow.c: uploads */
+int inflow_open(struct req *rq, struct node n, uint64_t image, int flags, struct fuse_file_info *fi);
+
+/* wait.c: files whose reading blocks */
+int wait_open(struct req *rq, struct node n, struct fuse_file_info *fi);
+
+#endif

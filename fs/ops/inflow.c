@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Uploads as files, which only take what is written. */
+
+#include <fcntl.h>
+
+#include "fs/ops/alias.h"
+#include "fs/ops/file.h"
+#include "fs/ops/ops.h"
+#include "model/intake/upload.h"
+
+struct inflow {
+        struct file file;
+        struct upload *upload;
+        struct aliases *aliases;
+};
+
+/* What can only be written reads as empty. */
+static void inflow_read(struct req *rq, struct file *f, size_t size, off_t off)
+{
+        (void)f;
+        (void)size;
+        (void)off;
+        (void)fuse_reply_buf(rq->fuse, NULL, 0);
+}
+
+struct inflow_answer {
+        fuse_req_t fuse;
+        size_t size;
+};
+
+static void inflow_taken(void *ctx)
+{
+        const struct inflow_answer *a = ctx;
+
+        (void)fuse_reply_write(a->fuse, a->size);
+}
+
+/* Once answered, the file may be closed. */
+static void inflow_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
+{
+        struct inflow_answer answer = { .fuse = rq->fuse, .size = size };
+        int r;
+
+        r = upload_write(((struct inflow *)f)->upload, bytes, size, (uint64_t)off, inflow_taken, &answer, &rq->diag);
+        if (r < 0)
+                ops_refuse(rq, f->node, r);
+}
+
+static int inflow_truncate(struct req *rq, struct file *f, uint64_t size)
+{
+        return upload_truncate(((struct inflow *)f)->upload, size, &rq->diag);
+}
+
+static int inflow_flush(struct req *rq, struct file *f)
+{
+        return upload_check(((struct inflow *)f)->upload, &rq->diag);
+}
+
+static void inflow_release(struct file *f)
+{
+        struct inflow *i = (struct inflow *)f;
+
+        alias_end(i->aliases, upload_image(i->upload));
+        upload_close(i->upload);
+        free(i);
+}
+
+static const struct file_ops inflow_ops = {
+        .read = inflow_read,
+        .write = inflow_write,
+        .truncate = inflow_truncate,
+        .flush = inflow_flush,
+        .release = inflow_release,
+};
+
+int inflow_open(struct req *rq, struct node n, uint64_t image, int flags, struct fuse_file_info *fi)
+{
+        struct inflow *i;
+        int r;
+
+        i = calloc(1, sizeof(*i));
+        if (!i)
+                return -ENOMEM;
+        i->file = (struct file){ .ops = &inflow_ops, .node = n };
+        i->aliases = rq->fs->aliases;
+        r = upload_open(rq->fs->model, &rq->caller, image, &rq->diag, &i->upload);
+        if (r < 0) {
+                free(i);
+                return r;
+        }
+        if (flags & O_TRUNC) {
+                r = upload_truncate(i->upload, 0, &rq->diag);
+                if (r < 0) {
+                        inflow_release(&i->file);
+                        return r;
+                }
+        }
+        fi->direct_io = 1;
+        fi->fh = (uintptr_t)i;
+        return 0;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests on open files: opening finds out which kind of file it is (file.h), and the rest goes to that kind.
+ */
+
+#include "fs/ops/ops.h"
+
+#include <fcntl.h>
+
+#include "fs/ops/alias.h"
+#include "fs/ops/disk_file.h"
+#include "fs/ops/file.h"
+#include "fs/ops/permit.h"
+
+static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *fi)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+
+        if (!kind)
+                return -ESTALE;
+        if ((entry && entry->blob) || (n.row == ROW_CHILD && kind->blob))
+                return data_open(rq, n, fi->flags, fi);
+        if (entry && (entry->flags & ENTRY_DISK))
+                return disk_file_open(rq, n, fi->flags, fi);
+        if (entry && (entry->flags & ENTRY_WAIT))
+                return wait_open(rq, n, fi);
+        if (entry && (entry->flags & ENTRY_UPLOAD) && (fi->flags & O_ACCMODE) != O_RDONLY)
+                return inflow_open(rq, n, n.oid, fi->flags, fi);
+        return ctl_open(rq, n, fi->flags, fi);
+}
+
+static mode_t file_permit(int flags)
+{
+        switch (flags & O_ACCMODE) {
+        case O_RDONLY:
+                return PERMIT_READ;
+        case O_WRONLY:
+                return PERMIT_WRITE;
+        default:
+                return PERMIT_READ | PERMIT_WRITE;
+        }
+}
+
+void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct node n = node_of(ino);
+        struct file *f;
+        int r;
+
+        req_init(&rq, fuse);
+        r = permit(&rq, n, file_permit(fi->flags));
+        if (r == 0)
+                r = ops_open_node(&rq, n, fi);
+        if (r == -ESTALE) {
+                ops_error(&rq, r);
+                return;
+        }
+        if (r < 0) {
+                ops_refuse(&rq, n, r);
+                return;
+        }
+        f = file_of(fi);
+        if (fuse_reply_open(fuse, fi) == -ENOENT)
+                f->ops->release(f); /* the open was interrupted: no release will come */
+}
+
+/* The short form: an image made for the file, and the file open as its upload. All or nothing. */
+static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
+                           struct fuse_entry_param *ret)
+{
+        struct node dir = node_of(parent), upload;
+        const struct dir_kind *kind = tree_kind(dir.kind);
+        uint64_t image;
+        int r;
+
+        r = permit_change(rq, dir);
+        if (r < 0)
+                return r;
+        if (!kind->create)
+                return diag_set(&rq->diag, -EPERM, "files cannot be made here");
+        r = kind->create(rq, dir.oid, name, &image);
+        if (r < 0)
+                return r;
+
+        upload = alias_upload_node(image);
+        r = inflow_open(rq, upload, image, fi->flags, fi);
+        if (r == 0) {
+                r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, image);
+                if (r == 0)
+                        r = ops_fill_entry(rq, upload, NULL, ret);
+                if (r < 0)
+                        file_of(fi)->ops->release(file_of(fi));
+        }
+        if (r < 0) /* it was made for this file alone */
+                (void)image_remove(rq->fs->model, &rq->caller, image, NULL);
+        return r;
+}
+
+void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct fuse_entry_param e;
+        struct file *f;
+        int r;
+
+        (void)mode;
+        req_init(&rq, fuse);
+        r = ops_create_file(&rq, parent, name, fi, &e);
+        if (r < 0) {
+                ops_refuse(&rq, node_of(parent), r);
+                return;
+        }
+        f = file_of(fi);
+        e.entry_timeout = 0; /* the name goes when the file has been taken in */
+        if (fuse_reply_create(fuse, &e, fi) == -ENOENT)
+                f->ops->release(f);
+}
+
+void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *f = file_of(fi);
+
+        (void)ino;
+        req_init(&rq, fuse);
+        f->ops->read(&rq, f, size, off);
+}
+
+void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *f = file_of(fi);
+
+        (void)ino;
+        req_init(&rq, fuse);
+        if (f->ops->write)
+                f->ops->write(&rq, f, bytes, size, off);
+        else
+                ops_error(&rq, -EBADF);
+}
+
+void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *f = file_of(fi);
+        int r = 0;
+
+        (void)ino;
+        req_init(&rq, fuse);
+        if (f->ops->flush)
+                r = f->ops->flush(&rq, f);
+        if (r < 0)
+                ops_refuse(&rq, f->node, r);
+        else
+                ops_error(&rq, 0);
+}
+
+void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        struct file *f = file_of(fi);
+
+        (void)ino;
+        f->ops->release(f);
+        (void)fuse_reply_err(fuse, 0);
+}
+
+/* Only disks have something to sync: a command is durable when its write has been answered, and blobs never change. */
+void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *f = file_of(fi);
+        int r = 0;
+
+        (void)ino;
+        (void)datasync;
+        req_init(&rq, fuse);
+        if (f->ops->sync)
+                r = f->ops->sync(&rq, f);
+        if (r < 0)
+                ops_refuse(&rq, f->node, r);
+        else
+                ops_error(&rq, 0);
+}
+
+void ops_fsyncdir(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+        (void)ino;
+        (void)datasync;
+        (void)fi;
+        (void)fuse_reply_err(fuse, 0);
+}
+
+void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *f = file_of(fi);
+        int r = -EOPNOTSUPP;
+
+        (void)ino;
+        req_init(&rq, fuse);
+        if (f->ops->allocate)
+                r = f->ops->allocate(&rq, f, mode, off, len);
+        if (r < 0 && r != -EOPNOTSUPP)
+                ops_refuse(&rq, f->node, r);
+        else
+                ops_error(&rq, r);
+}
+
+/* What is not for the daemon to copy is left to the kernel, which reads and writes. */
+void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in,
+                         fuse_ino_t ino_out, off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *from = file_of(fi_in), *to = file_of(fi_out);
+        ssize_t n = -EOPNOTSUPP;
+
+        (void)ino_in;
+        (void)ino_out;
+        (void)flags; /* none are defined */
+        req_init(&rq, fuse);
+        if (to->ops->copy && from->ops->fetch)
+                n = to->ops->copy(&rq, to, (uint64_t)off_out, from, (uint64_t)off_in, len);
+        if (n == -EOPNOTSUPP)
+                ops_error(&rq, (int)n);
+        else if (n < 0)
+                ops_refuse(&rq, to->node, (int)n);
+        else
+                (void)fuse_reply_write(fuse, (size_t)n);
+}
+
+void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct file *f = file_of(fi);
+        off_t found;
+        int r = -EINVAL;
+
+        (void)ino;
+        req_init(&rq, fuse);
+        if (f->ops->seek)
+                r = f->ops->seek(&rq, f, off, whence, &found);
+        if (r < 0)
+                ops_error(&rq, r);
+        else
+                (void)fuse_reply_lseek(fuse, found);
+}

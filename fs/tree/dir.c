@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "fs/tree/dir.h"
+
+int dir_add_object(void *ctx, const struct object *o)
+{
+        struct dir_children *v = ctx;
+
+        return v->fn(v->ctx, &(struct child){ .name = o->handle, .oid = o->id, .type = DT_DIR, .object = o });
+}
+
+int dir_found(int r, struct child *ret, const struct object *object)
+{
+        if (r == 0)
+                *ret = (struct child){ .oid = object->id, .type = DT_DIR };
+        return r;
+}
+
+struct dir_search {
+        const char *name;
+        struct child *ret;
+};
+
+static int dir_search_step(void *ctx, const struct child *c)
+{
+        const struct dir_search *s = ctx;
+
+        if (strcmp(c->name, s->name) != 0)
+                return 0;
+        *s->ret = *c;
+        s->ret->name = NULL; /* borrowed for the call only, as is the object */
+        s->ret->object = NULL;
+        return 1;
+}
+
+int dir_find_in(dir_list_fn *list, struct req *rq, uint64_t oid, const char *name, struct child *ret)
+{
+        int r = list(rq, oid, dir_search_step, &(struct dir_search){ name, ret });
+
+        return r < 0 ? r : r ? 0 : -ENOENT;
+}
+
+int dir_root_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        *ret = (struct object){
+                .id = oid,
+                .uid = rq->fs->uid,
+                .gid = rq->fs->gid,
+                .mode = 0755,
+                .created_us = rq->fs->born_us,
+                .updated_us = rq->fs->born_us,
+        };
+        return 0;
+}
+
+int dir_region_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        const struct region *region;
+        int r;
+
+        r = req_region(rq, oid, &region);
+        if (r < 0)
+                return r;
+        *ret = region->o;
+        return 0;
+}
+
+void dir_add_user(struct strbuf *out, uid_t uid)
+{
+        char name[NAME_LEN_MAX + 1];
+
+        user_name(uid, name, sizeof(name));
+        strbuf_add(out, name);
+}
+
+void dir_add_progress(struct strbuf *out, const struct progress *p)
+{
+        strbuf_addf(out, "percent %u\nbytes-done %llu\nbytes-total %llu\n", p->percent,
+                    (unsigned long long)p->done_bytes, (unsigned long long)p->total_bytes);
+}
+
+void dir_add_checksum(struct strbuf *out, const char *name, const struct blob_info *info)
+{
+        strbuf_addf(out, "%s xxh128 ", name);
+        for (size_t i = 0; i < BLOB_CHECKSUM_SIZE; i++)
+                strbuf_addf(out, "%02x", info->checksum.bytes[i]);
+        strbuf_add(out, "\n");
+}
+
+int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint64_t image)
+{
+        const struct region *region;
+        const struct image *i;
+        int r;
+
+        r = req_image(rq, image, &i);
+        if (r < 0)
+                return r;
+        r = req_region(rq, i->region, &region);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "%s/%s/%s/%s", up, region->o.handle, image_class_name(i->class), i->o.handle);
+        return 0;
+}
+
+int dir_show_last_error(struct req *rq, struct strbuf *out)
+{
+        char text[DIAG_TEXT_MAX];
+        int64_t at_us;
+        int r;
+
+        r = refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "%s\n", text);
+        return 0;
+}
+
+int64_t dir_last_error_us(struct req *rq)
+{
+        char text[DIAG_TEXT_MAX];
+        struct object o;
+        int64_t at_us;
+
+        if (refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us) == 0 &&
+            text[0])
+                return at_us;
+        return rq->dir->object(rq, rq->oid, &o) < 0 ? 0 : o.updated_us;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_TREE_DIR_H
+#define FS_TREE_DIR_H
+
+/* Small pieces that the families of directories share. */
+
+#include <string.h>
+
+#include "fs/tree/tree.h"
+
+/* Passes objects of the model on as children that are directories. */
+struct dir_children {
+        child_fn *fn;
+        void *ctx;
+};
+int dir_add_object(void *ctx, const struct object *o);
+
+/* R is what a find function of the model gave for *OBJECT: fills *RET on success, and gives R. */
+int dir_found(int r, struct child *ret, const struct object *object);
+
+/* A find function for kinds with few children: a walk over what LIST gives. */
+typedef int dir_list_fn(struct req *rq, uint64_t oid, child_fn *fn, void *ctx);
+int dir_find_in(dir_list_fn *list, struct req *rq, uint64_t oid, const char *name, struct child *ret);
+
+/* What belongs to nobody in particular is the mounting user's, and as old as the library. */
+int dir_root_object(struct req *rq, uint64_t oid, struct object *ret);
+
+/* The region that is the directory's oid. */
+int dir_region_object(struct req *rq, uint64_t oid, struct object *ret);
+
+void dir_add_user(struct strbuf *out, uid_t uid);
+void dir_add_progress(struct strbuf *out, const struct progress *p);
+/* "xxh128 <hex>", nothing while it is unknown. */
+void dir_add_checksum(struct strbuf *out, const char *name, const struct blob_info *info);
+
+/* UP/<region>/<class>/<handle>: a link's target, where UP leads to regions/. */
+int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint64_t image);
+
+/* Of what is in shared/, where modes do not say who may enter (dir_share.c). */
+int shared_object(struct req *rq, uint64_t oid, struct object *ret);
+int shared_enter(struct req *rq, const struct object *o);
+
+/* The file of a volume's bytes: one inode, wherever it is shown (dir_volume.c). */
+struct node dir_volume_disk(uint64_t volume);
+
+/* Defines show_NAME() for a file of one line: STATEMENT adds to OUT what VAR, the struct of TYPE, has of it. */
+#define DIR_SHOW_LINE(type, var, name, statement)                       \
+        static int show_##name(struct req *rq, struct strbuf *out)      \
+        {                                                               \
+                const struct type *var;                                 \
+                int r;                                                  \
+                                                                        \
+                r = req_##type(rq, rq->oid, &var);                      \
+                if (r < 0)                                              \
+                        return r;                                       \
+                statement;                                              \
+                strbuf_add(out, "\n");                                  \
+                return 0;                                               \
+        }
+
+/* last-error, of any kind of object. */
+int dir_show_last_error(struct req *rq, struct strbuf *out);
+int64_t dir_last_error_us(struct req *rq);
+#define DIR_LAST_ERROR                                                                                  \
+        { "last-error", "why something was last refused", 0444, .show = dir_show_last_error,            \
+          .changed_us = dir_last_error_us }
+
+#endif

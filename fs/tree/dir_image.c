@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An image: one file for each thing about it, and its disks.
+ */
+
+#include "fs/tree/dir.h"
+
+#include "fs/tree/image_json.h"
+#include "model/intake/fetch.h"
+
+static int image_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        return image_get_object(rq->fs->model, oid, ret);
+}
+
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(image, i, name, statement)
+
+/* Where it comes from for the reader. */
+static const char *source_name(struct req *rq, const struct image *i)
+{
+        return rq->dir == &dir_shared_image ? "shared" : image_class_name(i->source);
+}
+
+DEFINE_SHOW(id, strbuf_add(out, i->ident))
+DEFINE_SHOW(name, strbuf_add(out, i->name))
+DEFINE_SHOW(description, strbuf_add(out, i->description))
+DEFINE_SHOW(status, strbuf_add(out, image_status_name(i->status)))
+DEFINE_SHOW(error, strbuf_add(out, i->error))
+DEFINE_SHOW(type, strbuf_add(out, image_type_name(i->type)))
+DEFINE_SHOW(source, strbuf_add(out, source_name(rq, i)))
+DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
+DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
+DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
+DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)i->size_bytes))
+DEFINE_SHOW(format, strbuf_add(out, i->format))
+DEFINE_SHOW(os, strbuf_add(out, i->os))
+DEFINE_SHOW(platform, strbuf_add(out, i->platform))
+DEFINE_SHOW(platform_version, strbuf_add(out, i->platform_version))
+DEFINE_SHOW(architecture, strbuf_add(out, i->architecture))
+DEFINE_SHOW(boot_mode, strbuf_add(out, i->boot_mode))
+DEFINE_SHOW(features, strbuf_add(out, i->features))
+DEFINE_SHOW(labels, strbuf_add(out, i->labels))
+DEFINE_SHOW(project_group, strbuf_add(out, i->project_group))
+DEFINE_SHOW(encrypted, strbuf_add(out, i->encrypted ? "yes" : "no"))
+DEFINE_SHOW(provider, strbuf_add(out, i->provider))
+
+/* The row of the table says which attribute it is. */
+static int store_field(struct req *rq, const char *text)
+{
+        return image_set(rq->fs->model, &rq->caller, rq->oid, (enum image_field)rq->entry->arg, text, &rq->diag);
+}
+
+static int show_progress(struct req *rq, struct strbuf *out)
+{
+        struct progress p;
+        int r;
+
+        r = image_get_progress(rq->fs->model, rq->oid, &p);
+        if (r < 0)
+                return r;
+        dir_add_progress(out, &p);
+        return 0;
+}
+
+static int checksum_add(void *ctx, const struct image_disk *d)
+{
+        char name[sizeof(d->device) + sizeof(".raw")];
+
+        (void)snprintf(name, sizeof(name), "%s.raw", d->device);
+        if (d->has_blob && blob_has_checksum(&d->blob))
+                dir_add_checksum(ctx, name, &d->blob);
+        return 0;
+}
+
+static int show_checksum(struct req *rq, struct strbuf *out)
+{
+        int r = image_disk_each(rq->fs->model, rq->oid, checksum_add, out);
+
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r;
+}
+
+struct mapping {
+        const struct image *image;
+        struct strbuf *out;
+};
+
+/* A disk that no bytes came to (an import that failed, or still runs) maps to nothing. */
+static int mapping_add(void *ctx, const struct image_disk *d)
+{
+        const struct mapping *v = ctx;
+
+        if (!d->has_blob)
+                return 0;
+        strbuf_addf(v->out, "/dev/%s %s ", d->device, d->system ? "system" : "data");
+        if (!d->snapshot)
+                strbuf_addf(v->out, "image:%s", v->image->ident);
+        else if (v->image->type == TYPE_BOTH && d->system)
+                strbuf_addf(v->out, "image:%s,snapshot:%s", v->image->ident, d->snapshot_ident);
+        else
+                strbuf_addf(v->out, "snapshot:%s", d->snapshot_ident);
+        strbuf_addf(v->out, " %llu\n", (unsigned long long)d->blob.size_bytes);
+        return 0;
+}
+
+static int show_mapping(struct req *rq, struct strbuf *out)
+{
+        struct mapping v = { .out = out };
+        int r;
+
+        r = req_image(rq, rq->oid, &v.image);
+        if (r < 0)
+                return r;
+        r = image_disk_each(rq->fs->model, rq->oid, mapping_add, &v);
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r;
+}
+
+static int show_convert(struct req *rq, struct strbuf *out)
+{
+        static const char *const words[] = {
+                [CONVERT_IDLE] = "idle",
+                [CONVERT_RUNNING] = "running",
+                [CONVERT_DONE] = "done",
+                [CONVERT_FAILED] = "failed",
+        };
+        struct conversion c;
+        int r;
+
+        r = image_get_conversion(rq->fs->model, rq->oid, &c);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "status %s\nimage %s\npercent %u\n", words[c.status], c.image, c.percent);
+        return 0;
+}
+
+static int store_convert(struct req *rq, const char *text)
+{
+        return image_convert(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int copy_target_add(void *ctx, const struct copy_target *t)
+{
+        strbuf_addf(ctx, "%s private-images=%llu/%llu snapshots=%llu/%llu needs-snapshots=%llu bytes-to-move=%llu\n",
+                    t->region, (unsigned long long)t->private_images.used, (unsigned long long)t->private_images.limit,
+                    (unsigned long long)t->snapshots.used, (unsigned long long)t->snapshots.limit,
+                    (unsigned long long)t->needs_snapshots, (unsigned long long)t->bytes_to_move);
+        return 0;
+}
+
+static int show_copy_targets(struct req *rq, struct strbuf *out)
+{
+        return image_copy_targets(rq->fs->model, &rq->caller, rq->oid, copy_target_add, out);
+}
+
+static int show_metadata(struct req *rq, struct strbuf *out)
+{
+        const struct image *i;
+        int r;
+
+        r = req_image(rq, rq->oid, &i);
+        return r < 0 ? r : image_json(rq, i, source_name(rq, i), out);
+}
+
+static bool upload_visible(struct req *rq)
+{
+        const struct image *i;
+
+        return req_image(rq, rq->oid, &i) == 0 && (i->status == IMAGE_QUEUED || i->status == IMAGE_UPLOADING);
+}
+
+/* Open for writing is another story: see inflow.c. A store function makes it one of the files that can be written. */
+static int store_upload(struct req *rq, const char *text)
+{
+        (void)text;
+        return diag_set(&rq->diag, -EINVAL, "upload takes a file: cp FILE upload");
+}
+
+static int show_import_url(struct req *rq, struct strbuf *out)
+{
+        char url[FETCH_SHOWN_MAX + 1];
+        int r;
+
+        r = image_get_fetch(rq->fs->model, rq->oid, url, sizeof(url));
+        if (r == 0)
+                strbuf_addf(out, "%s\n", url);
+        return r;
+}
+
+static int store_import_url(struct req *rq, const char *text)
+{
+        return image_fetch(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+#define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
+#define RW(name, show_fn, field, help) \
+        { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define RW_TEXT(name, show_fn, field, help) \
+        { name, help, 0666, ENTRY_TEXT, .show = show_fn, .store = store_field, .arg = field }
+
+/* What an image says of itself. LINE and TEXT make rows of what its owner can change. */
+#define IMAGE_ATTRIBUTES(LINE, TEXT)                                                                                  \
+        RO("id", show_id, "img-…, never used again"),                                                                 \
+        LINE("name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),                                        \
+        TEXT("description", show_description, IMAGE_FIELD_DESCRIPTION, "text, up to 4 KiB"),                          \
+        RO("status", show_status, "queued uploading pending replicating available error deleting deleted"),           \
+        { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },                              \
+        RO("error", show_error, "why the status is error"),                                                           \
+        LINE("type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),                       \
+        RO("source", show_source, "private public shared marketplace iso"),                                           \
+        RO("owner", show_owner, "user name"),                                                                         \
+        RO("created", show_created, "when it was made"),                                                              \
+        RO("updated", show_updated, "when it last changed"),                                                          \
+        RO("size", show_size, "virtual bytes of all disks"),                                                          \
+        LINE("format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),             \
+        LINE("os", show_os, IMAGE_FIELD_OS, "linux windows other"),                                                   \
+        LINE("platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),                                    \
+        LINE("platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),                 \
+        LINE("architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),                          \
+        LINE("boot-mode", show_boot_mode, IMAGE_FIELD_BOOT_MODE, "bios uefi"),                                        \
+        LINE("features", show_features, IMAGE_FIELD_FEATURES, "words of: cloud-init qemu-ga hot-upgrade"),            \
+        TEXT("labels", show_labels, IMAGE_FIELD_LABELS, "key=value lines"),                                           \
+        LINE("project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),          \
+        RO("encrypted", show_encrypted, "yes no, as found in the data"),                                              \
+        LINE("provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),                                       \
+        { "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },    \
+        { "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444, .show = show_mapping }, \
+        { "metadata.json", "all of this for programs", 0444, .show = show_metadata },                                 \
+        { "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },         \
+        DIR_LAST_ERROR
+
+static const struct entry image_entries[] = {
+        IMAGE_ATTRIBUTES(RW, RW_TEXT),
+        { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
+        { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
+        { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
+        { "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
+          .visible = upload_visible },
+        { "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,
+          .show = show_import_url, .store = store_import_url, .visible = upload_visible },
+        { "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
+          .store = store_convert },
+        { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
+        { "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },
+        { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
+        { "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
+        { "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
+        { 0 },
+};
+
+const struct dir_kind dir_image = {
+        .name = "image",
+        .entries = image_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .access = true,
+};
+
+/* ---- an image in shared/: to read, and to make instances from ---- */
+
+/* Open to be written, so that what is refused can be said. */
+static int store_shared_convert(struct req *rq, const char *text)
+{
+        char owner[NAME_LEN_MAX + 1];
+        const struct image *i;
+        int r;
+
+        (void)text;
+        r = req_image(rq, rq->oid, &i);
+        if (r < 0)
+                return r;
+        user_name(i->o.uid, owner, sizeof(owner));
+        return diag_set(&rq->diag, -EPERM, "%s: ask %s to convert it and share it again", i->o.handle, owner);
+}
+
+/* Not listed: they are there to refuse. */
+static uint64_t closed_oid(uint64_t image, int which)
+{
+        return image << 1 | (uint64_t)which;
+}
+
+#define RO_LINE(name, show_fn, field, help) RO(name, show_fn, help)
+#define RO_TEXT(name, show_fn, field, help) { name, help, 0444, .show = show_fn }
+
+#define CLOSED(name, help, which) \
+        { name, help, 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = which }
+
+static const struct entry shared_image_entries[] = {
+        IMAGE_ATTRIBUTES(RO_LINE, RO_TEXT),
+        { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
+        { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
+        { "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },
+        CLOSED("copies", "its owner copies it", 0),
+        CLOSED("shares", "its owner shares it", 1),
+        { 0 },
+};
+
+const struct dir_kind dir_shared_image = {
+        .name = "image",
+        .mode = 0555,
+        .entries = shared_image_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = shared_object,
+        .enter = shared_enter,
+};
+
+/* ---- disks: each in every format; a child's oid holds the disk's and the format ---- */
+
+static uint64_t disk_of(uint64_t child)
+{
+        return child / EXPORT_FORMAT_COUNT;
+}
+
+/* The image that a disk belongs to. */
+static int disk_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        struct image_disk d;
+        uint64_t image;
+        int r;
+
+        r = image_disk_get(rq->fs->model, disk_of(child), &d, &image);
+        return r < 0 ? r : image_get_object(rq->fs->model, image, ret);
+}
+
+static int disk_add(void *ctx, const struct image_disk *d)
+{
+        const struct dir_children *v = ctx;
+        char name[NAME_LEN_MAX + 1];
+        int r = 0;
+
+        if (!d->has_blob)
+                return 0;
+        for (unsigned f = 0; r == 0 && f < EXPORT_FORMAT_COUNT; f++) {
+                (void)snprintf(name, sizeof(name), "%s.%s", d->device, export_format_name(f));
+                r = v->fn(v->ctx,
+                          &(struct child){ .name = name, .oid = d->id * EXPORT_FORMAT_COUNT + f, .type = DT_REG });
+        }
+        return r;
+}
+
+static int disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return image_disk_each(rq->fs->model, oid, disk_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int disks_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(disks_list, rq, oid, name, ret);
+}
+
+static int disk_info(struct req *rq, uint64_t oid, struct blob_file *ret)
+{
+        struct image_disk d;
+        uint64_t image;
+        int r;
+
+        r = image_disk_get(rq->fs->model, disk_of(oid), &d, &image);
+        if (r < 0)
+                return r;
+        if (!d.has_blob)
+                return -ENOENT;
+        *ret = (struct blob_file){ .blob = d.blob, .format = oid % EXPORT_FORMAT_COUNT, .time_us = d.created_us };
+        return 0;
+}
+
+static int disk_open_export(struct req *rq, uint64_t oid, struct export **ret)
+{
+        struct blob *blob;
+        int r;
+
+        r = image_disk_open(rq->fs->model, disk_of(oid), &blob);
+        return r < 0 ? r : export_open(blob, oid % EXPORT_FORMAT_COUNT, ret);
+}
+
+static const struct blob_ops disk_blob_ops = { .info = disk_info, .open = disk_open_export };
+
+const struct dir_kind dir_image_disks = {
+        .name = "disks",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .child_object = disk_object,
+        .list = disks_list,
+        .find = disks_find,
+        .blob = &disk_blob_ops,
+};
+
+const struct dir_kind dir_shared_disks = {
+        .name = "disks",
+        .mode = 0555,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = shared_object,
+        .child_object = disk_object,
+        .enter = shared_enter,
+        .list = disks_list,
+        .find = disks_find,
+        .blob = &disk_blob_ops,
+};

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * instances/ of a region: machines, their disks, and the images made of them.
+ */
+
+#include "fs/tree/dir.h"
+#include "fs/tree/seed.h"
+
+static int instances_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return instance_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int instances_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        return dir_found(instance_find(rq->fs->model, oid, name, ret_object), ret, ret_object);
+}
+
+static int instances_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        return instance_create(rq->fs->model, &rq->caller, oid, name, &rq->diag, ret_child);
+}
+
+static int instances_remove(struct req *rq, uint64_t child)
+{
+        return instance_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+}
+
+static int instances_rename(struct req *rq, uint64_t child, struct node to, const char *name)
+{
+        const struct instance *i;
+        int r;
+
+        r = req_instance(rq, child, &i);
+        if (r < 0)
+                return r;
+        if (to.kind != KIND_INSTANCES || to.row != 0 || to.oid != i->region)
+                return diag_set(&rq->diag, -EPERM, "an instance stays among the instances of its region");
+        return instance_rename(rq->fs->model, &rq->caller, child, name, &rq->diag);
+}
+
+const struct dir_kind dir_instances = {
+        .name = "instances",
+        .mode = S_ISVTX | 0777,
+        .child = KIND_INSTANCE,
+        .child_name = "<instance>",
+        .object_kind = OBJECT_REGION,
+        .object = dir_region_object,
+        .list = instances_list,
+        .find = instances_find,
+        .make = instances_make,
+        .remove = instances_remove,
+        .rename = instances_rename,
+};
+
+/* ---- <image>/instances, of an image in its own place and in shared/: see dir_mirror.c for what is in them ---- */
+
+/* Whoever may read an image that is not private makes machines from it, each her own: as in /tmp. */
+static int image_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        const struct image *i;
+        int r;
+
+        r = req_image(rq, oid, &i);
+        if (r < 0)
+                return r;
+        *ret = i->o;
+        if (i->class != CLASS_PRIVATE && i->class != CLASS_RECYCLE)
+                ret->mode |= S_ISVTX | (i->o.mode & 0444) >> 1;
+        return 0;
+}
+
+static int image_instances_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return instance_each_of_image(rq->fs->model, oid, dir_add_object,
+                                      &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int image_instances_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,
+                                struct object *ret_object)
+{
+        return dir_found(instance_find_of_image(rq->fs->model, oid, name, ret_object), ret, ret_object);
+}
+
+static int image_instances_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        return instance_create_from_image(rq->fs->model, &rq->caller, oid, name, &rq->diag, ret_child);
+}
+
+const struct dir_kind dir_image_instances = {
+        .name = "instances",
+        .child = KIND_IMAGE_INSTANCE,
+        .child_name = "<instance>",
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .list = image_instances_list,
+        .find = image_instances_find,
+        .make = image_instances_make,
+        .remove = instances_remove,
+};
+
+const struct dir_kind dir_shared_instances = {
+        .name = "instances",
+        .mode = S_ISVTX | 0777,
+        .child = KIND_SHARED_INSTANCE,
+        .child_name = "<instance>",
+        .object_kind = OBJECT_IMAGE,
+        .object = shared_object,
+        .enter = shared_enter,
+        .list = image_instances_list,
+        .find = image_instances_find,
+        .make = image_instances_make,
+        .remove = instances_remove,
+};
+
+/* ---- an instance ---- */
+
+static int instance_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        return instance_get_object(rq->fs->model, oid, ret);
+}
+
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(instance, i, name, statement)
+
+DEFINE_SHOW(id, strbuf_add(out, i->ident))
+DEFINE_SHOW(name, strbuf_add(out, i->name))
+DEFINE_SHOW(description, strbuf_add(out, i->description))
+DEFINE_SHOW(status, strbuf_add(out, i->running ? "running" : "stopped"))
+DEFINE_SHOW(type, i->image ? strbuf_add(out, image_type_name(i->type)) : (void)0)
+DEFINE_SHOW(image, strbuf_add(out, i->image_path))
+DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
+DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
+DEFINE_SHOW(image_disks, strbuf_add(out, i->image_disks))
+DEFINE_SHOW(ssh_keys, strbuf_add(out, i->ssh_keys))
+DEFINE_SHOW(hostname, strbuf_add(out, i->hostname))
+
+/* The row of the table says which attribute it is. */
+static int store_field(struct req *rq, const char *text)
+{
+        return instance_set(rq->fs->model, &rq->caller, rq->oid, (enum instance_field)rq->entry->arg, text, &rq->diag);
+}
+
+/* What is told to the guest by seed.iso, and else by nothing. */
+static int store_seed_field(struct req *rq, const char *text)
+{
+        int r = seed_check(rq);
+
+        return r < 0 ? r : store_field(rq, text);
+}
+
+static int mapping_add(void *ctx, const struct volume *v)
+{
+        strbuf_addf(ctx, "/dev/%s %s %s:%s %llu\n", v->device, v->system ? "system" : "data",
+                    v->cloud ? "disk" : "local", v->ident, (unsigned long long)v->size_bytes);
+        return 0;
+}
+
+static int show_mapping(struct req *rq, struct strbuf *out)
+{
+        int r = instance_volumes(rq->fs->model, rq->oid, mapping_add, out);
+
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r;
+}
+
+#define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
+#define RW(name, show_fn, field, help) \
+        { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define WO(name, field, help)          { name, help, 0666, 0, .store = store_field, .arg = field }
+
+/* One that cannot be opened is in no listing: backups read all that they find. */
+#ifdef HAVE_LIBARCHIVE
+#define SEED_FLAGS 0
+#else
+#define SEED_FLAGS ENTRY_UNLISTED
+#endif
+
+static const struct entry instance_entries[] = {
+        RO("id", show_id, "i-…, never used again"),
+        RW("name", show_name, INSTANCE_FIELD_NAME, "display name, may repeat"),
+        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_field,
+          .arg = INSTANCE_FIELD_DESCRIPTION },
+        RO("status", show_status, "stopped running"),
+        WO("power", INSTANCE_FIELD_POWER, "write start or stop"),
+        RW("type", show_type, INSTANCE_FIELD_TYPE, "local cloud: where the system disk is"),
+        RW("image", show_image, INSTANCE_FIELD_IMAGE,
+           "CLASS/IMAGE; writing one makes the disks, or rebuilds the system disk"),
+        RO("owner", show_owner, "user name"),
+        RO("created", show_created, "when it was made"),
+        { "device-mapping", "device, role, disk, size; a line per disk", 0444, .show = show_mapping },
+        { "disks", "the guest's bytes, for qemu", 0777, .dir = KIND_INSTANCE_DISKS },
+        WO("attach", INSTANCE_FIELD_ATTACH, "write a disk of the region"),
+        WO("detach", INSTANCE_FIELD_DETACH, "write a device, such as vdb"),
+        RW("image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
+           "data disks that go into images: all, none, or devices"),
+        { "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
+        { "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
+        { "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
+          .arg = INSTANCE_FIELD_PASSWORD },
+        { "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,
+          .store = store_seed_field, .arg = INSTANCE_FIELD_SSH_KEYS },
+        { "hostname", "of the guest", 0666, ENTRY_LINE, .show = show_hostname, .store = store_seed_field,
+          .arg = INSTANCE_FIELD_HOSTNAME },
+        { "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
+        DIR_LAST_ERROR,
+        { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT,
+          .show = NULL },
+        { 0 },
+};
+
+const struct dir_kind dir_instance = {
+        .name = "instance",
+        .entries = instance_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_INSTANCE,
+        .object = instance_object,
+        .access = true,
+};
+
+/* ---- disks: the volumes' own files, and the CD of an instance made from an iso ---- */
+
+static int disk_add(void *ctx, const struct volume *v)
+{
+        const struct dir_children *d = ctx;
+        char name[sizeof(v->device) + sizeof(".raw")];
+
+        (void)snprintf(name, sizeof(name), "%s.raw", v->device);
+        return d->fn(d->ctx, &(struct child){ .name = name, .oid = v->o.id, .type = DT_REG, .elsewhere = true,
+                                              .node = dir_volume_disk(v->o.id) });
+}
+
+static int disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        const struct instance *i;
+        int r;
+
+        r = req_instance(rq, oid, &i);
+        if (r < 0)
+                return r;
+        if (i->has_cdrom) {
+                r = fn(ctx, &(struct child){ .name = "cdrom.iso", .oid = oid, .type = DT_REG });
+                if (r != 0)
+                        return r;
+        }
+        return instance_volumes(rq->fs->model, oid, disk_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int disks_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(disks_list, rq, oid, name, ret);
+}
+
+static int cdrom_info(struct req *rq, uint64_t oid, struct blob_file *ret)
+{
+        const struct instance *i;
+        int r;
+
+        r = req_instance(rq, oid, &i);
+        if (r < 0)
+                return r;
+        ret->format = EXPORT_RAW;
+        ret->time_us = i->o.created_us;
+        return instance_cdrom_info(rq->fs->model, oid, &ret->blob);
+}
+
+static int cdrom_open(struct req *rq, uint64_t oid, struct export **ret)
+{
+        struct blob *blob;
+        int r;
+
+        r = instance_cdrom_open(rq->fs->model, oid, &blob);
+        return r < 0 ? r : export_open(blob, EXPORT_RAW, ret);
+}
+
+static const struct blob_ops cdrom_blob_ops = { .info = cdrom_info, .open = cdrom_open };
+
+const struct dir_kind dir_instance_disks = {
+        .name = "disks",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_INSTANCE,
+        .object = instance_object,
+        .list = disks_list,
+        .find = disks_find,
+        .blob = &cdrom_blob_ops,
+};
+
+/* ---- images made of it ---- */
+
+static int made_image_add(void *ctx, const struct object *image, enum image_class class)
+{
+        (void)class;
+        return dir_add_object(ctx, image);
+}
+
+static int images_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return instance_images(rq->fs->model, oid, made_image_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int images_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(images_list, rq, oid, name, ret);
+}
+
+static int images_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        return instance_capture(rq->fs->model, &rq->caller, oid, name, &rq->diag, ret_child);
+}
+
+static int images_remove(struct req *rq, uint64_t child)
+{
+        return image_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+}
+
+const struct dir_kind dir_instance_images = {
+        .name = "images",
+        .child = KIND_INSTANCE_IMAGE,
+        .child_name = "<image>",
+        .object_kind = OBJECT_INSTANCE,
+        .object = instance_object,
+        .list = images_list,
+        .find = images_find,
+        .make = images_make,
+        .remove = images_remove,
+};
+
+/* ---- links to what uses it ---- */
+
+static int task_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return task_get_object(rq->fs->model, child, ret);
+}
+
+static int used_by_add(void *ctx, const struct object *task)
+{
+        const struct dir_children *v = ctx;
+
+        return v->fn(v->ctx, &(struct child){ .name = task->handle, .oid = task->id, .type = DT_LNK });
+}
+
+static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return instance_used_by(rq->fs->model, oid, used_by_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int used_by_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(used_by_list, rq, oid, name, ret);
+}
+
+/* From regions/<r>/instances/<instance>/used-by/. */
+static int used_by_target(struct req *rq, uint64_t child, struct strbuf *out)
+{
+        struct object task;
+        int r;
+
+        r = task_get_object(rq->fs->model, child, &task);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "../../../../../tasks/%s", task.handle);
+        return 0;
+}
+
+const struct dir_kind dir_instance_used_by = {
+        .name = "used-by",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_INSTANCE,
+        .object = instance_object,
+        .child_object = task_object,
+        .list = used_by_list,
+        .find = used_by_find,
+        .target = used_by_target,
+};

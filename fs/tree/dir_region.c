@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * regions/<region>: the classes of images, the snapshots, quotas, lists, commands for several images at once.
+ *
+ * Classes are one kind of directory, told apart by the low bits of its oid.
+ */
+
+#include "fs/tree/dir.h"
+
+#define CLASS_BITS 3
+_Static_assert(CLASS_COUNT <= 1 << CLASS_BITS, "a class must fit into an oid");
+
+static uint64_t class_oid(uint64_t region, int class)
+{
+        return region << CLASS_BITS | (uint64_t)class;
+}
+
+static uint64_t class_region(uint64_t oid)
+{
+        return oid >> CLASS_BITS;
+}
+
+static enum image_class class_of(uint64_t oid)
+{
+        return (enum image_class)(oid & ((1U << CLASS_BITS) - 1));
+}
+
+/* Where tenants make things, as in /tmp: anyone may make, only the owner may rename and remove. */
+#define MODE_SHARED (S_ISVTX | 0777)
+
+/* ---- files of a region ---- */
+
+static int show_quota(struct req *rq, struct strbuf *out)
+{
+        struct quota q;
+        int r;
+
+        for (enum limit l = 0; l < LIMIT_QUOTAS; l++) {
+                r = quota_get(rq->fs->model, rq->oid, rq->caller.uid, l, &q);
+                if (r < 0)
+                        return r;
+                strbuf_addf(out, "%s used=%llu limit=%llu\n", limit_name(l), (unsigned long long)q.used,
+                            (unsigned long long)q.limit);
+        }
+        return 0;
+}
+
+static int store_quota(struct req *rq, const char *text)
+{
+        return quota_set_line(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int show_list(struct req *rq, struct strbuf *out)
+{
+        return listing_get(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag, out);
+}
+
+static int measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
+{
+        return listing_measure(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag,
+                               ret_size, ret_changed_us);
+}
+
+static int store_batch(struct req *rq, const char *text)
+{
+        return batch_run(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int show_region_store(struct req *rq, struct strbuf *out)
+{
+        const struct region *region;
+        int r;
+
+        r = req_region(rq, rq->oid, &region);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "%s\n", region->store_path);
+        return 0;
+}
+
+static int store_region_store(struct req *rq, const char *text)
+{
+        return region_set_store(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+#define ENTRY_CLASS(name, class, help) \
+        { name, help, 0777, .dir = KIND_IMAGES, .dir_oid = class_oid, .arg = class }
+
+#define ENTRY_LIST(name, format, help, ...) \
+        { name, help, 0444, .show = show_list, .measure = measure_list, .arg = format, __VA_ARGS__ }
+
+/* One that cannot be opened is in no listing: backups read all that they find. */
+#ifdef HAVE_XLSX
+#define XLSX_FLAGS .flags = 0
+#else
+#define XLSX_FLAGS .flags = ENTRY_UNLISTED
+#endif
+
+static const struct entry region_entries[] = {
+        ENTRY_CLASS("public", CLASS_PUBLIC, "images for everybody"),
+        ENTRY_CLASS("marketplace", CLASS_MARKETPLACE, "images that others provide"),
+        ENTRY_CLASS("private", CLASS_PRIVATE, "your images; mkdir, or cp a file, makes one"),
+        { "shared", "images that others share with you", 0777, .dir = KIND_SHARED },
+        ENTRY_CLASS("iso", CLASS_ISO, "installation media"),
+        ENTRY_CLASS("recycle", CLASS_RECYCLE, "deleted images; mv to private/ restores one"),
+        { "snapshots", "immutable disks that images refer to", 0777, .dir = KIND_SNAPSHOTS },
+        { "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
+        { "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
+        { "quota", "what you use and may use", 0644, .show = show_quota, .store = store_quota },
+        ENTRY_LIST("images.csv", LISTING_CSV, "the images you can see, a row each"),
+        ENTRY_LIST("images.json", LISTING_JSON, "the same for programs"),
+        ENTRY_LIST("images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),
+        { "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, .store = store_batch },
+        { "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store,
+          .store = store_region_store },
+        { 0 },
+};
+
+/* What every tenant may do in a region is not narrowed by the region's own bits. */
+static int region_files_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        int r = dir_region_object(rq, oid, ret);
+
+        if (r == 0)
+                ret->mode = 0777;
+        return r;
+}
+
+const struct dir_kind dir_region = {
+        .name = "region",
+        .mode = 0755,
+        .entries = region_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_REGION,
+        .object = region_files_object,
+};
+
+/* ---- a class of images ---- */
+
+static int images_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        int r;
+
+        if (class_of(oid) >= CLASS_COUNT)
+                return -ENOENT;
+        r = dir_region_object(rq, class_region(oid), ret);
+        if (r == 0)
+                ret->mode = class_of(oid) == CLASS_PRIVATE || class_of(oid) == CLASS_RECYCLE ? MODE_SHARED : 0755;
+        return r;
+}
+
+static int images_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return image_each(rq->fs->model, class_region(oid), class_of(oid), dir_add_object,
+                          &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int images_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        int r = image_find(rq->fs->model, class_region(oid), class_of(oid), name, ret_object);
+
+        return dir_found(r, ret, ret_object);
+}
+
+static int images_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        return image_create(rq->fs->model, &rq->caller, class_region(oid), class_of(oid), name, &rq->diag, ret_child);
+}
+
+static int images_create(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image)
+{
+        return image_create_for_file(rq->fs->model, &rq->caller, class_region(oid), class_of(oid), name, &rq->diag,
+                                     ret_image);
+}
+
+static int images_remove(struct req *rq, uint64_t child)
+{
+        return image_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+}
+
+static int images_rename(struct req *rq, uint64_t child, struct node to, const char *name)
+{
+        if (to.kind != KIND_IMAGES || to.row != 0)
+                return diag_set(&rq->diag, -EPERM, "an image stays among the images of its region");
+        return image_move(rq->fs->model, &rq->caller, child, class_region(to.oid), class_of(to.oid), name, &rq->diag);
+}
+
+const struct dir_kind dir_images = {
+        .name = "images",
+        .child = KIND_IMAGE,
+        .child_name = "<image>",
+        .object_kind = OBJECT_REGION,
+        .object = images_object,
+        .list = images_list,
+        .find = images_find,
+        .make = images_make,
+        .create = images_create,
+        .remove = images_remove,
+        .rename = images_rename,
+};

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The top: README, info/, and the places of regions and tasks.
+ */
+
+#include "fs/tree/dir.h"
+
+extern const char embed_readme_txt[];
+
+static int show_readme(struct req *rq, struct strbuf *out)
+{
+        (void)rq;
+        strbuf_add(out, embed_readme_txt);
+        return 0;
+}
+
+static const struct entry root_entries[] = {
+        { "README", "one page of help", 0444, .show = show_readme },
+        { "info", "the library itself", 0755, .dir = KIND_INFO },
+        { "regions", "mkdir makes a region", 0755, .dir = KIND_REGIONS },
+        { "tasks", "long operations; rmdir cancels or forgets one", 0755, .dir = KIND_TASKS },
+        { 0 },
+};
+
+const struct dir_kind dir_root = {
+        .name = "/",
+        .mode = 0755,
+        .entries = root_entries,
+        .child = KIND_NONE,
+        .object = dir_root_object,
+};
+
+/* ---- info ---- */
+
+static int show_version(struct req *rq, struct strbuf *out)
+{
+        (void)rq;
+        strbuf_add(out, IMAGEFS_VERSION "\n");
+        return 0;
+}
+
+static int show_limits(struct req *rq, struct strbuf *out)
+{
+        uint64_t value;
+        int r;
+
+        for (enum limit l = 0; l < LIMIT_COUNT; l++) {
+                r = limit_get(rq->fs->model, l, &value);
+                if (r < 0)
+                        return r;
+                strbuf_addf(out, "%s %llu\n", limit_name(l), (unsigned long long)value);
+        }
+        return 0;
+}
+
+static int store_limits(struct req *rq, const char *text)
+{
+        return limit_set_line(rq->fs->model, &rq->caller, text, &rq->diag);
+}
+
+/* For others than the administrator, who may not read it, it has no text: size and time would say what is stored. */
+static int show_store(struct req *rq, struct strbuf *out)
+{
+        struct model_stats s;
+        int r;
+
+        if (!rq->caller.admin)
+                return 0;
+        r = model_get_stats(rq->fs->model, &s);
+        if (r < 0)
+                return r;
+        strbuf_addf(out, "logical-bytes %llu\nunique-bytes %llu\nstored-bytes %llu\nfree-bytes %llu\n"
+                    "blobs %llu\nchunks %llu\n",
+                    (unsigned long long)s.blobs.logical_bytes, (unsigned long long)s.blobs.unique_bytes,
+                    (unsigned long long)s.blobs.stored_bytes, (unsigned long long)s.free_bytes,
+                    (unsigned long long)s.blobs.blobs, (unsigned long long)s.blobs.chunks);
+        return 0;
+}
+
+static int64_t store_changed_us(struct req *rq)
+{
+        struct model_stats s;
+
+        if (!rq->caller.admin || model_get_stats(rq->fs->model, &s) < 0 || !s.changed_us)
+                return rq->fs->born_us;
+        return s.changed_us;
+}
+
+struct errors_view {
+        struct strbuf *out;
+        bool with_user;
+        int64_t last_us;
+};
+
+static int errors_add(void *ctx, int64_t at_us, uid_t uid, int error, const char *sentence)
+{
+        struct errors_view *v = ctx;
+        char name[NAME_LEN_MAX + 1];
+
+        v->last_us = at_us;
+        if (!v->out)
+                return 0;
+        strbuf_add_time(v->out, at_us);
+        if (v->with_user) {
+                user_name(uid, name, sizeof(name));
+                strbuf_addf(v->out, " %s", name);
+        }
+        strbuf_addf(v->out, " %s: %s\n", error ? strerrorname_np(-error) ?: "E?" : "warning", sentence);
+        return 0;
+}
+
+static int show_errors(struct req *rq, struct strbuf *out)
+{
+        struct errors_view v = { .out = out, .with_user = rq->caller.admin };
+
+        return refusal_each(rq->fs->model, &rq->caller, errors_add, &v);
+}
+
+static int64_t errors_changed_us(struct req *rq)
+{
+        struct errors_view v = { 0 };
+
+        if (refusal_each(rq->fs->model, &rq->caller, errors_add, &v) < 0 || !v.last_us)
+                return rq->fs->born_us;
+        return v.last_us;
+}
+
+static const struct entry info_entries[] = {
+        { "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
+        { "limits", "write `key value` to change one", 0644, .show = show_limits, .store = store_limits },
+        { "store", "what the blobs take", 0400, ENTRY_ADMIN, .show = show_store, .changed_us = store_changed_us },
+        { "errors", "your latest refusals, with reasons", 0444, .show = show_errors, .changed_us = errors_changed_us },
+        { 0 },
+};
+
+const struct dir_kind dir_info = {
+        .name = "info",
+        .mode = 0755,
+        .entries = info_entries,
+        .child = KIND_NONE,
+        .object = dir_root_object,
+};
+
+/* ---- regions ---- */
+
+static int regions_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        (void)oid;
+        return region_each(rq->fs->model, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int regions_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        CLEANUP_FREE struct region *region = malloc(sizeof(*region));
+        int r;
+
+        (void)oid;
+        if (!region)
+                return -ENOMEM;
+        r = region_find(rq->fs->model, name, region);
+        if (r < 0)
+                return r;
+        *ret_object = region->o;
+        return dir_found(0, ret, ret_object);
+}
+
+static int regions_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        (void)oid;
+        return region_create(rq->fs->model, &rq->caller, name, &rq->diag, ret_child);
+}
+
+static int regions_remove(struct req *rq, uint64_t child)
+{
+        return region_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+}
+
+static int regions_rename(struct req *rq, uint64_t child, struct node to, const char *name)
+{
+        if (to.kind != KIND_REGIONS)
+                return diag_set(&rq->diag, -EPERM, "a region stays in regions/");
+        return region_rename(rq->fs->model, &rq->caller, child, name, &rq->diag);
+}
+
+const struct dir_kind dir_regions = {
+        .name = "regions",
+        .mode = 0755,
+        .child = KIND_REGION,
+        .child_name = "<region>",
+        .object = dir_root_object,
+        .list = regions_list,
+        .find = regions_find,
+        .make = regions_make,
+        .remove = regions_remove,
+        .rename = regions_rename,
+};

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sharing, from both sides: shares/ of an image, which names the users that it is shared with, and shared/ of a region,
+ * under which they find it (the image itself and its disks are in dir_image.c, its instances in dir_instance.c).
+ *
+ * An image that is shared with one user has its name in shared/ for all, as everything has, and its attributes there
+ * are in the kernel's cache for all. So the modes let everybody in, and who may is asked at each request
+ * (shared_enter()); only the lookup of a directory is answered to anybody. The end of a share needs no word to the
+ * kernel for that: what it knows is of no use without a further answer.
+ */
+
+#include "fs/tree/dir.h"
+
+/* ---- shares/ ---- */
+
+static int image_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        return image_get_object(rq->fs->model, oid, ret);
+}
+
+static int share_add(void *ctx, const struct share *s)
+{
+        return dir_add_object(ctx, &s->o);
+}
+
+static int shares_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return share_each(rq->fs->model, oid, share_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int shares_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        struct share s;
+        int r;
+
+        (void)ret_object;
+        r = share_find(rq->fs->model, oid, name, &s);
+        return dir_found(r, ret, &s.o);
+}
+
+static int shares_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        return share_create(rq->fs->model, &rq->caller, oid, name, &rq->diag, ret_child);
+}
+
+static int shares_remove(struct req *rq, uint64_t child)
+{
+        return share_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+}
+
+const struct dir_kind dir_shares = {
+        .name = "shares",
+        .child = KIND_SHARE,
+        .child_name = "<user>",
+        .object_kind = OBJECT_IMAGE,
+        .object = image_object,
+        .list = shares_list,
+        .find = shares_find,
+        .make = shares_make,
+        .remove = shares_remove,
+};
+
+/* ---- one share ---- */
+
+/* Refusals are the image's. */
+static int share_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        struct share s;
+        int r;
+
+        r = share_get(rq->fs->model, oid, &s);
+        if (r < 0)
+                return r;
+        *ret = s.o;
+        ret->id = s.image;
+        return 0;
+}
+
+static int show_user(struct req *rq, struct strbuf *out)
+{
+        struct share s;
+        int r;
+
+        r = share_get(rq->fs->model, rq->oid, &s);
+        if (r == 0)
+                strbuf_addf(out, "%s\n", s.o.handle);
+        return r;
+}
+
+static int show_created(struct req *rq, struct strbuf *out)
+{
+        struct share s;
+        int r;
+
+        r = share_get(rq->fs->model, rq->oid, &s);
+        if (r < 0)
+                return r;
+        strbuf_add_time(out, s.o.created_us);
+        strbuf_add(out, "\n");
+        return 0;
+}
+
+static const struct entry share_entries[] = {
+        { "user", "with whom the image is shared", 0444, ENTRY_LINE, .show = show_user },
+        { "created", "since when", 0444, ENTRY_LINE, .show = show_created },
+        { 0 },
+};
+
+const struct dir_kind dir_share = {
+        .name = "share",
+        .entries = share_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = share_object,
+};
+
+/* ---- shared/ of a region ---- */
+
+int shared_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        int r = image_get_object(rq->fs->model, oid, ret);
+
+        if (r == 0)
+                ret->mode = 0777;
+        return r;
+}
+
+int shared_enter(struct req *rq, const struct object *o)
+{
+        return share_check(rq->fs->model, &rq->caller, o->id, &rq->diag);
+}
+
+static int shared_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return share_each_image(rq->fs->model, &rq->caller, oid, dir_add_object,
+                                &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int shared_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        return dir_found(share_find_image(rq->fs->model, oid, name, ret_object), ret, ret_object);
+}
+
+static int shared_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        (void)oid;
+        (void)ret_child;
+        return diag_set(&rq->diag, -EPERM,
+                        "%s: images come here when they are shared: mkdir private/<image>/shares/<user>", name);
+}
+
+static int shared_remove(struct req *rq, uint64_t child)
+{
+        (void)child;
+        return diag_set(&rq->diag, -EPERM, "a shared image is its owner's: the share ends with rmdir "
+                                           "private/<image>/shares/<user>");
+}
+
+const struct dir_kind dir_shared = {
+        .name = "shared",
+        .mode = 0755,
+        .child = KIND_SHARED_IMAGE,
+        .child_name = "<image>",
+        .object_kind = OBJECT_REGION,
+        .object = dir_region_object,
+        .list = shared_list,
+        .find = shared_find,
+        .make = shared_make,
+        .remove = shared_remove,
+};
+
+/* ---- copies and shares of a shared image: what only its owner may do, there to say so ---- */
+
+static int closed_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        return shared_object(rq, oid >> 1, ret);
+}
+
+static int closed_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        char owner[NAME_LEN_MAX + 1];
+        struct object o;
+        int r;
+
+        (void)ret_child;
+        r = closed_object(rq, oid, &o);
+        if (r < 0)
+                return r;
+        user_name(o.uid, owner, sizeof(owner));
+        return diag_set(&rq->diag, -EPERM, "%s: a shared image is copied and shared by its owner: ask %s", name, owner);
+}
+
+const struct dir_kind dir_shared_closed = {
+        .name = "closed",
+        .mode = 0777,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = closed_object,
+        .enter = shared_enter,
+        .make = closed_make,
+};

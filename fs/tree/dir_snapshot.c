@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Snapshots: immutable disks of a region that images refer to.
+ */
+
+#include "fs/tree/dir.h"
+
+static int snapshots_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        return snapshot_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int snapshots_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        return dir_found(snapshot_find(rq->fs->model, oid, name, ret_object), ret, ret_object);
+}
+
+static int snapshots_remove(struct req *rq, uint64_t child)
+{
+        return snapshot_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+}
+
+static int snapshots_rename(struct req *rq, uint64_t child, struct node to, const char *name)
+{
+        const struct snapshot *s;
+        int r;
+
+        r = req_snapshot(rq, child, &s);
+        if (r < 0)
+                return r;
+        if (to.kind != KIND_SNAPSHOTS || to.row != 0 || to.oid != s->region)
+                return diag_set(&rq->diag, -EPERM, "a snapshot stays among the snapshots of its region");
+        return snapshot_rename(rq->fs->model, &rq->caller, child, name, &rq->diag);
+}
+
+const struct dir_kind dir_snapshots = {
+        .name = "snapshots",
+        .mode = S_ISVTX | 0777,
+        .child = KIND_SNAPSHOT,
+        .child_name = "<snapshot>",
+        .object_kind = OBJECT_REGION,
+        .object = dir_region_object,
+        .list = snapshots_list,
+        .find = snapshots_find,
+        .remove = snapshots_remove,
+        .rename = snapshots_rename,
+};
+
+/* ---- a snapshot ---- */
+
+static int snapshot_object(struct req *rq, uint64_t oid, struct object *ret)
+{
+        return snapshot_get_object(rq->fs->model, oid, ret);
+}
+
+#define DEFINE_SHOW(name, statement) DIR_SHOW_LINE(snapshot, s, name, statement)
+
+DEFINE_SHOW(id, strbuf_add(out, s->ident))
+DEFINE_SHOW(name, strbuf_add(out, s->name))
+DEFINE_SHOW(description, strbuf_add(out, s->description))
+DEFINE_SHOW(status, strbuf_add(out, s->available ? "available" : "creating"))
+DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)s->blob.size_bytes))
+DEFINE_SHOW(created, strbuf_add_time(out, s->o.created_us))
+DEFINE_SHOW(owner, dir_add_user(out, s->o.uid))
+DEFINE_SHOW(source, strbuf_add(out, s->source))
+
+static int store_name(struct req *rq, const char *text)
+{
+        return snapshot_set_name(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int store_description(struct req *rq, const char *text)
+{
+        return snapshot_set_description(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
+static int show_checksum(struct req *rq, struct strbuf *out)
+{
+        const struct snapshot *s;
+        int r;
+
+        r = req_snapshot(rq, rq->oid, &s);
+        if (r < 0)
+                return r;
+        if (s->available && blob_has_checksum(&s->blob))
+                dir_add_checksum(out, "data.raw", &s->blob);
+        else
+                strbuf_add(out, "\n");
+        return 0;
+}
+
+static bool data_visible(struct req *rq)
+{
+        const struct snapshot *s;
+
+        return req_snapshot(rq, rq->oid, &s) == 0 && s->available;
+}
+
+static int data_info(struct req *rq, uint64_t oid, enum export_format format, struct blob_file *ret)
+{
+        const struct snapshot *s;
+        int r;
+
+        r = req_snapshot(rq, oid, &s);
+        if (r < 0)
+                return r;
+        if (!s->available)
+                return -ENOENT;
+        *ret = (struct blob_file){ .blob = s->blob, .format = format, .time_us = s->o.created_us };
+        return 0;
+}
+
+static int data_open_as(struct req *rq, uint64_t oid, enum export_format format, struct export **ret)
+{
+        struct blob *blob;
+        int r;
+
+        r = snapshot_open(rq->fs->model, oid, &blob);
+        return r < 0 ? r : export_open(blob, format, ret);
+}
+
+#define DEFINE_DATA(name, format)                                                               \
+        static int name##_info(struct req *rq, uint64_t oid, struct blob_file *ret)             \
+        {                                                                                       \
+                return data_info(rq, oid, format, ret);                                         \
+        }                                                                                       \
+                                                                                                \
+        static int name##_open(struct req *rq, uint64_t oid, struct export **ret)               \
+        {                                                                                       \
+                return data_open_as(rq, oid, format, ret);                                      \
+        }                                                                                       \
+                                                                                                \
+        static const struct blob_ops name##_ops = { .info = name##_info, .open = name##_open };
+
+DEFINE_DATA(raw, EXPORT_RAW)
+DEFINE_DATA(qcow2, EXPORT_QCOW2)
+
+#define RO(name, show_fn, help) { name, help, 0444, ENTRY_LINE, .show = show_fn }
+
+static const struct entry snapshot_entries[] = {
+        RO("id", show_id, "snap-…, never used again"),
+        { "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
+        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_description },
+        RO("size", show_size, "virtual bytes"),
+        RO("status", show_status, "creating available"),
+        RO("created", show_created, "when it was made"),
+        RO("owner", show_owner, "user name"),
+        RO("source", show_source, "what it was made from"),
+        { "data.raw", "the guest's bytes", 0444, .blob = &raw_ops, .visible = data_visible },
+        { "data.qcow2", "the same as a qcow2 file", 0444, .blob = &qcow2_ops, .visible = data_visible },
+        { "images", "links to every image that refers to it", 0777, .dir = KIND_SNAPSHOT_IMAGES },
+        { "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
+        { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },
+        { "checksum", "XXH3-128 of the raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
+        DIR_LAST_ERROR,
+        { "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
+          .dir = KIND_SNAPSHOT_CHANGED },
+        { 0 },
+};
+
+const struct dir_kind dir_snapshot = {
+        .name = "snapshot",
+        .entries = snapshot_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .access = true,
+};
+
+/* ---- links to images: by id, since handles repeat between the classes ---- */
+
+static int image_link_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return image_get_object(rq->fs->model, child, ret);
+}
+
+/* The ids of the images: their names are asked for when the walk over the database has ended. */
+struct image_ids {
+        uint64_t *ids;
+        size_t n;
+};
+
+static int image_ids_add(void *ctx, const struct object *image, enum image_class class)
+{
+        struct image_ids *v = ctx;
+        uint64_t *ids;
+
+        (void)class;
+        ids = reallocarray(v->ids, v->n + 1, sizeof(*ids));
+        if (!ids)
+                return -ENOMEM;
+        v->ids = ids;
+        v->ids[v->n++] = image->id;
+        return 0;
+}
+
+static void image_ids_done(struct image_ids *v)
+{
+        free(v->ids);
+}
+
+static int image_links_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        CLEANUP(image_ids_done) struct image_ids v = { 0 };
+        const struct image *i;
+        int r;
+
+        r = snapshot_images(rq->fs->model, oid, image_ids_add, &v);
+        if (r < 0)
+                return r;
+        for (size_t k = 0; k < v.n; k++) {
+                r = req_image(rq, v.ids[k], &i);
+                if (r == -ENOENT) /* removed meanwhile */
+                        continue;
+                if (r == 0)
+                        r = fn(ctx, &(struct child){ .name = i->ident, .oid = i->o.id, .type = DT_LNK });
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int image_links_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,
+                            struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(image_links_list, rq, oid, name, ret);
+}
+
+/* From regions/<r>/snapshots/<snapshot>/images/. */
+static int image_link_target(struct req *rq, uint64_t child, struct strbuf *out)
+{
+        return dir_add_image_path(rq, out, "../../../..", child);
+}
+
+const struct dir_kind dir_snapshot_images = {
+        .name = "images",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .child_object = image_link_object,
+        .list = image_links_list,
+        .find = image_links_find,
+        .target = image_link_target,
+};
+
+/* What keeps a snapshot is the images that refer to it, those being made from it included. */
+const struct dir_kind dir_snapshot_used_by = {
+        .name = "used-by",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .child_object = image_link_object,
+        .list = image_links_list,
+        .find = image_links_find,
+        .target = image_link_target,
+};
+
+/* ---- changed/<other> ---- */
+
+/*
+ * What is compared is read, as far as the two share no chunks, by the thread that answers: it takes its time, and its
+ * text memory. So only a few threads may be at it, never so many that others wait for an answer; they notice when who
+ * asked has gone, or the daemon is to stop; and who has more differences to tell of than anybody reads is refused.
+ */
+#define COMPARISONS_MAX  4
+#define CHANGED_TEXT_MAX (64 << 20)
+
+/* A child's oid holds both ids. */
+#define CHANGED_ID_BITS (OID_BITS / 2)
+
+static int changed_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return snapshot_get_object(rq->fs->model, child >> CHANGED_ID_BITS, ret);
+}
+
+static int changed_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        const struct snapshot *s;
+        struct object other;
+        int r;
+
+        (void)ret_object;
+        r = req_snapshot(rq, oid, &s);
+        if (r < 0)
+                return r;
+        r = snapshot_find(rq->fs->model, s->region, name, &other);
+        if (r < 0)
+                return r;
+        if (oid >> CHANGED_ID_BITS || other.id >> CHANGED_ID_BITS)
+                return -EOVERFLOW;
+        *ret = (struct child){ .oid = oid << CHANGED_ID_BITS | other.id, .type = DT_REG };
+        return 0;
+}
+
+struct changed {
+        struct req *rq;
+        struct strbuf *out;
+};
+
+static int changed_add(void *ctx, uint64_t off, uint64_t len)
+{
+        const struct changed *c = ctx;
+
+        if (c->out->len > CHANGED_TEXT_MAX)
+                return diag_set(&c->rq->diag, -E2BIG,
+                                "the two differ in too many places to list: compare their data.raw");
+        strbuf_addf(c->out, "%llu %llu\n", (unsigned long long)off, (unsigned long long)len);
+        return strbuf_error(c->out);
+}
+
+static int changed_go_on(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+        const struct changed *c = ctx;
+
+        (void)done_bytes;
+        (void)total_bytes;
+        return fuse_req_interrupted(c->rq->fuse) || fuse_session_exited(c->rq->fs->session) ? -EINTR : 0;
+}
+
+static int changed_compare(struct req *rq, struct blob *a, struct blob *b, struct strbuf *out)
+{
+        atomic_uint *at_work = &rq->fs->comparisons;
+        int r;
+
+        if (atomic_fetch_add(at_work, 1) < COMPARISONS_MAX)
+                r = blob_diff(a, b, changed_add, changed_go_on, &(struct changed){ rq, out });
+        else
+                r = diag_set(&rq->diag, -EBUSY, "%d comparisons are at work: try again when one of them has ended",
+                             COMPARISONS_MAX);
+        atomic_fetch_sub(at_work, 1);
+        return r;
+}
+
+static void blob_closep(struct blob **b)
+{
+        blob_close(*b);
+}
+
+/* The way to the file led through the one snapshot alone; where the two differ says what is in the other. */
+static int changed_show(struct req *rq, uint64_t child, struct strbuf *out)
+{
+        const uint64_t id = child >> CHANGED_ID_BITS, other_id = child & ((UINT64_C(1) << CHANGED_ID_BITS) - 1);
+        CLEANUP(blob_closep) struct blob *a = NULL;
+        CLEANUP(blob_closep) struct blob *b = NULL;
+        struct object other;
+        int r;
+
+        r = snapshot_get_object(rq->fs->model, other_id, &other);
+        if (r == 0 && !object_allows(&other, &rq->caller, 05))
+                return diag_set(&rq->diag, -EACCES, "%s: only who may read it compares with it", other.handle);
+        if (r == 0)
+                r = snapshot_open(rq->fs->model, id, &a);
+        if (r == 0)
+                r = snapshot_open(rq->fs->model, other_id, &b);
+        if (r == -ENOENT)
+                return diag_set(&rq->diag, -EBUSY, "one of the two snapshots is still being created");
+        return r < 0 ? r : changed_compare(rq, a, b, out);
+}
+
+const struct dir_kind dir_snapshot_changed = {
+        .name = "changed",
+        .child = KIND_NONE,
+        .object_kind = OBJECT_SNAPSHOT,
+        .object = snapshot_object,
+        .child_object = changed_object,
+        .find = changed_find,
+        .show_child = changed_show,
+};

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_TREE_FS_H
+#define FS_TREE_FS_H
+
+/* What the files of fs/ share: the mounted file system, and one request to it. */
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+#include <stdatomic.h>
+
+#include "blobstore/base/strbuf.h"
+#include "model/core/region.h"
+#include "model/image/image.h"
+#include "model/image/share.h"
+#include "model/image/snapshot.h"
+#include "model/machine/instance.h"
+#include "model/machine/volume.h"
+#include "model/model.h"
+#include "model/work/task.h"
+
+struct aliases;
+struct dir_kind;
+struct http;
+struct spread;
+struct waiters;
+
+struct fs {
+        struct model *model;
+        uid_t uid; /* who mounted: administrator, and owner of what belongs to nobody else */
+        gid_t gid;
+        const char *mountpoint; /* absolute */
+        struct fuse_session *session;
+        atomic_flag read_ahead_raised; /* read_ahead.c */
+        atomic_int nosec; /* nosec.c */
+        int64_t born_us; /* when the library was made: the time of what never changes */
+        struct aliases *aliases; /* alias.c */
+        struct waiters *waiters; /* wait.c */
+        struct spread *spread; /* spread.c */
+        struct http *http; /* http.c; NULL: no downloads */
+        atomic_uint comparisons; /* of snapshots, at work: dir_snapshot.c */
+        atomic_uint changes; /* goes up with every change of an image: downloads then look whether they may go on */
+};
+
+/*
+ * One request of the kernel's. Handlers fill it, call one function and reply once. Objects are loaded once for a
+ * request, however many control files are shown from them.
+ */
+struct req {
+        struct fs *fs;
+        fuse_req_t fuse; /* NULL in tests */
+        struct caller caller;
+        const struct entry *entry; /* while one is shown or stored */
+        const struct dir_kind *dir; /* of the directory that it is in, and its oid */
+        uint64_t oid;
+        struct diag diag;
+        struct image *image;
+        struct snapshot *snapshot;
+        struct task *task;
+        struct region *region;
+        struct instance *instance;
+        struct volume *volume;
+};
+
+void req_init(struct req *rq, fuse_req_t fuse);
+void req_done(struct req *rq);
+#define CLEANUP_REQ CLEANUP(req_done)
+
+/* The object with the request's oid, or the one given. Borrowed until req_done(); forgotten by req_forget(). */
+int req_image(struct req *rq, uint64_t id, const struct image **ret);
+int req_snapshot(struct req *rq, uint64_t id, const struct snapshot **ret);
+int req_task(struct req *rq, uint64_t id, const struct task **ret);
+int req_region(struct req *rq, uint64_t id, const struct region **ret);
+int req_instance(struct req *rq, uint64_t id, const struct instance **ret);
+int req_volume(struct req *rq, uint64_t id, const struct volume **ret);
+/* After a change: what was loaded is out of date. */
+void req_forget(struct req *rq);
+
+/* Lets the kernel read blobs ahead in large pieces, where it can be told so (read_ahead.c). */
+void read_ahead_raise(struct fs *fs);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A request: who asks, and the objects that were loaded for it.
+ */
+
+#include "fs/tree/fs.h"
+
+#include <limits.h>
+
+/* The kernel says so only in /proc. */
+static bool req_in_group(const struct caller *c, gid_t gid)
+{
+        const struct req *rq = (const struct req *)((const char *)c - offsetof(struct req, caller));
+        CLEANUP_FREE gid_t *groups = NULL;
+        int n;
+
+        n = fuse_req_getgroups(rq->fuse, 0, NULL);
+        if (n <= 0)
+                return false;
+        groups = calloc((size_t)n, sizeof(*groups));
+        if (!groups)
+                return false;
+        n = fuse_req_getgroups(rq->fuse, n, groups);
+        for (int i = 0; i < n; i++)
+                if (groups[i] == gid)
+                        return true;
+        return false;
+}
+
+void req_init(struct req *rq, fuse_req_t fuse)
+{
+        const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
+        struct fs *fs = fuse_req_userdata(fuse);
+
+        *rq = (struct req){
+                .fs = fs,
+                .fuse = fuse,
+                .caller = {
+                        .uid = ctx->uid,
+                        .gid = ctx->gid,
+                        .admin = ctx->uid == 0 || ctx->uid == fs->uid,
+                        .in_group = req_in_group,
+                },
+        };
+}
+
+void req_forget(struct req *rq)
+{
+        free(TAKE_PTR(rq->image));
+        free(TAKE_PTR(rq->snapshot));
+        free(TAKE_PTR(rq->task));
+        free(TAKE_PTR(rq->region));
+        free(TAKE_PTR(rq->instance));
+        free(TAKE_PTR(rq->volume));
+}
+
+void req_done(struct req *rq)
+{
+        req_forget(rq);
+}
+
+/* One loader per kind of object: they differ in nothing but the type. */
+#define DEFINE_REQ_LOADER(type, get, object_of)                                                  \
+        int req_##type(struct req *rq, uint64_t id, const struct type **ret)                     \
+        {                                                                                        \
+                CLEANUP_FREE struct type *loaded = NULL;                                         \
+                int r;                                                                           \
+                                                                                                 \
+                if (!rq->type || rq->type->object_of.id != id) {                                 \
+                        loaded = malloc(sizeof(*loaded));                                        \
+                        if (!loaded)                                                             \
+                                return -ENOMEM;                                                  \
+                        r = get(rq->fs->model, id, loaded);                                      \
+                        if (r < 0)                                                               \
+                                return r;                                                        \
+                        free(rq->type);                                                          \
+                        rq->type = TAKE_PTR(loaded);                                             \
+                }                                                                                \
+                *ret = rq->type;                                                                 \
+                return 0;                                                                        \
+        }
+
+DEFINE_REQ_LOADER(image, image_get, o)
+DEFINE_REQ_LOADER(snapshot, snapshot_get, o)
+DEFINE_REQ_LOADER(task, task_get, o)
+DEFINE_REQ_LOADER(region, region_get, o)
+DEFINE_REQ_LOADER(instance, instance_get, o)
+DEFINE_REQ_LOADER(volume, volume_get, o)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_TREE_SEED_H
+#define FS_TREE_SEED_H
+
+#include "fs/tree/fs.h"
+
+/*
+ * seed.iso of the instance that the request is about: an ISO 9660 image with the label cidata that holds user-data and
+ * meta-data, as cloud-init's NoCloud source reads them. The same bytes as long as the instance does not change. Empty
+ * while nothing is to be told.
+ */
+int seed_show(struct req *rq, struct strbuf *out);
+
+/* -EOPNOTSUPP, with a sentence, in a build that cannot make one. */
+int seed_check(struct req *rq);
+
+#endif

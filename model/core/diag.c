@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/core/diag.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "blobstore/base/parse.h"
+
+/* Shortens a text that was cut after LEN bytes to whole UTF-8 characters. */
+static void cut_to_character(char *text, size_t len)
+{
+        size_t start = len;
+        unsigned char lead;
+        size_t want;
+
+        while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+                start--;
+        if (start == 0)
+                return;
+        lead = (unsigned char)text[start - 1];
+        want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        if (len - (start - 1) < want)
+                text[start - 1] = '\0';
+}
+
+int diag_set(struct diag *diag, int error, const char *fmt, ...)
+{
+        va_list ap;
+        int n;
+
+        if (!diag || diag->error)
+                return error;
+
+        va_start(ap, fmt);
+        n = vsnprintf(diag->text, sizeof(diag->text), fmt, ap);
+        va_end(ap);
+        if (n < 0)
+                diag->text[0] = '\0';
+        else if ((size_t)n >= sizeof(diag->text))
+                cut_to_character(diag->text, sizeof(diag->text) - 1);
+        text_make_clean(diag->text);
+        diag->error = error;
+        return error;
+}

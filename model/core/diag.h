@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_DIAG_H
+#define MODEL_CORE_DIAG_H
+
+/*
+ * One sentence about why a request was refused, for the person who made it: the
+ * rule, the numbers and the way out. Lives on the caller's stack; the first
+ * sentence stays, since it is closest to the cause.
+ */
+
+#define DIAG_TEXT_MAX 1024
+
+struct diag {
+        int error; /* negative errno, 0 while nothing was said */
+        char text[DIAG_TEXT_MAX];
+};
+
+/*
+ * Says why, and gives back ERROR. DIAG may be NULL. A longer sentence is cut at a character's boundary; control
+ * characters and what is no UTF-8, as names that were asked for may have them, become question marks: it is one line.
+ */
+int diag_set(struct diag *diag, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

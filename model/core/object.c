@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/core/object.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void object_fill(struct object *o, const struct db_row *row)
+{
+        o->id = (uint64_t)db_row_int(row, 0);
+        db_row_text(row, 1, o->handle, sizeof(o->handle));
+        o->uid = (uid_t)db_row_int(row, 2);
+        o->gid = (gid_t)db_row_int(row, 3);
+        o->mode = (mode_t)db_row_int(row, 4);
+        o->created_us = db_row_int(row, 5);
+        o->updated_us = db_row_int(row, 6);
+}
+
+int object_load_row(void *ctx, const struct db_row *row)
+{
+        object_fill(ctx, row);
+        return 0;
+}
+
+int object_row(void *ctx, const struct db_row *row)
+{
+        const struct object_walk *walk = ctx;
+        struct object o;
+
+        object_fill(&o, row);
+        return walk->fn(walk->ctx, &o);
+}
+
+int object_get(struct model *m, const char *sql, uint64_t arg, struct object *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_one(&t, sql, object_load_row, ret, DB_INT(arg));
+}
+
+int object_find(struct model *m, const char *sql, uint64_t arg, const char *handle, struct object *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_one(&t, sql, object_load_row, ret, DB_INT(arg), DB_TEXT(handle));
+}
+
+int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, void *ctx)
+{
+        struct object_walk walk = { .fn = fn, .ctx = ctx };
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_each(&t, sql, object_row, &walk, DB_INT(arg));
+}
+
+bool object_allows(const struct object *o, const struct caller *c, mode_t rwx)
+{
+        bool group = (o->mode >> 3 & rwx) == rwx, others = (o->mode & rwx) == rwx;
+
+        if (c->admin)
+                return true;
+        if (c->uid == o->uid)
+                return (o->mode >> 6 & rwx) == rwx;
+        if (group == others)
+                return group;
+        return c->gid == o->gid || (c->in_group && c->in_group(c, o->gid)) ? group : others;
+}
+
+int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag)
+{
+        if (c->admin || c->uid == o->uid)
+                return 0;
+        return diag_set(diag, -EPERM, "%s: only its owner and the administrator %s", o->handle, verb);
+}
+
+int object_check_name(const char *name, const char *what, struct diag *diag)
+{
+        if (name_is_valid(name))
+                return 0;
+        return diag_set(diag, -EINVAL, "%s: 1 to %d bytes of UTF-8, no '/', no control characters, no leading '.'",
+                        what, NAME_LEN_MAX);
+}
+
+int object_check_text(const char *text, size_t max, const char *what, struct diag *diag)
+{
+        size_t len = strlen(text);
+
+        if (len <= max && text_is_clean_multiline(text, len))
+                return 0;
+        return diag_set(diag, -EINVAL, "%s: up to %zu bytes of UTF-8 text", what, max);
+}
+
+static void number_handle(const char *wanted, unsigned number, char *buf)
+{
+        char suffix[16] = "";
+
+        if (number > 1)
+                (void)snprintf(suffix, sizeof(suffix), "-%u", number);
+        (void)snprintf(buf, NAME_LEN_MAX + 1, "%.*s%s", (int)text_fit(wanted, NAME_LEN_MAX - strlen(suffix)), wanted,
+                       suffix);
+}
+
+/* Looks further and further for one that is free, and then back for the first that follows a taken one. */
+int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf)
+{
+        unsigned used = 0, tried = 1, unused = 0;
+
+        while (unused != used + 1) {
+                int r;
+
+                number_handle(wanted, tried, buf);
+                r = taken(ctx, buf);
+                if (r < 0)
+                        return r;
+                if (r > 0)
+                        used = tried;
+                else
+                        unused = tried;
+                tried = unused ? used + (unused - used) / 2 : 2 * used;
+        }
+        number_handle(wanted, unused, buf);
+        return 0;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * How many objects a user may have in a region. What is used is counted by triggers of the schema, in the
+ * transaction that makes or removes the object; here it is only compared. The limit that counts is the most
+ * particular one: the user's in the region, the region's, the library's, the built-in one.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/core/limits.h"
+#include "model/model_priv.h"
+
+#define USER_NAME_MAX 255
+
+enum { USED, LIMIT };
+
+static const char *const quota_sql[] = {
+        [USED] = "SELECT used FROM usage WHERE region = ?1 AND uid = ?2 AND key = ?3",
+        [LIMIT] = "SELECT value FROM quota_limit "
+                  "WHERE ifnull(region, 0) = ?1 AND ifnull(uid, -1) IN (?2, -1) AND key = ?3 "
+                  "ORDER BY uid IS NULL LIMIT 1",
+};
+const struct db_statements quota_statements = DB_STATEMENTS(quota_sql);
+
+/* How sentences call what is counted. */
+static const char *const nouns[LIMIT_QUOTAS] = {
+        [LIMIT_PRIVATE_IMAGES] = "private images",
+        [LIMIT_SNAPSHOTS] = "snapshots",
+        [LIMIT_SHARED_IMAGES] = "shared images",
+};
+
+int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret)
+{
+        const char *key = limit_name(q);
+        struct quota quota;
+        int64_t n = 0;
+        int r;
+
+        r = db_int(t, quota_sql[USED], &n, DB_INT(region), DB_INT(uid), DB_TEXT(key));
+        if (r < 0 && r != -ENOENT)
+                return r;
+        quota.used = (uint64_t)n;
+
+        r = db_int(t, quota_sql[LIMIT], &n, DB_INT(region), DB_INT(uid), DB_TEXT(key));
+        if (r == 0)
+                quota.limit = (uint64_t)n;
+        else if (r == -ENOENT)
+                r = limit_read(t, q, &quota.limit);
+        if (r < 0)
+                return r;
+        *ret = quota;
+        return 0;
+}
+
+int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint64_t more, struct diag *diag)
+{
+        struct region place;
+        struct quota quota;
+        char user[USER_NAME_MAX + 1];
+        int r;
+
+        if (more == 0)
+                return 0;
+        r = quota_read(t, region, uid, q, &quota);
+        if (r < 0)
+                return r;
+        if (quota.used <= quota.limit && more <= quota.limit - quota.used)
+                return 0;
+
+        r = region_load(t, region, &place);
+        if (r < 0)
+                return r;
+        db_end(t);
+        user_name(uid, user, sizeof(user));
+        if (more == 1)
+                return diag_set(diag, -EDQUOT, "%s has %llu of %llu %s for %s: delete one, or have the limit raised",
+                                place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit,
+                                nouns[q], user);
+        return diag_set(diag, -EDQUOT,
+                        "%s has %llu of %llu %s for %s and %llu more are needed: delete some, or have the "
+                        "limit raised",
+                        place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit, nouns[q], user,
+                        (unsigned long long)more);
+}
+
+int quota_get(struct model *m, uint64_t region, uid_t uid, enum limit q, struct quota *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : quota_read(&t, region, uid, q, ret);
+}
+
+struct command {
+        char user[USER_NAME_MAX + 1]; /* "": the region's default */
+        enum limit quota;
+        uint64_t limit;
+};
+
+/* "[USER] KEY limit=N" */
+static int parse_command(const char *line, struct command *ret)
+{
+        char word[3][USER_NAME_MAX + 1];
+        const char *key, *value;
+        int end[3] = { 0 };
+        int n;
+
+        n = sscanf(line, "%255s%n %255s%n %255s%n", word[0], &end[0], word[1], &end[1], word[2], &end[2]);
+        if (n < 2 || line[end[n - 1] + strspn(line + end[n - 1], " ")])
+                return -EINVAL;
+        key = word[n - 2];
+        value = word[n - 1];
+        (void)snprintf(ret->user, sizeof(ret->user), "%s", n == 3 ? word[0] : "");
+        if (limit_parse_name(key, &ret->quota) < 0 || ret->quota >= LIMIT_QUOTAS ||
+            strncmp(value, "limit=", strlen("limit=")) != 0)
+                return -EINVAL;
+        return limit_parse_value(value + strlen("limit="), &ret->limit);
+}
+
+int quota_set_line(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag)
+{
+        struct command cmd;
+        uid_t uid = 0;
+        DB_TXN(t);
+        int r;
+
+        if (!c->admin)
+                return diag_set(diag, -EPERM, "quota: only the administrator changes it");
+        if (parse_command(line, &cmd) < 0)
+                return diag_set(diag, -EINVAL,
+                                "quota: write \"private-images limit=20\" for everybody in the region or "
+                                "\"alice private-images limit=20\", with a number from 0 to %d",
+                                LIMIT_VALUE_MAX);
+        if (cmd.user[0]) {
+                r = user_find(cmd.user, &uid);
+                if (r == -ENOENT)
+                        return diag_set(diag, r, "quota: there is no user %s", cmd.user);
+                if (r < 0)
+                        return r;
+        }
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = limit_write(&t, region, cmd.user[0] ? &uid : NULL, cmd.quota, cmd.limit);
+        if (r == -EBUSY) /* the foreign key */
+                r = -ENOENT;
+        if (r == 0)
+                r = db_commit(&t);
+        if (r == 0)
+                model_changed(m, OBJECT_REGION, region);
+        return r;
+}

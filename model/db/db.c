@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Transactions, statements and rows. There are two connections to one database in WAL mode (db_open.c), each used by
+ * one thread at a time, under its mutex; so sqlite is told to do without locks of its own. A transaction holds the
+ * mutex of its connection until it ends.
+ *
+ * After a commit or a checkpoint that failed with an I/O error the kernel counts the pages that it could not write as
+ * clean, and a later sync would succeed without them: from then on nothing is written until the library has been opened
+ * anew (degraded).
+ *
+ * A full disk is no such error: what could not be written was refused, and is rolled back. So that deleting is possible
+ * on one, the reserve (room.h) is given up before a transaction that would find no space.
+ *
+ * A lazy commit goes into the WAL as every other one, after those before it, but is not synced; the next one that is
+ * syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
+ *
+ * sqlite rolls a transaction back by itself after some errors (a full disk, no memory), and some refusals end one.
+ * What the caller then still runs in it would each be a transaction of its own; so every statement first looks whether
+ * one is open.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "blobstore/base/lock.h"
+#include "model/core/room.h"
+#include "model/db/db_priv.h"
+
+void db_fill_reserve(struct db *db)
+{
+        room_fill_reserve(db->dir_fd);
+}
+
+bool db_is_degraded(struct db *db)
+{
+        return atomic_load(&db->degraded);
+}
+
+/* ---- transactions ---- */
+
+static int step_once(sqlite3_stmt *stmt)
+{
+        int code = sqlite3_step(stmt);
+        int r = code == SQLITE_DONE ? 0 : db_errno(sqlite3_db_handle(stmt));
+
+        (void)sqlite3_reset(stmt); /* repeats the error of the step */
+        return r;
+}
+
+/* No transaction may be open: sqlite would refuse. */
+static int set_lazy(struct connection *c, bool lazy)
+{
+        const char *sql = lazy ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL";
+
+        if (c->lazy == lazy)
+                return 0;
+        if (sqlite3_exec(c->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
+                return db_errno(c->conn);
+        c->lazy = lazy;
+        return 0;
+}
+
+static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret)
+{
+        struct connection *c = &db->connections[mode];
+        int r;
+
+        if (!c->conn || (mode == DB_WRITE && db_is_degraded(db)))
+                return -EROFS;
+
+        lock(&c->lock);
+        if (mode == DB_WRITE)
+                room_ease(db->dir_fd);
+        r = set_lazy(c, lazy);
+        if (r == 0)
+                r = step_once(c->begin);
+        if (r < 0) {
+                unlock(&c->lock);
+                return r;
+        }
+        *ret = (struct db_txn){ .db = db, .mode = mode };
+        return 0;
+}
+
+int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret)
+{
+        return begin(db, mode, false, ret);
+}
+
+int db_begin_lazy(struct db *db, struct db_txn *ret)
+{
+        return begin(db, DB_WRITE, true, ret);
+}
+
+int db_commit(struct db_txn *t)
+{
+        struct connection *c;
+        int r;
+
+        assert(t->mode == DB_WRITE);
+        if (!t->db)
+                return -EIO;
+        c = &t->db->connections[t->mode];
+        /* Rolled back meanwhile, by an error that the caller has seen. */
+        if (sqlite3_get_autocommit(c->conn)) {
+                db_end(t);
+                return -EIO;
+        }
+
+        r = step_once(c->commit);
+        if (r == -EIO)
+                atomic_store(&t->db->degraded, true);
+        if (r == -ENOSPC)
+                room_give_up_reserve(t->db->dir_fd); /* for the next */
+        db_end(t);
+        return r;
+}
+
+void db_end(struct db_txn *t)
+{
+        struct connection *c;
+
+        if (!t->db)
+                return;
+        c = &t->db->connections[t->mode];
+        if (!sqlite3_get_autocommit(c->conn))
+                (void)step_once(c->rollback); /* what was not committed is not there, also when this fails */
+        t->db = NULL;
+        unlock(&c->lock);
+}
+
+uint64_t db_last_id(struct db_txn *t)
+{
+        return (uint64_t)sqlite3_last_insert_rowid(t->db->connections[t->mode].conn);
+}
+
+/* ---- statements ---- */
+
+static int bind_one(sqlite3_stmt *stmt, int i, const struct db_value *v)
+{
+        switch (v->type) {
+        case DB_TYPE_INT:
+                return sqlite3_bind_int64(stmt, i, v->integer);
+        case DB_TYPE_TEXT:
+                return sqlite3_bind_text(stmt, i, v->bytes, -1, SQLITE_STATIC);
+        case DB_TYPE_BLOB:
+                return sqlite3_bind_blob64(stmt, i, v->bytes, v->n, SQLITE_STATIC);
+        case DB_TYPE_NULL:
+                break;
+        }
+        return sqlite3_bind_null(stmt, i);
+}
+
+/* Finds the statement and binds; on success end_statement() must follow. */
+static int begin_statement(struct db_txn *t, const char *sql, const struct db_value *args, size_t n, sqlite3_stmt **ret)
+{
+        struct connection *c;
+        sqlite3_stmt *stmt;
+
+        if (!t->db)
+                return -EIO;
+        c = &t->db->connections[t->mode];
+        stmt = db_find_statement(c, sql);
+        assert(!sqlite3_stmt_busy(stmt)); /* a walk's callback may not run the walk's own statement */
+        assert((size_t)sqlite3_bind_parameter_count(stmt) == n);
+        if (sqlite3_get_autocommit(c->conn))
+                return -EIO;
+        for (size_t i = 0; i < n; i++) {
+                if (bind_one(stmt, (int)i + 1, &args[i]) != SQLITE_OK) {
+                        int r = db_errno(c->conn);
+
+                        (void)sqlite3_clear_bindings(stmt);
+                        return r;
+                }
+        }
+        *ret = stmt;
+        return 0;
+}
+
+static void end_statement(sqlite3_stmt *stmt)
+{
+        (void)sqlite3_reset(stmt); /* repeats the error of the last step */
+        (void)sqlite3_clear_bindings(stmt);
+}
+
+int db_run_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n)
+{
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = begin_statement(t, sql, args, n, &stmt);
+        if (r < 0)
+                return r;
+        if (sqlite3_step(stmt) == SQLITE_DONE)
+                r = sqlite3_changes(sqlite3_db_handle(stmt));
+        else
+                r = db_errno(sqlite3_db_handle(stmt));
+        end_statement(stmt);
+        return r;
+}
+
+int db_run_one_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n)
+{
+        int r = db_run_(t, sql, args, n);
+
+        return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+int db_walk(sqlite3_stmt *stmt, db_row_fn *fn, void *ctx)
+{
+        const struct db_row row = { .stmt = stmt };
+
+        for (;;) {
+                int code = sqlite3_step(stmt);
+                int r;
+
+                if (code == SQLITE_DONE)
+                        return 0;
+                if (code != SQLITE_ROW)
+                        return db_errno(sqlite3_db_handle(stmt));
+                r = fn(ctx, &row);
+                if (r != 0)
+                        return r;
+        }
+}
+
+int db_each_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n)
+{
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = begin_statement(t, sql, args, n, &stmt);
+        if (r < 0)
+                return r;
+        r = db_walk(stmt, fn, ctx);
+        end_statement(stmt);
+        return r;
+}
+
+struct first {
+        db_row_fn *fn;
+        void *ctx;
+        int r;
+};
+
+static int take_first(void *ctx, const struct db_row *row)
+{
+        struct first *f = ctx;
+
+        f->r = f->fn ? f->fn(f->ctx, row) : 0;
+        return 1;
+}
+
+int db_one_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n)
+{
+        struct first f = { .fn = fn, .ctx = ctx };
+        int r;
+
+        r = db_each_(t, sql, take_first, &f, args, n);
+        if (r < 0)
+                return r;
+        return r == 0 ? -ENOENT : f.r;
+}
+
+static int take_int(void *ctx, const struct db_row *row)
+{
+        *(int64_t *)ctx = db_row_int(row, 0);
+        return 0;
+}
+
+int db_int_(struct db_txn *t, const char *sql, int64_t *ret, const struct db_value *args, size_t n)
+{
+        return db_one_(t, sql, take_int, ret, args, n);
+}
+
+/* ---- rows ---- */
+
+bool db_row_is_null(const struct db_row *row, int col)
+{
+        return sqlite3_column_type(row->stmt, col) == SQLITE_NULL;
+}
+
+int64_t db_row_int(const struct db_row *row, int col)
+{
+        return sqlite3_column_int64(row->stmt, col);
+}
+
+const char *db_row_str(const struct db_row *row, int col)
+{
+        const unsigned char *text = sqlite3_column_text(row->stmt, col);
+
+        return text ? (const char *)text : "";
+}
+
+void db_row_text(const struct db_row *row, int col, char *buf, size_t size)
+{
+        (void)snprintf(buf, size, "%s", db_row_str(row, col));
+}
+
+void db_row_blob(const struct db_row *row, int col, void *buf, size_t n)
+{
+        const void *bytes = sqlite3_column_blob(row->stmt, col);
+
+        if (bytes && (size_t)sqlite3_column_bytes(row->stmt, col) == n)
+                memcpy(buf, bytes, n);
+        else
+                memset(buf, 0, n);
+}

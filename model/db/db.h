@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_DB_DB_H
+#define MODEL_DB_DB_H
+
+/*
+ * The database behind the model, and the only user of sqlite. Private to model/.
+ *
+ * Two connections: one does all writing and checkpointing (sqlite 3.40 can corrupt a
+ * WAL when two write or checkpoint at once), one reads, so that readers do not wait for
+ * a commit's fsync. Each has a mutex, held from db_begin() to db_end(): a transaction
+ * belongs to one thread and must be short. No blob I/O, no callback and no kernel
+ * notification while one is open. A thread has at most one transaction open.
+ *
+ * Statement text stands in a table at the top of each aggregate's file; the tables are
+ * listed in statements.h, and every statement is prepared when the database is opened, so that a
+ * mistake in any of them shows at once.
+ *
+ * Errors: -ENOMEM, -ENOSPC, -EIO, -EROFS (an earlier commit could not be made durable:
+ * nothing is acknowledged any more), -EBADMSG (damaged), -EEXIST (a UNIQUE constraint),
+ * -EBUSY (a foreign key still points here), -EINVAL (another constraint).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+struct db_row;
+
+#define DB_FILE "imagefs.db"
+
+struct db_statements;
+
+struct db_opts {
+        bool read_only; /* for checking: nothing is created or migrated */
+        const struct db_statements *extra; /* beside those listed in statements.h, for tests; may be NULL */
+};
+
+/* Opens DIR/imagefs.db, making or migrating it. -EUCLEAN: not ours; -EPROTONOSUPPORT: from a newer version. */
+int db_open(int dir_fd, const struct db_opts *opts, struct db **ret);
+void db_close(struct db *db); /* accepts NULL */
+
+/* Sets space aside for a full disk (room.h), if there is some now. */
+void db_fill_reserve(struct db *db);
+
+/* Could a commit not be made durable, so that nothing is written any more? */
+bool db_is_degraded(struct db *db);
+
+enum db_mode {
+        DB_READ, /* sees one state of the library until its end */
+        DB_WRITE, /* BEGIN IMMEDIATE */
+};
+
+struct db_txn {
+        struct db *db; /* NULL: not begun, or ended */
+        enum db_mode mode;
+};
+
+int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);
+/*
+ * As db_begin(DB_WRITE), for what nobody was promised: its commit is not synced. A power cut may undo it, but nothing
+ * else that was committed before or after.
+ */
+int db_begin_lazy(struct db *db, struct db_txn *ret);
+/* Makes a DB_WRITE transaction durable and ends it, on failure too (rolled back). */
+int db_commit(struct db_txn *t);
+/* Ends the transaction; one that was not committed is rolled back. Accepts an ended one. For CLEANUP(db_end). */
+void db_end(struct db_txn *t);
+
+#define DB_TXN(name) struct db_txn name __attribute__((cleanup(db_end))) = { 0 }
+
+/* A parameter of a statement; texts and bytes are borrowed for the call. */
+struct db_value {
+        enum { DB_TYPE_NULL, DB_TYPE_INT, DB_TYPE_TEXT, DB_TYPE_BLOB } type;
+        int64_t integer;
+        const void *bytes;
+        size_t n;
+};
+
+#define DB_INT(v)     ((struct db_value){ .type = DB_TYPE_INT, .integer = (int64_t)(v) })
+#define DB_TEXT(v)    ((struct db_value){ .type = DB_TYPE_TEXT, .bytes = (v) })
+#define DB_BLOB(p, l) ((struct db_value){ .type = DB_TYPE_BLOB, .bytes = (p), .n = (l) })
+#define DB_NULL       ((struct db_value){ .type = DB_TYPE_NULL })
+/* An id, or NULL for 0. */
+#define DB_ID(v) ((v) ? DB_INT(v) : DB_NULL)
+
+#define DB_ARGS_(...)                                      \
+        (const struct db_value[]){ __VA_ARGS__ __VA_OPT__(,) DB_NULL }, \
+                sizeof((const struct db_value[]){ __VA_ARGS__ __VA_OPT__(,) DB_NULL }) / sizeof(struct db_value) - 1
+
+/* Called for each row. A negative value ends the walk and is returned; so does a positive one. */
+typedef int db_row_fn(void *ctx, const struct db_row *row);
+
+/* SQL is a registered table's, compared as a pointer. The number of arguments is the statement's (assert). */
+int db_run_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n);
+int db_run_one_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n);
+int db_one_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n);
+int db_each_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n);
+int db_int_(struct db_txn *t, const char *sql, int64_t *ret, const struct db_value *args, size_t n);
+
+/* Runs a statement that gives no rows; gives the number of rows changed. */
+#define db_run(t, sql, ...) db_run_(t, sql, DB_ARGS_(__VA_ARGS__))
+/* Likewise, where a row is to be changed: 0, or -ENOENT without it. */
+#define db_run_one(t, sql, ...) db_run_one_(t, sql, DB_ARGS_(__VA_ARGS__))
+/* Exactly one row is wanted: 0 after FN saw it, -ENOENT without one. FN may be NULL. */
+#define db_one(t, sql, fn, ctx, ...) db_one_(t, sql, fn, ctx, DB_ARGS_(__VA_ARGS__))
+/* 0, or what FN ended the walk with. */
+#define db_each(t, sql, fn, ctx, ...) db_each_(t, sql, fn, ctx, DB_ARGS_(__VA_ARGS__))
+/* The first column of the first row; -ENOENT without one. */
+#define db_int(t, sql, ret, ...) db_int_(t, sql, ret, DB_ARGS_(__VA_ARGS__))
+
+uint64_t db_last_id(struct db_txn *t);
+
+bool db_row_is_null(const struct db_row *row, int col);
+int64_t db_row_int(const struct db_row *row, int col); /* 0 for NULL */
+/* Copies a text into BUF, cut at SIZE - 1; '' for NULL. */
+void db_row_text(const struct db_row *row, int col, char *buf, size_t size);
+/* Copies exactly N bytes, or zeros where the column has another length. */
+void db_row_blob(const struct db_row *row, int col, void *buf, size_t n);
+/* Borrowed until FN returns; "" for NULL. */
+const char *db_row_str(const struct db_row *row, int col);
+
+/* One per aggregate, named <stem>_statements, listed in statements.h. */
+struct db_statements {
+        const char *const *sql;
+        size_t count;
+};
+#define DB_STATEMENTS(array) { (array), sizeof(array) / sizeof((array)[0]) }
+
+/* PRAGMA integrity_check and foreign_key_check; FN gets one line per finding. Gives their number. */
+int db_check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx);
+
+#endif

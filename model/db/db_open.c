@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Opening the database: two connections to one file in WAL mode, the one that writes and the one that reads, with every
+ * statement of the model prepared on both. A library that is only looked at is opened so that no trace is left.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+#include "model/core/room.h"
+#include "model/db/db_priv.h"
+#include "model/statements.h"
+
+#define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
+#define BUSY_TIMEOUT_MS  10000
+#define WAL_BYTES_KEPT   "67108864"
+
+#define STATEMENTS_POINTER(stem) &stem##_statements,
+static const struct db_statements *const tables[] = { STATEMENT_TABLES(STATEMENTS_POINTER) };
+#define N_TABLES (sizeof(tables) / sizeof(tables[0]))
+
+static const char *const begin_sql[] = { [DB_READ] = "BEGIN", [DB_WRITE] = "BEGIN IMMEDIATE" };
+
+/* Why a file could not be opened, as far as the caller can do something about it. */
+static int open_errno(int e)
+{
+        switch (e) {
+        case ENOENT:
+        case EACCES:
+        case EROFS:
+        case ENOSPC:
+        case EMFILE:
+        case ENFILE:
+                return -e;
+        }
+        return -EIO;
+}
+
+int db_errno(sqlite3 *conn)
+{
+        int code = sqlite3_extended_errcode(conn);
+
+        switch (code) {
+        case SQLITE_CONSTRAINT_UNIQUE:
+        case SQLITE_CONSTRAINT_PRIMARYKEY:
+        case SQLITE_CONSTRAINT_ROWID:
+                return -EEXIST;
+        case SQLITE_CONSTRAINT_FOREIGNKEY:
+                return -EBUSY;
+        case SQLITE_IOERR_NOMEM:
+                return -ENOMEM;
+        case SQLITE_IOERR_CORRUPTFS:
+        case SQLITE_IOERR_DATA:
+                return -EBADMSG;
+        }
+        switch (code & 0xff) {
+        case SQLITE_NOMEM:
+                return -ENOMEM;
+        case SQLITE_FULL:
+                return -ENOSPC;
+        case SQLITE_READONLY:
+                return -EROFS;
+        case SQLITE_CORRUPT:
+                return -EBADMSG;
+        case SQLITE_NOTADB:
+                return -EUCLEAN;
+        case SQLITE_CONSTRAINT:
+        case SQLITE_MISMATCH:
+        case SQLITE_TOOBIG:
+                return -EINVAL;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+                return -EBUSY; /* somebody else's program has the file open */
+        case SQLITE_CANTOPEN:
+        case SQLITE_PERM:
+                return open_errno(sqlite3_system_errno(conn));
+        case SQLITE_IOERR:
+                /* A sync that failed is never just a full disk: what it lost is unknown. */
+                if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC &&
+                    (sqlite3_system_errno(conn) == ENOSPC || sqlite3_system_errno(conn) == EDQUOT))
+                        return -ENOSPC;
+                return -EIO;
+        }
+        return -EIO;
+}
+
+/* ---- statements ---- */
+
+static int compare_prepared(const void *a, const void *b)
+{
+        uintptr_t x = (uintptr_t)((const struct prepared *)a)->sql;
+        uintptr_t y = (uintptr_t)((const struct prepared *)b)->sql;
+
+        return (x > y) - (x < y);
+}
+
+int db_prepare(sqlite3 *conn, const char *sql, sqlite3_stmt **ret)
+{
+        int code = sqlite3_prepare_v3(conn, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+
+        return code == SQLITE_OK ? 0 : db_errno(conn);
+}
+
+static int prepare_table(struct connection *c, const struct db_statements *table, bool read_only)
+{
+        for (size_t i = 0; i < table->count; i++) {
+                struct prepared *p = &c->statements[c->n_statements];
+                int r;
+
+                if (!table->sql[i]) /* a gap in the enumeration */
+                        continue;
+                r = db_prepare(c->conn, table->sql[i], &p->stmt);
+                if (r < 0)
+                        return r;
+                if (read_only && !sqlite3_stmt_readonly(p->stmt)) {
+                        (void)sqlite3_finalize(p->stmt);
+                        p->stmt = NULL;
+                        continue;
+                }
+                p->sql = table->sql[i];
+                c->n_statements++;
+        }
+        return 0;
+}
+
+static int prepare_all(struct connection *c, const struct db_statements *extra, bool read_only)
+{
+        size_t n = extra ? extra->count : 0;
+        int r;
+
+        for (size_t i = 0; i < N_TABLES; i++)
+                n += tables[i]->count;
+        c->statements = calloc(n + 1, sizeof(*c->statements));
+        if (!c->statements)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < N_TABLES; i++) {
+                r = prepare_table(c, tables[i], read_only);
+                if (r < 0)
+                        return r;
+        }
+        r = extra ? prepare_table(c, extra, read_only) : 0;
+        if (r == 0)
+                r = db_prepare(c->conn, begin_sql[read_only ? DB_READ : DB_WRITE], &c->begin);
+        if (r == 0)
+                r = db_prepare(c->conn, "COMMIT", &c->commit);
+        if (r == 0)
+                r = db_prepare(c->conn, "ROLLBACK", &c->rollback);
+        if (r < 0)
+                return r;
+        qsort(c->statements, c->n_statements, sizeof(*c->statements), compare_prepared);
+        return 0;
+}
+
+sqlite3_stmt *db_find_statement(struct connection *c, const char *sql)
+{
+        struct prepared key = { .sql = sql };
+        struct prepared *p = bsearch(&key, c->statements, c->n_statements, sizeof(key), compare_prepared);
+
+        assert(p); /* listed in statements.h; one that writes needs a DB_WRITE transaction */
+        return p->stmt;
+}
+
+/* ---- connections ---- */
+
+/* In place of sqlite's own, which ignores what a checkpoint answers. The commit stands whatever happens here. */
+static int checkpoint_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
+{
+        struct db *db = ctx;
+
+        if (pages < CHECKPOINT_PAGES)
+                return SQLITE_OK;
+        if (sqlite3_wal_checkpoint_v2(conn, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK &&
+            db_errno(conn) == -EIO)
+                atomic_store(&db->degraded, true);
+        return SQLITE_OK;
+}
+
+static int exec(sqlite3 *conn, const char *sql)
+{
+        return sqlite3_exec(conn, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_errno(conn);
+}
+
+/* FIRST is executed before anything else, since the rest reads the database. */
+static int open_connection(struct connection *c, const char *path, int flags, const char *first)
+{
+        int r;
+
+        if (sqlite3_open_v2(path, &c->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+                return c->conn ? db_errno(c->conn) : -ENOMEM;
+        r = exec(c->conn, first);
+        if (r == 0)
+                r = exec(c->conn, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                                  "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+                                  "PRAGMA secure_delete = FAST"); /* passwords of fetches */
+        if (r < 0)
+                return r;
+        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* more safety where it is known */
+        /* A reader that meets the WAL's index half written looks again under the writer's lock, for an instant. */
+        (void)sqlite3_busy_timeout(c->conn, BUSY_TIMEOUT_MS);
+        return 0;
+}
+
+static int wal_answer(void *ctx, int n, char **values, char **names)
+{
+        (void)names;
+        *(bool *)ctx = n == 1 && values[0] && strcmp(values[0], "wal") == 0;
+        return 0;
+}
+
+static int enter_wal(sqlite3 *conn)
+{
+        bool wal = false;
+
+        if (sqlite3_exec(conn, "PRAGMA journal_mode = WAL", wal_answer, &wal, NULL) != SQLITE_OK)
+                return db_errno(conn);
+        if (!wal)
+                return -EOPNOTSUPP; /* a file system without shared memory maps */
+        return exec(conn, "PRAGMA journal_size_limit = " WAL_BYTES_KEPT);
+}
+
+static int open_writer(struct db *db, int dir_fd, const char *path, const struct db_statements *extra)
+{
+        struct connection *c = &db->connections[DB_WRITE];
+        bool made;
+        int r;
+
+        r = open_connection(c, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "");
+        if (r < 0)
+                return r;
+        r = migrate(c->conn, false);
+        if (r < 0)
+                return r;
+        made = r > 0;
+        r = enter_wal(c->conn);
+        if (r == 0 && made)
+                r = fsync_dir(dir_fd);
+        if (r < 0)
+                return r;
+        (void)sqlite3_wal_hook(c->conn, checkpoint_hook, db);
+        return prepare_all(c, extra, false);
+}
+
+static int open_reader(struct db *db, const char *path, const struct db_statements *extra)
+{
+        struct connection *c = &db->connections[DB_READ];
+        int r;
+
+        /* Beside a writer it needs to write the shared memory of the WAL. */
+        r = open_connection(c, path, SQLITE_OPEN_READWRITE, "PRAGMA query_only = ON");
+        if (r < 0)
+                return r;
+        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        return prepare_all(c, extra, true);
+}
+
+/*
+ * Leaves no trace, which needs the library for itself. Without a WAL "immutable" keeps sqlite from making any file. One
+ * that a crash left has to be read: sqlite does that without shared memory for a connection with exclusive locks,
+ * which is then kept from copying the WAL back and removing it.
+ */
+static int open_read_only(struct db *db, int dir_fd, const char *path, const struct db_statements *extra)
+{
+        struct connection *c = &db->connections[DB_READ];
+        bool has_wal = faccessat(dir_fd, DB_FILE "-wal", F_OK, 0) == 0;
+        char uri[96];
+        int on = 1;
+        int r;
+
+        (void)snprintf(uri, sizeof(uri), "file:%s%s", path, has_wal ? "" : "?immutable=1");
+        r = open_connection(c, uri, SQLITE_OPEN_URI | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
+                            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
+        if (r < 0)
+                return r;
+        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+        r = migrate(c->conn, true);
+        return r < 0 ? r : prepare_all(c, extra, true);
+}
+
+static void init_lock(pthread_mutex_t *m)
+{
+        pthread_mutexattr_t attr;
+
+        /* A second transaction of the same thread aborts instead of waiting for itself. */
+        if (pthread_mutexattr_init(&attr) != 0 || pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK) != 0 ||
+            pthread_mutex_init(m, &attr) != 0)
+                abort();
+        (void)pthread_mutexattr_destroy(&attr);
+}
+
+DEFINE_CLEANUP(struct db *, cleanup_db, db_close)
+
+int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
+{
+        CLEANUP(cleanup_db) struct db *db = NULL;
+        char path[64];
+        int r;
+
+        db = calloc(1, sizeof(*db));
+        if (!db)
+                return -ENOMEM;
+        db->dir_fd = -1;
+        init_lock(&db->connections[DB_READ].lock);
+        init_lock(&db->connections[DB_WRITE].lock);
+        /* sqlite knows paths only; it resolves this one into the directory's own name. */
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/" DB_FILE, dir_fd);
+
+        if (!opts->read_only) {
+                db->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
+                if (db->dir_fd < 0)
+                        return -errno;
+                room_ease(dir_fd);
+        }
+        if (opts->read_only)
+                r = open_read_only(db, dir_fd, path, opts->extra);
+        else
+                r = open_writer(db, dir_fd, path, opts->extra);
+        if (r == 0 && !opts->read_only)
+                r = open_reader(db, path, opts->extra);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(db);
+        return 0;
+}
+
+static void close_connection(struct connection *c)
+{
+        for (size_t i = 0; i < c->n_statements; i++)
+                (void)sqlite3_finalize(c->statements[i].stmt);
+        free(c->statements);
+        (void)sqlite3_finalize(c->begin);
+        (void)sqlite3_finalize(c->commit);
+        (void)sqlite3_finalize(c->rollback);
+        (void)sqlite3_close_v2(c->conn);
+        (void)pthread_mutex_destroy(&c->lock);
+}
+
+void db_close(struct db *db)
+{
+        if (!db)
+                return;
+        /* The writer last: whoever closes last does a checkpoint. */
+        close_connection(&db->connections[DB_READ]);
+        close_connection(&db->connections[DB_WRITE]);
+        cleanup_close(&db->dir_fd);
+        free(db);
+}

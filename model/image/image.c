@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Images as rows: loading, listing, making, removing. A row's handle is unique in its class and region. What an image
+ * was made with stays apart from where it is: class is the directory that shows it, source the class that it was
+ * made in, and that a restore from the recycle bin brings it back to.
+ */
+
+#include "model/image/image.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "blobstore/import/source.h"
+#include "model/core/object.h"
+
+#define IMAGE_MODE_PRIVATE 0700
+#define IMAGE_MODE_SHOWN   0755
+
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, TOUCH, SET_FOUND, SET_ERROR, ERASE, HINT };
+
+/* The size of its disks, and whether work on it, or one that makes something of it, goes on. */
+#define SIZE_OF_DISKS                                                                                            \
+        "(SELECT ifnull(sum(blob.size), 0) FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot " \
+        "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id)"
+#define IS_BUSY                                                                                            \
+        "(image.status IN ('uploading', 'pending', 'replicating') OR EXISTS (SELECT 1 FROM task "              \
+        "WHERE (task.image = image.id OR task.result = image.id) AND task.status IN ('queued', 'running')))"
+
+static const char *const image_sql[] = {
+        [GET] = "SELECT " OBJECT_COLUMNS("image") ", ident, region, class, source, status, restore_status, type, "
+                "encrypted, " IS_BUSY ", " SIZE_OF_DISKS ", name, error, format, os, platform, platform_version, "
+                "architecture, boot_mode, features, project_group, provider, description, labels "
+                "FROM image WHERE id = ?1",
+        [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE id = ?1",
+        [FIND] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
+        [EACH] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE region = ?1 AND class = ?2 ORDER BY handle",
+        [INSERT] = "INSERT INTO image (ident, region, class, source, handle, uid, gid, mode, created, updated, name, "
+                   "status, type, encrypted, error, format, os, platform, platform_version, architecture, boot_mode, "
+                   "features, project_group, provider, description, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+                   "?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+        [TOUCH] = "UPDATE image SET updated = max(?2, updated + 1) WHERE id = ?1",
+        [SET_FOUND] = "UPDATE image SET format = ?2, encrypted = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
+        [SET_ERROR] = "UPDATE image SET error = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [ERASE] = "DELETE FROM image WHERE id = ?1",
+        [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
+                 "description = iif(description = '', ?4, description) WHERE id = ?1",
+};
+const struct db_statements image_statements = DB_STATEMENTS(image_sql);
+
+/* ---- words ---- */
+
+static const char *const class_names[CLASS_COUNT] = {
+        [CLASS_PRIVATE] = "private",
+        [CLASS_PUBLIC] = "public",
+        [CLASS_MARKETPLACE] = "marketplace",
+        [CLASS_ISO] = "iso",
+        [CLASS_RECYCLE] = "recycle",
+};
+
+static const char *const status_names[IMAGE_STATUS_COUNT] = {
+        [IMAGE_QUEUED] = "queued",
+        [IMAGE_UPLOADING] = "uploading",
+        [IMAGE_PENDING] = "pending",
+        [IMAGE_REPLICATING] = "replicating",
+        [IMAGE_AVAILABLE] = "available",
+        [IMAGE_ERROR] = "error",
+        [IMAGE_DELETING] = "deleting",
+        [IMAGE_DELETED] = "deleted",
+};
+
+static const char *const type_names[] = {
+        [TYPE_LOCAL] = "local",
+        [TYPE_CLOUD] = "cloud",
+        [TYPE_BOTH] = "both",
+};
+
+const char *image_class_name(enum image_class c)
+{
+        return class_names[c];
+}
+
+const char *image_status_name(enum image_status s)
+{
+        return status_names[s];
+}
+
+const char *image_type_name(enum image_type t)
+{
+        return type_names[t];
+}
+
+/* The schema's constraints allow no other words; FALLBACK is for the empty one. */
+static unsigned find_word(const char *const *words, unsigned n, const char *word, unsigned fallback)
+{
+        for (unsigned i = 0; i < n; i++) {
+                if (strcmp(words[i], word) == 0)
+                        return i;
+        }
+        return fallback;
+}
+
+enum image_class image_class_of_word(const char *word)
+{
+        return find_word(class_names, CLASS_COUNT, word, CLASS_PRIVATE);
+}
+
+/* ---- loading ---- */
+
+static int fill_image(void *ctx, const struct db_row *row)
+{
+        struct image *image = ctx;
+        int col = OBJECT_N_COLUMNS;
+
+#define TEXT(field) db_row_text(row, col++, image->field, sizeof(image->field))
+        object_fill(&image->o, row);
+        TEXT(ident);
+        image->region = (uint64_t)db_row_int(row, col++);
+        image->class = image_class_of_word(db_row_str(row, col++));
+        image->source = image_class_of_word(db_row_str(row, col++));
+        image->status = find_word(status_names, IMAGE_STATUS_COUNT, db_row_str(row, col++), IMAGE_ERROR);
+        image->restore = find_word(status_names, IMAGE_STATUS_COUNT, db_row_str(row, col++), IMAGE_AVAILABLE);
+        image->type = find_word(type_names, TYPE_BOTH + 1, db_row_str(row, col++), TYPE_CLOUD);
+        image->encrypted = db_row_int(row, col++) != 0;
+        image->busy = db_row_int(row, col++) != 0;
+        image->size_bytes = (uint64_t)db_row_int(row, col++);
+        TEXT(name);
+        TEXT(error);
+        TEXT(format);
+        TEXT(os);
+        TEXT(platform);
+        TEXT(platform_version);
+        TEXT(architecture);
+        TEXT(boot_mode);
+        TEXT(features);
+        TEXT(project_group);
+        TEXT(provider);
+        TEXT(description);
+        TEXT(labels);
+#undef TEXT
+        return 0;
+}
+
+int image_load(struct db_txn *t, uint64_t id, struct image *ret)
+{
+        return db_one(t, image_sql[GET], fill_image, ret, DB_INT(id));
+}
+
+int image_get(struct model *m, uint64_t id, struct image *ret)
+{
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = image_load(&t, id, ret);
+                if (r < 0)
+                        return r;
+        }
+        upload_overlay(m, ret);
+        return 0;
+}
+
+int image_get_object(struct model *m, uint64_t id, struct object *ret)
+{
+        return object_get(m, image_sql[GET_OBJECT], id, ret);
+}
+
+int image_find(struct model *m, uint64_t region, enum image_class class, const char *handle, struct object *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : image_load_by_handle(&t, region, class, handle, ret);
+}
+
+int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
+                         struct object *ret)
+{
+        return db_one(t, image_sql[FIND], object_load_row, ret, DB_INT(region), DB_TEXT(class_names[class]),
+                      DB_TEXT(handle));
+}
+
+int image_each(struct model *m, uint64_t region, enum image_class class, object_fn *fn, void *ctx)
+{
+        struct object_walk walk = { .fn = fn, .ctx = ctx };
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_each(&t, image_sql[EACH], object_row, &walk, DB_INT(region), DB_TEXT(class_names[class]));
+}
+
+struct class_walk {
+        image_fn *fn;
+        void *ctx;
+};
+
+static int class_row(void *ctx, const struct db_row *row)
+{
+        const struct class_walk *walk = ctx;
+        struct object o;
+
+        object_fill(&o, row);
+        return walk->fn(walk->ctx, &o, image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS)));
+}
+
+int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, void *ctx)
+{
+        struct class_walk walk = { .fn = fn, .ctx = ctx };
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_each(&t, sql, class_row, &walk, DB_INT(arg));
+}
+
+/* ---- rows ---- */
+
+struct place {
+        struct db_txn *t;
+        uint64_t region;
+        enum image_class class;
+};
+
+static int is_taken(void *ctx, const char *handle)
+{
+        const struct place *p = ctx;
+        struct object o;
+        int r;
+
+        r = image_load_by_handle(p->t, p->region, p->class, handle, &o);
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *wanted, char *buf)
+{
+        struct place place = { .t = t, .region = region, .class = class };
+
+        return object_free_handle(wanted, is_taken, &place, buf);
+}
+
+int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag)
+{
+        int64_t now = model_now_us();
+        char wanted[NAME_LEN_MAX + 1];
+        char ident[IMAGE_IDENT_MAX];
+        int r;
+
+        assert(image->class != CLASS_RECYCLE);
+        r = model_new_ident("img", ident, sizeof(ident));
+        if (r < 0)
+                return r;
+        if (suffix) {
+                memcpy(wanted, image->o.handle, sizeof(wanted));
+                r = image_free_handle(t, image->region, image->class, wanted, image->o.handle);
+                if (r < 0)
+                        return r;
+        }
+
+        r = db_run(t, image_sql[INSERT], DB_TEXT(ident), DB_INT(image->region), DB_TEXT(class_names[image->class]),
+                   DB_TEXT(class_names[image->source]), DB_TEXT(image->o.handle), DB_INT(image->o.uid),
+                   DB_INT(image->o.gid), DB_INT(image->o.mode), DB_INT(now), DB_TEXT(image->name),
+                   DB_TEXT(status_names[image->status]), DB_TEXT(type_names[image->type]), DB_INT(image->encrypted),
+                   DB_TEXT(image->error), DB_TEXT(image->format), DB_TEXT(image->os), DB_TEXT(image->platform),
+                   DB_TEXT(image->platform_version), DB_TEXT(image->architecture), DB_TEXT(image->boot_mode),
+                   DB_TEXT(image->features), DB_TEXT(image->project_group), DB_TEXT(image->provider),
+                   DB_TEXT(image->description), DB_TEXT(image->labels));
+        if (r == -EEXIST)
+                return image_refuse_taken(image->class, image->o.handle, diag);
+        if (r < 0)
+                return r;
+        image->o.id = db_last_id(t);
+        image->o.created_us = now;
+        image->o.updated_us = now;
+        memcpy(image->ident, ident, sizeof(ident));
+        return 0;
+}
+
+int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag)
+{
+        return diag_set(diag, -EEXIST, "%s/%s: there is such an image already: choose another name", class_names[class],
+                        handle);
+}
+
+int image_touch(struct db_txn *t, uint64_t id)
+{
+        return db_run_one(t, image_sql[TOUCH], DB_INT(id), DB_INT(model_now_us()));
+}
+
+int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted)
+{
+        return db_run_one(t, image_sql[SET_FOUND], DB_INT(id), DB_TEXT(format), DB_INT(encrypted),
+                          DB_INT(model_now_us()));
+}
+
+int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description)
+{
+        return db_run_one(t, image_sql[HINT], DB_INT(id), DB_TEXT(os), DB_TEXT(platform),
+                          DB_TEXT(description));
+}
+
+int image_set_error(struct db_txn *t, uint64_t id, const char *sentence)
+{
+        return db_run_one(t, image_sql[SET_ERROR], DB_INT(id), DB_TEXT(sentence), DB_INT(model_now_us()));
+}
+
+int image_erase(struct db_txn *t, uint64_t id)
+{
+        return db_run_one(t, image_sql[ERASE], DB_INT(id));
+}
+
+/* ---- making ---- */
+
+int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag)
+{
+        if (class == CLASS_PRIVATE || c->admin)
+                return 0;
+        return diag_set(diag, -EPERM, "%s: only the administrator changes what is in it", class_names[class]);
+}
+
+/* How an image in CLASS begins its life. */
+static void init_image(struct image *image, const struct caller *c, uint64_t region, enum image_class class)
+{
+        bool private = class == CLASS_PRIVATE;
+
+        *image = (struct image){
+                .o = { .uid = c->uid, .gid = c->gid, .mode = private ? IMAGE_MODE_PRIVATE : IMAGE_MODE_SHOWN },
+                .region = region,
+                .class = class,
+                .source = class,
+                .status = IMAGE_QUEUED,
+                .type = private ? TYPE_CLOUD : TYPE_BOTH,
+        };
+}
+
+static int create(struct model *m, const struct caller *c, struct image *image, bool suffix, struct diag *diag,
+                  uint64_t *ret)
+{
+        struct region region;
+        DB_TXN(t);
+        int r;
+
+        if (image->class == CLASS_RECYCLE)
+                return diag_set(diag, -EPERM, "recycle: images come here when they are deleted; make them in private");
+        r = image_refuse_stranger(image->class, c, diag);
+        if (r == 0)
+                r = object_check_name(image->o.handle, "image", diag);
+        if (r == 0)
+                r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = region_load(&t, image->region, &region);
+        if (r == 0 && image->class == CLASS_PRIVATE)
+                r = quota_check(&t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
+        if (r == 0)
+                r = image_insert(&t, image, suffix, diag);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r < 0)
+                return r;
+        model_changed(m, OBJECT_IMAGE, image->o.id);
+        *ret = image->o.id;
+        return 0;
+}
+
+int image_create(struct model *m, const struct caller *c, uint64_t region, enum image_class class, const char *handle,
+                 struct diag *diag, uint64_t *ret)
+{
+        struct image image;
+        int r;
+
+        r = object_check_name(handle, "image", diag);
+        if (r < 0)
+                return r;
+        init_image(&image, c, region, class);
+        (void)snprintf(image.o.handle, sizeof(image.o.handle), "%s", handle);
+        (void)snprintf(image.name, sizeof(image.name), "%s", handle);
+        (void)snprintf(image.format, sizeof(image.format), "%s", image_format_name(IMAGE_FORMAT_AUTO));
+        return create(m, c, &image, false, diag, ret);
+}
+
+/*
+ * What the ending of a file's name says. Cloud images named .img are as often qcow2 as raw, so that the content
+ * decides. An ISO has its own class, in which nothing else makes sense.
+ */
+static const struct ending {
+        const char *text;
+        enum image_format format;
+        bool compressed; /* also with the ending of a compressor */
+} endings[] = {
+        { ".qcow2", IMAGE_FORMAT_QCOW2, true },
+        { ".raw", IMAGE_FORMAT_RAW, true },
+        { ".img", IMAGE_FORMAT_AUTO, true },
+        { ".vmdk", IMAGE_FORMAT_VMDK, false },
+        { ".vhd", IMAGE_FORMAT_VHD, false },
+        { ".vhdx", IMAGE_FORMAT_VHDX, false },
+        { ".vdi", IMAGE_FORMAT_VDI, false },
+        { ".ova", IMAGE_FORMAT_OVA, false },
+        { ".iso", IMAGE_FORMAT_ISO, false },
+};
+
+static const char *const compressions[] = { ".gz", ".xz", ".zst" };
+
+static bool ends_with(const char *text, size_t len, const char *ending)
+{
+        size_t n = strlen(ending);
+
+        return len > n && strncasecmp(text + len - n, ending, n) == 0;
+}
+
+/* Gives the format of a file, and the length of its name without the ending. */
+static int find_ending(const char *filename, enum image_class class, enum image_format *ret, size_t *ret_stem,
+                       struct diag *diag)
+{
+        size_t len = strlen(filename);
+        bool compressed = false;
+
+        for (size_t i = 0; i < sizeof(compressions) / sizeof(compressions[0]); i++) {
+                if (ends_with(filename, len, compressions[i])) {
+                        len -= strlen(compressions[i]);
+                        compressed = true;
+                        break;
+                }
+        }
+        for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+                const struct ending *e = &endings[i];
+
+                if (!ends_with(filename, len, e->text) || (compressed && !e->compressed))
+                        continue;
+                if ((e->format == IMAGE_FORMAT_ISO) != (class == CLASS_ISO))
+                        return diag_set(diag, -EINVAL, "%s: ISO files go into iso/, and only those", filename);
+                /* What is compressed is not taken for the disk's own bytes. */
+                *ret = compressed && e->format == IMAGE_FORMAT_RAW ? IMAGE_FORMAT_AUTO : e->format;
+                *ret_stem = len - strlen(e->text);
+                return 0;
+        }
+        return diag_set(diag, -EINVAL,
+                        "%s: a file put here must end in .qcow2, .raw, .img (these also with .gz, .xz or .zst), .vmdk, "
+                        ".vhd, .vhdx, .vdi or .ova (.iso in iso/); other formats become one with: qemu-img convert -O "
+                        "qcow2",
+                        filename);
+}
+
+int image_create_for_file(struct model *m, const struct caller *c, uint64_t region, enum image_class class,
+                          const char *filename, struct diag *diag, uint64_t *ret)
+{
+        enum image_format format = IMAGE_FORMAT_AUTO;
+        struct image image;
+        size_t stem = 0;
+        int r;
+
+        if (!text_is_clean(filename, strlen(filename)) || strlen(filename) > NAME_MAX)
+                return object_check_name("", "image", diag);
+        r = find_ending(filename, class, &format, &stem, diag);
+        if (r < 0)
+                return r;
+
+        init_image(&image, c, region, class);
+        if (stem > NAME_LEN_MAX)
+                return object_check_name("", "image", diag);
+        (void)snprintf(image.o.handle, sizeof(image.o.handle), "%.*s", (int)stem, filename);
+        memcpy(image.name, image.o.handle, sizeof(image.name));
+        (void)snprintf(image.format, sizeof(image.format), "%s", image_format_name(format));
+        return create(m, c, &image, true, diag, ret);
+}

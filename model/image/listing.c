@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * All images of a region that a user may see, as one table. The columns are one list, and csv, json and xlsx three ways
+ * to write a row. Rows are copied out of the database first, as compact as they are there, and written when it is
+ * closed again: nobody waits for a hundred thousand of them to be compressed, or for the names of their owners.
+ *
+ * In csv a cell is what it is, also one that a spreadsheet would take for a formula (=, +, -, @): a list that programs
+ * read may not say anything else than the image does, and quoting keeps no spreadsheet from it. Who opens lists in
+ * one has images.xlsx, where every text is marked as text.
+ */
+
+#include "model/image/listing.h"
+
+#include <string.h>
+
+#include "model/core/object.h"
+#include "model/image/xlsx.h"
+
+enum { ROWS, VERSION };
+
+/* An image that is shared with the caller is so for her in class shared. */
+#define IS_SHARED "id IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3)"
+
+/* Rows that the modes may let the caller see: which groups are his is not for the database to ask. */
+static const char *const listing_sql[] = {
+        [ROWS] = "SELECT iif(NOT ?2 AND " IS_SHARED ", 'shared', class), handle, ident, name, status, type, encrypted, "
+                 "features, os, platform, platform_version, architecture, (SELECT ifnull(sum(blob.size), 0) "
+                 "FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
+                 "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
+                 "WHERE image_disk.image = image.id), uid, project_group, created, uid, gid, mode, updated FROM image "
+                 "WHERE region = ?1 AND (?2 OR uid = ?3 OR mode & 9 OR " IS_SHARED ") ORDER BY 1, 2",
+        [VERSION] = "SELECT lists FROM region WHERE id = ?1",
+};
+const struct db_statements listing_statements = DB_STATEMENTS(listing_sql);
+
+enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_YES_NO, COLUMN_USER, COLUMN_TIME };
+
+/* In the order of the statement; widths are those of a spreadsheet. */
+static const struct {
+        const char *name;
+        enum column_kind kind;
+        unsigned width;
+} columns[] = {
+        { "class", COLUMN_TEXT, 12 },
+        { "directory", COLUMN_TEXT, 28 },
+        { "id", COLUMN_TEXT, 18 },
+        { "name", COLUMN_TEXT, 28 },
+        { "status", COLUMN_TEXT, 11 },
+        { "type", COLUMN_TEXT, 7 },
+        { "encrypted", COLUMN_YES_NO, 10 },
+        { "features", COLUMN_TEXT, 20 },
+        { "os", COLUMN_TEXT, 9 },
+        { "platform", COLUMN_TEXT, 14 },
+        { "platform-version", COLUMN_TEXT, 16 },
+        { "architecture", COLUMN_TEXT, 12 },
+        { "size", COLUMN_NUMBER, 16 },
+        { "owner", COLUMN_USER, 14 },
+        { "project-group", COLUMN_TEXT, 14 },
+        { "created", COLUMN_TIME, 22 },
+};
+enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
+enum { ROW_CLASS = 0, ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE, ROW_UPDATED }; /* what says who sees the row; its time */
+
+void listing_done(struct listing *l)
+{
+        strbuf_done(&l->text);
+        strbuf_done(&l->groups);
+}
+
+/* ---- out of the database ---- */
+
+/* Rows, cell after cell: a text ends with its zero byte, anything else is an int64_t. */
+struct rows {
+        struct strbuf cells;
+        size_t n;
+        int64_t changed_us, version;
+        struct caller caller; /* asks in_group() once for each group, and notes what it said */
+        const struct caller *who;
+        struct strbuf groups; /* of struct listing_group */
+};
+
+static void rows_done(struct rows *rows)
+{
+        strbuf_done(&rows->cells);
+        strbuf_done(&rows->groups);
+}
+
+static bool ask_once(const struct caller *c, gid_t gid)
+{
+        struct rows *rows = (struct rows *)((char *)c - offsetof(struct rows, caller));
+        const struct listing_group *known = (const struct listing_group *)rows->groups.text;
+        struct listing_group g = { .gid = gid };
+
+        for (size_t i = 0; i < rows->groups.len / sizeof(g); i++) {
+                if (known[i].gid == gid)
+                        return known[i].in;
+        }
+        g.in = rows->who->in_group && rows->who->in_group(rows->who, gid);
+        strbuf_add_bytes(&rows->groups, &g, sizeof(g));
+        return g.in;
+}
+
+/* As the directory's modes have it, or its owner. */
+static bool may_see(struct rows *rows, const struct db_row *row)
+{
+        const struct object o = {
+                .uid = (uid_t)db_row_int(row, ROW_UID),
+                .gid = (gid_t)db_row_int(row, ROW_GID),
+                .mode = (mode_t)db_row_int(row, ROW_MODE),
+        };
+
+        return object_allows(&o, &rows->caller, 01) || strcmp(db_row_str(row, ROW_CLASS), "shared") == 0;
+}
+
+static int take_row(void *ctx, const struct db_row *row)
+{
+        struct rows *rows = ctx;
+        int64_t updated = db_row_int(row, ROW_UPDATED);
+
+        if (!may_see(rows, row))
+                return 0;
+        for (int col = 0; col < N_COLUMNS; col++) {
+                if (columns[col].kind == COLUMN_TEXT) {
+                        const char *text = db_row_str(row, col);
+
+                        strbuf_add_bytes(&rows->cells, text, strlen(text) + 1);
+                } else {
+                        int64_t number = db_row_int(row, col);
+
+                        strbuf_add_bytes(&rows->cells, &number, sizeof(number));
+                }
+        }
+        if (updated > rows->changed_us)
+                rows->changed_us = updated;
+        rows->n++;
+        return strbuf_error(&rows->cells) ? strbuf_error(&rows->cells) : strbuf_error(&rows->groups);
+}
+
+static int take_rows(struct model *m, const struct caller *c, uint64_t region, struct rows *rows)
+{
+        DB_TXN(t);
+        int r;
+
+        rows->who = c;
+        rows->caller = *c;
+        rows->caller.in_group = ask_once;
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = db_int(&t, listing_sql[VERSION], &rows->version, DB_INT(region));
+        if (r < 0)
+                return r;
+        return db_each(&t, listing_sql[ROWS], take_row, rows, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid));
+}
+
+int listing_version(struct model *m, uint64_t region, int64_t *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_int(&t, listing_sql[VERSION], ret, DB_INT(region));
+}
+
+/* ---- into a text ---- */
+
+struct cell {
+        const char *text; /* as csv has it; borrowed until the next */
+        int64_t number; /* unless the column is one of texts */
+};
+
+struct cursor {
+        const char *next;
+        struct strbuf buf;
+        int64_t user; /* whose name it is; looking one up is slow, and rows of one owner come in runs */
+        char user_name[256];
+};
+
+static void cursor_done(struct cursor *cur)
+{
+        strbuf_done(&cur->buf);
+}
+
+static const char *name_of(struct cursor *cur, int64_t uid)
+{
+        if (uid != cur->user || !cur->user_name[0]) {
+                user_name((uid_t)uid, cur->user_name, sizeof(cur->user_name));
+                cur->user = uid;
+        }
+        return cur->user_name;
+}
+
+static struct cell next_cell(struct cursor *cur, enum column_kind kind)
+{
+        struct cell cell = { .text = cur->next };
+
+        if (kind == COLUMN_TEXT) {
+                cur->next += strlen(cur->next) + 1;
+                return cell;
+        }
+        memcpy(&cell.number, cur->next, sizeof(cell.number));
+        cur->next += sizeof(cell.number);
+        strbuf_reset(&cur->buf);
+        if (kind == COLUMN_NUMBER)
+                strbuf_addf(&cur->buf, "%lld", (long long)cell.number);
+        else if (kind == COLUMN_YES_NO)
+                strbuf_add(&cur->buf, cell.number ? "yes" : "no");
+        else if (kind == COLUMN_USER)
+                strbuf_add(&cur->buf, name_of(cur, cell.number));
+        else
+                strbuf_add_time(&cur->buf, cell.number);
+        cell.text = strbuf_text(&cur->buf);
+        return cell;
+}
+
+static int write_csv(const struct rows *rows, struct cursor *cur, struct strbuf *out)
+{
+        for (int col = 0; col < N_COLUMNS; col++)
+                strbuf_addf(out, "%s%s", col > 0 ? "," : "", columns[col].name);
+        strbuf_add(out, "\n");
+        for (size_t i = 0; i < rows->n; i++) {
+                for (int col = 0; col < N_COLUMNS; col++) {
+                        strbuf_add(out, col > 0 ? "," : "");
+                        strbuf_add_csv(out, next_cell(cur, columns[col].kind).text);
+                }
+                strbuf_add(out, "\n");
+        }
+        return 0;
+}
+
+static void add_json_cell(struct strbuf *out, int col, const struct cell *cell)
+{
+        strbuf_add(out, col > 0 ? ", \"" : "\"");
+        strbuf_add(out, columns[col].name);
+        strbuf_add(out, "\": ");
+        if (columns[col].kind == COLUMN_NUMBER)
+                strbuf_add(out, cell->text);
+        else if (columns[col].kind == COLUMN_YES_NO)
+                strbuf_add(out, cell->number ? "true" : "false");
+        else
+                strbuf_add_json(out, cell->text);
+}
+
+static int write_json(const struct rows *rows, struct cursor *cur, struct strbuf *out)
+{
+        strbuf_add(out, "[");
+        for (size_t i = 0; i < rows->n; i++) {
+                strbuf_add(out, i == 0 ? "\n  {" : ",\n  {");
+                for (int col = 0; col < N_COLUMNS; col++) {
+                        struct cell cell = next_cell(cur, columns[col].kind);
+
+                        add_json_cell(out, col, &cell);
+                }
+                strbuf_add(out, "}");
+        }
+        strbuf_add(out, rows->n > 0 ? "\n]\n" : "]\n");
+        return 0;
+}
+
+DEFINE_CLEANUP(struct xlsx *, cleanup_xlsx, xlsx_free)
+
+static int write_xlsx(const struct rows *rows, struct cursor *cur, struct strbuf *out)
+{
+        CLEANUP(cleanup_xlsx) struct xlsx *x = NULL;
+        struct xlsx_column heading[N_COLUMNS];
+        int r;
+
+        for (int col = 0; col < N_COLUMNS; col++)
+                heading[col] = (struct xlsx_column){ columns[col].name, columns[col].width };
+        r = xlsx_new("images", heading, N_COLUMNS, out, &x);
+        for (size_t i = 0; r == 0 && i < rows->n; i++) {
+                for (int col = 0; col < N_COLUMNS; col++) {
+                        struct cell cell = next_cell(cur, columns[col].kind);
+
+                        if (columns[col].kind == COLUMN_NUMBER)
+                                xlsx_add_number(x, cell.number);
+                        else
+                                xlsx_add_text(x, cell.text);
+                }
+                r = xlsx_end_row(x);
+        }
+        return r < 0 ? r : xlsx_finish(x);
+}
+
+static int (*const writers[])(const struct rows *rows, struct cursor *cur, struct strbuf *out) = {
+        [LISTING_CSV] = write_csv,
+        [LISTING_JSON] = write_json,
+        [LISTING_XLSX] = write_xlsx,
+};
+_Static_assert(sizeof(writers) / sizeof(writers[0]) == LISTING_FORMATS, "each format needs a writer");
+
+int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                 struct diag *diag, struct listing *ret)
+{
+        CLEANUP(rows_done) struct rows rows = { 0 };
+        CLEANUP(cursor_done) struct cursor cur = { 0 };
+        CLEANUP(listing_done) struct listing l = { 0 };
+        int r;
+
+        if (format == LISTING_XLSX && !xlsx_is_supported())
+                return diag_set(diag, -EOPNOTSUPP, "this imagefs was built without zlib, which spreadsheets need: "
+                                                   "use images.csv");
+        r = take_rows(m, c, region, &rows);
+        if (r < 0)
+                return r;
+        cur.next = strbuf_text(&rows.cells);
+        r = writers[format](&rows, &cur, &l.text);
+        if (r == -EFBIG)
+                return diag_set(diag, r, "%zu images: more than the %d rows of a spreadsheet: use images.csv", rows.n,
+                                XLSX_ROWS_MAX);
+        if (r == 0)
+                r = strbuf_error(&cur.buf);
+        if (r == 0)
+                r = strbuf_error(&l.text);
+        if (r < 0)
+                return r;
+        *ret = (struct listing){
+                .text = l.text,
+                .changed_us = rows.changed_us,
+                .version = rows.version,
+                .groups = rows.groups,
+        };
+        l.text = (struct strbuf){ 0 };
+        rows.groups = (struct strbuf){ 0 };
+        return 0;
+}

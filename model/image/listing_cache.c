@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Lists that were made, for whom, and of which version of the region's images: a file's size is asked for with every
+ * `ls`, and is the length of its text. An unchanged list is made once, until others push it out. For whom is a user and
+ * a group, and where the modes of images made that matter, what further groups the caller is in or not.
+ *
+ * The version is read in the transaction that the rows are read in, so that a list is never kept as newer than it
+ * is. What the database does not know, it does not notice: after a user was given another name, lists show the old one
+ * until an image changes.
+ *
+ * Texts take TEXT_BYTES_MAX together; a longer one is not kept. Of lists without their text the size is
+ * still known. One list is made at a time: each reads all rows through the one connection for readers, and who wants
+ * the same one then finds it made.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "blobstore/base/lock.h"
+#include "model/image/listing.h"
+#include "model/model_priv.h"
+
+#define KEPT_MAX       128
+#define TEXT_BYTES_MAX ((size_t)32 << 20)
+
+struct key {
+        uint64_t region;
+        uid_t uid;
+        gid_t gid;
+        bool admin;
+        enum listing_format format;
+};
+
+struct kept {
+        struct key key;
+        uint64_t used; /* when, by the clock of the cache; 0: free */
+        int64_t version, changed_us;
+        size_t size;
+        char *text; /* NULL: made, and too long or too long ago */
+        struct strbuf groups; /* as the list has them */
+};
+
+struct listings {
+        pthread_mutex_t making; /* held while a list is made; before any other lock */
+        pthread_mutex_t mutex; /* of all below, for as long as a look or a copy takes */
+        struct kept kept[KEPT_MAX];
+        size_t text_bytes; /* of all texts */
+        uint64_t clock;
+};
+
+int listings_new(struct listings **ret)
+{
+        struct listings *ls = calloc(1, sizeof(*ls));
+
+        if (!ls)
+                return -ENOMEM;
+        /* cannot fail without attributes */
+        (void)pthread_mutex_init(&ls->making, NULL);
+        (void)pthread_mutex_init(&ls->mutex, NULL);
+        *ret = ls;
+        return 0;
+}
+
+void listings_free(struct listings *ls)
+{
+        if (!ls)
+                return;
+        for (size_t i = 0; i < KEPT_MAX; i++) {
+                free(ls->kept[i].text);
+                strbuf_done(&ls->kept[i].groups);
+        }
+        (void)pthread_mutex_destroy(&ls->mutex);
+        (void)pthread_mutex_destroy(&ls->making);
+        free(ls);
+}
+
+static bool key_is(const struct key *a, const struct key *b)
+{
+        return a->region == b->region && a->uid == b->uid && a->gid == b->gid && a->admin == b->admin &&
+               a->format == b->format;
+}
+
+/* Needs the mutex; so do those up to make(). */
+static void drop_text(struct listings *ls, struct kept *k)
+{
+        if (k->text)
+                ls->text_bytes -= k->size;
+        free(k->text);
+        k->text = NULL;
+}
+
+/* The place of a list: its own, else a free one, else that of the one that was used longest ago. */
+static struct kept *place_of(struct listings *ls, const struct key *key)
+{
+        struct kept *best = &ls->kept[0];
+
+        for (size_t i = 0; i < KEPT_MAX; i++) {
+                struct kept *k = &ls->kept[i];
+
+                if (k->used && key_is(&k->key, key))
+                        return k;
+                if (k->used < best->used)
+                        best = k;
+        }
+        return best;
+}
+
+static void make_room(struct listings *ls, size_t bytes)
+{
+        while (ls->text_bytes + bytes > TEXT_BYTES_MAX) {
+                struct kept *oldest = NULL;
+
+                for (size_t i = 0; i < KEPT_MAX; i++) {
+                        struct kept *k = &ls->kept[i];
+
+                        if (k->text && (!oldest || k->used < oldest->used))
+                                oldest = k;
+                }
+                assert(oldest); /* what was counted is there */
+                drop_text(ls, oldest);
+        }
+}
+
+/* Takes the groups out of LISTING, and the text where it is to be kept. */
+static void keep(struct listings *ls, const struct key *key, struct listing *listing)
+{
+        struct kept *k = place_of(ls, key);
+        char *text, *fitting;
+
+        drop_text(ls, k);
+        strbuf_done(&k->groups);
+        *k = (struct kept){
+                .key = *key,
+                .used = ++ls->clock,
+                .version = listing->version,
+                .changed_us = listing->changed_us,
+                .size = listing->text.len,
+                .groups = listing->groups,
+        };
+        listing->groups = (struct strbuf){ 0 };
+        if (k->size > TEXT_BYTES_MAX)
+                return;
+        make_room(ls, k->size);
+        text = strbuf_take(&listing->text);
+        if (!text)
+                return;
+        fitting = realloc(text, k->size + 1); /* it grew by doubling */
+        k->text = fitting ? fitting : text;
+        ls->text_bytes += k->size;
+}
+
+/* What a caller wants of a list. */
+struct wanted {
+        const struct caller *caller;
+        struct strbuf *out; /* may be NULL */
+        uint64_t size;
+        int64_t changed_us;
+};
+
+/* Is the caller in the groups that the list was made for, and in none of the others? */
+static bool groups_are(const struct kept *k, const struct caller *c)
+{
+        const struct listing_group *groups = (const struct listing_group *)k->groups.text;
+
+        for (size_t i = 0; i < k->groups.len / sizeof(*groups); i++) {
+                if ((c->in_group && c->in_group(c, groups[i].gid)) != groups[i].in)
+                        return false;
+        }
+        return true;
+}
+
+/* True: W is filled from what was kept of this version. */
+static bool look(struct listings *ls, const struct key *key, int64_t version, struct wanted *w)
+{
+        struct kept *k = place_of(ls, key);
+
+        if (!k->used || !key_is(&k->key, key) || k->version != version || (w->out && !k->text) ||
+            !groups_are(k, w->caller))
+                return false;
+        k->used = ++ls->clock;
+        w->size = k->size;
+        w->changed_us = k->changed_us;
+        if (w->out)
+                strbuf_add_bytes(w->out, k->text, k->size);
+        return true;
+}
+
+static int look_now(struct model *m, const struct key *key, struct wanted *w)
+{
+        int64_t version;
+        int r;
+
+        r = listing_version(m, key->region, &version);
+        if (r < 0)
+                return r;
+        LOCK_SCOPE(&m->listings->mutex);
+        return look(m->listings, key, version, w);
+}
+
+static int make(struct model *m, const struct key *key, struct diag *diag, struct wanted *w)
+{
+        CLEANUP(listing_done) struct listing listing = { 0 };
+        int r;
+
+        r = listing_make(m, w->caller, key->region, key->format, diag, &listing);
+        if (r < 0)
+                return r;
+        w->size = listing.text.len;
+        w->changed_us = listing.changed_us;
+        if (w->out)
+                strbuf_add_bytes(w->out, listing.text.text, listing.text.len);
+        LOCK_SCOPE(&m->listings->mutex);
+        keep(m->listings, key, &listing);
+        return 0;
+}
+
+static int want(struct model *m, uint64_t region, enum listing_format format, struct diag *diag, struct wanted *w)
+{
+        const struct caller *c = w->caller;
+        const struct key key = { .region = region, .uid = c->uid, .gid = c->gid, .admin = c->admin, .format = format };
+        int r;
+
+        r = look_now(m, &key, w);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        LOCK_SCOPE(&m->listings->making);
+        r = look_now(m, &key, w); /* somebody else may have made it meanwhile */
+        if (r != 0)
+                return r < 0 ? r : 0;
+        return make(m, &key, diag, w);
+}
+
+int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
+                struct strbuf *out)
+{
+        struct wanted w = { .caller = c, .out = out };
+        int r;
+
+        r = want(m, region, format, diag, &w);
+        return r < 0 ? r : strbuf_error(out);
+}
+
+int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                    struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us)
+{
+        struct wanted w = { .caller = c };
+        int r;
+
+        r = want(m, region, format, diag, &w);
+        if (r < 0)
+                return r;
+        *ret_size = w.size;
+        *ret_changed_us = w.changed_us;
+        return 0;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Snapshots: disks by themselves, which images refer to. One is made by an upload, a conversion, a copy, or of a
+ * machine's disk, as creating, becomes available when its bytes are there, and never changes after that but in name
+ * and description. It stays until somebody removes it, which takes that no image refers to it.
+ */
+
+#include "model/image/snapshot.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "model/core/object.h"
+
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_BLOB, SET_NAME, SET_DESCRIPTION, RENAME, ERASE, IMAGES, BLOB };
+
+static const char *const snapshot_sql[] = {
+        [GET] = "SELECT " OBJECT_COLUMNS("snapshot") ", ident, region, status = 'available', " BLOB_INFO_COLUMNS ", "
+                "name, source, description FROM snapshot LEFT JOIN blob ON blob.id = snapshot.blob "
+                "WHERE snapshot.id = ?1",
+        [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE id = ?1",
+        [FIND] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE region = ?1 AND handle = ?2",
+        [EACH] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE region = ?1 ORDER BY handle",
+        [INSERT] = "INSERT INTO snapshot (ident, region, handle, uid, gid, mode, created, updated, name, status, "
+                   "source, description) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, 'creating', ?9, ?10)",
+        [SET_BLOB] = "UPDATE snapshot SET blob = ?2, status = 'available', updated = max(?3, updated + 1) "
+                     "WHERE id = ?1 AND status = 'creating'",
+        [SET_NAME] = "UPDATE snapshot SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [SET_DESCRIPTION] = "UPDATE snapshot SET description = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [RENAME] = "UPDATE snapshot SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [ERASE] = "DELETE FROM snapshot WHERE id = ?1",
+        [IMAGES] = "SELECT " OBJECT_COLUMNS("image") ", class FROM image WHERE id IN (SELECT image FROM image_disk "
+                   "WHERE image_disk.snapshot = ?1) ORDER BY id",
+        [BLOB] = "SELECT blob FROM snapshot WHERE id = ?1",
+};
+const struct db_statements snapshot_statements = DB_STATEMENTS(snapshot_sql);
+
+static int fill_snapshot(void *ctx, const struct db_row *row)
+{
+        struct snapshot *s = ctx;
+        int col = OBJECT_N_COLUMNS;
+
+        object_fill(&s->o, row);
+        db_row_text(row, col++, s->ident, sizeof(s->ident));
+        s->region = (uint64_t)db_row_int(row, col++);
+        s->available = db_row_int(row, col++) != 0;
+        blob_row_info(row, col, &s->blob);
+        col += BLOB_INFO_N_COLUMNS;
+        db_row_text(row, col++, s->name, sizeof(s->name));
+        db_row_text(row, col++, s->source, sizeof(s->source));
+        db_row_text(row, col++, s->description, sizeof(s->description));
+        return 0;
+}
+
+int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret)
+{
+        return db_one(t, snapshot_sql[GET], fill_snapshot, ret, DB_INT(id));
+}
+
+int snapshot_get(struct model *m, uint64_t id, struct snapshot *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : snapshot_load(&t, id, ret);
+}
+
+int snapshot_get_object(struct model *m, uint64_t id, struct object *ret)
+{
+        return object_get(m, snapshot_sql[GET_OBJECT], id, ret);
+}
+
+int snapshot_find(struct model *m, uint64_t region, const char *handle, struct object *ret)
+{
+        return object_find(m, snapshot_sql[FIND], region, handle, ret);
+}
+
+int snapshot_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
+{
+        return object_each(m, snapshot_sql[EACH], region, fn, ctx);
+}
+
+int snapshot_open(struct model *m, uint64_t id, struct blob **ret)
+{
+        int64_t blob;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = db_int(&t, snapshot_sql[BLOB], &blob, DB_INT(id));
+        db_end(&t);
+        return r < 0 ? r : blob_row_open(m, (uint64_t)blob, ret); /* no blob has id 0 */
+}
+
+int snapshot_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)
+{
+        return image_each_of(m, snapshot_sql[IMAGES], id, fn, ctx);
+}
+
+/* ---- rows ---- */
+
+struct place {
+        struct db_txn *t;
+        uint64_t region;
+};
+
+static int is_taken(void *ctx, const char *handle)
+{
+        const struct place *p = ctx;
+        struct object o;
+        int r;
+
+        r = db_one(p->t, snapshot_sql[FIND], object_load_row, &o, DB_INT(p->region), DB_TEXT(handle));
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int snapshot_insert(struct db_txn *t, struct snapshot *snapshot)
+{
+        struct place place = { .t = t, .region = snapshot->region };
+        int64_t now = model_now_us();
+        char wanted[NAME_LEN_MAX + 1];
+        char ident[IMAGE_IDENT_MAX];
+        int r;
+
+        r = model_new_ident("snap", ident, sizeof(ident));
+        if (r < 0)
+                return r;
+        memcpy(wanted, snapshot->o.handle, sizeof(wanted));
+        r = object_free_handle(wanted, is_taken, &place, snapshot->o.handle);
+        if (r < 0)
+                return r;
+
+        r = db_run(t, snapshot_sql[INSERT], DB_TEXT(ident), DB_INT(snapshot->region), DB_TEXT(snapshot->o.handle),
+                   DB_INT(snapshot->o.uid), DB_INT(snapshot->o.gid), DB_INT(snapshot->o.mode), DB_INT(now),
+                   DB_TEXT(snapshot->name), DB_TEXT(snapshot->source), DB_TEXT(snapshot->description));
+        if (r < 0)
+                return r;
+        snapshot->o.id = db_last_id(t);
+        snapshot->o.created_us = now;
+        snapshot->o.updated_us = now;
+        snapshot->available = false;
+        memcpy(snapshot->ident, ident, sizeof(ident));
+        return 0;
+}
+
+int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob)
+{
+        return db_run_one(t, snapshot_sql[SET_BLOB], DB_INT(id), DB_INT(blob), DB_INT(model_now_us()));
+}
+
+int snapshot_erase(struct db_txn *t, uint64_t id)
+{
+        return db_run_one(t, snapshot_sql[ERASE], DB_INT(id));
+}
+
+/* ---- changing them ---- */
+
+static int update_text(struct model *m, const char *sql, uint64_t id, const char *text, struct diag *diag)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us()));
+        if (r == -EEXIST)
+                return diag_set(diag, r, "snapshots/%s: there is such a snapshot already: choose another name", text);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r == 0)
+                model_changed(m, OBJECT_SNAPSHOT, id);
+        return r;
+}
+
+int snapshot_set_name(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
+{
+        int r;
+
+        (void)c; /* the modes of the tree decide */
+        r = object_check_name(name, "name", diag);
+        return r < 0 ? r : update_text(m, snapshot_sql[SET_NAME], id, name, diag);
+}
+
+int snapshot_set_description(struct model *m, const struct caller *c, uint64_t id, const char *text, struct diag *diag)
+{
+        int r;
+
+        (void)c; /* the modes of the tree decide */
+        r = object_check_text(text, IMAGE_TEXT_MAX, "description", diag);
+        return r < 0 ? r : update_text(m, snapshot_sql[SET_DESCRIPTION], id, text, diag);
+}
+
+int snapshot_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
+{
+        struct object o;
+        int r;
+
+        r = object_check_name(handle, "snapshot", diag);
+        if (r == 0)
+                r = snapshot_get_object(m, id, &o);
+        if (r == 0)
+                r = object_refuse_other(&o, c, "rename it", diag);
+        if (r < 0)
+                return r;
+        return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, snapshot_sql[RENAME], id, handle, diag);
+}
+
+struct reference {
+        const struct caller *c;
+        struct object image; /* one that the caller may enter; id 0: none of them is */
+        enum image_class class;
+        unsigned count;
+};
+
+static int reference_row(void *ctx, const struct db_row *row)
+{
+        struct reference *ref = ctx;
+        struct object image;
+
+        ref->count++;
+        object_fill(&image, row);
+        if (ref->image.id == 0 && object_allows(&image, ref->c, 01)) {
+                ref->image = image;
+                ref->class = image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS));
+        }
+        return 0;
+}
+
+/* Images in the recycle bin refer to it too, and those that were handed over to others. */
+static int refuse_referenced(struct db_txn *t, const struct caller *c, const struct snapshot *snapshot,
+                             struct diag *diag)
+{
+        struct reference ref = { .c = c };
+        int r;
+
+        r = db_each(t, snapshot_sql[IMAGES], reference_row, &ref, DB_INT(snapshot->o.id));
+        if (r < 0 || ref.count == 0)
+                return r;
+        if (ref.image.id == 0)
+                return diag_set(diag, -EBUSY, "%s: %u image(s) of others refer to it: those have to be removed first",
+                                snapshot->o.handle, ref.count);
+        return diag_set(diag, -EBUSY,
+                        "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
+                        snapshot->o.handle, ref.count, image_class_name(ref.class), ref.image.handle);
+}
+
+int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+{
+        struct snapshot snapshot;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = snapshot_load(&t, id, &snapshot);
+        if (r == 0)
+                r = object_refuse_other(&snapshot.o, c, "remove it", diag);
+        if (r < 0)
+                return r;
+        if (!snapshot.available)
+                return diag_set(diag, -EBUSY,
+                                "%s is being created: wait for it, or cancel its task with rmdir in /tasks",
+                                snapshot.o.handle);
+        r = refuse_referenced(&t, c, &snapshot, diag);
+        if (r == 0)
+                r = snapshot_erase(&t, id);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r < 0)
+                return r;
+        model_changed(m, OBJECT_SNAPSHOT, id);
+        runner_wake(m); /* its bytes can go */
+        return 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* The files of uploads. */
+
+#include "model/intake/incoming.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blobstore/base/cleanup.h"
+
+/*
+ * Since Linux 6.8, and never reused; kernels before give the mount's number in use at present, which nearly always
+ * tells.
+ */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U
+#endif
+
+/* In a token, instead of where and when. */
+#define SYNCED "synced"
+
+int incoming_open(struct model *m, uint64_t store, const char *ident, int flags)
+{
+        struct blobstore *bs;
+        int r, fd;
+
+        r = stores_get(m, store, &bs);
+        if (r < 0)
+                return r;
+
+        fd = openat(blobstore_incoming_dir(bs), ident, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+        return fd < 0 ? -errno : fd;
+}
+
+void incoming_discard(struct model *m, uint64_t store, const char *ident)
+{
+        struct blobstore *bs;
+
+        if (stores_get(m, store, &bs) < 0)
+                return;
+
+        /* A file that stays is removed at the next start. */
+        (void)unlinkat(blobstore_incoming_dir(bs), ident, 0);
+}
+
+static int read_boot_id(char *buf, size_t size)
+{
+        CLEANUP_CLOSE int fd = -1;
+        ssize_t n;
+
+        fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        n = read(fd, buf, size - 1);
+        if (n < 0)
+                return -errno;
+
+        buf[n] = '\0';
+        buf[strcspn(buf, "\n")] = '\0';
+        return 0;
+}
+
+int incoming_place(int fd, char *buf, size_t size)
+{
+        struct statx st;
+        char boot[64];
+        int r;
+
+        r = read_boot_id(boot, sizeof(boot));
+        if (r < 0)
+                return r;
+
+        if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
+                return -errno;
+        if (!(st.stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE)))
+                return -EOPNOTSUPP;
+
+        (void)snprintf(buf, size, "boot=%s mount=%" PRIu64, boot, (uint64_t)st.stx_mnt_id);
+        return 0;
+}
+
+static int make_token(int fd, const char *condition, char *buf, size_t size)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+
+        (void)snprintf(buf, size, "%s size=%" PRIu64, condition, (uint64_t)st.st_size);
+        return 0;
+}
+
+int incoming_token(int fd, char *buf, size_t size)
+{
+        char place[INCOMING_TOKEN_MAX / 2];
+        int r;
+
+        r = incoming_place(fd, place, sizeof(place));
+        return r < 0 ? r : make_token(fd, place, buf, size);
+}
+
+int incoming_sync(int fd, char *buf, size_t size)
+{
+        if (fdatasync(fd) < 0)
+                return -errno;
+
+        return make_token(fd, SYNCED, buf, size);
+}
+
+bool incoming_is_intact(int fd, const char *token)
+{
+        char present[INCOMING_TOKEN_MAX];
+        int r;
+
+        if (strncmp(token, SYNCED " ", strlen(SYNCED " ")) == 0)
+                r = make_token(fd, SYNCED, present, sizeof(present));
+        else
+                r = incoming_token(fd, present, sizeof(present));
+        return r == 0 && strcmp(token, present) == 0;
+}
+
+static void cleanup_closedir(DIR **dir)
+{
+        int saved_errno = errno;
+
+        if (*dir)
+                (void)closedir(*dir);
+        errno = saved_errno;
+}
+
+int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx)
+{
+        CLEANUP(cleanup_closedir) DIR *dir = NULL;
+        CLEANUP_CLOSE int fd = -1;
+        const struct dirent *e;
+        int r;
+
+        fd = openat(blobstore_incoming_dir(bs), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        dir = fdopendir(fd);
+        if (!dir)
+                return -errno;
+        fd = -1; /* the directory's now */
+
+        for (;;) {
+                errno = 0;
+                e = readdir(dir);
+                if (!e)
+                        return -errno;
+                if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+                        continue;
+
+                r = fn(ctx, e->d_name);
+                if (r < 0)
+                        return r;
+        }
+}

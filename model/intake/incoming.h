@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_INTAKE_INCOMING_H
+#define MODEL_INTAKE_INCOMING_H
+
+/* The files of uploads: incoming/<image ident> in the store of the image's region. Private to model/. */
+
+#include "model/model_priv.h"
+
+#define INCOMING_TOKEN_MAX 256
+
+/* Opens an image's file with FLAGS of open(2). Gives the descriptor, or a negative errno. */
+int incoming_open(struct model *m, uint64_t store, const char *ident, int flags);
+
+/* Removes it, if it is there. */
+void incoming_discard(struct model *m, uint64_t store, const char *ident);
+
+/*
+ * What the bytes of a file that was not synced depend on: as long as the token is the same, they are in the page cache
+ * or on the disk. Another boot, another mount of the file system or another size: they may be lost.
+ */
+int incoming_token(int fd, char *buf, size_t size);
+/* The part of it that says where and when, and not how much. */
+int incoming_place(int fd, char *buf, size_t size);
+/* Makes the file durable, and gives a token that stays true. */
+int incoming_sync(int fd, char *buf, size_t size);
+/* Is the file what it was when TOKEN was made? */
+bool incoming_is_intact(int fd, const char *token);
+
+/* Calls FN for every file of a store. */
+typedef int incoming_fn(void *ctx, const char *ident);
+int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* What opening and closing an upload does to its image, each in one transaction, and what a crash in between leaves. */
+
+#include "model/intake/upload_state.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blobstore/base/log.h"
+#include "model/intake/incoming.h"
+#include "model/statements.h"
+#include "model/work/runner.h"
+
+#define CUT_OFF "the upload was cut off before its end: remove the image and upload it again"
+
+enum { UPLOAD_FORGET_DISKS, UPLOAD_NEXT_CUT_OFF, UPLOAD_IS_PENDING };
+
+static const char *const upload_state_sql[] = {
+        [UPLOAD_FORGET_DISKS] = "DELETE FROM image_disk WHERE image = ?1",
+        /* The first condition is that of the index image_by_status. */
+        [UPLOAD_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
+                                " AND status = 'uploading'"
+                                " AND NOT EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id) LIMIT 1",
+        [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
+                              " WHERE image.ident = ?1 AND region.store = ?2 AND (image.status = 'pending'"
+                              " OR EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
+};
+
+const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
+
+int upload_claim(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag)
+{
+        int r;
+
+        r = lifecycle_apply(t, image, VERB_UPLOAD, diag);
+        return r < 0 ? r : work_add_disks(t, image, 0, 1, ch, diag);
+}
+
+int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
+{
+        struct image image;
+        struct task task;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = image_load(&t, id, &image);
+        if (r < 0)
+                return r;
+
+        r = image_refuse_stranger(image.class, c, diag);
+        if (r < 0)
+                return r;
+
+        /* An upload may be joined, but not a fetch. */
+        if (image.status == IMAGE_UPLOADING) {
+                r = task_active_of_image(&t, id, &task);
+                if (r == -ENOENT)
+                        return 0;
+                if (r < 0)
+                        return r;
+        }
+
+        r = upload_claim(&t, &image, ch, diag);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_IMAGE, id);
+        return db_commit(&t);
+}
+
+/* ---- the end ---- */
+
+/* Gives back what upload_begin() took. */
+static int abandon(struct db_txn *t, const struct image *image, struct changes *ch)
+{
+        int r;
+
+        r = work_erase_snapshots(t, image->o.id, ch);
+        if (r < 0)
+                return r;
+
+        r = db_run(t, upload_state_sql[UPLOAD_FORGET_DISKS], DB_INT(image->o.id));
+        if (r < 0)
+                return r;
+
+        return lifecycle_apply(t, image, VERB_ABANDON, NULL);
+}
+
+int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
+                         uint64_t *ret_task)
+{
+        const struct caller owner = { .uid = image->o.uid, .gid = image->o.gid };
+        uint64_t task;
+        int r;
+
+        r = lifecycle_apply(t, image, VERB_IMPORT, NULL);
+        if (r < 0)
+                return r;
+
+        r = task_submit(t,
+                        &(struct task_new){
+                                .kind = TASK_IMPORT,
+                                .image = image->o.id,
+                                .region = image->region,
+                                .detail = token,
+                                .caller = &owner,
+                        },
+                        &task);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_TASK, task);
+        *ret_task = task;
+        return 0;
+}
+
+static int accept_import(struct db_txn *t, const struct image *image, int fd, struct changes *ch)
+{
+        char token[TASK_DETAIL_MAX] = "";
+        uint64_t ignored;
+        int r;
+
+        r = incoming_token(fd, token, sizeof(token));
+        if (r < 0)
+                log_debug("model: no token for %s: %s", image->ident, strerror(-r)); /* not trusted after a restart */
+
+        return upload_accept_import(t, image, token, ch, &ignored);
+}
+
+int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, struct strbuf *reason)
+{
+        struct image image;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r < 0)
+                        return r;
+
+                r = image_load(&t, id, &image);
+                if (r < 0)
+                        return r;
+        }
+
+        return work_probe(&image, fd, ret, reason);
+}
+
+int upload_fail(struct model *m, uint64_t id, const char *sentence, struct changes *ch)
+{
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = work_fail_image(&t, id, sentence, ch);
+        if (r < 0)
+                return r;
+
+        return db_commit(&t);
+}
+
+void upload_result_done(struct upload_result *r)
+{
+        blob_close(r->blob);
+        strbuf_done(&r->refusal);
+}
+
+/* The bytes are in the store: what is left of the import is to say so. */
+static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_result *result, struct changes *ch)
+{
+        struct disk_list disks;
+        struct image image;
+        uint64_t task;
+        int r;
+
+        r = image_load(t, id, &image);
+        if (r < 0)
+                return r;
+
+        r = upload_accept_import(t, &image, "", ch, &task);
+        if (r < 0)
+                return r;
+
+        r = disk_list_load(t, id, &disks);
+        if (r < 0)
+                return r;
+        if (disks.n != 1)
+                return -EBADMSG;
+
+        r = work_fill_disk(t, &disks.disk[0], result->store, result->blob, ch);
+        if (r < 0)
+                return r;
+
+        r = image_set_found(t, id, image_format_name(result->probe.format), result->probe.encrypted);
+        if (r < 0)
+                return r;
+
+        r = task_finish(t, task, result->bytes);
+        if (r < 0)
+                return r;
+
+        r = image_load(t, id, &image);
+        if (r < 0)
+                return r;
+
+        return lifecycle_apply(t, &image, VERB_FINISH, NULL);
+}
+
+int upload_end(struct model *m, uint64_t id, struct upload_result *result, struct changes *ch, bool *ret_keep)
+{
+        const char *refusal = strbuf_text(&result->refusal);
+        bool keep = false;
+        struct image image;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = image_load(&t, id, &image);
+        if (r < 0)
+                return r;
+
+        if (result->bytes == 0) {
+                r = abandon(&t, &image, ch);
+        } else if (refusal[0]) {
+                r = work_fail_image(&t, id, refusal, ch);
+                if (r == 0)
+                        r = image_set_found(&t, id, image.format, result->probe.encrypted);
+        } else if (result->blob) {
+                r = accept_stored(&t, id, result, ch);
+        } else {
+                r = accept_import(&t, &image, result->fd, ch);
+                keep = true;
+        }
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_IMAGE, id);
+
+        r = db_commit(&t);
+        if (r < 0)
+                return r;
+
+        result->named = result->blob && !refusal[0];
+        *ret_keep = keep;
+        return 0;
+}
+
+/* ---- at start ---- */
+
+/* One upload that a crash cut off; -ENOENT: there is none. */
+static int fail_cut_off(struct model *m)
+{
+        struct changes ignored = { 0 }; /* nobody listens yet */
+        int64_t image;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = db_int(&t, upload_state_sql[UPLOAD_NEXT_CUT_OFF], &image);
+        if (r < 0)
+                return r;
+
+        r = work_fail_image(&t, (uint64_t)image, CUT_OFF, &ignored);
+        if (r < 0)
+                return r;
+
+        return db_commit(&t);
+}
+
+struct sweep {
+        struct model *m;
+        struct blobstore *bs;
+        uint64_t store;
+};
+
+/* Removes a file that no import is going to read, and no fetch to go on with. */
+static int sweep_file(void *ctx, const char *ident)
+{
+        const struct sweep *sweep = ctx;
+        int64_t wanted;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(sweep->m->db, DB_READ, &t);
+                if (r < 0)
+                        return r;
+
+                r = db_int(&t, upload_state_sql[UPLOAD_IS_PENDING], &wanted, DB_TEXT(ident), DB_INT(sweep->store));
+                if (r < 0)
+                        return r;
+        }
+
+        if (!wanted)
+                (void)unlinkat(blobstore_incoming_dir(sweep->bs), ident, 0); /* the next start tries again */
+        return 0;
+}
+
+static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        struct sweep sweep = { .m = ctx, .bs = bs, .store = id };
+
+        return incoming_each(bs, sweep_file, &sweep);
+}
+
+int uploads_recover(struct model *m)
+{
+        int r;
+
+        /* First, since recording needs space. */
+        r = stores_each(m, sweep_store, m);
+        if (r < 0)
+                return r;
+
+        do
+                r = fail_cut_off(m);
+        while (r == 0);
+
+        return r == -ENOENT ? 0 : r;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_INTAKE_UPLOAD_STATE_H
+#define MODEL_INTAKE_UPLOAD_STATE_H
+
+/* The image's side of an upload. The caller (upload.c) sees to it that they come one at a time. Private to model/. */
+
+#include "model/work/work.h"
+
+/* queued to uploading, with the disk that the import will fill; an image that is uploading goes on as it is. */
+int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct changes *ch, struct diag *diag);
+
+/*
+ * The steps of both ends, for a file that comes in another way. The first takes an image from queued to uploading, the
+ * second from there to pending, with the import of a file that has TOKEN.
+ */
+int upload_claim(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag);
+int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
+                         uint64_t *ret_task);
+
+/* upload.c: held while an upload begins or ends. */
+pthread_mutex_t *uploads_mutex(struct model *m);
+
+/* Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. */
+int upload_probe(struct model *m, uint64_t image, int fd, struct image_probe *ret, struct strbuf *reason);
+
+/* What an upload has come to. */
+struct upload_result {
+        uint64_t bytes; /* 0: nothing was written */
+        struct image_probe probe; /* of the file */
+        struct strbuf refusal; /* why it is not imported; empty: it is */
+        uint64_t store;
+        int fd; /* of the file, which holds all bytes unless there is a blob; borrowed */
+        struct blob *blob; /* the disk, durable; closed by upload_result_done() */
+        bool named; /* the blob has its row */
+};
+
+void upload_result_done(struct upload_result *r);
+
+/*
+ * The last writer has closed: back to queued without a byte, status error where RESULT has a refusal, and else an
+ * import is accepted, which is done where there is a blob. *ret_keep: the file is still needed.
+ */
+int upload_end(struct model *m, uint64_t image, struct upload_result *result, struct changes *ch, bool *ret_keep);
+
+/* Where the end could not be recorded: the image ends in status error, for SENTENCE. -EBUSY: it has ended otherwise. */
+int upload_fail(struct model *m, uint64_t image, const char *sentence, struct changes *ch);
+
+#endif

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Instances as rows. One runs from `power start` to `power stop`, which the row keeps, and whenever one of its disks is
+ * open for writing, which volume_file.c knows. While it runs, or an image or a snapshot is made of it, its disks stay
+ * as they are: whoever changes them holds the gate of volumes, and begins with instance_load_idle().
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/core/object.h"
+#include "model/machine/instance_priv.h"
+#include "model/machine/volume_priv.h"
+
+#define INSTANCE_MODE 0700
+
+enum {
+        GET,
+        GET_OBJECT,
+        FIND,
+        EACH,
+        OF_IMAGE,
+        FIND_OF_IMAGE,
+        OTHER_USERS,
+        INSERT,
+        SET_IMAGE,
+        RENAME,
+        ERASE,
+        CDROM,
+        IMAGES,
+        TASKS,
+        PASSWORD
+};
+
+/*
+ * How its owner names the image: by where she finds it or, where it is another's and no longer shared with her, by the
+ * id that it had when she took it, since its name is no affair of hers any more.
+ */
+#define IMAGE_PATH                                                                                                     \
+        "CASE WHEN image.id IS NULL THEN '' WHEN image.class = 'private' AND EXISTS (SELECT 1 FROM share WHERE "       \
+        "share.image = image.id AND share.uid = instance.uid) THEN 'shared/' || image.handle "                         \
+        "WHEN instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = " \
+        "40 THEN image.class || '/' || image.handle ELSE image.ident END"
+#define COLUMNS                                                                                                        \
+        OBJECT_COLUMNS("instance")                                                                                     \
+        ", instance.ident, instance.region, power, started, instance.type, instance.image, "                           \
+        IMAGE_PATH ", instance.name, image_disks, hostname, password <> '', "                                          \
+        "ifnull(image.source = 'iso', 0), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND "  \
+        "task.instance = instance.id), instance.description, ssh_keys"
+/* What shows them to people, of those made from an image. */
+#define OF_IMAGE_OBJECTS "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1"
+
+static const char *const instance_sql[] = {
+        [GET] = "SELECT " COLUMNS " FROM instance LEFT JOIN image ON image.id = instance.image WHERE instance.id = ?1",
+        [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE id = ?1",
+        [FIND] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE region = ?1 AND handle = ?2",
+        [EACH] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE region = ?1 ORDER BY handle",
+        [OF_IMAGE] = OF_IMAGE_OBJECTS " ORDER BY handle",
+        [FIND_OF_IMAGE] = OF_IMAGE_OBJECTS " AND handle = ?2",
+        [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(id) FROM instance WHERE image = ?1 AND uid <> ?2 "
+                        "GROUP BY uid) ORDER BY uid",
+        [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9)",
+        [SET_IMAGE] = "UPDATE instance SET image = ?2, type = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
+        [RENAME] = "UPDATE instance SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [ERASE] = "DELETE FROM instance WHERE id = ?1",
+        [CDROM] = "SELECT image_disk.blob FROM instance JOIN image ON image.id = instance.image "
+                  "JOIN image_disk ON image_disk.image = image.id WHERE instance.id = ?1 AND image.source = 'iso' "
+                  "AND image_disk.blob IS NOT NULL ORDER BY device LIMIT 1",
+        [IMAGES] = "SELECT " OBJECT_COLUMNS("image") ", class FROM image WHERE instance = ?1 ORDER BY id",
+        [TASKS] = "SELECT id, ident, uid, gid, mode, created, created FROM task WHERE status IN ('queued', 'running') "
+                  "AND instance = ?1 ORDER BY ident",
+        [PASSWORD] = "SELECT password FROM instance WHERE id = ?1",
+};
+const struct db_statements instance_statements = DB_STATEMENTS(instance_sql);
+
+/* ---- loading ---- */
+
+static int load_row(void *ctx, const struct db_row *row)
+{
+        struct instance *i = ctx;
+        int col = OBJECT_N_COLUMNS;
+
+#define TEXT(field) db_row_text(row, col++, i->field, sizeof(i->field))
+        object_fill(&i->o, row);
+        TEXT(ident);
+        i->region = (uint64_t)db_row_int(row, col++);
+        i->power = db_row_int(row, col++) != 0;
+        i->running = i->power;
+        i->started = db_row_int(row, col++) != 0;
+        i->type = strcmp(db_row_str(row, col++), "local") == 0 ? TYPE_LOCAL : TYPE_CLOUD;
+        i->image = (uint64_t)db_row_int(row, col++);
+        TEXT(image_path);
+        TEXT(name);
+        TEXT(image_disks);
+        TEXT(hostname);
+        i->has_password = db_row_int(row, col++) != 0;
+        i->has_cdrom = db_row_int(row, col++) != 0;
+        i->busy = db_row_int(row, col++) != 0;
+        TEXT(description);
+        TEXT(ssh_keys);
+#undef TEXT
+        return 0;
+}
+
+int instance_load(struct db_txn *t, uint64_t id, struct instance *ret)
+{
+        return db_one(t, instance_sql[GET], load_row, ret, DB_INT(id));
+}
+
+int instance_refuse_running(const struct instance *instance, struct diag *diag)
+{
+        if (instance->power)
+                return diag_set(diag, -EBUSY, "%s is running: stop it first (echo stop > power)", instance->o.handle);
+        return diag_set(diag, -EBUSY, "%s is running: a disk of it is open for writing", instance->o.handle);
+}
+
+int instance_load_idle(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag, struct instance *ret)
+{
+        struct task task;
+        int r;
+
+        r = instance_load(t, id, ret);
+        if (r < 0)
+                return r;
+        if (ret->power || volumes_are_written(m, id, NULL))
+                return instance_refuse_running(ret, diag);
+        if (!ret->busy)
+                return 0;
+        r = task_active_of_instance(t, id, &task);
+        if (r < 0)
+                return r;
+        return diag_set(diag, -EBUSY,
+                        "%s: a task of kind %s reads its disks: wait for it (cat wait), or cancel it with rmdir "
+                        "/tasks/%s",
+                        ret->o.handle, task_kind_name(task.kind), task.o.handle);
+}
+
+int instance_get(struct model *m, uint64_t id, struct instance *ret)
+{
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = instance_load(&t, id, ret);
+                if (r < 0)
+                        return r;
+        }
+        if (!ret->power)
+                volumes_settle(m);
+        ret->running = ret->power || volumes_are_written(m, id, NULL);
+        return 0;
+}
+
+static int take_first(void *ctx, const struct db_row *row)
+{
+        object_fill(ctx, row);
+        return 1;
+}
+
+int instance_load_of_image(struct db_txn *t, uint64_t image, struct object *ret)
+{
+        int r = db_each(t, instance_sql[OF_IMAGE], take_first, ret, DB_INT(image));
+
+        return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+int instance_get_object(struct model *m, uint64_t id, struct object *ret)
+{
+        return object_get(m, instance_sql[GET_OBJECT], id, ret);
+}
+
+int instance_find(struct model *m, uint64_t region, const char *handle, struct object *ret)
+{
+        return object_find(m, instance_sql[FIND], region, handle, ret);
+}
+
+int instance_find_of_image(struct model *m, uint64_t image, const char *handle, struct object *ret)
+{
+        return object_find(m, instance_sql[FIND_OF_IMAGE], image, handle, ret);
+}
+
+int instance_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
+{
+        return object_each(m, instance_sql[EACH], region, fn, ctx);
+}
+
+int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx)
+{
+        return object_each(m, instance_sql[OF_IMAGE], image, fn, ctx);
+}
+
+static int copy_object(void *ctx, const struct db_row *row)
+{
+        struct object o;
+
+        object_fill(&o, row);
+        strbuf_add_bytes(ctx, &o, sizeof(o));
+        return strbuf_error(ctx);
+}
+
+int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx)
+{
+        CLEANUP_STRBUF struct strbuf copies = { 0 };
+        const struct object *o;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = db_each(&t, instance_sql[OTHER_USERS], copy_object, &copies, DB_INT(image), DB_INT(uid));
+        }
+        o = (const struct object *)copies.text;
+        for (size_t i = 0; i < copies.len / sizeof(*o) && r == 0; i++)
+                r = fn(ctx, &o[i]);
+        return r;
+}
+
+int instance_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
+{
+        return object_each(m, instance_sql[TASKS], id, fn, ctx);
+}
+
+int instance_volumes(struct model *m, uint64_t id, instance_volume_fn *fn, void *ctx)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : volume_load_each(&t, id, fn, ctx);
+}
+
+int instance_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)
+{
+        return image_each_of(m, instance_sql[IMAGES], id, fn, ctx);
+}
+
+static int find_cdrom(struct model *m, uint64_t id, struct blob_row *ret)
+{
+        int64_t blob;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = db_int(&t, instance_sql[CDROM], &blob, DB_INT(id));
+        return r < 0 ? r : blob_row_load(&t, (uint64_t)blob, ret);
+}
+
+int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret)
+{
+        struct blob_row blob;
+        int r;
+
+        r = find_cdrom(m, id, &blob);
+        if (r == 0)
+                *ret = blob.info;
+        return r;
+}
+
+int instance_cdrom_open(struct model *m, uint64_t id, struct blob **ret)
+{
+        struct blob_row blob;
+        int r;
+
+        r = find_cdrom(m, id, &blob);
+        return r < 0 ? r : blob_row_open(m, blob.id, ret);
+}
+
+struct text {
+        char *buf;
+        size_t size;
+};
+
+static int take_text(void *ctx, const struct db_row *row)
+{
+        const struct text *text = ctx;
+
+        db_row_text(row, 0, text->buf, text->size);
+        return 0;
+}
+
+int instance_load_password(struct db_txn *t, uint64_t id, char *buf, size_t size)
+{
+        struct text text = { .buf = buf, .size = size };
+
+        return db_one(t, instance_sql[PASSWORD], take_text, &text, DB_INT(id));
+}
+
+/* ---- rows ---- */
+
+static int refuse_taken(const char *handle, struct diag *diag)
+{
+        return diag_set(diag, -EEXIST, "instances/%s: there is such an instance already: choose another name", handle);
+}
+
+int instance_insert(struct db_txn *t, struct instance *instance, struct diag *diag)
+{
+        int r;
+
+        r = model_new_ident("i", instance->ident, sizeof(instance->ident));
+        if (r < 0)
+                return r;
+        r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region),
+                   DB_TEXT(instance->o.handle), DB_INT(instance->o.uid), DB_INT(instance->o.gid), DB_INT(INSTANCE_MODE),
+                   DB_INT(model_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
+        if (r == -EEXIST)
+                return refuse_taken(instance->o.handle, diag);
+        if (r < 0)
+                return r;
+        instance->o.id = db_last_id(t);
+        return 0;
+}
+
+int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type)
+{
+        return db_run_one(t, instance_sql[SET_IMAGE], DB_INT(id), DB_INT(image), DB_TEXT(image_type_name(type)),
+                          DB_INT(model_now_us()));
+}
+
+/* ---- making, renaming, removing ---- */
+
+int instance_create(struct model *m, const struct caller *c, uint64_t region, const char *handle, struct diag *diag,
+                    uint64_t *ret)
+{
+        struct instance instance = { .o = { .uid = c->uid, .gid = c->gid }, .region = region, .type = TYPE_CLOUD };
+        struct region place;
+        DB_TXN(t);
+        int r;
+
+        r = object_check_name(handle, "instance", diag);
+        if (r == 0)
+                r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = region_load(&t, region, &place);
+        if (r < 0)
+                return r;
+        (void)snprintf(instance.o.handle, sizeof(instance.o.handle), "%s", handle);
+        r = instance_insert(&t, &instance, diag);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r < 0)
+                return r;
+        model_changed(m, OBJECT_INSTANCE, instance.o.id);
+        *ret = instance.o.id;
+        return 0;
+}
+
+int instance_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
+{
+        struct instance instance;
+        DB_TXN(t);
+        int r;
+
+        r = object_check_name(handle, "instance", diag);
+        if (r == 0)
+                r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = instance_load(&t, id, &instance);
+        if (r == 0)
+                r = object_refuse_other(&instance.o, c, "rename it", diag);
+        if (r < 0 || strcmp(instance.o.handle, handle) == 0)
+                return r;
+        r = db_run_one(&t, instance_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(model_now_us()));
+        if (r == -EEXIST)
+                return refuse_taken(handle, diag);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r == 0)
+                model_changed(m, OBJECT_INSTANCE, id);
+        return r;
+}
+
+static int remove_instance(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
+{
+        struct instance instance;
+        LOCK_SCOPE(volumes_gate(m));
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = instance_load(&t, id, &instance);
+        if (r == 0)
+                r = object_refuse_other(&instance.o, c, "remove it", diag);
+        if (r == 0)
+                r = instance_load_idle(m, &t, id, diag, &instance);
+        if (r == 0)
+                r = volume_erase_of_instance(&t, id, ch);
+        if (r == 0)
+                r = db_run_one(&t, instance_sql[ERASE], DB_INT(id));
+        if (r < 0)
+                return r;
+        changes_add(ch, OBJECT_INSTANCE, id);
+        changes_add(ch, OBJECT_IMAGE, instance.image);
+        return db_commit(&t);
+}
+
+int instance_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+{
+        struct changes ch = { 0 };
+        int r;
+
+        r = remove_instance(m, c, id, &ch, diag);
+        if (r == 0)
+                changes_tell(m, &ch);
+        return r;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_MACHINE_INSTANCE_H
+#define MODEL_MACHINE_INSTANCE_H
+
+/*
+ * Machines: disks that were cloned from an image, and what the machine is to be told at its first start. An instance
+ * runs from `power start` to `power stop`, and whenever one of its disks is open for writing.
+ */
+
+#include "model/image/snapshot.h"
+#include "model/machine/volume.h"
+
+#define INSTANCE_KEYS_MAX 16384 /* bytes of ssh-keys */
+
+struct instance {
+        struct object o;
+        char ident[IMAGE_IDENT_MAX]; /* "i-…" */
+        uint64_t region;
+        bool power; /* from start to stop */
+        bool running; /* so, or while a disk is open for writing */
+        bool started; /* has run at least once */
+        bool busy; /* an image or a snapshot is being made of it */
+        enum image_type type; /* local or cloud */
+        uint64_t image; /* 0: none set yet */
+        char image_path[3 * NAME_LEN_MAX]; /* "private/web", or an id where the owner may know no more; "": none */
+        char name[NAME_LEN_MAX + 1];
+        char image_disks[IMAGE_VALUE_MAX + 1]; /* "all", "none" or "vdb vdd" */
+        char hostname[NAME_LEN_MAX + 1];
+        bool has_password;
+        bool has_cdrom; /* made from an iso image */
+        char description[IMAGE_TEXT_MAX + 1];
+        char ssh_keys[INSTANCE_KEYS_MAX + 1];
+};
+
+int instance_get(struct model *m, uint64_t id, struct instance *ret); /* -ENOENT */
+int instance_get_object(struct model *m, uint64_t id, struct object *ret);
+int instance_find(struct model *m, uint64_t region, const char *handle, struct object *ret);
+int instance_each(struct model *m, uint64_t region, object_fn *fn, void *ctx);
+/* Those made from an image, for instances/ and used-by/ of it. */
+int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx);
+/* One instance of each user other than UID who has any made from the image. FN may call the model, or look up users. */
+int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx);
+int instance_find_of_image(struct model *m, uint64_t image, const char *handle, struct object *ret);
+
+/* mkdir instances/<handle>: without an image yet. */
+int instance_create(struct model *m, const struct caller *c, uint64_t region, const char *handle, struct diag *diag,
+                    uint64_t *ret);
+/* mkdir <image>/instances/<handle>. -EBUSY (the image is not available), -EEXIST. */
+int instance_create_from_image(struct model *m, const struct caller *c, uint64_t image, const char *handle,
+                               struct diag *diag, uint64_t *ret);
+
+enum instance_field {
+        INSTANCE_FIELD_NAME,
+        INSTANCE_FIELD_DESCRIPTION,
+        /* "private/web", "shared/web" or an image's id: makes the disks, or rebuilds the system disk */
+        INSTANCE_FIELD_IMAGE,
+        INSTANCE_FIELD_TYPE, /* local or cloud, for an image of both, before the first start */
+        INSTANCE_FIELD_POWER, /* start, stop */
+        INSTANCE_FIELD_ATTACH, /* a disk of the region */
+        INSTANCE_FIELD_DETACH, /* a device, "vdb" */
+        INSTANCE_FIELD_IMAGE_DISKS, /* all, none, or devices */
+        /* These three: -EOPNOTSUPP without cloud-init in the image's features. */
+        INSTANCE_FIELD_PASSWORD, /* kept as a salted hash */
+        INSTANCE_FIELD_SSH_KEYS,
+        INSTANCE_FIELD_HOSTNAME,
+        INSTANCE_FIELD_COUNT,
+};
+int instance_set(struct model *m, const struct caller *c, uint64_t id, enum instance_field field, const char *value,
+                 struct diag *diag);
+int instance_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag);
+/* Removes it, its system disk and the disks made with it. -EBUSY while it runs or an image is made of it. */
+int instance_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
+
+/* Its volumes in order of their devices. */
+typedef int instance_volume_fn(void *ctx, const struct volume *v);
+int instance_volumes(struct model *m, uint64_t id, instance_volume_fn *fn, void *ctx);
+/* The blob of disks/cdrom.iso. -ENOENT without one. */
+int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret);
+int instance_cdrom_open(struct model *m, uint64_t id, struct blob **ret);
+
+/* mkdir instances/<i>/images/<handle>: *ret is the image that a task makes. -EBUSY (running), -EDQUOT, -EEXIST. */
+int instance_capture(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag,
+                     uint64_t *ret);
+/* The images that were made of it and still exist. */
+int instance_images(struct model *m, uint64_t id, image_fn *fn, void *ctx);
+
+/* What keeps it from being removed: tasks. */
+int instance_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx);
+
+/*
+ * What cloud-init's NoCloud source reads, as texts (user-data, meta-data); both "" where nothing is set. Owned by the
+ * caller, as strbufs.
+ */
+struct strbuf;
+int instance_seed(struct model *m, uint64_t id, struct strbuf *ret_user_data, struct strbuf *ret_meta_data);
+
+#endif

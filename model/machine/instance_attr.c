@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What can be written of an instance, as a table. A command holds the gate of volumes and one transaction; only
+ * `image`, which makes disks first, has its own way (instance_disks.c).
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "model/core/object.h"
+#include "model/machine/instance_priv.h"
+#include "model/machine/volume_priv.h"
+
+/* What an RFC 1123 name has at most: Linux takes no longer one. */
+#define HOSTNAME_MAX 64
+#define LABEL_MAX    63
+
+#define SET(column) "UPDATE instance SET " column " = ?2, updated = max(?3, updated + 1) WHERE id = ?1"
+
+enum { SET_STARTED = INSTANCE_FIELD_COUNT };
+
+static const char *const instance_attr_sql[] = {
+        [INSTANCE_FIELD_NAME] = SET("name"),
+        [INSTANCE_FIELD_DESCRIPTION] = SET("description"),
+        [INSTANCE_FIELD_POWER] = SET("power"),
+        [INSTANCE_FIELD_IMAGE_DISKS] = SET("image_disks"),
+        [INSTANCE_FIELD_PASSWORD] = SET("password"),
+        [INSTANCE_FIELD_SSH_KEYS] = SET("ssh_keys"),
+        [INSTANCE_FIELD_HOSTNAME] = SET("hostname"),
+        /* Attaching and detaching change the instance too. */
+        [INSTANCE_FIELD_ATTACH] = "UPDATE instance SET updated = max(?2, updated + 1) WHERE id = ?1",
+        [SET_STARTED] = "UPDATE instance SET started = 1 WHERE id = ?1",
+};
+const struct db_statements instance_attr_statements = DB_STATEMENTS(instance_attr_sql);
+
+struct command {
+        struct model *m;
+        struct db_txn *t;
+        const struct caller *c;
+        struct instance instance;
+        enum instance_field field;
+        struct changes ch;
+};
+
+/* Checks VALUE, and carries it out. */
+typedef int command_fn(struct command *cmd, const char *value, struct diag *diag);
+
+static int update(struct command *cmd, struct db_value value)
+{
+        int r = db_run(cmd->t, instance_attr_sql[cmd->field], DB_INT(cmd->instance.o.id), value,
+                       DB_INT(model_now_us()));
+
+        return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+/* ---- texts ---- */
+
+static int set_name(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        r = object_check_name(value, "name", diag);
+        return r < 0 ? r : update(cmd, DB_TEXT(value));
+}
+
+static int set_description(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        r = object_check_text(value, IMAGE_TEXT_MAX, "description", diag);
+        return r < 0 ? r : update(cmd, DB_TEXT(value));
+}
+
+/* ---- power ---- */
+
+static int set_power(struct command *cmd, const char *value, struct diag *diag)
+{
+        const struct instance *i = &cmd->instance;
+        bool start = strcmp(value, "start") == 0;
+        int r;
+
+        if (!start && strcmp(value, "stop") != 0)
+                return diag_set(diag, -EINVAL, "power: start or stop");
+        if (start == i->power)
+                return diag_set(diag, -EBUSY, "%s is %s already", i->o.handle, start ? "running" : "stopped");
+        if (start) {
+                if (i->image == 0)
+                        return diag_set(diag, -EBUSY, "%s has no disks yet: write an image to image first",
+                                        i->o.handle);
+                if (!volumes_are_written(cmd->m, i->o.id, NULL)) {
+                        struct instance idle;
+
+                        r = instance_load_idle(cmd->m, cmd->t, i->o.id, diag, &idle);
+                        if (r < 0)
+                                return r;
+                }
+                r = db_run(cmd->t, instance_attr_sql[SET_STARTED], DB_INT(i->o.id));
+                if (r < 0)
+                        return r;
+        }
+        return update(cmd, DB_INT(start));
+}
+
+/* ---- disks ---- */
+
+static int set_type(struct command *cmd, const char *value, struct diag *diag)
+{
+        return instance_set_type(cmd->t, &cmd->instance, value, &cmd->ch, diag);
+}
+
+static int touch(struct command *cmd)
+{
+        int r = db_run(cmd->t, instance_attr_sql[INSTANCE_FIELD_ATTACH], DB_INT(cmd->instance.o.id),
+                       DB_INT(model_now_us()));
+
+        return r < 0 ? r : 0;
+}
+
+static int attach(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        r = instance_attach(cmd->m, cmd->t, cmd->c, &cmd->instance, value, &cmd->ch, diag);
+        return r < 0 ? r : touch(cmd);
+}
+
+static int detach(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        r = instance_detach(cmd->t, &cmd->instance, value, &cmd->ch, diag);
+        return r < 0 ? r : touch(cmd);
+}
+
+/* A data disk of the instance, as a bit. */
+static int find_data_disk(struct command *cmd, const char *device, struct diag *diag, unsigned *ret)
+{
+        struct volume v;
+        int r;
+
+        if (!device_is_valid(device))
+                return diag_set(diag, -EINVAL, "image-disks: all, none, or devices of data disks such as: vdb vdd");
+        r = volume_load_by_device(cmd->t, cmd->instance.o.id, device, &v);
+        if (r == -ENOENT)
+                return diag_set(diag, r, "%s has no disk %s: see device-mapping", cmd->instance.o.handle, device);
+        if (r < 0)
+                return r;
+        if (v.system)
+                return diag_set(diag, -EINVAL, "image-disks: the system disk %s always goes along: name data disks",
+                                device);
+        *ret = 1u << (device[2] - 'a');
+        return 0;
+}
+
+static int set_image_disks(struct command *cmd, const char *value, struct diag *diag)
+{
+        char list[DISKS_MAX * sizeof("vda")] = "";
+        unsigned chosen = 0, bit;
+        char device[8];
+        int r;
+
+        if (strcmp(value, "all") == 0 || strcmp(value, "none") == 0)
+                return update(cmd, DB_TEXT(value));
+
+        for (const char *p = value + strspn(value, " "); *p; p += strspn(p, " ")) {
+                size_t len = strcspn(p, " ");
+
+                (void)snprintf(device, sizeof(device), "%.*s", (int)(len < sizeof(device) ? len : sizeof(device)), p);
+                r = find_data_disk(cmd, device, diag, &bit);
+                if (r < 0)
+                        return r;
+                chosen |= bit;
+                p += len;
+        }
+        if (chosen == 0)
+                return find_data_disk(cmd, "", diag, &bit);
+        for (unsigned i = 0; i < DISKS_MAX; i++) {
+                if (chosen & 1u << i)
+                        (void)snprintf(list + strlen(list), sizeof(list) - strlen(list), "%svd%c", list[0] ? " " : "",
+                                       (char)('a' + i));
+        }
+        return update(cmd, DB_TEXT(list));
+}
+
+/* ---- what cloud-init is told ---- */
+
+static int need_cloud_init(struct command *cmd, struct diag *diag)
+{
+        const struct instance *i = &cmd->instance;
+        struct image image;
+        int r;
+
+        if (i->image == 0)
+                return diag_set(diag, -EBUSY, "%s has no image yet: write one to image first", i->o.handle);
+        r = image_load(cmd->t, i->image, &image);
+        if (r < 0 || strstr(image.features, "cloud-init")) /* the only feature with this in it */
+                return r;
+        return diag_set(diag, -EOPNOTSUPP,
+                        "%s: nothing in the machine would read this: its image %s has no cloud-init in its "
+                        "features (add it there if it does)",
+                        i->o.handle, i->image_path);
+}
+
+static int set_password(struct command *cmd, const char *value, struct diag *diag)
+{
+        char hash[INSTANCE_HASH_MAX];
+        int r;
+
+        r = need_cloud_init(cmd, diag);
+        if (r == 0)
+                r = instance_hash_password(value, diag, hash, sizeof(hash));
+        return r < 0 ? r : update(cmd, DB_TEXT(hash));
+}
+
+static bool is_key(const char *line, size_t len)
+{
+        static const char *const types[] = { "ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
+                                             "ecdsa-sha2-nistp521", "sk-ssh-ed25519@openssh.com",
+                                             "sk-ecdsa-sha2-nistp256@openssh.com" };
+        size_t n = strcspn(line, " ");
+
+        for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+                if (n < len && strlen(types[i]) == n && strncmp(line, types[i], n) == 0)
+                        return strncmp(line + n, " AAAA", strlen(" AAAA")) == 0; /* so every key of these begins */
+        }
+        return false;
+}
+
+static int set_ssh_keys(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        r = object_check_text(value, INSTANCE_KEYS_MAX, "ssh-keys", diag);
+        if (r < 0)
+                return r;
+        for (const char *line = value; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+                if (line[0] != '\n' && line[0] != '#' && !is_key(line, strcspn(line, "\n")))
+                        return diag_set(diag, -EINVAL, "ssh-keys: a public key a line, as in ~/.ssh/id_ed25519.pub");
+        }
+        r = need_cloud_init(cmd, diag);
+        return r < 0 ? r : update(cmd, DB_TEXT(value));
+}
+
+static bool is_letter_or_digit(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Labels of letters, digits and inner hyphens, with dots between them; "" unsets it. */
+static bool is_hostname(const char *name)
+{
+        if (strlen(name) > HOSTNAME_MAX)
+                return false;
+        while (*name) {
+                size_t len = strcspn(name, ".");
+
+                if (len == 0 || len > LABEL_MAX || !is_letter_or_digit(name[0]) || !is_letter_or_digit(name[len - 1]))
+                        return false;
+                for (size_t i = 0; i < len; i++) {
+                        if (!is_letter_or_digit(name[i]) && name[i] != '-')
+                                return false;
+                }
+                name += len;
+                if (*name == '.' && *++name == '\0')
+                        return false;
+        }
+        return true;
+}
+
+static int set_hostname(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        if (!is_hostname(value))
+                return diag_set(diag, -EINVAL,
+                                "hostname: up to %d letters, digits, hyphens and dots, as in web-1.example.org",
+                                HOSTNAME_MAX);
+        r = need_cloud_init(cmd, diag);
+        return r < 0 ? r : update(cmd, DB_TEXT(value));
+}
+
+/* ---- the table ---- */
+
+static const struct field {
+        command_fn *carry_out;
+        bool idle; /* only while it is stopped and nothing is made of it */
+} fields[INSTANCE_FIELD_COUNT] = {
+        [INSTANCE_FIELD_NAME] = { set_name, false },
+        [INSTANCE_FIELD_DESCRIPTION] = { set_description, false },
+        [INSTANCE_FIELD_TYPE] = { set_type, true },
+        [INSTANCE_FIELD_POWER] = { set_power, false },
+        [INSTANCE_FIELD_ATTACH] = { attach, true },
+        [INSTANCE_FIELD_DETACH] = { detach, true },
+        [INSTANCE_FIELD_IMAGE_DISKS] = { set_image_disks, false },
+        [INSTANCE_FIELD_PASSWORD] = { set_password, false },
+        [INSTANCE_FIELD_SSH_KEYS] = { set_ssh_keys, false },
+        [INSTANCE_FIELD_HOSTNAME] = { set_hostname, false },
+};
+
+static int carry_out(struct command *cmd, uint64_t id, const char *value, struct diag *diag)
+{
+        const struct field *f = &fields[cmd->field];
+        LOCK_SCOPE(volumes_gate(cmd->m));
+        DB_TXN(t);
+        int r;
+
+        cmd->t = &t;
+        r = db_begin(cmd->m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = f->idle ? instance_load_idle(cmd->m, &t, id, diag, &cmd->instance)
+                            : instance_load(&t, id, &cmd->instance);
+        if (r == 0)
+                r = f->carry_out(cmd, value, diag);
+        return r < 0 ? r : db_commit(&t);
+}
+
+int instance_set(struct model *m, const struct caller *c, uint64_t id, enum instance_field field, const char *value,
+                 struct diag *diag)
+{
+        struct command cmd = { .m = m, .c = c, .field = field };
+        int r;
+
+        if (field == INSTANCE_FIELD_IMAGE)
+                return instance_rebuild(m, c, id, value, diag);
+        r = carry_out(&cmd, id, value, diag);
+        if (r < 0)
+                return r;
+        changes_add(&cmd.ch, OBJECT_INSTANCE, id);
+        changes_tell(m, &cmd.ch);
+        return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_MACHINE_INSTANCE_PRIV_H
+#define MODEL_MACHINE_INSTANCE_PRIV_H
+
+/* Steps on instances that their files and those of volumes share. Private to model/. */
+
+#include "model/machine/instance.h"
+#include "model/work/runner.h"
+
+/* ---- instance.c ---- */
+
+/* What one transaction knows: running is the power flag alone. -ENOENT; DB_READ will do. */
+int instance_load(struct db_txn *t, uint64_t id, struct instance *ret);
+/*
+ * As instance_load(); -EBUSY with a sentence while it runs or a task reads its disks. With the gate of volumes held, or
+ * after volumes_settle() for a first look.
+ */
+int instance_load_idle(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag, struct instance *ret);
+/* -EBUSY: it runs. */
+int instance_refuse_running(const struct instance *instance, struct diag *diag);
+/* Inserts a row from o.handle, o.uid, o.gid, region, type and image; sets o.id and ident. -EEXIST with a sentence. */
+int instance_insert(struct db_txn *t, struct instance *instance, struct diag *diag);
+int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type);
+
+/* ---- instance_disks.c ---- */
+
+/* image (a path or an id), type, attach, detach: those fields of instance_set() that change its disks. */
+int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const char *image, struct diag *diag);
+int instance_set_type(struct db_txn *t, const struct instance *instance, const char *word, struct changes *ch,
+                      struct diag *diag);
+int instance_attach(struct model *m, struct db_txn *t, const struct caller *c, const struct instance *instance,
+                    const char *disk, struct changes *ch, struct diag *diag);
+int instance_detach(struct db_txn *t, const struct instance *instance, const char *device, struct changes *ch,
+                    struct diag *diag);
+
+/* Is this how a device is called: "vda" … "vdz"? */
+bool device_is_valid(const char *device);
+
+/* ---- instance_seed.c ---- */
+
+/* A salted hash of PASSWORD, as crypt(5) writes it; PASSWORD "" gives "". -EINVAL with a sentence. */
+int instance_hash_password(const char *password, struct diag *diag, char *buf, size_t size);
+/* The hash, which no other value has. -ENOENT; DB_READ will do. */
+#define INSTANCE_HASH_MAX 128
+int instance_load_password(struct db_txn *t, uint64_t id, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Volumes as rows. A volume gets its disk together with its size: at once where it is a clone, later where it is empty.
+ * The disk is made before the row names it, and is removed after the row is gone, by way of the table trash. For as
+ * long as the row is there it names the blob that its disk is a clone of, so that a snapshot or an image may go before.
+ *
+ * A volume is in the list of its region's disks when it has a handle. The system disk of a local instance has none.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/core/object.h"
+#include "model/machine/instance_priv.h"
+#include "model/machine/volume_priv.h"
+
+#define VOLUME_MODE 0700
+
+enum {
+        GET,
+        GET_OBJECT,
+        DISK,
+        BY_NAME,
+        BY_DEVICE,
+        OF_INSTANCE,
+        FIND,
+        EACH,
+        OF_SNAPSHOT,
+        SNAPSHOTS,
+        INSERT,
+        SET_NAME,
+        RENAME,
+        SET_INSTANCE,
+        SET_HANDLE,
+        ERASE,
+        BLOB_OF_SNAPSHOT,
+};
+
+#define SELECT_VOLUME                                                                                                  \
+        "SELECT " OBJECT_COLUMNS("volume") ", volume.ident, volume.region, role = 'system', size, volume.instance, "   \
+        "instance.handle, device, volume.name, source, made_with, " IS_BUSY                                            \
+        " FROM volume LEFT JOIN instance ON instance.id = volume.instance "
+/* A snapshot is being taken of it, or an image is being made of its instance. */
+#define IS_BUSY                                                                                          \
+        "EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND (task.volume = volume.id " \
+        "OR (task.kind = 'capture' AND task.instance = volume.instance)))"
+
+static const char *const volume_sql[] = {
+        [GET] = SELECT_VOLUME "WHERE volume.id = ?1",
+        [GET_OBJECT] = "SELECT id, ifnull(handle, device), uid, gid, mode, created, updated FROM volume WHERE id = ?1",
+        [DISK] = "SELECT region.store, key FROM volume JOIN region ON region.id = volume.region WHERE volume.id = ?1",
+        [BY_NAME] = SELECT_VOLUME "WHERE volume.region = ?1 AND volume.handle IS NOT NULL "
+                                  "AND (volume.handle = ?2 OR volume.ident = ?2) "
+                                  "ORDER BY volume.ident = ?2 DESC LIMIT 1",
+        [BY_DEVICE] = SELECT_VOLUME "WHERE volume.instance = ?1 AND device = ?2",
+        [OF_INSTANCE] = SELECT_VOLUME "WHERE volume.instance = ?1 ORDER BY device",
+        [FIND] = "SELECT " OBJECT_COLUMNS("volume") " FROM volume WHERE region = ?1 AND handle = ?2",
+        [EACH] = "SELECT " OBJECT_COLUMNS("volume") " FROM volume WHERE region = ?1 AND handle IS NOT NULL "
+                 "ORDER BY handle",
+        [OF_SNAPSHOT] = "SELECT " OBJECT_COLUMNS("volume") " FROM volume WHERE snapshot = ?1 AND handle IS NOT NULL "
+                        "ORDER BY handle",
+        [SNAPSHOTS] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE volume = ?1 ORDER BY handle",
+        [INSERT] = "INSERT INTO volume (ident, region, handle, uid, gid, mode, created, updated, name, key, size, "
+                   "base, instance, device, role, made_with, source, snapshot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, "
+                   "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        [SET_NAME] = "UPDATE volume SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [RENAME] = "UPDATE volume SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [SET_INSTANCE] = "UPDATE volume SET instance = ?2, device = ?3, made_with = 0, updated = max(?4, updated + 1) "
+                         "WHERE id = ?1",
+        [SET_HANDLE] = "UPDATE volume SET handle = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [ERASE] = "DELETE FROM volume WHERE id = ?1",
+        [BLOB_OF_SNAPSHOT] = "SELECT blob FROM snapshot WHERE id = ?1 AND blob IS NOT NULL",
+};
+const struct db_statements volume_statements = DB_STATEMENTS(volume_sql);
+
+/* ---- loading ---- */
+
+static void fill_volume(struct volume *v, const struct db_row *row)
+{
+        int col = OBJECT_N_COLUMNS;
+
+        object_fill(&v->o, row);
+        db_row_text(row, col++, v->ident, sizeof(v->ident));
+        v->region = (uint64_t)db_row_int(row, col++);
+        v->system = db_row_int(row, col++) != 0;
+        v->size_bytes = (uint64_t)db_row_int(row, col++);
+        v->instance = (uint64_t)db_row_int(row, col++);
+        db_row_text(row, col++, v->instance_handle, sizeof(v->instance_handle));
+        db_row_text(row, col++, v->device, sizeof(v->device));
+        db_row_text(row, col++, v->name, sizeof(v->name));
+        db_row_text(row, col++, v->source, sizeof(v->source));
+        v->made_with = db_row_int(row, col++) != 0;
+        v->busy = db_row_int(row, col++) != 0;
+        v->cloud = v->o.handle[0] != '\0';
+        if (!v->cloud)
+                (void)snprintf(v->o.handle, sizeof(v->o.handle), "%s", v->device);
+}
+
+static int load_row(void *ctx, const struct db_row *row)
+{
+        fill_volume(ctx, row);
+        return 0;
+}
+
+int volume_load(struct db_txn *t, uint64_t id, struct volume *ret)
+{
+        return db_one(t, volume_sql[GET], load_row, ret, DB_INT(id));
+}
+
+int volume_load_by_name(struct db_txn *t, uint64_t region, const char *name, struct volume *ret)
+{
+        return db_one(t, volume_sql[BY_NAME], load_row, ret, DB_INT(region), DB_TEXT(name));
+}
+
+int volume_load_by_device(struct db_txn *t, uint64_t instance, const char *device, struct volume *ret)
+{
+        return db_one(t, volume_sql[BY_DEVICE], load_row, ret, DB_INT(instance), DB_TEXT(device));
+}
+
+static int disk_row(void *ctx, const struct db_row *row)
+{
+        struct volume_disk_ref *ref = ctx;
+
+        ref->store = (uint64_t)db_row_int(row, 0);
+        ref->exists = !db_row_is_null(row, 1);
+        db_row_blob(row, 1, ref->key.bytes, sizeof(ref->key.bytes));
+        return 0;
+}
+
+int volume_load_disk(struct db_txn *t, uint64_t id, struct volume_disk_ref *ret)
+{
+        return db_one(t, volume_sql[DISK], disk_row, ret, DB_INT(id));
+}
+
+struct volume_walk {
+        instance_volume_fn *fn;
+        void *ctx;
+};
+
+static int volume_row(void *ctx, const struct db_row *row)
+{
+        const struct volume_walk *walk = ctx;
+        struct volume v;
+
+        fill_volume(&v, row);
+        return walk->fn(walk->ctx, &v);
+}
+
+int volume_load_each(struct db_txn *t, uint64_t instance, instance_volume_fn *fn, void *ctx)
+{
+        struct volume_walk walk = { .fn = fn, .ctx = ctx };
+
+        return db_each(t, volume_sql[OF_INSTANCE], volume_row, &walk, DB_INT(instance));
+}
+
+int volume_get(struct model *m, uint64_t id, struct volume *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : volume_load(&t, id, ret);
+}
+
+int volume_get_object(struct model *m, uint64_t id, struct object *ret)
+{
+        return object_get(m, volume_sql[GET_OBJECT], id, ret);
+}
+
+int volume_find(struct model *m, uint64_t region, const char *handle, struct object *ret)
+{
+        return object_find(m, volume_sql[FIND], region, handle, ret);
+}
+
+int volume_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
+{
+        return object_each(m, volume_sql[EACH], region, fn, ctx);
+}
+
+int volume_each_of_snapshot(struct model *m, uint64_t snapshot, object_fn *fn, void *ctx)
+{
+        return object_each(m, volume_sql[OF_SNAPSHOT], snapshot, fn, ctx);
+}
+
+int volume_snapshots(struct model *m, uint64_t id, object_fn *fn, void *ctx)
+{
+        return object_each(m, volume_sql[SNAPSHOTS], id, fn, ctx);
+}
+
+/* ---- rows ---- */
+
+struct place {
+        struct db_txn *t;
+        uint64_t region;
+};
+
+static int is_taken(void *ctx, const char *handle)
+{
+        const struct place *p = ctx;
+        struct object o;
+        int r;
+
+        r = db_one(p->t, volume_sql[FIND], object_load_row, &o, DB_INT(p->region), DB_TEXT(handle));
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+static int refuse_taken(const char *handle, struct diag *diag)
+{
+        return diag_set(diag, -EEXIST, "disks/%s: there is such a disk already: choose another name", handle);
+}
+
+int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct diag *diag)
+{
+        struct place place = { .t = t, .region = n->v.region };
+        struct volume *v = &n->v;
+        char wanted[NAME_LEN_MAX + 1];
+        int r;
+
+        r = model_new_ident("disk", v->ident, sizeof(v->ident));
+        if (r < 0)
+                return r;
+        v->cloud = v->o.handle[0] != '\0';
+        if (v->cloud && suffix) {
+                memcpy(wanted, v->o.handle, sizeof(wanted));
+                r = object_free_handle(wanted, is_taken, &place, v->o.handle);
+                if (r < 0)
+                        return r;
+        }
+
+        r = db_run(t, volume_sql[INSERT], DB_TEXT(v->ident), DB_INT(v->region),
+                   v->cloud ? DB_TEXT(v->o.handle) : DB_NULL, DB_INT(v->o.uid), DB_INT(v->o.gid), DB_INT(VOLUME_MODE),
+                   DB_INT(model_now_us()), DB_TEXT(v->name),
+                   n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes),
+                   DB_ID(n->base), DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL,
+                   DB_TEXT(v->system ? "system" : "data"), DB_INT(n->made_with), DB_TEXT(v->source),
+                   DB_ID(n->snapshot));
+        if (r == -EEXIST)
+                return refuse_taken(v->o.handle, diag);
+        if (r < 0)
+                return r;
+        v->o.id = db_last_id(t);
+        return 0;
+}
+
+int volume_set_instance(struct db_txn *t, uint64_t id, uint64_t instance, const char *device)
+{
+        return db_run_one(t, volume_sql[SET_INSTANCE], DB_INT(id), DB_ID(instance),
+                          instance ? DB_TEXT(device) : DB_NULL, DB_INT(model_now_us()));
+}
+
+int volume_set_listed(struct db_txn *t, const struct volume *v, const char *wanted)
+{
+        struct place place = { .t = t, .region = v->region };
+        char handle[NAME_LEN_MAX + 1];
+        int r;
+
+        if (wanted) {
+                r = object_free_handle(wanted, is_taken, &place, handle);
+                if (r < 0)
+                        return r;
+        }
+        return db_run_one(t, volume_sql[SET_HANDLE], DB_INT(v->o.id), wanted ? DB_TEXT(handle) : DB_NULL,
+                          DB_INT(model_now_us()));
+}
+
+/* After a commit that could not be synced the row may be there when the library is opened again. */
+void volume_discard_disk(struct model *m, struct blobstore *bs, const struct disk_id *key)
+{
+        if (!db_is_degraded(m->db))
+                (void)disk_remove(bs, key); /* else the next start finds it, as in that case */
+}
+
+int volume_erase(struct db_txn *t, uint64_t id)
+{
+        return db_run_one(t, volume_sql[ERASE], DB_INT(id));
+}
+
+struct volume_list {
+        size_t n;
+        struct {
+                uint64_t id;
+                bool made_with;
+        } item[DISKS_MAX];
+};
+
+static int collect_volume(void *ctx, const struct volume *v)
+{
+        struct volume_list *list = ctx;
+
+        if (list->n == DISKS_MAX)
+                return -E2BIG;
+        list->item[list->n].id = v->o.id;
+        list->item[list->n++].made_with = v->made_with;
+        return 0;
+}
+
+int volume_erase_of_instance(struct db_txn *t, uint64_t instance, struct changes *ch)
+{
+        struct volume_list list = { 0 };
+        int r;
+
+        r = volume_load_each(t, instance, collect_volume, &list);
+        for (size_t i = 0; i < list.n && r == 0; i++) {
+                r = list.item[i].made_with ? volume_erase(t, list.item[i].id) :
+                                             volume_set_instance(t, list.item[i].id, 0, NULL);
+                changes_add(ch, OBJECT_VOLUME, list.item[i].id);
+        }
+        return r;
+}
+
+int volume_refuse_busy(struct db_txn *t, const struct volume *v, struct diag *diag)
+{
+        struct task task;
+        int r;
+
+        if (!v->busy)
+                return 0;
+        r = task_active_of_volume(t, v->o.id, &task);
+        if (r == -ENOENT && v->instance)
+                r = task_active_of_instance(t, v->instance, &task);
+        if (r < 0)
+                return r;
+        return diag_set(diag, -EBUSY, "%s: a task of kind %s reads it: wait for it, or cancel it with rmdir /tasks/%s",
+                        v->o.handle, task_kind_name(task.kind), task.o.handle);
+}
+
+/* ---- making ---- */
+
+static void init_new(struct volume_new *n, const struct caller *c, uint64_t region, const char *handle)
+{
+        *n = (struct volume_new){ .v = { .o = { .uid = c->uid, .gid = c->gid }, .region = region } };
+        (void)snprintf(n->v.o.handle, sizeof(n->v.o.handle), "%s", handle);
+        (void)snprintf(n->v.name, sizeof(n->v.name), "%s", handle);
+}
+
+void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snapshot)
+{
+        struct changes ch = { 0 };
+
+        changes_add(&ch, OBJECT_VOLUME, id);
+        changes_add(&ch, OBJECT_INSTANCE, instance);
+        changes_add(&ch, OBJECT_SNAPSHOT, snapshot);
+        changes_tell(m, &ch);
+}
+
+int volume_create(struct model *m, const struct caller *c, uint64_t region, const char *handle, struct diag *diag,
+                  uint64_t *ret)
+{
+        struct volume_new n;
+        struct region place;
+        DB_TXN(t);
+        int r;
+
+        r = object_check_name(handle, "disk", diag);
+        if (r == 0)
+                r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = region_load(&t, region, &place);
+        if (r < 0)
+                return r;
+        init_new(&n, c, region, handle);
+        r = volume_insert(&t, &n, false, diag);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r < 0)
+                return r;
+        volume_tell(m, n.v.o.id, 0, 0);
+        *ret = n.v.o.id;
+        return 0;
+}
+
+struct origin {
+        struct snapshot snapshot;
+        struct blob_row blob;
+};
+
+static int load_origin(struct db_txn *t, uint64_t snapshot, struct origin *ret, struct diag *diag)
+{
+        int64_t blob;
+        int r;
+
+        r = snapshot_load(t, snapshot, &ret->snapshot);
+        if (r < 0)
+                return r;
+        if (!ret->snapshot.available)
+                return diag_set(diag, -EBUSY, "%s is being created: wait for it", ret->snapshot.o.handle);
+        r = db_int(t, volume_sql[BLOB_OF_SNAPSHOT], &blob, DB_INT(snapshot));
+        return r < 0 ? r : blob_row_load(t, (uint64_t)blob, &ret->blob);
+}
+
+static int insert_clone(struct model *m, const struct caller *c, uint64_t snapshot, const char *handle,
+                        const struct origin *origin, const struct disk_id *key, struct diag *diag, uint64_t *ret)
+{
+        struct origin now;
+        struct volume_new n;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = load_origin(&t, snapshot, &now, diag);
+        if (r < 0)
+                return r;
+        init_new(&n, c, origin->snapshot.region, handle);
+        n.v.size_bytes = origin->blob.info.size_bytes;
+        (void)snprintf(n.v.source, sizeof(n.v.source), "snapshot:%s", origin->snapshot.ident);
+        n.key = key;
+        n.base = origin->blob.id;
+        n.snapshot = snapshot;
+        r = volume_insert(&t, &n, false, diag);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r == 0)
+                *ret = n.v.o.id;
+        return r;
+}
+
+int volume_create_from_snapshot(struct model *m, const struct caller *c, uint64_t snapshot, const char *handle,
+                                struct diag *diag, uint64_t *ret)
+{
+        struct origin origin;
+        struct blobstore *bs;
+        struct disk_id key;
+        int r;
+
+        r = object_check_name(handle, "disk", diag);
+        if (r < 0)
+                return r;
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = load_origin(&t, snapshot, &origin, diag);
+                if (r < 0)
+                        return r;
+        }
+
+        r = stores_get(m, origin.blob.store, &bs);
+        if (r == 0)
+                r = disk_create(bs, &origin.blob.key, origin.blob.info.size_bytes, &key);
+        if (r < 0)
+                return r;
+        r = insert_clone(m, c, snapshot, handle, &origin, &key, diag, ret);
+        if (r < 0) {
+                volume_discard_disk(m, bs, &key);
+                return r;
+        }
+        volume_tell(m, *ret, 0, snapshot);
+        return 0;
+}
+
+/* ---- changing and removing ---- */
+
+static int update_text(struct model *m, const char *sql, uint64_t id, const char *text, struct diag *diag)
+{
+        struct volume v;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = volume_load(&t, id, &v);
+        if (r < 0)
+                return r;
+        if (sql == volume_sql[RENAME] && !v.cloud)
+                return diag_set(diag, -EPERM, "%s is the instance's own disk: it is called by its device", v.device);
+        r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us()));
+        if (r == -EEXIST)
+                return refuse_taken(text, diag);
+        if (r == 0)
+                r = db_commit(&t);
+        if (r == 0)
+                volume_tell(m, id, v.instance, 0);
+        return r;
+}
+
+int volume_set_name(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
+{
+        int r;
+
+        (void)c; /* the modes of the tree decide */
+        r = object_check_name(name, "name", diag);
+        return r < 0 ? r : update_text(m, volume_sql[SET_NAME], id, name, diag);
+}
+
+int volume_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
+{
+        struct object o;
+        int r;
+
+        r = object_check_name(handle, "disk", diag);
+        if (r == 0)
+                r = volume_get_object(m, id, &o);
+        if (r == 0)
+                r = object_refuse_other(&o, c, "rename it", diag);
+        if (r < 0)
+                return r;
+        return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, volume_sql[RENAME], id, handle, diag);
+}
+
+static int remove_volume(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+{
+        struct volume v;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = volume_load(&t, id, &v);
+        if (r == 0)
+                r = object_refuse_other(&v.o, c, "remove it", diag);
+        if (r < 0)
+                return r;
+        if (v.instance && v.system)
+                return diag_set(diag, -EBUSY, "%s is the system disk of %s: it goes with that", v.o.handle,
+                                v.instance_handle);
+        if (v.instance)
+                return diag_set(diag, -EBUSY, "%s is %s of %s: detach it first (echo %s > detach)", v.o.handle,
+                                v.device, v.instance_handle, v.device);
+        if (volume_is_written(m, id, NULL))
+                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v.o.handle);
+        r = volume_refuse_busy(&t, &v, diag);
+        if (r == 0)
+                r = volume_erase(&t, id);
+        return r < 0 ? r : db_commit(&t);
+}
+
+int volume_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+{
+        int r;
+
+        {
+                LOCK_SCOPE(volumes_gate(m));
+                r = remove_volume(m, c, id, diag);
+        }
+        if (r == 0)
+                volume_tell(m, id, 0, 0);
+        return r;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_MACHINE_VOLUME_PRIV_H
+#define MODEL_MACHINE_VOLUME_PRIV_H
+
+/*
+ * Steps on volumes that instances and tasks share. Private to model/.
+ *
+ * Who starts to write to a disk and who begins something that needs disks as they are (a snapshot, growing, attaching,
+ * removing) must not pass each other: both hold the gate, from the look at what the other does until their own
+ * transaction has ended. It is taken before the transaction.
+ */
+
+#include <pthread.h>
+
+#include "blobstore/base/lock.h"
+#include "model/machine/instance.h"
+#include "model/work/runner.h"
+
+/* ---- volume.c: rows ---- */
+
+/* Where the bytes are. */
+struct volume_disk_ref {
+        uint64_t store;
+        bool exists; /* else the volume waits for its size */
+        struct disk_id key;
+};
+
+int volume_load(struct db_txn *t, uint64_t id, struct volume *ret); /* -ENOENT; DB_READ will do */
+int volume_load_disk(struct db_txn *t, uint64_t id, struct volume_disk_ref *ret); /* likewise */
+/* The disk of the region with this handle or ident. -ENOENT; DB_READ will do. */
+int volume_load_by_name(struct db_txn *t, uint64_t region, const char *name, struct volume *ret);
+/* Those of an instance, in order of their devices. -ENOENT without that device; DB_READ will do. */
+int volume_load_by_device(struct db_txn *t, uint64_t instance, const char *device, struct volume *ret);
+int volume_load_each(struct db_txn *t, uint64_t instance, instance_volume_fn *fn, void *ctx);
+
+struct volume_new {
+        /*
+         * What counts: o.handle ("": in no list), o.uid, o.gid, region, name, size_bytes, instance, device, system,
+         * source.
+         */
+        struct volume v;
+        const struct disk_id *key; /* NULL: waits for its size */
+        uint64_t base; /* row of the blob that it is a clone of, or 0 */
+        uint64_t snapshot; /* that this blob is of, or 0 */
+        bool made_with; /* goes with its instance */
+};
+
+/* Sets v.o.id, v.o.handle and v.ident. With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST with a sentence. */
+int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct diag *diag);
+
+/* Puts it where INSTANCE shows it as DEVICE; 0: nowhere. */
+int volume_set_instance(struct db_txn *t, uint64_t id, uint64_t instance, const char *device);
+/* Lists it among the region's disks under a free name, from WANTED; NULL: takes it from there. */
+int volume_set_listed(struct db_txn *t, const struct volume *v, const char *wanted);
+/* Removes a disk whose row did not come to be. */
+void volume_discard_disk(struct model *m, struct blobstore *bs, const struct disk_id *key);
+/* The row goes; the reaper removes the disk. */
+int volume_erase(struct db_txn *t, uint64_t id);
+/* Erases those that were made with the instance, the system disk and the rest; the others are free. */
+int volume_erase_of_instance(struct db_txn *t, uint64_t instance, struct changes *ch);
+
+/* -EBUSY while a task works on it. */
+int volume_refuse_busy(struct db_txn *t, const struct volume *v, struct diag *diag);
+
+/* Tells the listener after the commit of a change of a volume, and of what it concerns (0: nothing). */
+void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snapshot);
+
+/* ---- volume_size.c ---- */
+
+/* What volume_set_size() and volume_file_set_size() do; OWN, which may be NULL, does not count as a writer. */
+int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag);
+/* The disk has this size: a transaction of its own. */
+int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes);
+
+/* volume_snapshot.c: a blob of the volume's disk, which nobody writes to. Release with blob_close(). */
+int volume_make_blob(struct model *m, uint64_t id, blob_progress_fn *progress, void *ctx, uint64_t *ret_store,
+                     struct blob **ret);
+
+/* ---- volume_file.c: which are open ---- */
+
+int volumes_open(struct volumes **ret);
+/* Accepts NULL. */
+void volumes_close(struct volumes *vs);
+
+/* Disks that a crash left without a volume are for the reaper. At start, before anything makes one. */
+int volumes_recover(struct model *m);
+
+/* To be taken by the caller. Waits for writers that are leaving, so not within a transaction. */
+pthread_mutex_t *volumes_gate(struct model *m);
+/* That wait alone, for who only looks. */
+void volumes_settle(struct model *m);
+
+/* Is it open for writing, but for FILE (may be NULL)? The answer holds as long as the caller has the gate. */
+bool volume_is_written(struct model *m, uint64_t id, const struct volume_file *file);
+/* Is any disk of the instance? */
+bool volumes_are_written(struct model *m, uint64_t instance, const struct volume_file *file);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The size of a volume. An empty one gets its disk with its first size; from then on a disk grows, and never shrinks.
+ * The disk goes ahead of the row: a new one that no row names is removed, one that is larger than its row says is found
+ * when it is opened the next time.
+ */
+
+#include <errno.h>
+
+#include "model/machine/instance_priv.h"
+#include "model/machine/volume_priv.h"
+
+enum {
+        SET_DISK,
+        SET_SIZE,
+};
+
+static const char *const volume_size_sql[] = {
+        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1) "
+                     "WHERE id = ?1 AND key IS NULL",
+        [SET_SIZE] = "UPDATE volume SET size = ?2, updated = max(?3, updated + 1) WHERE id = ?1 AND key IS NOT NULL",
+};
+const struct db_statements volume_size_statements = DB_STATEMENTS(volume_size_sql);
+
+static int refuse_growth(struct model *m, struct db_txn *t, const struct volume *v, const struct volume_file *own,
+                         uint64_t size_bytes, struct diag *diag)
+{
+        struct instance instance;
+        int r;
+
+        if (size_bytes == 0 || size_bytes > BLOB_SIZE_MAX)
+                return diag_set(diag, -EINVAL, "%s: a disk has 1 byte to %llu TiB", v->o.handle,
+                                (unsigned long long)(BLOB_SIZE_MAX >> 40));
+        if (size_bytes < v->size_bytes)
+                return diag_set(diag, -EINVAL, "%s has %llu bytes: a disk grows, but never shrinks", v->o.handle,
+                                (unsigned long long)v->size_bytes);
+        if (v->instance) {
+                r = instance_load(t, v->instance, &instance);
+                if (r < 0)
+                        return r;
+                if (instance.power || volumes_are_written(m, v->instance, own))
+                        return instance_refuse_running(&instance, diag);
+        }
+        if (volume_is_written(m, v->o.id, own))
+                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v->o.handle);
+        return volume_refuse_busy(t, v, diag);
+}
+
+static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_t size_bytes)
+{
+        struct disk_id key;
+        DB_TXN(t);
+        int r;
+
+        r = disk_create(bs, NULL, size_bytes, &key);
+        if (r < 0)
+                return r;
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run_one(&t, volume_size_sql[SET_DISK], DB_INT(id), DB_BLOB(key.bytes, sizeof(key.bytes)),
+                               DB_INT(size_bytes), DB_INT(model_now_us()));
+        if (r == 0)
+                r = db_commit(&t);
+        db_end(&t);
+        if (r < 0)
+                volume_discard_disk(m, bs, &key);
+        return r;
+}
+
+DEFINE_CLEANUP(struct disk *, disk_closep, disk_close)
+
+/* The disk first: where the row does not follow, the next one to open it mends that. */
+static int grow_disk(struct model *m, struct blobstore *bs, const struct disk_id *key, uint64_t id, uint64_t size_bytes)
+{
+        CLEANUP(disk_closep) struct disk *d = NULL;
+        int r;
+
+        r = disk_open(bs, key, &d);
+        if (r == 0)
+                r = disk_resize(d, size_bytes);
+        return r < 0 ? r : volume_note_size(m, id, size_bytes);
+}
+
+int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run_one(&t, volume_size_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes),
+                               DB_INT(model_now_us()));
+        return r < 0 ? r : db_commit(&t);
+}
+
+int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag)
+{
+        struct volume_disk_ref ref;
+        struct blobstore *bs;
+        struct volume v;
+        int r;
+
+        {
+                LOCK_SCOPE(volumes_gate(m));
+                {
+                        DB_TXN(t);
+
+                        r = db_begin(m->db, DB_READ, &t);
+                        if (r == 0)
+                                r = volume_load(&t, id, &v);
+                        if (r == 0)
+                                r = volume_load_disk(&t, id, &ref);
+                        if (r == 0)
+                                r = refuse_growth(m, &t, &v, own, size_bytes, diag);
+                        if (r < 0 || size_bytes == v.size_bytes)
+                                return r;
+                }
+                r = stores_get(m, ref.store, &bs);
+                if (r == 0)
+                        r = ref.exists ? grow_disk(m, bs, &ref.key, id, size_bytes) : make_disk(m, bs, id, size_bytes);
+                if (r < 0)
+                        return r;
+        }
+        volume_tell(m, id, v.instance, 0);
+        return 0;
+}
+
+int volume_set_size(struct model *m, const struct caller *c, uint64_t id, uint64_t size_bytes, struct diag *diag)
+{
+        (void)c; /* the modes of the tree decide */
+        return volume_grow(m, id, NULL, size_bytes, diag);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several images at once, all or none: one transaction carries out one command. Images are named by handle or id in the
+ * region's private class; the words of the command are separated by blanks, so that one with a blank in its handle
+ * is named by its id. A word that is an id is never taken for a handle: somebody else might have chosen it.
+ *
+ * The directory modes of the tree do not stand before this, so that it asks itself whether the caller may.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/core/object.h"
+#include "model/statements.h"
+#include "model/work/runner.h"
+
+enum { BATCH_BY_NAME };
+
+static const char *const batch_sql[] = {
+        [BATCH_BY_NAME] = "SELECT id FROM image WHERE region = ?1 AND class = 'private' AND (ident = ?2 OR handle = ?2)"
+                          " ORDER BY ident = ?2 DESC LIMIT 1",
+};
+
+const struct db_statements batch_statements = DB_STATEMENTS(batch_sql);
+
+struct batch_item {
+        const char *name; /* borrowed from the command's copy */
+        uint64_t image;
+        char ident[IMAGE_IDENT_MAX];
+        struct changes changes;
+};
+
+struct batch {
+        char *verb;
+        char *region; /* of copy, else NULL */
+        char *names; /* the rest of the command */
+        size_t n; /* names in it */
+        struct batch_item *items; /* made once their number is known to be within the limit */
+};
+
+static void batch_done(struct batch *batch)
+{
+        free(batch->items);
+}
+
+static char *next_word(char **rest)
+{
+        char *word;
+
+        do
+                word = strsep(rest, " \t");
+        while (word && *word == '\0');
+
+        return word;
+}
+
+/* Takes LINE apart in place. */
+static int parse(char *line, struct batch *ret, struct diag *diag)
+{
+        struct batch batch = { 0 };
+        char *rest = line;
+
+        batch.verb = next_word(&rest);
+        if (!batch.verb || (strcmp(batch.verb, "copy") != 0 && strcmp(batch.verb, "delete") != 0))
+                goto usage;
+
+        if (strcmp(batch.verb, "copy") == 0) {
+                batch.region = next_word(&rest);
+                if (!batch.region)
+                        goto usage;
+        }
+
+        batch.names = rest;
+        for (const char *p = rest ? rest + strspn(rest, " \t") : ""; *p; p += strspn(p, " \t")) {
+                p += strcspn(p, " \t");
+                batch.n++;
+        }
+        if (batch.n == 0)
+                goto usage;
+
+        *ret = batch;
+        return 0;
+
+usage:
+        return diag_set(diag, -EINVAL, "write \"copy REGION IMAGE …\" or \"delete IMAGE …\"");
+}
+
+static int take_items(struct db_txn *t, struct batch *batch, struct diag *diag)
+{
+        uint64_t limit;
+        int r;
+
+        r = limit_read(t, LIMIT_IMAGES_PER_BATCH, &limit);
+        if (r < 0)
+                return r;
+        if (batch->n > limit)
+                return diag_set(diag, -E2BIG, "%zu images at once: at most %llu are taken, write several commands",
+                                batch->n, (unsigned long long)limit);
+
+        batch->items = calloc(batch->n, sizeof(*batch->items));
+        if (!batch->items)
+                return -ENOMEM;
+        for (size_t i = 0; i < batch->n; i++)
+                batch->items[i].name = next_word(&batch->names);
+        return 0;
+}
+
+static int load_image(struct db_txn *t, const struct caller *c, uint64_t region, const char *name, struct diag *diag,
+                      struct image *ret)
+{
+        int64_t id;
+        int r;
+
+        r = db_int(t, batch_sql[BATCH_BY_NAME], &id, DB_INT(region), DB_TEXT(name));
+        if (r == -ENOENT)
+                return diag_set(diag, r, "there is no image %s in private", name);
+        if (r < 0)
+                return r;
+
+        r = image_load(t, (uint64_t)id, ret);
+        if (r < 0)
+                return r;
+
+        if (!object_allows(&ret->o, c, 03))
+                return diag_set(diag, -EACCES, "%s is somebody else's", name);
+
+        return 0;
+}
+
+/* Finds all images before the first of them changes. */
+static int find_images(struct db_txn *t, const struct caller *c, uint64_t region, const struct batch *batch,
+                       struct diag *diag)
+{
+        struct image image;
+        int r;
+
+        for (size_t i = 0; i < batch->n; i++) {
+                struct batch_item *item = &batch->items[i];
+
+                r = load_image(t, c, region, item->name, diag, &image);
+                if (r < 0)
+                        return r;
+
+                for (size_t j = 0; j < i; j++)
+                        if (batch->items[j].image == image.o.id)
+                                return diag_set(diag, -EINVAL, "%s is named twice", item->name);
+
+                item->image = image.o.id;
+                memcpy(item->ident, image.ident, sizeof(item->ident));
+        }
+
+        return 0;
+}
+
+static int run_one(struct db_txn *t, const struct caller *c, struct batch_item *item, const struct region *target,
+                   struct diag *diag)
+{
+        struct image image;
+        uint64_t task;
+        int r;
+
+        r = image_load(t, item->image, &image);
+        if (r < 0)
+                return r;
+
+        if (target)
+                return copy_submit(t, c, &image, target, &item->changes, diag, &task);
+
+        return image_remove_in(t, c, &image, &item->changes, diag);
+}
+
+static int run_all(struct db_txn *t, const struct caller *c, uint64_t region, struct batch *batch, struct diag *diag)
+{
+        struct region target;
+        int r;
+
+        r = take_items(t, batch, diag);
+        if (r < 0)
+                return r;
+
+        if (batch->region) {
+                r = region_load_by_handle(t, batch->region, &target);
+                if (r == -ENOENT)
+                        return diag_set(diag, r, "there is no region %s", batch->region);
+                if (r < 0)
+                        return r;
+        }
+
+        r = find_images(t, c, region, batch, diag);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < batch->n; i++) {
+                r = run_one(t, c, &batch->items[i], batch->region ? &target : NULL, diag);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int batch_run(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag)
+{
+        CLEANUP_FREE char *copy = NULL;
+        CLEANUP(batch_done) struct batch batch = { 0 };
+        int r;
+
+        copy = strdup(line);
+        if (!copy)
+                return -ENOMEM;
+
+        r = parse(copy, &batch, diag);
+        if (r < 0)
+                return r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_WRITE, &t);
+                if (r < 0)
+                        return r;
+
+                r = run_all(&t, c, region, &batch, diag);
+                if (r < 0)
+                        return r;
+
+                r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < batch.n; i++) {
+                if (!batch.region)
+                        upload_image_gone(m, batch.items[i].image, region, batch.items[i].ident);
+                changes_tell(m, &batch.items[i].changes);
+        }
+        return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Checksums of blobs that were made of parts of others, such as snapshots of disks: nobody has read them as a whole.
+ * They are worked out one by one in a thread that gives way to everything else, and begin again after a restart. A blob
+ * that cannot be read is left alone until then.
+ */
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "model/work/runner.h"
+
+#define NICE_LEAST 19
+
+enum { NEXT, SET, TOUCH_IMAGE, TOUCH_SNAPSHOT, IMAGES, SNAPSHOTS };
+
+static const char *const checksum_sql[] = {
+        [NEXT] = "SELECT id FROM blob WHERE checksum IS NULL AND id > ?1 ORDER BY id LIMIT 1",
+        [SET] = "UPDATE blob SET checksum = ?2 WHERE id = ?1",
+        [TOUCH_IMAGE] = "UPDATE image SET updated = max(?2, updated + 1) WHERE id = ?1",
+        [TOUCH_SNAPSHOT] = "UPDATE snapshot SET updated = max(?2, updated + 1) WHERE id = ?1",
+        /* Those that show it. */
+        [IMAGES] = "SELECT DISTINCT image FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
+                   "WHERE ifnull(snapshot.blob, image_disk.blob) = ?1",
+        [SNAPSHOTS] = "SELECT id FROM snapshot WHERE blob = ?1",
+};
+const struct db_statements checksum_statements = DB_STATEMENTS(checksum_sql);
+
+DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
+
+void checksum_give_way(void)
+{
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE_LEAST); /* of this thread alone, on Linux */
+}
+
+static int may_go_on(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+        (void)done_bytes;
+        (void)total_bytes;
+        return runner_is_stopping(ctx) ? -ECANCELED : 0;
+}
+
+static int work_out(struct model *m, uint64_t id, struct blob_checksum *ret)
+{
+        CLEANUP(blob_closep) struct blob *b = NULL;
+        int r;
+
+        r = blob_row_open(m, id, &b);
+        return r < 0 ? r : blob_work_out_checksum(b, may_go_on, m, ret);
+}
+
+#define SHOWN_MAX 64
+
+struct shown {
+        uint64_t id[SHOWN_MAX]; /* what does not fit shows it all the same, but is not told */
+        size_t n;
+};
+
+static int collect(void *ctx, const struct db_row *row)
+{
+        struct shown *shown = ctx;
+
+        if (shown->n < SHOWN_MAX)
+                shown->id[shown->n++] = (uint64_t)db_row_int(row, 0);
+        return 0;
+}
+
+static int touch(struct db_txn *t, const char *sql, const struct shown *shown)
+{
+        for (size_t i = 0; i < shown->n; i++) {
+                int r = db_run(t, sql, DB_INT(shown->id[i]), DB_INT(model_now_us()));
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int set(struct model *m, uint64_t id, const struct blob_checksum *checksum)
+{
+        struct shown images = { 0 }, snapshots = { 0 };
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_WRITE, &t);
+                if (r == 0)
+                        r = db_run(&t, checksum_sql[SET], DB_INT(id),
+                                   DB_BLOB(checksum->bytes, sizeof(checksum->bytes)));
+                if (r >= 0)
+                        r = db_each(&t, checksum_sql[IMAGES], collect, &images, DB_INT(id));
+                if (r == 0)
+                        r = db_each(&t, checksum_sql[SNAPSHOTS], collect, &snapshots, DB_INT(id));
+                if (r == 0)
+                        r = touch(&t, checksum_sql[TOUCH_IMAGE], &images);
+                if (r == 0)
+                        r = touch(&t, checksum_sql[TOUCH_SNAPSHOT], &snapshots);
+                if (r == 0)
+                        r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < images.n; i++)
+                model_changed(m, OBJECT_IMAGE, images.id[i]);
+        for (size_t i = 0; i < snapshots.n; i++)
+                model_changed(m, OBJECT_SNAPSHOT, snapshots.id[i]);
+        return 0;
+}
+
+int checksum_next(struct model *m, uint64_t *after)
+{
+        struct blob_checksum checksum;
+        int64_t id;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = db_int(&t, checksum_sql[NEXT], &id, DB_INT(*after));
+                if (r < 0)
+                        return r;
+        }
+        r = work_out(m, (uint64_t)id, &checksum);
+        if (r == 0)
+                r = set(m, (uint64_t)id, &checksum);
+        if (r == -ECANCELED)
+                return r;
+        *after = (uint64_t)id;
+        return 0;
+}

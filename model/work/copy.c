@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies of an image in other regions. Accepting one makes the replica (pending) with its snapshots (being created),
+ * one per disk. The work carries the blobs to the target's store one after the other; then one transaction names
+ * them all and makes the replica available. Regions of one store share the blobs' rows, and nothing is carried.
+ *
+ * A copy that was cut short begins again: blobs that had arrived whole are carried again as well, but that only
+ * finds their chunks in place. Nothing in the target names them before the end, so nothing is left behind by a cancel.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/core/room.h"
+#include "model/statements.h"
+#include "model/work/runner.h"
+
+enum { COPY_BLOB_OF_SNAPSHOT };
+
+static const char *const copy_sql[] = {
+        [COPY_BLOB_OF_SNAPSHOT] = "SELECT blob FROM snapshot WHERE id = ?1 AND blob IS NOT NULL",
+};
+
+const struct db_statements copy_statements = DB_STATEMENTS(copy_sql);
+
+DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
+
+/* ---- accepting ---- */
+
+static int check_source(struct db_txn *t, const struct image *source, const struct region *target, struct diag *diag)
+{
+        struct object copy;
+        struct task task;
+        int r;
+
+        if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
+                return diag_set(diag, -EPERM, "%s is a %s image: only private images are copied", source->o.handle,
+                                image_class_name(source->class));
+
+        r = lifecycle_apply(t, source, VERB_SHARE_WORK, diag);
+        if (r < 0)
+                return r;
+
+        if (source->type != TYPE_CLOUD)
+                return diag_set(diag, -EOPNOTSUPP,
+                                "%s is a %s image: only cloud images are copied (echo cloud > convert makes one of a "
+                                "local one)",
+                                source->o.handle, image_type_name(source->type));
+        if (source->region == target->o.id)
+                return diag_set(diag, -EINVAL, "%s is in %s already: choose another region", source->o.handle,
+                                target->o.handle);
+
+        r = copy_load(t, source->o.id, target->o.handle, &copy);
+        if (r == 0)
+                return diag_set(diag, -EEXIST, "there is a copy of %s to %s: rmdir copies/%s cancels or forgets it",
+                                source->o.handle, target->o.handle, target->o.handle);
+        if (r != -ENOENT)
+                return r;
+
+        r = task_active_of_image(t, source->o.id, &task);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+
+        return diag_set(diag, -EBUSY, "%s is being worked on (%s): wait for it, or cancel it with rmdir in /tasks",
+                        source->o.handle, task.o.handle);
+}
+
+/* Adds the line that says where the image came from; a description that has no room for it is cut. */
+static void add_origin(struct image *replica, const struct image *source, const char *region)
+{
+        char line[NAME_LEN_MAX + IMAGE_IDENT_MAX + 32];
+        size_t len, n;
+
+        n = (size_t)snprintf(line, sizeof(line), "copied from %s/%s", region, source->ident);
+        assert(n < sizeof(line));
+
+        len = text_fit(replica->description, IMAGE_TEXT_MAX - 1 - n);
+        if (len > 0)
+                replica->description[len++] = '\n';
+        memcpy(replica->description + len, line, n + 1);
+}
+
+static int insert_replica(struct db_txn *t, const struct caller *c, const struct image *source,
+                          const struct region *target, struct diag *diag, struct image *ret)
+{
+        struct image replica = *source;
+        struct region own;
+        int r;
+
+        r = region_load(t, source->region, &own);
+        if (r < 0)
+                return r;
+
+        replica.region = target->o.id;
+        replica.status = IMAGE_PENDING;
+        replica.error[0] = '\0';
+        replica.o.uid = c->uid;
+        replica.o.gid = c->gid;
+        replica.o.mode = 0700;
+        add_origin(&replica, source, own.o.handle);
+
+        r = image_insert(t, &replica, true, diag);
+        if (r < 0)
+                return r;
+
+        *ret = replica;
+        return 0;
+}
+
+static int insert_disks(struct db_txn *t, const struct disk_list *disks, const struct image *replica,
+                        struct changes *ch)
+{
+        char from[IMAGE_VALUE_MAX + 1];
+        struct snapshot original;
+        uint64_t snapshot;
+        int r;
+
+        for (size_t i = 0; i < disks->n; i++) {
+                r = snapshot_load(t, disks->disk[i].snapshot, &original);
+                if (r < 0)
+                        return r;
+
+                (void)snprintf(from, sizeof(from), "snapshot:%s", original.ident);
+
+                r = work_add_snapshot(t, replica, from, ch, &snapshot);
+                if (r < 0)
+                        return r;
+
+                r = image_disk_insert(t, replica->o.id, disks->disk[i].device, disks->disk[i].system, snapshot, 0);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* Is there anything to carry between the two regions? */
+static int is_one_store(struct db_txn *t, const struct image *source, const struct region *target, bool *ret)
+{
+        struct region own;
+        int r;
+
+        r = region_load(t, source->region, &own);
+        if (r < 0)
+                return r;
+
+        *ret = own.store == target->store;
+        return 0;
+}
+
+int copy_submit(struct db_txn *t, const struct caller *c, const struct image *source, const struct region *target,
+                struct changes *ch, struct diag *diag, uint64_t *ret_task)
+{
+        struct disk_list disks;
+        struct image replica;
+        bool one_store;
+        int r;
+
+        r = check_source(t, source, target, diag);
+        if (r < 0)
+                return r;
+
+        r = disk_list_load(t, source->o.id, &disks);
+        if (r < 0)
+                return r;
+
+        r = quota_check(t, target->o.id, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
+        if (r < 0)
+                return r;
+
+        r = quota_check(t, target->o.id, c->uid, LIMIT_SNAPSHOTS, disks.n, diag);
+        if (r < 0)
+                return r;
+
+        r = insert_replica(t, c, source, target, diag, &replica);
+        if (r < 0)
+                return r;
+
+        r = insert_disks(t, &disks, &replica, ch);
+        if (r < 0)
+                return r;
+
+        r = is_one_store(t, source, target, &one_store);
+        if (r < 0)
+                return r;
+
+        r = task_submit(t,
+                        &(struct task_new){
+                                .kind = TASK_COPY,
+                                .image = source->o.id,
+                                .region = target->o.id,
+                                .result = replica.o.id,
+                                .detail = one_store ? TASK_DETAIL_INSTANT : NULL,
+                                .caller = c,
+                        },
+                        ret_task);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_IMAGE, source->o.id);
+        changes_add(ch, OBJECT_IMAGE, replica.o.id);
+        changes_add(ch, OBJECT_TASK, *ret_task);
+        return 0;
+}
+
+int image_copy(struct model *m, const struct caller *c, uint64_t id, const char *region, struct diag *diag,
+               uint64_t *ret)
+{
+        struct changes changes = { 0 };
+        struct region target;
+        struct image source;
+        uint64_t task;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_WRITE, &t);
+                if (r < 0)
+                        return r;
+
+                r = image_load(&t, id, &source);
+                if (r < 0)
+                        return r;
+
+                r = region_load_by_handle(&t, region, &target);
+                if (r == -ENOENT)
+                        return diag_set(diag, r, "there is no region %s: see copy-targets", region);
+                if (r < 0)
+                        return r;
+
+                r = copy_submit(&t, c, &source, &target, &changes, diag, &task);
+                if (r < 0)
+                        return r;
+
+                r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+
+        changes_tell(m, &changes);
+        *ret = task;
+        return 0;
+}
+
+/* ---- the work ---- */
+
+struct copy {
+        struct job *job;
+        struct disk_list from, to;
+        uint64_t from_store, to_store;
+        struct blobstore *to_blobs; /* NULL within one store */
+        uint64_t row[DISKS_MAX]; /* of the blob of each of the source's disks */
+        uint64_t data_bytes[DISKS_MAX];
+        struct blob *carried[DISKS_MAX]; /* in the target's store, held until they have names; NULL within one store */
+        uint64_t before_bytes, total_bytes; /* data of the disks before the present one, and of all */
+};
+
+static void copy_done(struct copy *copy)
+{
+        for (size_t i = 0; i < copy->from.n; i++)
+                blob_close(copy->carried[i]);
+}
+
+static int load_blobs(struct db_txn *t, struct copy *copy)
+{
+        struct blob_row blob;
+        int64_t row;
+        int r;
+
+        for (size_t i = 0; i < copy->from.n; i++) {
+                r = db_int(t, copy_sql[COPY_BLOB_OF_SNAPSHOT], &row, DB_INT(copy->from.disk[i].snapshot));
+                if (r < 0)
+                        return r;
+
+                r = blob_row_load(t, (uint64_t)row, &blob);
+                if (r < 0)
+                        return r;
+
+                copy->row[i] = blob.id;
+                copy->data_bytes[i] = blob.info.data_bytes;
+                copy->total_bytes += blob.info.data_bytes;
+        }
+
+        return 0;
+}
+
+static int load_copy(struct copy *copy)
+{
+        struct job *job = copy->job;
+        struct region from, to;
+        struct image source;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(job->m->db, DB_READ, &t);
+        if (r < 0)
+                return r;
+
+        r = image_load(&t, job->task.image, &source);
+        if (r < 0)
+                return r;
+
+        r = region_load(&t, source.region, &from);
+        if (r < 0)
+                return r;
+
+        r = region_load(&t, job->task.region, &to);
+        if (r < 0)
+                return r;
+
+        r = disk_list_load(&t, job->task.result, &copy->to);
+        if (r < 0)
+                return r;
+
+        r = disk_list_load(&t, job->task.image, &copy->from);
+        if (r < 0)
+                return r;
+        if (copy->from.n != copy->to.n)
+                return -EBADMSG;
+
+        copy->from_store = from.store;
+        copy->to_store = to.store;
+        return load_blobs(&t, copy);
+}
+
+static int copy_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+        struct copy *copy = ctx;
+        int r;
+
+        (void)total_bytes; /* of this disk alone */
+        r = room_check(copy->to_blobs, 0, ROOM_LEFT_BY_TASKS);
+        if (r < 0)
+                return r;
+
+        return job_progress(copy->job, copy->before_bytes + done_bytes, copy->total_bytes);
+}
+
+static int carry_disk(struct copy *copy, size_t i)
+{
+        CLEANUP(blob_closep) struct blob *blob = NULL;
+        uint64_t moved;
+        int r;
+
+        r = copy_progress(copy, 0, 0);
+        if (r < 0)
+                return r;
+
+        r = blob_row_open(copy->job->m, copy->row[i], &blob);
+        if (r < 0)
+                return r;
+
+        r = blob_transfer(blob, copy->to_blobs, copy_progress, copy, &copy->carried[i], &moved);
+        if (r < 0)
+                return r;
+
+        copy->before_bytes += copy->data_bytes[i];
+        return 0;
+}
+
+static int carry_disks(struct copy *copy)
+{
+        int r;
+
+        if (copy->from_store == copy->to_store)
+                return job_progress(copy->job, copy->total_bytes, copy->total_bytes);
+
+        r = stores_get(copy->job->m, copy->to_store, &copy->to_blobs);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < copy->from.n; i++) {
+                r = carry_disk(copy, i);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static int finish(struct copy *copy, struct changes *ch)
+{
+        struct image replica;
+        uint64_t row;
+        int r;
+        DB_TXN(t);
+
+        r = job_finish(copy->job, &t);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < copy->to.n; i++) {
+                row = copy->row[i];
+                if (copy->carried[i]) {
+                        r = blob_row_insert(&t, copy->to_store, copy->carried[i], &row);
+                        if (r < 0)
+                                return r;
+                }
+
+                r = snapshot_set_blob(&t, copy->to.disk[i].snapshot, row);
+                if (r < 0)
+                        return r;
+
+                changes_add(ch, OBJECT_SNAPSHOT, copy->to.disk[i].snapshot);
+        }
+
+        r = image_load(&t, copy->job->task.result, &replica);
+        if (r < 0)
+                return r;
+
+        r = lifecycle_apply(&t, &replica, VERB_FINISH, NULL);
+        if (r < 0)
+                return r;
+
+        return db_commit(&t);
+}
+
+int copy_run(struct job *job)
+{
+        CLEANUP(copy_done) struct copy copy = { .job = job };
+        struct changes changes = { 0 };
+        int r;
+
+        r = load_copy(&copy);
+        if (r < 0)
+                return r;
+
+        r = carry_disks(&copy);
+        if (r < 0)
+                return r;
+
+        r = finish(&copy, &changes);
+        if (r < 0)
+                return r;
+
+        changes_tell(job->m, &changes);
+        return 0;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Import: the file of an upload becomes the image's disks. What is compressed or an archive is taken apart first; each
+ * disk is read as what it is (blobstore/import/source.h), written as a blob, and one transaction names the blobs and makes the
+ * image available. Until that commit nothing refers to the bytes; after a crash the work begins again at the start of
+ * the file, and finds the chunks that it had stored. Further disks of an archive are charged when they are found,
+ * before a byte of them is stored.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "blobstore/import/source.h"
+#include "model/core/room.h"
+#include "model/intake/incoming.h"
+#include "model/work/runner.h"
+
+#define CANCELLED "the import was cancelled: remove the image, or upload it again as another one"
+#define NOT_SAFE  "the machine stopped before the upload was safe on disk: remove the image and upload it again"
+
+static_assert(IMAGE_DISKS_MAX <= DISKS_MAX, "an archive's disks have their devices");
+
+struct import {
+        struct image image;
+        struct disk_list disks;
+        uint64_t store;
+        char token[TASK_DETAIL_MAX];
+        struct image_probe probe; /* of the file */
+        struct image_pack pack; /* what was in it, where it is packed */
+        struct {
+                int fd; /* borrowed from the pack, or the file itself */
+                struct image_probe probe;
+                struct blob *blob; /* durable, but named by nothing yet */
+        } source[IMAGE_DISKS_MAX];
+        size_t n; /* of the sources */
+        uint64_t done_bytes, total_bytes;
+};
+
+static void import_done(struct import *import)
+{
+        for (size_t i = 0; i < import->n; i++)
+                blob_close(import->source[i].blob);
+        image_pack_done(&import->pack);
+}
+
+static int load_import(struct job *job, struct import *ret)
+{
+        struct region region;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(job->m->db, DB_READ, &t);
+        if (r < 0)
+                return r;
+
+        r = image_load(&t, job->task.image, &ret->image);
+        if (r < 0)
+                return r;
+
+        r = region_load(&t, ret->image.region, &region);
+        if (r < 0)
+                return r;
+
+        r = disk_list_load(&t, job->task.image, &ret->disks);
+        if (r < 0)
+                return r;
+        if (ret->disks.n == 0)
+                return -EBADMSG;
+
+        ret->store = region.store;
+        return task_load_detail(&t, job->task.o.id, ret->token, sizeof(ret->token));
+}
+
+/* After a restart: is the file still what was uploaded? */
+static int check_token(struct job *job, const struct import *import, int fd)
+{
+        if (incoming_is_intact(fd, import->token))
+                return 0;
+
+        strbuf_add(&job->reason, NOT_SAFE);
+        return -ESTALE;
+}
+
+/* ---- what is in the file ---- */
+
+struct unpacking {
+        struct job *job;
+        struct blobstore *bs;
+};
+
+static int note_unpacking(void *ctx)
+{
+        const struct unpacking *u = ctx;
+        int r;
+
+        r = room_check(u->bs, 0, ROOM_LEFT_BY_UPLOADS);
+        if (r < 0)
+                return r;
+
+        return job_progress(u->job, 0, 0);
+}
+
+static int unpack(struct job *job, struct import *import, int fd)
+{
+        struct unpacking u = { .job = job };
+        int r;
+
+        r = stores_get(job->m, import->store, &u.bs);
+        if (r < 0)
+                return r;
+
+        return image_unpack(fd, &import->probe, blobstore_incoming_dir(u.bs), note_unpacking, &u, &import->pack,
+                            &job->reason);
+}
+
+/* What may be inside: in a compressed file a raw disk or a qcow2, in a machine any disk. */
+static int judge_unpacked(const struct image_probe *outer, const struct image_probe *inner, struct strbuf *reason)
+{
+        const bool machine = outer->packing == IMAGE_PACKING_OVA;
+
+        if (!inner->packing && inner->format != IMAGE_FORMAT_ISO &&
+            (machine || inner->format == IMAGE_FORMAT_RAW || inner->format == IMAGE_FORMAT_QCOW2))
+                return 0;
+
+        strbuf_add(reason, machine ? "a disk in this OVA is no disk image"
+                                   : "what is compressed here is neither a raw disk nor a qcow2: unpack it first");
+        return -EINVAL;
+}
+
+static int find_sources(struct job *job, struct import *import, int fd)
+{
+        int r;
+
+        import->source[0].fd = fd;
+        import->source[0].probe = import->probe;
+        import->n = 1;
+
+        if (import->probe.packing) {
+                r = unpack(job, import, fd);
+                if (r < 0)
+                        return r;
+
+                import->n = import->pack.n_disks;
+        }
+
+        for (size_t i = 0; i < import->pack.n_disks; i++) {
+                const enum image_format wanted =
+                        import->probe.packing == IMAGE_PACKING_OVA ? IMAGE_FORMAT_AUTO : import->probe.format;
+
+                import->source[i].fd = import->pack.disk_fd[i];
+
+                r = image_probe(import->source[i].fd, wanted, &import->source[i].probe, &job->reason);
+                if (r < 0)
+                        return r;
+
+                r = judge_unpacked(&import->probe, &import->source[i].probe, &job->reason);
+                if (r < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < import->n; i++)
+                import->total_bytes += import->source[i].probe.size_bytes;
+        return 0;
+}
+
+/* The image has its first disk from the start, and after a crash perhaps all of them. */
+static int charge_disks(struct job *job, struct import *import)
+{
+        struct changes changes = { 0 };
+        struct diag diag = { 0 };
+        int r;
+
+        if (import->n == import->disks.n)
+                return 0;
+        if (import->n < import->disks.n)
+                return -EBADMSG;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(job->m->db, DB_WRITE, &t);
+                if (r < 0)
+                        return r;
+
+                r = work_add_disks(&t, &import->image, import->disks.n, import->n, &changes, &diag);
+                if (r < 0) {
+                        strbuf_add(&job->reason, diag.text);
+                        return r;
+                }
+
+                r = disk_list_load(&t, job->task.image, &import->disks);
+                if (r < 0)
+                        return r;
+
+                r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+
+        changes_tell(job->m, &changes);
+        return 0;
+}
+
+/* ---- the bytes ---- */
+
+/* Reads a disk from its start to its end into the writer; notes what its first bytes say. */
+static int carry(struct job *job, struct import *import, struct blobstore *bs, struct image_source *source,
+                 struct image_probe *probe, struct blob_writer *writer)
+{
+        uint64_t at = 0, len;
+        const void *buf;
+        int r;
+
+        for (;;) {
+                r = job_progress(job, import->done_bytes + at, import->total_bytes);
+                if (r < 0)
+                        return r;
+
+                r = image_source_next(source, &buf, &len, &job->reason);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        break;
+
+                if (at == 0 && buf && image_is_encrypted(buf, len))
+                        probe->encrypted = true;
+
+                r = room_check(bs, buf ? len : 0, ROOM_LEFT_BY_TASKS);
+                if (r < 0)
+                        return r;
+
+                r = buf ? blob_writer_append(writer, buf, len) : blob_writer_hole(writer, len);
+                if (r < 0)
+                        return r;
+
+                at += len;
+        }
+
+        import->done_bytes += at;
+        return 0;
+}
+
+DEFINE_CLEANUP(struct image_source *, image_source_closep, image_source_close)
+DEFINE_CLEANUP(struct blob_writer *, blob_writer_freep, blob_writer_free)
+
+static int store_disk(struct job *job, struct import *import, size_t i)
+{
+        CLEANUP(image_source_closep) struct image_source *source = NULL;
+        CLEANUP(blob_writer_freep) struct blob_writer *writer = NULL;
+        struct image_probe *probe = &import->source[i].probe;
+        struct blobstore *bs;
+        int r;
+
+        r = stores_get(job->m, import->store, &bs);
+        if (r < 0)
+                return r;
+
+        r = image_source_open(import->source[i].fd, probe, &source, &job->reason);
+        if (r < 0)
+                return r;
+
+        r = blob_writer_new(bs, &writer);
+        if (r < 0)
+                return r;
+
+        r = carry(job, import, bs, source, probe, writer);
+        if (r < 0)
+                return r;
+
+        return blob_writer_commit(writer, &import->source[i].blob);
+}
+
+static int finish(struct job *job, const struct import *import)
+{
+        struct changes changes = { 0 };
+        const struct image_pack *pack = &import->pack;
+        const uint64_t id = job->task.image;
+        const enum image_format format =
+                import->probe.packing == IMAGE_PACKING_OVA ? IMAGE_FORMAT_OVA : import->source[0].probe.format;
+        bool encrypted = false;
+        struct image image;
+        int r;
+        DB_TXN(t);
+
+        r = job_finish(job, &t);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < import->n; i++) {
+                r = work_fill_disk(&t, &import->disks.disk[i], import->store, import->source[i].blob, &changes);
+                if (r < 0)
+                        return r;
+
+                encrypted |= import->source[i].probe.encrypted;
+        }
+
+        r = image_set_found(&t, id, image_format_name(format), encrypted);
+        if (r < 0)
+                return r;
+
+        r = image_set_hints(&t, id, pack->os, pack->platform, pack->description);
+        if (r < 0)
+                return r;
+
+        r = image_load(&t, id, &image);
+        if (r < 0)
+                return r;
+
+        r = lifecycle_apply(&t, &image, VERB_FINISH, NULL);
+        if (r < 0)
+                return r;
+
+        r = db_commit(&t);
+        if (r < 0)
+                return r;
+
+        changes_tell(job->m, &changes);
+        return 0;
+}
+
+static int import_file(struct job *job, struct import *import, int fd)
+{
+        int r;
+
+        r = work_probe(&import->image, fd, &import->probe, &job->reason);
+        if (r < 0)
+                return r;
+
+        r = find_sources(job, import, fd);
+        if (r < 0)
+                return r;
+
+        r = charge_disks(job, import);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < import->n; i++) {
+                r = store_disk(job, import, i);
+                if (r < 0)
+                        return r;
+        }
+
+        return finish(job, import);
+}
+
+int import_run(struct job *job)
+{
+        CLEANUP(import_done) struct import import = { 0 };
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        r = load_import(job, &import);
+        if (r < 0)
+                return r;
+
+        fd = incoming_open(job->m, import.store, import.image.ident, O_RDONLY);
+        if (fd == -ENOENT)
+                strbuf_add(&job->reason, NOT_SAFE);
+        if (fd < 0)
+                return fd;
+
+        if (job->inherited) {
+                r = check_token(job, &import, fd);
+                if (r < 0)
+                        return r;
+        }
+
+        r = import_file(job, &import, fd);
+        if (r < 0)
+                return r;
+
+        incoming_discard(job->m, import.store, import.image.ident);
+        return 0;
+}
+
+int import_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch)
+{
+        return work_fail_image(t, task->image, sentence ? sentence : CANCELLED, ch);
+}
+
+void import_clear(struct model *m, const struct task *task)
+{
+        struct region region;
+
+        if (region_get(m, task->region, &region) == 0) /* else the next start removes it */
+                incoming_discard(m, region.store, task->image_ident);
+}

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Task rows. A row is written by the transaction that accepts an operation and stays until nobody shows it any more: it
+ * is shown in /tasks for some days after its end, and in the image (copies/, convert) until the user forgets it there
+ * or a newer one takes its place. An import is shown in /tasks alone.
+ *
+ *      queued ──► running ──► done | error | cancelled          (a cancel also ends a queued one)
+ *        ▲            │
+ *        └────────────┘  closing the library, or a crash
+ *
+ * Every end is a compare-and-swap on "still active", in one transaction with all that the end means; see runner.h. How
+ * far a running task is lives in the runner's memory, and comes into the row only with its end.
+ */
+
+#include "model/work/task.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/statements.h"
+#include "model/work/runner.h"
+#include "model/work/task_row.h"
+
+#define DAY_US (INT64_C(86400) * 1000000)
+
+/* Rows that one transaction takes from /tasks. */
+#define FORGET_AT_ONCE 50
+
+static const char *const kind_names[TASK_KIND_COUNT] = {
+        [TASK_FETCH] = "fetch",
+        [TASK_IMPORT] = "import",
+        [TASK_CONVERT] = "convert",
+        [TASK_COPY] = "copy",
+        [TASK_CAPTURE] = "capture",
+        [TASK_DISK_SNAPSHOT] = "disk-snapshot",
+};
+
+static const char *const status_names[TASK_STATUS_COUNT] = {
+        [TASK_QUEUED] = "queued",
+        [TASK_RUNNING] = "running",
+        [TASK_DONE] = "done",
+        [TASK_ERROR] = "error",
+        [TASK_CANCELLED] = "cancelled",
+};
+
+enum {
+        TASK_INSERT,
+        TASK_BY_ID,
+        TASK_DETAIL,
+        TASK_ACTIVE_OF_IMAGE,
+        TASK_ACTIVE_OF_INSTANCE,
+        TASK_ACTIVE_OF_VOLUME,
+        TASK_NEXT_WORK, /* one for each lane, in their order */
+        TASK_NEXT_INSTANT,
+        TASK_NEXT_FETCH,
+        TASK_START,
+        TASK_FINISH,
+        TASK_REQUEUE,
+        TASK_NEWEST,
+        TASK_COUNT_ACTIVE,
+        TASK_HIDE_IN_TASKS,
+        TASK_HIDE_IN_IMAGE,
+        TASK_HIDE_CONVERTS,
+        TASK_DELETE_UNSHOWN,
+        TASK_DELETE_ORPHANS,
+        TASK_OLD,
+        TASK_OLDEST_END,
+};
+
+static const char *const task_sql[] = {
+        [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result,"
+                        " detail, in_image, uid, gid, mode, created, instance, volume, snapshot)"
+                        " VALUES (?1, ?2, 'queued', ?3, ifnull((SELECT ident FROM image WHERE id = ?3), ''), ?4,"
+                        " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        [TASK_BY_ID] = TASK_SELECT "WHERE task.id = ?1",
+        [TASK_DETAIL] = "SELECT detail FROM task WHERE id = ?1",
+        [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
+                                             " LIMIT 1",
+        [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
+        [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
+        [TASK_NEXT_WORK] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
+                           " AND kind <> 'fetch' ORDER BY id LIMIT 1",
+        [TASK_NEXT_INSTANT] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
+                              " AND detail = '" TASK_DETAIL_INSTANT "' ORDER BY id LIMIT 1",
+        [TASK_NEXT_FETCH] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
+                            " AND kind = 'fetch' ORDER BY id LIMIT 1",
+        [TASK_START] = "UPDATE task SET status = 'running', started = ifnull(started, ?2) WHERE id = ?1"
+                       " AND status = 'queued'",
+        [TASK_FINISH] = "UPDATE task SET status = ?2, error = ?3, done_bytes = ?4, total_bytes = ?5, finished = ?6"
+                        " WHERE id = ?1 AND " TASK_IS_ACTIVE,
+        [TASK_REQUEUE] = "UPDATE task SET status = 'queued' WHERE " TASK_IS_ACTIVE " AND status = 'running'",
+        [TASK_NEWEST] = "SELECT ifnull(max(id), 0) FROM task",
+        [TASK_COUNT_ACTIVE] = "SELECT count(*) FROM task WHERE " TASK_IS_ACTIVE " AND id <= ?1",
+        [TASK_HIDE_IN_TASKS] = "UPDATE task SET in_tasks = 0 WHERE id = ?1",
+        [TASK_HIDE_IN_IMAGE] = "UPDATE task SET in_image = 0 WHERE id = ?1",
+        [TASK_HIDE_CONVERTS] = "UPDATE task SET in_image = 0 WHERE image = ?1 AND kind = 'convert'",
+        [TASK_DELETE_UNSHOWN] = "DELETE FROM task WHERE id = ?1 AND in_tasks = 0 AND in_image = 0",
+        /* What is shown in an image alone goes with the image. */
+        [TASK_DELETE_ORPHANS] = "DELETE FROM task WHERE image IS NULL AND in_tasks = 0",
+        [TASK_OLD] = "SELECT id FROM task WHERE finished <= ?1 AND in_tasks = 1 LIMIT ?2",
+        [TASK_OLDEST_END] = "SELECT ifnull(min(finished), 0) FROM task WHERE finished IS NOT NULL AND in_tasks = 1",
+};
+
+const struct db_statements task_statements = DB_STATEMENTS(task_sql);
+
+const char *task_kind_name(enum task_kind k)
+{
+        assert(k < TASK_KIND_COUNT);
+        return kind_names[k];
+}
+
+const char *task_status_name(enum task_status s)
+{
+        assert(s < TASK_STATUS_COUNT);
+        return status_names[s];
+}
+
+static bool task_is_active(const struct task *task)
+{
+        return task->status == TASK_QUEUED || task->status == TASK_RUNNING;
+}
+
+void progress_set(struct progress *p, uint64_t done_bytes, uint64_t total_bytes, bool finished)
+{
+        p->done_bytes = done_bytes;
+        p->total_bytes = total_bytes;
+
+        if (finished)
+                p->percent = 100;
+        else if (total_bytes == 0)
+                p->percent = 0;
+        else if (done_bytes >= total_bytes)
+                p->percent = 99;
+        else
+                p->percent = (unsigned)((double)done_bytes * 100.0 / (double)total_bytes);
+        if (!finished && p->percent > 99)
+                p->percent = 99;
+}
+
+static int word_index(const char *const *words, int n, const char *word)
+{
+        for (int i = 0; i < n; i++)
+                if (strcmp(words[i], word) == 0)
+                        return i;
+
+        return -EBADMSG;
+}
+
+int task_from_row(const struct db_row *row, struct task *ret)
+{
+        struct task task = { 0 };
+        int kind, status;
+
+        kind = word_index(kind_names, TASK_KIND_COUNT, db_row_str(row, 2));
+        if (kind < 0)
+                return kind;
+
+        status = word_index(status_names, TASK_STATUS_COUNT, db_row_str(row, 3));
+        if (status < 0)
+                return status;
+
+        task.o.id = (uint64_t)db_row_int(row, 0);
+        db_row_text(row, 1, task.o.handle, sizeof(task.o.handle));
+        task.kind = (enum task_kind)kind;
+        task.status = (enum task_status)status;
+        task.image = (uint64_t)db_row_int(row, 4);
+        db_row_text(row, 5, task.image_ident, sizeof(task.image_ident));
+        task.region = (uint64_t)db_row_int(row, 6);
+        db_row_text(row, 7, task.region_name, sizeof(task.region_name));
+        task.result = (uint64_t)db_row_int(row, 8);
+        progress_set(&task.progress, (uint64_t)db_row_int(row, 9), (uint64_t)db_row_int(row, 10),
+                     task.status == TASK_DONE);
+        task.o.uid = (uid_t)db_row_int(row, 11);
+        task.o.gid = (gid_t)db_row_int(row, 12);
+        task.o.mode = (mode_t)db_row_int(row, 13);
+        task.o.created_us = db_row_int(row, 14);
+        task.started_us = db_row_int(row, 15);
+        task.finished_us = db_row_int(row, 16);
+        db_row_text(row, 17, task.error, sizeof(task.error));
+        task.instance = (uint64_t)db_row_int(row, 18);
+        task.volume = (uint64_t)db_row_int(row, 19);
+        task.snapshot = (uint64_t)db_row_int(row, 20);
+
+        task.o.updated_us = task.o.created_us;
+        if (task.started_us)
+                task.o.updated_us = task.started_us;
+        if (task.finished_us)
+                task.o.updated_us = task.finished_us;
+
+        *ret = task;
+        return 0;
+}
+
+int task_take_row(void *ctx, const struct db_row *row)
+{
+        return task_from_row(row, ctx);
+}
+
+int task_load(struct db_txn *t, uint64_t id, struct task *ret)
+{
+        return db_one(t, task_sql[TASK_BY_ID], task_take_row, ret, DB_INT(id));
+}
+
+struct detail {
+        char *buf;
+        size_t size;
+};
+
+static int take_detail(void *ctx, const struct db_row *row)
+{
+        struct detail *d = ctx;
+
+        db_row_text(row, 0, d->buf, d->size);
+        return 0;
+}
+
+int task_load_detail(struct db_txn *t, uint64_t id, char *buf, size_t size)
+{
+        struct detail d = { .buf = buf, .size = size };
+
+        return db_one(t, task_sql[TASK_DETAIL], take_detail, &d, DB_INT(id));
+}
+
+int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret)
+{
+        return db_one(t, task_sql[TASK_ACTIVE_OF_IMAGE], task_take_row, ret, DB_INT(image));
+}
+
+int task_active_of_instance(struct db_txn *t, uint64_t instance, struct task *ret)
+{
+        return db_one(t, task_sql[TASK_ACTIVE_OF_INSTANCE], task_take_row, ret, DB_INT(instance));
+}
+
+int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret)
+{
+        return db_one(t, task_sql[TASK_ACTIVE_OF_VOLUME], task_take_row, ret, DB_INT(volume));
+}
+
+/* ---- lives ---- */
+
+int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
+{
+        char ident[NAME_LEN_MAX + 1];
+        int r;
+
+        r = model_new_ident("task", ident, sizeof(ident));
+        if (r < 0)
+                return r;
+
+        if (n->kind == TASK_CONVERT) {
+                r = db_run(t, task_sql[TASK_HIDE_CONVERTS], DB_INT(n->image));
+                if (r < 0)
+                        return r;
+        }
+
+        r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_ID(n->image),
+                   DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
+                   DB_INT(n->kind == TASK_CONVERT || n->kind == TASK_COPY), DB_INT(n->caller->uid),
+                   DB_INT(n->caller->gid), DB_INT(0700), DB_INT(model_now_us()), DB_ID(n->instance),
+                   DB_ID(n->volume), DB_ID(n->snapshot));
+        if (r < 0)
+                return r;
+
+        *ret = db_last_id(t);
+        return 0;
+}
+
+int task_claim(struct model *m, enum task_lane lane, struct task *ret)
+{
+        const char *next = task_sql[TASK_NEXT_WORK + (int)lane];
+        struct task task;
+        int64_t id;
+        int r;
+
+        {
+                /* Mostly there is nothing, and a look must not make the writers wait. */
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r < 0)
+                        return r;
+
+                r = db_int(&t, next, &id);
+                if (r < 0)
+                        return r;
+        }
+
+        DB_TXN(t);
+
+        r = db_begin_lazy(m->db, &t); /* forgotten, it is claimed once more */
+        if (r < 0)
+                return r;
+
+        r = db_int(&t, next, &id);
+        if (r < 0)
+                return r;
+
+        r = db_run(&t, task_sql[TASK_START], DB_INT(id), DB_INT(model_now_us()));
+        if (r < 0)
+                return r;
+
+        r = task_load(&t, (uint64_t)id, &task);
+        if (r < 0)
+                return r;
+
+        r = db_commit(&t);
+        if (r < 0)
+                return r;
+
+        *ret = task;
+        return 0;
+}
+
+int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char *error, const struct progress *progress)
+{
+        int r;
+
+        r = db_run(t, task_sql[TASK_FINISH], DB_INT(id), DB_TEXT(task_status_name(status)), DB_TEXT(error),
+                   DB_INT(progress->done_bytes), DB_INT(progress->total_bytes), DB_INT(model_now_us()));
+        if (r < 0)
+                return r;
+
+        return r == 0 ? -ECANCELED : 0;
+}
+
+int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes)
+{
+        const struct progress progress = { .done_bytes = bytes, .total_bytes = bytes };
+        int r;
+
+        r = db_run(t, task_sql[TASK_START], DB_INT(id), DB_INT(model_now_us()));
+        return r < 0 ? r : task_end(t, id, TASK_DONE, "", &progress);
+}
+
+int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch)
+{
+        struct progress progress = { 0 };
+        struct task task;
+        int r;
+
+        r = task_active_of_image(t, image, &task);
+        if (r == -ENOENT || (r == 0 && task.kind != TASK_FETCH))
+                return 0;
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_TASK, task.o.id);
+        return task_end(t, task.o.id, TASK_CANCELLED, "", &progress);
+}
+
+int task_requeue(struct model *m, uint64_t *ret_newest)
+{
+        int64_t newest;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = db_run(&t, task_sql[TASK_REQUEUE]);
+        if (r < 0)
+                return r;
+
+        r = db_int(&t, task_sql[TASK_NEWEST], &newest);
+        if (r < 0)
+                return r;
+
+        r = db_commit(&t);
+        if (r < 0)
+                return r;
+
+        *ret_newest = (uint64_t)newest;
+        return 0;
+}
+
+int task_any_active(struct model *m, uint64_t newest)
+{
+        int64_t n;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r < 0)
+                return r;
+
+        r = db_int(&t, task_sql[TASK_COUNT_ACTIVE], &n, DB_INT(newest));
+        if (r < 0)
+                return r;
+
+        return n > 0;
+}
+
+/* Removes a task from the view that HIDE stands for: an active one is cancelled, one that is shown nowhere is gone. */
+static int task_dismiss(struct model *m, const struct caller *c, uint64_t id, const char *hide, struct diag *diag)
+{
+        struct changes changes = { 0 };
+        struct progress progress = { 0 };
+        struct task task;
+        bool cancel;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_WRITE, &t);
+                if (r < 0)
+                        return r;
+
+                r = task_load(&t, id, &task);
+                if (r < 0)
+                        return r;
+
+                /* In copies/ the modes of the image's directory say who may; they were asked already. */
+                if (hide == task_sql[TASK_HIDE_IN_TASKS] && !c->admin && c->uid != task.o.uid)
+                        return diag_set(diag, -EPERM, "%s is somebody else's: only its owner may cancel or forget it",
+                                        task.o.handle);
+
+                cancel = task_is_active(&task);
+                if (cancel) {
+                        (void)runner_get_progress(m, id, &progress);
+
+                        r = task_end(&t, id, TASK_CANCELLED, "", &progress);
+                        if (r < 0)
+                                return r;
+
+                        r = task_kinds[task.kind].undo(&t, &task, NULL, &changes);
+                        if (r < 0)
+                                return r;
+                }
+
+                r = db_run(&t, hide, DB_INT(id));
+                if (r < 0)
+                        return r;
+
+                r = db_run(&t, task_sql[TASK_DELETE_UNSHOWN], DB_INT(id));
+                if (r < 0)
+                        return r;
+
+                r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+
+        if (cancel) {
+                runner_cancel(m, id);
+                if (task_kinds[task.kind].clear)
+                        task_kinds[task.kind].clear(m, &task);
+        }
+
+        changes_add(&changes, OBJECT_TASK, id);
+        changes_add(&changes, OBJECT_IMAGE, task.image);
+        changes_tell(m, &changes);
+        return 0;
+}
+
+int task_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+{
+        return task_dismiss(m, c, id, task_sql[TASK_HIDE_IN_TASKS], diag);
+}
+
+int copy_remove(struct model *m, const struct caller *c, uint64_t task, struct diag *diag)
+{
+        return task_dismiss(m, c, task, task_sql[TASK_HIDE_IN_IMAGE], diag);
+}
+
+struct id_list {
+        size_t n;
+        uint64_t id[FORGET_AT_ONCE];
+};
+
+static int collect_id(void *ctx, const struct db_row *row)
+{
+        struct id_list *list = ctx;
+
+        assert(list->n < FORGET_AT_ONCE);
+        list->id[list->n++] = (uint64_t)db_row_int(row, 0);
+        return 0;
+}
+
+/* One transaction's worth of old tasks; gives how many there were. */
+static int forget_some(struct model *m, int64_t before_us, int64_t *ret_oldest_us)
+{
+        struct id_list list = { 0 };
+        int64_t oldest_us;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_WRITE, &t);
+                if (r < 0)
+                        return r;
+
+                r = db_each(&t, task_sql[TASK_OLD], collect_id, &list, DB_INT(before_us), DB_INT(FORGET_AT_ONCE));
+                if (r < 0)
+                        return r;
+
+                for (size_t i = 0; i < list.n; i++) {
+                        r = db_run(&t, task_sql[TASK_HIDE_IN_TASKS], DB_INT(list.id[i]));
+                        if (r < 0)
+                                return r;
+
+                        r = db_run(&t, task_sql[TASK_DELETE_UNSHOWN], DB_INT(list.id[i]));
+                        if (r < 0)
+                                return r;
+                }
+
+                r = db_run(&t, task_sql[TASK_DELETE_ORPHANS]);
+                if (r < 0)
+                        return r;
+
+                r = db_int(&t, task_sql[TASK_OLDEST_END], &oldest_us);
+                if (r < 0)
+                        return r;
+
+                r = db_commit(&t);
+                if (r < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < list.n; i++)
+                model_changed(m, OBJECT_TASK, list.id[i]);
+
+        *ret_oldest_us = oldest_us;
+        return (int)list.n;
+}
+
+int task_forget_old(struct model *m, int64_t *ret_due_us)
+{
+        const int64_t shown_us = TASK_SHOWN_DAYS * DAY_US;
+        int64_t oldest_us;
+        int r;
+
+        do {
+                r = forget_some(m, model_now_us() - shown_us, &oldest_us);
+                if (r < 0)
+                        return r;
+        } while (r == FORGET_AT_ONCE);
+
+        *ret_due_us = oldest_us ? oldest_us + shown_us : 0;
+        return 0;
+}
