@@ -40,5 +40,5 @@ foreach(case IN LISTS MOUNT_CASES)
                 ENVIRONMENT "IMAGEFS=$<TARGET_FILE:imagefs>;FSOP=$<TARGET_FILE:fsop>")
 endforeach()
 
-add_test(NAME check/includes COMMAND ${CMAKE_SOURCE_DIR}/scripts/check-includes)
+add_test(NAME check/includes COMMAND ${CMAKE_SOURCE_DIR}/scripts/check-includes ${CMAKE_BINARY_DIR})
 set_tests_properties(check/includes PROPERTIES LABELS check)
