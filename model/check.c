@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobstore/base/strbuf.h"
 #include "blobstore/disks/disk.h"
-#include "model/model_priv.h"
-#include "model/statements.h"
+#include "model/core/blob_row.h"
+#include "model/core/stores.h"
 
 enum {
         CHECK_USAGE,

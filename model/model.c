@@ -11,6 +11,8 @@
  * which take up the tasks that were running.
  */
 
+#include "model/model.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,18 +22,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 
-#include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/base/parse.h"
-#include "model/core/stores.h"
-#include "model/image/listing.h"
-#include "model/machine/volume_priv.h"
-#include "model/model_priv.h"
+#include "model/core/jobs.h"
+#include "model/image/listing_cache.h"
+#include "model/intake/uploads.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
+#include "model/statements.h"
+#include "model/work/runner.h"
 
 #define LOCK_FILE       "lock"
 #define DIR_MODE        0700 /* it holds everybody's images */
@@ -41,43 +42,6 @@
 #define LOCK_PATIENCE_MS  3000
 #define CLOSE_PATIENCE_MS 60000
 #define CLOSING           " closing"
-
-#define IDENT_DIGITS 12
-
-int64_t model_now_us(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-        return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-int model_new_ident(const char *prefix, char *buf, size_t size)
-{
-        static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
-        uint8_t random[IDENT_DIGITS];
-        char text[IDENT_DIGITS + 1];
-        int n;
-
-        if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-                return -EIO;
-        for (size_t i = 0; i < IDENT_DIGITS; i++)
-                text[i] = digits[random[i] % 32];
-        text[IDENT_DIGITS] = '\0';
-        n = snprintf(buf, size, "%s-%s", prefix, text);
-        return n < 0 || (size_t)n >= size ? -EINVAL : 0;
-}
-
-void model_changed(struct model *m, enum object_kind kind, uint64_t id)
-{
-        if (m->listener)
-                m->listener(m->listener_ctx, kind, id);
-}
-
-bool model_is_degraded(struct model *m)
-{
-        return db_is_degraded(m->db) || stores_are_degraded(m->stores);
-}
 
 /* ---- opening ---- */
 
@@ -232,9 +196,12 @@ static int set_mountpoint(struct model *m, const char *path, struct diag *diag)
         return 0;
 }
 
+#define STATEMENTS_POINTER(stem) &stem##_statements,
+static const struct db_statements *const statements[] = { STATEMENT_TABLES(STATEMENTS_POINTER) NULL };
+
 static int open_db(struct model *m, struct diag *diag)
 {
-        struct db_opts opts = { .read_only = m->read_only };
+        const struct db_opts opts = { .read_only = m->read_only, .tables = statements };
         int r;
 
         r = db_open(m->dir_fd, &opts, &m->db);
@@ -282,8 +249,11 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
                 r = stores_open(m, opts->cache_bytes, diag, &m->stores);
         if (r == 0 && !m->read_only) {
                 r = uploads_open(m, &m->uploads);
+                m->image_hooks = &uploads_hooks;
                 if (r == 0)
                         r = volumes_open(&m->volumes);
+                if (r == 0)
+                        r = jobs_new(&m->jobs);
                 if (r == 0)
                         r = uploads_recover(m);
                 if (r == 0)
@@ -307,6 +277,7 @@ void model_close(struct model *m)
         uploads_close(m->uploads);
         volumes_close(m->volumes);
         stores_close(m->stores);
+        jobs_free(m->jobs);
         listings_free(m->listings);
         db_close(m->db);
         cleanup_close(&m->lock_fd);

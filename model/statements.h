@@ -2,7 +2,10 @@
 #ifndef MODEL_STATEMENTS_H
 #define MODEL_STATEMENTS_H
 
-/* Every table of SQL in model/, one line each: X(stem) for the stem_statements of stem.c. Private to model/. */
+/*
+ * Every table of SQL in model/, one line each: X(stem) for the stem_statements of stem.c. The
+ * database is handed them when it is opened. Private to model/.
+ */
 
 #include "model/db/db.h"
 
@@ -14,12 +17,14 @@
         X(check)            \
         X(checksum)         \
         X(copy)             \
+        X(dismiss)          \
         X(download)         \
         X(fetch)            \
         X(handover)         \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \
+        X(image_handover)   \
         X(image_move)       \
         X(instance)         \
         X(instance_attr)    \

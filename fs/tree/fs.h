@@ -9,14 +9,19 @@
 #include <stdatomic.h>
 
 #include "blobstore/base/strbuf.h"
+#include "model/core/quota.h"
 #include "model/core/region.h"
 #include "model/image/image.h"
+#include "model/image/listing.h"
 #include "model/image/share.h"
 #include "model/image/snapshot.h"
 #include "model/machine/instance.h"
 #include "model/machine/volume.h"
 #include "model/model.h"
-#include "model/work/task.h"
+#include "model/work/batch.h"
+#include "model/work/convert.h"
+#include "model/work/copy.h"
+#include "model/work/tasks.h"
 
 struct aliases;
 struct dir_kind;

@@ -6,9 +6,9 @@
  * reaper finds that nothing names it any more.
  */
 
-#include <errno.h>
+#include "model/core/blob_row.h"
 
-#include "model/model_priv.h"
+#include "model/core/stores.h"
 
 enum { INSERT, GET };
 

@@ -2,11 +2,12 @@
 
 #include "model/core/diag.h"
 
+#include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "blobstore/base/parse.h"
+#include "blobstore/base/strbuf.h"
 
 /* Shortens a text that was cut after LEN bytes to whole UTF-8 characters. */
 static void cut_to_character(char *text, size_t len)
@@ -43,4 +44,28 @@ int diag_set(struct diag *diag, int error, const char *fmt, ...)
         text_make_clean(diag->text);
         diag->error = error;
         return error;
+}
+
+void diag_add_error(struct strbuf *out, int error)
+{
+        switch (error) {
+        case -ENOSPC:
+        case -EDQUOT:
+                strbuf_add(out, "the store is full: make room, remove what is in error, and begin again");
+                break;
+        case -EFBIG:
+                strbuf_add(out, "the file is too large to be imported");
+                break;
+        case -ENOMEM:
+                strbuf_add(out, "there was not enough memory: begin again when the machine has less to do");
+                break;
+        case -EBADMSG:
+                strbuf_add(out, "bytes in the store do not match their checksum: \"imagefs check\" shows what is "
+                                "damaged");
+                break;
+        default:
+                strbuf_addf(out, "the machine could not do it (%s): the administrator's log says more",
+                            strerrordesc_np(-error));
+                break;
+        }
 }

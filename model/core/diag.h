@@ -21,4 +21,8 @@ struct diag {
  */
 int diag_set(struct diag *diag, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Adds a sentence about ERROR, which befell the store or the machine and not the user's request. */
+struct strbuf;
+void diag_add_error(struct strbuf *out, int error);
+
 #endif

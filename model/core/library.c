@@ -4,7 +4,9 @@
  * What is known of the library as a whole.
  */
 
-#include "model/model_priv.h"
+#include "model/core/library.h"
+
+#include "model/core/stores.h"
 
 enum { BORN };
 
@@ -21,4 +23,9 @@ int64_t model_born_us(struct model *m)
         if (db_begin(m->db, DB_READ, &t) < 0 || db_int(&t, library_sql[BORN], &born_us) < 0)
                 return 0;
         return born_us;
+}
+
+bool model_is_degraded(struct model *m)
+{
+        return db_is_degraded(m->db) || stores_are_degraded(m->stores);
 }

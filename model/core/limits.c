@@ -5,12 +5,14 @@
  * changed stands in quota_limit: for the whole library here, for a region or one user in it in quota.c.
  */
 
+#include "model/core/limits.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "model/core/limits.h"
-#include "model/model_priv.h"
+#include "model/core/jobs.h"
+#include "model/core/limits_row.h"
 
 enum { READ, WRITE };
 
@@ -115,6 +117,6 @@ int limit_set_line(struct model *m, const struct caller *c, const char *line, st
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
-                runner_wake(m); /* recycled images may be due now */
+                jobs_wake(m); /* recycled images may be due now */
         return r;
 }

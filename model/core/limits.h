@@ -2,16 +2,26 @@
 #ifndef MODEL_CORE_LIMITS_H
 #define MODEL_CORE_LIMITS_H
 
-/* What quota.c needs of the limits. Private to model/. */
+/* Numbers that the administrator sets: for the library, for a region, for a user in it. */
 
-#include "model/model_priv.h"
+#include "model/core/object.h"
 
-#define LIMIT_VALUE_MAX 1000000 /* as days it still fits in microseconds */
+enum limit {
+        LIMIT_PRIVATE_IMAGES, /* the first three are also quotas */
+        LIMIT_SNAPSHOTS,
+        LIMIT_SHARED_IMAGES,
+        LIMIT_SHARES_PER_IMAGE,
+        LIMIT_IMAGES_PER_BATCH,
+        LIMIT_DOWNLOAD_HOURS,
+        LIMIT_RECYCLE_DAYS,
+        LIMIT_COUNT,
+        LIMIT_QUOTAS = LIMIT_SHARED_IMAGES + 1,
+};
 
-int limit_parse_name(const char *name, enum limit *ret); /* -EINVAL */
-int limit_parse_value(const char *text, uint64_t *ret); /* -EINVAL */
-
-/* REGION 0: the whole library; UID NULL: everybody. */
-int limit_write(struct db_txn *t, uint64_t region, const uid_t *uid, enum limit l, uint64_t value);
+const char *limit_name(enum limit l); /* static */
+/* The library's value. */
+int limit_get(struct model *m, enum limit l, uint64_t *ret);
+/* Carries out "KEY VALUE" as written to info/limits. -EPERM, -EINVAL. */
+int limit_set_line(struct model *m, const struct caller *c, const char *line, struct diag *diag);
 
 #endif

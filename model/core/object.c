@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/cleanup.h"
+#include "model/core/object_row.h"
+
 void object_fill(struct object *o, const struct db_row *row)
 {
         o->id = (uint64_t)db_row_int(row, 0);

@@ -2,50 +2,66 @@
 #ifndef MODEL_CORE_OBJECT_H
 #define MODEL_CORE_OBJECT_H
 
-/* What regions, images and snapshots have in common as rows and as directories. Private to model/. */
-
-#include "model/model_priv.h"
-
-/* The columns of struct object, of TABLE (a string literal). */
-#define OBJECT_COLUMNS(table)                                                                            \
-        table ".id, " table ".handle, " table ".uid, " table ".gid, " table ".mode, " table ".created, " \
-              table ".updated"
-#define OBJECT_N_COLUMNS 7
-
-void object_fill(struct object *o, const struct db_row *row);
-
-/* A db_row_fn that fills a struct object. */
-int object_load_row(void *ctx, const struct db_row *row);
-
 /*
- * The rows that a registered statement gives, whose columns are OBJECT_COLUMNS, each in a transaction of its own: the
- * one for ARG, the one for ARG and HANDLE (-ENOENT), all for ARG.
+ * What regions, images, snapshots, instances, disks and tasks have in common, who asks for them, and who is told of their
+ * changes.
+ *
+ * Conventions of every function in model/: 0 or a documented positive value on success, a
+ * negative errno on failure; `ret` parameters are written on success only. A refusal of a
+ * user's request also fills DIAG. A change is durable when the function returns 0. Values
+ * are plain structs filled by copy: nothing is borrowed from the model. Functions that are given a callback for rows
+ * call it with the database open for reading: it must be quick and must not call the model.
  */
-int object_get(struct model *m, const char *sql, uint64_t arg, struct object *ret);
-int object_find(struct model *m, const char *sql, uint64_t arg, const char *handle, struct object *ret);
-int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, void *ctx);
 
-/* A db_row_fn that hands each object on. */
-struct object_walk {
-        object_fn *fn;
-        void *ctx;
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "blobstore/base/parse.h"
+#include "model/core/diag.h"
+
+struct model;
+
+#define IMAGE_IDENT_MAX 32
+
+/* Who asks. */
+struct caller {
+        uid_t uid;
+        gid_t gid;
+        bool admin; /* root, or the user whose mount it is */
+        /* Is it one of the caller's supplementary groups? Costs work, so that it is asked last. NULL: none. */
+        bool (*in_group)(const struct caller *c, gid_t gid);
 };
-int object_row(void *ctx, const struct db_row *row);
 
-/* -EPERM: only its owner and the administrator do VERB ("remove it") to an object, whatever its modes let others do. */
-int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag);
+enum object_kind {
+        OBJECT_NONE,
+        OBJECT_REGION,
+        OBJECT_IMAGE,
+        OBJECT_SNAPSHOT,
+        OBJECT_TASK,
+        OBJECT_INSTANCE,
+        OBJECT_VOLUME,
+};
 
-/* -EINVAL with a sentence about WHAT where NAME may not be a directory's name; or TEXT no text of up to MAX bytes. */
-int object_check_name(const char *name, const char *what, struct diag *diag);
-int object_check_text(const char *text, size_t max, const char *what, struct diag *diag);
+/* What a directory of the tree shows of any object. */
+struct object {
+        uint64_t id; /* never reused */
+        char handle[NAME_LEN_MAX + 1]; /* the directory's name */
+        uid_t uid;
+        gid_t gid;
+        mode_t mode; /* permission bits of the directory */
+        int64_t created_us;
+        int64_t updated_us;
+};
 
-/* A place in which handles are unique. Gives 1 where the handle is taken in it, 0 where not. */
-typedef int object_taken_fn(void *ctx, const char *handle);
+/* Do the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. */
+bool object_allows(const struct object *o, const struct caller *c, mode_t rwx);
 
-/*
- * One of WANTED, WANTED-2, WANTED-3 … that is not taken: the first, unless there are gaps between those that are. A
- * long one is cut to make room. BUF has NAME_LEN_MAX + 1 bytes.
- */
-int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf);
+/* Called for each object of a listing, ordered by handle; a negative errno ends it and is returned. */
+typedef int object_fn(void *ctx, const struct object *o);
+
+/* What changed, for whoever keeps views or waits: ID was made, changed or removed. No lock is held during the call. */
+typedef void model_listener_fn(void *ctx, enum object_kind kind, uint64_t id);
 
 #endif

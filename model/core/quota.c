@@ -6,12 +6,17 @@
  * particular one: the user's in the region, the region's, the library's, the built-in one.
  */
 
+#include "model/core/quota.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "model/core/limits.h"
-#include "model/model_priv.h"
+#include "model/core/changes.h"
+#include "model/core/limits_row.h"
+#include "model/core/quota_row.h"
+#include "model/core/region_row.h"
+#include "model/core/user.h"
 
 #define USER_NAME_MAX 255
 
@@ -151,6 +156,6 @@ int quota_set_line(struct model *m, const struct caller *c, uint64_t region, con
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_REGION, region);
+                changes_send(m, OBJECT_REGION, region);
         return r;
 }

@@ -8,12 +8,15 @@
  * Anybody can be refused as often as she likes, so that refusals are not synced: a power cut may take the newest.
  */
 
+#include "model/core/refusal.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "blobstore/base/cleanup.h"
 #include "blobstore/base/strbuf.h"
-#include "model/model_priv.h"
+#include "model/core/clock.h"
+#include "model/core/refusal_row.h"
+#include "model/core/state.h"
 
 #define REFUSALS_PER_USER "256"
 
@@ -45,7 +48,7 @@ int refusal_insert(struct db_txn *t, uid_t uid, enum object_kind kind, uint64_t 
         bool of_object = kind != OBJECT_NONE;
         int r;
 
-        r = db_run(t, refusal_sql[INSERT], DB_INT(model_now_us()), DB_INT(uid),
+        r = db_run(t, refusal_sql[INSERT], DB_INT(clock_now_us()), DB_INT(uid),
                    of_object ? DB_TEXT(kind_names[kind]) : DB_NULL, of_object ? DB_INT(id) : DB_NULL, DB_INT(-error),
                    DB_TEXT(sentence));
         if (r >= 0)

@@ -5,12 +5,17 @@
  * administrator makes, renames and removes them, and only empty ones change their store.
  */
 
+#include "model/core/region.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "model/core/object.h"
+#include "blobstore/base/cleanup.h"
+#include "model/core/changes.h"
+#include "model/core/clock.h"
+#include "model/core/object_row.h"
+#include "model/core/region_row.h"
 #include "model/core/stores.h"
-#include "model/model_priv.h"
 
 #define REGION_MODE 0755
 
@@ -126,14 +131,14 @@ int region_create(struct model *m, const struct caller *c, const char *handle, s
                 return r;
 
         r = db_run(&t, region_sql[INSERT], DB_TEXT(handle), DB_INT(store), DB_INT(c->uid), DB_INT(c->gid),
-                   DB_INT(REGION_MODE), DB_INT(model_now_us()));
+                   DB_INT(REGION_MODE), DB_INT(clock_now_us()));
         if (r < 0)
                 return refuse_taken(r, handle, diag);
         id = db_last_id(&t);
         r = db_commit(&t);
         if (r < 0)
                 return r;
-        model_changed(m, OBJECT_REGION, id);
+        changes_send(m, OBJECT_REGION, id);
         *ret = id;
         return 0;
 }
@@ -190,7 +195,7 @@ int region_remove(struct model *m, const struct caller *c, uint64_t id, struct d
         if (r >= 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_REGION, id);
+                changes_send(m, OBJECT_REGION, id);
         return r;
 }
 
@@ -207,12 +212,12 @@ int region_rename(struct model *m, const struct caller *c, uint64_t id, const ch
         if (r < 0)
                 return r;
 
-        r = db_run(&t, region_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(model_now_us()));
+        r = db_run(&t, region_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(clock_now_us()));
         if (r <= 0)
                 return r < 0 ? refuse_taken(r, handle, diag) : -ENOENT;
         r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_REGION, id);
+                changes_send(m, OBJECT_REGION, id);
         return r;
 }
 
@@ -243,10 +248,10 @@ int region_set_store(struct model *m, const struct caller *c, uint64_t id, const
         if (r == 0)
                 r = load_empty(&t, id, "keeps its store", &region, diag);
         if (r == 0)
-                r = db_run(&t, region_sql[SET_STORE], DB_INT(id), DB_INT(store), DB_INT(model_now_us()));
+                r = db_run(&t, region_sql[SET_STORE], DB_INT(id), DB_INT(store), DB_INT(clock_now_us()));
         if (r >= 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_REGION, id);
+                changes_send(m, OBJECT_REGION, id);
         return r;
 }

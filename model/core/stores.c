@@ -10,17 +10,19 @@
  * Stores are added one at a time, under another lock that is held while the store is opened.
  */
 
+#include "model/core/stores.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
-#include "model/core/stores.h"
-#include "model/model_priv.h"
+#include "model/core/clock.h"
 
 #define STORES_MAX 64
 
@@ -160,7 +162,7 @@ static int ensure_row(struct db_txn *t, const char *path, uint64_t *ret)
 
         r = db_int(t, stores_sql[FIND], &id, DB_TEXT(path));
         if (r == -ENOENT) {
-                r = db_run(t, stores_sql[INSERT], DB_TEXT(path), DB_INT(model_now_us()));
+                r = db_run(t, stores_sql[INSERT], DB_TEXT(path), DB_INT(clock_now_us()));
                 id = (int64_t)db_last_id(t);
         }
         if (r < 0)

@@ -2,9 +2,19 @@
 #ifndef MODEL_CORE_STORES_H
 #define MODEL_CORE_STORES_H
 
-/* What model.c and region.c ask of the stores beside model_priv.h. */
+/* The blob stores of the library, opened at start or when a region gets one. Private to model/. */
 
-#include "model/model_priv.h"
+#include "blobstore/blobstore.h"
+#include "model/core/state.h"
+
+int stores_open(struct model *m, uint64_t cache_bytes, struct diag *diag, struct stores **ret);
+void stores_close(struct stores *s); /* accepts NULL */
+/* Borrowed until model_close(). -ENOENT. */
+int stores_get(struct model *m, uint64_t store, struct blobstore **ret);
+typedef int stores_fn(void *ctx, uint64_t id, struct blobstore *bs);
+int stores_each(struct model *m, stores_fn *fn, void *ctx);
+/* Opens (or creates) the store at PATH and gives its id, making the row if it is new. Called without a transaction. */
+int stores_add(struct model *m, const char *path, struct diag *diag, uint64_t *ret);
 
 #define STORES_OWN_DIR "blobs" /* the library's own store, in its directory */
 

@@ -2,6 +2,8 @@
 
 /* Users by name and number, as the machine's user database has them. Tells nothing of who may do what. */
 
+#include "model/core/user.h"
+
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -9,7 +11,6 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/parse.h"
-#include "model/model_priv.h"
 
 #define ENTRY_BYTES_FIRST 1024
 #define ENTRY_BYTES_MAX   (1024 * 1024)

@@ -10,7 +10,7 @@
  * anew (degraded).
  *
  * A full disk is no such error: what could not be written was refused, and is rolled back. So that deleting is possible
- * on one, the reserve (room.h) is given up before a transaction that would find no space.
+ * on one, the reserve (reserve.h) is given up before a transaction that would find no space.
  *
  * A lazy commit goes into the WAL as every other one, after those before it, but is not synced; the next one that is
  * syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
@@ -20,18 +20,22 @@
  * one is open.
  */
 
+#include "model/db/db.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
-#include "model/core/room.h"
 #include "model/db/db_priv.h"
+#include "model/db/migrate.h"
+#include "model/db/reserve.h"
 
 void db_fill_reserve(struct db *db)
 {
-        room_fill_reserve(db->dir_fd);
+        reserve_fill(db->dir_fd);
 }
 
 bool db_is_degraded(struct db *db)
@@ -73,7 +77,7 @@ static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret
 
         lock(&c->lock);
         if (mode == DB_WRITE)
-                room_ease(db->dir_fd);
+                reserve_ease(db->dir_fd);
         r = set_lazy(c, lazy);
         if (r == 0)
                 r = step_once(c->begin);
@@ -114,7 +118,7 @@ int db_commit(struct db_txn *t)
         if (r == -EIO)
                 atomic_store(&t->db->degraded, true);
         if (r == -ENOSPC)
-                room_give_up_reserve(t->db->dir_fd); /* for the next */
+                reserve_give_up(t->db->dir_fd); /* for the next */
         db_end(t);
         return r;
 }

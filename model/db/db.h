@@ -11,9 +11,9 @@
  * belongs to one thread and must be short. No blob I/O, no callback and no kernel
  * notification while one is open. A thread has at most one transaction open.
  *
- * Statement text stands in a table at the top of each aggregate's file; the tables are
- * listed in statements.h, and every statement is prepared when the database is opened, so that a
- * mistake in any of them shows at once.
+ * Statement text stands in a table at the top of each aggregate's file; whoever opens the database hands the
+ * tables down (model/statements.h lists them), and every statement is prepared then, so that a mistake in any of them
+ * shows at once.
  *
  * Errors: -ENOMEM, -ENOSPC, -EIO, -EROFS (an earlier commit could not be made durable:
  * nothing is acknowledged any more), -EBADMSG (damaged), -EEXIST (a UNIQUE constraint),
@@ -33,14 +33,14 @@ struct db_statements;
 
 struct db_opts {
         bool read_only; /* for checking: nothing is created or migrated */
-        const struct db_statements *extra; /* beside those listed in statements.h, for tests; may be NULL */
+        const struct db_statements *const *tables; /* that will be used; ends with NULL; borrowed until db_close() */
 };
 
 /* Opens DIR/imagefs.db, making or migrating it. -EUCLEAN: not ours; -EPROTONOSUPPORT: from a newer version. */
 int db_open(int dir_fd, const struct db_opts *opts, struct db **ret);
 void db_close(struct db *db); /* accepts NULL */
 
-/* Sets space aside for a full disk (room.h), if there is some now. */
+/* Sets space aside for a full disk (reserve.h), if there is some now. */
 void db_fill_reserve(struct db *db);
 
 /* Could a commit not be made durable, so that nothing is written any more? */
@@ -91,7 +91,7 @@ struct db_value {
 /* Called for each row. A negative value ends the walk and is returned; so does a positive one. */
 typedef int db_row_fn(void *ctx, const struct db_row *row);
 
-/* SQL is a registered table's, compared as a pointer. The number of arguments is the statement's (assert). */
+/* SQL is one of those tables', compared as a pointer. The number of arguments is the statement's (assert). */
 int db_run_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n);
 int db_run_one_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n);
 int db_one_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n);
@@ -120,7 +120,7 @@ void db_row_blob(const struct db_row *row, int col, void *buf, size_t n);
 /* Borrowed until FN returns; "" for NULL. */
 const char *db_row_str(const struct db_row *row, int col);
 
-/* One per aggregate, named <stem>_statements, listed in statements.h. */
+/* One per aggregate, named <stem>_statements, handed to db_open(). */
 struct db_statements {
         const char *const *sql;
         size_t count;

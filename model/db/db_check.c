@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/cleanup.h"
 #include "model/db/db_priv.h"
 
 struct findings {

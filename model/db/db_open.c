@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +16,14 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "model/core/room.h"
+#include "blobstore/base/lock.h"
 #include "model/db/db_priv.h"
-#include "model/statements.h"
+#include "model/db/migrate.h"
+#include "model/db/reserve.h"
 
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
 #define BUSY_TIMEOUT_MS  10000
 #define WAL_BYTES_KEPT   "67108864"
-
-#define STATEMENTS_POINTER(stem) &stem##_statements,
-static const struct db_statements *const tables[] = { STATEMENT_TABLES(STATEMENTS_POINTER) };
-#define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 static const char *const begin_sql[] = { [DB_READ] = "BEGIN", [DB_WRITE] = "BEGIN IMMEDIATE" };
 
@@ -131,25 +129,23 @@ static int prepare_table(struct connection *c, const struct db_statements *table
         return 0;
 }
 
-static int prepare_all(struct connection *c, const struct db_statements *extra, bool read_only)
+static int prepare_all(struct connection *c, const struct db_statements *const *tables, bool read_only)
 {
-        size_t n = extra ? extra->count : 0;
+        size_t n = 0;
         int r;
 
-        for (size_t i = 0; i < N_TABLES; i++)
+        for (size_t i = 0; tables[i]; i++)
                 n += tables[i]->count;
         c->statements = calloc(n + 1, sizeof(*c->statements));
         if (!c->statements)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < N_TABLES; i++) {
+        for (size_t i = 0; tables[i]; i++) {
                 r = prepare_table(c, tables[i], read_only);
                 if (r < 0)
                         return r;
         }
-        r = extra ? prepare_table(c, extra, read_only) : 0;
-        if (r == 0)
-                r = db_prepare(c->conn, begin_sql[read_only ? DB_READ : DB_WRITE], &c->begin);
+        r = db_prepare(c->conn, begin_sql[read_only ? DB_READ : DB_WRITE], &c->begin);
         if (r == 0)
                 r = db_prepare(c->conn, "COMMIT", &c->commit);
         if (r == 0)
@@ -165,7 +161,7 @@ sqlite3_stmt *db_find_statement(struct connection *c, const char *sql)
         struct prepared key = { .sql = sql };
         struct prepared *p = bsearch(&key, c->statements, c->n_statements, sizeof(key), compare_prepared);
 
-        assert(p); /* listed in statements.h; one that writes needs a DB_WRITE transaction */
+        assert(p); /* of a table that db_open() was given; one that writes needs a DB_WRITE transaction */
         return p->stmt;
 }
 
@@ -227,7 +223,7 @@ static int enter_wal(sqlite3 *conn)
         return exec(conn, "PRAGMA journal_size_limit = " WAL_BYTES_KEPT);
 }
 
-static int open_writer(struct db *db, int dir_fd, const char *path, const struct db_statements *extra)
+static int open_writer(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
         struct connection *c = &db->connections[DB_WRITE];
         bool made;
@@ -246,10 +242,10 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         if (r < 0)
                 return r;
         (void)sqlite3_wal_hook(c->conn, checkpoint_hook, db);
-        return prepare_all(c, extra, false);
+        return prepare_all(c, tables, false);
 }
 
-static int open_reader(struct db *db, const char *path, const struct db_statements *extra)
+static int open_reader(struct db *db, const char *path, const struct db_statements *const *tables)
 {
         struct connection *c = &db->connections[DB_READ];
         int r;
@@ -259,7 +255,7 @@ static int open_reader(struct db *db, const char *path, const struct db_statemen
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        return prepare_all(c, extra, true);
+        return prepare_all(c, tables, true);
 }
 
 /*
@@ -267,7 +263,7 @@ static int open_reader(struct db *db, const char *path, const struct db_statemen
  * that a crash left has to be read: sqlite does that without shared memory for a connection with exclusive locks,
  * which is then kept from copying the WAL back and removing it.
  */
-static int open_read_only(struct db *db, int dir_fd, const char *path, const struct db_statements *extra)
+static int open_read_only(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
         struct connection *c = &db->connections[DB_READ];
         bool has_wal = faccessat(dir_fd, DB_FILE "-wal", F_OK, 0) == 0;
@@ -283,7 +279,7 @@ static int open_read_only(struct db *db, int dir_fd, const char *path, const str
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
         r = migrate(c->conn, true);
-        return r < 0 ? r : prepare_all(c, extra, true);
+        return r < 0 ? r : prepare_all(c, tables, true);
 }
 
 static void init_lock(pthread_mutex_t *m)
@@ -318,14 +314,14 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
                 db->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
                 if (db->dir_fd < 0)
                         return -errno;
-                room_ease(dir_fd);
+                reserve_ease(dir_fd);
         }
         if (opts->read_only)
-                r = open_read_only(db, dir_fd, path, opts->extra);
+                r = open_read_only(db, dir_fd, path, opts->tables);
         else
-                r = open_writer(db, dir_fd, path, opts->extra);
+                r = open_writer(db, dir_fd, path, opts->tables);
         if (r == 0 && !opts->read_only)
-                r = open_reader(db, path, opts->extra);
+                r = open_reader(db, path, opts->tables);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(db);

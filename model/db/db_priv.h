@@ -2,7 +2,7 @@
 #ifndef MODEL_DB_DB_PRIV_H
 #define MODEL_DB_DB_PRIV_H
 
-/* The two connections, as the files model/db*.c share them. */
+/* The two connections, as the files model/db/ share them. */
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -38,7 +38,7 @@ struct db_row {
 /* Compiles one statement for as long as the connection is open; the caller finalizes it. Errors as db_errno(). */
 int db_prepare(sqlite3 *conn, const char *sql, sqlite3_stmt **ret);
 
-/* The statement for SQL of a statement table, by the pointer. SQL must be listed in statements.h. */
+/* The statement for SQL of a statement table, by the pointer. SQL must be of a table that was handed down. */
 sqlite3_stmt *db_find_statement(struct connection *c, const char *sql);
 
 /* Steps through all rows of STMT until FN gives something else than 0, which is the result. */

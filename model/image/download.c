@@ -16,8 +16,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "model/image/download_priv.h"
-#include "model/model_priv.h"
+#include "model/core/clock.h"
+#include "model/core/jobs.h"
+#include "model/core/limits_row.h"
+#include "model/image/download_row.h"
+#include "model/image/image_row.h"
 
 #define HOUR_US (INT64_C(3600) * 1000000)
 
@@ -121,14 +124,14 @@ int download_get(struct model *m, uint64_t id, struct download *ret)
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, download_sql[GET], download_row, ret, DB_INT(id), DB_INT(model_now_us()));
+        return r < 0 ? r : db_one(&t, download_sql[GET], download_row, ret, DB_INT(id), DB_INT(clock_now_us()));
 }
 
 static int find_in(struct db_txn *t, uint64_t image, const char *device, enum export_format format,
                    struct download *ret)
 {
         return db_one(t, download_sql[FIND], download_row, ret, DB_INT(image), DB_TEXT(device),
-                      DB_TEXT(export_format_name(format)), DB_INT(model_now_us()));
+                      DB_TEXT(export_format_name(format)), DB_INT(clock_now_us()));
 }
 
 int download_find(struct model *m, uint64_t image, const char *name, struct download *ret)
@@ -156,7 +159,7 @@ int download_find_token(struct model *m, const char *token, struct download *ret
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
                 r = db_one(&t, download_sql[FIND_KEY], download_row, &d, DB_BLOB(wanted, KEY_SIZE),
-                           DB_INT(model_now_us()));
+                           DB_INT(clock_now_us()));
         if (r < 0)
                 return r;
         if (parse_token(d.token, found) < 0 || !same_bytes(found, wanted, sizeof(found)))
@@ -187,7 +190,7 @@ int download_each(struct model *m, uint64_t image, download_fn *fn, void *ctx)
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, download_sql[EACH], walk_row, &walk, DB_INT(image), DB_INT(model_now_us()));
+        return r < 0 ? r : db_each(&t, download_sql[EACH], walk_row, &walk, DB_INT(image), DB_INT(clock_now_us()));
 }
 
 /* ---- making and ending ---- */
@@ -212,7 +215,7 @@ static int check_image(struct db_txn *t, uint64_t id, const char *device, struct
 
 static int insert(struct db_txn *t, uint64_t image, const char *device, enum export_format format, struct diag *diag)
 {
-        const int64_t now = model_now_us();
+        const int64_t now = clock_now_us();
         uint8_t token[2 * KEY_SIZE];
         uint64_t hours;
         int r;
@@ -249,7 +252,7 @@ int download_create(struct model *m, uint64_t image, const char *name, struct di
                 r = check_image(&t, image, device, diag);
         /* One whose time is up is in nobody's way. */
         if (r == 0)
-                r = db_run(&t, download_sql[FORGET], DB_INT(model_now_us()));
+                r = db_run(&t, download_sql[FORGET], DB_INT(clock_now_us()));
         if (r >= 0)
                 r = insert(&t, image, device, format, diag);
         if (r < 0)
@@ -258,7 +261,7 @@ int download_create(struct model *m, uint64_t image, const char *name, struct di
         r = db_commit(&t);
         if (r < 0)
                 return r;
-        runner_wake(m); /* it has to be removed one day */
+        jobs_wake(m); /* it has to be removed one day */
         *ret = id;
         return 0;
 }
@@ -271,14 +274,14 @@ int download_remove(struct model *m, uint64_t id)
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = db_one(&t, download_sql[GET], download_row, &d, DB_INT(id), DB_INT(model_now_us()));
+                r = db_one(&t, download_sql[GET], download_row, &d, DB_INT(id), DB_INT(clock_now_us()));
         if (r == 0)
                 r = db_run(&t, download_sql[REMOVE], DB_INT(id));
         if (r < 0)
                 return r;
         r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_IMAGE, d.image);
+                changes_send(m, OBJECT_IMAGE, d.image);
         return r;
 }
 
@@ -295,10 +298,10 @@ int download_expire(struct model *m, int64_t *ret_due_us)
         if (r < 0)
                 return r;
 
-        if (next && next <= model_now_us()) {
+        if (next && next <= clock_now_us()) {
                 r = db_begin(m->db, DB_WRITE, &t);
                 if (r == 0)
-                        r = db_run(&t, download_sql[FORGET], DB_INT(model_now_us()));
+                        r = db_run(&t, download_sql[FORGET], DB_INT(clock_now_us()));
                 if (r >= 0)
                         r = db_int(&t, download_sql[NEXT_EXPIRY], &next);
                 if (r == 0)

@@ -15,12 +15,17 @@
 #include <strings.h>
 
 #include "blobstore/import/source.h"
-#include "model/core/object.h"
+#include "model/core/clock.h"
+#include "model/core/ident.h"
+#include "model/core/object_row.h"
+#include "model/core/quota_row.h"
+#include "model/core/region_row.h"
+#include "model/image/image_row.h"
 
 #define IMAGE_MODE_PRIVATE 0700
 #define IMAGE_MODE_SHOWN   0755
 
-enum { GET, GET_OBJECT, FIND, EACH, INSERT, TOUCH, SET_FOUND, SET_ERROR, ERASE, HINT };
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, TOUCH, SET_FOUND, SET_ERROR, ERASE, HINT, FIRST_INSTANCE };
 
 /* The size of its disks, and whether work on it, or one that makes something of it, goes on. */
 #define SIZE_OF_DISKS                                                                                            \
@@ -48,6 +53,7 @@ static const char *const image_sql[] = {
         [ERASE] = "DELETE FROM image WHERE id = ?1",
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
+        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1 ORDER BY handle LIMIT 1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);
 
@@ -162,7 +168,8 @@ int image_get(struct model *m, uint64_t id, struct image *ret)
                 if (r < 0)
                         return r;
         }
-        upload_overlay(m, ret);
+        if (m->image_hooks)
+                m->image_hooks->overlay(m, ret);
         return 0;
 }
 
@@ -248,13 +255,13 @@ int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class,
 
 int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag)
 {
-        int64_t now = model_now_us();
+        int64_t now = clock_now_us();
         char wanted[NAME_LEN_MAX + 1];
         char ident[IMAGE_IDENT_MAX];
         int r;
 
         assert(image->class != CLASS_RECYCLE);
-        r = model_new_ident("img", ident, sizeof(ident));
+        r = ident_new("img", ident, sizeof(ident));
         if (r < 0)
                 return r;
         if (suffix) {
@@ -291,13 +298,13 @@ int image_refuse_taken(enum image_class class, const char *handle, struct diag *
 
 int image_touch(struct db_txn *t, uint64_t id)
 {
-        return db_run_one(t, image_sql[TOUCH], DB_INT(id), DB_INT(model_now_us()));
+        return db_run_one(t, image_sql[TOUCH], DB_INT(id), DB_INT(clock_now_us()));
 }
 
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted)
 {
         return db_run_one(t, image_sql[SET_FOUND], DB_INT(id), DB_TEXT(format), DB_INT(encrypted),
-                          DB_INT(model_now_us()));
+                          DB_INT(clock_now_us()));
 }
 
 int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description)
@@ -308,7 +315,7 @@ int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *p
 
 int image_set_error(struct db_txn *t, uint64_t id, const char *sentence)
 {
-        return db_run_one(t, image_sql[SET_ERROR], DB_INT(id), DB_TEXT(sentence), DB_INT(model_now_us()));
+        return db_run_one(t, image_sql[SET_ERROR], DB_INT(id), DB_TEXT(sentence), DB_INT(clock_now_us()));
 }
 
 int image_erase(struct db_txn *t, uint64_t id)
@@ -364,7 +371,7 @@ static int create(struct model *m, const struct caller *c, struct image *image, 
                 r = db_commit(&t);
         if (r < 0)
                 return r;
-        model_changed(m, OBJECT_IMAGE, image->o.id);
+        changes_send(m, OBJECT_IMAGE, image->o.id);
         *ret = image->o.id;
         return 0;
 }
@@ -468,4 +475,15 @@ int image_create_for_file(struct model *m, const struct caller *c, uint64_t regi
         memcpy(image.name, image.o.handle, sizeof(image.name));
         (void)snprintf(image.format, sizeof(image.format), "%s", image_format_name(format));
         return create(m, c, &image, true, diag, ret);
+}
+
+void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
+{
+        if (m->image_hooks)
+                m->image_hooks->gone(m, image, region, ident);
+}
+
+int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret)
+{
+        return db_one(t, image_sql[FIRST_INSTANCE], object_load_row, ret, DB_INT(image));
 }

@@ -4,9 +4,9 @@
 
 /* Images: their attributes, disks and lives. The states and who may go where are the table in lifecycle_image.c. */
 
-#include "model/model.h"
+#include "blobstore/blobstore.h"
+#include "model/core/object.h"
 
-#define IMAGE_IDENT_MAX 32
 #define IMAGE_VALUE_MAX 256 /* bytes of a one-line attribute */
 #define IMAGE_TEXT_MAX  4096 /* bytes of description and labels */
 
@@ -118,13 +118,6 @@ int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t re
  */
 int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
 
-/* How far the work on the image is; 100 % of its size when it is available. */
-struct progress {
-        uint64_t done_bytes, total_bytes;
-        unsigned percent;
-};
-int image_get_progress(struct model *m, uint64_t id, struct progress *ret);
-
 /* ---- disks ---- */
 
 struct image_disk {
@@ -143,40 +136,5 @@ int image_disk_get(struct model *m, uint64_t id, struct image_disk *ret, uint64_
 int image_disk_each(struct model *m, uint64_t image, image_disk_fn *fn, void *ctx);
 /* The disk's bytes. -ENOENT: gone, or not there yet. Owned by the caller, release with blob_close(). */
 int image_disk_open(struct model *m, uint64_t id, struct blob **ret);
-
-/* What keeps the image from being deleted: calls FN with tasks of it that run. */
-int image_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx);
-
-/* ---- operations ---- */
-
-/* "cloud" or "cloud NAME", as written to convert. -EOPNOTSUPP, -EBUSY, -EDQUOT, -EPERM, -EINVAL. */
-int image_convert(struct model *m, const struct caller *c, uint64_t id, const char *command, struct diag *diag);
-
-struct conversion {
-        enum { CONVERT_IDLE, CONVERT_RUNNING, CONVERT_DONE, CONVERT_FAILED } status;
-        char image[IMAGE_IDENT_MAX]; /* made by the last conversion; "" if there is none (any more) */
-        unsigned percent;
-};
-int image_get_conversion(struct model *m, uint64_t id, struct conversion *ret);
-
-/* Starts a copy; *ret is its task. -ENOENT (no such region), -EINVAL, -EOPNOTSUPP, -EBUSY, -EEXIST, -EDQUOT. */
-int image_copy(struct model *m, const struct caller *c, uint64_t id, const char *region, struct diag *diag,
-               uint64_t *ret);
-
-/* A line of copy-targets. */
-struct copy_target {
-        char region[NAME_LEN_MAX + 1];
-        struct quota_pair {
-                uint64_t used, limit;
-        } private_images, snapshots;
-        uint64_t needs_snapshots;
-        /*
-         * The data of the disks that must be carried to another store, 0 within one: an upper bound on purpose. What
-         * the target already holds of it belongs to other tenants too, and must not be guessed from a number.
-         */
-        uint64_t bytes_to_move;
-};
-typedef int copy_target_fn(void *ctx, const struct copy_target *t);
-int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, copy_target_fn *fn, void *ctx);
 
 #endif

@@ -3,12 +3,12 @@
 /* The attributes of an image that can be written: what each takes, as a table, and one function to write them. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "blobstore/base/strbuf.h"
 #include "blobstore/import/source.h"
-#include "model/core/object.h"
+#include "model/core/clock.h"
+#include "model/core/object_row.h"
+#include "model/image/image_row.h"
 
 #define SET(column) "UPDATE image SET " column " = ?2, updated = max(?3, updated + 1) WHERE id = ?1"
 
@@ -238,10 +238,10 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
 
         if (changed.text)
                 value = strbuf_text(&changed);
-        r = db_run(&t, image_attr_sql[field], DB_INT(id), DB_TEXT(value), DB_INT(model_now_us()));
+        r = db_run(&t, image_attr_sql[field], DB_INT(id), DB_TEXT(value), DB_INT(clock_now_us()));
         if (r >= 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_IMAGE, id);
+                changes_send(m, OBJECT_IMAGE, id);
         return r;
 }

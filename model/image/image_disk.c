@@ -7,7 +7,9 @@
 
 #include <errno.h>
 
-#include "model/model_priv.h"
+#include "blobstore/base/cleanup.h"
+#include "model/core/blob_row.h"
+#include "model/image/image_disk_row.h"
 
 enum { INSERT, SET, REFS, GET, EACH, BLOB };
 
@@ -155,4 +157,30 @@ int image_disk_open(struct model *m, uint64_t id, struct blob **ret)
                 r = db_int(&t, image_disk_sql[BLOB], &blob, DB_INT(id));
         db_end(&t);
         return r < 0 ? r : blob_row_open(m, (uint64_t)blob, ret); /* no blob has id 0 */
+}
+
+/* ---- as a list ---- */
+
+static int collect_disk(void *ctx, const struct disk_ref *d)
+{
+        struct disk_list *list = ctx;
+
+        if (list->n == DISKS_MAX)
+                return -E2BIG;
+
+        list->disk[list->n++] = *d;
+        return 0;
+}
+
+int disk_list_load(struct db_txn *t, uint64_t image, struct disk_list *ret)
+{
+        struct disk_list list = { 0 };
+        int r;
+
+        r = image_disk_refs(t, image, collect_disk, &list);
+        if (r < 0)
+                return r;
+
+        *ret = list;
+        return 0;
 }

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/core/object.h"
+#include "model/core/clock.h"
+#include "model/core/object_row.h"
+#include "model/core/quota_row.h"
+#include "model/core/task_row.h"
 #include "model/image/lifecycle.h"
-#include "model/machine/handover.h"
-#include "model/work/work.h"
+#include "model/image/making.h"
 
 #define PUBLISHED_MODE 0755
 
@@ -37,7 +39,7 @@ static int write_place(struct db_txn *t, const struct image *image, struct diag 
                    DB_TEXT(image->o.handle), DB_TEXT(image->name), DB_TEXT(image_class_name(image->source)),
                    DB_TEXT(image_type_name(image->type)), DB_INT(image->o.uid), DB_INT(image->o.gid),
                    DB_INT(image->o.mode), DB_TEXT(recycled ? image_status_name(image->restore) : ""),
-                   DB_INT(model_now_us()));
+                   DB_INT(clock_now_us()));
         if (r == -EEXIST)
                 return image_refuse_taken(image->class, image->o.handle, diag);
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
@@ -86,7 +88,7 @@ static int publish(struct db_txn *t, const struct caller *c, struct image *image
         r = lifecycle_apply(t, image, VERB_PUBLISH, diag);
         /* Whatever the administrator's own limit says. */
         if (r == 0)
-                r = handover_snapshots(t, image->o.id, c->uid, &c->gid);
+                r = image_handover_snapshots(t, image->o.id, c->uid, &c->gid);
         if (r < 0)
                 return r;
         image->class = class;
@@ -147,7 +149,7 @@ int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t re
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_IMAGE, id);
+                changes_send(m, OBJECT_IMAGE, id);
         return r;
 }
 
@@ -183,7 +185,7 @@ int image_remove_in(struct db_txn *t, const struct caller *c, const struct image
         changes_add(ch, OBJECT_IMAGE, image->o.id);
         if (lifecycle_target(tr, image) == IMAGE_DELETED)
                 return recycle(t, image, diag);
-        return work_drop_image(t, image->o.id, ch);
+        return making_drop(t, image->o.id, ch);
 }
 
 int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
@@ -203,7 +205,7 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
         if (r < 0)
                 return r;
         if (image.status == IMAGE_QUEUED || image.status == IMAGE_UPLOADING)
-                upload_image_gone(m, id, image.region, image.ident);
+                image_tell_gone(m, id, image.region, image.ident);
         changes_tell(m, &ch);
         return 0;
 }

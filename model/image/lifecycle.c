@@ -10,6 +10,9 @@
 
 #include <errno.h>
 
+#include "model/core/clock.h"
+#include "model/core/task_row.h"
+
 enum { MOVE };
 
 static const char *const lifecycle_sql[] = {
@@ -113,7 +116,7 @@ int lifecycle_apply(struct db_txn *t, const struct image *image, enum image_verb
         if (to == image->status)
                 return 0;
         r = db_run(t, lifecycle_sql[MOVE], DB_INT(image->o.id), DB_TEXT(image_status_name(image->status)),
-                   DB_TEXT(image_status_name(to)), DB_INT(model_now_us()));
+                   DB_TEXT(image_status_name(to)), DB_INT(clock_now_us()));
         if (r == 0)
                 return diag_set(diag, -EBUSY, "%s has just changed: look again", image->o.handle);
         return r < 0 ? r : 0;

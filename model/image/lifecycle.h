@@ -3,11 +3,34 @@
 #define MODEL_IMAGE_LIFECYCLE_H
 
 /*
- * The table of an image's life, and what the engine and its tests need of it. A verb may have several rows, for
+ * The life of an image: the table, the engine over it, and what their tests need. A verb may have several rows, for
  * different states; for each pair of verb and state there is at most one. Private to model/.
  */
 
-#include "model/model_priv.h"
+#include "model/core/state.h"
+#include "model/image/image.h"
+
+enum image_verb {
+        VERB_UPLOAD, /* a writer opened upload */
+        VERB_ABANDON, /* the last writer closed without a byte */
+        VERB_IMPORT, /* the last writer closed, there is something to import */
+        VERB_FINISH, /* the work on it is done */
+        VERB_FAIL, /* … or cannot be done */
+        VERB_DELETE,
+        VERB_RESTORE,
+        VERB_DESTROY,
+        VERB_PUBLISH,
+        VERB_HAND_OVER,
+        VERB_REPLICATE, /* its bytes are being made */
+        VERB_SHARE_WORK, /* guards of what does not move the state: convert, copy, share, create an instance */
+        VERB_COUNT,
+};
+/*
+ * Moves the state by compare-and-swap from the one that IMAGE was loaded with; images that a conversion or copy makes
+ * begin as pending. -EBUSY with a sentence when VERB does not apply to the present state or a guard refuses it, which
+ * may end the transaction, as quota_check() does.
+ */
+int lifecycle_apply(struct db_txn *t, const struct image *image, enum image_verb verb, struct diag *diag);
 
 #define S(status) (1u << IMAGE_##status)
 

@@ -11,6 +11,9 @@
 
 #include <errno.h>
 
+#include "model/core/task_row.h"
+#include "model/core/user.h"
+#include "model/image/image_row.h"
 #include "model/image/lifecycle.h"
 
 /* Nothing that works on the image or makes it may lose it. */
@@ -40,7 +43,7 @@ static int guard_free(struct db_txn *t, const struct image *image, struct diag *
         r = guard_unused(t, image, diag);
         if (r < 0)
                 return r;
-        r = instance_load_of_image(t, image->o.id, &instance);
+        r = image_load_instance(t, image->o.id, &instance);
         if (r == -ENOENT)
                 return 0;
         if (r < 0)

@@ -12,9 +12,12 @@
 
 #include "model/image/listing.h"
 
+#include <errno.h>
 #include <string.h>
 
-#include "model/core/object.h"
+#include "model/core/state.h"
+#include "model/core/user.h"
+#include "model/image/listing_priv.h"
 #include "model/image/xlsx.h"
 
 enum { ROWS, VERSION };

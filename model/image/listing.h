@@ -2,37 +2,21 @@
 #ifndef MODEL_IMAGE_LISTING_H
 #define MODEL_IMAGE_LISTING_H
 
-/* Lists of a region's images: how one is made, for what keeps them (listing_cache.c). Private to model/. */
+/* Lists of a region's images. */
 
 #include "blobstore/base/strbuf.h"
-#include "model/core/region.h"
+#include "model/core/object.h"
 
-struct listings;
+enum listing_format { LISTING_CSV, LISTING_JSON, LISTING_XLSX, LISTING_FORMATS };
 
-/* listing_cache.c: the lists that a model keeps. */
-int listings_new(struct listings **ret);
-void listings_free(struct listings *ls); /* accepts NULL */
-
-/* Whether the caller belongs to a group, as far as that decided what the list shows. */
-struct listing_group {
-        gid_t gid;
-        bool in;
-};
-
-struct listing {
-        struct strbuf text;
-        int64_t changed_us; /* when the last of its rows changed; 0 where there is none */
-        int64_t version; /* of the region's images, as they are in it */
-        struct strbuf groups; /* of struct listing_group */
-};
-
-void listing_done(struct listing *l);
-
-/* Makes one. -EFBIG, -EOPNOTSUPP: spreadsheets only, with a sentence. */
-int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
-                 struct diag *diag, struct listing *ret);
-
-/* The number that goes up with every change of what lists of the region show. -ENOENT. */
-int listing_version(struct model *m, uint64_t region, int64_t *ret);
+/*
+ * One row (or object) per image that C may see in the region; columns as the contract has them. Those that were made
+ * last are kept. -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without spreadsheets.
+ */
+int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
+                struct strbuf *out);
+/* The same list's size, and when the last of its rows changed (0: there is none). */
+int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                    struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us);
 
 #endif

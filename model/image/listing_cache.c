@@ -14,13 +14,16 @@
  * the same one then finds it made.
  */
 
+#include "model/image/listing_cache.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "blobstore/base/lock.h"
-#include "model/image/listing.h"
-#include "model/model_priv.h"
+#include "model/core/state.h"
+#include "model/image/listing_priv.h"
 
 #define KEPT_MAX       128
 #define TEXT_BYTES_MAX ((size_t)32 << 20)

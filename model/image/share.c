@@ -10,13 +10,19 @@
 #include "model/image/share.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "blobstore/base/cleanup.h"
-#include "model/core/object.h"
+#include "model/core/clock.h"
+#include "model/core/limits_row.h"
+#include "model/core/object_row.h"
+#include "model/core/quota_row.h"
+#include "model/core/region_row.h"
+#include "model/core/user.h"
+#include "model/image/image_row.h"
 #include "model/image/lifecycle.h"
+#include "model/image/share_row.h"
 
 enum { GET, FIND, EACH, COUNT, INSERT, ERASE, IS_WITH, FIND_IMAGE, EACH_IMAGE, EACH_IMAGE_OF };
 
@@ -296,7 +302,7 @@ int share_create(struct model *m, const struct caller *c, uint64_t image_id, con
                         r = check_limits(&t, &image, user, uid, diag);
                 if (r == 0)
                         r = db_run(&t, share_sql[INSERT], DB_INT(image_id), DB_INT(image.region), DB_INT(uid),
-                                   DB_INT(model_now_us()));
+                                   DB_INT(clock_now_us()));
                 if (r < 0)
                         return r;
                 id = db_last_id(&t);
@@ -304,7 +310,7 @@ int share_create(struct model *m, const struct caller *c, uint64_t image_id, con
                 if (r < 0)
                         return r;
         }
-        model_changed(m, OBJECT_IMAGE, image_id);
+        changes_send(m, OBJECT_IMAGE, image_id);
         *ret = id;
         return 0;
 }
@@ -325,6 +331,6 @@ int share_remove(struct model *m, const struct caller *c, uint64_t id, struct di
         if (r >= 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_IMAGE, share.image);
+                changes_send(m, OBJECT_IMAGE, share.image);
         return r;
 }

@@ -11,7 +11,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "model/core/object.h"
+#include "model/core/blob_row.h"
+#include "model/core/clock.h"
+#include "model/core/ident.h"
+#include "model/core/jobs.h"
+#include "model/core/object_row.h"
+#include "model/image/image_row.h"
+#include "model/image/snapshot_row.h"
 
 enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_BLOB, SET_NAME, SET_DESCRIPTION, RENAME, ERASE, IMAGES, BLOB };
 
@@ -120,12 +126,12 @@ static int is_taken(void *ctx, const char *handle)
 int snapshot_insert(struct db_txn *t, struct snapshot *snapshot)
 {
         struct place place = { .t = t, .region = snapshot->region };
-        int64_t now = model_now_us();
+        int64_t now = clock_now_us();
         char wanted[NAME_LEN_MAX + 1];
         char ident[IMAGE_IDENT_MAX];
         int r;
 
-        r = model_new_ident("snap", ident, sizeof(ident));
+        r = ident_new("snap", ident, sizeof(ident));
         if (r < 0)
                 return r;
         memcpy(wanted, snapshot->o.handle, sizeof(wanted));
@@ -148,7 +154,7 @@ int snapshot_insert(struct db_txn *t, struct snapshot *snapshot)
 
 int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob)
 {
-        return db_run_one(t, snapshot_sql[SET_BLOB], DB_INT(id), DB_INT(blob), DB_INT(model_now_us()));
+        return db_run_one(t, snapshot_sql[SET_BLOB], DB_INT(id), DB_INT(blob), DB_INT(clock_now_us()));
 }
 
 int snapshot_erase(struct db_txn *t, uint64_t id)
@@ -165,13 +171,13 @@ static int update_text(struct model *m, const char *sql, uint64_t id, const char
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us()));
+                r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(clock_now_us()));
         if (r == -EEXIST)
                 return diag_set(diag, r, "snapshots/%s: there is such a snapshot already: choose another name", text);
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_SNAPSHOT, id);
+                changes_send(m, OBJECT_SNAPSHOT, id);
         return r;
 }
 
@@ -271,7 +277,7 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
                 r = db_commit(&t);
         if (r < 0)
                 return r;
-        model_changed(m, OBJECT_SNAPSHOT, id);
-        runner_wake(m); /* its bytes can go */
+        changes_send(m, OBJECT_SNAPSHOT, id);
+        jobs_wake(m); /* its bytes can go */
         return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* In place of xlsx.c, for a build without zlib. */
 
-#include "model/image/xlsx.h"
-
 #include <errno.h>
+
+#include "model/image/xlsx.h"
 
 bool xlsx_is_supported(void)
 {

@@ -26,12 +26,13 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/import/file_sum.h"
+#include "model/core/region_row.h"
 #include "model/core/room.h"
+#include "model/image/making.h"
+#include "model/intake/fetch_task.h"
 #include "model/intake/incoming.h"
 #include "model/intake/pull.h"
 #include "model/intake/upload_state.h"
-#include "model/statements.h"
-#include "model/work/runner.h"
 
 #define STALL_S 60
 
@@ -558,5 +559,5 @@ int fetch_undo(struct db_txn *t, const struct task *task, const char *sentence, 
         if (r < 0)
                 return r;
 
-        return work_fail_image(t, task->image, sentence ? sentence : CANCELLED, ch);
+        return making_fail(t, task->image, sentence ? sentence : CANCELLED, ch);
 }

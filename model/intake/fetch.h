@@ -8,7 +8,7 @@
  * file.
  */
 
-#include "model/model.h"
+#include "model/core/object.h"
 
 /*
  * Accepts "URL" or "URL SUM" (SUM: sha256=…, md5=…, xxh128=…) for an image that is queued, as written to import-url.

@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "blobstore/base/cleanup.h"
-
 /*
  * Since Linux 6.8, and never reused; kernels before give the mount's number in use at present, which nearly always
  * tells.
@@ -163,4 +161,27 @@ int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx)
                 if (r < 0)
                         return r;
         }
+}
+
+int incoming_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason)
+{
+        enum image_format wanted;
+        bool iso;
+        int r;
+
+        r = image_format_parse(image->format, &wanted);
+        if (r < 0)
+                return r;
+
+        r = image_probe(fd, wanted, ret, reason);
+        if (r < 0)
+                return r;
+
+        iso = ret->format == IMAGE_FORMAT_ISO;
+        if (iso == (image->source == CLASS_ISO))
+                return 0;
+
+        strbuf_add(reason, iso ? "this is an ISO file, which goes into iso/: to have it as a disk, set format to raw"
+                               : "this is no ISO file, and iso/ takes nothing else");
+        return -EINVAL;
 }

@@ -4,7 +4,9 @@
 
 /* The files of uploads: incoming/<image ident> in the store of the image's region. Private to model/. */
 
-#include "model/model_priv.h"
+#include "blobstore/import/source.h"
+#include "model/core/stores.h"
+#include "model/image/image.h"
 
 #define INCOMING_TOKEN_MAX 256
 
@@ -29,5 +31,11 @@ bool incoming_is_intact(int fd, const char *token);
 /* Calls FN for every file of a store. */
 typedef int incoming_fn(void *ctx, const char *ident);
 int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx);
+
+/*
+ * Decides what the file FD of an image is, which must agree with the format that was set and with the image's class.
+ * ret->encrypted is set for a file that is refused, too. The errors of image_probe().
+ */
+int incoming_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason);
 
 #endif

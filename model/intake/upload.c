@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +35,12 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "blobstore/blobs/intake.h"
+#include "model/core/jobs.h"
+#include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
-#include "model/work/runner.h"
+#include "model/intake/uploads.h"
 
 /* A stream that is older keeps too much from being collected. */
 #define STREAM_SECONDS 600
@@ -426,7 +429,7 @@ static void keep_failure(struct upload *u, int error)
         struct strbuf sentence CLEANUP_STRBUF = { 0 };
 
         log_debug("model: the end of upload %s was not recorded: %s", u->ident, strerror(-error));
-        work_add_sentence(&sentence, error);
+        diag_add_error(&sentence, error);
         (void)snprintf(u->failed, sizeof(u->failed), "%s", strbuf_text(&sentence));
         (void)intake_truncate(u->intake, 0); /* what was stored is nobody's; the upkeep may hold the intake at the moment */
         (void)close(u->fd); /* the file's space comes back with its last descriptor */
@@ -456,7 +459,7 @@ static int bring_in(struct upload *u, struct upload_result *ret)
         if (r == 0)
                 r = image_is_plain(&ret->probe) ? intake_commit(u->intake, &ret->blob) : intake_settle(u->intake);
         if (r < 0)
-                work_add_sentence(&ret->refusal, r);
+                diag_add_error(&ret->refusal, r);
         return 0;
 }
 
@@ -517,7 +520,7 @@ void upload_close(struct upload *u)
 
         drop_blob(m, &result);
         if (result.bytes > 0 && !keep && !result.named)
-                runner_tidy(m);
+                jobs_tidy(m);
         changes_tell(m, &changes); /* which wakes the upkeep, too */
 }
 
@@ -585,7 +588,7 @@ bool uploads_renew(struct model *m)
         return streaming;
 }
 
-void upload_overlay(struct model *m, struct image *image)
+static void overlay(struct model *m, struct image *image)
 {
         const struct upload *u;
 
@@ -603,7 +606,7 @@ void upload_overlay(struct model *m, struct image *image)
         memcpy(image->error, u->failed, sizeof(image->error));
 }
 
-void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
+static void image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
 {
         struct region r;
         struct upload *u;
@@ -611,7 +614,7 @@ void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const c
         if (!m->uploads)
                 return;
 
-        runner_cancel_image(m, image);
+        jobs_cancel_image(m, image);
 
         LOCK_SCOPE(&m->uploads->mutex);
 
@@ -625,3 +628,5 @@ void upload_image_gone(struct model *m, uint64_t image, uint64_t region, const c
         atomic_store(&u->gone, true);
         unlink_upload(m->uploads, u);
 }
+
+const struct image_hooks uploads_hooks = { .overlay = overlay, .gone = image_gone };

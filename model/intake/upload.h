@@ -11,7 +11,7 @@
  * answers -ESTALE; a crash before the last close ends in status error at the next open.
  */
 
-#include "model/model.h"
+#include "model/core/object.h"
 
 struct upload;
 

@@ -4,13 +4,16 @@
 #include "model/intake/upload_state.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "blobstore/base/log.h"
+#include "model/core/task_row.h"
+#include "model/image/lifecycle.h"
+#include "model/image/making.h"
 #include "model/intake/incoming.h"
-#include "model/statements.h"
-#include "model/work/runner.h"
+#include "model/intake/uploads.h"
 
 #define CUT_OFF "the upload was cut off before its end: remove the image and upload it again"
 
@@ -34,7 +37,7 @@ int upload_claim(struct db_txn *t, const struct image *image, struct changes *ch
         int r;
 
         r = lifecycle_apply(t, image, VERB_UPLOAD, diag);
-        return r < 0 ? r : work_add_disks(t, image, 0, 1, ch, diag);
+        return r < 0 ? r : making_add_disks(t, image, 0, 1, ch, diag);
 }
 
 int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
@@ -80,7 +83,7 @@ static int abandon(struct db_txn *t, const struct image *image, struct changes *
 {
         int r;
 
-        r = work_erase_snapshots(t, image->o.id, ch);
+        r = making_erase_snapshots(t, image->o.id, ch);
         if (r < 0)
                 return r;
 
@@ -149,7 +152,7 @@ int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, 
                         return r;
         }
 
-        return work_probe(&image, fd, ret, reason);
+        return incoming_probe(&image, fd, ret, reason);
 }
 
 int upload_fail(struct model *m, uint64_t id, const char *sentence, struct changes *ch)
@@ -161,7 +164,7 @@ int upload_fail(struct model *m, uint64_t id, const char *sentence, struct chang
         if (r < 0)
                 return r;
 
-        r = work_fail_image(&t, id, sentence, ch);
+        r = making_fail(&t, id, sentence, ch);
         if (r < 0)
                 return r;
 
@@ -196,7 +199,7 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
         if (disks.n != 1)
                 return -EBADMSG;
 
-        r = work_fill_disk(t, &disks.disk[0], result->store, result->blob, ch);
+        r = making_fill_disk(t, &disks.disk[0], result->store, result->blob, ch);
         if (r < 0)
                 return r;
 
@@ -234,7 +237,7 @@ int upload_end(struct model *m, uint64_t id, struct upload_result *result, struc
         if (result->bytes == 0) {
                 r = abandon(&t, &image, ch);
         } else if (refusal[0]) {
-                r = work_fail_image(&t, id, refusal, ch);
+                r = making_fail(&t, id, refusal, ch);
                 if (r == 0)
                         r = image_set_found(&t, id, image.format, result->probe.encrypted);
         } else if (result->blob) {
@@ -275,7 +278,7 @@ static int fail_cut_off(struct model *m)
         if (r < 0)
                 return r;
 
-        r = work_fail_image(&t, (uint64_t)image, CUT_OFF, &ignored);
+        r = making_fail(&t, (uint64_t)image, CUT_OFF, &ignored);
         if (r < 0)
                 return r;
 

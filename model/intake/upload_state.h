@@ -4,7 +4,10 @@
 
 /* The image's side of an upload. The caller (upload.c) sees to it that they come one at a time. Private to model/. */
 
-#include "model/work/work.h"
+#include "blobstore/blobstore.h"
+#include "blobstore/import/source.h"
+#include "model/core/changes.h"
+#include "model/image/image_row.h"
 
 /* queued to uploading, with the disk that the import will fill; an image that is uploading goes on as it is. */
 int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct changes *ch, struct diag *diag);

@@ -5,12 +5,15 @@
  * the kernel to decide by these bits; here they are only kept. For what goes along to a new owner see handover.c.
  */
 
+#include "model/machine/access.h"
+
 #include <errno.h>
 
-#include "blobstore/base/lock.h"
-#include "model/core/object.h"
+#include "model/core/changes.h"
+#include "model/core/clock.h"
+#include "model/core/object_row.h"
 #include "model/machine/handover.h"
-#include "model/machine/volume_priv.h"
+#include "model/machine/volume_gate.h"
 
 #define ACCESS_BITS 0777 /* set-id and sticky bits mean nothing here */
 
@@ -72,10 +75,10 @@ int model_set_access(struct model *m, const struct caller *c, enum object_kind k
         if (mode)
                 o.mode = *mode & ACCESS_BITS;
         r = db_run(&t, access_sql[SET + kind], DB_INT(id), DB_INT(o.uid), DB_INT(o.gid), DB_INT(o.mode),
-                   DB_INT(model_now_us()));
+                   DB_INT(clock_now_us()));
         if (r >= 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, kind, id);
+                changes_send(m, kind, id);
         return r;
 }

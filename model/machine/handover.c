@@ -13,53 +13,23 @@
  * attached that were not made with it has to give them back first. Tasks that have ended stay with who started them.
  */
 
-#include <errno.h>
-#include <string.h>
-
-#include "model/image/lifecycle.h"
 #include "model/machine/handover.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
 
-enum { COUNT_SNAPSHOTS, TAKE_SNAPSHOTS, GUEST_DISK };
+#include <errno.h>
 
-#define SNAPSHOTS_OF_IMAGE                                                                                             \
-        "id IN (SELECT snapshot FROM image_disk WHERE image = ?1) AND uid = (SELECT uid FROM image WHERE id = ?1) " \
-        "AND NOT EXISTS (SELECT 1 FROM image_disk WHERE snapshot = snapshot.id AND image <> ?1)"
+#include "model/core/quota_row.h"
+#include "model/image/image_row.h"
+#include "model/image/snapshot_row.h"
+#include "model/machine/instance_row.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
+
+enum { GUEST_DISK };
 
 static const char *const handover_sql[] = {
-        [COUNT_SNAPSHOTS] = "SELECT count(*) FROM snapshot WHERE " SNAPSHOTS_OF_IMAGE,
-        [TAKE_SNAPSHOTS] = "UPDATE snapshot SET uid = ?2, gid = ifnull(?3, gid), updated = max(?4, updated + 1) "
-                           "WHERE " SNAPSHOTS_OF_IMAGE,
         [GUEST_DISK] = "SELECT id FROM volume WHERE instance = ?1 AND made_with = 0 ORDER BY device LIMIT 1",
 };
 const struct db_statements handover_statements = DB_STATEMENTS(handover_sql);
-
-int handover_snapshots(struct db_txn *t, uint64_t image, uid_t uid, const gid_t *gid)
-{
-        int r = db_run(t, handover_sql[TAKE_SNAPSHOTS], DB_INT(image), DB_INT(uid), gid ? DB_INT(*gid) : DB_NULL,
-                       DB_INT(model_now_us()));
-
-        return r < 0 ? r : 0;
-}
-
-static int hand_image(struct db_txn *t, uint64_t id, uid_t uid, const gid_t *gid, struct diag *diag)
-{
-        struct image image;
-        int64_t snapshots;
-        int r;
-
-        r = image_load(t, id, &image);
-        if (r == 0)
-                r = lifecycle_apply(t, &image, VERB_HAND_OVER, diag);
-        if (r == 0 && image.class == CLASS_PRIVATE)
-                r = quota_check(t, image.region, uid, LIMIT_PRIVATE_IMAGES, 1, diag);
-        if (r == 0)
-                r = db_int(t, handover_sql[COUNT_SNAPSHOTS], &snapshots, DB_INT(id));
-        if (r == 0)
-                r = quota_check(t, image.region, uid, LIMIT_SNAPSHOTS, (uint64_t)snapshots, diag);
-        return r < 0 ? r : handover_snapshots(t, id, uid, gid);
-}
 
 static int hand_snapshot(struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag)
 {
@@ -116,7 +86,7 @@ int handover(struct model *m, struct db_txn *t, enum object_kind kind, uint64_t 
 {
         switch (kind) {
         case OBJECT_IMAGE:
-                return hand_image(t, id, uid, gid, diag);
+                return image_handover(t, id, uid, gid, diag);
         case OBJECT_SNAPSHOT:
                 return hand_snapshot(t, id, uid, diag);
         case OBJECT_INSTANCE:

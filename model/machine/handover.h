@@ -4,7 +4,7 @@
 
 /* What goes along when an object gets another owner, and what stands against it. Private to model/. */
 
-#include "model/model_priv.h"
+#include "model/core/state.h"
 
 /*
  * To be called in the transaction that makes the object UID's, before it does, with the gate of volumes held. GID,
@@ -12,8 +12,5 @@
  */
 int handover(struct model *m, struct db_txn *t, enum object_kind kind, uint64_t id, uid_t uid, const gid_t *gid,
              struct diag *diag);
-
-/* The part of it that publishing needs as well: the image's snapshots, before the image itself is UID's. */
-int handover_snapshots(struct db_txn *t, uint64_t image, uid_t uid, const gid_t *gid);
 
 #endif

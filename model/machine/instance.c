@@ -6,13 +6,23 @@
  * as they are: whoever changes them holds the gate of volumes, and begins with instance_load_idle().
  */
 
+#include "model/machine/instance.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "model/core/object.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
+#include "blobstore/base/strbuf.h"
+#include "model/core/blob_row.h"
+#include "model/core/clock.h"
+#include "model/core/ident.h"
+#include "model/core/object_row.h"
+#include "model/core/region_row.h"
+#include "model/core/task_row.h"
+#include "model/image/image_row.h"
+#include "model/machine/instance_row.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
 
 #define INSTANCE_MODE 0700
 
@@ -157,19 +167,6 @@ int instance_get(struct model *m, uint64_t id, struct instance *ret)
         return 0;
 }
 
-static int take_first(void *ctx, const struct db_row *row)
-{
-        object_fill(ctx, row);
-        return 1;
-}
-
-int instance_load_of_image(struct db_txn *t, uint64_t image, struct object *ret)
-{
-        int r = db_each(t, instance_sql[OF_IMAGE], take_first, ret, DB_INT(image));
-
-        return r < 0 ? r : r == 0 ? -ENOENT : 0;
-}
-
 int instance_get_object(struct model *m, uint64_t id, struct object *ret)
 {
         return object_get(m, instance_sql[GET_OBJECT], id, ret);
@@ -305,12 +302,12 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
 {
         int r;
 
-        r = model_new_ident("i", instance->ident, sizeof(instance->ident));
+        r = ident_new("i", instance->ident, sizeof(instance->ident));
         if (r < 0)
                 return r;
         r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region),
                    DB_TEXT(instance->o.handle), DB_INT(instance->o.uid), DB_INT(instance->o.gid), DB_INT(INSTANCE_MODE),
-                   DB_INT(model_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
+                   DB_INT(clock_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
         if (r == -EEXIST)
                 return refuse_taken(instance->o.handle, diag);
         if (r < 0)
@@ -322,7 +319,7 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type)
 {
         return db_run_one(t, instance_sql[SET_IMAGE], DB_INT(id), DB_INT(image), DB_TEXT(image_type_name(type)),
-                          DB_INT(model_now_us()));
+                          DB_INT(clock_now_us()));
 }
 
 /* ---- making, renaming, removing ---- */
@@ -348,7 +345,7 @@ int instance_create(struct model *m, const struct caller *c, uint64_t region, co
                 r = db_commit(&t);
         if (r < 0)
                 return r;
-        model_changed(m, OBJECT_INSTANCE, instance.o.id);
+        changes_send(m, OBJECT_INSTANCE, instance.o.id);
         *ret = instance.o.id;
         return 0;
 }
@@ -368,13 +365,13 @@ int instance_rename(struct model *m, const struct caller *c, uint64_t id, const 
                 r = object_refuse_other(&instance.o, c, "rename it", diag);
         if (r < 0 || strcmp(instance.o.handle, handle) == 0)
                 return r;
-        r = db_run_one(&t, instance_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(model_now_us()));
+        r = db_run_one(&t, instance_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(clock_now_us()));
         if (r == -EEXIST)
                 return refuse_taken(handle, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
-                model_changed(m, OBJECT_INSTANCE, id);
+                changes_send(m, OBJECT_INSTANCE, id);
         return r;
 }
 

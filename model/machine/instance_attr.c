@@ -6,11 +6,16 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "model/core/object.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
+#include "model/core/clock.h"
+#include "model/core/object_row.h"
+#include "model/image/image_disk_row.h"
+#include "model/image/image_row.h"
+#include "model/machine/instance_row.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
 
 /* What an RFC 1123 name has at most: Linux takes no longer one. */
 #define HOSTNAME_MAX 64
@@ -49,7 +54,7 @@ typedef int command_fn(struct command *cmd, const char *value, struct diag *diag
 static int update(struct command *cmd, struct db_value value)
 {
         int r = db_run(cmd->t, instance_attr_sql[cmd->field], DB_INT(cmd->instance.o.id), value,
-                       DB_INT(model_now_us()));
+                       DB_INT(clock_now_us()));
 
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
@@ -112,7 +117,7 @@ static int set_type(struct command *cmd, const char *value, struct diag *diag)
 static int touch(struct command *cmd)
 {
         int r = db_run(cmd->t, instance_attr_sql[INSTANCE_FIELD_ATTACH], DB_INT(cmd->instance.o.id),
-                       DB_INT(model_now_us()));
+                       DB_INT(clock_now_us()));
 
         return r < 0 ? r : 0;
 }

@@ -13,9 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/core/object.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
+#include "blobstore/base/cleanup.h"
+#include "model/core/object_row.h"
+#include "model/image/image_disk_row.h"
+#include "model/image/image_row.h"
+#include "model/image/lifecycle.h"
+#include "model/image/share_row.h"
+#include "model/machine/instance_row.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
 
 #define SYSTEM_DEVICE "vda"
 

@@ -20,10 +20,12 @@
 #include <crypt.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "model/machine/instance_priv.h"
+#include "blobstore/base/strbuf.h"
+#include "model/machine/instance_row.h"
 
 #define PASSWORD_MAX 256
 #define SALT_CHARS   16 /* of 6 bits each */

@@ -8,13 +8,23 @@
  * A volume is in the list of its region's disks when it has a handle. The system disk of a local instance has none.
  */
 
+#include "model/machine/volume.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "model/core/object.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
+#include "blobstore/base/cleanup.h"
+#include "model/core/blob_row.h"
+#include "model/core/clock.h"
+#include "model/core/ident.h"
+#include "model/core/object_row.h"
+#include "model/core/region_row.h"
+#include "model/core/task_row.h"
+#include "model/image/image_disk_row.h"
+#include "model/image/snapshot_row.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
 
 #define VOLUME_MODE 0700
 
@@ -218,7 +228,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
         char wanted[NAME_LEN_MAX + 1];
         int r;
 
-        r = model_new_ident("disk", v->ident, sizeof(v->ident));
+        r = ident_new("disk", v->ident, sizeof(v->ident));
         if (r < 0)
                 return r;
         v->cloud = v->o.handle[0] != '\0';
@@ -231,7 +241,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
 
         r = db_run(t, volume_sql[INSERT], DB_TEXT(v->ident), DB_INT(v->region),
                    v->cloud ? DB_TEXT(v->o.handle) : DB_NULL, DB_INT(v->o.uid), DB_INT(v->o.gid), DB_INT(VOLUME_MODE),
-                   DB_INT(model_now_us()), DB_TEXT(v->name),
+                   DB_INT(clock_now_us()), DB_TEXT(v->name),
                    n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes),
                    DB_ID(n->base), DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL,
                    DB_TEXT(v->system ? "system" : "data"), DB_INT(n->made_with), DB_TEXT(v->source),
@@ -247,7 +257,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
 int volume_set_instance(struct db_txn *t, uint64_t id, uint64_t instance, const char *device)
 {
         return db_run_one(t, volume_sql[SET_INSTANCE], DB_INT(id), DB_ID(instance),
-                          instance ? DB_TEXT(device) : DB_NULL, DB_INT(model_now_us()));
+                          instance ? DB_TEXT(device) : DB_NULL, DB_INT(clock_now_us()));
 }
 
 int volume_set_listed(struct db_txn *t, const struct volume *v, const char *wanted)
@@ -262,7 +272,7 @@ int volume_set_listed(struct db_txn *t, const struct volume *v, const char *want
                         return r;
         }
         return db_run_one(t, volume_sql[SET_HANDLE], DB_INT(v->o.id), wanted ? DB_TEXT(handle) : DB_NULL,
-                          DB_INT(model_now_us()));
+                          DB_INT(clock_now_us()));
 }
 
 /* After a commit that could not be synced the row may be there when the library is opened again. */
@@ -467,7 +477,7 @@ static int update_text(struct model *m, const char *sql, uint64_t id, const char
                 return r;
         if (sql == volume_sql[RENAME] && !v.cloud)
                 return diag_set(diag, -EPERM, "%s is the instance's own disk: it is called by its device", v.device);
-        r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(model_now_us()));
+        r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(clock_now_us()));
         if (r == -EEXIST)
                 return refuse_taken(text, diag);
         if (r == 0)

@@ -8,8 +8,11 @@
 
 #include <errno.h>
 
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
+#include "blobstore/base/cleanup.h"
+#include "model/core/clock.h"
+#include "model/machine/instance_row.h"
+#include "model/machine/volume_gate_priv.h"
+#include "model/machine/volume_row.h"
 
 enum {
         SET_DISK,
@@ -59,7 +62,7 @@ static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = db_run_one(&t, volume_size_sql[SET_DISK], DB_INT(id), DB_BLOB(key.bytes, sizeof(key.bytes)),
-                               DB_INT(size_bytes), DB_INT(model_now_us()));
+                               DB_INT(size_bytes), DB_INT(clock_now_us()));
         if (r == 0)
                 r = db_commit(&t);
         db_end(&t);
@@ -90,7 +93,7 @@ int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = db_run_one(&t, volume_size_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes),
-                               DB_INT(model_now_us()));
+                               DB_INT(clock_now_us()));
         return r < 0 ? r : db_commit(&t);
 }
 

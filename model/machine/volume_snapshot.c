@@ -6,13 +6,18 @@
  * that the work can begin again after a crash and gives the same. One that fails or is cancelled was never there.
  */
 
+#include "model/machine/volume_snapshot.h"
+
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "model/core/object.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
+#include "model/core/blob_row.h"
+#include "model/core/object_row.h"
+#include "model/core/quota_row.h"
+#include "model/image/snapshot_row.h"
+#include "model/machine/instance_row.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
 
 enum { IS_TAKEN, SET_VOLUME };
 

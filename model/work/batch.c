@@ -7,13 +7,17 @@
  * The directory modes of the tree do not stand before this, so that it asks itself whether the caller may.
  */
 
+#include "model/work/batch.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/core/object.h"
-#include "model/statements.h"
-#include "model/work/runner.h"
+#include "blobstore/base/cleanup.h"
+#include "model/core/limits_row.h"
+#include "model/core/region_row.h"
+#include "model/image/image_row.h"
+#include "model/work/copy_row.h"
 
 enum { BATCH_BY_NAME };
 
@@ -232,7 +236,7 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
 
         for (size_t i = 0; i < batch.n; i++) {
                 if (!batch.region)
-                        upload_image_gone(m, batch.items[i].image, region, batch.items[i].ident);
+                        image_tell_gone(m, batch.items[i].image, region, batch.items[i].ident);
                 changes_tell(m, &batch.items[i].changes);
         }
         return 0;

@@ -14,10 +14,19 @@
 #include <string.h>
 
 #include "blobstore/import/source.h"
-#include "model/core/object.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
+#include "model/core/blob_row.h"
+#include "model/core/object_row.h"
+#include "model/core/quota_row.h"
+#include "model/core/refusal_row.h"
+#include "model/image/lifecycle.h"
+#include "model/image/making.h"
+#include "model/image/snapshot_row.h"
+#include "model/machine/instance_row.h"
+#include "model/machine/volume_gate.h"
+#include "model/machine/volume_row.h"
+#include "model/machine/volume_snapshot.h"
 #include "model/work/capture_warning.h"
+#include "model/work/task_kinds.h"
 
 enum { SET_INSTANCE };
 
@@ -171,7 +180,7 @@ static int insert_disks(struct db_txn *t, const struct instance *instance, const
 
                 (void)snprintf(source, sizeof(source), "disk:%s", choice->ident);
                 if (is_snapshot(instance, choice))
-                        r = work_add_snapshot(t, image, source, ch, &snapshot);
+                        r = making_add_snapshot(t, image, source, ch, &snapshot);
                 if (r == 0)
                         r = image_disk_insert(t, image->o.id, choice->device, choice->system, snapshot, 0);
                 if (r < 0)
@@ -294,7 +303,7 @@ static int begin(struct capture *cap)
                 r = db_commit(&t);
         db_end(&t);
         if (r == 0)
-                model_changed(cap->job->m, OBJECT_IMAGE, cap->job->task.image);
+                changes_send(cap->job->m, OBJECT_IMAGE, cap->job->task.image);
         return r;
 }
 
@@ -381,5 +390,5 @@ int capture_undo(struct db_txn *t, const struct task *task, const char *sentence
         changes_add(ch, OBJECT_INSTANCE, task->instance);
         if (task->image == 0)
                 return 0;
-        return sentence ? work_fail_image(t, task->image, sentence, ch) : work_drop_image(t, task->image, ch);
+        return sentence ? making_fail(t, task->image, sentence, ch) : making_drop(t, task->image, ch);
 }

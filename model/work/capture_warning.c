@@ -9,16 +9,15 @@
  * It comes before the image is available, so that who waits for that finds the warning in last-error.
  */
 
+#include "model/work/capture_warning.h"
+
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "blobstore/base/log.h"
 #include "blobstore/import/fstab.h"
-#include "model/core/object.h"
-#include "model/machine/instance_priv.h"
-#include "model/machine/volume_priv.h"
-#include "model/work/capture_warning.h"
+#include "model/image/image_row.h"
+#include "model/machine/volume_row.h"
 
 struct look {
         struct job *job;

@@ -4,7 +4,8 @@
 
 /* What the owner of an image should know before making a machine of it. Private to model/. */
 
-#include "model/work/runner.h"
+#include "model/core/jobs.h"
+#include "model/image/image_disk_row.h"
 
 /*
  * Adds a sentence to RET where the /etc/fstab of the instance that JOB makes an image of asks for disks that are not

@@ -6,11 +6,15 @@
  * that cannot be read is left alone until then.
  */
 
+#include "model/work/checksum.h"
+
 #include <errno.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "model/work/runner.h"
+#include "model/core/blob_row.h"
+#include "model/core/clock.h"
+#include "model/core/jobs.h"
 
 #define NICE_LEAST 19
 
@@ -39,7 +43,7 @@ static int may_go_on(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 {
         (void)done_bytes;
         (void)total_bytes;
-        return runner_is_stopping(ctx) ? -ECANCELED : 0;
+        return jobs_is_stopping(ctx) ? -ECANCELED : 0;
 }
 
 static int work_out(struct model *m, uint64_t id, struct blob_checksum *ret)
@@ -70,7 +74,7 @@ static int collect(void *ctx, const struct db_row *row)
 static int touch(struct db_txn *t, const char *sql, const struct shown *shown)
 {
         for (size_t i = 0; i < shown->n; i++) {
-                int r = db_run(t, sql, DB_INT(shown->id[i]), DB_INT(model_now_us()));
+                int r = db_run(t, sql, DB_INT(shown->id[i]), DB_INT(clock_now_us()));
 
                 if (r < 0)
                         return r;
@@ -104,9 +108,9 @@ static int set(struct model *m, uint64_t id, const struct blob_checksum *checksu
                         return r;
         }
         for (size_t i = 0; i < images.n; i++)
-                model_changed(m, OBJECT_IMAGE, images.id[i]);
+                changes_send(m, OBJECT_IMAGE, images.id[i]);
         for (size_t i = 0; i < snapshots.n; i++)
-                model_changed(m, OBJECT_SNAPSHOT, snapshots.id[i]);
+                changes_send(m, OBJECT_SNAPSHOT, snapshots.id[i]);
         return 0;
 }
 

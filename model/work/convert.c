@@ -5,11 +5,17 @@
  * source's system disk has. No bytes move. The data disks are snapshots already, and both images refer to them.
  */
 
+#include "model/work/convert.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "model/work/runner.h"
+#include "model/core/quota_row.h"
+#include "model/image/lifecycle.h"
+#include "model/image/making.h"
+#include "model/image/snapshot_row.h"
+#include "model/work/task_kinds.h"
 
 #define RESULT_SUFFIX "-cloud"
 
@@ -80,7 +86,7 @@ static int insert_disks(struct db_txn *t, const struct image *source, const stru
 
                 snapshot = d->snapshot;
                 if (d->system) {
-                        r = work_add_snapshot(t, result, strbuf_text(&from), ch, &snapshot);
+                        r = making_add_snapshot(t, result, strbuf_text(&from), ch, &snapshot);
                         if (r < 0)
                                 return r;
                 }

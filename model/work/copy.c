@@ -8,14 +8,23 @@
  * finds their chunks in place. Nothing in the target names them before the end, so nothing is left behind by a cancel.
  */
 
+#include "model/work/copy.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "model/core/blob_row.h"
+#include "model/core/quota_row.h"
+#include "model/core/region_row.h"
 #include "model/core/room.h"
-#include "model/statements.h"
-#include "model/work/runner.h"
+#include "model/core/stores.h"
+#include "model/image/lifecycle.h"
+#include "model/image/making.h"
+#include "model/image/snapshot_row.h"
+#include "model/work/copy_row.h"
+#include "model/work/task_kinds.h"
 
 enum { COPY_BLOB_OF_SNAPSHOT };
 
@@ -126,7 +135,7 @@ static int insert_disks(struct db_txn *t, const struct disk_list *disks, const s
 
                 (void)snprintf(from, sizeof(from), "snapshot:%s", original.ident);
 
-                r = work_add_snapshot(t, replica, from, ch, &snapshot);
+                r = making_add_snapshot(t, replica, from, ch, &snapshot);
                 if (r < 0)
                         return r;
 

@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/work/runner.h"
+#include "blobstore/base/cleanup.h"
+#include "model/core/quota.h"
+#include "model/core/region_row.h"
+#include "model/image/image_disk_row.h"
+#include "model/image/image_row.h"
+#include "model/image/snapshot.h"
+#include "model/work/copy.h"
 
 struct region_ids {
         uint64_t *id;

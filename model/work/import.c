@@ -10,12 +10,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
-#include "blobstore/import/source.h"
+#include "model/core/region_row.h"
 #include "model/core/room.h"
+#include "model/image/lifecycle.h"
+#include "model/image/making.h"
 #include "model/intake/incoming.h"
-#include "model/work/runner.h"
+#include "model/work/task_kinds.h"
 
 #define CANCELLED "the import was cancelled: remove the image, or upload it again as another one"
 #define NOT_SAFE  "the machine stopped before the upload was safe on disk: remove the image and upload it again"
@@ -184,7 +185,7 @@ static int charge_disks(struct job *job, struct import *import)
                 if (r < 0)
                         return r;
 
-                r = work_add_disks(&t, &import->image, import->disks.n, import->n, &changes, &diag);
+                r = making_add_disks(&t, &import->image, import->disks.n, import->n, &changes, &diag);
                 if (r < 0) {
                         strbuf_add(&job->reason, diag.text);
                         return r;
@@ -289,7 +290,7 @@ static int finish(struct job *job, const struct import *import)
                 return r;
 
         for (size_t i = 0; i < import->n; i++) {
-                r = work_fill_disk(&t, &import->disks.disk[i], import->store, import->source[i].blob, &changes);
+                r = making_fill_disk(&t, &import->disks.disk[i], import->store, import->source[i].blob, &changes);
                 if (r < 0)
                         return r;
 
@@ -324,7 +325,7 @@ static int import_file(struct job *job, struct import *import, int fd)
 {
         int r;
 
-        r = work_probe(&import->image, fd, &import->probe, &job->reason);
+        r = incoming_probe(&import->image, fd, &import->probe, &job->reason);
         if (r < 0)
                 return r;
 
@@ -377,7 +378,7 @@ int import_run(struct job *job)
 
 int import_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch)
 {
-        return work_fail_image(t, task->image, sentence ? sentence : CANCELLED, ch);
+        return making_fail(t, task->image, sentence ? sentence : CANCELLED, ch);
 }
 
 void import_clear(struct model *m, const struct task *task)

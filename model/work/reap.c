@@ -10,12 +10,20 @@
  * they find the chunks that they had stored in place only as long as nobody collects them.
  */
 
+#include "model/work/reap.h"
+
 #include <errno.h>
 
 #include "blobstore/disks/disk.h"
-#include "model/image/download_priv.h"
-#include "model/statements.h"
-#include "model/work/runner.h"
+#include "model/core/blob_row.h"
+#include "model/core/clock.h"
+#include "model/core/jobs.h"
+#include "model/core/limits_row.h"
+#include "model/core/stores.h"
+#include "model/image/download_row.h"
+#include "model/image/lifecycle.h"
+#include "model/intake/uploads.h"
+#include "model/work/dismiss.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
@@ -69,7 +77,7 @@ static int expire_one(struct model *m, int64_t days)
                 if (r < 0)
                         return r;
 
-                r = db_int(&t, reap_sql[REAP_EXPIRED], &id, DB_INT(model_now_us() - days * DAY_US));
+                r = db_int(&t, reap_sql[REAP_EXPIRED], &id, DB_INT(clock_now_us() - days * DAY_US));
                 if (r < 0)
                         return r;
 
@@ -90,7 +98,7 @@ static int expire_one(struct model *m, int64_t days)
                         return r;
         }
 
-        model_changed(m, OBJECT_IMAGE, image.o.id);
+        changes_send(m, OBJECT_IMAGE, image.o.id);
         return 0;
 }
 
@@ -114,7 +122,7 @@ static int expire(struct model *m, int64_t *ret_due_us)
 
         do
                 r = expire_one(m, (int64_t)days);
-        while (r == 0 && !runner_is_stopping(m));
+        while (r == 0 && !jobs_is_stopping(m));
         if (r != -ENOENT)
                 return r;
 
@@ -175,7 +183,7 @@ static int reap_disks(struct model *m)
         struct trash trash = { 0 };
         int r;
 
-        while (!runner_is_stopping(m)) {
+        while (!jobs_is_stopping(m)) {
                 struct blobstore *bs;
 
                 r = next_trash(m, &trash);
@@ -250,7 +258,7 @@ static int reap_blobs(struct model *m)
         int n = 0;
         int r;
 
-        while (!runner_is_stopping(m)) {
+        while (!jobs_is_stopping(m)) {
                 r = reap_row(m, &id, &blob);
                 if (r == -ENOENT)
                         break;
@@ -285,7 +293,7 @@ static bool blob_is_live(void *ctx, const struct blob_id *id)
         int64_t found;
         DB_TXN(t);
 
-        if (runner_is_stopping(live->m) || db_is_degraded(live->m->db) || db_begin(live->m->db, DB_READ, &t) < 0)
+        if (jobs_is_stopping(live->m) || db_is_degraded(live->m->db) || db_begin(live->m->db, DB_READ, &t) < 0)
                 return true;
 
         if (db_int(&t, reap_sql[REAP_IS_LIVE], &found, DB_INT(live->store), DB_BLOB(id->bytes, sizeof(id->bytes))) < 0)
@@ -307,7 +315,7 @@ static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
         struct blobstore_gc_stats stats;
         int r;
 
-        if (runner_is_stopping(live.m))
+        if (jobs_is_stopping(live.m))
                 return -ECANCELED;
 
         r = blobstore_gc(bs, sweep->reaper->collected ? NULL : blob_is_live, &live, &stats);
@@ -338,7 +346,7 @@ static int sweep_stores(struct reaper *reaper, int64_t *ret_due_us)
                 return r;
 
         reaper->collected = true;
-        *ret_due_us = sweep.kept ? model_now_us() + KEPT_RETRY_US : 0;
+        *ret_due_us = sweep.kept ? clock_now_us() + KEPT_RETRY_US : 0;
         return 0;
 }
 
@@ -348,7 +356,7 @@ static int sweep_stores(struct reaper *reaper, int64_t *ret_due_us)
  */
 static void forget_tasks(struct reaper *reaper, int64_t *ret_due_us)
 {
-        const int64_t shown_us = TASK_SHOWN_DAYS * DAY_US, now = model_now_us();
+        const int64_t shown_us = TASK_SHOWN_DAYS * DAY_US, now = clock_now_us();
         int64_t due_us;
 
         if (reaper->forget_us <= now || reaper->forget_us > now + shown_us) {
@@ -384,9 +392,9 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
 
                 r = sweep_stores(reaper, &kept_us);
                 /* A writer at work keeps what it may have found; there is another round when its work has ended. */
-                *garbage = r < 0 || kept_us != 0 || streaming || runner_is_busy(reaper->m);
+                *garbage = r < 0 || kept_us != 0 || streaming || jobs_is_busy(reaper->m);
                 if (streaming)
-                        kept_us = earlier(kept_us, model_now_us() + KEPT_RETRY_US);
+                        kept_us = earlier(kept_us, clock_now_us() + KEPT_RETRY_US);
         }
 
         /* With what space there is now. */

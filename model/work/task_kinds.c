@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The kinds of tasks, a row each. */
 
-#include "model/work/runner.h"
+#include "model/work/task_kinds.h"
+
+#include "model/image/making.h"
+#include "model/intake/fetch_task.h"
+#include "model/machine/volume_snapshot.h"
 
 /*
  * What a conversion or copy was making: nobody asked for a half of it, so a cancelled one was never there, and a failed
@@ -13,9 +17,9 @@ static int undo_result(struct db_txn *t, const struct task *task, const char *se
                 return 0;
 
         if (sentence)
-                return work_fail_image(t, task->result, sentence, ch);
+                return making_fail(t, task->result, sentence, ch);
 
-        return work_drop_image(t, task->result, ch);
+        return making_drop(t, task->result, ch);
 }
 
 const struct task_ops task_kinds[TASK_KIND_COUNT] = {

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/statements.h"
-#include "model/work/runner.h"
-#include "model/work/task_row.h"
+#include "model/core/jobs.h"
+#include "model/intake/uploads.h"
+#include "model/work/convert.h"
+#include "model/work/copy_row.h"
+#include "model/work/tasks.h"
 
 enum {
         VIEW_BY_IDENT,
@@ -42,7 +44,7 @@ const struct db_statements task_view_statements = DB_STATEMENTS(task_view_sql);
 static void task_merge_progress(struct model *m, struct task *task)
 {
         if (task->status == TASK_RUNNING)
-                (void)runner_get_progress(m, task->o.id, &task->progress); /* false: the row says as much */
+                (void)jobs_get_progress(m, task->o.id, &task->progress); /* false: the row says as much */
 }
 
 int task_get(struct model *m, uint64_t id, struct task *ret)

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #include "blobstore/base/lock.h"
-#include "model/model_priv.h"
+#include "model/core/blob_row.h"
+#include "model/core/stores.h"
 #include "tests/lib/expect.h"
 
 static void check(int r, const char *what, const struct diag *diag)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "model/core/stores.h"
+#include "model/image/image_disk_row.h"
+#include "model/image/snapshot_row.h"
 #include "tests/lib/machine.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "model/model_priv.h"
 
 /* Adds a disk to an image that is available, which no import does: only captures make such. */
 static void add_data_disk(struct library *l, uint64_t image, const char *device)

@@ -11,6 +11,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "model/check.h"
+#include "model/core/quota.h"
 
 uint8_t *work_bytes(size_t size, uint32_t seed)
 {

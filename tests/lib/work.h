@@ -6,8 +6,9 @@
  * What tests of uploads and tasks do over and over, on top of a struct library. What goes wrong in here ends the test.
  */
 
+#include "model/core/quota.h"
 #include "model/intake/upload.h"
-#include "model/work/task.h"
+#include "model/work/tasks.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

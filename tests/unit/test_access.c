@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "model/core/object.h"
+#include "model/core/quota.h"
+#include "model/work/batch.h"
+#include "model/work/convert.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/machine.h"
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Several images at once: all or none. */
 
+#include "model/core/quota.h"
+#include "model/work/batch.h"
 #include "tests/lib/work.h"
 
 static int run(struct library *l, const struct caller *c, const char *line)

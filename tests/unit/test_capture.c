@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Images made of instances. */
 
+#include "model/core/quota.h"
 #include "tests/lib/machine.h"
 
 #include <stdlib.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Converting local images. */
 
+#include "model/core/quota.h"
+#include "model/work/convert.h"
 #include "tests/lib/work.h"
 
 #define SIZE 200000

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "model/core/quota.h"
+#include "model/work/copy.h"
 #include "tests/lib/work.h"
 
 #define SIZE 3000000

@@ -39,7 +39,8 @@ struct fixture {
 
 static int open_db(struct fixture *f, bool read_only)
 {
-        struct db_opts opts = { .read_only = read_only, .extra = &test_statements };
+        static const struct db_statements *const tables[] = { &test_statements, NULL };
+        const struct db_opts opts = { .read_only = read_only, .tables = tables };
 
         return db_open(f->dir_fd, &opts, &f->db);
 }

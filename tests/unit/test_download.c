@@ -2,9 +2,11 @@
 
 /* Addresses of downloads: who gets one, how it is found, and every way in which it ends. */
 
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "model/core/limits.h"
 #include "model/image/download.h"
 #include "tests/lib/work.h"
 

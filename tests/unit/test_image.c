@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "model/core/object.h"
+#include "model/core/object_row.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
+#include "model/core/limits.h"
 #include "tests/lib/work.h"
 
 #define SIZE (8u << 20)

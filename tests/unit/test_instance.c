@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/check.h"
+#include "model/work/convert.h"
 
 static int count(void *ctx, const struct object *o)
 {

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "model/core/quota.h"
 #include "tests/lib/machine.h"
 #include "tests/lib/random.h"
 

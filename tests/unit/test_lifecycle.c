@@ -2,6 +2,8 @@
 
 #include "model/image/lifecycle.h"
 
+#include "model/core/quota.h"
+#include "model/image/image_row.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

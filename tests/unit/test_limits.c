@@ -2,6 +2,7 @@
 
 #include "model/core/region.h"
 
+#include "model/core/limits.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

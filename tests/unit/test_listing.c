@@ -3,9 +3,9 @@
 #include <stdatomic.h>
 
 #include "model/core/region.h"
+#include "model/image/listing.h"
 #include "model/image/share.h"
 #include "model/image/xlsx.h"
-
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

@@ -11,7 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "model/model_priv.h"
+#include "model/core/blob_row.h"
+#include "model/core/stores.h"
+#include "model/image/image_disk_row.h"
+#include "model/work/reap.h"
 #include "model/work/runner.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/machine.h"

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "model/model_priv.h"
+#include "model/core/quota_row.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

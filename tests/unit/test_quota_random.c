@@ -13,8 +13,13 @@
 #include <time.h>
 
 #include "blobstore/base/io.h"
+#include "model/core/quota.h"
+#include "model/core/task_row.h"
 #include "model/db/db.h"
 #include "model/image/share.h"
+#include "model/work/batch.h"
+#include "model/work/convert.h"
+#include "model/work/copy.h"
 #include "model/work/runner.h"
 #include "tests/lib/machine.h"
 #include "tests/lib/store.h"

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Upkeep: what goes by itself, and what does not. */
 
+#include "model/core/clock.h"
+#include "model/core/limits.h"
+#include "model/work/copy.h"
+#include "model/work/reap.h"
 #include "model/work/runner.h"
 #include "tests/lib/work.h"
 
@@ -119,13 +123,13 @@ static void test_no_image_goes_before_its_time(void **state)
         assert_ok(image_remove(l->m, &l->alice, first, library_diag(l)));
         assert_ok(image_remove(l->m, &l->alice, second, library_diag(l)));
         library_close(l);
-        due_us = model_now_us() + 1000000;
+        due_us = clock_now_us() + 1000000;
         library_sql(l, "UPDATE image SET deleted = %lld + (handle = 'second') * 1000000", due_us - 30 * DAY_US);
         assert_ok(library_open(l));
         work_wait(l, is_gone, first);
-        assert_true(model_now_us() >= due_us);
+        assert_true(clock_now_us() >= due_us);
         work_wait(l, is_gone, second);
-        assert_true(model_now_us() >= due_us + 1000000);
+        assert_true(clock_now_us() >= due_us + 1000000);
         work_assert_clean(l);
 }
 
@@ -145,12 +149,12 @@ static void test_a_task_that_ended_is_shown_for_seven_days(void **state)
 
         (void)work_image(l, &l->alice, l->region, "web", "local", SIZE, 1);
         library_close(l);
-        due_us = model_now_us() + 1000000;
+        due_us = clock_now_us() + 1000000;
         library_sql(l, "UPDATE task SET finished = %lld", due_us - 7 * DAY_US);
         assert_ok(library_open(l));
         assert_int_equal(work_tasks(l), 1);
         work_wait(l, no_task, 0);
-        assert_true(model_now_us() >= due_us);
+        assert_true(clock_now_us() >= due_us);
 
         /* One that ends later than the last look is due seven days after that at the earliest. */
         reaper.m = l->m;
@@ -158,7 +162,7 @@ static void test_a_task_that_ended_is_shown_for_seven_days(void **state)
         (void)work_image(l, &l->alice, l->region, "more", "local", SIZE, 2);
         assert_true(library_sql_int(l, "SELECT finished FROM task") + 7 * DAY_US >= reaper.forget_us);
         due_us = reap_run(&reaper, &garbage);
-        assert_true(due_us > model_now_us() && due_us == reaper.forget_us);
+        assert_true(due_us > clock_now_us() && due_us == reaper.forget_us);
         assert_int_equal(work_tasks(l), 1);
         work_assert_clean(l);
 }

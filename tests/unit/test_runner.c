@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "model/check.h"
+#include "model/core/limits.h"
+#include "model/work/convert.h"
+#include "model/work/copy.h"
 #include "tests/lib/work.h"
 
 #define SMALL 200000

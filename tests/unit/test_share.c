@@ -2,8 +2,8 @@
 
 /* Shares: who may make and end them, how many there may be, how they end by themselves, and what they are good for. */
 
+#include "model/core/quota.h"
 #include "model/image/share.h"
-#include "model/model_priv.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/machine.h"
 #include "tests/lib/random.h"

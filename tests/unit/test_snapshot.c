@@ -2,7 +2,9 @@
 
 #include "model/image/snapshot.h"
 
-#include "model/model_priv.h"
+#include "model/core/quota.h"
+#include "model/image/image_row.h"
+#include "model/image/snapshot_row.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
 

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "model/core/limits.h"
+#include "model/work/copy.h"
 #include "tests/lib/work.h"
 
 /* Large enough that a copy or an import of it is still at work when the test looks. */

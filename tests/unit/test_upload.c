@@ -8,6 +8,7 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "model/core/quota.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/work.h"
 

@@ -7,7 +7,9 @@
 #include <pwd.h>
 #include <string.h>
 
-#include "model/model_priv.h"
+#include "model/core/quota.h"
+#include "model/core/state.h"
+#include "model/work/batch.h"
 #include "tests/lib/machine.h"
 
 static struct model *model; /* asked by whoever looks up a name */

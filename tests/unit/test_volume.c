@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Disks by themselves: made, grown, opened, their snapshots taken, removed. */
 
+#include "model/core/quota.h"
 #include "tests/lib/machine.h"
 
 #include <pthread.h>

@@ -1,60 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* What uploads and tasks have in common. */
+/* Images that are being made. */
 
-#include "model/work/work.h"
+#include "model/image/making.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static int collect_disk(void *ctx, const struct disk_ref *d)
-{
-        struct disk_list *list = ctx;
+#include "blobstore/base/strbuf.h"
+#include "model/core/blob_row.h"
+#include "model/core/quota_row.h"
+#include "model/image/lifecycle.h"
+#include "model/image/snapshot_row.h"
 
-        if (list->n == DISKS_MAX)
-                return -E2BIG;
-
-        list->disk[list->n++] = *d;
-        return 0;
-}
-
-int disk_list_load(struct db_txn *t, uint64_t image, struct disk_list *ret)
-{
-        struct disk_list list = { 0 };
-        int r;
-
-        r = image_disk_refs(t, image, collect_disk, &list);
-        if (r < 0)
-                return r;
-
-        *ret = list;
-        return 0;
-}
-
-void changes_add(struct changes *ch, enum object_kind kind, uint64_t id)
-{
-        if (id == 0)
-                return;
-
-        for (size_t i = 0; i < ch->n; i++)
-                if (ch->item[i].kind == kind && ch->item[i].id == id)
-                        return;
-
-        assert(ch->n < CHANGES_MAX);
-        ch->item[ch->n].kind = kind;
-        ch->item[ch->n].id = id;
-        ch->n++;
-}
-
-void changes_tell(struct model *m, const struct changes *ch)
-{
-        for (size_t i = 0; i < ch->n; i++)
-                model_changed(m, ch->item[i].kind, ch->item[i].id);
-        runner_wake(m);
-}
-
-bool work_disks_are_snapshots(const struct image *image)
+bool making_disks_are_snapshots(const struct image *image)
 {
         return image->class == CLASS_PRIVATE && image->type == TYPE_CLOUD;
 }
@@ -62,10 +21,10 @@ bool work_disks_are_snapshots(const struct image *image)
 /* Data disks of private images always are. */
 static bool disk_is_snapshot(const struct image *image, size_t number)
 {
-        return work_disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
+        return making_disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
 }
 
-int work_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
+int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
                       uint64_t *ret)
 {
         struct snapshot snapshot = { .region = image->region };
@@ -89,7 +48,7 @@ int work_add_snapshot(struct db_txn *t, const struct image *image, const char *s
         return 0;
 }
 
-int work_add_disks(struct db_txn *t, const struct image *image, size_t from, size_t to, struct changes *ch,
+int making_add_disks(struct db_txn *t, const struct image *image, size_t from, size_t to, struct changes *ch,
                    struct diag *diag)
 {
         struct strbuf source CLEANUP_STRBUF = { 0 };
@@ -110,7 +69,7 @@ int work_add_disks(struct db_txn *t, const struct image *image, size_t from, siz
                 uint64_t snapshot = 0;
 
                 if (disk_is_snapshot(image, i)) {
-                        r = work_add_snapshot(t, image, strbuf_text(&source), ch, &snapshot);
+                        r = making_add_snapshot(t, image, strbuf_text(&source), ch, &snapshot);
                         if (r < 0)
                                 return r;
                 }
@@ -123,7 +82,7 @@ int work_add_disks(struct db_txn *t, const struct image *image, size_t from, siz
         return 0;
 }
 
-int work_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
+int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
 {
         struct disk_list disks;
         struct snapshot snapshot;
@@ -157,30 +116,7 @@ int work_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
         return 0;
 }
 
-int work_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason)
-{
-        enum image_format wanted;
-        bool iso;
-        int r;
-
-        r = image_format_parse(image->format, &wanted);
-        if (r < 0)
-                return r;
-
-        r = image_probe(fd, wanted, ret, reason);
-        if (r < 0)
-                return r;
-
-        iso = ret->format == IMAGE_FORMAT_ISO;
-        if (iso == (image->source == CLASS_ISO))
-                return 0;
-
-        strbuf_add(reason, iso ? "this is an ISO file, which goes into iso/: to have it as a disk, set format to raw"
-                               : "this is no ISO file, and iso/ takes nothing else");
-        return -EINVAL;
-}
-
-int work_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
+int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
                    struct changes *ch)
 {
         uint64_t row;
@@ -196,7 +132,7 @@ int work_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store
         return snapshot_set_blob(t, disk->snapshot, row);
 }
 
-int work_fail_image(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)
+int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)
 {
         struct image image;
         int r;
@@ -209,7 +145,7 @@ int work_fail_image(struct db_txn *t, uint64_t id, const char *sentence, struct 
         if (r < 0)
                 return r;
 
-        r = work_erase_snapshots(t, id, ch);
+        r = making_erase_snapshots(t, id, ch);
         if (r < 0)
                 return r;
 
@@ -217,11 +153,11 @@ int work_fail_image(struct db_txn *t, uint64_t id, const char *sentence, struct 
         return image_set_error(t, id, sentence);
 }
 
-int work_drop_image(struct db_txn *t, uint64_t id, struct changes *ch)
+int making_drop(struct db_txn *t, uint64_t id, struct changes *ch)
 {
         int r;
 
-        r = work_erase_snapshots(t, id, ch);
+        r = making_erase_snapshots(t, id, ch);
         if (r < 0)
                 return r;
 
@@ -229,26 +165,3 @@ int work_drop_image(struct db_txn *t, uint64_t id, struct changes *ch)
         return image_erase(t, id);
 }
 
-void work_add_sentence(struct strbuf *out, int error)
-{
-        switch (error) {
-        case -ENOSPC:
-        case -EDQUOT:
-                strbuf_add(out, "the store is full: make room, remove what is in error, and begin again");
-                break;
-        case -EFBIG:
-                strbuf_add(out, "the file is too large to be imported");
-                break;
-        case -ENOMEM:
-                strbuf_add(out, "there was not enough memory: begin again when the machine has less to do");
-                break;
-        case -EBADMSG:
-                strbuf_add(out, "bytes in the store do not match their checksum: \"imagefs check\" shows what is "
-                                "damaged");
-                break;
-        default:
-                strbuf_addf(out, "the machine could not do it (%s): the administrator's log says more",
-                            strerrordesc_np(-error));
-                break;
-        }
-}

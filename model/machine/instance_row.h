@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MODEL_MACHINE_INSTANCE_PRIV_H
-#define MODEL_MACHINE_INSTANCE_PRIV_H
+#ifndef MODEL_MACHINE_INSTANCE_ROW_H
+#define MODEL_MACHINE_INSTANCE_ROW_H
 
-/* Steps on instances that their files and those of volumes share. Private to model/. */
+/* Instances, inside a transaction. Private to model/. */
 
+#include "model/core/changes.h"
+#include "model/core/state.h"
 #include "model/machine/instance.h"
-#include "model/work/runner.h"
 
 /* ---- instance.c ---- */
 

@@ -8,25 +8,19 @@
  *        ▲            │
  *        └────────────┘  closing the library, or a crash
  *
- * Every end is a compare-and-swap on "still active", in one transaction with all that the end means; see runner.h. How
- * far a running task is lives in the runner's memory, and comes into the row only with its end.
+ * Every end is a compare-and-swap on "still active", in one transaction with all that the end means; see task_row.h. How
+ * far a running task is lives in jobs.c, and comes into the row only with its end.
  */
 
-#include "model/work/task.h"
+#include "model/core/task.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "model/statements.h"
-#include "model/work/runner.h"
-#include "model/work/task_row.h"
-
-#define DAY_US (INT64_C(86400) * 1000000)
-
-/* Rows that one transaction takes from /tasks. */
-#define FORGET_AT_ONCE 50
+#include "model/core/clock.h"
+#include "model/core/ident.h"
+#include "model/core/task_row.h"
 
 static const char *const kind_names[TASK_KIND_COUNT] = {
         [TASK_FETCH] = "fetch",
@@ -60,13 +54,7 @@ enum {
         TASK_REQUEUE,
         TASK_NEWEST,
         TASK_COUNT_ACTIVE,
-        TASK_HIDE_IN_TASKS,
-        TASK_HIDE_IN_IMAGE,
         TASK_HIDE_CONVERTS,
-        TASK_DELETE_UNSHOWN,
-        TASK_DELETE_ORPHANS,
-        TASK_OLD,
-        TASK_OLDEST_END,
 };
 
 static const char *const task_sql[] = {
@@ -93,14 +81,7 @@ static const char *const task_sql[] = {
         [TASK_REQUEUE] = "UPDATE task SET status = 'queued' WHERE " TASK_IS_ACTIVE " AND status = 'running'",
         [TASK_NEWEST] = "SELECT ifnull(max(id), 0) FROM task",
         [TASK_COUNT_ACTIVE] = "SELECT count(*) FROM task WHERE " TASK_IS_ACTIVE " AND id <= ?1",
-        [TASK_HIDE_IN_TASKS] = "UPDATE task SET in_tasks = 0 WHERE id = ?1",
-        [TASK_HIDE_IN_IMAGE] = "UPDATE task SET in_image = 0 WHERE id = ?1",
         [TASK_HIDE_CONVERTS] = "UPDATE task SET in_image = 0 WHERE image = ?1 AND kind = 'convert'",
-        [TASK_DELETE_UNSHOWN] = "DELETE FROM task WHERE id = ?1 AND in_tasks = 0 AND in_image = 0",
-        /* What is shown in an image alone goes with the image. */
-        [TASK_DELETE_ORPHANS] = "DELETE FROM task WHERE image IS NULL AND in_tasks = 0",
-        [TASK_OLD] = "SELECT id FROM task WHERE finished <= ?1 AND in_tasks = 1 LIMIT ?2",
-        [TASK_OLDEST_END] = "SELECT ifnull(min(finished), 0) FROM task WHERE finished IS NOT NULL AND in_tasks = 1",
 };
 
 const struct db_statements task_statements = DB_STATEMENTS(task_sql);
@@ -115,11 +96,6 @@ const char *task_status_name(enum task_status s)
 {
         assert(s < TASK_STATUS_COUNT);
         return status_names[s];
-}
-
-static bool task_is_active(const struct task *task)
-{
-        return task->status == TASK_QUEUED || task->status == TASK_RUNNING;
 }
 
 void progress_set(struct progress *p, uint64_t done_bytes, uint64_t total_bytes, bool finished)
@@ -245,7 +221,7 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
         char ident[NAME_LEN_MAX + 1];
         int r;
 
-        r = model_new_ident("task", ident, sizeof(ident));
+        r = ident_new("task", ident, sizeof(ident));
         if (r < 0)
                 return r;
 
@@ -258,7 +234,7 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
         r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_ID(n->image),
                    DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
                    DB_INT(n->kind == TASK_CONVERT || n->kind == TASK_COPY), DB_INT(n->caller->uid),
-                   DB_INT(n->caller->gid), DB_INT(0700), DB_INT(model_now_us()), DB_ID(n->instance),
+                   DB_INT(n->caller->gid), DB_INT(0700), DB_INT(clock_now_us()), DB_ID(n->instance),
                    DB_ID(n->volume), DB_ID(n->snapshot));
         if (r < 0)
                 return r;
@@ -297,7 +273,7 @@ int task_claim(struct model *m, enum task_lane lane, struct task *ret)
         if (r < 0)
                 return r;
 
-        r = db_run(&t, task_sql[TASK_START], DB_INT(id), DB_INT(model_now_us()));
+        r = db_run(&t, task_sql[TASK_START], DB_INT(id), DB_INT(clock_now_us()));
         if (r < 0)
                 return r;
 
@@ -318,7 +294,7 @@ int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char 
         int r;
 
         r = db_run(t, task_sql[TASK_FINISH], DB_INT(id), DB_TEXT(task_status_name(status)), DB_TEXT(error),
-                   DB_INT(progress->done_bytes), DB_INT(progress->total_bytes), DB_INT(model_now_us()));
+                   DB_INT(progress->done_bytes), DB_INT(progress->total_bytes), DB_INT(clock_now_us()));
         if (r < 0)
                 return r;
 
@@ -330,7 +306,7 @@ int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes)
         const struct progress progress = { .done_bytes = bytes, .total_bytes = bytes };
         int r;
 
-        r = db_run(t, task_sql[TASK_START], DB_INT(id), DB_INT(model_now_us()));
+        r = db_run(t, task_sql[TASK_START], DB_INT(id), DB_INT(clock_now_us()));
         return r < 0 ? r : task_end(t, id, TASK_DONE, "", &progress);
 }
 
@@ -391,155 +367,4 @@ int task_any_active(struct model *m, uint64_t newest)
                 return r;
 
         return n > 0;
-}
-
-/* Removes a task from the view that HIDE stands for: an active one is cancelled, one that is shown nowhere is gone. */
-static int task_dismiss(struct model *m, const struct caller *c, uint64_t id, const char *hide, struct diag *diag)
-{
-        struct changes changes = { 0 };
-        struct progress progress = { 0 };
-        struct task task;
-        bool cancel;
-        int r;
-
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_WRITE, &t);
-                if (r < 0)
-                        return r;
-
-                r = task_load(&t, id, &task);
-                if (r < 0)
-                        return r;
-
-                /* In copies/ the modes of the image's directory say who may; they were asked already. */
-                if (hide == task_sql[TASK_HIDE_IN_TASKS] && !c->admin && c->uid != task.o.uid)
-                        return diag_set(diag, -EPERM, "%s is somebody else's: only its owner may cancel or forget it",
-                                        task.o.handle);
-
-                cancel = task_is_active(&task);
-                if (cancel) {
-                        (void)runner_get_progress(m, id, &progress);
-
-                        r = task_end(&t, id, TASK_CANCELLED, "", &progress);
-                        if (r < 0)
-                                return r;
-
-                        r = task_kinds[task.kind].undo(&t, &task, NULL, &changes);
-                        if (r < 0)
-                                return r;
-                }
-
-                r = db_run(&t, hide, DB_INT(id));
-                if (r < 0)
-                        return r;
-
-                r = db_run(&t, task_sql[TASK_DELETE_UNSHOWN], DB_INT(id));
-                if (r < 0)
-                        return r;
-
-                r = db_commit(&t);
-                if (r < 0)
-                        return r;
-        }
-
-        if (cancel) {
-                runner_cancel(m, id);
-                if (task_kinds[task.kind].clear)
-                        task_kinds[task.kind].clear(m, &task);
-        }
-
-        changes_add(&changes, OBJECT_TASK, id);
-        changes_add(&changes, OBJECT_IMAGE, task.image);
-        changes_tell(m, &changes);
-        return 0;
-}
-
-int task_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
-{
-        return task_dismiss(m, c, id, task_sql[TASK_HIDE_IN_TASKS], diag);
-}
-
-int copy_remove(struct model *m, const struct caller *c, uint64_t task, struct diag *diag)
-{
-        return task_dismiss(m, c, task, task_sql[TASK_HIDE_IN_IMAGE], diag);
-}
-
-struct id_list {
-        size_t n;
-        uint64_t id[FORGET_AT_ONCE];
-};
-
-static int collect_id(void *ctx, const struct db_row *row)
-{
-        struct id_list *list = ctx;
-
-        assert(list->n < FORGET_AT_ONCE);
-        list->id[list->n++] = (uint64_t)db_row_int(row, 0);
-        return 0;
-}
-
-/* One transaction's worth of old tasks; gives how many there were. */
-static int forget_some(struct model *m, int64_t before_us, int64_t *ret_oldest_us)
-{
-        struct id_list list = { 0 };
-        int64_t oldest_us;
-        int r;
-
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_WRITE, &t);
-                if (r < 0)
-                        return r;
-
-                r = db_each(&t, task_sql[TASK_OLD], collect_id, &list, DB_INT(before_us), DB_INT(FORGET_AT_ONCE));
-                if (r < 0)
-                        return r;
-
-                for (size_t i = 0; i < list.n; i++) {
-                        r = db_run(&t, task_sql[TASK_HIDE_IN_TASKS], DB_INT(list.id[i]));
-                        if (r < 0)
-                                return r;
-
-                        r = db_run(&t, task_sql[TASK_DELETE_UNSHOWN], DB_INT(list.id[i]));
-                        if (r < 0)
-                                return r;
-                }
-
-                r = db_run(&t, task_sql[TASK_DELETE_ORPHANS]);
-                if (r < 0)
-                        return r;
-
-                r = db_int(&t, task_sql[TASK_OLDEST_END], &oldest_us);
-                if (r < 0)
-                        return r;
-
-                r = db_commit(&t);
-                if (r < 0)
-                        return r;
-        }
-
-        for (size_t i = 0; i < list.n; i++)
-                model_changed(m, OBJECT_TASK, list.id[i]);
-
-        *ret_oldest_us = oldest_us;
-        return (int)list.n;
-}
-
-int task_forget_old(struct model *m, int64_t *ret_due_us)
-{
-        const int64_t shown_us = TASK_SHOWN_DAYS * DAY_US;
-        int64_t oldest_us;
-        int r;
-
-        do {
-                r = forget_some(m, model_now_us() - shown_us, &oldest_us);
-                if (r < 0)
-                        return r;
-        } while (r == FORGET_AT_ONCE);
-
-        *ret_due_us = oldest_us ? oldest_us + shown_us : 0;
-        return 0;
 }

@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MODEL_MACHINE_VOLUME_PRIV_H
-#define MODEL_MACHINE_VOLUME_PRIV_H
+#ifndef MODEL_MACHINE_VOLUME_ROW_H
+#define MODEL_MACHINE_VOLUME_ROW_H
 
-/*
- * Steps on volumes that instances and tasks share. Private to model/.
- *
- * Who starts to write to a disk and who begins something that needs disks as they are (a snapshot, growing, attaching,
- * removing) must not pass each other: both hold the gate, from the look at what the other does until their own
- * transaction has ended. It is taken before the transaction.
- */
+/* Volumes, inside a transaction. Private to model/. */
 
-#include <pthread.h>
-
-#include "blobstore/base/lock.h"
+#include "model/core/changes.h"
+#include "model/core/stores.h"
 #include "model/machine/instance.h"
-#include "model/work/runner.h"
-
-/* ---- volume.c: rows ---- */
 
 /* Where the bytes are. */
 struct volume_disk_ref {
@@ -72,27 +62,9 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
 /* The disk has this size: a transaction of its own. */
 int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes);
 
-/* volume_snapshot.c: a blob of the volume's disk, which nobody writes to. Release with blob_close(). */
-int volume_make_blob(struct model *m, uint64_t id, blob_progress_fn *progress, void *ctx, uint64_t *ret_store,
-                     struct blob **ret);
-
-/* ---- volume_file.c: which are open ---- */
-
-int volumes_open(struct volumes **ret);
-/* Accepts NULL. */
-void volumes_close(struct volumes *vs);
+/* ---- volume_file.c ---- */
 
 /* Disks that a crash left without a volume are for the reaper. At start, before anything makes one. */
 int volumes_recover(struct model *m);
-
-/* To be taken by the caller. Waits for writers that are leaving, so not within a transaction. */
-pthread_mutex_t *volumes_gate(struct model *m);
-/* That wait alone, for who only looks. */
-void volumes_settle(struct model *m);
-
-/* Is it open for writing, but for FILE (may be NULL)? The answer holds as long as the caller has the gate. */
-bool volume_is_written(struct model *m, uint64_t id, const struct volume_file *file);
-/* Is any disk of the instance? */
-bool volumes_are_written(struct model *m, uint64_t instance, const struct volume_file *file);
 
 #endif

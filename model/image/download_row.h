@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MODEL_IMAGE_DOWNLOAD_PRIV_H
-#define MODEL_IMAGE_DOWNLOAD_PRIV_H
+#ifndef MODEL_IMAGE_DOWNLOAD_ROW_H
+#define MODEL_IMAGE_DOWNLOAD_ROW_H
 
 /* What the upkeep calls. Private to model/. */
 

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/core/jobs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "blobstore/base/lock.h"
+
+struct jobs {
+        pthread_mutex_t mutex;
+        pthread_cond_t queued[JOBS_LANE_COUNT]; /* look[lane], or stopping */
+        pthread_cond_t upkeep; /* tidy, or stopping */
+        pthread_cond_t stop; /* stopping, or a job was cancelled */
+        bool stopping; /* the rest is under the mutex */
+        bool look[JOBS_LANE_COUNT]; /* there may be a queued task */
+        bool tidy; /* there may be something for upkeep */
+        struct upkeep more; /* that rows do not tell */
+        struct job *first;
+};
+
+int jobs_new(struct jobs **ret)
+{
+        struct jobs *js;
+
+        js = calloc(1, sizeof(*js));
+        if (!js)
+                return -ENOMEM;
+
+        pthread_mutex_init(&js->mutex, NULL);
+        for (unsigned lane = 0; lane < JOBS_LANE_COUNT; lane++) {
+                pthread_cond_init(&js->queued[lane], NULL);
+                js->look[lane] = true;
+        }
+        pthread_cond_init(&js->upkeep, NULL);
+        pthread_cond_init(&js->stop, NULL);
+        js->tidy = true;
+        js->more.garbage = true;
+        *ret = js;
+        return 0;
+}
+
+void jobs_free(struct jobs *js)
+{
+        if (!js)
+                return;
+
+        for (unsigned lane = 0; lane < JOBS_LANE_COUNT; lane++)
+                pthread_cond_destroy(&js->queued[lane]);
+        pthread_cond_destroy(&js->upkeep);
+        pthread_cond_destroy(&js->stop);
+        pthread_mutex_destroy(&js->mutex);
+        free(js);
+}
+
+/* ---- for who has work done ---- */
+
+static struct job *find_job(struct jobs *js, uint64_t task)
+{
+        for (struct job *job = js->first; job; job = job->next)
+                if (job->task.o.id == task)
+                        return job;
+
+        return NULL;
+}
+
+void jobs_wake(struct model *m)
+{
+        struct jobs *js = m->jobs;
+
+        if (!js)
+                return;
+
+        LOCK_SCOPE(&js->mutex);
+
+        for (unsigned lane = 0; lane < JOBS_LANE_COUNT; lane++) {
+                js->look[lane] = true;
+                pthread_cond_signal(&js->queued[lane]);
+        }
+        js->tidy = true;
+        pthread_cond_signal(&js->upkeep);
+}
+
+void jobs_cancel(struct model *m, uint64_t task)
+{
+        struct jobs *js = m->jobs;
+        struct job *job;
+
+        if (!js)
+                return;
+
+        LOCK_SCOPE(&js->mutex);
+
+        job = find_job(js, task);
+        if (!job)
+                return;
+
+        job->cancelled = true;
+        pthread_cond_broadcast(&js->stop);
+}
+
+void jobs_cancel_image(struct model *m, uint64_t image)
+{
+        struct jobs *js = m->jobs;
+
+        if (!js)
+                return;
+
+        LOCK_SCOPE(&js->mutex);
+
+        for (struct job *job = js->first; job; job = job->next)
+                job->cancelled |= job->task.image == image;
+        pthread_cond_broadcast(&js->stop);
+}
+
+void jobs_tidy(struct model *m)
+{
+        if (m->jobs)
+                jobs_add_upkeep(m->jobs, (struct upkeep){ .garbage = true });
+}
+
+bool jobs_get_progress(struct model *m, uint64_t task, struct progress *ret)
+{
+        struct jobs *js = m->jobs;
+        struct job *job;
+
+        if (!js)
+                return false;
+
+        LOCK_SCOPE(&js->mutex);
+
+        job = find_job(js, task);
+        if (!job)
+                return false;
+
+        progress_set(ret, job->done_bytes, job->total_bytes, false);
+        return true;
+}
+
+bool jobs_is_busy(struct model *m)
+{
+        struct jobs *js = m->jobs;
+
+        if (!js)
+                return false;
+
+        LOCK_SCOPE(&js->mutex);
+
+        return js->first != NULL;
+}
+
+bool jobs_is_stopping(struct model *m)
+{
+        struct jobs *js = m->jobs;
+
+        if (!js)
+                return false;
+
+        LOCK_SCOPE(&js->mutex);
+
+        return js->stopping;
+}
+
+/* ---- for a job ---- */
+
+int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes)
+{
+        struct jobs *js = job->m->jobs;
+        LOCK_SCOPE(&js->mutex);
+
+        job->done_bytes = done_bytes;
+        job->total_bytes = total_bytes;
+        return job->cancelled || js->stopping ? -ECANCELED : 0;
+}
+
+bool job_must_stop(struct job *job)
+{
+        struct jobs *js = job->m->jobs;
+        LOCK_SCOPE(&js->mutex);
+
+        return job->cancelled || js->stopping;
+}
+
+void job_get_progress(struct job *job, bool finished, struct progress *ret)
+{
+        LOCK_SCOPE(&job->m->jobs->mutex);
+
+        progress_set(ret, job->done_bytes, job->total_bytes, finished);
+}
+
+int job_finish(struct job *job, struct db_txn *ret)
+{
+        struct progress progress;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(job->m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        job_get_progress(job, true, &progress);
+
+        r = task_end(&t, job->task.o.id, TASK_DONE, "", &progress);
+        if (r < 0)
+                return r;
+
+        *ret = t;
+        t.db = NULL;
+        return 0;
+}
+
+/* Waits SECONDS, or until *CANCELLED; false: the library is being closed. */
+static bool pause_for(struct jobs *js, unsigned seconds, const bool *cancelled)
+{
+        struct timespec until;
+        LOCK_SCOPE(&js->mutex);
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += seconds;
+
+        while (!js->stopping && !*cancelled)
+                if (pthread_cond_clockwait(&js->stop, &js->mutex, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
+                        break;
+
+        return !js->stopping;
+}
+
+int job_pause(struct job *job, unsigned seconds)
+{
+        (void)pause_for(job->m->jobs, seconds, &job->cancelled);
+        return job_must_stop(job) ? -ECANCELED : 0;
+}
+
+/* ---- for the runner ---- */
+
+void jobs_stop(struct jobs *js)
+{
+        LOCK_SCOPE(&js->mutex);
+
+        js->stopping = true;
+        for (unsigned lane = 0; lane < JOBS_LANE_COUNT; lane++)
+                pthread_cond_broadcast(&js->queued[lane]);
+        pthread_cond_broadcast(&js->upkeep);
+        pthread_cond_broadcast(&js->stop);
+}
+
+bool jobs_wait(struct jobs *js, unsigned lane)
+{
+        LOCK_SCOPE(&js->mutex);
+
+        while (!js->stopping && !js->look[lane])
+                pthread_cond_wait(&js->queued[lane], &js->mutex);
+        js->look[lane] = false;
+
+        return !js->stopping;
+}
+
+void jobs_look_again(struct jobs *js, unsigned lane)
+{
+        LOCK_SCOPE(&js->mutex);
+
+        js->look[lane] = true;
+        pthread_cond_signal(&js->queued[lane]);
+}
+
+bool jobs_pause(struct jobs *js, unsigned seconds)
+{
+        return pause_for(js, seconds, &(bool){ false });
+}
+
+void jobs_link(struct jobs *js, struct job *job)
+{
+        LOCK_SCOPE(&js->mutex);
+
+        job->next = js->first;
+        js->first = job;
+}
+
+/* Call with the mutex held. */
+static void add_upkeep(struct jobs *js, struct upkeep more)
+{
+        js->more.garbage |= more.garbage;
+        js->more.left |= more.left;
+}
+
+void jobs_unlink(struct jobs *js, struct job *job, bool left)
+{
+        LOCK_SCOPE(&js->mutex);
+
+        for (struct job **p = &js->first; *p; p = &(*p)->next)
+                if (*p == job) {
+                        *p = job->next;
+                        break;
+                }
+
+        add_upkeep(js, (struct upkeep){ .garbage = left, .left = left });
+        js->tidy = true;
+        pthread_cond_signal(&js->upkeep);
+}
+
+void jobs_add_upkeep(struct jobs *js, struct upkeep more)
+{
+        LOCK_SCOPE(&js->mutex);
+
+        add_upkeep(js, more);
+        js->tidy = true;
+        pthread_cond_signal(&js->upkeep);
+}
+
+void jobs_defer_upkeep(struct jobs *js, struct upkeep more)
+{
+        LOCK_SCOPE(&js->mutex);
+
+        add_upkeep(js, more);
+}
+
+bool jobs_wait_for_upkeep(struct jobs *js, int64_t due_us, struct upkeep *ret)
+{
+        struct timespec until = { .tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000 };
+        int k = 0;
+        LOCK_SCOPE(&js->mutex);
+
+        while (!js->stopping && !js->tidy && k != ETIMEDOUT) {
+                if (due_us)
+                        k = pthread_cond_timedwait(&js->upkeep, &js->mutex, &until);
+                else
+                        k = pthread_cond_wait(&js->upkeep, &js->mutex);
+        }
+
+        *ret = js->more;
+        js->tidy = false;
+        js->more = (struct upkeep){ 0 };
+        return !js->stopping;
+}

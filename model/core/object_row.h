@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_OBJECT_ROW_H
+#define MODEL_CORE_OBJECT_ROW_H
+
+/* What objects have in common as rows and as directories. Private to model/. */
+
+#include "model/core/state.h"
+
+/* The columns of struct object, of TABLE (a string literal). */
+#define OBJECT_COLUMNS(table)                                                                            \
+        table ".id, " table ".handle, " table ".uid, " table ".gid, " table ".mode, " table ".created, " \
+              table ".updated"
+#define OBJECT_N_COLUMNS 7
+
+void object_fill(struct object *o, const struct db_row *row);
+
+/* A db_row_fn that fills a struct object. */
+int object_load_row(void *ctx, const struct db_row *row);
+
+/*
+ * The rows that a registered statement gives, whose columns are OBJECT_COLUMNS, each in a transaction of its own: the
+ * one for ARG, the one for ARG and HANDLE (-ENOENT), all for ARG.
+ */
+int object_get(struct model *m, const char *sql, uint64_t arg, struct object *ret);
+int object_find(struct model *m, const char *sql, uint64_t arg, const char *handle, struct object *ret);
+int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, void *ctx);
+
+/* A db_row_fn that hands each object on. */
+struct object_walk {
+        object_fn *fn;
+        void *ctx;
+};
+int object_row(void *ctx, const struct db_row *row);
+
+/* -EPERM: only its owner and the administrator do VERB ("remove it") to an object, whatever its modes let others do. */
+int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag);
+
+/* -EINVAL with a sentence about WHAT where NAME may not be a directory's name; or TEXT no text of up to MAX bytes. */
+int object_check_name(const char *name, const char *what, struct diag *diag);
+int object_check_text(const char *text, size_t max, const char *what, struct diag *diag);
+
+/* A place in which handles are unique. Gives 1 where the handle is taken in it, 0 where not. */
+typedef int object_taken_fn(void *ctx, const char *handle);
+
+/*
+ * One of WANTED, WANTED-2, WANTED-3 … that is not taken: the first, unless there are gaps between those that are. A
+ * long one is cut to make room. BUF has NAME_LEN_MAX + 1 bytes.
+ */
+int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf);
+
+#endif

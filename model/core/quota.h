@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_QUOTA_H
+#define MODEL_CORE_QUOTA_H
+
+/* What users have and may have in a region. */
+
+#include "model/core/limits.h"
+
+struct quota {
+        uint64_t used, limit; /* objects */
+};
+/* For Q < LIMIT_QUOTAS: what UID has and may have in the region. */
+int quota_get(struct model *m, uint64_t region, uid_t uid, enum limit q, struct quota *ret);
+/* Carries out "private-images limit=20" or "alice private-images limit=20" as written to a region's quota file. */
+int quota_set_line(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_STATE_H
+#define MODEL_CORE_STATE_H
+
+/*
+ * The open library, as the rooms of model/ share it. What a room keeps between calls it keeps behind a pointer that no
+ * other room looks through; model.c, which opens the rooms in their order and closes them again, sets it. Private to
+ * model/.
+ *
+ * Whoever takes a struct db_txn needs it to be DB_WRITE unless it says otherwise, and neither begins nor, unless it
+ * says so, ends it. Lock order: upload, the gate of volumes, database transaction, jobs.
+ */
+
+#include "model/core/object.h"
+#include "model/db/db.h"
+
+struct image_hooks;
+struct jobs;
+struct listings;
+struct runner;
+struct stores;
+struct uploads;
+struct volumes;
+
+struct model {
+        struct db *db;
+        int dir_fd; /* the library's directory */
+        int lock_fd; /* its file "lock", held as long as the library is open */
+        char *dir; /* its absolute path */
+        char *mountpoint; /* may be NULL */
+        bool read_only;
+        bool import_private;
+        struct stores *stores; /* core/stores.c */
+        struct jobs *jobs; /* core/jobs.c; NULL: nothing is worked on */
+        struct listings *listings; /* image/listing_cache.c */
+        const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
+        struct volumes *volumes; /* machine/volume_gate.c */
+        struct uploads *uploads; /* intake/upload.c */
+        struct runner *runner; /* work/runner.c */
+        model_listener_fn *listener;
+        void *listener_ctx;
+};
+
+#endif

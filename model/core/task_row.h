@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_TASK_ROW_H
+#define MODEL_CORE_TASK_ROW_H
+
+/*
+ * The rows of tasks. Private to model/.
+ *
+ * The row decides. A task ends by one transaction that moves its status away from queued or running, and with it does
+ * everything that the end means: a worker that is done, one that failed, or the rmdir that cancels it, whoever commits
+ * first. The others find the row no longer active (-ECANCELED), roll back, and only clean up.
+ */
+
+#include "model/core/changes.h"
+#include "model/core/state.h"
+#include "model/core/task.h"
+
+/* As the index task_active has it, or sqlite would not use the index. */
+#define TASK_IS_ACTIVE "task.status IN ('queued', 'running')"
+
+/* The columns that task_from_row() wants; a condition follows. */
+#define TASK_SELECT                                                                                      \
+        "SELECT task.id, task.ident, task.kind, task.status, task.image, task.image_ident, task.region," \
+        " ifnull(region.handle, task.region_name), task.result, task.done_bytes, task.total_bytes,"      \
+        " task.uid, task.gid, task.mode, task.created, task.started, task.finished, task.error,"         \
+        " task.instance, task.volume, task.snapshot"                                                     \
+        " FROM task LEFT JOIN region ON region.id = task.region "
+
+int task_from_row(const struct db_row *row, struct task *ret);
+
+/* A db_row_fn that fills a struct task. */
+int task_take_row(void *ctx, const struct db_row *row);
+
+struct task_new {
+        enum task_kind kind;
+        uint64_t image, region, result; /* 0: none, as in the next line */
+        uint64_t instance, volume, snapshot;
+        const char *detail; /* may be NULL */
+        const struct caller *caller;
+};
+int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret);
+/* A queued or running task that works on the image, or makes it. -ENOENT: there is none. DB_READ will do. */
+int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret);
+/* Likewise one that reads the disks of the instance, or the volume. */
+int task_active_of_instance(struct db_txn *t, uint64_t instance, struct task *ret);
+int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret);
+
+#define TASK_DETAIL_MAX 256
+
+/* A task with this detail moves no bytes: a worker is kept free for such. */
+#define TASK_DETAIL_INSTANT "instant"
+
+int task_load(struct db_txn *t, uint64_t id, struct task *ret); /* -ENOENT; DB_READ will do */
+int task_load_detail(struct db_txn *t, uint64_t id, char *buf, size_t size); /* DB_READ will do */
+
+/* Ends an active task in STATUS. -ECANCELED: it is not active any more. */
+int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char *error,
+             const struct progress *progress);
+
+/* A task that was only just submitted, and whose work, on BYTES, is done already. */
+int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes);
+
+/* Who takes which tasks: those that wait for others' networks keep nobody waiting, and instant ones wait for nobody. */
+enum task_lane { TASK_LANE_WORK, TASK_LANE_INSTANT, TASK_LANE_FETCH, TASK_LANE_COUNT };
+
+/* Takes the oldest queued task of a lane and marks it running. -ENOENT: there is none. */
+int task_claim(struct model *m, enum task_lane lane, struct task *ret);
+
+/* At start: what ran when the library was closed is queued again. Gives the newest task's id. */
+int task_requeue(struct model *m, uint64_t *ret_newest);
+
+/* Is a task up to NEWEST still active? 0 or 1. */
+int task_any_active(struct model *m, uint64_t newest);
+
+/* Fills in what the numbers say; 100 % only where FINISHED. */
+void progress_set(struct progress *p, uint64_t done_bytes, uint64_t total_bytes, bool finished);
+
+/* The image is to be removed: if it is being fetched, that ends here, as cancelled. */
+int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_IMAGE_IMAGE_ROW_H
+#define MODEL_IMAGE_IMAGE_ROW_H
+
+/* Images, inside a transaction. Private to model/. */
+
+#include "model/core/changes.h"
+#include "model/core/state.h"
+#include "model/image/image.h"
+
+int image_load(struct db_txn *t, uint64_t id, struct image *ret); /* DB_READ will do */
+/* All rows that SQL gives for ARG: OBJECT_COLUMNS and the class. */
+int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, void *ctx);
+/*
+ * Inserts a row from the fields of *IMAGE that are kept (o.id, ident, o.created_us and o.updated_us are made here and
+ * set in *IMAGE). With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST. Charges the quota by way of the triggers;
+ * check it first.
+ */
+int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag);
+/* Of the directory CLASS; DB_READ will do. */
+int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
+                         struct object *ret);
+/* As object_free_handle(), in the directory CLASS. */
+int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *wanted, char *buf);
+enum image_class image_class_of_word(const char *word);
+/* Only the administrator changes what is not private; among private ones the modes of the tree decide. -EPERM. */
+int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag);
+/* -EEXIST, with its sentence. */
+int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag);
+int image_touch(struct db_txn *t, uint64_t id);
+/* Sets what an import found out. */
+int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
+/* What an import was told about the machine, each where nothing was set; "": nothing was said. */
+int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description);
+int image_set_error(struct db_txn *t, uint64_t id, const char *sentence);
+/* The row and its device mapping; blobs that nothing else names become candidates of the reaper. */
+int image_erase(struct db_txn *t, uint64_t id);
+
+/* An instance that was made from the image. -ENOENT; DB_READ will do. */
+int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret);
+
+/* What the room above, of what comes in, is asked; no transaction may be open. */
+struct image_hooks {
+        /* Shows an image whose upload failed, which could not be recorded yet, as it will be. */
+        void (*overlay)(struct model *m, struct image *image);
+        /* The image was removed: whoever writes to its upload is told, a fetch of it stops, and the file goes. */
+        void (*gone)(struct model *m, uint64_t image, uint64_t region, const char *ident);
+};
+void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const char *ident);
+
+/* image_remove() inside the caller's transaction; image_tell_gone() is left to the caller. */
+int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
+                    struct diag *diag);
+/* Publishing and handing over: the image's snapshots, before the image itself is UID's. */
+int image_handover_snapshots(struct db_txn *t, uint64_t image, uid_t uid, const gid_t *gid);
+/* The image and they, in the transaction that makes the image UID's, before it does. -EBUSY, -EDQUOT. */
+int image_handover(struct db_txn *t, uint64_t image, uid_t uid, const gid_t *gid, struct diag *diag);
+
+#endif

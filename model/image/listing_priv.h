@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_IMAGE_LISTING_PRIV_H
+#define MODEL_IMAGE_LISTING_PRIV_H
+
+/* Lists of a region's images: how one is made, for what keeps them (listing_cache.c). Private to model/. */
+
+#include "blobstore/base/strbuf.h"
+#include "model/image/listing.h"
+
+/* Whether the caller belongs to a group, as far as that decided what the list shows. */
+struct listing_group {
+        gid_t gid;
+        bool in;
+};
+
+struct listing {
+        struct strbuf text;
+        int64_t changed_us; /* when the last of its rows changed; 0 where there is none */
+        int64_t version; /* of the region's images, as they are in it */
+        struct strbuf groups; /* of struct listing_group */
+};
+
+void listing_done(struct listing *l);
+
+/* Makes one. -EFBIG, -EOPNOTSUPP: spreadsheets only, with a sentence. */
+int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
+                 struct diag *diag, struct listing *ret);
+
+/* The number that goes up with every change of what lists of the region show. -ENOENT. */
+int listing_version(struct model *m, uint64_t region, int64_t *ret);
+
+#endif

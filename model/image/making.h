@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_IMAGE_MAKING_H
+#define MODEL_IMAGE_MAKING_H
+
+/*
+ * An image that is being made, by an upload or a task: the disks and snapshots that its bytes will come into, and how
+ * it ends. Inside a transaction. Private to model/.
+ */
+
+#include "model/core/changes.h"
+#include "model/image/image_disk_row.h"
+#include "model/image/image_row.h"
+
+/*
+ * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
+ * them.
+ */
+bool making_disks_are_snapshots(const struct image *image);
+
+/*
+ * Inserts the snapshot that will be a disk of IMAGE: the image's name, owner and region; SOURCE is where its bytes come
+ * from.
+ */
+int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
+                      uint64_t *ret);
+
+/*
+ * Adds disks number FROM (0: vda) to TO (not included), for an import to fill. All that are snapshots are charged
+ * together; -EDQUOT.
+ */
+int making_add_disks(struct db_txn *t, const struct image *image, size_t from, size_t to, struct changes *ch,
+                   struct diag *diag);
+
+/*
+ * Removes the snapshots that were to hold what is being made for the image. They are those still being created:
+ * an image that is being made refers to available ones only where it shares them.
+ */
+int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch);
+
+/* Names the bytes of a disk that was added for them. */
+int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
+                   struct changes *ch);
+
+/* The image that was being made ends in status error with SENTENCE; its new snapshots go. */
+int making_fail(struct db_txn *t, uint64_t image, const char *sentence, struct changes *ch);
+
+/* The image that was being made, and its new snapshots, were never there. */
+int making_drop(struct db_txn *t, uint64_t image, struct changes *ch);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_IMAGE_SNAPSHOT_ROW_H
+#define MODEL_IMAGE_SNAPSHOT_ROW_H
+
+/* Snapshots, inside a transaction. Private to model/. */
+
+#include "model/core/state.h"
+#include "model/image/snapshot.h"
+
+int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret); /* DB_READ will do */
+/* As image_insert(); always with a suffix where the handle is taken. Status creating. */
+int snapshot_insert(struct db_txn *t, struct snapshot *snapshot);
+/* The bytes have come: status available. */
+int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob);
+/* Removes one that no image refers to (any more). */
+int snapshot_erase(struct db_txn *t, uint64_t id);
+
+#endif

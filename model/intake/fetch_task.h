@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_INTAKE_FETCH_TASK_H
+#define MODEL_INTAKE_FETCH_TASK_H
+
+/* Fetching as a task. Private to model/. */
+
+#include "model/core/changes.h"
+#include "model/core/jobs.h"
+
+int fetch_run(struct job *job);
+int fetch_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch);
+
+#endif

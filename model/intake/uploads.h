@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_INTAKE_UPLOADS_H
+#define MODEL_INTAKE_UPLOADS_H
+
+/* What the rooms above ask of all uploads together. Private to model/. */
+
+#include "model/image/image_row.h"
+
+struct uploads;
+
+int uploads_open(struct model *m, struct uploads **ret);
+void uploads_close(struct uploads *u); /* accepts NULL */
+
+/* The room's answers to what images ask. */
+extern const struct image_hooks uploads_hooks;
+
+/* Bytes of the file that is being uploaded, 0 where there is none. */
+uint64_t upload_bytes(struct model *m, uint64_t image);
+/* Records ends that could not be recorded when they came, if there is space now. */
+void uploads_settle(struct model *m);
+/* Has streams that have gone on for long keep less from being collected. Is anything being streamed? */
+bool uploads_renew(struct model *m);
+/* Ends uploads that a crash cut off, at start. */
+int uploads_recover(struct model *m);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_MACHINE_VOLUME_GATE_PRIV_H
+#define MODEL_MACHINE_VOLUME_GATE_PRIV_H
+
+/* The list of open volumes, as the gate (volume_gate.c) and open files (volume_file.c) share it. */
+
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "blobstore/disks/disk.h"
+#include "model/core/state.h"
+#include "model/machine/volume_gate.h"
+
+struct open_volume {
+        uint64_t id;
+        _Atomic(struct disk *) disk; /* set once, under the list's mutex */
+        unsigned users, writers; /* under the list's mutex, as the rest */
+        uint64_t instance; /* that its writers make run */
+        LIST_ENTRY(open_volume) link;
+};
+
+struct volume_file {
+        struct model *m;
+        struct open_volume *v;
+        bool writable;
+        atomic_bool resized; /* through this file */
+        uint64_t announced; /* the round in which it is among volumes.announced, or 0; under the list's mutex */
+};
+
+struct volumes {
+        pthread_mutex_t gate;
+        pthread_mutex_t mutex;
+        pthread_cond_t left; /* of the two counts below, one has become less */
+        unsigned announced; /* writers that were flushed, and not released yet; under the mutex, as the rest */
+        uint64_t round; /* of announcements: the next one, when those before have been waited for in vain */
+        unsigned leaving; /* writers that are being released */
+        LIST_HEAD(, open_volume) open;
+};
+
+/* The list's entry, one more user. With WRITER, of INSTANCE; *ret_first: it is the first to write to the volume. */
+int volumes_join(struct volumes *vs, uint64_t id, bool writer, uint64_t instance, struct open_volume **ret,
+                 bool *ret_first);
+/* One less. Gives the instance that has one volume less that is written to, or 0. */
+uint64_t volumes_leave(struct volumes *vs, struct open_volume *v, bool writer);
+
+/* FILE was flushed: its release may follow. */
+void volumes_announce(struct volume_file *file);
+/* The release that was announced, or was not, begins, and ends. */
+void volumes_leave_begin(struct volume_file *file);
+void volumes_leave_end(struct volumes *vs);
+
+#endif
