@@ -14,7 +14,7 @@
         X(batch)            \
         X(blob_row)         \
         X(capture)          \
-        X(check)            \
+        X(check_rules)      \
         X(checksum)         \
         X(copy)             \
         X(dismiss)          \

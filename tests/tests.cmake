@@ -3,16 +3,17 @@
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka>=1.1)
 
 file(GLOB TEST_LIB_SOURCES CONFIGURE_DEPENDS tests/lib/*.c)
-if(TEST_LIB_SOURCES)
-        add_library(testlib STATIC ${TEST_LIB_SOURCES})
-        target_link_libraries(testlib PUBLIC model PkgConfig::CMOCKA)
-endif()
+# What earlier versions left on disk: embed_schema_2_sql and its like.
+file(GLOB TEST_FIXTURES CONFIGURE_DEPENDS tests/fixtures/*.sql)
+embed_text(TEST_EMBEDDED ${TEST_FIXTURES})
+add_library(testlib STATIC ${TEST_LIB_SOURCES} ${TEST_EMBEDDED})
+target_link_libraries(testlib PUBLIC model PkgConfig::CMOCKA)
 
 file(GLOB UNIT_TESTS CONFIGURE_DEPENDS tests/unit/test_*.c)
 foreach(source IN LISTS UNIT_TESTS)
         get_filename_component(name "${source}" NAME_WE)
         add_executable(${name} ${source})
-        target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:testlib> fs PkgConfig::CMOCKA
+        target_link_libraries(${name} PRIVATE testlib fs PkgConfig::CMOCKA
                 PkgConfig::SQLITE3 PkgConfig::XXHASH PkgConfig::LIBCRYPT)
         add_test(NAME unit/${name} COMMAND ${name})
         set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)

@@ -22,13 +22,15 @@
 #include "model/core/ident.h"
 #include "model/core/task_row.h"
 
-static const char *const kind_names[TASK_KIND_COUNT] = {
-        [TASK_FETCH] = "fetch",
-        [TASK_IMPORT] = "import",
-        [TASK_CONVERT] = "convert",
-        [TASK_COPY] = "copy",
-        [TASK_CAPTURE] = "capture",
-        [TASK_DISK_SNAPSHOT] = "disk-snapshot",
+/* The columns of the table of kinds that matter for rows. */
+static const struct kind {
+        const char *word;
+        unsigned of;
+        enum task_shown shown;
+        const char *doing;
+} kinds[TASK_KIND_COUNT] = {
+#define KIND(kind, word, lane, disks, of, shown, doing, ...) [TASK_##kind] = { word, of, shown, doing },
+        TASK_KINDS(KIND)
 };
 
 static const char *const status_names[TASK_STATUS_COUNT] = {
@@ -54,7 +56,7 @@ enum {
         TASK_REQUEUE,
         TASK_NEWEST,
         TASK_COUNT_ACTIVE,
-        TASK_HIDE_CONVERTS,
+        TASK_HIDE_OLDER,
 };
 
 static const char *const task_sql[] = {
@@ -69,11 +71,11 @@ static const char *const task_sql[] = {
         [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
         [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
         [TASK_NEXT_WORK] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
-                           " AND kind <> 'fetch' ORDER BY id LIMIT 1",
+                           " AND kind IN " TASK_IN_LANE_WORK " ORDER BY id LIMIT 1",
         [TASK_NEXT_INSTANT] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
                               " AND detail = '" TASK_DETAIL_INSTANT "' ORDER BY id LIMIT 1",
         [TASK_NEXT_FETCH] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
-                            " AND kind = 'fetch' ORDER BY id LIMIT 1",
+                            " AND kind IN " TASK_IN_LANE_FETCH " ORDER BY id LIMIT 1",
         [TASK_START] = "UPDATE task SET status = 'running', started = ifnull(started, ?2) WHERE id = ?1"
                        " AND status = 'queued'",
         [TASK_FINISH] = "UPDATE task SET status = ?2, error = ?3, done_bytes = ?4, total_bytes = ?5, finished = ?6"
@@ -81,7 +83,7 @@ static const char *const task_sql[] = {
         [TASK_REQUEUE] = "UPDATE task SET status = 'queued' WHERE " TASK_IS_ACTIVE " AND status = 'running'",
         [TASK_NEWEST] = "SELECT ifnull(max(id), 0) FROM task",
         [TASK_COUNT_ACTIVE] = "SELECT count(*) FROM task WHERE " TASK_IS_ACTIVE " AND id <= ?1",
-        [TASK_HIDE_CONVERTS] = "UPDATE task SET in_image = 0 WHERE image = ?1 AND kind = 'convert'",
+        [TASK_HIDE_OLDER] = "UPDATE task SET in_image = 0 WHERE image = ?1 AND kind = ?2",
 };
 
 const struct db_statements task_statements = DB_STATEMENTS(task_sql);
@@ -89,7 +91,13 @@ const struct db_statements task_statements = DB_STATEMENTS(task_sql);
 const char *task_kind_name(enum task_kind k)
 {
         assert(k < TASK_KIND_COUNT);
-        return kind_names[k];
+        return kinds[k].word;
+}
+
+const char *task_kind_doing(enum task_kind k)
+{
+        assert(k < TASK_KIND_COUNT);
+        return kinds[k].doing;
 }
 
 const char *task_status_name(enum task_status s)
@@ -115,10 +123,19 @@ void progress_set(struct progress *p, uint64_t done_bytes, uint64_t total_bytes,
                 p->percent = 99;
 }
 
-static int word_index(const char *const *words, int n, const char *word)
+static int kind_of_word(const char *word)
 {
-        for (int i = 0; i < n; i++)
-                if (strcmp(words[i], word) == 0)
+        for (int i = 0; i < TASK_KIND_COUNT; i++)
+                if (strcmp(kinds[i].word, word) == 0)
+                        return i;
+
+        return -EBADMSG;
+}
+
+static int status_of_word(const char *word)
+{
+        for (int i = 0; i < TASK_STATUS_COUNT; i++)
+                if (strcmp(status_names[i], word) == 0)
                         return i;
 
         return -EBADMSG;
@@ -129,11 +146,11 @@ int task_from_row(const struct db_row *row, struct task *ret)
         struct task task = { 0 };
         int kind, status;
 
-        kind = word_index(kind_names, TASK_KIND_COUNT, db_row_str(row, 2));
+        kind = kind_of_word(db_row_str(row, 2));
         if (kind < 0)
                 return kind;
 
-        status = word_index(status_names, TASK_STATUS_COUNT, db_row_str(row, 3));
+        status = status_of_word(db_row_str(row, 3));
         if (status < 0)
                 return status;
 
@@ -216,24 +233,34 @@ int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret)
 
 /* ---- lives ---- */
 
+__attribute__((unused)) /* without assertions */
+static unsigned named_objects(const struct task_new *n)
+{
+        return (n->image ? TASK_OF_IMAGE : 0) | (n->result ? TASK_OF_RESULT : 0) | (n->instance ? TASK_OF_INSTANCE : 0) |
+               (n->volume ? TASK_OF_VOLUME : 0) | (n->snapshot ? TASK_OF_SNAPSHOT : 0);
+}
+
 int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
 {
+        const struct kind *kind = &kinds[n->kind];
         char ident[NAME_LEN_MAX + 1];
         int r;
+
+        assert((named_objects(n) & ~kind->of) == 0);
 
         r = ident_new("task", ident, sizeof(ident));
         if (r < 0)
                 return r;
 
-        if (n->kind == TASK_CONVERT) {
-                r = db_run(t, task_sql[TASK_HIDE_CONVERTS], DB_INT(n->image));
+        if (kind->shown == TASK_SHOWN_NEWEST) {
+                r = db_run(t, task_sql[TASK_HIDE_OLDER], DB_INT(n->image), DB_TEXT(kind->word));
                 if (r < 0)
                         return r;
         }
 
-        r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(task_kind_name(n->kind)), DB_ID(n->image),
+        r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(kind->word), DB_ID(n->image),
                    DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
-                   DB_INT(n->kind == TASK_CONVERT || n->kind == TASK_COPY), DB_INT(n->caller->uid),
+                   DB_INT(kind->shown != TASK_SHOWN_ALONE), DB_INT(n->caller->uid),
                    DB_INT(n->caller->gid), DB_INT(0700), DB_INT(clock_now_us()), DB_ID(n->instance),
                    DB_ID(n->volume), DB_ID(n->snapshot));
         if (r < 0)
@@ -308,22 +335,6 @@ int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes)
 
         r = db_run(t, task_sql[TASK_START], DB_INT(id), DB_INT(clock_now_us()));
         return r < 0 ? r : task_end(t, id, TASK_DONE, "", &progress);
-}
-
-int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch)
-{
-        struct progress progress = { 0 };
-        struct task task;
-        int r;
-
-        r = task_active_of_image(t, image, &task);
-        if (r == -ENOENT || (r == 0 && task.kind != TASK_FETCH))
-                return 0;
-        if (r < 0)
-                return r;
-
-        changes_add(ch, OBJECT_TASK, task.o.id);
-        return task_end(t, task.o.id, TASK_CANCELLED, "", &progress);
 }
 
 int task_requeue(struct model *m, uint64_t *ret_newest)

@@ -9,19 +9,12 @@
  */
 
 #include "model/core/object.h"
+#include "model/core/task_kinds.h"
 
-enum task_kind {
-        TASK_FETCH, /* of an image's file from a URL; an import follows */
-        TASK_IMPORT,
-        TASK_CONVERT,
-        TASK_COPY,
-        TASK_CAPTURE,
-        TASK_DISK_SNAPSHOT,
-        TASK_KIND_COUNT,
-};
 enum task_status { TASK_QUEUED, TASK_RUNNING, TASK_DONE, TASK_ERROR, TASK_CANCELLED, TASK_STATUS_COUNT };
 
-const char *task_kind_name(enum task_kind k);
+const char *task_kind_name(enum task_kind k); /* static, as the next */
+const char *task_kind_doing(enum task_kind k);
 const char *task_status_name(enum task_status s);
 
 /* How far something is. */

@@ -10,7 +10,6 @@
  * first. The others find the row no longer active (-ECANCELED), roll back, and only clean up.
  */
 
-#include "model/core/changes.h"
 #include "model/core/state.h"
 #include "model/core/task.h"
 
@@ -73,8 +72,5 @@ int task_any_active(struct model *m, uint64_t newest);
 
 /* Fills in what the numbers say; 100 % only where FINISHED. */
 void progress_set(struct progress *p, uint64_t done_bytes, uint64_t total_bytes, bool finished);
-
-/* The image is to be removed: if it is being fetched, that ends here, as cancelled. */
-int task_cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch);
 
 #endif

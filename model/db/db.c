@@ -30,7 +30,6 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "model/db/db_priv.h"
-#include "model/db/migrate.h"
 #include "model/db/reserve.h"
 
 void db_fill_reserve(struct db *db)

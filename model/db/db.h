@@ -36,7 +36,10 @@ struct db_opts {
         const struct db_statements *const *tables; /* that will be used; ends with NULL; borrowed until db_close() */
 };
 
-/* Opens DIR/imagefs.db, making or migrating it. -EUCLEAN: not ours; -EPROTONOSUPPORT: from a newer version. */
+/*
+ * Opens DIR/imagefs.db, making or migrating it. -EUCLEAN: not ours; -EPROTONOSUPPORT: of a version
+ * that is not known; -ESTALE: of an older one, and only to be read.
+ */
 int db_open(int dir_fd, const struct db_opts *opts, struct db **ret);
 void db_close(struct db *db); /* accepts NULL */
 

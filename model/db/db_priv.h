@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "model/db/db.h"
-#include "model/db/migrate.h" /* db_errno() */
+#include "model/db/db_errno.h"
 
 struct prepared {
         const char *sql; /* the key: a pointer */

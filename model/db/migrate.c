@@ -12,7 +12,9 @@
 #include <sqlite3.h>
 #include <stddef.h>
 
-extern const char embed_schema_sql[];
+#include "model/db/db_errno.h"
+
+extern const char embed_schema_sql[], embed_3_sql[];
 
 /*
  * The schema makes a new database at the newest version; every other row brings one version to the next. There is none
@@ -23,6 +25,7 @@ static const struct step {
         const char *sql;
 } steps[] = {
         { 0, MIGRATE_VERSION, embed_schema_sql },
+        { 2, 3, embed_3_sql },
 };
 
 static int exec(sqlite3 *conn, const char *sql)
@@ -91,14 +94,14 @@ int migrate(sqlite3 *conn, bool read_only)
                 return -EUCLEAN;
         if (made && read_only)
                 return -EUCLEAN;
-        if (version > MIGRATE_VERSION || (version < MIGRATE_VERSION && read_only))
-                return -EPROTONOSUPPORT;
 
         while (version != MIGRATE_VERSION) {
                 const struct step *step = find_step(version);
 
                 if (!step)
                         return -EPROTONOSUPPORT;
+                if (read_only)
+                        return -ESTALE;
                 r = run_step(conn, step);
                 if (r < 0)
                         return r;

@@ -9,16 +9,13 @@
 struct sqlite3;
 
 #define MIGRATE_APPLICATION_ID 0x696d6673 /* "imfs", in the header of the database file */
-#define MIGRATE_VERSION        2 /* of the schema in sql/schema.sql */
+#define MIGRATE_VERSION        3 /* of the schema in sql/schema.sql */
 
 /*
  * Makes the tables of a new database, or brings an old one up to MIGRATE_VERSION, one transaction per step; READ_ONLY:
  * only looks. Gives 1 where it made a new one. -EUCLEAN: the file is somebody else's; -EPROTONOSUPPORT: it is of
- * another version; else as db_errno().
+ * a version that is not known; -ESTALE: of an older one, and READ_ONLY; else as db_errno().
  */
 int migrate(struct sqlite3 *conn, bool read_only);
-
-/* The negative errno for the last failure of the connection. Defined in db_open.c. */
-int db_errno(struct sqlite3 *conn);
 
 #endif

@@ -166,6 +166,23 @@ static int recycle(struct db_txn *t, const struct image *image, struct diag *dia
         return r < 0 ? r : write_place(t, &recycled, diag);
 }
 
+/* If it is being fetched, that ends here, as cancelled. */
+static int cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch)
+{
+        struct progress progress = { 0 };
+        struct task task;
+        int r;
+
+        r = task_active_of_image(t, image, &task);
+        if (r == -ENOENT || (r == 0 && task.kind != TASK_FETCH))
+                return 0;
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_TASK, task.o.id);
+        return task_end(t, task.o.id, TASK_CANCELLED, "", &progress);
+}
+
 int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
                     struct diag *diag)
 {
@@ -177,7 +194,7 @@ int image_remove_in(struct db_txn *t, const struct caller *c, const struct image
         if (r == 0)
                 r = object_refuse_other(&image->o, c, "remove it", diag);
         if (r == 0 && image->status == IMAGE_UPLOADING)
-                r = task_cancel_fetch(t, image->o.id, ch);
+                r = cancel_fetch(t, image->o.id, ch);
         if (r == 0)
                 r = lifecycle_apply(t, image, verb, diag);
         if (r < 0)

@@ -43,14 +43,6 @@ enum image_status lifecycle_target(const struct transition *tr, const struct ima
 /* Says what is being done to a pending or replicating image. */
 static int refuse_in_work(struct db_txn *t, const struct image *image, struct diag *diag)
 {
-        static const char *const doing[TASK_KIND_COUNT] = {
-                [TASK_FETCH] = "being fetched",
-                [TASK_IMPORT] = "being imported",
-                [TASK_CONVERT] = "being made by a conversion",
-                [TASK_COPY] = "being copied here",
-                [TASK_CAPTURE] = "being made of an instance",
-                [TASK_DISK_SNAPSHOT] = "being read",
-        };
         struct task task;
         int r;
 
@@ -61,7 +53,7 @@ static int refuse_in_work(struct db_txn *t, const struct image *image, struct di
         if (r < 0)
                 return r;
         return diag_set(diag, -EBUSY, "%s is %s: wait for it (cat wait), or cancel it with rmdir /tasks/%s",
-                        image->o.handle, doing[task.kind], task.o.handle);
+                        image->o.handle, task_kind_doing(task.kind), task.o.handle);
 }
 
 static int refuse(struct db_txn *t, const struct image *image, enum image_verb verb, struct diag *diag)

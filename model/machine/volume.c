@@ -55,7 +55,7 @@ enum {
 /* A snapshot is being taken of it, or an image is being made of its instance. */
 #define IS_BUSY                                                                                          \
         "EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND (task.volume = volume.id " \
-        "OR (task.kind = 'capture' AND task.instance = volume.instance)))"
+        "OR (task.kind IN " TASK_HOLDING_DISKS " AND task.instance = volume.instance)))"
 
 static const char *const volume_sql[] = {
         [GET] = SELECT_VOLUME "WHERE volume.id = ?1",

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "model/core/blob_row.h"
+#include "model/core/changes.h"
 #include "model/core/clock.h"
 #include "model/core/jobs.h"
 

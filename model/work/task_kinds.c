@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kinds of tasks, a row each. */
+/* The functions of the table of kinds (core/task_kinds.h). */
 
 #include "model/work/task_kinds.h"
 
@@ -23,10 +23,6 @@ static int undo_result(struct db_txn *t, const struct task *task, const char *se
 }
 
 const struct task_ops task_kinds[TASK_KIND_COUNT] = {
-        [TASK_FETCH] = { .run = fetch_run, .undo = fetch_undo, .clear = import_clear },
-        [TASK_IMPORT] = { .run = import_run, .undo = import_undo, .clear = import_clear },
-        [TASK_CONVERT] = { .run = convert_run, .undo = undo_result },
-        [TASK_COPY] = { .run = copy_run, .undo = undo_result },
-        [TASK_CAPTURE] = { .run = capture_run, .undo = capture_undo },
-        [TASK_DISK_SNAPSHOT] = { .run = volume_snapshot_run, .undo = volume_snapshot_undo },
+#define OPS(kind, word, lane, disks, of, shown, doing, makes, checked, ...) [TASK_##kind] = { __VA_ARGS__ },
+        TASK_KINDS(OPS)
 };

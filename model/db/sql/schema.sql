@@ -233,7 +233,7 @@ CREATE TABLE fetch (
 CREATE TABLE task (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         ident       TEXT NOT NULL UNIQUE,
-        kind        TEXT NOT NULL CHECK (kind IN ('fetch', 'import', 'convert', 'copy', 'capture', 'disk-snapshot')),
+        kind        TEXT NOT NULL, -- as core/task_kinds.h lists them
         status      TEXT NOT NULL CHECK (status IN ('queued', 'running', 'done', 'error', 'cancelled')),
         image       INTEGER REFERENCES image ON DELETE SET NULL,
         image_ident TEXT NOT NULL,

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Databases of earlier versions, as they were left on disk: what is in them is in them afterwards. */
+
+#include "model/db/migrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/strbuf.h"
+#include "model/check.h"
+#include "model/db/db.h"
+#include "tests/lib/expect.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/tempdir.h"
+
+extern const char embed_schema_2_sql[];
+
+struct fixture {
+        char dir[TEMPDIR_MAX];
+        int dir_fd;
+};
+
+static int setup(void **state)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        if (!f)
+                return -1;
+        tempdir_make(f->dir);
+        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        *state = f;
+        return f->dir_fd < 0;
+}
+
+static int teardown(void **state)
+{
+        struct fixture *f = *state;
+
+        fault_set(FAULT_WRITE, 0, 0);
+        (void)close(f->dir_fd);
+        tempdir_remove(f->dir);
+        free(f);
+        return 0;
+}
+
+static sqlite3 *connect_to(struct fixture *f)
+{
+        char path[TEMPDIR_MAX + 16];
+        sqlite3 *conn;
+
+        (void)snprintf(path, sizeof(path), "%s/" DB_FILE, f->dir);
+        assert_int_equal(sqlite3_open(path, &conn), SQLITE_OK);
+        return conn;
+}
+
+static void make_old(struct fixture *f)
+{
+        sqlite3 *conn;
+
+        (void)unlinkat(f->dir_fd, DB_FILE, 0);
+        conn = connect_to(f);
+        assert_int_equal(sqlite3_exec(conn, embed_schema_2_sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(conn), SQLITE_OK);
+}
+
+static int open_db(struct fixture *f, bool read_only)
+{
+        static const struct db_statements *const none[] = { NULL };
+        const struct db_opts opts = { .read_only = read_only, .tables = none };
+        struct db *db;
+        int r;
+
+        r = db_open(f->dir_fd, &opts, &db);
+        if (r == 0)
+                db_close(db);
+        return r;
+}
+
+static int take_line(void *ctx, int n, char **values, char **names)
+{
+        (void)names;
+        for (int i = 0; i < n; i++)
+                strbuf_addf(ctx, "%s|", values[i] ? values[i] : "NULL");
+        strbuf_add(ctx, "\n");
+        return 0;
+}
+
+static void ask(sqlite3 *conn, const char *sql, struct strbuf *out)
+{
+        assert_int_equal(sqlite3_exec(conn, sql, take_line, out, NULL), SQLITE_OK);
+}
+
+struct tables {
+        sqlite3 *conn;
+        struct strbuf *out;
+};
+
+static int take_table(void *ctx, int n, char **values, char **names)
+{
+        struct tables *tables = ctx;
+        char *sql = sqlite3_mprintf("SELECT * FROM %Q ORDER BY 1", values[0]);
+
+        (void)n;
+        (void)names;
+        strbuf_addf(tables->out, "[%s]\n", values[0]);
+        ask(tables->conn, sql, tables->out);
+        sqlite3_free(sql);
+        return 0;
+}
+
+/* Every row of every table. */
+static void rows_of(struct fixture *f, struct strbuf *out)
+{
+        struct tables tables = { .conn = connect_to(f), .out = out };
+
+        assert_int_equal(sqlite3_exec(tables.conn, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+                                      take_table, &tables, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(tables.conn), SQLITE_OK);
+}
+
+/* What the tables, indices and triggers are, but for how that is written. */
+static void schema_of(struct fixture *f, struct strbuf *out)
+{
+        sqlite3 *conn = connect_to(f);
+
+        ask(conn, "SELECT type, name, tbl_name FROM sqlite_schema ORDER BY type, name", out);
+        ask(conn, "SELECT m.name, c.* FROM sqlite_schema m, pragma_table_xinfo(m.name) c WHERE m.type = 'table' "
+                  "ORDER BY m.name, c.cid", out);
+        ask(conn, "SELECT m.name, k.* FROM sqlite_schema m, pragma_foreign_key_list(m.name) k WHERE m.type = 'table' "
+                  "ORDER BY m.name, k.id", out);
+        ask(conn, "SELECT name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL "
+                  "ORDER BY name", out);
+        ask(conn, "SELECT replace(sql, '\"task\"', 'task') FROM sqlite_schema WHERE name = 'task'", out);
+        ask(conn, "PRAGMA user_version", out);
+        ask(conn, "PRAGMA application_id", out);
+        assert_int_equal(sqlite3_close(conn), SQLITE_OK);
+}
+
+static void test_version_2_keeps_every_row(void **state)
+{
+        CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 };
+        struct fixture *f = *state;
+
+        make_old(f);
+        rows_of(f, &before);
+        assert_non_null(strstr(strbuf_text(&before), "task|9|\n")); /* the newest id, of a task that is gone */
+        assert_ok(open_db(f, false));
+        rows_of(f, &after);
+        assert_string_equal(strbuf_text(&after), strbuf_text(&before));
+}
+
+static void test_version_2_becomes_what_is_made_today(void **state)
+{
+        CLEANUP_STRBUF struct strbuf fresh = { 0 }, migrated = { 0 };
+        struct fixture *f = *state;
+
+        assert_ok(open_db(f, false));
+        schema_of(f, &fresh);
+        make_old(f);
+        assert_ok(open_db(f, false));
+        schema_of(f, &migrated);
+        assert_string_equal(strbuf_text(&migrated), strbuf_text(&fresh));
+}
+
+/* A full disk or a failed write at any moment leaves one version or the other. */
+static void test_a_step_that_fails_is_done_again(void **state)
+{
+        CLEANUP_STRBUF struct strbuf before = { 0 };
+        struct fixture *f = *state;
+        bool done = false;
+
+        make_old(f);
+        rows_of(f, &before);
+        for (unsigned n = 1; !done; n++) {
+                CLEANUP_STRBUF struct strbuf after = { 0 };
+
+                make_old(f);
+                fault_set(FAULT_WRITE, n, n % 2);
+                done = open_db(f, false) == 0 && fault_count(FAULT_WRITE) < n;
+                fault_set(FAULT_WRITE, 0, 0);
+                assert_ok(open_db(f, false));
+                rows_of(f, &after);
+                assert_string_equal(strbuf_text(&after), strbuf_text(&before));
+                assert_in_range(n, 1, 10000);
+        }
+}
+
+static void test_an_old_one_is_not_changed_by_who_only_looks(void **state)
+{
+        CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 };
+        struct fixture *f = *state;
+        struct diag diag = { 0 };
+        int fd;
+
+        make_old(f);
+        fd = openat(f->dir_fd, "lock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* as every library has it */
+        assert_true(fd >= 0);
+        (void)close(fd);
+        schema_of(f, &before);
+        assert_err(open_db(f, true), -ESTALE);
+        assert_err(model_check(f->dir, false, NULL, NULL, &diag), -ESTALE);
+        assert_non_null(strstr(diag.text, "mount the library once"));
+        schema_of(f, &after);
+        assert_string_equal(strbuf_text(&after), strbuf_text(&before));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                TEST(test_version_2_keeps_every_row),
+                TEST(test_version_2_becomes_what_is_made_today),
+                TEST(test_a_step_that_fails_is_done_again),
+                TEST(test_an_old_one_is_not_changed_by_who_only_looks),
+        };
+
+        fault_install();
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
