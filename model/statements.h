@@ -20,7 +20,6 @@
         X(dismiss)          \
         X(download)         \
         X(fetch)            \
-        X(handover)         \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \
@@ -29,8 +28,9 @@
         X(instance)         \
         X(instance_attr)    \
         X(instance_disks)   \
+        X(instance_life)    \
         X(library)          \
-        X(lifecycle)        \
+        X(image_life)       \
         X(limits)           \
         X(listing)          \
         X(quota)            \
@@ -39,6 +39,7 @@
         X(region)           \
         X(share)            \
         X(snapshot)         \
+        X(snapshot_life)    \
         X(stores)           \
         X(task)             \
         X(task_view)        \

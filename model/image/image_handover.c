@@ -4,8 +4,8 @@
 
 #include "model/core/clock.h"
 #include "model/core/quota_row.h"
+#include "model/image/image_life.h"
 #include "model/image/image_row.h"
-#include "model/image/lifecycle.h"
 
 enum { COUNT_SNAPSHOTS, TAKE_SNAPSHOTS };
 
@@ -36,7 +36,7 @@ int image_handover(struct db_txn *t, uint64_t id, uid_t uid, const gid_t *gid, s
 
         r = image_load(t, id, &image);
         if (r == 0)
-                r = lifecycle_apply(t, &image, VERB_HAND_OVER, diag);
+                r = image_life_apply(t, &image, VERB_HAND_OVER, diag);
         if (r == 0 && image.class == CLASS_PRIVATE)
                 r = quota_check(t, image.region, uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r == 0)

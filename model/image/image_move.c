@@ -15,7 +15,7 @@
 #include "model/core/object_row.h"
 #include "model/core/quota_row.h"
 #include "model/core/task_row.h"
-#include "model/image/lifecycle.h"
+#include "model/image/image_life.h"
 #include "model/image/making.h"
 
 #define PUBLISHED_MODE 0755
@@ -68,7 +68,7 @@ static int restore(struct db_txn *t, struct image *image, enum image_class class
         if (class != image->source)
                 return diag_set(diag, -EPERM, "%s was deleted from %s: restore it there", image->o.handle,
                                 image_class_name(image->source));
-        r = lifecycle_apply(t, image, VERB_RESTORE, diag);
+        r = image_life_apply(t, image, VERB_RESTORE, diag);
         if (r == 0 && class == CLASS_PRIVATE)
                 r = quota_check(t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r < 0)
@@ -85,7 +85,7 @@ static int publish(struct db_txn *t, const struct caller *c, struct image *image
 
         if (!c->admin)
                 return diag_set(diag, -EPERM, "%s: only the administrator publishes images", image->o.handle);
-        r = lifecycle_apply(t, image, VERB_PUBLISH, diag);
+        r = image_life_apply(t, image, VERB_PUBLISH, diag);
         /* Whatever the administrator's own limit says. */
         if (r == 0)
                 r = image_handover_snapshots(t, image->o.id, c->uid, &c->gid);
@@ -187,7 +187,6 @@ int image_remove_in(struct db_txn *t, const struct caller *c, const struct image
                     struct diag *diag)
 {
         enum image_verb verb = image->class == CLASS_RECYCLE ? VERB_DESTROY : VERB_DELETE;
-        const struct transition *tr = lifecycle_find(verb, image->status);
         int r;
 
         r = image_refuse_stranger(image->source, c, diag);
@@ -196,11 +195,11 @@ int image_remove_in(struct db_txn *t, const struct caller *c, const struct image
         if (r == 0 && image->status == IMAGE_UPLOADING)
                 r = cancel_fetch(t, image->o.id, ch);
         if (r == 0)
-                r = lifecycle_apply(t, image, verb, diag);
+                r = image_life_apply(t, image, verb, diag);
         if (r < 0)
                 return r;
         changes_add(ch, OBJECT_IMAGE, image->o.id);
-        if (lifecycle_target(tr, image) == IMAGE_DELETED)
+        if (image_life_target(image, verb, image->status) == IMAGE_DELETED)
                 return recycle(t, image, diag);
         return making_drop(t, image->o.id, ch);
 }

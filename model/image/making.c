@@ -10,7 +10,7 @@
 #include "blobstore/base/strbuf.h"
 #include "model/core/blob_row.h"
 #include "model/core/quota_row.h"
-#include "model/image/lifecycle.h"
+#include "model/image/image_life.h"
 #include "model/image/snapshot_row.h"
 
 bool making_disks_are_snapshots(const struct image *image)
@@ -141,7 +141,7 @@ int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct chan
         if (r < 0)
                 return r;
 
-        r = lifecycle_apply(t, &image, VERB_FAIL, NULL);
+        r = image_life_apply(t, &image, VERB_FAIL, NULL);
         if (r < 0)
                 return r;
 

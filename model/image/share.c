@@ -20,8 +20,8 @@
 #include "model/core/quota_row.h"
 #include "model/core/region_row.h"
 #include "model/core/user.h"
+#include "model/image/image_life.h"
 #include "model/image/image_row.h"
-#include "model/image/lifecycle.h"
 #include "model/image/share_row.h"
 
 enum { GET, FIND, EACH, COUNT, INSERT, ERASE, IS_WITH, FIND_IMAGE, EACH_IMAGE, EACH_IMAGE_OF };
@@ -230,7 +230,7 @@ static int check_image(struct db_txn *t, const struct image *image, const struct
         if (image->source != CLASS_PRIVATE)
                 return diag_set(diag, -EOPNOTSUPP, "%s: images of %s are everybody's, and need no sharing",
                                 image->o.handle, image_class_name(image->source));
-        r = lifecycle_apply(t, image, VERB_SHARE_WORK, diag);
+        r = image_life_apply(t, image, VERB_SHARE_WORK, diag);
         if (r < 0)
                 return r;
         if (uid == image->o.uid)

@@ -15,8 +15,8 @@
 #include "model/core/clock.h"
 #include "model/core/ident.h"
 #include "model/core/jobs.h"
-#include "model/core/object_row.h"
 #include "model/image/image_row.h"
+#include "model/image/snapshot_life.h"
 #include "model/image/snapshot_row.h"
 
 enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_BLOB, SET_NAME, SET_DESCRIPTION, RENAME, ERASE, IMAGES, BLOB };
@@ -36,8 +36,7 @@ static const char *const snapshot_sql[] = {
         [SET_DESCRIPTION] = "UPDATE snapshot SET description = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [RENAME] = "UPDATE snapshot SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [ERASE] = "DELETE FROM snapshot WHERE id = ?1",
-        [IMAGES] = "SELECT " OBJECT_COLUMNS("image") ", class FROM image WHERE id IN (SELECT image FROM image_disk "
-                   "WHERE image_disk.snapshot = ?1) ORDER BY id",
+        [IMAGES] = SNAPSHOT_IMAGES,
         [BLOB] = "SELECT blob FROM snapshot WHERE id = ?1",
 };
 const struct db_statements snapshot_statements = DB_STATEMENTS(snapshot_sql);
@@ -214,45 +213,6 @@ int snapshot_rename(struct model *m, const struct caller *c, uint64_t id, const 
         return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, snapshot_sql[RENAME], id, handle, diag);
 }
 
-struct reference {
-        const struct caller *c;
-        struct object image; /* one that the caller may enter; id 0: none of them is */
-        enum image_class class;
-        unsigned count;
-};
-
-static int reference_row(void *ctx, const struct db_row *row)
-{
-        struct reference *ref = ctx;
-        struct object image;
-
-        ref->count++;
-        object_fill(&image, row);
-        if (ref->image.id == 0 && object_allows(&image, ref->c, 01)) {
-                ref->image = image;
-                ref->class = image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS));
-        }
-        return 0;
-}
-
-/* Images in the recycle bin refer to it too, and those that were handed over to others. */
-static int refuse_referenced(struct db_txn *t, const struct caller *c, const struct snapshot *snapshot,
-                             struct diag *diag)
-{
-        struct reference ref = { .c = c };
-        int r;
-
-        r = db_each(t, snapshot_sql[IMAGES], reference_row, &ref, DB_INT(snapshot->o.id));
-        if (r < 0 || ref.count == 0)
-                return r;
-        if (ref.image.id == 0)
-                return diag_set(diag, -EBUSY, "%s: %u image(s) of others refer to it: those have to be removed first",
-                                snapshot->o.handle, ref.count);
-        return diag_set(diag, -EBUSY,
-                        "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
-                        snapshot->o.handle, ref.count, image_class_name(ref.class), ref.image.handle);
-}
-
 int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
 {
         struct snapshot snapshot;
@@ -266,11 +226,7 @@ int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct
                 r = object_refuse_other(&snapshot.o, c, "remove it", diag);
         if (r < 0)
                 return r;
-        if (!snapshot.available)
-                return diag_set(diag, -EBUSY,
-                                "%s is being created: wait for it, or cancel its task with rmdir in /tasks",
-                                snapshot.o.handle);
-        r = refuse_referenced(&t, c, &snapshot, diag);
+        r = snapshot_life_ask(&t, c, &snapshot, SNAPSHOT_REMOVE, diag);
         if (r == 0)
                 r = snapshot_erase(&t, id);
         if (r == 0)

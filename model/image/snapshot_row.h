@@ -4,8 +4,13 @@
 
 /* Snapshots, inside a transaction. Private to model/. */
 
-#include "model/core/state.h"
+#include "model/core/object_row.h"
 #include "model/image/snapshot.h"
+
+/* The images that refer to snapshot ?1: object and class. */
+#define SNAPSHOT_IMAGES                                                                                                \
+        "SELECT " OBJECT_COLUMNS("image") ", class FROM image WHERE id IN (SELECT image FROM image_disk "              \
+        "WHERE image_disk.snapshot = ?1) ORDER BY id"
 
 int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret); /* DB_READ will do */
 /* As image_insert(); always with a suffix where the handle is taken. Status creating. */

@@ -130,7 +130,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
         if (r < 0)
                 return r;
 
-        r = upload_claim(&t, &image, ch, diag);
+        r = upload_claim(&t, &image, VERB_FETCH, ch, diag);
         if (r < 0)
                 return r;
 
@@ -141,7 +141,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
 
         r = task_submit(&t,
                         &(struct task_new){
-                                .kind = TASK_FETCH,
+                                .kind = image_life_task(VERB_FETCH),
                                 .image = id,
                                 .region = image.region,
                                 .caller = &(struct caller){ .uid = image.o.uid, .gid = image.o.gid },

@@ -10,7 +10,6 @@
 
 #include "blobstore/base/log.h"
 #include "model/core/task_row.h"
-#include "model/image/lifecycle.h"
 #include "model/image/making.h"
 #include "model/intake/incoming.h"
 #include "model/intake/uploads.h"
@@ -32,11 +31,12 @@ static const char *const upload_state_sql[] = {
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
 
-int upload_claim(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag)
+int upload_claim(struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
+                 struct diag *diag)
 {
         int r;
 
-        r = lifecycle_apply(t, image, VERB_UPLOAD, diag);
+        r = image_life_apply(t, image, verb, diag);
         return r < 0 ? r : making_add_disks(t, image, 0, 1, ch, diag);
 }
 
@@ -68,7 +68,7 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
                         return r;
         }
 
-        r = upload_claim(&t, &image, ch, diag);
+        r = upload_claim(&t, &image, VERB_UPLOAD, ch, diag);
         if (r < 0)
                 return r;
 
@@ -91,7 +91,7 @@ static int abandon(struct db_txn *t, const struct image *image, struct changes *
         if (r < 0)
                 return r;
 
-        return lifecycle_apply(t, image, VERB_ABANDON, NULL);
+        return image_life_apply(t, image, VERB_ABANDON, NULL);
 }
 
 int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
@@ -101,13 +101,13 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
         uint64_t task;
         int r;
 
-        r = lifecycle_apply(t, image, VERB_IMPORT, NULL);
+        r = image_life_apply(t, image, VERB_IMPORT, NULL);
         if (r < 0)
                 return r;
 
         r = task_submit(t,
                         &(struct task_new){
-                                .kind = TASK_IMPORT,
+                                .kind = image_life_task(VERB_IMPORT),
                                 .image = image->o.id,
                                 .region = image->region,
                                 .detail = token,
@@ -215,7 +215,7 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
         if (r < 0)
                 return r;
 
-        return lifecycle_apply(t, &image, VERB_FINISH, NULL);
+        return image_life_apply(t, &image, VERB_FINISH, NULL);
 }
 
 int upload_end(struct model *m, uint64_t id, struct upload_result *result, struct changes *ch, bool *ret_keep)

@@ -15,21 +15,13 @@
 
 #include "model/machine/handover.h"
 
-#include <errno.h>
-
 #include "model/core/quota_row.h"
 #include "model/image/image_row.h"
+#include "model/image/snapshot_life.h"
 #include "model/image/snapshot_row.h"
-#include "model/machine/instance_row.h"
-#include "model/machine/volume_gate.h"
+#include "model/machine/instance_life.h"
+#include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
-
-enum { GUEST_DISK };
-
-static const char *const handover_sql[] = {
-        [GUEST_DISK] = "SELECT id FROM volume WHERE instance = ?1 AND made_with = 0 ORDER BY device LIMIT 1",
-};
-const struct db_statements handover_statements = DB_STATEMENTS(handover_sql);
 
 static int hand_snapshot(struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag)
 {
@@ -39,30 +31,10 @@ static int hand_snapshot(struct db_txn *t, uint64_t id, uid_t uid, struct diag *
         r = snapshot_load(t, id, &snapshot);
         if (r < 0)
                 return r;
-        if (!snapshot.available)
-                return diag_set(diag, -EBUSY, "%s is being created: hand it over when it is there", snapshot.o.handle);
+        r = snapshot_life_ask(t, NULL, &snapshot, SNAPSHOT_HAND_OVER, diag);
+        if (r < 0)
+                return r;
         return quota_check(t, snapshot.region, uid, LIMIT_SNAPSHOTS, 1, diag);
-}
-
-static int hand_instance(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag)
-{
-        struct instance instance;
-        struct volume guest;
-        int64_t disk;
-        int r;
-
-        r = instance_load_idle(m, t, id, diag, &instance);
-        if (r < 0)
-                return r;
-        r = db_int(t, handover_sql[GUEST_DISK], &disk, DB_INT(id));
-        if (r == -ENOENT)
-                return 0;
-        if (r == 0)
-                r = volume_load(t, (uint64_t)disk, &guest);
-        if (r < 0)
-                return r;
-        return diag_set(diag, -EBUSY, "%s has a disk attached that was not made with it, %s as %s: detach that first "
-                        "(echo %s > detach)", instance.o.handle, guest.o.handle, guest.device, guest.device);
 }
 
 static int hand_volume(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag)
@@ -73,24 +45,21 @@ static int hand_volume(struct model *m, struct db_txn *t, uint64_t id, struct di
         r = volume_load(t, id, &v);
         if (r < 0)
                 return r;
-        if (v.instance)
-                return diag_set(diag, -EBUSY, "%s is %s of %s: hand that over, or detach it first", v.o.handle,
-                                v.device, v.instance_handle);
-        if (volume_is_written(m, id, NULL))
-                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v.o.handle);
-        return volume_refuse_busy(t, &v, diag);
+        return volume_life_ask(m, t, &v, NULL, VOLUME_HAND_OVER, diag);
 }
 
 int handover(struct model *m, struct db_txn *t, enum object_kind kind, uint64_t id, uid_t uid, const gid_t *gid,
              struct diag *diag)
 {
+        struct instance instance;
+
         switch (kind) {
         case OBJECT_IMAGE:
                 return image_handover(t, id, uid, gid, diag);
         case OBJECT_SNAPSHOT:
                 return hand_snapshot(t, id, uid, diag);
         case OBJECT_INSTANCE:
-                return hand_instance(m, t, id, diag);
+                return instance_load_for(m, t, id, INSTANCE_HAND_OVER, diag, &instance);
         case OBJECT_VOLUME:
                 return hand_volume(m, t, id, diag);
         case OBJECT_TASK:

@@ -3,7 +3,7 @@
 /*
  * Instances as rows. One runs from `power start` to `power stop`, which the row keeps, and whenever one of its disks is
  * open for writing, which volume_file.c knows. While it runs, or an image or a snapshot is made of it, its disks stay
- * as they are: whoever changes them holds the gate of volumes, and begins with instance_load_idle().
+ * as they are: whoever changes them holds the gate of volumes, and asks instance_life.c.
  */
 
 #include "model/machine/instance.h"
@@ -18,8 +18,8 @@
 #include "model/core/ident.h"
 #include "model/core/object_row.h"
 #include "model/core/region_row.h"
-#include "model/core/task_row.h"
 #include "model/image/image_row.h"
+#include "model/machine/instance_life.h"
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
@@ -118,34 +118,6 @@ static int load_row(void *ctx, const struct db_row *row)
 int instance_load(struct db_txn *t, uint64_t id, struct instance *ret)
 {
         return db_one(t, instance_sql[GET], load_row, ret, DB_INT(id));
-}
-
-int instance_refuse_running(const struct instance *instance, struct diag *diag)
-{
-        if (instance->power)
-                return diag_set(diag, -EBUSY, "%s is running: stop it first (echo stop > power)", instance->o.handle);
-        return diag_set(diag, -EBUSY, "%s is running: a disk of it is open for writing", instance->o.handle);
-}
-
-int instance_load_idle(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag, struct instance *ret)
-{
-        struct task task;
-        int r;
-
-        r = instance_load(t, id, ret);
-        if (r < 0)
-                return r;
-        if (ret->power || volumes_are_written(m, id, NULL))
-                return instance_refuse_running(ret, diag);
-        if (!ret->busy)
-                return 0;
-        r = task_active_of_instance(t, id, &task);
-        if (r < 0)
-                return r;
-        return diag_set(diag, -EBUSY,
-                        "%s: a task of kind %s reads its disks: wait for it (cat wait), or cancel it with rmdir "
-                        "/tasks/%s",
-                        ret->o.handle, task_kind_name(task.kind), task.o.handle);
 }
 
 int instance_get(struct model *m, uint64_t id, struct instance *ret)
@@ -388,7 +360,7 @@ static int remove_instance(struct model *m, const struct caller *c, uint64_t id,
         if (r == 0)
                 r = object_refuse_other(&instance.o, c, "remove it", diag);
         if (r == 0)
-                r = instance_load_idle(m, &t, id, diag, &instance);
+                r = instance_life_ask(m, &t, &instance, INSTANCE_REMOVE, diag);
         if (r == 0)
                 r = volume_erase_of_instance(&t, id, ch);
         if (r == 0)

@@ -13,6 +13,7 @@
 #include "model/core/object_row.h"
 #include "model/image/image_disk_row.h"
 #include "model/image/image_row.h"
+#include "model/machine/instance_life.h"
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
@@ -87,19 +88,10 @@ static int set_power(struct command *cmd, const char *value, struct diag *diag)
 
         if (!start && strcmp(value, "stop") != 0)
                 return diag_set(diag, -EINVAL, "power: start or stop");
-        if (start == i->power)
-                return diag_set(diag, -EBUSY, "%s is %s already", i->o.handle, start ? "running" : "stopped");
+        r = instance_life_ask(cmd->m, cmd->t, i, start ? INSTANCE_START : INSTANCE_STOP, diag);
+        if (r < 0)
+                return r;
         if (start) {
-                if (i->image == 0)
-                        return diag_set(diag, -EBUSY, "%s has no disks yet: write an image to image first",
-                                        i->o.handle);
-                if (!volumes_are_written(cmd->m, i->o.id, NULL)) {
-                        struct instance idle;
-
-                        r = instance_load_idle(cmd->m, cmd->t, i->o.id, diag, &idle);
-                        if (r < 0)
-                                return r;
-                }
                 r = db_run(cmd->t, instance_attr_sql[SET_STARTED], DB_INT(i->o.id));
                 if (r < 0)
                         return r;
@@ -289,18 +281,18 @@ static int set_hostname(struct command *cmd, const char *value, struct diag *dia
 
 static const struct field {
         command_fn *carry_out;
-        bool idle; /* only while it is stopped and nothing is made of it */
+        enum instance_verb verb; /* with which it must be allowed */
 } fields[INSTANCE_FIELD_COUNT] = {
-        [INSTANCE_FIELD_NAME] = { set_name, false },
-        [INSTANCE_FIELD_DESCRIPTION] = { set_description, false },
-        [INSTANCE_FIELD_TYPE] = { set_type, true },
-        [INSTANCE_FIELD_POWER] = { set_power, false },
-        [INSTANCE_FIELD_ATTACH] = { attach, true },
-        [INSTANCE_FIELD_DETACH] = { detach, true },
-        [INSTANCE_FIELD_IMAGE_DISKS] = { set_image_disks, false },
-        [INSTANCE_FIELD_PASSWORD] = { set_password, false },
-        [INSTANCE_FIELD_SSH_KEYS] = { set_ssh_keys, false },
-        [INSTANCE_FIELD_HOSTNAME] = { set_hostname, false },
+        [INSTANCE_FIELD_NAME] = { set_name, INSTANCE_DESCRIBE },
+        [INSTANCE_FIELD_DESCRIPTION] = { set_description, INSTANCE_DESCRIBE },
+        [INSTANCE_FIELD_TYPE] = { set_type, INSTANCE_SET_TYPE },
+        [INSTANCE_FIELD_POWER] = { set_power, INSTANCE_DESCRIBE }, /* asks itself, for start or stop */
+        [INSTANCE_FIELD_ATTACH] = { attach, INSTANCE_ATTACH },
+        [INSTANCE_FIELD_DETACH] = { detach, INSTANCE_DETACH },
+        [INSTANCE_FIELD_IMAGE_DISKS] = { set_image_disks, INSTANCE_DESCRIBE },
+        [INSTANCE_FIELD_PASSWORD] = { set_password, INSTANCE_DESCRIBE },
+        [INSTANCE_FIELD_SSH_KEYS] = { set_ssh_keys, INSTANCE_DESCRIBE },
+        [INSTANCE_FIELD_HOSTNAME] = { set_hostname, INSTANCE_DESCRIBE },
 };
 
 static int carry_out(struct command *cmd, uint64_t id, const char *value, struct diag *diag)
@@ -313,8 +305,7 @@ static int carry_out(struct command *cmd, uint64_t id, const char *value, struct
         cmd->t = &t;
         r = db_begin(cmd->m->db, DB_WRITE, &t);
         if (r == 0)
-                r = f->idle ? instance_load_idle(cmd->m, &t, id, diag, &cmd->instance)
-                            : instance_load(&t, id, &cmd->instance);
+                r = instance_load_for(cmd->m, &t, id, f->verb, diag, &cmd->instance);
         if (r == 0)
                 r = f->carry_out(cmd, value, diag);
         return r < 0 ? r : db_commit(&t);

@@ -16,11 +16,13 @@
 #include "blobstore/base/cleanup.h"
 #include "model/core/object_row.h"
 #include "model/image/image_disk_row.h"
+#include "model/image/image_life.h"
 #include "model/image/image_row.h"
-#include "model/image/lifecycle.h"
 #include "model/image/share_row.h"
+#include "model/machine/instance_life.h"
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
+#include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
 #define SYSTEM_DEVICE "vda"
@@ -187,7 +189,7 @@ static int load_usable(struct db_txn *t, const struct caller *c, uint64_t id, st
                 if (r < 0)
                         return r;
         }
-        return lifecycle_apply(t, ret, VERB_SHARE_WORK, diag);
+        return image_life_apply(t, ret, VERB_SHARE_WORK, diag);
 }
 
 /* What an instance is that is made from an image of TYPE, where OTHERWISE is what it would be from one of both. */
@@ -330,7 +332,7 @@ static int plan_rebuild(struct model *m, const struct caller *c, uint64_t id, co
         volumes_settle(m);
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = instance_load_idle(m, &t, id, diag, &instance);
+                r = instance_load_for(m, &t, id, INSTANCE_REBUILD, diag, &instance);
         if (r == 0)
                 r = find_image(&t, instance.region, name, diag, &image_id);
         if (r == 0)
@@ -352,7 +354,7 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = instance_load_idle(m, &t, id, diag, &instance);
+                r = instance_load_for(m, &t, id, INSTANCE_REBUILD, diag, &instance);
         if (r == 0)
                 r = load_usable(&t, c, cs->image->o.id, diag, &image);
         if (r == 0)
@@ -471,15 +473,7 @@ int instance_attach(struct model *m, struct db_txn *t, const struct caller *c, c
                 return r;
         if (!object_allows(&v.o, c, 03))
                 return diag_set(diag, -EACCES, "%s: only its owner attaches it", v.o.handle);
-        if (v.instance)
-                return diag_set(diag, -EBUSY, "%s is in use, as %s of %s: detach it there first", v.o.handle, v.device,
-                                v.instance_handle);
-        if (v.size_bytes == 0)
-                return diag_set(diag, -EBUSY, "%s has no size yet: write one first (echo 20G > disks/%s/size)",
-                                v.o.handle, v.o.handle);
-        if (volume_is_written(m, v.o.id, NULL))
-                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v.o.handle);
-        r = volume_refuse_busy(t, &v, diag);
+        r = volume_life_ask(m, t, &v, NULL, VOLUME_ATTACH, diag);
         if (r == 0)
                 r = find_free_device(t, instance, device, sizeof(device), diag);
         if (r == 0)
@@ -501,9 +495,9 @@ int instance_detach(struct db_txn *t, const struct instance *instance, const cha
                 return diag_set(diag, r, "%s has no disk %s: see device-mapping", instance->o.handle, device);
         if (r < 0)
                 return r;
-        if (v.system)
-                return diag_set(diag, -EINVAL, "%s is the system disk, which stays: writing image makes a new one",
-                                device);
+        r = volume_life_ask(NULL, t, &v, NULL, VOLUME_DETACH, diag); /* which does not ask who writes */
+        if (r < 0)
+                return r;
         changes_add(ch, OBJECT_VOLUME, v.o.id);
         return volume_set_instance(t, v.o.id, 0, NULL);
 }

@@ -12,13 +12,6 @@
 
 /* What one transaction knows: running is the power flag alone. -ENOENT; DB_READ will do. */
 int instance_load(struct db_txn *t, uint64_t id, struct instance *ret);
-/*
- * As instance_load(); -EBUSY with a sentence while it runs or a task reads its disks. With the gate of volumes held, or
- * after volumes_settle() for a first look.
- */
-int instance_load_idle(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag, struct instance *ret);
-/* -EBUSY: it runs. */
-int instance_refuse_running(const struct instance *instance, struct diag *diag);
 /* Inserts a row from o.handle, o.uid, o.gid, region, type and image; sets o.id and ident. -EEXIST with a sentence. */
 int instance_insert(struct db_txn *t, struct instance *instance, struct diag *diag);
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type);

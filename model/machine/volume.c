@@ -18,12 +18,12 @@
 #include "model/core/blob_row.h"
 #include "model/core/clock.h"
 #include "model/core/ident.h"
-#include "model/core/object_row.h"
 #include "model/core/region_row.h"
-#include "model/core/task_row.h"
 #include "model/image/image_disk_row.h"
+#include "model/image/snapshot_life.h"
 #include "model/image/snapshot_row.h"
 #include "model/machine/volume_gate.h"
+#include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
 #define VOLUME_MODE 0700
@@ -320,22 +320,6 @@ int volume_erase_of_instance(struct db_txn *t, uint64_t instance, struct changes
         return r;
 }
 
-int volume_refuse_busy(struct db_txn *t, const struct volume *v, struct diag *diag)
-{
-        struct task task;
-        int r;
-
-        if (!v->busy)
-                return 0;
-        r = task_active_of_volume(t, v->o.id, &task);
-        if (r == -ENOENT && v->instance)
-                r = task_active_of_instance(t, v->instance, &task);
-        if (r < 0)
-                return r;
-        return diag_set(diag, -EBUSY, "%s: a task of kind %s reads it: wait for it, or cancel it with rmdir /tasks/%s",
-                        v->o.handle, task_kind_name(task.kind), task.o.handle);
-}
-
 /* ---- making ---- */
 
 static void init_new(struct volume_new *n, const struct caller *c, uint64_t region, const char *handle)
@@ -394,8 +378,9 @@ static int load_origin(struct db_txn *t, uint64_t snapshot, struct origin *ret, 
         r = snapshot_load(t, snapshot, &ret->snapshot);
         if (r < 0)
                 return r;
-        if (!ret->snapshot.available)
-                return diag_set(diag, -EBUSY, "%s is being created: wait for it", ret->snapshot.o.handle);
+        r = snapshot_life_ask(t, NULL, &ret->snapshot, SNAPSHOT_CLONE, diag);
+        if (r < 0)
+                return r;
         r = db_int(t, volume_sql[BLOB_OF_SNAPSHOT], &blob, DB_INT(snapshot));
         return r < 0 ? r : blob_row_load(t, (uint64_t)blob, &ret->blob);
 }
@@ -524,15 +509,7 @@ static int remove_volume(struct model *m, const struct caller *c, uint64_t id, s
                 r = object_refuse_other(&v.o, c, "remove it", diag);
         if (r < 0)
                 return r;
-        if (v.instance && v.system)
-                return diag_set(diag, -EBUSY, "%s is the system disk of %s: it goes with that", v.o.handle,
-                                v.instance_handle);
-        if (v.instance)
-                return diag_set(diag, -EBUSY, "%s is %s of %s: detach it first (echo %s > detach)", v.o.handle,
-                                v.device, v.instance_handle, v.device);
-        if (volume_is_written(m, id, NULL))
-                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v.o.handle);
-        r = volume_refuse_busy(&t, &v, diag);
+        r = volume_life_ask(m, &t, &v, NULL, VOLUME_REMOVE, diag);
         if (r == 0)
                 r = volume_erase(&t, id);
         return r < 0 ? r : db_commit(&t);

@@ -16,6 +16,7 @@
 #include "blobstore/base/cleanup.h"
 #include "model/core/clock.h"
 #include "model/machine/volume_gate_priv.h"
+#include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
 enum { TOUCH, SET_STARTED, NAMES_DISK, TRASH };
@@ -97,7 +98,7 @@ static int check_writer(struct model *m, uint64_t id, uint64_t *ret_instance, st
         if (r == 0)
                 r = volume_load(&t, id, &v);
         if (r == 0)
-                r = volume_refuse_busy(&t, &v, diag);
+                r = volume_life_ask(m, &t, &v, NULL, VOLUME_OPEN, diag);
         if (r == 0)
                 *ret_instance = v.instance;
         return r;

@@ -49,9 +49,6 @@ int volume_erase(struct db_txn *t, uint64_t id);
 /* Erases those that were made with the instance, the system disk and the rest; the others are free. */
 int volume_erase_of_instance(struct db_txn *t, uint64_t instance, struct changes *ch);
 
-/* -EBUSY while a task works on it. */
-int volume_refuse_busy(struct db_txn *t, const struct volume *v, struct diag *diag);
-
 /* Tells the listener after the commit of a change of a volume, and of what it concerns (0: nothing). */
 void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snapshot);
 

@@ -10,8 +10,8 @@
 
 #include "blobstore/base/cleanup.h"
 #include "model/core/clock.h"
-#include "model/machine/instance_row.h"
 #include "model/machine/volume_gate_priv.h"
+#include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
 enum {
@@ -29,25 +29,13 @@ const struct db_statements volume_size_statements = DB_STATEMENTS(volume_size_sq
 static int refuse_growth(struct model *m, struct db_txn *t, const struct volume *v, const struct volume_file *own,
                          uint64_t size_bytes, struct diag *diag)
 {
-        struct instance instance;
-        int r;
-
         if (size_bytes == 0 || size_bytes > BLOB_SIZE_MAX)
                 return diag_set(diag, -EINVAL, "%s: a disk has 1 byte to %llu TiB", v->o.handle,
                                 (unsigned long long)(BLOB_SIZE_MAX >> 40));
         if (size_bytes < v->size_bytes)
                 return diag_set(diag, -EINVAL, "%s has %llu bytes: a disk grows, but never shrinks", v->o.handle,
                                 (unsigned long long)v->size_bytes);
-        if (v->instance) {
-                r = instance_load(t, v->instance, &instance);
-                if (r < 0)
-                        return r;
-                if (instance.power || volumes_are_written(m, v->instance, own))
-                        return instance_refuse_running(&instance, diag);
-        }
-        if (volume_is_written(m, v->o.id, own))
-                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v->o.handle);
-        return volume_refuse_busy(t, v, diag);
+        return volume_life_ask(m, t, v, own, VOLUME_RESIZE, diag);
 }
 
 static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_t size_bytes)

@@ -12,11 +12,10 @@
 #include <stdio.h>
 
 #include "model/core/blob_row.h"
-#include "model/core/object_row.h"
 #include "model/core/quota_row.h"
 #include "model/image/snapshot_row.h"
-#include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
+#include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
 enum { IS_TAKEN, SET_VOLUME };
@@ -28,23 +27,6 @@ static const char *const volume_snapshot_sql[] = {
 const struct db_statements volume_snapshot_statements = DB_STATEMENTS(volume_snapshot_sql);
 
 /* ---- accepting ---- */
-
-static int check_source(struct model *m, struct db_txn *t, const struct volume *v, struct diag *diag)
-{
-        struct instance instance;
-        int r;
-
-        if (v->size_bytes == 0)
-                return diag_set(diag, -EBUSY, "%s has no size yet, and so there is nothing to keep", v->o.handle);
-        if (v->instance) {
-                r = instance_load_idle(m, t, v->instance, diag, &instance);
-                if (r < 0)
-                        return r;
-        }
-        if (volume_is_written(m, v->o.id, NULL))
-                return diag_set(diag, -EBUSY, "%s is open for writing: close it first", v->o.handle);
-        return volume_refuse_busy(t, v, diag);
-}
 
 static int insert_snapshot(struct db_txn *t, const struct caller *c, const struct volume *v, const char *handle,
                            struct diag *diag, struct snapshot *ret)
@@ -87,13 +69,13 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         if (r == 0)
                 r = volume_load(&t, id, &v);
         if (r == 0)
-                r = check_source(m, &t, &v, diag);
+                r = volume_life_ask(m, &t, &v, NULL, VOLUME_SNAPSHOT, diag);
         if (r == 0)
                 r = insert_snapshot(&t, c, &v, handle, diag, &snapshot);
         if (r == 0)
                 r = task_submit(&t,
                                 &(struct task_new){
-                                        .kind = TASK_DISK_SNAPSHOT,
+                                        .kind = volume_life_task(VOLUME_SNAPSHOT),
                                         .region = v.region,
                                         .instance = v.instance,
                                         .volume = id,

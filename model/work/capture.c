@@ -15,13 +15,12 @@
 
 #include "blobstore/import/source.h"
 #include "model/core/blob_row.h"
-#include "model/core/object_row.h"
 #include "model/core/quota_row.h"
 #include "model/core/refusal_row.h"
-#include "model/image/lifecycle.h"
+#include "model/image/image_life.h"
 #include "model/image/making.h"
 #include "model/image/snapshot_row.h"
-#include "model/machine/instance_row.h"
+#include "model/machine/instance_life.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
 #include "model/machine/volume_snapshot.h"
@@ -136,7 +135,7 @@ static int insert_image(struct db_txn *t, const struct caller *c, const struct i
         image->region = instance->region;
         image->class = CLASS_PRIVATE;
         image->source = CLASS_PRIVATE;
-        image->status = IMAGE_PENDING;
+        image->status = image_life_begins(VERB_CAPTURE);
         image->type = instance->type;
         image->error[0] = '\0';
         image->encrypted = false; /* its data will show */
@@ -202,7 +201,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = instance_load_idle(m, &t, id, diag, &instance);
+                r = instance_load_for(m, &t, id, INSTANCE_CAPTURE, diag, &instance);
         if (r == 0)
                 r = load_selection(&t, c, &instance, diag, &selection);
         if (r == 0)
@@ -214,7 +213,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         if (r == 0)
                 r = task_submit(&t,
                                 &(struct task_new){
-                                        .kind = TASK_CAPTURE,
+                                        .kind = image_life_task(VERB_CAPTURE),
                                         .image = image.o.id,
                                         .region = instance.region,
                                         .result = image.o.id,
@@ -298,7 +297,7 @@ static int begin(struct capture *cap)
         if (r == 0)
                 r = image_load(&t, cap->job->task.image, &image);
         if (r == 0)
-                r = lifecycle_apply(&t, &image, VERB_REPLICATE, NULL);
+                r = image_life_apply(&t, &image, VERB_REPLICATE, NULL);
         if (r == 0)
                 r = db_commit(&t);
         db_end(&t);
@@ -356,7 +355,7 @@ static int finish(struct capture *cap, struct changes *ch)
         if (r == 0)
                 r = image_set_found(&t, image.o.id, image.format, cap->encrypted);
         if (r == 0)
-                r = lifecycle_apply(&t, &image, VERB_FINISH, NULL);
+                r = image_life_apply(&t, &image, VERB_FINISH, NULL);
         if (r == 0 && cap->warning.len > 0)
                 r = refusal_insert(&t, image.o.uid, OBJECT_IMAGE, image.o.id, 0, strbuf_text(&cap->warning));
         return r < 0 ? r : db_commit(&t);

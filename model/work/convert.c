@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "model/core/quota_row.h"
-#include "model/image/lifecycle.h"
+#include "model/image/image_life.h"
 #include "model/image/making.h"
 #include "model/image/snapshot_row.h"
 #include "model/work/task_kinds.h"
@@ -50,7 +50,7 @@ static int check_source(struct db_txn *t, const struct image *source, struct dia
                 return diag_set(diag, -EPERM, "%s is a %s image: only private images are converted", source->o.handle,
                                 image_class_name(source->class));
 
-        r = lifecycle_apply(t, source, VERB_SHARE_WORK, diag);
+        r = image_life_apply(t, source, VERB_SHARE_WORK, diag);
         if (r < 0)
                 return r;
 
@@ -115,7 +115,7 @@ static int insert_result(struct db_txn *t, const struct caller *c, const struct 
                 memcpy(result.o.handle + n, RESULT_SUFFIX, sizeof(RESULT_SUFFIX));
         }
         result.type = TYPE_CLOUD;
-        result.status = IMAGE_PENDING;
+        result.status = image_life_begins(VERB_CONVERT);
         result.error[0] = '\0';
         result.o.uid = c->uid;
         result.o.gid = c->gid;
@@ -174,7 +174,7 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
 
                 r = task_submit(&t,
                                 &(struct task_new){
-                                        .kind = TASK_CONVERT,
+                                        .kind = image_life_task(VERB_CONVERT),
                                         .image = id,
                                         .region = source.region,
                                         .result = result.o.id,
@@ -252,7 +252,7 @@ int convert_run(struct job *job)
                                 changes_add(&changes, OBJECT_SNAPSHOT, disks.disk[i].snapshot);
                         }
 
-                r = lifecycle_apply(&t, &result, VERB_FINISH, NULL);
+                r = image_life_apply(&t, &result, VERB_FINISH, NULL);
                 if (r < 0)
                         return r;
 

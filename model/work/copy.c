@@ -20,7 +20,7 @@
 #include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/core/stores.h"
-#include "model/image/lifecycle.h"
+#include "model/image/image_life.h"
 #include "model/image/making.h"
 #include "model/image/snapshot_row.h"
 #include "model/work/copy_row.h"
@@ -48,7 +48,7 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
                 return diag_set(diag, -EPERM, "%s is a %s image: only private images are copied", source->o.handle,
                                 image_class_name(source->class));
 
-        r = lifecycle_apply(t, source, VERB_SHARE_WORK, diag);
+        r = image_life_apply(t, source, VERB_SHARE_WORK, diag);
         if (r < 0)
                 return r;
 
@@ -105,7 +105,7 @@ static int insert_replica(struct db_txn *t, const struct caller *c, const struct
                 return r;
 
         replica.region = target->o.id;
-        replica.status = IMAGE_PENDING;
+        replica.status = image_life_begins(VERB_COPY);
         replica.error[0] = '\0';
         replica.o.uid = c->uid;
         replica.o.gid = c->gid;
@@ -199,7 +199,7 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
 
         r = task_submit(t,
                         &(struct task_new){
-                                .kind = TASK_COPY,
+                                .kind = image_life_task(VERB_COPY),
                                 .image = source->o.id,
                                 .region = target->o.id,
                                 .result = replica.o.id,
@@ -422,7 +422,7 @@ static int finish(struct copy *copy, struct changes *ch)
         if (r < 0)
                 return r;
 
-        r = lifecycle_apply(&t, &replica, VERB_FINISH, NULL);
+        r = image_life_apply(&t, &replica, VERB_FINISH, NULL);
         if (r < 0)
                 return r;
 

@@ -13,7 +13,7 @@
 
 #include "model/core/region_row.h"
 #include "model/core/room.h"
-#include "model/image/lifecycle.h"
+#include "model/image/image_life.h"
 #include "model/image/making.h"
 #include "model/intake/incoming.h"
 #include "model/work/task_kinds.h"
@@ -309,7 +309,7 @@ static int finish(struct job *job, const struct import *import)
         if (r < 0)
                 return r;
 
-        r = lifecycle_apply(&t, &image, VERB_FINISH, NULL);
+        r = image_life_apply(&t, &image, VERB_FINISH, NULL);
         if (r < 0)
                 return r;
 

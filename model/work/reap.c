@@ -21,7 +21,7 @@
 #include "model/core/limits_row.h"
 #include "model/core/stores.h"
 #include "model/image/download_row.h"
-#include "model/image/lifecycle.h"
+#include "model/image/image_life.h"
 #include "model/intake/uploads.h"
 #include "model/work/dismiss.h"
 
@@ -85,7 +85,7 @@ static int expire_one(struct model *m, int64_t days)
                 if (r < 0)
                         return r;
 
-                r = lifecycle_apply(&t, &image, VERB_DESTROY, NULL);
+                r = image_life_apply(&t, &image, VERB_DESTROY, NULL);
                 if (r < 0)
                         return r;
 

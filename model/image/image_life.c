@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The life of an image:
+ *
+ *      queued ──► uploading ──► pending ──► available ──► deleted (in the recycle bin) ──► deleting
+ *        ▲────────────┘            └──────► error ───────────┘
+ *
+ * What conversions and copies make begins as pending. deleting is where a row is in the transaction that removes it.
+ *
+ * It moves the status alone; what else belongs to the change (class, disks, task) its caller does in the same
+ * transaction. A verb that does not apply is refused with a sentence that says what the image is doing, and what to do
+ * about it.
+ */
+
+#include "model/image/image_life.h"
+
+#include <errno.h>
+
+#include "model/core/clock.h"
+#include "model/core/task_row.h"
+#include "model/core/user.h"
+#include "model/image/image_row.h"
+
+enum { MOVE };
+
+static const char *const image_life_sql[] = {
+        [MOVE] = "UPDATE image SET status = ?3, updated = max(?4, updated + 1) WHERE id = ?1 AND status = ?2",
+};
+const struct db_statements image_life_statements = DB_STATEMENTS(image_life_sql);
+
+/* Nothing that works on the image or makes it may lose it. */
+static int guard_unused(const struct life_subject *s, struct diag *diag)
+{
+        const struct image *image = s->object;
+        struct task task;
+        int r;
+
+        r = task_active_of_image(s->t, image->o.id, &task);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        return diag_set(diag, -EBUSY,
+                        "%s: a task of kind %s works on it: wait for it (cat wait), or cancel it "
+                        "with rmdir /tasks/%s",
+                        image->o.handle, task_kind_name(task.kind), task.o.handle);
+}
+
+/* What instances were made from stays, so that it can be looked up, and their disks be made anew. */
+static int guard_free(const struct life_subject *s, struct diag *diag)
+{
+        const struct image *image = s->object;
+        char user[NAME_LEN_MAX + 1];
+        struct object instance;
+        int r;
+
+        r = guard_unused(s, diag);
+        if (r < 0)
+                return r;
+        r = image_load_instance(s->t, image->o.id, &instance);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        if (instance.uid != image->o.uid) { /* of another's there is no more to say than whose it is */
+                db_end(s->t);
+                user_name(instance.uid, user, sizeof(user));
+                return diag_set(diag, -EBUSY, "%s: an instance of %s was made from it: it has to be removed first",
+                                image->o.handle, user);
+        }
+        return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by/ shows all): remove that first",
+                        image->o.handle, instance.handle);
+}
+
+#define S(status) (1u << IMAGE_##status)
+
+/* At once; while work goes on, which may fail; and as the latter, of a task. */
+#define T(verb, from, to, guard)            { VERB_##verb, from, LIFE_NONE, to, LIFE_NONE, LIFE_NO_TASK, guard }
+#define W(verb, from, via, to, fail)        { VERB_##verb, from, via, to, fail, LIFE_NO_TASK, NULL }
+#define K(verb, from, via, to, fail, task)  { VERB_##verb, from, via, to, fail, task, NULL }
+
+static const struct life_row rows[] = {
+        /* verb        from                             via                to               fail         task */
+        W(UPLOAD,     S(QUEUED),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR),
+        K(FETCH,      S(QUEUED),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR, TASK_FETCH),
+        K(IMPORT,     S(UPLOADING),                     IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_IMPORT),
+        K(CONVERT,    1u << LIFE_NEW,                   IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_CONVERT),
+        K(COPY,       1u << LIFE_NEW,                   IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_COPY),
+        K(CAPTURE,    1u << LIFE_NEW,                   IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_CAPTURE),
+        W(REPLICATE,  S(PENDING) | S(REPLICATING),      IMAGE_REPLICATING, IMAGE_AVAILABLE, IMAGE_ERROR),
+        /* verb        from                                            to               guard */
+        T(ABANDON,    S(UPLOADING),                                    IMAGE_QUEUED,    NULL),
+        T(DELETE,     S(QUEUED) | S(UPLOADING),                        IMAGE_DELETING,  guard_unused),
+        T(DELETE,     S(AVAILABLE) | S(ERROR),                         IMAGE_DELETED,   guard_free),
+        T(RESTORE,    S(DELETED),                                      IMAGE_LIFE_BACK, NULL),
+        T(DESTROY,    S(DELETED),                                      IMAGE_DELETING,  guard_unused),
+        T(PUBLISH,    S(AVAILABLE),                                    LIFE_STAY,       guard_unused),
+        T(HAND_OVER,  S(QUEUED) | S(AVAILABLE) | S(ERROR) | S(DELETED), LIFE_STAY,      guard_unused),
+        T(SHARE_WORK, S(AVAILABLE),                                    LIFE_STAY,       NULL),
+};
+
+const char *const image_life_words[VERB_COUNT] = {
+        [VERB_UPLOAD] = "uploaded to",
+        [VERB_FETCH] = "uploaded to",
+        [VERB_ABANDON] = "given up",
+        [VERB_IMPORT] = "imported",
+        [VERB_CONVERT] = "made",
+        [VERB_COPY] = "made",
+        [VERB_CAPTURE] = "made",
+        [VERB_REPLICATE] = "filled",
+        [VERB_FINISH] = "finished",
+        [VERB_FAIL] = "ended",
+        [VERB_DELETE] = "deleted",
+        [VERB_RESTORE] = "restored",
+        [VERB_DESTROY] = "destroyed",
+        [VERB_PUBLISH] = "published",
+        [VERB_HAND_OVER] = "handed over",
+        [VERB_SHARE_WORK] = "used",
+};
+
+/* Says what is being done to a pending or replicating image. */
+static int refuse_in_work(struct db_txn *t, const struct image *image, struct diag *diag)
+{
+        struct task task;
+        int r;
+
+        r = task_active_of_image(t, image->o.id, &task);
+        if (r == -ENOENT)
+                return diag_set(diag, -EBUSY, "%s is %s: wait for it (cat wait)", image->o.handle,
+                                image_status_name(image->status));
+        if (r < 0)
+                return r;
+        return diag_set(diag, -EBUSY, "%s is %s: wait for it (cat wait), or cancel it with rmdir /tasks/%s",
+                        image->o.handle, task_kind_doing(task.kind), task.o.handle);
+}
+
+static int refuse(const struct life_subject *s, unsigned verb, unsigned state, struct diag *diag)
+{
+        const struct image *image = s->object;
+        const char *handle = image->o.handle;
+        const char *word = image_life_words[verb];
+        struct task task;
+        int r;
+
+        switch ((enum image_status)state) {
+        case IMAGE_QUEUED:
+                return diag_set(diag, -EBUSY, "%s cannot be %s while it has no data: write a disk to its upload first",
+                                handle, word);
+        case IMAGE_UPLOADING:
+                r = task_active_of_image(s->t, image->o.id, &task);
+                if (r != -ENOENT)
+                        return r < 0 ? r : refuse_in_work(s->t, image, diag);
+                return diag_set(diag, -EBUSY, "%s is being uploaded: close the file that is being written to, or give "
+                                              "it up with rmdir", handle);
+        case IMAGE_PENDING:
+        case IMAGE_REPLICATING:
+                return refuse_in_work(s->t, image, diag);
+        case IMAGE_AVAILABLE:
+                return diag_set(diag, -EBUSY, "%s cannot be %s: it has its data already, which never changes: make "
+                                              "another image", handle, word);
+        case IMAGE_ERROR:
+                return diag_set(diag, -EBUSY, "%s cannot be %s: it is in status error (%s): remove it with rmdir, and "
+                                              "begin again", handle, word, image->error);
+        case IMAGE_DELETED:
+                return diag_set(diag, -EBUSY, "%s cannot be %s in the recycle bin: restore it first, with mv into its "
+                                              "class", handle, word);
+        case IMAGE_DELETING:
+        case IMAGE_STATUS_COUNT:
+                break;
+        }
+        return diag_set(diag, -EBUSY, "%s is being removed", handle);
+}
+
+const struct life image_life = { .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]), .refuse = refuse };
+
+static enum image_status state_after(const struct image *image, enum image_status from, unsigned to)
+{
+        switch (to) {
+        case LIFE_STAY:
+                return from;
+        case IMAGE_LIFE_BACK:
+                return image->restore;
+        }
+        return (enum image_status)to;
+}
+
+enum image_status image_life_target(const struct image *image, enum image_verb verb, enum image_status from)
+{
+        const struct life_row *row;
+        unsigned to;
+
+        if (verb == VERB_FINISH || verb == VERB_FAIL) {
+                row = life_through(&image_life, from);
+                to = !row ? LIFE_NONE : verb == VERB_FINISH ? row->to : row->fail;
+        } else {
+                row = life_find(&image_life, verb, 1u << from);
+                to = !row ? LIFE_NONE : row->via == LIFE_NONE ? row->to : row->via;
+        }
+        return to == LIFE_NONE ? IMAGE_STATUS_COUNT : state_after(image, from, to);
+}
+
+int image_life_apply(struct db_txn *t, const struct image *image, enum image_verb verb, struct diag *diag)
+{
+        const struct life_subject s = { .t = t, .object = image };
+        enum image_status to = image_life_target(image, verb, image->status);
+        const struct life_row *row;
+        int r;
+
+        if (to == IMAGE_STATUS_COUNT)
+                return refuse(&s, verb, image->status, diag);
+        r = verb == VERB_FINISH || verb == VERB_FAIL ? 0 :
+                                                       life_ask(&image_life, &s, verb, 1u << image->status, diag, &row);
+        if (r < 0 || to == image->status)
+                return r;
+
+        r = db_run(t, image_life_sql[MOVE], DB_INT(image->o.id), DB_TEXT(image_status_name(image->status)),
+                   DB_TEXT(image_status_name(to)), DB_INT(clock_now_us()));
+        if (r == 0)
+                return diag_set(diag, -EBUSY, "%s has just changed: look again", image->o.handle);
+        return r < 0 ? r : 0;
+}
+
+static const struct life_row *row_of(enum image_verb verb)
+{
+        size_t i = 0;
+
+        while (rows[i].verb != verb)
+                i++;
+        return &rows[i];
+}
+
+enum image_status image_life_begins(enum image_verb verb)
+{
+        return (enum image_status)row_of(verb)->via;
+}
+
+enum task_kind image_life_task(enum image_verb verb)
+{
+        return row_of(verb)->task;
+}

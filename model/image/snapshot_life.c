@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The life of a snapshot: creating ──► available ──► gone, where images may keep it from going. What makes one that does
+ * not come about is undone, and the snapshot was never there.
+ */
+
+#include "model/image/snapshot_life.h"
+
+#include <errno.h>
+
+#include "model/image/image_row.h"
+#include "model/image/snapshot_row.h"
+
+enum { IMAGES };
+
+static const char *const snapshot_life_sql[] = {
+        [IMAGES] = SNAPSHOT_IMAGES,
+};
+const struct db_statements snapshot_life_statements = DB_STATEMENTS(snapshot_life_sql);
+
+struct reference {
+        const struct caller *c;
+        struct object image; /* one that the caller may enter; id 0: none of them is */
+        enum image_class class;
+        unsigned count;
+};
+
+static int reference_row(void *ctx, const struct db_row *row)
+{
+        struct reference *ref = ctx;
+        struct object image;
+
+        ref->count++;
+        object_fill(&image, row);
+        if (ref->image.id == 0 && object_allows(&image, ref->c, 01)) {
+                ref->image = image;
+                ref->class = image_class_of_word(db_row_str(row, OBJECT_N_COLUMNS));
+        }
+        return 0;
+}
+
+/* Images in the recycle bin refer to it too, and those that were handed over to others. */
+static int guard_unreferenced(const struct life_subject *s, struct diag *diag)
+{
+        const struct snapshot *snapshot = s->object;
+        struct reference ref = { .c = s->c };
+        int r;
+
+        r = db_each(s->t, snapshot_life_sql[IMAGES], reference_row, &ref, DB_INT(snapshot->o.id));
+        if (r < 0 || ref.count == 0)
+                return r;
+        if (ref.image.id == 0)
+                return diag_set(diag, -EBUSY, "%s: %u image(s) of others refer to it: those have to be removed first",
+                                snapshot->o.handle, ref.count);
+        return diag_set(diag, -EBUSY,
+                        "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
+                        snapshot->o.handle, ref.count, image_class_name(ref.class), ref.image.handle);
+}
+
+#define S(state) (1u << SNAPSHOT_##state)
+
+static const struct life_row rows[] = {
+        /* verb               from               via                to                  fail       task */
+        { SNAPSHOT_TAKE,      1u << LIFE_NEW,    SNAPSHOT_CREATING, SNAPSHOT_AVAILABLE, LIFE_GONE, TASK_DISK_SNAPSHOT, NULL },
+        { SNAPSHOT_FILL,      1u << LIFE_NEW,    SNAPSHOT_CREATING, SNAPSHOT_AVAILABLE, LIFE_GONE, LIFE_NO_TASK, NULL },
+        { SNAPSHOT_CLONE,     S(AVAILABLE),      LIFE_NONE,         LIFE_STAY,          LIFE_NONE, LIFE_NO_TASK, NULL },
+        { SNAPSHOT_HAND_OVER, S(AVAILABLE),      LIFE_NONE,         LIFE_STAY,          LIFE_NONE, LIFE_NO_TASK, NULL },
+        { SNAPSHOT_REMOVE,    S(AVAILABLE),      LIFE_NONE,         LIFE_GONE,          LIFE_NONE, LIFE_NO_TASK,
+          guard_unreferenced },
+};
+
+/* The only state that stands against anything is creating. */
+static int refuse(const struct life_subject *s, unsigned verb, unsigned state, struct diag *diag)
+{
+        static const char *const ways_out[SNAPSHOT_VERB_COUNT] = {
+                [SNAPSHOT_CLONE] = "wait for it",
+                [SNAPSHOT_HAND_OVER] = "hand it over when it is there",
+                [SNAPSHOT_REMOVE] = "wait for it, or cancel its task with rmdir in /tasks",
+        };
+        const struct snapshot *snapshot = s->object;
+
+        (void)state;
+        return diag_set(diag, -EBUSY, "%s is being created: %s", snapshot->o.handle, ways_out[verb]);
+}
+
+const struct life snapshot_life = { .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]), .refuse = refuse };
+
+int snapshot_life_ask(struct db_txn *t, const struct caller *c, const struct snapshot *snapshot,
+                      enum snapshot_verb verb, struct diag *diag)
+{
+        const struct life_subject s = { .t = t, .c = c, .object = snapshot };
+        const struct life_row *row;
+
+        return life_ask(&snapshot_life, &s, verb, 1u << (snapshot->available ? SNAPSHOT_AVAILABLE : SNAPSHOT_CREATING),
+                        diag, &row);
+}
