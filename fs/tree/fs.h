@@ -38,7 +38,6 @@ struct fs {
         struct spread *spread; /* spread.c */
         struct http *http; /* http.c; NULL: no downloads */
         atomic_uint comparisons; /* of snapshots, at work: dir_snapshot.c */
-        atomic_uint changes; /* goes up with every change of an image: downloads then look whether they may go on */
 };
 
 /*
