@@ -22,7 +22,7 @@
 #include "fs/ops/ops.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
-#include "fs/tree/fs.h"
+#include "fs/tree/req.h"
 #include "fs/tree/tree.h"
 
 /* Threads that answer requests. They sleep in the store's disk, never for long work. */
@@ -31,6 +31,7 @@
 struct mount {
         struct options *opts;
         struct fs fs;
+        struct nosec nosec;
         atomic_uint image_changes; /* goes up with each: for downloads */
         struct fuse_session *session;
         char *mountpoint; /* absolute */
@@ -158,6 +159,7 @@ static int mount_open(struct mount *m)
         if (r < 0)
                 return mount_fail(r, "out of memory");
 
+        m->fs.nosec = &m->nosec;
         m->fs.uid = getuid();
         m->fs.gid = getgid();
         r = model_open(m->opts->store,

@@ -18,7 +18,7 @@ struct http_opts {
         const char *listen; /* ADDRESS:PORT, [ADDRESS]:PORT; port 0: any that is free */
         const char *cert_file, *key_file; /* PEM; NULL: without TLS */
         const char *name; /* HOST or HOST:PORT for addresses; NULL: what is listened on */
-        /* Goes up with every change of an image: downloads then look whether they may go on. Borrowed as well. */
+        /* Goes up with every change of an image: downloads then look whether they may go on. Read until http_stop(). */
         const atomic_uint *changes;
 };
 

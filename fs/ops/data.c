@@ -10,6 +10,7 @@
 #include "blobstore/base/log.h"
 #include "fs/ops/file.h"
 #include "fs/ops/ops.h"
+#include "fs/ops/read_ahead.h"
 #include "fs/ops/reply_buffer.h"
 #include "fs/ops/spread.h"
 

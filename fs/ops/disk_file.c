@@ -14,6 +14,7 @@
 #include "fs/ops/disk_file.h"
 #include "fs/ops/file.h"
 #include "fs/ops/ops.h"
+#include "fs/ops/read_ahead.h"
 #include "fs/ops/reply_buffer.h"
 #include "model/machine/volume.h"
 

@@ -14,17 +14,12 @@
 
 #define MIRROR_ROW_BITS 8
 
-static const struct entry *mirror_entry(enum node_kind kind, unsigned row)
-{
-        return tree_entry((struct node){ .kind = kind, .row = row, .oid = 1 });
-}
-
-static int mirror_each(struct req *rq, enum node_kind kind, uint64_t oid, bool unlisted, child_fn *fn, void *ctx)
+static int mirror_each(struct req *rq, const struct dir_kind *of, uint64_t oid, bool unlisted, child_fn *fn, void *ctx)
 {
         const struct entry *e;
         int r;
 
-        for (unsigned row = 1; (e = mirror_entry(kind, row)); row++) {
+        for (unsigned row = 1; (e = kind_entry(of, row)); row++) {
                 if ((e->flags & ENTRY_UNLISTED) && !unlisted)
                         continue;
                 rq->entry = e;
@@ -38,9 +33,9 @@ static int mirror_each(struct req *rq, enum node_kind kind, uint64_t oid, bool u
         return 0;
 }
 
-static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child)
+static int mirror_target(struct strbuf *out, const struct dir_kind *of, uint64_t child)
 {
-        const struct entry *e = mirror_entry(kind, child & ((1U << MIRROR_ROW_BITS) - 1));
+        const struct entry *e = kind_entry(of, child & ((1U << MIRROR_ROW_BITS) - 1));
 
         if (!e)
                 return -ENOENT;
@@ -49,8 +44,8 @@ static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child
 }
 
 /*
- * One kind of second place: NAME of what KIND shows, with OBJECT_GET to get the thing's object, and PATH to lead to its
- * first place. What follows is set besides.
+ * One kind of second place: TITLE of what the kind OF shows, with OBJECT_GET to get the thing's object, and PATH to
+ * lead to its first place. What follows is set besides.
  */
 #define DEFINE_MIRROR(stem, title, of, kind_of_object, object_get, path, ...)                                       \
         static int stem##_object(struct req *rq, uint64_t oid, struct object *ret)                                  \
@@ -146,9 +141,9 @@ static int snapshot_path(struct req *rq, uint64_t id, struct strbuf *out)
         return r;
 }
 
-DEFINE_MIRROR(image_instance, "instance", KIND_INSTANCE, OBJECT_INSTANCE, instance_get_object, instance_path);
-DEFINE_MIRROR(shared_instance, "instance", KIND_INSTANCE, OBJECT_INSTANCE, instance_get_object, instance_path,
+DEFINE_MIRROR(image_instance, "instance", &dir_instance, OBJECT_INSTANCE, instance_get_object, instance_path);
+DEFINE_MIRROR(shared_instance, "instance", &dir_instance, OBJECT_INSTANCE, instance_get_object, instance_path,
               .enter = shared_instance_enter);
-DEFINE_MIRROR(instance_image, "image", KIND_IMAGE, OBJECT_IMAGE, image_get_object, image_path);
-DEFINE_MIRROR(snapshot_volume, "disk", KIND_VOLUME, OBJECT_VOLUME, volume_get_object, volume_path);
-DEFINE_MIRROR(volume_snapshot, "snapshot", KIND_SNAPSHOT, OBJECT_SNAPSHOT, snapshot_get_object, snapshot_path);
+DEFINE_MIRROR(instance_image, "image", &dir_image, OBJECT_IMAGE, image_get_object, image_path);
+DEFINE_MIRROR(snapshot_volume, "disk", &dir_volume, OBJECT_VOLUME, volume_get_object, volume_path);
+DEFINE_MIRROR(volume_snapshot, "snapshot", &dir_snapshot, OBJECT_SNAPSHOT, snapshot_get_object, snapshot_path);
