@@ -82,7 +82,7 @@ struct dir_kind {
         int (*child_object)(struct req *rq, uint64_t child, struct object *ret); /* for ROW_CHILD; NULL: object() */
         /*
          * Where the mode cannot say who may enter: 0, or -EACCES. O is of a node of this kind. It is asked at every
-         * request but for the lookup of directories (see ops_resolve()), and nothing of the answer is cached. NULL:
+         * request but for the lookup of directories (see ops_name.c), and nothing of the answer is cached. NULL:
          * the mode says it.
          */
         int (*enter)(struct req *rq, const struct object *o);
