@@ -113,9 +113,8 @@ static int listing_fill(struct req *rq, struct listing *l)
         if (r < 0)
                 return r;
 
-        for (unsigned i = 0; kind->entries && kind->entries[i].name; i++) {
-                const struct entry *e = &kind->entries[i];
-                struct node n = { .kind = l->dir.kind, .row = i + 1, .oid = l->dir.oid };
+        for (const struct entry *e = kind->entries; e && e->name; e++) {
+                struct node n = { .kind = l->dir.kind, .row = e->number, .oid = l->dir.oid };
 
                 rq->entry = e;
                 rq->oid = l->dir.oid;

@@ -41,9 +41,7 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
         if (!kind || dir.row != 0)
                 return -ENOTDIR;
 
-        for (unsigned i = 0; kind->entries && kind->entries[i].name; i++) {
-                const struct entry *e = &kind->entries[i];
-
+        for (const struct entry *e = kind->entries; e && e->name; e++) {
                 if (strcmp(e->name, name) != 0)
                         continue;
                 if (e->dir) {
@@ -54,7 +52,7 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
                 rq->oid = dir.oid;
                 if (e->visible && !e->visible(rq))
                         return -ENOENT;
-                *ret = (struct node){ .kind = dir.kind, .row = i + 1, .oid = dir.oid };
+                *ret = (struct node){ .kind = dir.kind, .row = e->number, .oid = dir.oid };
                 return 0;
         }
 

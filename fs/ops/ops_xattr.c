@@ -30,13 +30,11 @@ static int xattr_find(struct req *rq, fuse_ino_t ino, const char *name, struct n
         if (!kind || n.row != 0 || strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) != 0)
                 return -ENODATA;
         name += strlen(XATTR_PREFIX);
-        for (unsigned i = 0; kind->entries && kind->entries[i].name; i++) {
-                const struct entry *e = &kind->entries[i];
-
+        for (const struct entry *e = kind->entries; e && e->name; e++) {
                 rq->entry = e;
                 rq->oid = n.oid;
                 if ((e->flags & ENTRY_LINE) && strcmp(e->name, name) == 0 && (!e->visible || e->visible(rq))) {
-                        n.row = i + 1;
+                        n.row = e->number;
                         *ret = n;
                         return 0;
                 }

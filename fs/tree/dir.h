@@ -61,8 +61,8 @@ struct node dir_volume_disk(uint64_t volume);
 /* last-error, of any kind of object. */
 int dir_show_last_error(struct req *rq, struct strbuf *out);
 int64_t dir_last_error_us(struct req *rq);
-#define DIR_LAST_ERROR                                                                                  \
-        { "last-error", "why something was last refused", 0444, .show = dir_show_last_error,            \
+#define DIR_LAST_ERROR(number)                                                                          \
+        { number, "last-error", "why something was last refused", 0444, .show = dir_show_last_error,    \
           .changed_us = dir_last_error_us }
 
 /* The tables of them all, for tree.c; a family may show what another has. */

@@ -7,26 +7,26 @@
  * So the second place is a directory that holds a link to each entry of the first: paths through it work, and a backup
  * finds every byte once.
  *
- * oid is that of the thing; a link's is oid << MIRROR_ROW_BITS | row of the entry.
+ * oid is that of the thing; a link's is oid << MIRROR_BITS | number of the entry.
  */
 
 #include "fs/tree/dir.h"
 
-#define MIRROR_ROW_BITS 8
+#define MIRROR_BITS 8
+_Static_assert(ENTRY_NUMBER_MAX < 1 << MIRROR_BITS, "an entry's number must fit into a link's oid");
 
 static int mirror_each(struct req *rq, const struct dir_kind *of, uint64_t oid, bool unlisted, child_fn *fn, void *ctx)
 {
-        const struct entry *e;
         int r;
 
-        for (unsigned row = 1; (e = kind_entry(of, row)); row++) {
+        for (const struct entry *e = of->entries; e->name; e++) {
                 if ((e->flags & ENTRY_UNLISTED) && !unlisted)
                         continue;
                 rq->entry = e;
                 rq->oid = oid;
                 if (e->visible && !e->visible(rq))
                         continue;
-                r = fn(ctx, &(struct child){ .name = e->name, .oid = oid << MIRROR_ROW_BITS | row, .type = DT_LNK });
+                r = fn(ctx, &(struct child){ .name = e->name, .oid = oid << MIRROR_BITS | e->number, .type = DT_LNK });
                 if (r != 0)
                         return r;
         }
@@ -35,7 +35,7 @@ static int mirror_each(struct req *rq, const struct dir_kind *of, uint64_t oid, 
 
 static int mirror_target(struct strbuf *out, const struct dir_kind *of, uint64_t child)
 {
-        const struct entry *e = kind_entry(of, child & ((1U << MIRROR_ROW_BITS) - 1));
+        const struct entry *e = kind_entry(of, child & ((1U << MIRROR_BITS) - 1));
 
         if (!e)
                 return -ENOENT;
@@ -54,7 +54,7 @@ static int mirror_target(struct strbuf *out, const struct dir_kind *of, uint64_t
         }                                                                                                           \
         static int stem##_child_object(struct req *rq, uint64_t child, struct object *ret)                          \
         {                                                                                                           \
-                return object_get(rq->fs->model, child >> MIRROR_ROW_BITS, ret);                                    \
+                return object_get(rq->fs->model, child >> MIRROR_BITS, ret);                                        \
         }                                                                                                           \
         static int stem##_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)                               \
         {                                                                                                           \
@@ -72,7 +72,7 @@ static int mirror_target(struct strbuf *out, const struct dir_kind *of, uint64_t
         }                                                                                                           \
         static int stem##_target(struct req *rq, uint64_t child, struct strbuf *out)                                \
         {                                                                                                           \
-                int r = path(rq, child >> MIRROR_ROW_BITS, out);                                                    \
+                int r = path(rq, child >> MIRROR_BITS, out);                                                        \
                                                                                                                     \
                 return r < 0 ? r : mirror_target(out, of, child);                                                   \
         }                                                                                                           \

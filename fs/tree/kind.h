@@ -6,7 +6,7 @@
  * The mounted tree as tables. A kind of directory (struct dir_kind) says what it always contains (its entries: control
  * files, links, blobs, sub-directories) and how to find, list, make and remove what comes and goes in it (its
  * children). Lookup, getattr, readdir, open, the extended attributes and --print-tree follow from these tables; a new
- * control file is a row, its show and store functions, and a test.
+ * control file is a row with a number of its own, its show and store functions, and a test.
  */
 
 #include <dirent.h>
@@ -37,7 +37,17 @@ enum entry_flags {
         ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
 };
 
+/*
+ * The number is part of the file's inode number, which is promised to be stable, also where the file is shown in a
+ * second place (dir_mirror.c, which has 8 bits for it). So it is given once: a new row takes one that its table never
+ * had, wherever it stands in the order of listings, and that of a row which goes is never used again. test_tree.c keeps
+ * them all.
+ */
+#define ENTRY_NUMBER_MAX 255
+_Static_assert(ENTRY_NUMBER_MAX < ROW_CHILD, "an entry's number must fit into an inode number");
+
 struct entry {
+        unsigned number; /* from 1 on */
         const char *name;
         const char *help; /* one line, for --print-tree */
         mode_t mode; /* permission bits, narrowed by those of the object: 0666 is for whom that lets write */
@@ -99,8 +109,8 @@ struct dir_kind {
         int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */
 };
 
-/* The entry in a row of a kind's table. NULL: there is none. */
-const struct entry *kind_entry(const struct dir_kind *kind, unsigned row);
+/* The entry with that number. NULL: there is none. */
+const struct entry *kind_entry(const struct dir_kind *kind, unsigned number);
 
 /* Is the table consistent? Aborts with a message when it is not. */
 void kind_check(const struct dir_kind *kind);

@@ -81,10 +81,27 @@ struct node tree_child(enum node_kind dir, const struct child *c)
         return (struct node){ .kind = dir, .row = ROW_CHILD, .oid = c->oid };
 }
 
+static void tree_check_leads(const struct dir_kind *kind, enum node_kind below)
+{
+        if (tree_kind(below))
+                return;
+        (void)fprintf(stderr, "imagefs: the table of %s leads to kind %u, which has none\n", kind->name, below);
+        abort();
+}
+
 void tree_check(void)
 {
-        for (unsigned k = 0; k < KIND_COUNT; k++)
-                kind_check(tree_kinds[k]);
+        for (unsigned k = 0; k < KIND_COUNT; k++) {
+                const struct dir_kind *kind = tree_kinds[k];
+
+                if (!kind) /* the number of one that went */
+                        continue;
+                kind_check(kind);
+                for (const struct entry *e = kind->entries; e && e->name; e++)
+                        tree_check_leads(kind, e->dir);
+                if (kind->child != KIND_NONE)
+                        tree_check_leads(kind, kind->child);
+        }
 }
 
 static void tree_print_kind(FILE *f, enum node_kind k, int depth)
