@@ -8,10 +8,6 @@
 
 #include "fs/ops/attr.h"
 
-#include <string.h>
-
-#include "model/machine/volume.h"
-
 /* Blobs never change, and their numbers are never used again. */
 #define ATTR_TIMEOUT_BLOB 86400.0
 /*
