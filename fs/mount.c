@@ -22,7 +22,7 @@
 #include "fs/ops/ops.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
-#include "fs/tree/fs.h"
+#include "fs/tree/req.h"
 #include "fs/tree/tree.h"
 
 /* Threads that answer requests. They sleep in the store's disk, never for long work. */
@@ -31,6 +31,8 @@
 struct mount {
         struct options *opts;
         struct fs fs;
+        struct nosec nosec;
+        atomic_uint image_changes; /* goes up with each: for downloads */
         struct fuse_session *session;
         char *mountpoint; /* absolute */
         bool mounted, signals;
@@ -134,11 +136,11 @@ static int mount_check_paths(struct mount *m)
 /* A model_listener_fn. */
 static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
 {
-        struct fs *fs = ctx;
+        struct mount *m = ctx;
 
         if (kind == OBJECT_IMAGE)
-                atomic_fetch_add(&fs->changes, 1);
-        wait_notify(fs, kind, id);
+                atomic_fetch_add(&m->image_changes, 1);
+        wait_notify(&m->fs, kind, id);
 }
 
 static int mount_open(struct mount *m)
@@ -157,6 +159,7 @@ static int mount_open(struct mount *m)
         if (r < 0)
                 return mount_fail(r, "out of memory");
 
+        m->fs.nosec = &m->nosec;
         m->fs.uid = getuid();
         m->fs.gid = getgid();
         r = model_open(m->opts->store,
@@ -165,7 +168,7 @@ static int mount_open(struct mount *m)
                                              .cache_bytes = m->opts->cache_bytes,
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
-                                             .listener_ctx = &m->fs },
+                                             .listener_ctx = m },
                        &diag, &m->fs.model);
         if (r < 0)
                 return mount_fail(r, diag.error ? diag.text : strerror(-r));
@@ -230,13 +233,14 @@ static int mount_start_http(struct mount *m)
                 .cert_file = m->opts->http_cert,
                 .key_file = m->opts->http_key,
                 .name = m->opts->http_name,
+                .changes = &m->image_changes,
         };
         struct diag diag = { 0 };
         int r;
 
         if (!m->opts->http)
                 return 0;
-        r = http_start(&m->fs, &opts, &diag, &m->fs.http);
+        r = http_start(m->fs.model, &opts, &diag, &m->fs.http);
         return r < 0 ? mount_fail(r, diag.error ? diag.text : strerror(-r)) : 0;
 }
 

@@ -10,7 +10,7 @@
 
 #include "fs/nosec.h"
 
-#include "fs/tree/fs.h"
+#include "fs/tree/req.h"
 
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
 
@@ -32,18 +32,18 @@ enum { NOSEC_WAITING, NOSEC_OFFERED, NOSEC_OVER };
 
 static ssize_t nosec_read(int fd, void *buf, size_t size, void *userdata)
 {
-        struct fs *fs = userdata;
+        struct nosec *nosec = ((struct fs *)userdata)->nosec;
         ssize_t n = read(fd, buf, size);
         struct {
                 struct fuse_in_header header;
                 struct fuse_init_in init;
         } in;
 
-        if (n < 0 || atomic_load_explicit(&fs->nosec, memory_order_relaxed) != NOSEC_WAITING)
+        if (n < 0 || atomic_load_explicit(&nosec->state, memory_order_relaxed) != NOSEC_WAITING)
                 return n;
         memset(&in, 0, sizeof(in));
         memcpy(&in, buf, (size_t)n < sizeof(in) ? (size_t)n : sizeof(in));
-        atomic_store(&fs->nosec, in.header.opcode == FUSE_INIT && (in.init.flags & FUSE_HANDLE_KILLPRIV_V2) ?
+        atomic_store(&nosec->state, in.header.opcode == FUSE_INIT && (in.init.flags & FUSE_HANDLE_KILLPRIV_V2) ?
                                          NOSEC_OFFERED :
                                          NOSEC_OVER);
         return n;
@@ -51,11 +51,11 @@ static ssize_t nosec_read(int fd, void *buf, size_t size, void *userdata)
 
 static ssize_t nosec_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
-        struct fs *fs = userdata;
+        struct nosec *nosec = ((struct fs *)userdata)->nosec;
         int offered = NOSEC_OFFERED;
 
-        if (atomic_load_explicit(&fs->nosec, memory_order_relaxed) == NOSEC_OFFERED &&
-            atomic_compare_exchange_strong(&fs->nosec, &offered, NOSEC_OVER) && count == 2 &&
+        if (atomic_load_explicit(&nosec->state, memory_order_relaxed) == NOSEC_OFFERED &&
+            atomic_compare_exchange_strong(&nosec->state, &offered, NOSEC_OVER) && count == 2 &&
             iov[1].iov_len >= sizeof(struct fuse_init_out)) {
                 struct fuse_out_header header;
                 struct fuse_init_out init;

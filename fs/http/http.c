@@ -10,7 +10,7 @@
  *
  * A download may run for longer than its address is valid. But when the address is ended before its time (rmdir, the
  * image deleted), so is the download: it looks again whether it is still there whenever any image changes
- * (fs->changes).
+ * (http_opts.changes).
  */
 
 #include "fs/http/http.h"
@@ -38,7 +38,8 @@
 #define HTTP_PEM_MAX      (1 << 20)
 
 struct http {
-        struct fs *fs;
+        struct model *model;
+        const atomic_uint *changes;
         struct MHD_Daemon *daemon;
         char *base; /* "http://host:port" */
         char *cert, *key;
@@ -46,11 +47,11 @@ struct http {
 
 /* One response: bytes of a file from BEGIN on. */
 struct transfer {
-        struct fs *fs;
+        struct http *http;
         struct download download;
         struct export *content;
         uint64_t begin;
-        unsigned changes; /* fs->changes, when the address was last seen to be there */
+        unsigned changes; /* what http->changes was, when the address was last seen to be there */
         bool found; /* the address was there then */
 };
 
@@ -73,7 +74,7 @@ static void transfer_free(void *ctx)
 /* ---- requests ---- */
 
 /* "/TOKEN/NAME", exactly. */
-static int http_find(struct fs *fs, const char *url, struct download *ret)
+static int http_find(struct http *h, const char *url, struct download *ret)
 {
         char token[DOWNLOAD_TOKEN_LEN + 1], name[DOWNLOAD_NAME_SIZE];
         struct download d;
@@ -83,7 +84,7 @@ static int http_find(struct fs *fs, const char *url, struct download *ret)
                 return -ENOENT;
         memcpy(token, url + 1, DOWNLOAD_TOKEN_LEN);
         token[DOWNLOAD_TOKEN_LEN] = '\0';
-        r = download_find_token(fs->model, token, &d);
+        r = download_find_token(h->model, token, &d);
         if (r < 0)
                 return r;
         download_name(&d, name);
@@ -133,12 +134,12 @@ static enum MHD_Result http_reply_empty(struct MHD_Connection *c, unsigned statu
 /* May the download go on? */
 static bool transfer_is_wanted(struct transfer *t)
 {
-        unsigned changes = atomic_load(&t->fs->changes);
+        unsigned changes = atomic_load(t->http->changes);
         struct download d;
 
         if (changes != t->changes) {
                 t->changes = changes;
-                t->found = download_get(t->fs->model, t->download.id, &d) == 0;
+                t->found = download_get(t->http->model, t->download.id, &d) == 0;
         }
         return t->found || http_now_us() >= t->download.expires_us;
 }
@@ -243,12 +244,12 @@ static int http_open(struct http *h, const char *url, struct transfer **ret)
 
         if (!t)
                 return -ENOMEM;
-        t->fs = h->fs;
-        t->changes = atomic_load(&h->fs->changes); /* before it is looked for: what ends it after that is seen */
+        t->http = h;
+        t->changes = atomic_load(h->changes); /* before it is looked for: what ends it after that is seen */
         t->found = true;
-        r = http_find(h->fs, url, &t->download);
+        r = http_find(h, url, &t->download);
         if (r == 0)
-                r = download_open(h->fs->model, &t->download, &t->content);
+                r = download_open(h->model, &t->download, &t->content);
         if (r < 0) {
                 transfer_free(t);
                 return r;
@@ -450,14 +451,15 @@ static int http_run(struct http *h, int fd, struct diag *diag)
                                                  "http: the server did not start");
 }
 
-int http_start(struct fs *fs, const struct http_opts *opts, struct diag *diag, struct http **ret)
+int http_start(struct model *m, const struct http_opts *opts, struct diag *diag, struct http **ret)
 {
         CLEANUP_CLOSE int fd = -1;
         struct http *h = calloc(1, sizeof(*h));
         int r = h ? 0 : -ENOMEM;
 
         if (r == 0) {
-                h->fs = fs;
+                h->model = m;
+                h->changes = opts->changes;
                 r = http_read_pems(h, opts, diag);
         }
         if (r == 0)

@@ -7,7 +7,9 @@
  * built without libmicrohttpd has none (http_none.c).
  */
 
-#include "fs/tree/fs.h"
+#include <stdatomic.h>
+
+#include "blobstore/base/strbuf.h"
 #include "model/image/download.h"
 
 struct http;
@@ -16,10 +18,15 @@ struct http_opts {
         const char *listen; /* ADDRESS:PORT, [ADDRESS]:PORT; port 0: any that is free */
         const char *cert_file, *key_file; /* PEM; NULL: without TLS */
         const char *name; /* HOST or HOST:PORT for addresses; NULL: what is listened on */
+        /* Goes up with every change of an image: downloads then look whether they may go on. Read until http_stop(). */
+        const atomic_uint *changes;
 };
 
-/* Starts to serve. -EINVAL, -EADDRINUSE …, -EOPNOTSUPP: not built in; DIAG says why. */
-int http_start(struct fs *fs, const struct http_opts *opts, struct diag *diag, struct http **ret);
+/*
+ * Starts to serve what M gives out, which is borrowed until http_stop(). -EINVAL, -EADDRINUSE …, -EOPNOTSUPP: not
+ * built in; DIAG says why.
+ */
+int http_start(struct model *m, const struct http_opts *opts, struct diag *diag, struct http **ret);
 
 /* Breaks off what is being downloaded. Accepts NULL. */
 void http_stop(struct http *h);

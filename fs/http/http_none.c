@@ -2,9 +2,9 @@
 
 #include "fs/http/http.h"
 
-int http_start(struct fs *fs, const struct http_opts *opts, struct diag *diag, struct http **ret)
+int http_start(struct model *m, const struct http_opts *opts, struct diag *diag, struct http **ret)
 {
-        (void)fs;
+        (void)m;
         (void)opts;
         (void)ret;
         return diag_set(diag, -EOPNOTSUPP, "http: this imagefs was built without libmicrohttpd");

@@ -116,6 +116,6 @@ struct node alias_upload_node(uint64_t image)
 
         for (const struct entry *e = tree_kind(KIND_IMAGE)->entries; e->name; e++)
                 if (e->flags & ENTRY_UPLOAD)
-                        n.row = (unsigned)(e - tree_kind(KIND_IMAGE)->entries) + 1;
+                        n.row = e->number;
         return n;
 }

@@ -8,10 +8,6 @@
 
 #include "fs/ops/attr.h"
 
-#include <string.h>
-
-#include "fs/ops/disk_file.h"
-
 /* Blobs never change, and their numbers are never used again. */
 #define ATTR_TIMEOUT_BLOB 86400.0
 /*
@@ -143,6 +139,34 @@ static int attr_ask(struct req *rq, const struct entry *entry, struct stat *st)
         return 0;
 }
 
+/* Size, space taken and links of a disk's file. -ENOENT. */
+static int attr_disk(struct req *rq, uint64_t volume, struct stat *st)
+{
+        struct volume_file *f;
+        const struct volume *v;
+        int r;
+
+        r = req_volume(rq, volume, &v);
+        if (r < 0)
+                return r;
+        st->st_size = (off_t)v->size_bytes;
+        st->st_blksize = ATTR_PIECE;
+        st->st_nlink = v->cloud && v->instance ? 2 : 1;
+        if (!v->size_bytes)
+                return 0;
+        r = volume_open(rq->fs->model, volume, false, NULL, &f);
+        if (r < 0)
+                return r;
+        if (volume_disk(f)) {
+                int64_t us = disk_get_changed_us(volume_disk(f));
+
+                st->st_blocks = (blkcnt_t)((disk_get_data_bytes(volume_disk(f)) + 511) / 512);
+                st->st_mtim = st->st_ctim = attr_time(us);
+        }
+        volume_close(f);
+        return 0;
+}
+
 static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind, struct stat *st, double *timeout)
 {
         if (kind->blob) {
@@ -168,7 +192,7 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
         if (entry->changed_us)
                 attr_set_times(st, entry->changed_us(rq));
         if (entry->flags & ENTRY_DISK) {
-                int r = disk_file_attr(rq, n.oid, st);
+                int r = attr_disk(rq, n.oid, st);
 
                 *timeout = ATTR_TIMEOUT_DIR;
                 return r == -ENOENT ? -ESTALE : r;

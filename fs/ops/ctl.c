@@ -16,8 +16,8 @@
 #include "blobstore/base/lock.h"
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
-#include "fs/ops/ops.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/reply.h"
 
 /* Longer than any command; a text is limited by the attribute itself. */
 #define CTL_COMMAND_MAX 65536
@@ -115,7 +115,7 @@ static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t 
 
         r = ctl_run(rq, (struct ctl *)f, bytes, size, off);
         if (r < 0)
-                ops_refuse(rq, f->node, r);
+                reply_refusal(rq, f->node, r);
         else
                 (void)fuse_reply_write(rq->fuse, size);
 }

@@ -9,7 +9,8 @@
 
 #include "blobstore/base/log.h"
 #include "fs/ops/file.h"
-#include "fs/ops/ops.h"
+#include "fs/ops/read_ahead.h"
+#include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
 #include "fs/ops/spread.h"
 
@@ -58,7 +59,7 @@ static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
                 return;
         buf = reply_buffer(size);
         if (!buf) {
-                ops_error(rq, -ENOMEM);
+                reply_error(rq, -ENOMEM);
                 return;
         }
         n = export_pread(d->content, buf, size, (uint64_t)off);
@@ -66,7 +67,7 @@ static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
                 n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy, imagefs "
                              "check names what else is concerned", (long long)off);
         if (n < 0)
-                ops_refuse(rq, f->node, (int)n);
+                reply_refusal(rq, f->node, (int)n);
         else
                 (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
 }

@@ -13,7 +13,8 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/disk_file.h"
 #include "fs/ops/file.h"
-#include "fs/ops/ops.h"
+#include "fs/ops/read_ahead.h"
+#include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
 #include "model/machine/volume.h"
 
@@ -43,7 +44,7 @@ static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t of
                 n = diag_set(&rq->diag, -EIO, "stored data is damaged at offset %lld: restore it from a copy",
                              (long long)off);
         if (n < 0)
-                ops_refuse(rq, f->node, (int)n);
+                reply_refusal(rq, f->node, (int)n);
         else
                 (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
 }
@@ -66,7 +67,7 @@ static void disk_file_write(struct req *rq, struct file *f, const char *bytes, s
         else if (n == -ENOSPC || n == -EDQUOT)
                 n = diag_set(&rq->diag, -ENOSPC, "the store's disk is full: delete something, or have it enlarged");
         if (n < 0)
-                ops_refuse(rq, f->node, (int)n);
+                reply_refusal(rq, f->node, (int)n);
         else
                 (void)fuse_reply_write(rq->fuse, (size_t)n);
 }
@@ -305,32 +306,5 @@ int disk_file_open(struct req *rq, struct node n, int flags, struct fuse_file_in
         fi->parallel_direct_writes = 1; /* disks keep overlapping writes apart themselves */
 #endif
         fi->fh = (uintptr_t)d;
-        return 0;
-}
-
-int disk_file_attr(struct req *rq, uint64_t volume, struct stat *st)
-{
-        struct volume_file *f;
-        const struct volume *v;
-        int r;
-
-        r = req_volume(rq, volume, &v);
-        if (r < 0)
-                return r;
-        st->st_size = (off_t)v->size_bytes;
-        st->st_blksize = ATTR_PIECE;
-        st->st_nlink = v->cloud && v->instance ? 2 : 1;
-        if (!v->size_bytes)
-                return 0;
-        r = volume_open(rq->fs->model, volume, false, NULL, &f);
-        if (r < 0)
-                return r;
-        if (volume_disk(f)) {
-                int64_t us = disk_get_changed_us(volume_disk(f));
-
-                st->st_blocks = (blkcnt_t)((disk_get_data_bytes(volume_disk(f)) + 511) / 512);
-                st->st_mtim = st->st_ctim = (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
-        }
-        volume_close(f);
         return 0;
 }

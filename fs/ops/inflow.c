@@ -5,7 +5,7 @@
 
 #include "fs/ops/alias.h"
 #include "fs/ops/file.h"
-#include "fs/ops/ops.h"
+#include "fs/ops/reply.h"
 #include "model/intake/upload.h"
 
 struct inflow {
@@ -43,7 +43,7 @@ static void inflow_write(struct req *rq, struct file *f, const char *bytes, size
 
         r = upload_write(((struct inflow *)f)->upload, bytes, size, (uint64_t)off, inflow_taken, &answer, &rq->diag);
         if (r < 0)
-                ops_refuse(rq, f->node, r);
+                reply_refusal(rq, f->node, r);
 }
 
 static int inflow_truncate(struct req *rq, struct file *f, uint64_t size)

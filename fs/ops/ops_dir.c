@@ -9,8 +9,9 @@
 #include <string.h>
 
 #include "fs/ops/attr.h"
-#include "fs/ops/ops.h"
+#include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/reply.h"
 
 struct listed {
         struct node node;
@@ -112,9 +113,8 @@ static int listing_fill(struct req *rq, struct listing *l)
         if (r < 0)
                 return r;
 
-        for (unsigned i = 0; kind->entries && kind->entries[i].name; i++) {
-                const struct entry *e = &kind->entries[i];
-                struct node n = { .kind = l->dir.kind, .row = i + 1, .oid = l->dir.oid };
+        for (const struct entry *e = kind->entries; e && e->name; e++) {
+                struct node n = { .kind = l->dir.kind, .row = e->number, .oid = l->dir.oid };
 
                 rq->entry = e;
                 rq->oid = l->dir.oid;
@@ -155,7 +155,7 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
                 r = listing_fill(&rq, l);
         }
         if (r < 0) {
-                ops_error(&rq, r);
+                reply_error(&rq, r);
                 return;
         }
         fi->fh = (uintptr_t)l;
@@ -205,7 +205,7 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
         if (r == 0 && !buf)
                 r = -ENOMEM;
         if (r < 0) {
-                ops_error(&rq, r);
+                reply_error(&rq, r);
                 return;
         }
         for (size_t i = off < 0 ? l->n : (size_t)off; i < l->n; i++) {

@@ -3,14 +3,14 @@
  * Requests on open files: opening finds out which kind of file it is (file.h), and the rest goes to that kind.
  */
 
-#include "fs/ops/ops.h"
-
 #include <fcntl.h>
 
 #include "fs/ops/alias.h"
 #include "fs/ops/disk_file.h"
 #include "fs/ops/file.h"
+#include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/reply.h"
 
 static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *fi)
 {
@@ -54,11 +54,11 @@ void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
         if (r == 0)
                 r = ops_open_node(&rq, n, fi);
         if (r == -ESTALE) {
-                ops_error(&rq, r);
+                reply_error(&rq, r);
                 return;
         }
         if (r < 0) {
-                ops_refuse(&rq, n, r);
+                reply_refusal(&rq, n, r);
                 return;
         }
         f = file_of(fi);
@@ -89,7 +89,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         if (r == 0) {
                 r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, image);
                 if (r == 0)
-                        r = ops_fill_entry(rq, upload, NULL, ret);
+                        r = reply_fill_entry(rq, upload, NULL, ret);
                 if (r < 0)
                         file_of(fi)->ops->release(file_of(fi));
         }
@@ -109,7 +109,7 @@ void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mod
         req_init(&rq, fuse);
         r = ops_create_file(&rq, parent, name, fi, &e);
         if (r < 0) {
-                ops_refuse(&rq, node_of(parent), r);
+                reply_refusal(&rq, node_of(parent), r);
                 return;
         }
         f = file_of(fi);
@@ -138,7 +138,7 @@ void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, 
         if (f->ops->write)
                 f->ops->write(&rq, f, bytes, size, off);
         else
-                ops_error(&rq, -EBADF);
+                reply_error(&rq, -EBADF);
 }
 
 void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -152,9 +152,9 @@ void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
         if (f->ops->flush)
                 r = f->ops->flush(&rq, f);
         if (r < 0)
-                ops_refuse(&rq, f->node, r);
+                reply_refusal(&rq, f->node, r);
         else
-                ops_error(&rq, 0);
+                reply_error(&rq, 0);
 }
 
 void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -179,9 +179,9 @@ void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_i
         if (f->ops->sync)
                 r = f->ops->sync(&rq, f);
         if (r < 0)
-                ops_refuse(&rq, f->node, r);
+                reply_refusal(&rq, f->node, r);
         else
-                ops_error(&rq, 0);
+                reply_error(&rq, 0);
 }
 
 void ops_fsyncdir(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -203,9 +203,9 @@ void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t l
         if (f->ops->allocate)
                 r = f->ops->allocate(&rq, f, mode, off, len);
         if (r < 0 && r != -EOPNOTSUPP)
-                ops_refuse(&rq, f->node, r);
+                reply_refusal(&rq, f->node, r);
         else
-                ops_error(&rq, r);
+                reply_error(&rq, r);
 }
 
 /* What is not for the daemon to copy is left to the kernel, which reads and writes. */
@@ -223,9 +223,9 @@ void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struc
         if (to->ops->copy && from->ops->fetch)
                 n = to->ops->copy(&rq, to, (uint64_t)off_out, from, (uint64_t)off_in, len);
         if (n == -EOPNOTSUPP)
-                ops_error(&rq, (int)n);
+                reply_error(&rq, (int)n);
         else if (n < 0)
-                ops_refuse(&rq, to->node, (int)n);
+                reply_refusal(&rq, to->node, (int)n);
         else
                 (void)fuse_reply_write(fuse, (size_t)n);
 }
@@ -242,7 +242,7 @@ void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fu
         if (f->ops->seek)
                 r = f->ops->seek(&rq, f, off, whence, &found);
         if (r < 0)
-                ops_error(&rq, r);
+                reply_error(&rq, r);
         else
                 (void)fuse_reply_lseek(fuse, found);
 }

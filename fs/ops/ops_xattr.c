@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "fs/ops/attr.h"
-#include "fs/ops/ops.h"
+#include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/reply.h"
 
 #define XATTR_PREFIX "user.imagefs."
 
@@ -29,13 +30,11 @@ static int xattr_find(struct req *rq, fuse_ino_t ino, const char *name, struct n
         if (!kind || n.row != 0 || strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) != 0)
                 return -ENODATA;
         name += strlen(XATTR_PREFIX);
-        for (unsigned i = 0; kind->entries && kind->entries[i].name; i++) {
-                const struct entry *e = &kind->entries[i];
-
+        for (const struct entry *e = kind->entries; e && e->name; e++) {
                 rq->entry = e;
                 rq->oid = n.oid;
                 if ((e->flags & ENTRY_LINE) && strcmp(e->name, name) == 0 && (!e->visible || e->visible(rq))) {
-                        n.row = i + 1;
+                        n.row = e->number;
                         *ret = n;
                         return 0;
                 }
@@ -48,7 +47,7 @@ static void xattr_reply(struct req *rq, const struct strbuf *value, size_t size)
         if (size == 0)
                 (void)fuse_reply_xattr(rq->fuse, value->len);
         else if (size < value->len)
-                ops_error(rq, -ERANGE);
+                reply_error(rq, -ERANGE);
         else
                 (void)fuse_reply_buf(rq->fuse, strbuf_text(value), value->len);
 }
@@ -67,7 +66,7 @@ void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size
         if (r == 0)
                 r = attr_text(&rq, n, &value);
         if (r < 0) {
-                ops_error(&rq, r);
+                reply_error(&rq, r);
                 return;
         }
         if (value.len && value.text[value.len - 1] == '\n')
@@ -102,9 +101,9 @@ void ops_listxattr(fuse_req_t fuse, fuse_ino_t ino, size_t size)
                 }
         }
         if (strbuf_error(&names) < 0)
-                ops_error(&rq, strbuf_error(&names));
+                reply_error(&rq, strbuf_error(&names));
         else if (names.len == 0 && size > 0 && size <= XATTR_LOOK_BYTES)
-                ops_error(&rq, -EOPNOTSUPP);
+                reply_error(&rq, -EOPNOTSUPP);
         else
                 xattr_reply(&rq, &names, size);
 }
@@ -116,11 +115,11 @@ static void xattr_refuse(fuse_req_t fuse, fuse_ino_t ino, const char *name)
 
         req_init(&rq, fuse);
         if (strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0)
-                ops_refuse(&rq, node_of(ino),
+                reply_refusal(&rq, node_of(ino),
                            diag_set(&rq.diag, -EPERM, "attributes are read-only: write to the file %s",
                                     name + strlen(XATTR_PREFIX)));
         else
-                ops_error(&rq, -EOPNOTSUPP);
+                reply_error(&rq, -EOPNOTSUPP);
 }
 
 void ops_setxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)

@@ -6,11 +6,12 @@
  * Done when the first blob is opened: the answer to INIT, which comes after the mount, would set it back.
  */
 
+#include "fs/ops/read_ahead.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "blobstore/base/io.h"
-#include "fs/tree/fs.h"
 
 #define READ_AHEAD_KIB "1024"
 

@@ -13,7 +13,7 @@
  * memory is bounded and a busy machine does no work ahead.
  */
 
-#include "fs/tree/fs.h"
+#include "fs/tree/req.h"
 
 #define SPREAD_BYTES_MAX (256 << 10)
 

@@ -4,7 +4,7 @@
 
 #include "blobstore/base/lock.h"
 #include "fs/ops/file.h"
-#include "fs/ops/ops.h"
+#include "fs/ops/reply.h"
 
 /*
  * A blocked reader. It is answered by whoever takes it off the list, under the mutex: the notifier, INTERRUPT or
@@ -178,7 +178,7 @@ static bool wait_enter(struct req *rq, struct wait_file *f, size_t size, struct 
 
         LOCK_SCOPE(&w->mutex);
         if (w->stopped || fuse_req_interrupted(rq->fuse)) {
-                ops_error(rq, -EINTR);
+                reply_error(rq, -EINTR);
                 return false;
         }
         *i = (struct waiter){ .next = w->first, .fuse = rq->fuse,
@@ -210,7 +210,7 @@ static void wait_read(struct req *rq, struct file *f, size_t size, off_t off)
         }
         i = malloc(sizeof(*i));
         if (!i)
-                ops_error(rq, -ENOMEM);
+                reply_error(rq, -ENOMEM);
         else if (wait_enter(rq, (struct wait_file *)f, size, i))
                 wait_notify(fs, kind, id); /* rq may have been answered by now */
         else

@@ -8,7 +8,7 @@
  * when the daemon stops.
  */
 
-#include "fs/tree/fs.h"
+#include "fs/tree/req.h"
 
 int waiters_new(struct waiters **ret);
 void waiters_free(struct waiters *w); /* accepts NULL; nobody waits any more */

@@ -2,11 +2,11 @@
 #ifndef FS_TREE_DIR_H
 #define FS_TREE_DIR_H
 
-/* Small pieces that the families of directories share. */
+/* The families of directories, a dir_*.c each, and small pieces that they share. */
 
 #include <string.h>
 
-#include "fs/tree/tree.h"
+#include "fs/tree/kind.h"
 
 /* Passes objects of the model on as children that are directories. */
 struct dir_children {
@@ -61,8 +61,26 @@ struct node dir_volume_disk(uint64_t volume);
 /* last-error, of any kind of object. */
 int dir_show_last_error(struct req *rq, struct strbuf *out);
 int64_t dir_last_error_us(struct req *rq);
-#define DIR_LAST_ERROR                                                                                  \
-        { "last-error", "why something was last refused", 0444, .show = dir_show_last_error,            \
+#define DIR_LAST_ERROR(number)                                                                          \
+        { number, "last-error", "why something was last refused", 0444, .show = dir_show_last_error,    \
           .changed_us = dir_last_error_us }
+
+/* The tables of them all, for tree.c; a family may show what another has. */
+extern const struct dir_kind dir_root, dir_info, dir_regions;
+extern const struct dir_kind dir_region, dir_images;
+extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots, dir_image_used_by;
+extern const struct dir_kind dir_copies, dir_copy;
+extern const struct dir_kind dir_downloads, dir_download;
+extern const struct dir_kind dir_snapshots, dir_snapshot;
+extern const struct dir_kind dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
+extern const struct dir_kind dir_shares, dir_share;
+extern const struct dir_kind dir_shared, dir_shared_image, dir_shared_disks, dir_shared_instances, dir_shared_closed;
+extern const struct dir_kind dir_tasks, dir_task;
+extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
+extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images, dir_instance_used_by;
+extern const struct dir_kind dir_image_instances;
+/* dir_mirror.c */
+extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;
+extern const struct dir_kind dir_shared_instance;
 
 #endif

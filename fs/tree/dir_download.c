@@ -107,8 +107,8 @@ static int show_expires(struct req *rq, struct strbuf *out)
 }
 
 static const struct entry download_entries[] = {
-        { "url", "the address: whoever knows it may download", 0444, ENTRY_LINE, .show = show_url },
-        { "expires", "until when", 0444, ENTRY_LINE, .show = show_expires },
+        { 1, "url", "the address: whoever knows it may download", 0444, ENTRY_LINE, .show = show_url },
+        { 2, "expires", "until when", 0444, ENTRY_LINE, .show = show_expires },
         { 0 },
 };
 

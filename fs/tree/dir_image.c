@@ -194,59 +194,63 @@ static int store_import_url(struct req *rq, const char *text)
         return image_fetch(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
 }
 
-#define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
-#define RW(name, show_fn, field, help) \
-        { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
-#define RW_TEXT(name, show_fn, field, help) \
-        { name, help, 0666, ENTRY_TEXT, .show = show_fn, .store = store_field, .arg = field }
+#define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
+#define RW(number, name, show_fn, field, help) \
+        { number, name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define RW_TEXT(number, name, show_fn, field, help) \
+        { number, name, help, 0666, ENTRY_TEXT, .show = show_fn, .store = store_field, .arg = field }
 
-/* What an image says of itself. LINE and TEXT make rows of what its owner can change. */
-#define IMAGE_ATTRIBUTES(LINE, TEXT)                                                                                  \
-        RO("id", show_id, "img-…, never used again"),                                                                 \
-        LINE("name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),                                        \
-        TEXT("description", show_description, IMAGE_FIELD_DESCRIPTION, "text, up to 4 KiB"),                          \
-        RO("status", show_status, "queued uploading pending replicating available error deleting deleted"),           \
-        { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },                              \
-        RO("error", show_error, "why the status is error"),                                                           \
-        LINE("type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),                       \
-        RO("source", show_source, "private public shared marketplace iso"),                                           \
-        RO("owner", show_owner, "user name"),                                                                         \
-        RO("created", show_created, "when it was made"),                                                              \
-        RO("updated", show_updated, "when it last changed"),                                                          \
-        RO("size", show_size, "virtual bytes of all disks"),                                                          \
-        LINE("format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),             \
-        LINE("os", show_os, IMAGE_FIELD_OS, "linux windows other"),                                                   \
-        LINE("platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),                                    \
-        LINE("platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),                 \
-        LINE("architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),                          \
-        LINE("boot-mode", show_boot_mode, IMAGE_FIELD_BOOT_MODE, "bios uefi"),                                        \
-        LINE("features", show_features, IMAGE_FIELD_FEATURES, "words of: cloud-init qemu-ga hot-upgrade"),            \
-        TEXT("labels", show_labels, IMAGE_FIELD_LABELS, "key=value lines"),                                           \
-        LINE("project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),          \
-        RO("encrypted", show_encrypted, "yes no, as found in the data"),                                              \
-        LINE("provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),                                       \
-        { "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },    \
-        { "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444, .show = show_mapping }, \
-        { "metadata.json", "all of this for programs", 0444, .show = show_metadata },                                 \
-        { "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },         \
-        DIR_LAST_ERROR
+/*
+ * What an image says of itself. LINE and TEXT make rows of what its owner can change. A new one takes a number that is
+ * free in both tables.
+ */
+#define IMAGE_ATTRIBUTES(LINE, TEXT)                                                                                   \
+        RO(1, "id", show_id, "img-…, never used again"),                                                               \
+        LINE(2, "name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),                                      \
+        TEXT(3, "description", show_description, IMAGE_FIELD_DESCRIPTION, "text, up to 4 KiB"),                        \
+        RO(4, "status", show_status, "queued uploading pending replicating available error deleting deleted"),         \
+        { 5, "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },                            \
+        RO(6, "error", show_error, "why the status is error"),                                                         \
+        LINE(7, "type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),                     \
+        RO(8, "source", show_source, "private public shared marketplace iso"),                                         \
+        RO(9, "owner", show_owner, "user name"),                                                                       \
+        RO(10, "created", show_created, "when it was made"),                                                           \
+        RO(11, "updated", show_updated, "when it last changed"),                                                       \
+        RO(12, "size", show_size, "virtual bytes of all disks"),                                                       \
+        LINE(13, "format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),          \
+        LINE(14, "os", show_os, IMAGE_FIELD_OS, "linux windows other"),                                                \
+        LINE(15, "platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),                                 \
+        LINE(16, "platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),              \
+        LINE(17, "architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),                       \
+        LINE(18, "boot-mode", show_boot_mode, IMAGE_FIELD_BOOT_MODE, "bios uefi"),                                     \
+        LINE(19, "features", show_features, IMAGE_FIELD_FEATURES, "words of: cloud-init qemu-ga hot-upgrade"),         \
+        TEXT(20, "labels", show_labels, IMAGE_FIELD_LABELS, "key=value lines"),                                        \
+        LINE(21, "project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),       \
+        RO(22, "encrypted", show_encrypted, "yes no, as found in the data"),                                           \
+        LINE(23, "provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),                                    \
+        { 24, "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum }, \
+        { 25, "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444,                      \
+          .show = show_mapping },                                                                                      \
+        { 26, "metadata.json", "all of this for programs", 0444, .show = show_metadata },                              \
+        { 27, "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },      \
+        DIR_LAST_ERROR(28)
 
 static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),
-        { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
-        { "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
-        { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
-        { "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
+        { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
+        { 30, "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
+        { 31, "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
+        { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
           .visible = upload_visible },
-        { "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,
+        { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,
           .show = show_import_url, .store = store_import_url, .visible = upload_visible },
-        { "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
+        { 34, "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
           .store = store_convert },
-        { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
-        { "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },
-        { "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
-        { "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
-        { "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
+        { 35, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
+        { 36, "copies", "mkdir REGION copies it there", 0777, .dir = KIND_COPIES },
+        { 37, "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
+        { 38, "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
+        { 39, "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
         { 0 },
 };
 
@@ -282,19 +286,19 @@ static uint64_t closed_oid(uint64_t image, int which)
         return image << 1 | (uint64_t)which;
 }
 
-#define RO_LINE(name, show_fn, field, help) RO(name, show_fn, help)
-#define RO_TEXT(name, show_fn, field, help) { name, help, 0444, .show = show_fn }
+#define RO_LINE(number, name, show_fn, field, help) RO(number, name, show_fn, help)
+#define RO_TEXT(number, name, show_fn, field, help) { number, name, help, 0444, .show = show_fn }
 
-#define CLOSED(name, help, which) \
-        { name, help, 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = which }
+#define CLOSED(number, name, help, which) \
+        { number, name, help, 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = which }
 
 static const struct entry shared_image_entries[] = {
         IMAGE_ATTRIBUTES(RO_LINE, RO_TEXT),
-        { "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
-        { "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
-        { "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },
-        CLOSED("copies", "its owner copies it", 0),
-        CLOSED("shares", "its owner shares it", 1),
+        { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
+        { 30, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
+        { 31, "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },
+        CLOSED(32, "copies", "its owner copies it", 0),
+        CLOSED(33, "shares", "its owner shares it", 1),
         { 0 },
 };
 

@@ -164,10 +164,10 @@ static int show_mapping(struct req *rq, struct strbuf *out)
         return r;
 }
 
-#define RO(name, show_fn, help)        { name, help, 0444, ENTRY_LINE, .show = show_fn }
-#define RW(name, show_fn, field, help) \
-        { name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
-#define WO(name, field, help)          { name, help, 0666, 0, .store = store_field, .arg = field }
+#define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
+#define RW(number, name, show_fn, field, help) \
+        { number, name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
+#define WO(number, name, field, help) { number, name, help, 0666, 0, .store = store_field, .arg = field }
 
 /* One that cannot be opened is in no listing: backups read all that they find. */
 #ifdef HAVE_LIBARCHIVE
@@ -177,34 +177,34 @@ static int show_mapping(struct req *rq, struct strbuf *out)
 #endif
 
 static const struct entry instance_entries[] = {
-        RO("id", show_id, "i-…, never used again"),
-        RW("name", show_name, INSTANCE_FIELD_NAME, "display name, may repeat"),
-        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_field,
+        RO(1, "id", show_id, "i-…, never used again"),
+        RW(2, "name", show_name, INSTANCE_FIELD_NAME, "display name, may repeat"),
+        { 3, "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_field,
           .arg = INSTANCE_FIELD_DESCRIPTION },
-        RO("status", show_status, "stopped running"),
-        WO("power", INSTANCE_FIELD_POWER, "write start or stop"),
-        RW("type", show_type, INSTANCE_FIELD_TYPE, "local cloud: where the system disk is"),
-        RW("image", show_image, INSTANCE_FIELD_IMAGE,
+        RO(4, "status", show_status, "stopped running"),
+        WO(5, "power", INSTANCE_FIELD_POWER, "write start or stop"),
+        RW(6, "type", show_type, INSTANCE_FIELD_TYPE, "local cloud: where the system disk is"),
+        RW(7, "image", show_image, INSTANCE_FIELD_IMAGE,
            "CLASS/IMAGE; writing one makes the disks, or rebuilds the system disk"),
-        RO("owner", show_owner, "user name"),
-        RO("created", show_created, "when it was made"),
-        { "device-mapping", "device, role, disk, size; a line per disk", 0444, .show = show_mapping },
-        { "disks", "the guest's bytes, for qemu", 0777, .dir = KIND_INSTANCE_DISKS },
-        WO("attach", INSTANCE_FIELD_ATTACH, "write a disk of the region"),
-        WO("detach", INSTANCE_FIELD_DETACH, "write a device, such as vdb"),
-        RW("image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
+        RO(8, "owner", show_owner, "user name"),
+        RO(9, "created", show_created, "when it was made"),
+        { 10, "device-mapping", "device, role, disk, size; a line per disk", 0444, .show = show_mapping },
+        { 11, "disks", "the guest's bytes, for qemu", 0777, .dir = KIND_INSTANCE_DISKS },
+        WO(12, "attach", INSTANCE_FIELD_ATTACH, "write a disk of the region"),
+        WO(13, "detach", INSTANCE_FIELD_DETACH, "write a device, such as vdb"),
+        RW(14, "image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
            "data disks that go into images: all, none, or devices"),
-        { "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
-        { "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
-        { "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
+        { 15, "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
+        { 16, "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
+        { 17, "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
           .arg = INSTANCE_FIELD_PASSWORD },
-        { "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,
+        { 18, "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,
           .store = store_seed_field, .arg = INSTANCE_FIELD_SSH_KEYS },
-        { "hostname", "of the guest", 0666, ENTRY_LINE, .show = show_hostname, .store = store_seed_field,
+        { 19, "hostname", "of the guest", 0666, ENTRY_LINE, .show = show_hostname, .store = store_seed_field,
           .arg = INSTANCE_FIELD_HOSTNAME },
-        { "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
-        DIR_LAST_ERROR,
-        { "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT,
+        { 20, "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
+        DIR_LAST_ERROR(21),
+        { 22, "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT,
           .show = NULL },
         { 0 },
 };

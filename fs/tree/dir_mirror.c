@@ -7,40 +7,35 @@
  * So the second place is a directory that holds a link to each entry of the first: paths through it work, and a backup
  * finds every byte once.
  *
- * oid is that of the thing; a link's is oid << MIRROR_ROW_BITS | row of the entry.
+ * oid is that of the thing; a link's is oid << MIRROR_BITS | number of the entry.
  */
 
 #include "fs/tree/dir.h"
 
-#define MIRROR_ROW_BITS 8
+#define MIRROR_BITS 8
+_Static_assert(ENTRY_NUMBER_MAX < 1 << MIRROR_BITS, "an entry's number must fit into a link's oid");
 
-static const struct entry *mirror_entry(enum node_kind kind, unsigned row)
+static int mirror_each(struct req *rq, const struct dir_kind *of, uint64_t oid, bool unlisted, child_fn *fn, void *ctx)
 {
-        return tree_entry((struct node){ .kind = kind, .row = row, .oid = 1 });
-}
-
-static int mirror_each(struct req *rq, enum node_kind kind, uint64_t oid, bool unlisted, child_fn *fn, void *ctx)
-{
-        const struct entry *e;
         int r;
 
-        for (unsigned row = 1; (e = mirror_entry(kind, row)); row++) {
+        for (const struct entry *e = of->entries; e->name; e++) {
                 if ((e->flags & ENTRY_UNLISTED) && !unlisted)
                         continue;
                 rq->entry = e;
                 rq->oid = oid;
                 if (e->visible && !e->visible(rq))
                         continue;
-                r = fn(ctx, &(struct child){ .name = e->name, .oid = oid << MIRROR_ROW_BITS | row, .type = DT_LNK });
+                r = fn(ctx, &(struct child){ .name = e->name, .oid = oid << MIRROR_BITS | e->number, .type = DT_LNK });
                 if (r != 0)
                         return r;
         }
         return 0;
 }
 
-static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child)
+static int mirror_target(struct strbuf *out, const struct dir_kind *of, uint64_t child)
 {
-        const struct entry *e = mirror_entry(kind, child & ((1U << MIRROR_ROW_BITS) - 1));
+        const struct entry *e = kind_entry(of, child & ((1U << MIRROR_BITS) - 1));
 
         if (!e)
                 return -ENOENT;
@@ -49,8 +44,8 @@ static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child
 }
 
 /*
- * One kind of second place: NAME of what KIND shows, with OBJECT_GET to get the thing's object, and PATH to lead to its
- * first place. What follows is set besides.
+ * One kind of second place: TITLE of what the kind OF shows, with OBJECT_GET to get the thing's object, and PATH to
+ * lead to its first place. What follows is set besides.
  */
 #define DEFINE_MIRROR(stem, title, of, kind_of_object, object_get, path, ...)                                       \
         static int stem##_object(struct req *rq, uint64_t oid, struct object *ret)                                  \
@@ -59,7 +54,7 @@ static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child
         }                                                                                                           \
         static int stem##_child_object(struct req *rq, uint64_t child, struct object *ret)                          \
         {                                                                                                           \
-                return object_get(rq->fs->model, child >> MIRROR_ROW_BITS, ret);                                    \
+                return object_get(rq->fs->model, child >> MIRROR_BITS, ret);                                        \
         }                                                                                                           \
         static int stem##_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)                               \
         {                                                                                                           \
@@ -77,7 +72,7 @@ static int mirror_target(struct strbuf *out, enum node_kind kind, uint64_t child
         }                                                                                                           \
         static int stem##_target(struct req *rq, uint64_t child, struct strbuf *out)                                \
         {                                                                                                           \
-                int r = path(rq, child >> MIRROR_ROW_BITS, out);                                                    \
+                int r = path(rq, child >> MIRROR_BITS, out);                                                        \
                                                                                                                     \
                 return r < 0 ? r : mirror_target(out, of, child);                                                   \
         }                                                                                                           \
@@ -146,9 +141,9 @@ static int snapshot_path(struct req *rq, uint64_t id, struct strbuf *out)
         return r;
 }
 
-DEFINE_MIRROR(image_instance, "instance", KIND_INSTANCE, OBJECT_INSTANCE, instance_get_object, instance_path);
-DEFINE_MIRROR(shared_instance, "instance", KIND_INSTANCE, OBJECT_INSTANCE, instance_get_object, instance_path,
+DEFINE_MIRROR(image_instance, "instance", &dir_instance, OBJECT_INSTANCE, instance_get_object, instance_path);
+DEFINE_MIRROR(shared_instance, "instance", &dir_instance, OBJECT_INSTANCE, instance_get_object, instance_path,
               .enter = shared_instance_enter);
-DEFINE_MIRROR(instance_image, "image", KIND_IMAGE, OBJECT_IMAGE, image_get_object, image_path);
-DEFINE_MIRROR(snapshot_volume, "disk", KIND_VOLUME, OBJECT_VOLUME, volume_get_object, volume_path);
-DEFINE_MIRROR(volume_snapshot, "snapshot", KIND_SNAPSHOT, OBJECT_SNAPSHOT, snapshot_get_object, snapshot_path);
+DEFINE_MIRROR(instance_image, "image", &dir_image, OBJECT_IMAGE, image_get_object, image_path);
+DEFINE_MIRROR(snapshot_volume, "disk", &dir_volume, OBJECT_VOLUME, volume_get_object, volume_path);
+DEFINE_MIRROR(volume_snapshot, "snapshot", &dir_snapshot, OBJECT_SNAPSHOT, snapshot_get_object, snapshot_path);

@@ -83,11 +83,11 @@ static int store_region_store(struct req *rq, const char *text)
         return region_set_store(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
 }
 
-#define ENTRY_CLASS(name, class, help) \
-        { name, help, 0777, .dir = KIND_IMAGES, .dir_oid = class_oid, .arg = class }
+#define ENTRY_CLASS(number, name, class, help) \
+        { number, name, help, 0777, .dir = KIND_IMAGES, .dir_oid = class_oid, .arg = class }
 
-#define ENTRY_LIST(name, format, help, ...) \
-        { name, help, 0444, .show = show_list, .measure = measure_list, .arg = format, __VA_ARGS__ }
+#define ENTRY_LIST(number, name, format, help, ...) \
+        { number, name, help, 0444, .show = show_list, .measure = measure_list, .arg = format, __VA_ARGS__ }
 
 /* One that cannot be opened is in no listing: backups read all that they find. */
 #ifdef HAVE_XLSX
@@ -97,21 +97,21 @@ static int store_region_store(struct req *rq, const char *text)
 #endif
 
 static const struct entry region_entries[] = {
-        ENTRY_CLASS("public", CLASS_PUBLIC, "images for everybody"),
-        ENTRY_CLASS("marketplace", CLASS_MARKETPLACE, "images that others provide"),
-        ENTRY_CLASS("private", CLASS_PRIVATE, "your images; mkdir, or cp a file, makes one"),
-        { "shared", "images that others share with you", 0777, .dir = KIND_SHARED },
-        ENTRY_CLASS("iso", CLASS_ISO, "installation media"),
-        ENTRY_CLASS("recycle", CLASS_RECYCLE, "deleted images; mv to private/ restores one"),
-        { "snapshots", "immutable disks that images refer to", 0777, .dir = KIND_SNAPSHOTS },
-        { "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
-        { "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
-        { "quota", "what you use and may use", 0644, .show = show_quota, .store = store_quota },
-        ENTRY_LIST("images.csv", LISTING_CSV, "the images you can see, a row each"),
-        ENTRY_LIST("images.json", LISTING_JSON, "the same for programs"),
-        ENTRY_LIST("images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),
-        { "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, .store = store_batch },
-        { "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store,
+        ENTRY_CLASS(1, "public", CLASS_PUBLIC, "images for everybody"),
+        ENTRY_CLASS(2, "marketplace", CLASS_MARKETPLACE, "images that others provide"),
+        ENTRY_CLASS(3, "private", CLASS_PRIVATE, "your images; mkdir, or cp a file, makes one"),
+        { 4, "shared", "images that others share with you", 0777, .dir = KIND_SHARED },
+        ENTRY_CLASS(5, "iso", CLASS_ISO, "installation media"),
+        ENTRY_CLASS(6, "recycle", CLASS_RECYCLE, "deleted images; mv to private/ restores one"),
+        { 7, "snapshots", "immutable disks that images refer to", 0777, .dir = KIND_SNAPSHOTS },
+        { 8, "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
+        { 9, "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
+        { 10, "quota", "what you use and may use", 0644, .show = show_quota, .store = store_quota },
+        ENTRY_LIST(11, "images.csv", LISTING_CSV, "the images you can see, a row each"),
+        ENTRY_LIST(12, "images.json", LISTING_JSON, "the same for programs"),
+        ENTRY_LIST(13, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),
+        { 14, "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, .store = store_batch },
+        { 15, "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store,
           .store = store_region_store },
         { 0 },
 };

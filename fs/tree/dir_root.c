@@ -15,10 +15,10 @@ static int show_readme(struct req *rq, struct strbuf *out)
 }
 
 static const struct entry root_entries[] = {
-        { "README", "one page of help", 0444, .show = show_readme },
-        { "info", "the library itself", 0755, .dir = KIND_INFO },
-        { "regions", "mkdir makes a region", 0755, .dir = KIND_REGIONS },
-        { "tasks", "long operations; rmdir cancels or forgets one", 0755, .dir = KIND_TASKS },
+        { 1, "README", "one page of help", 0444, .show = show_readme },
+        { 2, "info", "the library itself", 0755, .dir = KIND_INFO },
+        { 3, "regions", "mkdir makes a region", 0755, .dir = KIND_REGIONS },
+        { 4, "tasks", "long operations; rmdir cancels or forgets one", 0755, .dir = KIND_TASKS },
         { 0 },
 };
 
@@ -126,10 +126,11 @@ static int64_t errors_changed_us(struct req *rq)
 }
 
 static const struct entry info_entries[] = {
-        { "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
-        { "limits", "write `key value` to change one", 0644, .show = show_limits, .store = store_limits },
-        { "store", "what the blobs take", 0400, ENTRY_ADMIN, .show = show_store, .changed_us = store_changed_us },
-        { "errors", "your latest refusals, with reasons", 0444, .show = show_errors, .changed_us = errors_changed_us },
+        { 1, "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
+        { 2, "limits", "write `key value` to change one", 0644, .show = show_limits, .store = store_limits },
+        { 3, "store", "what the blobs take", 0400, ENTRY_ADMIN, .show = show_store, .changed_us = store_changed_us },
+        { 4, "errors", "your latest refusals, with reasons", 0444, .show = show_errors,
+          .changed_us = errors_changed_us },
         { 0 },
 };
 

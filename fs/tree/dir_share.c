@@ -101,8 +101,8 @@ static int show_created(struct req *rq, struct strbuf *out)
 }
 
 static const struct entry share_entries[] = {
-        { "user", "with whom the image is shared", 0444, ENTRY_LINE, .show = show_user },
-        { "created", "since when", 0444, ENTRY_LINE, .show = show_created },
+        { 1, "user", "with whom the image is shared", 0444, ENTRY_LINE, .show = show_user },
+        { 2, "created", "since when", 0444, ENTRY_LINE, .show = show_created },
         { 0 },
 };
 

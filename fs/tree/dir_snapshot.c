@@ -135,25 +135,26 @@ static int data_open_as(struct req *rq, uint64_t oid, enum export_format format,
 DEFINE_DATA(raw, EXPORT_RAW)
 DEFINE_DATA(qcow2, EXPORT_QCOW2)
 
-#define RO(name, show_fn, help) { name, help, 0444, ENTRY_LINE, .show = show_fn }
+#define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
 
 static const struct entry snapshot_entries[] = {
-        RO("id", show_id, "snap-…, never used again"),
-        { "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
-        { "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description, .store = store_description },
-        RO("size", show_size, "virtual bytes"),
-        RO("status", show_status, "creating available"),
-        RO("created", show_created, "when it was made"),
-        RO("owner", show_owner, "user name"),
-        RO("source", show_source, "what it was made from"),
-        { "data.raw", "the guest's bytes", 0444, .blob = &raw_ops, .visible = data_visible },
-        { "data.qcow2", "the same as a qcow2 file", 0444, .blob = &qcow2_ops, .visible = data_visible },
-        { "images", "links to every image that refers to it", 0777, .dir = KIND_SNAPSHOT_IMAGES },
-        { "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
-        { "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },
-        { "checksum", "XXH3-128 of the raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
-        DIR_LAST_ERROR,
-        { "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
+        RO(1, "id", show_id, "snap-…, never used again"),
+        { 2, "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
+        { 3, "description", "text, up to 4 KiB", 0666, ENTRY_TEXT, .show = show_description,
+          .store = store_description },
+        RO(4, "size", show_size, "virtual bytes"),
+        RO(5, "status", show_status, "creating available"),
+        RO(6, "created", show_created, "when it was made"),
+        RO(7, "owner", show_owner, "user name"),
+        RO(8, "source", show_source, "what it was made from"),
+        { 9, "data.raw", "the guest's bytes", 0444, .blob = &raw_ops, .visible = data_visible },
+        { 10, "data.qcow2", "the same as a qcow2 file", 0444, .blob = &qcow2_ops, .visible = data_visible },
+        { 11, "images", "links to every image that refers to it", 0777, .dir = KIND_SNAPSHOT_IMAGES },
+        { 12, "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
+        { 13, "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },
+        { 14, "checksum", "XXH3-128 of the raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
+        DIR_LAST_ERROR(15),
+        { 16, "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
           .dir = KIND_SNAPSHOT_CHANGED },
         { 0 },
 };

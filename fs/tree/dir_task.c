@@ -64,16 +64,16 @@ static int show_progress(struct req *rq, struct strbuf *out)
 }
 
 static const struct entry task_entries[] = {
-        { "kind", "fetch import convert copy capture disk-snapshot", 0444, ENTRY_LINE, .show = show_kind },
-        { "status", "queued running done error cancelled", 0444, ENTRY_LINE, .show = show_status },
-        { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
-        { "image", "what it works on", 0444, ENTRY_LINE, .show = show_image },
-        { "region", "where the result is", 0444, ENTRY_LINE, .show = show_region },
-        { "owner", "who started it", 0444, ENTRY_LINE, .show = show_owner },
-        { "created", "when it was accepted", 0444, ENTRY_LINE, .show = show_created },
-        { "started", "when it began to run", 0444, ENTRY_LINE, .show = show_started },
-        { "finished", "when it ended", 0444, ENTRY_LINE, .show = show_finished },
-        { "error", "why the status is error", 0444, ENTRY_LINE, .show = show_error },
+        { 1, "kind", "fetch import convert copy capture disk-snapshot", 0444, ENTRY_LINE, .show = show_kind },
+        { 2, "status", "queued running done error cancelled", 0444, ENTRY_LINE, .show = show_status },
+        { 3, "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
+        { 4, "image", "what it works on", 0444, ENTRY_LINE, .show = show_image },
+        { 5, "region", "where the result is", 0444, ENTRY_LINE, .show = show_region },
+        { 6, "owner", "who started it", 0444, ENTRY_LINE, .show = show_owner },
+        { 7, "created", "when it was accepted", 0444, ENTRY_LINE, .show = show_created },
+        { 8, "started", "when it began to run", 0444, ENTRY_LINE, .show = show_started },
+        { 9, "finished", "when it ended", 0444, ENTRY_LINE, .show = show_finished },
+        { 10, "error", "why the status is error", 0444, ENTRY_LINE, .show = show_error },
         { 0 },
 };
 
@@ -200,10 +200,10 @@ static int copy_image_target(struct req *rq, uint64_t child, struct strbuf *out)
 }
 
 static const struct entry copy_entries[] = {
-        { "status", "running done error cancelled", 0444, ENTRY_LINE, .show = show_copy_status },
-        { "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
-        { "error", "why the status is error", 0444, ENTRY_LINE, .show = show_error },
-        { "task", "its id in /tasks", 0444, ENTRY_LINE, .show = show_id },
+        { 1, "status", "running done error cancelled", 0444, ENTRY_LINE, .show = show_copy_status },
+        { 2, "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
+        { 3, "error", "why the status is error", 0444, ENTRY_LINE, .show = show_error },
+        { 4, "task", "its id in /tasks", 0444, ENTRY_LINE, .show = show_id },
         { 0 },
 };
 

@@ -92,28 +92,29 @@ static bool data_visible(struct req *rq)
         return req_volume(rq, rq->oid, &v) == 0 && (v->size_bytes || v->system);
 }
 
-#define RO(name, show_fn, help) { name, help, 0444, ENTRY_LINE, .show = show_fn }
+#define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
 
-/* data.raw stays the first: DISK_ROW below. */
+#define DISK_NUMBER 1
+
 static const struct entry volume_entries[] = {
-        { "data.raw", "the guest's bytes; truncate grows it", 0666, ENTRY_DISK, .visible = data_visible },
-        RO("id", show_id, "disk-…, never used again"),
-        { "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
-        { "size", "bytes; writing makes an empty disk, or grows one", 0666, ENTRY_LINE, .show = show_size,
+        { DISK_NUMBER, "data.raw", "the guest's bytes; truncate grows it", 0666, ENTRY_DISK, .visible = data_visible },
+        RO(2, "id", show_id, "disk-…, never used again"),
+        { 3, "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
+        { 4, "size", "bytes; writing makes an empty disk, or grows one", 0666, ENTRY_LINE, .show = show_size,
           .store = store_size },
-        RO("status", show_status, "available in-use"),
-        RO("instance", show_instance, "which it is attached to"),
-        RO("created", show_created, "when it was made"),
-        RO("owner", show_owner, "user name"),
-        RO("source", show_source, "what it was made from"),
-        { "snapshots", "mkdir NAME takes one", 0777, .dir = KIND_VOLUME_SNAPSHOTS },
-        DIR_LAST_ERROR,
+        RO(5, "status", show_status, "available in-use"),
+        RO(6, "instance", show_instance, "which it is attached to"),
+        RO(7, "created", show_created, "when it was made"),
+        RO(8, "owner", show_owner, "user name"),
+        RO(9, "source", show_source, "what it was made from"),
+        { 10, "snapshots", "mkdir NAME takes one", 0777, .dir = KIND_VOLUME_SNAPSHOTS },
+        DIR_LAST_ERROR(11),
         { 0 },
 };
 
 struct node dir_volume_disk(uint64_t volume)
 {
-        return (struct node){ .kind = KIND_VOLUME, .row = 1, .oid = volume };
+        return (struct node){ .kind = KIND_VOLUME, .row = DISK_NUMBER, .oid = volume };
 }
 
 const struct dir_kind dir_volume = {

@@ -3,7 +3,7 @@
  * A request: who asks, and the objects that were loaded for it.
  */
 
-#include "fs/tree/fs.h"
+#include "fs/tree/req.h"
 
 #include <limits.h>
 

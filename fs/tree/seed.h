@@ -2,7 +2,7 @@
 #ifndef FS_TREE_SEED_H
 #define FS_TREE_SEED_H
 
-#include "fs/tree/fs.h"
+#include "fs/tree/req.h"
 
 /*
  * seed.iso of the instance that the request is about: an ISO 9660 image with the label cidata that holds user-data and

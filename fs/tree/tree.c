@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registry of the kinds of directories, and what follows from the tables alone.
+ * The registry of the kinds of directories. It stands above their tables: a family knows others by their number, and
+ * what it needs of another's table (dir_mirror.c) by the table itself.
  */
 
 #include "fs/tree/tree.h"
 
 #include <string.h>
+
+#include "fs/tree/dir.h"
 
 static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_ROOT] = &dir_root,
@@ -57,22 +60,11 @@ const struct dir_kind *tree_kind(enum node_kind kind)
         return (unsigned)kind < KIND_COUNT ? tree_kinds[kind] : NULL;
 }
 
-static unsigned tree_count_entries(const struct dir_kind *kind)
-{
-        unsigned n = 0;
-
-        while (kind->entries && kind->entries[n].name)
-                n++;
-        return n;
-}
-
 const struct entry *tree_entry(struct node n)
 {
         const struct dir_kind *kind = tree_kind(n.kind);
 
-        if (!kind || n.row == 0 || n.row > tree_count_entries(kind))
-                return NULL;
-        return &kind->entries[n.row - 1];
+        return kind ? kind_entry(kind, n.row) : NULL;
 }
 
 struct node tree_subdir(const struct entry *e, uint64_t oid)
@@ -89,11 +81,11 @@ struct node tree_child(enum node_kind dir, const struct child *c)
         return (struct node){ .kind = dir, .row = ROW_CHILD, .oid = c->oid };
 }
 
-static void tree_require(bool ok, const struct dir_kind *kind, const char *entry, const char *what)
+static void tree_check_leads(const struct dir_kind *kind, enum node_kind below)
 {
-        if (ok)
+        if (tree_kind(below))
                 return;
-        (void)fprintf(stderr, "imagefs: the table of %s is wrong at %s: %s\n", kind->name, entry, what);
+        (void)fprintf(stderr, "imagefs: the table of %s leads to kind %u, which has none\n", kind->name, below);
         abort();
 }
 
@@ -101,26 +93,14 @@ void tree_check(void)
 {
         for (unsigned k = 0; k < KIND_COUNT; k++) {
                 const struct dir_kind *kind = tree_kinds[k];
-                unsigned n = tree_count_entries(kind);
 
-                tree_require(n < ROW_CHILD, kind, "its end", "more entries than an inode number can tell apart");
-                tree_require(kind->object, kind, "its head", "nobody owns it");
-                tree_require(!kind->list || kind->find, kind, "its head", "lists what cannot be found");
-                tree_require(!kind->target || kind->child == KIND_NONE, kind, "its head",
-                             "links and directories at once");
-
-                for (unsigned i = 0; i < n; i++) {
-                        const struct entry *e = &kind->entries[i];
-
-                        tree_require(name_is_valid(e->name), kind, e->name, "not a name");
-                        tree_require(e->help && e->help[0], kind, e->name, "no help line");
-                        tree_require(!e->dir || (!e->show && !e->store && !e->blob), kind, e->name,
-                                     "a directory with content");
-                        tree_require(!(e->flags & ENTRY_LINE) || e->show, kind, e->name,
-                                     "an attribute that cannot be read");
-                        for (unsigned j = 0; j < i; j++)
-                                tree_require(strcmp(kind->entries[j].name, e->name) != 0, kind, e->name, "there twice");
-                }
+                if (!kind) /* the number of one that went */
+                        continue;
+                kind_check(kind);
+                for (const struct entry *e = kind->entries; e && e->name; e++)
+                        tree_check_leads(kind, e->dir);
+                if (kind->child != KIND_NONE)
+                        tree_check_leads(kind, kind->child);
         }
 }
 
@@ -128,8 +108,7 @@ static void tree_print_kind(FILE *f, enum node_kind k, int depth)
 {
         const struct dir_kind *kind = tree_kinds[k];
 
-        for (unsigned i = 0; i < tree_count_entries(kind); i++) {
-                const struct entry *e = &kind->entries[i];
+        for (const struct entry *e = kind->entries; e && e->name; e++) {
                 int width = 32 - 2 * depth - (e->dir ? 1 : 0);
 
                 (void)fprintf(f, "%*s%s%s%*s %s\n", 2 * depth, "", e->name, e->dir ? "/" : "",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FS_TREE_FS_H
-#define FS_TREE_FS_H
+#ifndef FS_TREE_REQ_H
+#define FS_TREE_REQ_H
 
 /* What the files of fs/ share: the mounted file system, and one request to it. */
 
@@ -26,24 +26,26 @@
 struct aliases;
 struct dir_kind;
 struct http;
+struct nosec;
 struct spread;
 struct waiters;
 
+/* The rooms above keep here what they have for the mount: what it points to is known to its own file only. */
 struct fs {
         struct model *model;
+        struct http *http; /* NULL: no downloads */
+        struct fuse_session *session;
+        const char *mountpoint; /* absolute */
         uid_t uid; /* who mounted: administrator, and owner of what belongs to nobody else */
         gid_t gid;
-        const char *mountpoint; /* absolute */
-        struct fuse_session *session;
-        atomic_flag read_ahead_raised; /* read_ahead.c */
-        atomic_int nosec; /* nosec.c */
         int64_t born_us; /* when the library was made: the time of what never changes */
-        struct aliases *aliases; /* alias.c */
-        struct waiters *waiters; /* wait.c */
-        struct spread *spread; /* spread.c */
-        struct http *http; /* http.c; NULL: no downloads */
         atomic_uint comparisons; /* of snapshots, at work: dir_snapshot.c */
-        atomic_uint changes; /* goes up with every change of an image: downloads then look whether they may go on */
+
+        struct aliases *aliases; /* ops/alias.c */
+        struct waiters *waiters; /* ops/wait.c */
+        struct spread *spread; /* ops/spread.c */
+        atomic_flag read_ahead_raised; /* ops/read_ahead.c */
+        struct nosec *nosec; /* nosec.c */
 };
 
 /*
@@ -79,8 +81,5 @@ int req_instance(struct req *rq, uint64_t id, const struct instance **ret);
 int req_volume(struct req *rq, uint64_t id, const struct volume **ret);
 /* After a change: what was loaded is out of date. */
 void req_forget(struct req *rq);
-
-/* Lets the kernel read blobs ahead in large pieces, where it can be told so (read_ahead.c). */
-void read_ahead_raise(struct fs *fs);
 
 #endif

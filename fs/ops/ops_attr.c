@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests on attributes: of nodes, and of the file system as a whole; and where links lead.
+ */
+
+#include <sys/statvfs.h>
+
+#include "fs/ops/attr.h"
+#include "fs/ops/file.h"
+#include "fs/ops/ops_priv.h"
+#include "fs/ops/permit.h"
+#include "fs/ops/reply.h"
+
+void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        double timeout;
+        struct stat st;
+        int r;
+
+        (void)fi;
+        req_init(&rq, fuse);
+        r = attr_get(&rq, node_of(ino), NULL, &st, &timeout);
+        if (r < 0)
+                reply_error(&rq, r);
+        else
+                (void)fuse_reply_attr(fuse, &st, timeout);
+}
+
+static int ops_set_access(struct req *rq, struct node n, const struct stat *attr, int to_set)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        mode_t mode = attr->st_mode & 0777;
+
+        if (n.row != 0 || !kind->access)
+                return diag_set(&rq->diag, -EPERM,
+                                "owner and mode are those of the object's directory: set them there");
+        return model_set_access(rq->fs->model, &rq->caller, kind->object_kind, n.oid,
+                                to_set & FUSE_SET_ATTR_MODE ? &mode : NULL,
+                                to_set & FUSE_SET_ATTR_UID ? &attr->st_uid : NULL,
+                                to_set & FUSE_SET_ATTR_GID ? &attr->st_gid : NULL, &rq->diag);
+}
+
+static int ops_truncate(struct req *rq, struct node n, uint64_t size, struct fuse_file_info *fi)
+{
+        const struct entry *entry = tree_entry(n);
+        struct file *f = fi ? file_of(fi) : NULL;
+
+        if (f && f->ops->truncate)
+                return f->ops->truncate(rq, f, size);
+        if (entry && (entry->flags & ENTRY_DISK))
+                return volume_set_size(rq->fs->model, &rq->caller, n.oid, size, &rq->diag);
+        if ((entry && entry->blob) || (n.row == ROW_CHILD && tree_kind(n.kind)->blob))
+                return diag_set(&rq->diag, -EROFS, "images and snapshots never change");
+        return 0; /* a shell's > on a control file: accepted, without effect */
+}
+
+static int ops_change(struct req *rq, struct node n, const struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+        const struct entry *entry = tree_entry(n);
+        const int access = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+        const int times = FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+        int r;
+
+        if (!tree_kind(n.kind))
+                return -ESTALE;
+        if (entry && (entry->flags & ENTRY_UPLOAD))
+                to_set &= FUSE_SET_ATTR_SIZE; /* cp -p sets the rest: accepted, and means nothing */
+
+        if (to_set & access) {
+                r = ops_set_access(rq, n, attr, to_set);
+                if (r < 0)
+                        return r;
+        }
+        if (to_set & FUSE_SET_ATTR_SIZE) {
+                r = fi ? 0 : permit(rq, n, PERMIT_WRITE);
+                if (r == 0)
+                        r = ops_truncate(rq, n, (uint64_t)attr->st_size, fi);
+                if (r < 0)
+                        return r;
+        }
+        if ((to_set & times) && !(to_set & FUSE_SET_ATTR_SIZE) &&
+            !(entry && (entry->store || (entry->flags & ENTRY_DISK))))
+                return diag_set(&rq->diag, -EPERM, "times are those of the object, and cannot be set");
+        return 0;
+}
+
+void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+        CLEANUP_REQ struct req rq;
+        struct node n = node_of(ino);
+        double timeout;
+        struct stat st;
+        int r;
+
+        req_init(&rq, fuse);
+        r = ops_change(&rq, n, attr, to_set, fi);
+        if (r < 0) {
+                reply_refusal(&rq, n, r);
+                return;
+        }
+        req_forget(&rq);
+        r = attr_get(&rq, n, NULL, &st, &timeout);
+        if (r < 0)
+                reply_error(&rq, r);
+        else
+                (void)fuse_reply_attr(fuse, &st, timeout);
+}
+
+void ops_readlink(fuse_req_t fuse, fuse_ino_t ino)
+{
+        CLEANUP_REQ struct req rq;
+        CLEANUP_STRBUF struct strbuf target = { 0 };
+        int r;
+
+        req_init(&rq, fuse);
+        r = permit(&rq, node_of(ino), PERMIT_READ);
+        if (r == 0)
+                r = attr_text(&rq, node_of(ino), &target);
+        if (r < 0)
+                reply_error(&rq, r);
+        else
+                (void)fuse_reply_readlink(fuse, strbuf_text(&target));
+}
+
+/*
+ * A file system's numbers in 4 KiB blocks: what the library's disk has free, and what its blobs take. That is for the
+ * administrator: a user who sees that an upload took no space knows that somebody has the same bytes. Users are told
+ * the size of the disk, as free: how many objects they may have is in quota, and a full disk says so when it refuses.
+ */
+void ops_statfs(fuse_req_t fuse, fuse_ino_t ino)
+{
+        CLEANUP_REQ struct req rq;
+        struct model_stats stats;
+        struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_LEN_MAX };
+        int r;
+
+        (void)ino;
+        req_init(&rq, fuse);
+        r = model_get_stats(rq.fs->model, &stats);
+        if (r < 0) {
+                reply_error(&rq, r);
+                return;
+        }
+        st.f_bfree = st.f_bavail = (rq.caller.admin ? stats.free_bytes : stats.disk_bytes) / 4096;
+        st.f_blocks = st.f_bfree + (rq.caller.admin ? (stats.blobs.stored_bytes + 4095) / 4096 : 0);
+        (void)fuse_reply_statfs(fuse, &st);
+}

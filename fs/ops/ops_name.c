@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests on names.
+ *
+ * Names are looked up in the tables first, then among what the directory's kind finds. The same name is the same object
+ * for every caller: who may not enter is stopped by the mode bits (default_permissions is always on), or where those
+ * cannot say it by the answers to all other requests (permit.h), but never by ENOENT, which would throw the entry out
+ * of the kernel's cache for everybody.
+ */
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "fs/ops/alias.h"
+#include "fs/ops/ops_priv.h"
+#include "fs/ops/permit.h"
+#include "fs/ops/reply.h"
+
+static int ops_resolve_child(struct req *rq, const struct dir_kind *kind, struct node dir, const char *name,
+                             struct node *ret, struct object *ret_object)
+{
+        struct child c = { 0 };
+        int r;
+
+        if (!kind->find)
+                return -ENOENT;
+        r = kind->find(rq, dir.oid, name, &c, ret_object);
+        if (r < 0)
+                return r;
+        *ret = tree_child(dir.kind, &c);
+        return 0;
+}
+
+static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object)
+{
+        struct node dir = node_of(parent);
+        const struct dir_kind *kind = tree_kind(dir.kind);
+        int r;
+
+        ret_object->id = 0;
+        if (!kind || dir.row != 0)
+                return -ENOTDIR;
+
+        for (const struct entry *e = kind->entries; e && e->name; e++) {
+                if (strcmp(e->name, name) != 0)
+                        continue;
+                if (e->dir) {
+                        *ret = tree_subdir(e, dir.oid);
+                        return 0;
+                }
+                rq->entry = e;
+                rq->oid = dir.oid;
+                if (e->visible && !e->visible(rq))
+                        return -ENOENT;
+                *ret = (struct node){ .kind = dir.kind, .row = e->number, .oid = dir.oid };
+                return 0;
+        }
+
+        r = ops_resolve_child(rq, kind, dir, name, ret, ret_object);
+        if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, ret))
+                return 0;
+        return r;
+}
+
+/*
+ * The child of a directory by name: node, and its object where that came along (else ret_object->id is 0). -ENOENT.
+ *
+ * In a directory that is closed to the caller, sub-directories are found all the same: an error would throw them out
+ * of the kernel's cache for everybody, and leave working directories deleted. They are as closed, and the rest is
+ * -EACCES.
+ */
+static int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, struct node *ret, struct object *ret_object)
+{
+        int found = ops_find(rq, parent, name, ret, ret_object);
+        int r;
+
+        if (found == 0 && ret->row == 0)
+                return 0;
+        r = permit_enter(rq, node_of(parent));
+        return r < 0 ? r : found;
+}
+
+void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        CLEANUP_REQ struct req rq;
+        struct fuse_entry_param e;
+        struct object o;
+        struct node n;
+        int r;
+
+        req_init(&rq, fuse);
+        r = ops_resolve(&rq, parent, name, &n, &o);
+        if (r == 0)
+                r = reply_fill_entry(&rq, n, &o, &e);
+        if (r == -ESTALE) /* gone between the two steps */
+                r = -ENOENT;
+        if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
+                reply_error(&rq, r);
+        else if (r < 0)
+                reply_refusal(&rq, node_of(parent), r);
+        else
+                (void)fuse_reply_entry(fuse, &e);
+}
+
+void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
+{
+        CLEANUP_REQ struct req rq;
+        struct node dir = node_of(parent);
+        const struct dir_kind *kind = tree_kind(dir.kind);
+        struct fuse_entry_param e;
+        uint64_t child;
+        int r;
+
+        (void)mode; /* new objects are their maker's alone; chmod opens them */
+        req_init(&rq, fuse);
+        r = permit_change(&rq, dir);
+        if (r == 0) {
+                if (!kind->make)
+                        r = diag_set(&rq.diag, -EPERM, "directories cannot be made here");
+                else
+                        r = kind->make(&rq, dir.oid, name, &child);
+        }
+        if (r == 0) {
+                req_forget(&rq);
+                r = reply_fill_entry(&rq, (struct node){ .kind = kind->child, .oid = child }, NULL, &e);
+        }
+        if (r < 0)
+                reply_refusal(&rq, dir, r);
+        else
+                (void)fuse_reply_entry(fuse, &e);
+}
+
+void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        CLEANUP_REQ struct req rq;
+        const struct dir_kind *kind = tree_kind(node_of(parent).kind);
+        struct node n = node_of(parent);
+        struct object o;
+        int r;
+
+        req_init(&rq, fuse);
+        r = permit_change(&rq, n);
+        if (r == 0)
+                r = ops_resolve(&rq, parent, name, &n, &o);
+        if (r == 0) {
+                if (n.row != 0)
+                        r = diag_set(&rq.diag, -ENOTDIR, "%s is not a directory", name);
+                else if (!kind->remove || n.kind != kind->child)
+                        r = diag_set(&rq.diag, -EPERM, "%s belongs to what it is in, and goes with it", name);
+                else
+                        r = kind->remove(&rq, n.oid);
+        }
+        if (r < 0)
+                reply_refusal(&rq, n, r);
+        else
+                reply_error(&rq, 0);
+}
+
+void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                       const char *new_name, unsigned flags)
+{
+        CLEANUP_REQ struct req rq;
+        const struct dir_kind *kind = tree_kind(node_of(parent).kind);
+        struct node n = node_of(parent), existing;
+        struct object o;
+        int r;
+
+        req_init(&rq, fuse);
+        r = permit_change(&rq, n);
+        if (r == 0)
+                r = permit_change(&rq, node_of(new_parent));
+        if (r == 0)
+                r = ops_resolve(&rq, parent, name, &n, &o);
+        if (r == 0) {
+                if (flags & ~(unsigned)RENAME_NOREPLACE)
+                        r = diag_set(&rq.diag, -EINVAL, "two names cannot be exchanged here");
+                else if (n.row != 0 || !kind->rename || n.kind != kind->child)
+                        r = diag_set(&rq.diag, -EPERM, "%s cannot be renamed or moved", name);
+                else if (parent == new_parent && strcmp(name, new_name) == 0)
+                        r = 0;
+                else if (ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
+                        r = diag_set(&rq.diag, -EEXIST, "%s is taken: choose another name, or remove it first",
+                                     new_name);
+                else
+                        r = kind->rename(&rq, n.oid, node_of(new_parent), new_name);
+        }
+        if (r < 0)
+                reply_refusal(&rq, n, r);
+        else
+                reply_error(&rq, 0);
+}
+
+/* What the tree never takes. A name that is there already never gets here: the kernel answers EEXIST itself. */
+static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, int error, const char *sentence)
+{
+        CLEANUP_REQ struct req rq;
+
+        req_init(&rq, fuse);
+        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, error, "%s", sentence));
+}
+
+void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        (void)name;
+        ops_refuse_in(fuse, parent, -EPERM, "generated files cannot be removed: rmdir removes the directory with them");
+}
+
+void ops_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+        (void)name;
+        (void)mode;
+        (void)rdev;
+        ops_refuse_in(fuse, parent, -EPERM, "special files cannot be made here");
+}
+
+void ops_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name)
+{
+        (void)target;
+        (void)name;
+        ops_refuse_in(fuse, parent, -EPERM, "links cannot be made here");
+}
+
+void ops_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t new_parent, const char *name)
+{
+        (void)ino;
+        (void)name;
+        ops_refuse_in(fuse, new_parent, -EPERM, "links cannot be made here");
+}

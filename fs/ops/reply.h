@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_OPS_REPLY_H
+#define FS_OPS_REPLY_H
+
+/* Answers that several handlers give: refusals, which are recorded, other errors, and what a node is. */
+
+#include "fs/tree/node.h"
+#include "fs/tree/req.h"
+
+/*
+ * Answers an error. Records the sentence, or a plain one for the errno, as a refusal of something done to N; of EINTR
+ * there is nothing to record.
+ */
+void reply_refusal(struct req *rq, struct node n, int error);
+/* Answers an error that is no refusal: nothing there, nothing more to read. 0: done, with nothing to tell. */
+void reply_error(struct req *rq, int error);
+
+/* What the kernel is told about a node; *O, where its id is set, saves asking for it. -ESTALE: it is gone. */
+int reply_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_TREE_KIND_H
+#define FS_TREE_KIND_H
+
+/*
+ * The mounted tree as tables. A kind of directory (struct dir_kind) says what it always contains (its entries: control
+ * files, links, blobs, sub-directories) and how to find, list, make and remove what comes and goes in it (its
+ * children). Lookup, getattr, readdir, open, the extended attributes and --print-tree follow from these tables; a new
+ * control file is a row with a number of its own, its show and store functions, and a test.
+ */
+
+#include <dirent.h>
+
+#include "blobstore/export/export.h"
+#include "fs/tree/node.h"
+#include "fs/tree/req.h"
+
+/* Bulk content that is a blob of the store, in one of the formats that blobs have outside. */
+struct blob_file {
+        struct blob_info blob;
+        enum export_format format;
+        int64_t time_us;
+};
+
+struct blob_ops {
+        int (*info)(struct req *rq, uint64_t oid, struct blob_file *ret); /* from the database: listings open no blob */
+        int (*open)(struct req *rq, uint64_t oid, struct export **ret);
+};
+
+enum entry_flags {
+        ENTRY_UNLISTED = 1 << 0, /* there, but not for readdir */
+        ENTRY_TEXT = 1 << 1, /* more than one line may be written */
+        ENTRY_LINE = 1 << 2, /* one line: also an extended attribute of the directory */
+        ENTRY_WAIT = 1 << 3, /* reading blocks until the work is done */
+        ENTRY_UPLOAD = 1 << 4, /* takes a file in */
+        ENTRY_ADMIN = 1 << 5, /* the administrator's to read, whoever owns the directory */
+        ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
+};
+
+/*
+ * The number is part of the file's inode number, which is promised to be stable, also where the file is shown in a
+ * second place (dir_mirror.c, which has 8 bits for it). So it is given once: a new row takes one that its table never
+ * had, wherever it stands in the order of listings, and that of a row which goes is never used again. test_tree.c keeps
+ * them all.
+ */
+#define ENTRY_NUMBER_MAX 255
+_Static_assert(ENTRY_NUMBER_MAX < ROW_CHILD, "an entry's number must fit into an inode number");
+
+struct entry {
+        unsigned number; /* from 1 on */
+        const char *name;
+        const char *help; /* one line, for --print-tree */
+        mode_t mode; /* permission bits, narrowed by those of the object: 0666 is for whom that lets write */
+        unsigned flags;
+        enum node_kind dir; /* a fixed sub-directory of this kind when it is not KIND_ROOT */
+        uint64_t (*dir_oid)(uint64_t oid, int arg); /* its oid from the directory's; NULL: the same */
+        int arg;
+        int (*show)(struct req *rq, struct strbuf *out); /* NULL: reads as empty */
+        int (*store)(struct req *rq, const char *text); /* NULL: read-only */
+        /* The text's size and mtime (0: the object's), where that takes less than showing it. */
+        int (*measure)(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
+        bool (*visible)(struct req *rq); /* NULL: always there */
+        const struct blob_ops *blob;
+        int64_t (*changed_us)(struct req *rq); /* mtime, where it is not the object's */
+};
+
+/* Found or listed: oid, type and, for directories, the object whose attributes it shows. */
+struct child {
+        const char *name; /* set in listings only */
+        uint64_t oid;
+        unsigned char type; /* DT_DIR, DT_LNK, DT_REG */
+        const struct object *object; /* may be NULL: asked for when needed */
+        bool elsewhere; /* it is NODE, a file that has its place elsewhere too, as a hard link has */
+        struct node node;
+};
+typedef int child_fn(void *ctx, const struct child *c);
+
+/*
+ * All functions give 0 or a negative errno and leave a sentence in rq->diag when they refuse. OID is the directory's,
+ * CHILD the child's.
+ */
+struct dir_kind {
+        const char *name; /* for --print-tree */
+        const char *help;
+        mode_t mode; /* permission bits, or 0: the object's */
+        const struct entry *entries; /* ends with a nameless one */
+        enum node_kind child; /* kind of the children that are directories, or KIND_NONE */
+        const char *child_name; /* for --print-tree: "<region>" */
+        /* The object that a node of this kind belongs to: owner, times, last-error. */
+        enum object_kind object_kind;
+        int (*object)(struct req *rq, uint64_t oid, struct object *ret);
+        int (*child_object)(struct req *rq, uint64_t child, struct object *ret); /* for ROW_CHILD; NULL: object() */
+        /*
+         * Where the mode cannot say who may enter: 0, or -EACCES. O is of a node of this kind. It is asked at every
+         * request but for the lookup of directories (see ops_name.c), and nothing of the answer is cached. NULL:
+         * the mode says it.
+         */
+        int (*enter)(struct req *rq, const struct object *o);
+
+        int (*list)(struct req *rq, uint64_t oid, child_fn *fn, void *ctx);
+        int (*find)(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object);
+        int (*make)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child); /* mkdir */
+        int (*create)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* a file: the short form */
+        int (*remove)(struct req *rq, uint64_t child); /* rmdir */
+        int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
+        bool access; /* chmod and chown of it are the object's */
+        int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
+        const struct blob_ops *blob; /* of children that are blobs */
+        int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */
+};
+
+/* The entry with that number. NULL: there is none. */
+const struct entry *kind_entry(const struct dir_kind *kind, unsigned number);
+
+/* Is the table consistent? Aborts with a message when it is not. */
+void kind_check(const struct dir_kind *kind);
+
+#endif

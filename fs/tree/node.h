@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_TREE_NODE_H
+#define FS_TREE_NODE_H
+
+/*
+ * A node is (kind, row, oid), packed into its inode number: there is no inode table, forget does nothing, and numbers
+ * survive a remount. oid is what the kind says it is (the id of an image, a region …) and belongs to the directory; row
+ * 0 is the directory itself, ROW_CHILD a child that is not a directory (oid is then the child's), any other the entry
+ * with that number.
+ */
+
+#include <stdint.h>
+
+/*
+ * The numbers of kinds are part of inode numbers, which are promised to be stable: a number is given once. A new kind
+ * takes the next, wherever it stands in the list; that of a kind which goes is never used again.
+ */
+enum node_kind {
+        KIND_ROOT = 0,
+        KIND_INFO = 1,
+        KIND_REGIONS = 2,
+        KIND_TASKS = 3,
+        KIND_TASK = 4,
+        KIND_REGION = 5,
+        KIND_IMAGES = 6, /* private/, public/ …: oid is region << 3 | class */
+        KIND_IMAGE = 7,
+        KIND_IMAGE_DISKS = 8, /* oid: the image; its children's: the disk */
+        KIND_IMAGE_SNAPSHOTS = 9, /* oid: the image; its children's: the disk */
+        KIND_IMAGE_USED_BY = 10, /* oid: the image; its children's: the task */
+        KIND_COPIES = 11, /* oid: the image */
+        KIND_COPY = 12, /* oid: the task */
+        KIND_SNAPSHOTS = 13, /* oid: the region */
+        KIND_SNAPSHOT = 14,
+        KIND_SNAPSHOT_IMAGES = 15, /* oid: the snapshot; its children's: the image */
+        KIND_SNAPSHOT_USED_BY = 16, /* likewise */
+        KIND_SNAPSHOT_CHANGED = 17, /* oid: the snapshot; its children's: two snapshots, see dir_snapshot.c */
+        KIND_SNAPSHOT_VOLUMES = 18, /* snapshots/<s>/disks: oid: the snapshot */
+        KIND_SNAPSHOT_VOLUME = 19, /* oid: the volume */
+        KIND_VOLUMES = 20, /* disks/ of a region: oid: the region */
+        KIND_VOLUME = 21,
+        KIND_VOLUME_SNAPSHOTS = 22, /* oid: the volume */
+        KIND_VOLUME_SNAPSHOT = 23, /* oid: the snapshot */
+        KIND_IMAGE_INSTANCES = 24, /* oid: the image */
+        KIND_IMAGE_INSTANCE = 25, /* oid: the instance */
+        KIND_INSTANCES = 26, /* oid: the region */
+        KIND_INSTANCE = 27,
+        KIND_INSTANCE_DISKS = 28, /* oid: the instance */
+        KIND_INSTANCE_IMAGES = 29, /* oid: the instance */
+        KIND_INSTANCE_IMAGE = 30, /* oid: the image */
+        KIND_INSTANCE_USED_BY = 31, /* oid: the instance; its children's: the task */
+        KIND_DOWNLOADS = 32, /* oid: the image */
+        KIND_DOWNLOAD = 33,
+        KIND_SHARES = 34, /* oid: the image */
+        KIND_SHARE = 35,
+        KIND_SHARED = 36, /* shared/ of a region: oid: the region */
+        KIND_SHARED_IMAGE = 37, /* oid: the image, as in the next three */
+        KIND_SHARED_DISKS = 38, /* its children's: the disk */
+        KIND_SHARED_INSTANCES = 39,
+        KIND_SHARED_CLOSED = 40, /* what only the owner may do: oid is image << 1 | which */
+        KIND_SHARED_INSTANCE = 41, /* oid: the instance */
+        KIND_COUNT = 42, /* one more than the greatest of these */
+        KIND_NONE = KIND_COUNT,
+};
+
+#define ROW_BITS  10
+#define KIND_BITS 6
+#define OID_BITS  (64 - KIND_BITS - ROW_BITS)
+#define ROW_CHILD ((1U << ROW_BITS) - 1)
+_Static_assert(KIND_COUNT <= 1 << KIND_BITS, "a kind must fit into an inode number");
+
+struct node {
+        enum node_kind kind;
+        unsigned row;
+        uint64_t oid;
+};
+
+static inline uint64_t node_ino(struct node n)
+{
+        return (uint64_t)n.kind << (OID_BITS + ROW_BITS) | (uint64_t)n.row << OID_BITS | n.oid;
+}
+
+/* The root's number is fixed by the protocol: kind 0, row 0, oid 1. */
+static inline struct node node_of(uint64_t ino)
+{
+        return (struct node){
+                .kind = (enum node_kind)(ino >> (OID_BITS + ROW_BITS)),
+                .row = (unsigned)(ino >> OID_BITS) & ROW_CHILD,
+                .oid = ino & ((UINT64_C(1) << OID_BITS) - 1),
+        };
+}
+
+#endif
