@@ -155,6 +155,19 @@ int image_load(struct db_txn *t, uint64_t id, struct image *ret)
         return db_one(t, image_sql[GET], fill_image, ret, DB_INT(id));
 }
 
+int image_load_with_store(struct db_txn *t, uint64_t id, struct image *ret, uint64_t *ret_store)
+{
+        struct region region;
+        int r;
+
+        r = image_load(t, id, ret);
+        if (r == 0)
+                r = region_load(t, ret->region, &region);
+        if (r == 0)
+                *ret_store = region.store;
+        return r;
+}
+
 int image_get(struct model *m, uint64_t id, struct image *ret)
 {
         int r;

@@ -36,7 +36,6 @@
 #include "blobstore/base/log.h"
 #include "blobstore/blobs/intake.h"
 #include "model/core/jobs.h"
-#include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
@@ -145,28 +144,13 @@ static void unlink_upload(struct uploads *us, struct upload *upload)
 
 /* ---- opening ---- */
 
-static int load_image_and_store(struct model *m, uint64_t id, struct image *ret_image, uint64_t *ret_store)
+static int load_image(struct model *m, uint64_t id, struct image *ret, uint64_t *ret_store)
 {
-        struct region region;
-        struct image image;
         int r;
         DB_TXN(t);
 
         r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        r = image_load(&t, id, &image);
-        if (r < 0)
-                return r;
-
-        r = region_load(&t, image.region, &region);
-        if (r < 0)
-                return r;
-
-        *ret_image = image;
-        *ret_store = region.store;
-        return 0;
+        return r < 0 ? r : image_load_with_store(&t, id, ret, ret_store);
 }
 
 static int room_left(const struct upload *u, uint64_t n)
@@ -208,7 +192,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
         atomic_init(&u->gone, false);
         atomic_init(&u->bytes, 0);
 
-        r = load_image_and_store(m, id, &image, &u->store);
+        r = load_image(m, id, &image, &u->store);
         if (r < 0)
                 return r;
 
@@ -608,7 +592,6 @@ static void overlay(struct model *m, struct image *image)
 
 static void image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
 {
-        struct region r;
         struct upload *u;
 
         if (!m->uploads)
@@ -618,8 +601,7 @@ static void image_gone(struct model *m, uint64_t image, uint64_t region, const c
 
         LOCK_SCOPE(&m->uploads->mutex);
 
-        if (region_get(m, region, &r) == 0) /* else the next start removes it */
-                incoming_discard(m, r.store, ident);
+        incoming_discard_in(m, region, ident);
 
         u = find_upload(m->uploads, image);
         if (!u)

@@ -94,15 +94,10 @@ static void add_origin(struct image *replica, const struct image *source, const 
 }
 
 static int insert_replica(struct db_txn *t, const struct caller *c, const struct image *source,
-                          const struct region *target, struct diag *diag, struct image *ret)
+                          const struct region *own, const struct region *target, struct diag *diag, struct image *ret)
 {
         struct image replica = *source;
-        struct region own;
         int r;
-
-        r = region_load(t, source->region, &own);
-        if (r < 0)
-                return r;
 
         replica.region = target->o.id;
         replica.status = IMAGE_PENDING;
@@ -110,7 +105,7 @@ static int insert_replica(struct db_txn *t, const struct caller *c, const struct
         replica.o.uid = c->uid;
         replica.o.gid = c->gid;
         replica.o.mode = 0700;
-        add_origin(&replica, source, own.o.handle);
+        add_origin(&replica, source, own->o.handle);
 
         r = image_insert(t, &replica, true, diag);
         if (r < 0)
@@ -147,26 +142,12 @@ static int insert_disks(struct db_txn *t, const struct disk_list *disks, const s
         return 0;
 }
 
-/* Is there anything to carry between the two regions? */
-static int is_one_store(struct db_txn *t, const struct image *source, const struct region *target, bool *ret)
-{
-        struct region own;
-        int r;
-
-        r = region_load(t, source->region, &own);
-        if (r < 0)
-                return r;
-
-        *ret = own.store == target->store;
-        return 0;
-}
-
 int copy_submit(struct db_txn *t, const struct caller *c, const struct image *source, const struct region *target,
                 struct changes *ch, struct diag *diag, uint64_t *ret_task)
 {
         struct disk_list disks;
         struct image replica;
-        bool one_store;
+        struct region own;
         int r;
 
         r = check_source(t, source, target, diag);
@@ -185,15 +166,15 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
         if (r < 0)
                 return r;
 
-        r = insert_replica(t, c, source, target, diag, &replica);
+        r = region_load(t, source->region, &own);
+        if (r < 0)
+                return r;
+
+        r = insert_replica(t, c, source, &own, target, diag, &replica);
         if (r < 0)
                 return r;
 
         r = insert_disks(t, &disks, &replica, ch);
-        if (r < 0)
-                return r;
-
-        r = is_one_store(t, source, target, &one_store);
         if (r < 0)
                 return r;
 
@@ -203,7 +184,7 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
                                 .image = source->o.id,
                                 .region = target->o.id,
                                 .result = replica.o.id,
-                                .detail = one_store ? TASK_DETAIL_INSTANT : NULL,
+                                .detail = own.store == target->store ? TASK_DETAIL_INSTANT : NULL,
                                 .caller = c,
                         },
                         ret_task);
@@ -301,8 +282,8 @@ static int load_blobs(struct db_txn *t, struct copy *copy)
 static int load_copy(struct copy *copy)
 {
         struct job *job = copy->job;
-        struct region from, to;
         struct image source;
+        struct region to;
         int r;
         DB_TXN(t);
 
@@ -310,11 +291,7 @@ static int load_copy(struct copy *copy)
         if (r < 0)
                 return r;
 
-        r = image_load(&t, job->task.image, &source);
-        if (r < 0)
-                return r;
-
-        r = region_load(&t, source.region, &from);
+        r = image_load_with_store(&t, job->task.image, &source, &copy->from_store);
         if (r < 0)
                 return r;
 
@@ -332,7 +309,6 @@ static int load_copy(struct copy *copy)
         if (copy->from.n != copy->to.n)
                 return -EBADMSG;
 
-        copy->from_store = from.store;
         copy->to_store = to.store;
         return load_blobs(&t, copy);
 }
