@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "model/core/blob_row.h"
-#include "model/core/quota_row.h"
 #include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/core/stores.h"
@@ -41,7 +40,6 @@ DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
 static int check_source(struct db_txn *t, const struct image *source, const struct region *target, struct diag *diag)
 {
         struct object copy;
-        struct task task;
         int r;
 
         if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
@@ -68,14 +66,7 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
         if (r != -ENOENT)
                 return r;
 
-        r = task_active_of_image(t, source->o.id, &task);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
-
-        return diag_set(diag, -EBUSY, "%s is being worked on (%s): wait for it, or cancel it with rmdir in /tasks",
-                        source->o.handle, task.o.handle);
+        return making_refuse_busy(t, source, diag);
 }
 
 /* Adds the line that says where the image came from; a description that has no room for it is cut. */
@@ -100,11 +91,7 @@ static int insert_replica(struct db_txn *t, const struct caller *c, const struct
         int r;
 
         replica.region = target->o.id;
-        replica.status = IMAGE_PENDING;
-        replica.error[0] = '\0';
-        replica.o.uid = c->uid;
-        replica.o.gid = c->gid;
-        replica.o.mode = 0700;
+        making_take_over(&replica, c);
         add_origin(&replica, source, own->o.handle);
 
         r = image_insert(t, &replica, true, diag);
@@ -158,11 +145,7 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
         if (r < 0)
                 return r;
 
-        r = quota_check(t, target->o.id, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
-        if (r < 0)
-                return r;
-
-        r = quota_check(t, target->o.id, c->uid, LIMIT_SNAPSHOTS, disks.n, diag);
+        r = making_check_quota(t, target->o.id, c, disks.n, diag);
         if (r < 0)
                 return r;
 
@@ -371,7 +354,6 @@ static int carry_disks(struct copy *copy)
 static int finish(struct copy *copy, struct changes *ch)
 {
         struct image replica;
-        uint64_t row;
         int r;
         DB_TXN(t);
 
@@ -380,18 +362,12 @@ static int finish(struct copy *copy, struct changes *ch)
                 return r;
 
         for (size_t i = 0; i < copy->to.n; i++) {
-                row = copy->row[i];
-                if (copy->carried[i]) {
-                        r = blob_row_insert(&t, copy->to_store, copy->carried[i], &row);
-                        if (r < 0)
-                                return r;
-                }
-
-                r = snapshot_set_blob(&t, copy->to.disk[i].snapshot, row);
+                if (copy->carried[i])
+                        r = making_fill_disk(&t, &copy->to.disk[i], copy->to_store, copy->carried[i], ch);
+                else
+                        r = making_set_blob(&t, &copy->to.disk[i], copy->row[i], ch);
                 if (r < 0)
                         return r;
-
-                changes_add(ch, OBJECT_SNAPSHOT, copy->to.disk[i].snapshot);
         }
 
         r = image_load(&t, copy->job->task.result, &replica);
