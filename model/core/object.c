@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "blobstore/base/cleanup.h"
+#include "model/core/changes.h"
+#include "model/core/clock.h"
 #include "model/core/object_row.h"
 
 void object_fill(struct object *o, const struct db_row *row)
@@ -114,11 +116,13 @@ static void number_handle(const char *wanted, unsigned number, char *buf)
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf)
 {
         unsigned used = 0, tried = 1, unused = 0;
+        char stem[NAME_LEN_MAX + 1];
 
+        (void)snprintf(stem, sizeof(stem), "%s", wanted);
         while (unused != used + 1) {
                 int r;
 
-                number_handle(wanted, tried, buf);
+                number_handle(stem, tried, buf);
                 r = taken(ctx, buf);
                 if (r < 0)
                         return r;
@@ -128,6 +132,78 @@ int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, ch
                         unused = tried;
                 tried = unused ? used + (unused - used) / 2 : 2 * used;
         }
-        number_handle(wanted, unused, buf);
+        number_handle(stem, unused, buf);
         return 0;
+}
+
+struct place {
+        struct db_txn *t;
+        const char *find;
+        uint64_t arg;
+};
+
+static int is_taken(void *ctx, const char *handle)
+{
+        const struct place *p = ctx;
+        struct object o;
+        int r;
+
+        r = db_one(p->t, p->find, object_load_row, &o, DB_INT(p->arg), DB_TEXT(handle));
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int object_is_taken(struct db_txn *t, const char *find, uint64_t arg, const char *handle)
+{
+        struct place place = { .t = t, .find = find, .arg = arg };
+
+        return is_taken(&place, handle);
+}
+
+int object_free_handle_of(struct db_txn *t, const char *find, uint64_t arg, const char *wanted, char *buf)
+{
+        struct place place = { .t = t, .find = find, .arg = arg };
+
+        return object_free_handle(wanted, is_taken, &place, buf);
+}
+
+int object_refuse_taken(const char *dir, const char *handle, const char *what, struct diag *diag)
+{
+        return diag_set(diag, -EEXIST, "%s/%s: there is such %s already: choose another name", dir, handle, what);
+}
+
+int object_set_text(struct model *m, enum object_kind kind, const char *set, uint64_t id, const char *text)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run_one(&t, set, DB_INT(id), DB_TEXT(text), DB_INT(clock_now_us()));
+        if (r == 0)
+                r = db_commit(&t);
+        if (r == 0)
+                changes_send(m, kind, id);
+        return r;
+}
+
+int object_rename(struct model *m, enum object_kind kind, const char *get, const char *set, const struct caller *c,
+                  uint64_t id, const char *handle, struct diag *diag)
+{
+        struct object o;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_one(&t, get, object_load_row, &o, DB_INT(id));
+        if (r == 0)
+                r = object_refuse_other(&o, c, "rename it", diag);
+        if (r < 0 || strcmp(o.handle, handle) == 0)
+                return r;
+        r = db_run_one(&t, set, DB_INT(id), DB_TEXT(handle), DB_INT(clock_now_us()));
+        if (r == 0)
+                r = db_commit(&t);
+        if (r == 0)
+                changes_send(m, kind, id);
+        return r;
 }

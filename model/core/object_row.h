@@ -44,8 +44,24 @@ typedef int object_taken_fn(void *ctx, const char *handle);
 
 /*
  * One of WANTED, WANTED-2, WANTED-3 … that is not taken: the first, unless there are gaps between those that are. A
- * long one is cut to make room. BUF has NAME_LEN_MAX + 1 bytes.
+ * long one is cut to make room. BUF has NAME_LEN_MAX + 1 bytes, and may be WANTED.
  */
 int object_free_handle(const char *wanted, object_taken_fn *taken, void *ctx, char *buf);
+
+/* Likewise where FIND gives the object of ARG and a handle, as in object_find(); and whether one is taken there. */
+int object_free_handle_of(struct db_txn *t, const char *find, uint64_t arg, const char *wanted, char *buf);
+int object_is_taken(struct db_txn *t, const char *find, uint64_t arg, const char *handle);
+
+/* -EEXIST with a sentence: the directory DIR ("snapshots") has WHAT ("a snapshot") of that handle. */
+int object_refuse_taken(const char *dir, const char *handle, const char *what, struct diag *diag);
+
+/*
+ * Changes of one text, each a transaction of its own, which is told of. The statement SET takes the id, the text and
+ * the time. -ENOENT; -EEXIST without a sentence: it is taken.
+ */
+int object_set_text(struct model *m, enum object_kind kind, const char *set, uint64_t id, const char *text);
+/* The handle, by its owner or the administrator (-EPERM), where GET gives the object as it is; nothing if it is that. */
+int object_rename(struct model *m, enum object_kind kind, const char *get, const char *set, const struct caller *c,
+                  uint64_t id, const char *handle, struct diag *diag);
 
 #endif

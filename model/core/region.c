@@ -201,24 +201,14 @@ int region_remove(struct model *m, const struct caller *c, uint64_t id, struct d
 
 int region_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
 {
-        DB_TXN(t);
         int r;
 
         r = refuse_stranger(c, "renames them", diag);
         if (r == 0)
                 r = object_check_name(handle, "region", diag);
         if (r == 0)
-                r = db_begin(m->db, DB_WRITE, &t);
-        if (r < 0)
-                return r;
-
-        r = db_run(&t, region_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(clock_now_us()));
-        if (r <= 0)
-                return r < 0 ? refuse_taken(r, handle, diag) : -ENOENT;
-        r = db_commit(&t);
-        if (r == 0)
-                changes_send(m, OBJECT_REGION, id);
-        return r;
+                r = object_set_text(m, OBJECT_REGION, region_sql[RENAME], id, handle);
+        return refuse_taken(r, handle, diag);
 }
 
 static int check_empty(struct model *m, uint64_t id, struct diag *diag)

@@ -35,7 +35,7 @@ struct model {
         struct listings *listings; /* image/listing_cache.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
         struct volumes *volumes; /* machine/volume_gate.c */
-        struct uploads *uploads; /* intake/upload.c */
+        struct uploads *uploads; /* intake/uploads.c */
         struct runner *runner; /* work/runner.c */
         model_listener_fn *listener;
         void *listener_ctx;

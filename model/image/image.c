@@ -155,6 +155,19 @@ int image_load(struct db_txn *t, uint64_t id, struct image *ret)
         return db_one(t, image_sql[GET], fill_image, ret, DB_INT(id));
 }
 
+int image_load_with_store(struct db_txn *t, uint64_t id, struct image *ret, uint64_t *ret_store)
+{
+        struct region region;
+        int r;
+
+        r = image_load(t, id, ret);
+        if (r == 0)
+                r = region_load(t, ret->region, &region);
+        if (r == 0)
+                *ret_store = region.store;
+        return r;
+}
+
 int image_get(struct model *m, uint64_t id, struct image *ret)
 {
         int r;
@@ -256,7 +269,6 @@ int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class,
 int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag)
 {
         int64_t now = clock_now_us();
-        char wanted[NAME_LEN_MAX + 1];
         char ident[IMAGE_IDENT_MAX];
         int r;
 
@@ -265,8 +277,7 @@ int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag
         if (r < 0)
                 return r;
         if (suffix) {
-                memcpy(wanted, image->o.handle, sizeof(wanted));
-                r = image_free_handle(t, image->region, image->class, wanted, image->o.handle);
+                r = image_free_handle(t, image->region, image->class, image->o.handle, image->o.handle);
                 if (r < 0)
                         return r;
         }
@@ -292,8 +303,7 @@ int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag
 
 int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag)
 {
-        return diag_set(diag, -EEXIST, "%s/%s: there is such an image already: choose another name", class_names[class],
-                        handle);
+        return object_refuse_taken(class_names[class], handle, "an image", diag);
 }
 
 int image_touch(struct db_txn *t, uint64_t id)

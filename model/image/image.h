@@ -2,7 +2,7 @@
 #ifndef MODEL_IMAGE_IMAGE_H
 #define MODEL_IMAGE_IMAGE_H
 
-/* Images: their attributes, disks and lives. The states and who may go where are the table in lifecycle_image.c. */
+/* Images: their attributes, disks and lives. The states and who may go where are the table in image_life.c. */
 
 #include "blobstore/blobstore.h"
 #include "model/core/object.h"

@@ -15,7 +15,6 @@
 #include "model/core/object_row.h"
 #include "model/core/quota_row.h"
 #include "model/core/task_row.h"
-#include "model/image/image_life.h"
 #include "model/image/making.h"
 
 #define PUBLISHED_MODE 0755

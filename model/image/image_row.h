@@ -9,6 +9,8 @@
 #include "model/image/image.h"
 
 int image_load(struct db_txn *t, uint64_t id, struct image *ret); /* DB_READ will do */
+/* Also the store that the blobs of its region are in. */
+int image_load_with_store(struct db_txn *t, uint64_t id, struct image *ret, uint64_t *ret_store);
 /* All rows that SQL gives for ARG: OBJECT_COLUMNS and the class. */
 int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, void *ctx);
 /*

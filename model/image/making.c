@@ -4,14 +4,48 @@
 #include "model/image/making.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "blobstore/base/strbuf.h"
 #include "model/core/blob_row.h"
 #include "model/core/quota_row.h"
-#include "model/image/image_life.h"
+#include "model/core/task_row.h"
 #include "model/image/snapshot_row.h"
+
+int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag *diag)
+{
+        struct task task;
+        int r;
+
+        r = task_active_of_image(t, source->o.id, &task);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+
+        return diag_set(diag, -EBUSY, "%s is being worked on (%s): wait for it, or cancel it with rmdir in /tasks",
+                        source->o.handle, task.o.handle);
+}
+
+int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t snapshots,
+                       struct diag *diag)
+{
+        int r;
+
+        r = quota_check(t, region, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
+        return r < 0 ? r : quota_check(t, region, c->uid, LIMIT_SNAPSHOTS, snapshots, diag);
+}
+
+void making_take_over(struct image *image, const struct caller *c, enum image_verb verb)
+{
+        image->o.uid = c->uid;
+        image->o.gid = c->gid;
+        image->o.mode = 0700;
+        image->status = image_life_begins(verb);
+        image->error[0] = '\0';
+}
 
 bool making_disks_are_snapshots(const struct image *image)
 {
@@ -116,6 +150,15 @@ int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
         return 0;
 }
 
+int making_set_blob(struct db_txn *t, const struct disk_ref *disk, uint64_t blob, struct changes *ch)
+{
+        if (!disk->snapshot)
+                return image_disk_set(t, disk->id, 0, blob);
+
+        changes_add(ch, OBJECT_SNAPSHOT, disk->snapshot);
+        return snapshot_set_blob(t, disk->snapshot, blob);
+}
+
 int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
                    struct changes *ch)
 {
@@ -123,13 +166,7 @@ int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t sto
         int r;
 
         r = blob_row_insert(t, store, b, &row);
-        if (r < 0)
-                return r;
-        if (!disk->snapshot)
-                return image_disk_set(t, disk->id, 0, row);
-
-        changes_add(ch, OBJECT_SNAPSHOT, disk->snapshot);
-        return snapshot_set_blob(t, disk->snapshot, row);
+        return r < 0 ? r : making_set_blob(t, disk, row, ch);
 }
 
 int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)

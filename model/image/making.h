@@ -9,7 +9,18 @@
 
 #include "model/core/changes.h"
 #include "model/image/image_disk_row.h"
+#include "model/image/image_life.h"
 #include "model/image/image_row.h"
+
+/* -EBUSY while a task works on SOURCE, which another image is to be made from, or makes it. */
+int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag *diag);
+
+/* May C have one more private image in REGION, with so many new SNAPSHOTS? -EDQUOT. */
+int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t snapshots,
+                       struct diag *diag);
+
+/* Whatever IMAGE was filled from, it becomes C's own, which the task of VERB is going to make; for image_insert(). */
+void making_take_over(struct image *image, const struct caller *c, enum image_verb verb);
 
 /*
  * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
@@ -37,7 +48,8 @@ int making_add_disks(struct db_txn *t, const struct image *image, size_t from, s
  */
 int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch);
 
-/* Names the bytes of a disk that was added for them. */
+/* Names the bytes of a disk that was added for them: a blob that has its row, or one that gets it here. */
+int making_set_blob(struct db_txn *t, const struct disk_ref *disk, uint64_t blob, struct changes *ch);
 int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
                    struct changes *ch);
 

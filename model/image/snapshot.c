@@ -107,34 +107,29 @@ int snapshot_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)
 
 /* ---- rows ---- */
 
-struct place {
-        struct db_txn *t;
-        uint64_t region;
-};
-
-static int is_taken(void *ctx, const char *handle)
+static int refuse_taken(const char *handle, struct diag *diag)
 {
-        const struct place *p = ctx;
-        struct object o;
+        return object_refuse_taken("snapshots", handle, "a snapshot", diag);
+}
+
+int snapshot_refuse_taken(struct db_txn *t, uint64_t region, const char *handle, struct diag *diag)
+{
         int r;
 
-        r = db_one(p->t, snapshot_sql[FIND], object_load_row, &o, DB_INT(p->region), DB_TEXT(handle));
-        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+        r = object_is_taken(t, snapshot_sql[FIND], region, handle);
+        return r > 0 ? refuse_taken(handle, diag) : r;
 }
 
 int snapshot_insert(struct db_txn *t, struct snapshot *snapshot)
 {
-        struct place place = { .t = t, .region = snapshot->region };
         int64_t now = clock_now_us();
-        char wanted[NAME_LEN_MAX + 1];
         char ident[IMAGE_IDENT_MAX];
         int r;
 
         r = ident_new("snap", ident, sizeof(ident));
         if (r < 0)
                 return r;
-        memcpy(wanted, snapshot->o.handle, sizeof(wanted));
-        r = object_free_handle(wanted, is_taken, &place, snapshot->o.handle);
+        r = object_free_handle_of(t, snapshot_sql[FIND], snapshot->region, snapshot->o.handle, snapshot->o.handle);
         if (r < 0)
                 return r;
 
@@ -163,30 +158,13 @@ int snapshot_erase(struct db_txn *t, uint64_t id)
 
 /* ---- changing them ---- */
 
-static int update_text(struct model *m, const char *sql, uint64_t id, const char *text, struct diag *diag)
-{
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(clock_now_us()));
-        if (r == -EEXIST)
-                return diag_set(diag, r, "snapshots/%s: there is such a snapshot already: choose another name", text);
-        if (r == 0)
-                r = db_commit(&t);
-        if (r == 0)
-                changes_send(m, OBJECT_SNAPSHOT, id);
-        return r;
-}
-
 int snapshot_set_name(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
 {
         int r;
 
         (void)c; /* the modes of the tree decide */
         r = object_check_name(name, "name", diag);
-        return r < 0 ? r : update_text(m, snapshot_sql[SET_NAME], id, name, diag);
+        return r < 0 ? r : object_set_text(m, OBJECT_SNAPSHOT, snapshot_sql[SET_NAME], id, name);
 }
 
 int snapshot_set_description(struct model *m, const struct caller *c, uint64_t id, const char *text, struct diag *diag)
@@ -195,22 +173,18 @@ int snapshot_set_description(struct model *m, const struct caller *c, uint64_t i
 
         (void)c; /* the modes of the tree decide */
         r = object_check_text(text, IMAGE_TEXT_MAX, "description", diag);
-        return r < 0 ? r : update_text(m, snapshot_sql[SET_DESCRIPTION], id, text, diag);
+        return r < 0 ? r : object_set_text(m, OBJECT_SNAPSHOT, snapshot_sql[SET_DESCRIPTION], id, text);
 }
 
 int snapshot_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
 {
-        struct object o;
         int r;
 
         r = object_check_name(handle, "snapshot", diag);
         if (r == 0)
-                r = snapshot_get_object(m, id, &o);
-        if (r == 0)
-                r = object_refuse_other(&o, c, "rename it", diag);
-        if (r < 0)
-                return r;
-        return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, snapshot_sql[RENAME], id, handle, diag);
+                r = object_rename(m, OBJECT_SNAPSHOT, snapshot_sql[GET_OBJECT], snapshot_sql[RENAME], c, id, handle,
+                                  diag);
+        return r == -EEXIST ? refuse_taken(handle, diag) : r;
 }
 
 int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)

@@ -15,6 +15,8 @@
 int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret); /* DB_READ will do */
 /* As image_insert(); always with a suffix where the handle is taken. Status creating. */
 int snapshot_insert(struct db_txn *t, struct snapshot *snapshot);
+/* -EEXIST, with its sentence, where the region has one of that handle. */
+int snapshot_refuse_taken(struct db_txn *t, uint64_t region, const char *handle, struct diag *diag);
 /* The bytes have come: status available. */
 int snapshot_set_blob(struct db_txn *t, uint64_t id, uint64_t blob);
 /* Removes one that no image refers to (any more). */

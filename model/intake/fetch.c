@@ -26,7 +26,6 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/import/file_sum.h"
-#include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/image/making.h"
 #include "model/intake/fetch_task.h"
@@ -228,7 +227,6 @@ struct fetch {
 
 static int load_fetch(struct job *job, struct fetch *f)
 {
-        struct region region;
         int r;
         DB_TXN(t);
 
@@ -236,11 +234,7 @@ static int load_fetch(struct job *job, struct fetch *f)
         if (r < 0)
                 return r;
 
-        r = image_load(&t, job->task.image, &f->image);
-        if (r < 0)
-                return r;
-
-        r = region_load(&t, f->image.region, &region);
+        r = image_load_with_store(&t, job->task.image, &f->image, &f->store);
         if (r < 0)
                 return r;
 
@@ -248,7 +242,6 @@ static int load_fetch(struct job *job, struct fetch *f)
         if (r < 0)
                 return r;
 
-        f->store = region.store;
         r = url_parse(f->row.url, &f->url, NULL);
         if (r == 0 && f->row.sum[0])
                 r = file_sum_parse(f->row.sum, &f->sum);

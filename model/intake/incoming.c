@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/core/region.h"
+
 /*
  * Since Linux 6.8, and never reused; kernels before give the mount's number in use at present, which nearly always
  * tells.
@@ -45,6 +47,14 @@ void incoming_discard(struct model *m, uint64_t store, const char *ident)
 
         /* A file that stays is removed at the next start. */
         (void)unlinkat(blobstore_incoming_dir(bs), ident, 0);
+}
+
+void incoming_discard_in(struct model *m, uint64_t region, const char *ident)
+{
+        struct region r;
+
+        if (region_get(m, region, &r) == 0) /* else the next start removes it */
+                incoming_discard(m, r.store, ident);
 }
 
 static int read_boot_id(char *buf, size_t size)

@@ -15,6 +15,8 @@ int incoming_open(struct model *m, uint64_t store, const char *ident, int flags)
 
 /* Removes it, if it is there. */
 void incoming_discard(struct model *m, uint64_t store, const char *ident);
+/* Likewise, for who knows no more than the image's region. */
+void incoming_discard_in(struct model *m, uint64_t region, const char *ident);
 
 /*
  * What the bytes of a file that was not synced depend on: as long as the token is the same, they are in the page cache

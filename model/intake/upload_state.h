@@ -2,7 +2,10 @@
 #ifndef MODEL_INTAKE_UPLOAD_STATE_H
 #define MODEL_INTAKE_UPLOAD_STATE_H
 
-/* The image's side of an upload. The caller (upload.c) sees to it that they come one at a time. Private to model/. */
+/*
+ * The image's side of an upload. The callers (upload.c, upload_close.c) see to it that they come one at a time. Private
+ * to model/.
+ */
 
 #include "blobstore/blobstore.h"
 #include "blobstore/import/source.h"
@@ -22,7 +25,7 @@ int upload_claim(struct db_txn *t, const struct image *image, enum image_verb ve
 int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
                          uint64_t *ret_task);
 
-/* upload.c: held while an upload begins or ends. */
+/* uploads.c: held while an upload begins or ends. */
 pthread_mutex_t *uploads_mutex(struct model *m);
 
 /* Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. */

@@ -267,7 +267,7 @@ int instance_load_password(struct db_txn *t, uint64_t id, char *buf, size_t size
 
 static int refuse_taken(const char *handle, struct diag *diag)
 {
-        return diag_set(diag, -EEXIST, "instances/%s: there is such an instance already: choose another name", handle);
+        return object_refuse_taken("instances", handle, "an instance", diag);
 }
 
 int instance_insert(struct db_txn *t, struct instance *instance, struct diag *diag)
@@ -324,27 +324,13 @@ int instance_create(struct model *m, const struct caller *c, uint64_t region, co
 
 int instance_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
 {
-        struct instance instance;
-        DB_TXN(t);
         int r;
 
         r = object_check_name(handle, "instance", diag);
         if (r == 0)
-                r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = instance_load(&t, id, &instance);
-        if (r == 0)
-                r = object_refuse_other(&instance.o, c, "rename it", diag);
-        if (r < 0 || strcmp(instance.o.handle, handle) == 0)
-                return r;
-        r = db_run_one(&t, instance_sql[RENAME], DB_INT(id), DB_TEXT(handle), DB_INT(clock_now_us()));
-        if (r == -EEXIST)
-                return refuse_taken(handle, diag);
-        if (r == 0)
-                r = db_commit(&t);
-        if (r == 0)
-                changes_send(m, OBJECT_INSTANCE, id);
-        return r;
+                r = object_rename(m, OBJECT_INSTANCE, instance_sql[GET_OBJECT], instance_sql[RENAME], c, id, handle,
+                                  diag);
+        return r == -EEXIST ? refuse_taken(handle, diag) : r;
 }
 
 static int remove_instance(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)

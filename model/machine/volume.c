@@ -201,31 +201,14 @@ int volume_snapshots(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 
 /* ---- rows ---- */
 
-struct place {
-        struct db_txn *t;
-        uint64_t region;
-};
-
-static int is_taken(void *ctx, const char *handle)
-{
-        const struct place *p = ctx;
-        struct object o;
-        int r;
-
-        r = db_one(p->t, volume_sql[FIND], object_load_row, &o, DB_INT(p->region), DB_TEXT(handle));
-        return r == -ENOENT ? 0 : r < 0 ? r : 1;
-}
-
 static int refuse_taken(const char *handle, struct diag *diag)
 {
-        return diag_set(diag, -EEXIST, "disks/%s: there is such a disk already: choose another name", handle);
+        return object_refuse_taken("disks", handle, "a disk", diag);
 }
 
 int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct diag *diag)
 {
-        struct place place = { .t = t, .region = n->v.region };
         struct volume *v = &n->v;
-        char wanted[NAME_LEN_MAX + 1];
         int r;
 
         r = ident_new("disk", v->ident, sizeof(v->ident));
@@ -233,8 +216,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
                 return r;
         v->cloud = v->o.handle[0] != '\0';
         if (v->cloud && suffix) {
-                memcpy(wanted, v->o.handle, sizeof(wanted));
-                r = object_free_handle(wanted, is_taken, &place, v->o.handle);
+                r = object_free_handle_of(t, volume_sql[FIND], v->region, v->o.handle, v->o.handle);
                 if (r < 0)
                         return r;
         }
@@ -262,12 +244,11 @@ int volume_set_instance(struct db_txn *t, uint64_t id, uint64_t instance, const 
 
 int volume_set_listed(struct db_txn *t, const struct volume *v, const char *wanted)
 {
-        struct place place = { .t = t, .region = v->region };
         char handle[NAME_LEN_MAX + 1];
         int r;
 
         if (wanted) {
-                r = object_free_handle(wanted, is_taken, &place, handle);
+                r = object_free_handle_of(t, volume_sql[FIND], v->region, wanted, handle);
                 if (r < 0)
                         return r;
         }

@@ -18,10 +18,9 @@
 #include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
-enum { IS_TAKEN, SET_VOLUME };
+enum { SET_VOLUME };
 
 static const char *const volume_snapshot_sql[] = {
-        [IS_TAKEN] = "SELECT EXISTS (SELECT 1 FROM snapshot WHERE region = ?1 AND handle = ?2)",
         [SET_VOLUME] = "UPDATE snapshot SET volume = ?2 WHERE id = ?1",
 };
 const struct db_statements volume_snapshot_statements = DB_STATEMENTS(volume_snapshot_sql);
@@ -32,16 +31,11 @@ static int insert_snapshot(struct db_txn *t, const struct caller *c, const struc
                            struct diag *diag, struct snapshot *ret)
 {
         struct snapshot *s = ret;
-        int64_t taken;
         int r;
 
-        r = db_int(t, volume_snapshot_sql[IS_TAKEN], &taken, DB_INT(v->region), DB_TEXT(handle));
-        if (r < 0)
-                return r;
-        if (taken)
-                return diag_set(diag, -EEXIST, "snapshots/%s: there is such a snapshot already: choose another name",
-                                handle);
-        r = quota_check(t, v->region, c->uid, LIMIT_SNAPSHOTS, 1, diag);
+        r = snapshot_refuse_taken(t, v->region, handle, diag);
+        if (r == 0)
+                r = quota_check(t, v->region, c->uid, LIMIT_SNAPSHOTS, 1, diag);
         if (r < 0)
                 return r;
 

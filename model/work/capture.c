@@ -14,12 +14,9 @@
 #include <string.h>
 
 #include "blobstore/import/source.h"
-#include "model/core/blob_row.h"
-#include "model/core/quota_row.h"
+#include "model/core/object_row.h"
 #include "model/core/refusal_row.h"
-#include "model/image/image_life.h"
 #include "model/image/making.h"
-#include "model/image/snapshot_row.h"
 #include "model/machine/instance_life.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
@@ -129,15 +126,11 @@ static int insert_image(struct db_txn *t, const struct caller *c, const struct i
                 image->labels[0] = '\0'; /* what another user, who may have shared it once, notes about hers */
                 image->project_group[0] = '\0';
         }
-        image->o.uid = c->uid;
-        image->o.gid = c->gid;
-        image->o.mode = 0700;
+        making_take_over(image, c, VERB_CAPTURE);
         image->region = instance->region;
         image->class = CLASS_PRIVATE;
         image->source = CLASS_PRIVATE;
-        image->status = image_life_begins(VERB_CAPTURE);
         image->type = instance->type;
-        image->error[0] = '\0';
         image->encrypted = false; /* its data will show */
         image->provider[0] = '\0';
         image->description[0] = '\0';
@@ -160,12 +153,10 @@ static int check_quota(struct db_txn *t, const struct caller *c, const struct in
                        const struct selection *selection, struct diag *diag)
 {
         uint64_t snapshots = 0;
-        int r;
 
         for (size_t i = 0; i < selection->n; i++)
                 snapshots += is_snapshot(instance, &selection->choice[i]);
-        r = quota_check(t, instance->region, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
-        return r < 0 ? r : quota_check(t, instance->region, c->uid, LIMIT_SNAPSHOTS, snapshots, diag);
+        return making_check_quota(t, instance->region, c, snapshots, diag);
 }
 
 static int insert_disks(struct db_txn *t, const struct instance *instance, const struct selection *selection,
@@ -341,15 +332,8 @@ static int finish(struct capture *cap, struct changes *ch)
         int r;
 
         r = job_finish(cap->job, &t);
-        for (size_t i = 0; i < cap->disks.n && r == 0; i++) {
-                const struct disk_ref *d = &cap->disks.disk[i];
-                uint64_t row;
-
-                r = blob_row_insert(&t, cap->store, cap->blob[i], &row);
-                if (r == 0)
-                        r = d->snapshot ? snapshot_set_blob(&t, d->snapshot, row) : image_disk_set(&t, d->id, 0, row);
-                changes_add(ch, OBJECT_SNAPSHOT, d->snapshot);
-        }
+        for (size_t i = 0; i < cap->disks.n && r == 0; i++)
+                r = making_fill_disk(&t, &cap->disks.disk[i], cap->store, cap->blob[i], ch);
         if (r == 0)
                 r = image_load(&t, cap->job->task.image, &image);
         if (r == 0)

@@ -11,10 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/core/quota_row.h"
-#include "model/image/image_life.h"
 #include "model/image/making.h"
-#include "model/image/snapshot_row.h"
 #include "model/work/task_kinds.h"
 
 #define RESULT_SUFFIX "-cloud"
@@ -43,7 +40,6 @@ static int parse_command(const char *command, const char **ret_name, struct diag
 /* May this image be converted now? */
 static int check_source(struct db_txn *t, const struct image *source, struct diag *diag)
 {
-        struct task task;
         int r;
 
         if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
@@ -58,14 +54,7 @@ static int check_source(struct db_txn *t, const struct image *source, struct dia
                 return diag_set(diag, -EOPNOTSUPP, "%s is a %s image: only local images are converted",
                                 source->o.handle, image_type_name(source->type));
 
-        r = task_active_of_image(t, source->o.id, &task);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
-
-        return diag_set(diag, -EBUSY, "%s is being worked on (%s): wait for it, or cancel it with rmdir in /tasks",
-                        source->o.handle, task.o.handle);
+        return making_refuse_busy(t, source, diag);
 }
 
 static int insert_disks(struct db_txn *t, const struct image *source, const struct image *result, struct changes *ch)
@@ -115,11 +104,7 @@ static int insert_result(struct db_txn *t, const struct caller *c, const struct 
                 memcpy(result.o.handle + n, RESULT_SUFFIX, sizeof(RESULT_SUFFIX));
         }
         result.type = TYPE_CLOUD;
-        result.status = image_life_begins(VERB_CONVERT);
-        result.error[0] = '\0';
-        result.o.uid = c->uid;
-        result.o.gid = c->gid;
-        result.o.mode = 0700;
+        making_take_over(&result, c, VERB_CONVERT);
 
         r = image_insert(t, &result, true, diag);
         if (r < 0)
@@ -156,11 +141,7 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
                 if (r < 0)
                         return r;
 
-                r = quota_check(&t, source.region, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
-                if (r < 0)
-                        return r;
-
-                r = quota_check(&t, source.region, c->uid, LIMIT_SNAPSHOTS, 1, diag);
+                r = making_check_quota(&t, source.region, c, 1, diag);
                 if (r < 0)
                         return r;
 
@@ -245,11 +226,9 @@ int convert_run(struct job *job)
 
                 for (size_t i = 0; i < disks.n; i++)
                         if (disks.disk[i].system) {
-                                r = snapshot_set_blob(&t, disks.disk[i].snapshot, blob);
+                                r = making_set_blob(&t, &disks.disk[i], blob, &changes);
                                 if (r < 0)
                                         return r;
-
-                                changes_add(&changes, OBJECT_SNAPSHOT, disks.disk[i].snapshot);
                         }
 
                 r = image_life_apply(&t, &result, VERB_FINISH, NULL);

@@ -16,11 +16,9 @@
 #include <string.h>
 
 #include "model/core/blob_row.h"
-#include "model/core/quota_row.h"
 #include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/core/stores.h"
-#include "model/image/image_life.h"
 #include "model/image/making.h"
 #include "model/image/snapshot_row.h"
 #include "model/work/copy_row.h"
@@ -41,7 +39,6 @@ DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
 static int check_source(struct db_txn *t, const struct image *source, const struct region *target, struct diag *diag)
 {
         struct object copy;
-        struct task task;
         int r;
 
         if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
@@ -68,14 +65,7 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
         if (r != -ENOENT)
                 return r;
 
-        r = task_active_of_image(t, source->o.id, &task);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
-
-        return diag_set(diag, -EBUSY, "%s is being worked on (%s): wait for it, or cancel it with rmdir in /tasks",
-                        source->o.handle, task.o.handle);
+        return making_refuse_busy(t, source, diag);
 }
 
 /* Adds the line that says where the image came from; a description that has no room for it is cut. */
@@ -94,23 +84,14 @@ static void add_origin(struct image *replica, const struct image *source, const 
 }
 
 static int insert_replica(struct db_txn *t, const struct caller *c, const struct image *source,
-                          const struct region *target, struct diag *diag, struct image *ret)
+                          const struct region *own, const struct region *target, struct diag *diag, struct image *ret)
 {
         struct image replica = *source;
-        struct region own;
         int r;
 
-        r = region_load(t, source->region, &own);
-        if (r < 0)
-                return r;
-
         replica.region = target->o.id;
-        replica.status = image_life_begins(VERB_COPY);
-        replica.error[0] = '\0';
-        replica.o.uid = c->uid;
-        replica.o.gid = c->gid;
-        replica.o.mode = 0700;
-        add_origin(&replica, source, own.o.handle);
+        making_take_over(&replica, c, VERB_COPY);
+        add_origin(&replica, source, own->o.handle);
 
         r = image_insert(t, &replica, true, diag);
         if (r < 0)
@@ -147,26 +128,12 @@ static int insert_disks(struct db_txn *t, const struct disk_list *disks, const s
         return 0;
 }
 
-/* Is there anything to carry between the two regions? */
-static int is_one_store(struct db_txn *t, const struct image *source, const struct region *target, bool *ret)
-{
-        struct region own;
-        int r;
-
-        r = region_load(t, source->region, &own);
-        if (r < 0)
-                return r;
-
-        *ret = own.store == target->store;
-        return 0;
-}
-
 int copy_submit(struct db_txn *t, const struct caller *c, const struct image *source, const struct region *target,
                 struct changes *ch, struct diag *diag, uint64_t *ret_task)
 {
         struct disk_list disks;
         struct image replica;
-        bool one_store;
+        struct region own;
         int r;
 
         r = check_source(t, source, target, diag);
@@ -177,23 +144,19 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
         if (r < 0)
                 return r;
 
-        r = quota_check(t, target->o.id, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
+        r = making_check_quota(t, target->o.id, c, disks.n, diag);
         if (r < 0)
                 return r;
 
-        r = quota_check(t, target->o.id, c->uid, LIMIT_SNAPSHOTS, disks.n, diag);
+        r = region_load(t, source->region, &own);
         if (r < 0)
                 return r;
 
-        r = insert_replica(t, c, source, target, diag, &replica);
+        r = insert_replica(t, c, source, &own, target, diag, &replica);
         if (r < 0)
                 return r;
 
         r = insert_disks(t, &disks, &replica, ch);
-        if (r < 0)
-                return r;
-
-        r = is_one_store(t, source, target, &one_store);
         if (r < 0)
                 return r;
 
@@ -203,7 +166,7 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
                                 .image = source->o.id,
                                 .region = target->o.id,
                                 .result = replica.o.id,
-                                .detail = one_store ? TASK_DETAIL_INSTANT : NULL,
+                                .detail = own.store == target->store ? TASK_DETAIL_INSTANT : NULL,
                                 .caller = c,
                         },
                         ret_task);
@@ -301,8 +264,8 @@ static int load_blobs(struct db_txn *t, struct copy *copy)
 static int load_copy(struct copy *copy)
 {
         struct job *job = copy->job;
-        struct region from, to;
         struct image source;
+        struct region to;
         int r;
         DB_TXN(t);
 
@@ -310,11 +273,7 @@ static int load_copy(struct copy *copy)
         if (r < 0)
                 return r;
 
-        r = image_load(&t, job->task.image, &source);
-        if (r < 0)
-                return r;
-
-        r = region_load(&t, source.region, &from);
+        r = image_load_with_store(&t, job->task.image, &source, &copy->from_store);
         if (r < 0)
                 return r;
 
@@ -332,7 +291,6 @@ static int load_copy(struct copy *copy)
         if (copy->from.n != copy->to.n)
                 return -EBADMSG;
 
-        copy->from_store = from.store;
         copy->to_store = to.store;
         return load_blobs(&t, copy);
 }
@@ -395,7 +353,6 @@ static int carry_disks(struct copy *copy)
 static int finish(struct copy *copy, struct changes *ch)
 {
         struct image replica;
-        uint64_t row;
         int r;
         DB_TXN(t);
 
@@ -404,18 +361,12 @@ static int finish(struct copy *copy, struct changes *ch)
                 return r;
 
         for (size_t i = 0; i < copy->to.n; i++) {
-                row = copy->row[i];
-                if (copy->carried[i]) {
-                        r = blob_row_insert(&t, copy->to_store, copy->carried[i], &row);
-                        if (r < 0)
-                                return r;
-                }
-
-                r = snapshot_set_blob(&t, copy->to.disk[i].snapshot, row);
+                if (copy->carried[i])
+                        r = making_fill_disk(&t, &copy->to.disk[i], copy->to_store, copy->carried[i], ch);
+                else
+                        r = making_set_blob(&t, &copy->to.disk[i], copy->row[i], ch);
                 if (r < 0)
                         return r;
-
-                changes_add(ch, OBJECT_SNAPSHOT, copy->to.disk[i].snapshot);
         }
 
         r = image_load(&t, copy->job->task.result, &replica);

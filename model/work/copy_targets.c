@@ -7,7 +7,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "model/core/quota.h"
-#include "model/core/region_row.h"
+#include "model/core/region.h"
 #include "model/image/image_disk_row.h"
 #include "model/image/image_row.h"
 #include "model/image/snapshot.h"
@@ -64,8 +64,9 @@ static int sum_data(struct model *m, const struct disk_list *disks, uint64_t *re
         return 0;
 }
 
-static int fill_target(struct model *m, const struct caller *c, const struct region *own, uint64_t id,
-                       uint64_t data_bytes, struct copy_target *target)
+/* STORE has the bytes. */
+static int fill_target(struct model *m, const struct caller *c, uint64_t id, uint64_t store, uint64_t data_bytes,
+                       struct copy_target *target)
 {
         struct region region;
         struct quota quota;
@@ -90,7 +91,7 @@ static int fill_target(struct model *m, const struct caller *c, const struct reg
 
         target->snapshots.used = quota.used;
         target->snapshots.limit = quota.limit;
-        target->bytes_to_move = region.store == own->store ? 0 : data_bytes;
+        target->bytes_to_move = region.store == store ? 0 : data_bytes;
         return 0;
 }
 
@@ -98,9 +99,8 @@ int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, cop
 {
         CLEANUP(region_ids_done) struct region_ids regions = { 0 };
         struct disk_list disks;
-        struct region own;
         struct image image;
-        uint64_t data_bytes;
+        uint64_t store, data_bytes;
         int r;
 
         {
@@ -110,11 +110,7 @@ int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, cop
                 if (r < 0)
                         return r;
 
-                r = image_load(&t, id, &image);
-                if (r < 0)
-                        return r;
-
-                r = region_load(&t, image.region, &own);
+                r = image_load_with_store(&t, id, &image, &store);
                 if (r < 0)
                         return r;
 
@@ -138,10 +134,10 @@ int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, cop
         for (size_t i = 0; i < regions.n; i++) {
                 struct copy_target target = { .needs_snapshots = disks.n };
 
-                if (regions.id[i] == own.o.id)
+                if (regions.id[i] == image.region)
                         continue;
 
-                r = fill_target(m, c, &own, regions.id[i], data_bytes, &target);
+                r = fill_target(m, c, regions.id[i], store, data_bytes, &target);
                 if (r == -ENOENT)
                         continue; /* removed meanwhile */
                 if (r < 0)

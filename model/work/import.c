@@ -11,9 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "model/core/region_row.h"
 #include "model/core/room.h"
-#include "model/image/image_life.h"
 #include "model/image/making.h"
 #include "model/intake/incoming.h"
 #include "model/work/task_kinds.h"
@@ -48,7 +46,6 @@ static void import_done(struct import *import)
 
 static int load_import(struct job *job, struct import *ret)
 {
-        struct region region;
         int r;
         DB_TXN(t);
 
@@ -56,11 +53,7 @@ static int load_import(struct job *job, struct import *ret)
         if (r < 0)
                 return r;
 
-        r = image_load(&t, job->task.image, &ret->image);
-        if (r < 0)
-                return r;
-
-        r = region_load(&t, ret->image.region, &region);
+        r = image_load_with_store(&t, job->task.image, &ret->image, &ret->store);
         if (r < 0)
                 return r;
 
@@ -70,7 +63,6 @@ static int load_import(struct job *job, struct import *ret)
         if (ret->disks.n == 0)
                 return -EBADMSG;
 
-        ret->store = region.store;
         return task_load_detail(&t, job->task.o.id, ret->token, sizeof(ret->token));
 }
 
@@ -383,8 +375,5 @@ int import_undo(struct db_txn *t, const struct task *task, const char *sentence,
 
 void import_clear(struct model *m, const struct task *task)
 {
-        struct region region;
-
-        if (region_get(m, task->region, &region) == 0) /* else the next start removes it */
-                incoming_discard(m, region.store, task->image_ident);
+        incoming_discard_in(m, task->region, task->image_ident);
 }

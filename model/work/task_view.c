@@ -5,16 +5,17 @@
  */
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "model/core/jobs.h"
+#include "model/core/object_row.h"
 #include "model/intake/uploads.h"
 #include "model/work/convert.h"
 #include "model/work/copy_row.h"
 #include "model/work/tasks.h"
 
 enum {
+        VIEW_OBJECT,
         VIEW_BY_IDENT,
         VIEW_ALL,
         VIEW_ALL_ACTIVE_OF_IMAGE,
@@ -23,14 +24,23 @@ enum {
         VIEW_LAST_CONVERT,
 };
 
+/* A task's directory, as a struct object: it is called by the task's id, or by the region that a copy goes to. */
+#define TASK_DIRECTORY(handle)                                                          \
+        "SELECT task.id, " handle ", task.uid, task.gid, task.mode, task.created,"      \
+        " coalesce(task.finished, task.started, task.created) FROM task "
+#define SELECT_TASK TASK_DIRECTORY("task.ident")
+#define REGION_NAME "ifnull(region.handle, task.region_name)"
+#define SELECT_COPY TASK_DIRECTORY(REGION_NAME) "LEFT JOIN region ON region.id = task.region "      \
+                    "WHERE task.image = ?1 AND task.kind = 'copy' AND task.in_image = 1 "
+
 static const char *const task_view_sql[] = {
-        [VIEW_BY_IDENT] = TASK_SELECT "WHERE task.ident = ?1 AND task.in_tasks = 1",
-        [VIEW_ALL] = TASK_SELECT "WHERE task.in_tasks = 1 ORDER BY task.ident",
-        [VIEW_ALL_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
+        [VIEW_OBJECT] = SELECT_TASK "WHERE task.id = ?1",
+        [VIEW_BY_IDENT] = SELECT_TASK "WHERE task.in_tasks = ?1 AND task.ident = ?2",
+        [VIEW_ALL] = SELECT_TASK "WHERE task.in_tasks = ?1 ORDER BY task.ident",
+        [VIEW_ALL_ACTIVE_OF_IMAGE] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
                                                  " ORDER BY task.ident",
-        [VIEW_COPIES] = TASK_SELECT "WHERE task.image = ?1 AND task.kind = 'copy' AND task.in_image = 1 ORDER BY 8",
-        [VIEW_COPY_TO] = TASK_SELECT "WHERE task.image = ?1 AND task.kind = 'copy' AND task.in_image = 1"
-                                     " AND ifnull(region.handle, task.region_name) = ?2",
+        [VIEW_COPIES] = SELECT_COPY "ORDER BY 2",
+        [VIEW_COPY_TO] = SELECT_COPY "AND " REGION_NAME " = ?2",
         [VIEW_LAST_CONVERT] = TASK_SELECT "WHERE task.image = ?1 AND task.kind = 'convert' AND task.in_image = 1"
                                           " ORDER BY task.id DESC LIMIT 1",
 };
@@ -71,77 +81,22 @@ int task_get(struct model *m, uint64_t id, struct task *ret)
 
 int task_get_object(struct model *m, uint64_t id, struct object *ret)
 {
-        struct task task;
-        int r;
-
-        r = task_get(m, id, &task);
-        if (r < 0)
-                return r;
-
-        *ret = task.o;
-        return 0;
+        return object_get(m, task_view_sql[VIEW_OBJECT], id, ret);
 }
 
 int task_find(struct model *m, const char *ident, struct object *ret)
 {
-        struct task task;
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        r = db_one(&t, task_view_sql[VIEW_BY_IDENT], task_take_row, &task, DB_TEXT(ident));
-        if (r < 0)
-                return r;
-
-        *ret = task.o;
-        return 0;
-}
-
-struct each {
-        object_fn *fn;
-        void *ctx;
-};
-
-static int each_task(void *ctx, const struct db_row *row)
-{
-        const struct each *each = ctx;
-        struct task task;
-        int r;
-
-        r = task_from_row(row, &task);
-        if (r < 0)
-                return r;
-
-        return each->fn(each->ctx, &task.o);
+        return object_find(m, task_view_sql[VIEW_BY_IDENT], true, ident, ret);
 }
 
 int task_each(struct model *m, object_fn *fn, void *ctx)
 {
-        struct each each = { .fn = fn, .ctx = ctx };
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return db_each(&t, task_view_sql[VIEW_ALL], each_task, &each);
+        return object_each(m, task_view_sql[VIEW_ALL], true, fn, ctx);
 }
 
 int image_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 {
-        struct each each = { .fn = fn, .ctx = ctx };
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return db_each(&t, task_view_sql[VIEW_ALL_ACTIVE_OF_IMAGE], each_task, &each, DB_INT(id));
+        return object_each(m, task_view_sql[VIEW_ALL_ACTIVE_OF_IMAGE], id, fn, ctx);
 }
 
 int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
@@ -190,64 +145,19 @@ int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
         return 0;
 }
 
-/* The copy's directory is named after the region. */
-static void copy_object(const struct task *task, struct object *ret)
-{
-        *ret = task->o;
-        (void)snprintf(ret->handle, sizeof(ret->handle), "%s", task->region_name);
-}
-
 int copy_load(struct db_txn *t, uint64_t image, const char *region, struct object *ret)
 {
-        struct task task;
-        int r;
-
-        r = db_one(t, task_view_sql[VIEW_COPY_TO], task_take_row, &task, DB_INT(image), DB_TEXT(region));
-        if (r < 0)
-                return r;
-
-        copy_object(&task, ret);
-        return 0;
+        return db_one(t, task_view_sql[VIEW_COPY_TO], object_load_row, ret, DB_INT(image), DB_TEXT(region));
 }
 
 int copy_find(struct model *m, uint64_t image, const char *region, struct object *ret)
 {
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return copy_load(&t, image, region, ret);
-}
-
-static int each_copy(void *ctx, const struct db_row *row)
-{
-        const struct each *each = ctx;
-        struct object o;
-        struct task task;
-        int r;
-
-        r = task_from_row(row, &task);
-        if (r < 0)
-                return r;
-
-        copy_object(&task, &o);
-        return each->fn(each->ctx, &o);
+        return object_find(m, task_view_sql[VIEW_COPY_TO], image, region, ret);
 }
 
 int copy_each(struct model *m, uint64_t image, object_fn *fn, void *ctx)
 {
-        struct each each = { .fn = fn, .ctx = ctx };
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r < 0)
-                return r;
-
-        return db_each(&t, task_view_sql[VIEW_COPIES], each_copy, &each, DB_INT(image));
+        return object_each(m, task_view_sql[VIEW_COPIES], image, fn, ctx);
 }
 
 int image_get_conversion(struct model *m, uint64_t id, struct conversion *ret)

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of an upload. Between the close of the last writer and the transaction that says what became of it the entry
+ * is ending: the store makes durable what came in, and nobody joins.
+ *
+ * An end that cannot be recorded (no space for the database) loses the upload: the file goes at once, for the space.
+ * The entry stays, without writers, and makes the image look as it will, in status error, until the upkeep has recorded
+ * that.
+ *
+ * What is in a file is not synced at the last close, or the bytes would go to the disk twice. The task carries the
+ * token that tells after a restart whether they are still what was written.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/lock.h"
+#include "blobstore/base/log.h"
+#include "model/core/jobs.h"
+#include "model/intake/incoming.h"
+#include "model/intake/upload.h"
+#include "model/intake/upload_state.h"
+#include "model/intake/uploads.h"
+#include "model/intake/uploads_priv.h"
+
+static int refuse_lost(struct diag *diag, int r)
+{
+        return diag_set(diag, r, "not all that was written could be stored: remove the image, and upload it again");
+}
+
+int upload_check(struct upload *u, struct diag *diag)
+{
+        struct strbuf reason CLEANUP_STRBUF = { 0 };
+        struct image_probe probe;
+        bool last;
+        int r;
+
+        if (atomic_load(&u->gone))
+                return 0;
+
+        r = atomic_load(&u->lost);
+        if (r < 0)
+                return refuse_lost(diag, r);
+
+        {
+                LOCK_SCOPE(&u->m->uploads->mutex);
+
+                last = u->writers == 1;
+        }
+
+        /*
+         * While others write, and before the first byte (a shell closes a copy of the descriptor then), nothing is
+         * wrong yet.
+         */
+        if (!last || atomic_load(&u->bytes) == 0)
+                return 0;
+
+        r = intake_sync(u->intake);
+        if (r == 0)
+                r = intake_show(u->intake);
+        if (r < 0) {
+                atomic_store(&u->lost, r);
+                return refuse_lost(diag, r);
+        }
+
+        r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
+        if (r == -EINVAL)
+                return diag_set(diag, r, "%s", strbuf_text(&reason));
+
+        return 0; /* what else may be wrong is the import's to tell */
+}
+
+/* The end could not be recorded; the list's mutex is held. */
+static void keep_failure(struct upload *u, int error)
+{
+        struct strbuf sentence CLEANUP_STRBUF = { 0 };
+
+        log_debug("model: the end of upload %s was not recorded: %s", u->ident, strerror(-error));
+        diag_add_error(&sentence, error);
+        (void)snprintf(u->failed, sizeof(u->failed), "%s", strbuf_text(&sentence));
+        (void)intake_truncate(u->intake, 0); /* what was stored is nobody's; the upkeep may hold the intake at the moment */
+        (void)close(u->fd); /* the file's space comes back with its last descriptor */
+        u->fd = -1;
+}
+
+/*
+ * The last writer is done, and what came in is brought to its end: the header is looked at, a stream is made durable. A
+ * negative errno: that could not be told. The mutex is not held.
+ */
+static int bring_in(struct upload *u, struct upload_result *ret)
+{
+        int r;
+
+        ret->bytes = atomic_load(&u->bytes);
+        if (ret->bytes == 0 || atomic_load(&u->gone))
+                return 0;
+
+        r = atomic_load(&u->lost);
+        if (r == 0)
+                r = intake_show(u->intake);
+        if (r == 0) {
+                r = upload_probe(u->m, u->image, u->fd, &ret->probe, &ret->refusal);
+                if (r < 0)
+                        return r == -EINVAL ? 0 : r;
+        }
+        if (r == 0)
+                r = image_is_plain(&ret->probe) ? intake_commit(u->intake, &ret->blob) : intake_settle(u->intake);
+        if (r < 0)
+                diag_add_error(&ret->refusal, r);
+        return 0;
+}
+
+/* For a blob that got no name after all. */
+static void drop_blob(struct model *m, struct upload_result *result)
+{
+        struct blobstore *bs;
+        struct blob_id id;
+
+        if (!result->blob || result->named)
+                return;
+
+        id = *blob_get_id(result->blob);
+        blob_close(TAKE_PTR(result->blob));
+        if (stores_get(m, result->store, &bs) == 0)
+                (void)blob_remove(bs, &id); /* else the next start does */
+}
+
+void upload_close(struct upload *u)
+{
+        CLEANUP(upload_result_done) struct upload_result result = { .store = u->store, .fd = u->fd };
+        struct model *m = u->m;
+        struct changes changes = { 0 };
+        bool keep = false;
+        int r;
+
+        {
+                LOCK_SCOPE(&m->uploads->mutex);
+
+                if (u->writers > 1) {
+                        u->writers--;
+                        u->users--;
+                        return;
+                }
+                u->ending = true;
+        }
+
+        r = bring_in(u, &result);
+
+        {
+                LOCK_SCOPE(&m->uploads->mutex);
+
+                u->writers = 0;
+                if (!atomic_load(&u->gone)) {
+                        if (r == 0)
+                                r = upload_end(m, u->image, &result, &changes, &keep);
+                        if (r < 0) {
+                                keep_failure(u, r);
+                                changes_add(&changes, OBJECT_IMAGE, u->image);
+                        } else {
+                                uploads_unlink(m->uploads, u);
+                        }
+                }
+                if (!keep)
+                        incoming_discard(m, u->store, u->ident);
+                uploads_put(u);
+        }
+
+        drop_blob(m, &result);
+        if (result.bytes > 0 && !keep && !result.named)
+                jobs_tidy(m);
+        changes_tell(m, &changes); /* which wakes the upkeep, too */
+}
+
+/* 1: recorded, or nothing is left to be; 0: there is none. */
+static int settle_one(struct model *m, struct changes *ch)
+{
+        struct upload *u;
+        int r;
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        for (u = m->uploads->open; u && u->writers > 0; u = u->next)
+                ;
+        if (!u)
+                return 0;
+
+        r = upload_fail(m, u->image, u->failed, ch);
+        if (r < 0 && r != -ENOENT && r != -EBUSY)
+                return r;
+
+        uploads_unlink(m->uploads, u);
+        return 1;
+}
+
+void uploads_settle(struct model *m)
+{
+        for (;;) {
+                struct changes changes = { 0 };
+
+                if (settle_one(m, &changes) <= 0)
+                        return;
+                changes_tell(m, &changes);
+        }
+}

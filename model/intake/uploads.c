@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The list of open uploads, which has an entry for each image in status uploading to which a file is written: its mutex
+ * is held while the first writer opens (upload.c), and in the transaction when the last one closes (upload_close.c).
+ * Here is what others ask of the entries meanwhile. They are users of one, as its writers are, where they let go of the
+ * mutex; an image that goes only marks it.
+ */
+
+#include "model/intake/uploads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/lock.h"
+#include "model/core/jobs.h"
+#include "model/intake/incoming.h"
+#include "model/intake/upload_state.h"
+#include "model/intake/uploads_priv.h"
+
+/* A stream that is older keeps too much from being collected. */
+#define STREAM_SECONDS 600
+
+int uploads_open(struct model *m, struct uploads **ret)
+{
+        struct uploads *us;
+
+        (void)m; /* an upload knows its model */
+
+        us = calloc(1, sizeof(*us));
+        if (!us)
+                return -ENOMEM;
+
+        pthread_mutex_init(&us->mutex, NULL);
+        *ret = us;
+        return 0;
+}
+
+pthread_mutex_t *uploads_mutex(struct model *m)
+{
+        return &m->uploads->mutex;
+}
+
+void upload_free(struct upload *u)
+{
+        if (!u)
+                return;
+
+        intake_free(u->intake);
+        if (u->fd >= 0)
+                (void)close(u->fd);
+        free(u);
+}
+
+void uploads_put(struct upload *u)
+{
+        if (--u->users == 0)
+                upload_free(u);
+}
+
+/* Uploads that are still open were cut off: their images' status tells the next start. */
+void uploads_close(struct uploads *us)
+{
+        if (!us)
+                return;
+
+        while (us->open) {
+                struct upload *u = us->open;
+
+                us->open = u->next;
+                upload_free(u);
+        }
+
+        pthread_mutex_destroy(&us->mutex);
+        free(us);
+}
+
+struct upload *uploads_find(struct uploads *us, uint64_t image)
+{
+        for (struct upload *u = us->open; u; u = u->next)
+                if (u->image == image)
+                        return u;
+
+        return NULL;
+}
+
+void uploads_unlink(struct uploads *us, struct upload *upload)
+{
+        for (struct upload **p = &us->open; *p; p = &(*p)->next)
+                if (*p == upload) {
+                        *p = upload->next;
+                        uploads_put(upload);
+                        return;
+                }
+}
+
+/* ---- what others ask ---- */
+
+uint64_t upload_bytes(struct model *m, uint64_t image)
+{
+        const struct upload *u;
+
+        if (!m->uploads)
+                return 0;
+
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        u = uploads_find(m->uploads, image);
+        return u ? atomic_load(&u->bytes) : 0;
+}
+
+/* The first upload after *LAST (an image's id), which is noted there, for uploads_put(); NULL: there is none. */
+static struct upload *next_upload(struct uploads *us, uint64_t *last)
+{
+        struct upload *next = NULL;
+        LOCK_SCOPE(&us->mutex);
+
+        for (struct upload *u = us->open; u; u = u->next)
+                if (u->image > *last && u->writers > 0 && (!next || u->image < next->image))
+                        next = u;
+        if (next) {
+                *last = next->image;
+                next->users++;
+        }
+        return next;
+}
+
+bool uploads_renew(struct model *m)
+{
+        bool streaming = false;
+        struct upload *u;
+        uint64_t last = 0;
+
+        while ((u = next_upload(m->uploads, &last))) {
+                (void)intake_renew(u->intake, STREAM_SECONDS); /* an error is the writer's to hear */
+                streaming |= intake_is_streaming(u->intake);
+
+                LOCK_SCOPE(&m->uploads->mutex);
+
+                uploads_put(u);
+        }
+        return streaming;
+}
+
+static void overlay(struct model *m, struct image *image)
+{
+        const struct upload *u;
+
+        if (image->status != IMAGE_UPLOADING || !m->uploads)
+                return;
+
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        u = uploads_find(m->uploads, image->o.id);
+        if (!u || u->writers > 0)
+                return;
+
+        image->status = IMAGE_ERROR;
+        image->busy = false;
+        memcpy(image->error, u->failed, sizeof(image->error));
+}
+
+static void image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
+{
+        struct upload *u;
+
+        if (!m->uploads)
+                return;
+
+        jobs_cancel_image(m, image);
+
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        incoming_discard_in(m, region, ident);
+
+        u = uploads_find(m->uploads, image);
+        if (!u)
+                return;
+
+        atomic_store(&u->gone, true);
+        uploads_unlink(m->uploads, u);
+}
+
+const struct image_hooks uploads_hooks = { .overlay = overlay, .gone = image_gone };
