@@ -29,6 +29,7 @@
         X(instance_attr)    \
         X(instance_disks)   \
         X(instance_life)    \
+        X(instance_make)    \
         X(library)          \
         X(image_life)       \
         X(limits)           \
@@ -46,6 +47,7 @@
         X(upload_state)     \
         X(volume)           \
         X(volume_file)      \
+        X(volume_make)      \
         X(volume_size)      \
         X(volume_snapshot)
 

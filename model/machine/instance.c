@@ -9,7 +9,6 @@
 #include "model/machine/instance.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "blobstore/base/strbuf.h"
@@ -17,9 +16,7 @@
 #include "model/core/clock.h"
 #include "model/core/ident.h"
 #include "model/core/object_row.h"
-#include "model/core/region_row.h"
 #include "model/image/image_row.h"
-#include "model/machine/instance_life.h"
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
@@ -36,8 +33,6 @@ enum {
         OTHER_USERS,
         INSERT,
         SET_IMAGE,
-        RENAME,
-        ERASE,
         CDROM,
         IMAGES,
         TASKS,
@@ -74,8 +69,6 @@ static const char *const instance_sql[] = {
         [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9)",
         [SET_IMAGE] = "UPDATE instance SET image = ?2, type = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
-        [RENAME] = "UPDATE instance SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
-        [ERASE] = "DELETE FROM instance WHERE id = ?1",
         [CDROM] = "SELECT image_disk.blob FROM instance JOIN image ON image.id = instance.image "
                   "JOIN image_disk ON image_disk.image = image.id WHERE instance.id = ?1 AND image.source = 'iso' "
                   "AND image_disk.blob IS NOT NULL ORDER BY device LIMIT 1",
@@ -265,7 +258,7 @@ int instance_load_password(struct db_txn *t, uint64_t id, char *buf, size_t size
 
 /* ---- rows ---- */
 
-static int refuse_taken(const char *handle, struct diag *diag)
+int instance_refuse_taken(const char *handle, struct diag *diag)
 {
         return object_refuse_taken("instances", handle, "an instance", diag);
 }
@@ -281,7 +274,7 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
                    DB_TEXT(instance->o.handle), DB_INT(instance->o.uid), DB_INT(instance->o.gid), DB_INT(INSTANCE_MODE),
                    DB_INT(clock_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
         if (r == -EEXIST)
-                return refuse_taken(instance->o.handle, diag);
+                return instance_refuse_taken(instance->o.handle, diag);
         if (r < 0)
                 return r;
         instance->o.id = db_last_id(t);
@@ -292,79 +285,4 @@ int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image
 {
         return db_run_one(t, instance_sql[SET_IMAGE], DB_INT(id), DB_INT(image), DB_TEXT(image_type_name(type)),
                           DB_INT(clock_now_us()));
-}
-
-/* ---- making, renaming, removing ---- */
-
-int instance_create(struct model *m, const struct caller *c, uint64_t region, const char *handle, struct diag *diag,
-                    uint64_t *ret)
-{
-        struct instance instance = { .o = { .uid = c->uid, .gid = c->gid }, .region = region, .type = TYPE_CLOUD };
-        struct region place;
-        DB_TXN(t);
-        int r;
-
-        r = object_check_name(handle, "instance", diag);
-        if (r == 0)
-                r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = region_load(&t, region, &place);
-        if (r < 0)
-                return r;
-        (void)snprintf(instance.o.handle, sizeof(instance.o.handle), "%s", handle);
-        r = instance_insert(&t, &instance, diag);
-        if (r == 0)
-                r = db_commit(&t);
-        if (r < 0)
-                return r;
-        changes_send(m, OBJECT_INSTANCE, instance.o.id);
-        *ret = instance.o.id;
-        return 0;
-}
-
-int instance_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
-{
-        int r;
-
-        r = object_check_name(handle, "instance", diag);
-        if (r == 0)
-                r = object_rename(m, OBJECT_INSTANCE, instance_sql[GET_OBJECT], instance_sql[RENAME], c, id, handle,
-                                  diag);
-        return r == -EEXIST ? refuse_taken(handle, diag) : r;
-}
-
-static int remove_instance(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
-{
-        struct instance instance;
-        LOCK_SCOPE(volumes_gate(m));
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = instance_load(&t, id, &instance);
-        if (r == 0)
-                r = object_refuse_other(&instance.o, c, "remove it", diag);
-        if (r == 0)
-                r = instance_life_ask(m, &t, &instance, INSTANCE_REMOVE, diag);
-        if (r == 0)
-                r = volume_erase_of_instance(&t, id, ch);
-        if (r == 0)
-                r = db_run_one(&t, instance_sql[ERASE], DB_INT(id));
-        if (r < 0)
-                return r;
-        changes_add(ch, OBJECT_INSTANCE, id);
-        changes_add(ch, OBJECT_IMAGE, instance.image);
-        return db_commit(&t);
-}
-
-int instance_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
-{
-        struct changes ch = { 0 };
-        int r;
-
-        r = remove_instance(m, c, id, &ch, diag);
-        if (r == 0)
-                changes_tell(m, &ch);
-        return r;
 }

@@ -14,6 +14,8 @@
 int instance_load(struct db_txn *t, uint64_t id, struct instance *ret);
 /* Inserts a row from o.handle, o.uid, o.gid, region, type and image; sets o.id and ident. -EEXIST with a sentence. */
 int instance_insert(struct db_txn *t, struct instance *instance, struct diag *diag);
+/* -EEXIST, with its sentence. */
+int instance_refuse_taken(const char *handle, struct diag *diag);
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type);
 
 /* ---- instance_disks.c ---- */

@@ -12,18 +12,13 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "blobstore/base/cleanup.h"
-#include "model/core/blob_row.h"
 #include "model/core/clock.h"
 #include "model/core/ident.h"
-#include "model/core/region_row.h"
+#include "model/core/object_row.h"
+#include "model/core/task_kinds.h"
 #include "model/image/image_disk_row.h"
-#include "model/image/snapshot_life.h"
-#include "model/image/snapshot_row.h"
-#include "model/machine/volume_gate.h"
-#include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
 #define VOLUME_MODE 0700
@@ -40,12 +35,9 @@ enum {
         OF_SNAPSHOT,
         SNAPSHOTS,
         INSERT,
-        SET_NAME,
-        RENAME,
         SET_INSTANCE,
         SET_HANDLE,
         ERASE,
-        BLOB_OF_SNAPSHOT,
 };
 
 #define SELECT_VOLUME                                                                                                  \
@@ -75,13 +67,10 @@ static const char *const volume_sql[] = {
         [INSERT] = "INSERT INTO volume (ident, region, handle, uid, gid, mode, created, updated, name, key, size, "
                    "base, instance, device, role, made_with, source, snapshot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, "
                    "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        [SET_NAME] = "UPDATE volume SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
-        [RENAME] = "UPDATE volume SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [SET_INSTANCE] = "UPDATE volume SET instance = ?2, device = ?3, made_with = 0, updated = max(?4, updated + 1) "
                          "WHERE id = ?1",
         [SET_HANDLE] = "UPDATE volume SET handle = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [ERASE] = "DELETE FROM volume WHERE id = ?1",
-        [BLOB_OF_SNAPSHOT] = "SELECT blob FROM snapshot WHERE id = ?1 AND blob IS NOT NULL",
 };
 const struct db_statements volume_statements = DB_STATEMENTS(volume_sql);
 
@@ -201,7 +190,7 @@ int volume_snapshots(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 
 /* ---- rows ---- */
 
-static int refuse_taken(const char *handle, struct diag *diag)
+int volume_refuse_taken(const char *handle, struct diag *diag)
 {
         return object_refuse_taken("disks", handle, "a disk", diag);
 }
@@ -229,7 +218,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
                    DB_TEXT(v->system ? "system" : "data"), DB_INT(n->made_with), DB_TEXT(v->source),
                    DB_ID(n->snapshot));
         if (r == -EEXIST)
-                return refuse_taken(v->o.handle, diag);
+                return volume_refuse_taken(v->o.handle, diag);
         if (r < 0)
                 return r;
         v->o.id = db_last_id(t);
@@ -301,15 +290,6 @@ int volume_erase_of_instance(struct db_txn *t, uint64_t instance, struct changes
         return r;
 }
 
-/* ---- making ---- */
-
-static void init_new(struct volume_new *n, const struct caller *c, uint64_t region, const char *handle)
-{
-        *n = (struct volume_new){ .v = { .o = { .uid = c->uid, .gid = c->gid }, .region = region } };
-        (void)snprintf(n->v.o.handle, sizeof(n->v.o.handle), "%s", handle);
-        (void)snprintf(n->v.name, sizeof(n->v.name), "%s", handle);
-}
-
 void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snapshot)
 {
         struct changes ch = { 0 };
@@ -318,193 +298,4 @@ void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snaps
         changes_add(&ch, OBJECT_INSTANCE, instance);
         changes_add(&ch, OBJECT_SNAPSHOT, snapshot);
         changes_tell(m, &ch);
-}
-
-int volume_create(struct model *m, const struct caller *c, uint64_t region, const char *handle, struct diag *diag,
-                  uint64_t *ret)
-{
-        struct volume_new n;
-        struct region place;
-        DB_TXN(t);
-        int r;
-
-        r = object_check_name(handle, "disk", diag);
-        if (r == 0)
-                r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = region_load(&t, region, &place);
-        if (r < 0)
-                return r;
-        init_new(&n, c, region, handle);
-        r = volume_insert(&t, &n, false, diag);
-        if (r == 0)
-                r = db_commit(&t);
-        if (r < 0)
-                return r;
-        volume_tell(m, n.v.o.id, 0, 0);
-        *ret = n.v.o.id;
-        return 0;
-}
-
-struct origin {
-        struct snapshot snapshot;
-        struct blob_row blob;
-};
-
-static int load_origin(struct db_txn *t, uint64_t snapshot, struct origin *ret, struct diag *diag)
-{
-        int64_t blob;
-        int r;
-
-        r = snapshot_load(t, snapshot, &ret->snapshot);
-        if (r < 0)
-                return r;
-        r = snapshot_life_ask(t, NULL, &ret->snapshot, SNAPSHOT_CLONE, diag);
-        if (r < 0)
-                return r;
-        r = db_int(t, volume_sql[BLOB_OF_SNAPSHOT], &blob, DB_INT(snapshot));
-        return r < 0 ? r : blob_row_load(t, (uint64_t)blob, &ret->blob);
-}
-
-static int insert_clone(struct model *m, const struct caller *c, uint64_t snapshot, const char *handle,
-                        const struct origin *origin, const struct disk_id *key, struct diag *diag, uint64_t *ret)
-{
-        struct origin now;
-        struct volume_new n;
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = load_origin(&t, snapshot, &now, diag);
-        if (r < 0)
-                return r;
-        init_new(&n, c, origin->snapshot.region, handle);
-        n.v.size_bytes = origin->blob.info.size_bytes;
-        (void)snprintf(n.v.source, sizeof(n.v.source), "snapshot:%s", origin->snapshot.ident);
-        n.key = key;
-        n.base = origin->blob.id;
-        n.snapshot = snapshot;
-        r = volume_insert(&t, &n, false, diag);
-        if (r == 0)
-                r = db_commit(&t);
-        if (r == 0)
-                *ret = n.v.o.id;
-        return r;
-}
-
-int volume_create_from_snapshot(struct model *m, const struct caller *c, uint64_t snapshot, const char *handle,
-                                struct diag *diag, uint64_t *ret)
-{
-        struct origin origin;
-        struct blobstore *bs;
-        struct disk_id key;
-        int r;
-
-        r = object_check_name(handle, "disk", diag);
-        if (r < 0)
-                return r;
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r == 0)
-                        r = load_origin(&t, snapshot, &origin, diag);
-                if (r < 0)
-                        return r;
-        }
-
-        r = stores_get(m, origin.blob.store, &bs);
-        if (r == 0)
-                r = disk_create(bs, &origin.blob.key, origin.blob.info.size_bytes, &key);
-        if (r < 0)
-                return r;
-        r = insert_clone(m, c, snapshot, handle, &origin, &key, diag, ret);
-        if (r < 0) {
-                volume_discard_disk(m, bs, &key);
-                return r;
-        }
-        volume_tell(m, *ret, 0, snapshot);
-        return 0;
-}
-
-/* ---- changing and removing ---- */
-
-static int update_text(struct model *m, const char *sql, uint64_t id, const char *text, struct diag *diag)
-{
-        struct volume v;
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = volume_load(&t, id, &v);
-        if (r < 0)
-                return r;
-        if (sql == volume_sql[RENAME] && !v.cloud)
-                return diag_set(diag, -EPERM, "%s is the instance's own disk: it is called by its device", v.device);
-        r = db_run_one(&t, sql, DB_INT(id), DB_TEXT(text), DB_INT(clock_now_us()));
-        if (r == -EEXIST)
-                return refuse_taken(text, diag);
-        if (r == 0)
-                r = db_commit(&t);
-        if (r == 0)
-                volume_tell(m, id, v.instance, 0);
-        return r;
-}
-
-int volume_set_name(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
-{
-        int r;
-
-        (void)c; /* the modes of the tree decide */
-        r = object_check_name(name, "name", diag);
-        return r < 0 ? r : update_text(m, volume_sql[SET_NAME], id, name, diag);
-}
-
-int volume_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
-{
-        struct object o;
-        int r;
-
-        r = object_check_name(handle, "disk", diag);
-        if (r == 0)
-                r = volume_get_object(m, id, &o);
-        if (r == 0)
-                r = object_refuse_other(&o, c, "rename it", diag);
-        if (r < 0)
-                return r;
-        return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, volume_sql[RENAME], id, handle, diag);
-}
-
-static int remove_volume(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
-{
-        struct volume v;
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r == 0)
-                r = volume_load(&t, id, &v);
-        if (r == 0)
-                r = object_refuse_other(&v.o, c, "remove it", diag);
-        if (r < 0)
-                return r;
-        r = volume_life_ask(m, &t, &v, NULL, VOLUME_REMOVE, diag);
-        if (r == 0)
-                r = volume_erase(&t, id);
-        return r < 0 ? r : db_commit(&t);
-}
-
-int volume_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
-{
-        int r;
-
-        {
-                LOCK_SCOPE(volumes_gate(m));
-                r = remove_volume(m, c, id, diag);
-        }
-        if (r == 0)
-                volume_tell(m, id, 0, 0);
-        return r;
 }

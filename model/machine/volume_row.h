@@ -38,6 +38,8 @@ struct volume_new {
 /* Sets v.o.id, v.o.handle and v.ident. With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST with a sentence. */
 int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct diag *diag);
 
+/* -EEXIST, with its sentence. */
+int volume_refuse_taken(const char *handle, struct diag *diag);
 /* Puts it where INSTANCE shows it as DEVICE; 0: nowhere. */
 int volume_set_instance(struct db_txn *t, uint64_t id, uint64_t instance, const char *device);
 /* Lists it among the region's disks under a free name, from WANTED; NULL: takes it from there. */
