@@ -26,18 +26,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* Data and holes are known, and chunks are cut, at this granularity. */
-#define BLOB_BLOCK_SIZE 4096
-
-/* The largest virtual disk, in bytes: 64 TiB, what ext4's and qcow2's own limits leave sensible. */
-#define BLOB_SIZE_MAX (UINT64_C(64) << 40)
-
-/*
- * How many pieces of these sizes have data in them is counted for every blob: the clusters and tables of the qcow2 file
- * that it also is (export/export.h), whose size must be known without opening the blob.
- */
-#define BLOB_CLUSTER_SIZE (UINT64_C(64) << 10)
-#define BLOB_SPAN_SIZE    (UINT64_C(512) << 20)
+#include "blobstore/base/block.h"
 
 #define BLOB_ID_SIZE       16
 #define BLOB_CHECKSUM_SIZE 16

@@ -16,7 +16,6 @@
  * Opening reads a few rows of the index and no directory but temp/, however much there is.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -26,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/blobs/store_priv.h"
@@ -54,49 +54,17 @@ static int open_subdir(int dir_fd, const char *name, int *ret)
         return 0;
 }
 
-static void cleanup_closedir(DIR **d)
+/* Is it what creation makes? -EUCLEAN. */
+static int store_check_creatable_name(void *ctx, const char *name)
 {
-        if (*d)
-                (void)closedir(*d);
-}
-
-static int open_dir_stream(int dir_fd, const char *name, DIR **ret)
-{
-        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (fd < 0)
-                return -errno;
-        *ret = fdopendir(fd);
-        if (!*ret) {
-                int r = -errno;
-
-                (void)close(fd);
-                return r;
-        }
-        return 0;
-}
-
-/* Is there nothing in DIR_FD but what creation makes? -EUCLEAN. */
-static int store_check_creatable(int dir_fd)
-{
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        struct dirent *de;
-        bool known;
-        int r;
-
-        r = open_dir_stream(dir_fd, ".", &dir);
-        if (r < 0)
-                return r;
-        while (errno = 0, (de = readdir(dir))) {
-                known = strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0;
-                for (size_t i = 0; i < sizeof(store_dirs) / sizeof(store_dirs[0]); i++)
-                        known |= strcmp(de->d_name, store_dirs[i]) == 0;
-                for (size_t i = 0; i < sizeof(store_files) / sizeof(store_files[0]); i++)
-                        known |= strcmp(de->d_name, store_files[i]) == 0;
-                if (!known)
-                        return -EUCLEAN;
-        }
-        return -errno;
+        (void)ctx;
+        for (size_t i = 0; i < sizeof(store_dirs) / sizeof(store_dirs[0]); i++)
+                if (strcmp(name, store_dirs[i]) == 0)
+                        return 0;
+        for (size_t i = 0; i < sizeof(store_files) / sizeof(store_files[0]); i++)
+                if (strcmp(name, store_files[i]) == 0)
+                        return 0;
+        return -EUCLEAN;
 }
 
 /* 1: the format is ours; 0: there is none. */
@@ -168,19 +136,11 @@ static int store_create(struct blobstore *bs)
         return r;
 }
 
-static int store_empty_temp(struct blobstore *bs)
+static int store_remove_temp(void *ctx, const char *name)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        struct dirent *de;
-        int r;
+        const struct blobstore *bs = ctx;
 
-        r = open_dir_stream(bs->temp_fd, ".", &dir);
-        if (r < 0)
-                return r;
-        while (errno = 0, (de = readdir(dir)))
-                if (de->d_name[0] != '.' && unlinkat(bs->temp_fd, de->d_name, 0) < 0 && errno != ENOENT)
-                        return -errno;
-        return -errno;
+        return name[0] != '.' && unlinkat(bs->temp_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static int store_open_index(struct blobstore *bs)
@@ -221,7 +181,7 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
         if (create && bs->read_only)
                 return -EUCLEAN;
         if (create) {
-                r = store_check_creatable(bs->dir_fd);
+                r = dir_each(bs->dir_fd, ".", store_check_creatable_name, NULL);
                 if (r < 0)
                         return r;
         }
@@ -232,7 +192,7 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
         if (r == 0)
                 r = store_open_subdirs(bs);
         if (r == 0 && !bs->read_only)
-                r = store_empty_temp(bs);
+                r = dir_each(bs->temp_fd, ".", store_remove_temp, bs);
         if (r == 0)
                 r = segments_new(bs->segments_fd, &bs->degraded, &bs->segments);
         if (r == 0)

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "blobstore/blobs/store_priv.h"
-#include "blobstore/chunks/chunk_id.h"
 #include "blobstore/chunks/chunker.h"
+#include "blobstore/hash/checksum.h"
 
 /* A few chunks, so that most are decoded whole. */
 #define CHECKSUM_BUFFER (4 * CHUNK_SIZE_MAX)
@@ -122,6 +122,6 @@ int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx
                                 return r;
                 }
         }
-        checksum_get(sum, ret);
+        checksum_get(sum, ret->bytes);
         return 0;
 }

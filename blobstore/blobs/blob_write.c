@@ -398,7 +398,7 @@ static int writer_finish_content(struct blob_writer *w, struct blob_info *ret)
 
         *ret = (struct blob_info){ .size_bytes = w->size, .data_bytes = w->data_bytes };
         if (w->checksum)
-                checksum_get(w->checksum, &ret->checksum);
+                checksum_get(w->checksum, ret->checksum.bytes);
         r = map_writer_finish(w->map, ret);
         if (r < 0)
                 return r;

@@ -6,6 +6,7 @@
 
 #include "blobstore/blobs/store_priv.h"
 #include "blobstore/chunks/chunker.h"
+#include "blobstore/hash/checksum.h"
 
 struct chunk_job {
         struct pool_job job; /* first */

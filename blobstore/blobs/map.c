@@ -13,6 +13,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/chunks/chunker.h"
 #include "blobstore/chunks/segment.h"
+#include "blobstore/hash/hash.h"
 
 #define MAP_MAGIC   UINT64_C(0x70616d2d73666d69) /* "imfs-map" */
 #define MAP_VERSION 2

@@ -9,36 +9,15 @@
  * removed. A map whose header or table is damaged counts nothing, but its blob stays, for its readers to be told.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/dir.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/blobs/store_priv.h"
-
-static void cleanup_closedir(DIR **d)
-{
-        if (*d)
-                (void)closedir(*d);
-}
-
-static int open_dir_stream(int dir_fd, const char *name, DIR **ret)
-{
-        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-        if (fd < 0)
-                return -errno;
-        *ret = fdopendir(fd);
-        if (!*ret) {
-                int r = -errno;
-
-                (void)close(fd);
-                return r;
-        }
-        return 0;
-}
 
 /* 0, or -EINVAL where the name is no map's. */
 static int map_parse_name(const char *dir, const char *name, struct blob_id *ret_id, bool *ret_dead)
@@ -51,48 +30,41 @@ static int map_parse_name(const char *dir, const char *name, struct blob_id *ret
         return *ret_dead || name[len] == '\0' ? 0 : -EINVAL;
 }
 
-static int store_each_map_in(struct blobstore *bs, const char *subdir, store_map_fn *fn, void *ctx)
+struct each_map {
+        struct blobstore *store;
+        const char *subdir; /* of maps/, by the first byte of the id */
+        store_map_fn *fn;
+        void *ctx;
+};
+
+static int store_each_map_name(void *ctx, const char *name)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        char path[sizeof(((struct dirent *)0)->d_name) + 4];
-        struct dirent *de;
+        const struct each_map *each = ctx;
+        char path[NAME_MAX + 4];
         struct blob_id id;
         bool dead = false;
         int r;
 
-        r = open_dir_stream(bs->maps_fd, subdir, &dir);
-        if (r < 0)
-                return r == -ENOTDIR ? fn(ctx, NULL, false, subdir) : r;
-        while (errno = 0, (de = readdir(dir))) {
-                if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-                        continue;
-                (void)snprintf(path, sizeof(path), "%.2s/%s", subdir, de->d_name);
-                r = map_parse_name(subdir, de->d_name, &id, &dead);
-                r = fn(ctx, r < 0 ? NULL : &id, r == 0 && dead, path);
-                if (r < 0)
-                        return r;
-        }
-        return -errno;
+        (void)snprintf(path, sizeof(path), "%.2s/%s", each->subdir, name);
+        r = map_parse_name(each->subdir, name, &id, &dead);
+        return each->fn(each->ctx, r < 0 ? NULL : &id, r == 0 && dead, path);
+}
+
+static int store_each_map_dir(void *ctx, const char *name)
+{
+        struct each_map each = *(const struct each_map *)ctx;
+        int r;
+
+        each.subdir = name;
+        r = strlen(name) == 2 ? dir_each(each.store->maps_fd, name, store_each_map_name, &each) : -ENOTDIR;
+        return r == -ENOTDIR ? each.fn(each.ctx, NULL, false, name) : r;
 }
 
 int store_each_map(struct blobstore *bs, store_map_fn *fn, void *ctx)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        struct dirent *de;
-        int r;
+        struct each_map each = { .store = bs, .fn = fn, .ctx = ctx };
 
-        r = open_dir_stream(bs->maps_fd, ".", &dir);
-        if (r < 0)
-                return r;
-        while (errno = 0, (de = readdir(dir))) {
-                if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-                        continue;
-                r = strlen(de->d_name) == 2 ? store_each_map_in(bs, de->d_name, fn, ctx) :
-                                              fn(ctx, NULL, false, de->d_name);
-                if (r < 0)
-                        return r;
-        }
-        return -errno;
+        return dir_each(bs->maps_fd, ".", store_each_map_dir, &each);
 }
 
 struct rebuild {

@@ -141,6 +141,5 @@ uint64_t blob_writer_moved(const struct blob_writer *w);
 DEFINE_CLEANUP(struct map *, map_closep, map_close)
 DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
 DEFINE_CLEANUP(struct blob_writer *, blob_writer_freep, blob_writer_free)
-DEFINE_CLEANUP(struct checksum *, checksum_freep, checksum_free)
 
 #endif

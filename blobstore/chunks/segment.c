@@ -2,7 +2,6 @@
 
 #include "blobstore/chunks/segment.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/parse.h"
@@ -484,40 +484,29 @@ int segments_unlink(struct segments *s, uint32_t id)
         return 0;
 }
 
-static void cleanup_closedir(DIR **d)
+struct each_segment {
+        struct segments *segments;
+        segments_each_fn *fn;
+        void *ctx;
+};
+
+static int segments_each_name(void *ctx, const char *name)
 {
-        if (*d)
-                (void)closedir(*d);
+        const struct each_segment *each = ctx;
+        struct stat st;
+        uint8_t id[4];
+
+        if (strlen(name) != SEGMENT_NAME_SIZE - 1 || strcmp(name + 8, ".seg") != 0 || parse_hex(name, 8, id) < 0)
+                return 0;
+        if (fstatat(each->segments->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        return each->fn(each->ctx, (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3],
+                        (uint64_t)st.st_size);
 }
 
 int segments_each(struct segments *s, segments_each_fn *fn, void *ctx)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        struct dirent *de;
-        struct stat st;
-        uint8_t id[4];
-        int fd, r;
+        struct each_segment each = { s, fn, ctx };
 
-        fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = -errno;
-                (void)close(fd);
-                return r;
-        }
-
-        while (errno = 0, (de = readdir(dir))) {
-                if (strlen(de->d_name) != SEGMENT_NAME_SIZE - 1 || strcmp(de->d_name + 8, ".seg") != 0 ||
-                    parse_hex(de->d_name, 8, id) < 0)
-                        continue;
-                if (fstatat(s->dir_fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        return -errno;
-                r = fn(ctx, (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3],
-                       (uint64_t)st.st_size);
-                if (r < 0)
-                        return r;
-        }
-        return -errno;
+        return dir_each(s->dir_fd, ".", segments_each_name, &each);
 }

@@ -17,10 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/nameless.h"
-#include "blobstore/chunks/chunker.h"
 #include "blobstore/disks/disk_priv.h"
 
 #define SAVE_BLOCKS 16

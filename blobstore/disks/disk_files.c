@@ -18,15 +18,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "blobstore/base/bytes.h"
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/disks/disk_priv.h"
+#include "blobstore/hash/hash.h"
 
 #define META_MAGIC   UINT64_C(0x6b73642d73666d69) /* "imfs-dsk" */
 #define META_VERSION 1
@@ -213,36 +214,25 @@ int disk_files_remove(struct blobstore *bs, const struct disk_id *id)
         return unlinkat(bs->disks_fd, name, 0) < 0 ? -errno : 0;
 }
 
-static void cleanup_closedir(DIR **d)
+struct each_disk {
+        disk_each_fn *fn;
+        void *ctx;
+};
+
+static int disk_each_name(void *ctx, const char *name)
 {
-        if (*d)
-                (void)closedir(*d);
+        const struct each_disk *each = ctx;
+        struct disk_id id;
+
+        if (strlen(name) < DISK_HEX_SIZE || strcmp(name + DISK_HEX_SIZE, disk_suffixes[DISK_FILE_DATA]) != 0 ||
+            parse_hex(name, DISK_HEX_SIZE, id.bytes) < 0)
+                return 0;
+        return each->fn(each->ctx, &id);
 }
 
 int disk_each(struct blobstore *bs, disk_each_fn *fn, void *ctx)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        CLEANUP_CLOSE int fd = -1;
-        struct dirent *de;
-        struct disk_id id;
-        int r;
+        struct each_disk each = { fn, ctx };
 
-        fd = openat(bs->disks_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        dir = fdopendir(fd);
-        if (!dir)
-                return -errno;
-        (void)TAKE_FD(fd);
-
-        while (errno = 0, (de = readdir(dir))) {
-                if (strlen(de->d_name) < DISK_HEX_SIZE ||
-                    strcmp(de->d_name + DISK_HEX_SIZE, disk_suffixes[DISK_FILE_DATA]) != 0 ||
-                    parse_hex(de->d_name, DISK_HEX_SIZE, id.bytes) < 0)
-                        continue;
-                r = fn(ctx, &id);
-                if (r < 0)
-                        return r;
-        }
-        return -errno;
+        return dir_each(bs->disks_fd, ".", disk_each_name, &each);
 }

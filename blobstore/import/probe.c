@@ -13,9 +13,9 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/blobstore.h"
 #include "blobstore/import/format.h"
 
 #define HEAD_BYTES 1024

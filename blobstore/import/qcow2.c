@@ -33,9 +33,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/blobstore.h"
 #include "blobstore/import/format.h"
 #include "blobstore/import/walk.h"
 

@@ -11,8 +11,8 @@
  * holes. qemu knows blocks of 1 MiB only, which is what everyone writes.
  */
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
-#include "blobstore/blobstore.h"
 #include "blobstore/import/format.h"
 
 #define SECTOR          512

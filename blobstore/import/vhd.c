@@ -17,7 +17,6 @@
  * sectors, padded to whole ones, and the data.
  */
 
-#include "blobstore/blobstore.h"
 #include "blobstore/import/format.h"
 
 #define SECTOR           UINT64_C(512)

@@ -20,9 +20,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/blobstore.h"
 #include "blobstore/import/format.h"
 
 #define KIB                 UINT64_C(1024)

@@ -27,9 +27,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/blobstore.h"
 #include "blobstore/import/format.h"
 
 #define SECTOR           UINT64_C(512)
