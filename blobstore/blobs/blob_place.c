@@ -98,12 +98,7 @@ static int job_append(struct chunk_job *j)
         r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &e->place);
         if (r < 0)
                 return r;
-        chunk = (struct index_chunk){
-                .place = e->place,
-                .key = chunk_id_key(&e->name),
-                .raw_len = e->raw_len,
-                .stored_len = e->stored_len,
-        };
+        chunk = map_entry_chunk(e);
         r = index_add(w->store->index, &w->hold, &chunk);
         if (r < 0)
                 return r;

@@ -434,25 +434,27 @@ static int writer_name_map(struct blob_writer *w)
 /* Counts the references of a new blob and makes it live. */
 static int writer_retain(struct blob_writer *w)
 {
-        CLEANUP_FREE struct map_entry *entries = NULL;
+        CLEANUP_FREE uint64_t *places = NULL;
         struct map_cursor cursor;
+        struct map_entry e;
         uint64_t left = map_entries(w->pin->map);
         size_t n;
         int r;
 
-        entries = calloc(WRITER_REFS, sizeof(*entries));
-        if (!entries)
+        places = calloc(WRITER_REFS, sizeof(*places));
+        if (!places)
                 return -ENOMEM;
         r = map_seek(w->pin->map, 0, &cursor);
         if (r < 0)
                 return r;
         do {
                 for (n = 0; n < WRITER_REFS && left > 0; n++, left--) {
-                        r = map_next(&cursor, &entries[n]);
+                        r = map_next(&cursor, &e);
                         if (r <= 0)
                                 return r < 0 ? r : -EBADMSG;
+                        places[n] = e.place;
                 }
-                r = index_blob_retain(w->store->index, &w->hold, &w->id, entries, n, left == 0);
+                r = index_blob_retain(w->store->index, &w->hold, &w->id, places, n, left == 0);
                 if (r < 0)
                         return r;
         } while (left > 0);

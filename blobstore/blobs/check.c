@@ -180,6 +180,7 @@ static int check_entries(struct check *c, const struct blob_id *id, const struct
 {
         uint64_t n_bad = 0, first_bad = 0, data = 0;
         struct map_cursor cursor;
+        struct index_chunk chunk;
         struct map_entry e;
         bool damaged = false;
         int r;
@@ -201,7 +202,8 @@ static int check_entries(struct check *c, const struct blob_id *id, const struct
                         return r;
                 n++;
                 data += e.len;
-                r = index_import_entry(c->counted, &e);
+                chunk = map_entry_chunk(&e);
+                r = index_import_chunk(c->counted, &chunk);
                 if (r >= 0)
                         r = check_chunk(c, &e, r > 0);
                 if (r < 0)

@@ -82,17 +82,20 @@ static int blob_unlink_map(struct blobstore *bs, const struct blob_id *id)
         return r < 0 ? store_sync_failed(bs, r) : 0;
 }
 
-/* The entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */
-static int release_load_page(struct map *map, uint64_t from, uint64_t to, struct map_entry *ret)
+/* The chunks of the entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */
+static int release_load_page(struct map *map, uint64_t from, uint64_t to, uint64_t *ret)
 {
         struct map_cursor cursor;
+        struct map_entry e;
         int r;
 
         r = map_seek_entry(map, from, &cursor);
         for (uint64_t i = from; r >= 0 && i < to; i++) {
-                r = map_next(&cursor, ret++);
+                r = map_next(&cursor, &e);
                 if (r == 0)
                         r = -EBADMSG;
+                if (r > 0)
+                        *ret++ = e.place;
         }
         return r < 0 ? r : (int)(to - from);
 }
@@ -104,7 +107,7 @@ static int release_load_page(struct map *map, uint64_t from, uint64_t to, struct
 static int blob_release(struct blobstore *bs, const struct index_blob *blob)
 {
         CLEANUP(map_closep) struct map *map = NULL;
-        CLEANUP_FREE struct map_entry *entries = NULL;
+        CLEANUP_FREE uint64_t *places = NULL;
         uint64_t left = blob->retained, from;
         size_t n, batch = gc_batch(bs, GC_REF_BATCH);
         bool damaged = false;
@@ -117,20 +120,20 @@ static int blob_release(struct blobstore *bs, const struct index_blob *blob)
                 return index_mark_stale(bs->dir_fd);
         if (r < 0)
                 return r;
-        entries = calloc(GC_REF_BATCH, sizeof(*entries));
-        if (!entries)
+        places = calloc(GC_REF_BATCH, sizeof(*places));
+        if (!places)
                 return -ENOMEM;
 
         while (left > 0) {
                 for (n = 0; left > 0 && n + MAP_PAGE_ENTRIES <= batch; left = from) {
                         from = (left - 1) / MAP_PAGE_ENTRIES * MAP_PAGE_ENTRIES;
-                        r = release_load_page(map, from, left, entries + n);
+                        r = release_load_page(map, from, left, places + n);
                         damaged |= r == -EBADMSG;
                         if (r < 0 && r != -EBADMSG)
                                 return r;
                         n += r > 0 ? (size_t)r : 0;
                 }
-                r = index_blob_release(bs->index, &blob->id, entries, n, left);
+                r = index_blob_release(bs->index, &blob->id, places, n, left);
                 if (r < 0)
                         return r;
         }

@@ -75,6 +75,7 @@ struct rebuild {
 static int rebuild_entries(struct rebuild *rb, const struct map *map)
 {
         struct map_cursor cursor;
+        struct index_chunk chunk;
         struct map_entry e;
         int r;
 
@@ -85,8 +86,10 @@ static int rebuild_entries(struct rebuild *rb, const struct map *map)
                 r = map_next(&cursor, &e);
                 if (r == 0)
                         return 0;
-                if (r > 0)
-                        r = index_import_entry(rb->index, &e);
+                if (r < 0)
+                        continue;
+                chunk = map_entry_chunk(&e);
+                r = index_import_chunk(rb->index, &chunk);
         }
 }
 

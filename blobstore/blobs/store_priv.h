@@ -98,6 +98,17 @@ int store_rebuild_index(struct blobstore *bs);
 int store_read_chunk(struct blobstore *bs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
                      size_t raw_len);
 
+/* As the index has it, but for the references. */
+static inline struct index_chunk map_entry_chunk(const struct map_entry *e)
+{
+        return (struct index_chunk){
+                .place = e->place,
+                .key = chunk_id_key(&e->name),
+                .raw_len = e->raw_len,
+                .stored_len = e->stored_len,
+        };
+}
+
 /* Sets aside the space that removing needs on a full disk. */
 void store_fill_reserve(struct blobstore *bs);
 
