@@ -16,7 +16,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define HEAD_BYTES 1024
 #define TAIL_BYTES 512

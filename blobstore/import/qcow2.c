@@ -36,8 +36,8 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/import/format.h"
-#include "blobstore/import/walk.h"
+#include "blobstore/import/format_priv.h"
+#include "blobstore/import/walk_priv.h"
 
 #define HEADER_V2_BYTES 72
 #define HEADER_V3_BYTES 104

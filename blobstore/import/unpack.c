@@ -25,7 +25,7 @@
 #include "blobstore/base/log.h"
 #include "blobstore/base/nameless.h"
 #include "blobstore/base/parse.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 #include "blobstore/import/unpacker/stream.h"
 
 #define PROGRAM      "imagefs-unpack"

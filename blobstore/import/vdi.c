@@ -13,7 +13,7 @@
 
 #include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define SECTOR          512
 #define HEADER_BYTES    512

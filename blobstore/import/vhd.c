@@ -17,7 +17,7 @@
  * sectors, padded to whole ones, and the data.
  */
 
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define SECTOR           UINT64_C(512)
 #define FOOTER_BYTES     512

@@ -23,7 +23,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define KIB                 UINT64_C(1024)
 #define MIB                 UINT64_C(1048576)

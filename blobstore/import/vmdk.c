@@ -30,7 +30,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define SECTOR           UINT64_C(512)
 #define HEADER_BYTES     512

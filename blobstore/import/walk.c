@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/import/walk.h"
+#include "blobstore/import/walk_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 int walk_damaged(const struct walk *w, struct strbuf *reason, const char *what)
 {

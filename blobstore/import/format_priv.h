@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_IMPORT_FORMAT_H
-#define BLOBSTORE_IMPORT_FORMAT_H
+#ifndef BLOBSTORE_IMPORT_FORMAT_PRIV_H
+#define BLOBSTORE_IMPORT_FORMAT_PRIV_H
 
 /*
  * Between the files of this directory: one row per format that is read, and the
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "blobstore/import/source.h"
-#include "blobstore/import/walk.h"
+#include "blobstore/import/walk_priv.h"
 
 /* How an open source is read; each implementation's struct begins with a struct image_source. */
 struct source_ops {
