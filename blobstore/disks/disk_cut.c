@@ -98,7 +98,7 @@ static int cut_copy(struct disk *d, uint64_t first, uint64_t end)
 
         for (; first < end; first += n) {
                 n = end - first < SAVE_BLOCKS ? end - first : SAVE_BLOCKS;
-                r = disk_read_data(d, buffer, (size_t)n * BLOB_BLOCK_SIZE, first * BLOB_BLOCK_SIZE);
+                r = disk_files_read(d, buffer, (size_t)n * BLOB_BLOCK_SIZE, first * BLOB_BLOCK_SIZE);
                 if (r < 0)
                         return r;
                 if (block_is_zero(buffer, (size_t)n * BLOB_BLOCK_SIZE))

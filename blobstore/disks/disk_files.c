@@ -97,7 +97,7 @@ int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct 
         ssize_t n;
 
         disk_name(id, disk_suffixes[DISK_FILE_META], name);
-        fd = openat(bs->disks_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(bs->disks->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return -errno;
         n = pread_full(fd, meta, sizeof(meta), 0);
@@ -133,7 +133,7 @@ int disk_files_write_meta(struct blobstore *bs, const struct disk_meta *meta)
         put_le64(bytes + META_OFF_SIZE, meta->size_bytes);
         put_le64(bytes + META_OFF_HASH, hash64(bytes, META_OFF_HASH, disk_seed(&meta->id)));
         disk_name(&meta->id, disk_suffixes[DISK_FILE_META], name);
-        r = write_file_durable(bs->disks_fd, name, bytes, sizeof(bytes), 0600);
+        r = write_file_durable(bs->disks->dir_fd, name, bytes, sizeof(bytes), 0600);
         return r == -EIO ? store_sync_failed(bs, r) : r;
 }
 
@@ -147,7 +147,7 @@ static int disk_file_extend(struct blobstore *bs, const struct disk_id *id, enum
         char name[DISK_NAME_SIZE];
 
         disk_name(id, disk_suffixes[file], name);
-        fd = openat(bs->disks_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+        fd = openat(bs->disks->dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
         if (fd < 0)
                 return -errno;
         if (ftruncate(fd, (off_t)length) < 0)
@@ -178,7 +178,7 @@ int disk_files_open(struct blobstore *bs, const struct disk_id *id, enum disk_fi
         struct stat st;
 
         disk_name(id, disk_suffixes[file], name);
-        fd = openat(bs->disks_fd, name, (bs->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(bs->disks->dir_fd, name, (bs->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno == ENOENT ? -EBADMSG : -errno;
         if (fstat(fd, &st) < 0)
@@ -195,9 +195,9 @@ int disk_files_forget(struct blobstore *bs, const struct disk_id *id)
         int r;
 
         disk_name(id, disk_suffixes[DISK_FILE_META], name);
-        if (unlinkat(bs->disks_fd, name, 0) < 0)
+        if (unlinkat(bs->disks->dir_fd, name, 0) < 0)
                 return -errno;
-        r = fsync_dir(bs->disks_fd);
+        r = fsync_dir(bs->disks->dir_fd);
         return r < 0 ? store_sync_failed(bs, r) : 0;
 }
 
@@ -206,12 +206,21 @@ int disk_files_remove(struct blobstore *bs, const struct disk_id *id)
         char name[DISK_NAME_SIZE];
 
         disk_name(id, META_TEMP_SUFFIX, name);
-        (void)unlinkat(bs->disks_fd, name, 0); /* most often there is none */
+        (void)unlinkat(bs->disks->dir_fd, name, 0); /* most often there is none */
         disk_name(id, disk_suffixes[DISK_FILE_BITMAP], name);
-        if (unlinkat(bs->disks_fd, name, 0) < 0 && errno != ENOENT)
+        if (unlinkat(bs->disks->dir_fd, name, 0) < 0 && errno != ENOENT)
                 return -errno;
         disk_name(id, disk_suffixes[DISK_FILE_DATA], name);
-        return unlinkat(bs->disks_fd, name, 0) < 0 ? -errno : 0;
+        return unlinkat(bs->disks->dir_fd, name, 0) < 0 ? -errno : 0;
+}
+
+int disk_files_read(const struct disk *d, void *buf, size_t n, uint64_t off)
+{
+        ssize_t got = pread_full(d->data_fd, buf, n, off);
+
+        if (got < 0)
+                return (int)got;
+        return (size_t)got == n ? 0 : -EBADMSG;
 }
 
 struct each_disk {
@@ -234,5 +243,5 @@ int disk_each(struct blobstore *bs, disk_each_fn *fn, void *ctx)
 {
         struct each_disk each = { fn, ctx };
 
-        return dir_each(bs->disks_fd, ".", disk_each_name, &each);
+        return dir_each(bs->disks->dir_fd, ".", disk_each_name, &each);
 }

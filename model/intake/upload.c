@@ -34,6 +34,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "blobstore/blobs/intake.h"
+#include "blobstore/import/source.h"
 #include "model/core/room.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
@@ -47,6 +48,7 @@ struct upload {
         uint64_t image, store;
         char ident[IMAGE_IDENT_MAX];
         int fd;
+        enum image_format wanted; /* as the user set it */
         struct intake *intake;
         atomic_bool gone; /* the image was removed */
         atomic_uint_fast64_t bytes; /* where the file ends */
@@ -183,12 +185,21 @@ static int may_settle(void *ctx, uint64_t n)
         return atomic_load(&u->gone) ? -ESTALE : room_left(u, n);
 }
 
+_Static_assert(INTAKE_HEAD_BYTES >= IMAGE_HEAD_BYTES, "what is looked at is there");
+
+static bool begins_plain(void *ctx, const uint8_t *start)
+{
+        const struct upload *u = ctx;
+
+        return image_begins_plain(start, u->wanted);
+}
+
 /* A new entry; the list's mutex is held. */
 static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag,
                        struct upload **ret)
 {
+        static const struct intake_ops ops = { .begins_plain = begins_plain, .room = may_settle };
         CLEANUP(upload_freep) struct upload *u = NULL;
-        enum image_format wanted;
         struct blobstore *bs;
         struct image image;
         bool fresh;
@@ -213,7 +224,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
 
         r = stores_get(m, u->store, &bs);
         if (r == 0)
-                r = image_format_parse(image.format, &wanted);
+                r = image_format_parse(image.format, &u->wanted);
         if (r < 0)
                 return r;
 
@@ -225,7 +236,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
                         return u->fd;
         }
 
-        r = intake_new(bs, u->fd, wanted, may_settle, u, &u->intake);
+        r = intake_new(bs, u->fd, &ops, u, &u->intake);
         if (r == 0)
                 r = upload_begin(m, c, id, ch, diag);
         if (r == 0 && !fresh)

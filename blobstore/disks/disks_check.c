@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "blobstore/disks/disk_priv.h"
+#include "blobstore/disks/disks.h"
 
 struct disk_check {
         struct blobstore *store;
-        disk_problem_fn *report;
+        disks_problem_fn *report;
         void *ctx;
 };
 
@@ -54,7 +56,7 @@ static int disk_check_one(void *ctx, const struct disk_id *id)
         return 0;
 }
 
-int disk_check_all(struct blobstore *bs, disk_problem_fn *report, void *ctx)
+int disks_check(struct blobstore *bs, disks_problem_fn *report, void *ctx)
 {
         struct disk_check c = { bs, report, ctx };
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/blobs/map_file_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/dir.h"
+#include "blobstore/base/io.h"
+#include "blobstore/base/parse.h"
+
+#define DEAD_SUFFIX ".dead"
+
+/* "ab/<32 hex digits>", and the suffix. */
+#define MAP_PATH_SIZE (3 + MAP_NAME_SIZE + sizeof(DEAD_SUFFIX))
+
+static void map_file_path(const struct blob_id *id, bool dead, char ret[MAP_PATH_SIZE])
+{
+        char name[MAP_NAME_SIZE];
+
+        map_name(id, name);
+        (void)snprintf(ret, MAP_PATH_SIZE, "%.2s/%s%s", name, name, dead ? DEAD_SUFFIX : "");
+}
+
+int map_file_create(struct blobstore *bs, const struct blob_id *id, int *ret)
+{
+        char name[MAP_NAME_SIZE];
+        int fd;
+
+        map_name(id, name);
+        fd = openat(bs->temp_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        *ret = fd;
+        return 0;
+}
+
+void map_file_discard(struct blobstore *bs, const struct blob_id *id)
+{
+        char name[MAP_NAME_SIZE];
+
+        map_name(id, name);
+        (void)unlinkat(bs->temp_fd, name, 0);
+}
+
+/* Makes the name of a map durable, or that it is gone. */
+static int map_file_sync_name(struct blobstore *bs, const char *path)
+{
+        char dir[3] = { path[0], path[1] };
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        fd = openat(bs->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = fsync_dir(fd);
+        return r < 0 ? store_sync_failed(bs, r) : 0;
+}
+
+int map_file_put(struct blobstore *bs, const struct blob_id *id)
+{
+        char path[MAP_PATH_SIZE], name[MAP_NAME_SIZE], dir[3] = { 0 };
+        int r;
+
+        map_name(id, name);
+        map_file_path(id, false, path);
+        memcpy(dir, name, 2);
+        r = mkdir_durable(bs->maps_fd, dir, 0700);
+        if (r < 0)
+                return r;
+        if (renameat(bs->temp_fd, name, bs->maps_fd, path) < 0)
+                return -errno;
+        return map_file_sync_name(bs, path);
+}
+
+int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret)
+{
+        char path[MAP_PATH_SIZE];
+        int fd;
+
+        map_file_path(id, dead, path);
+        fd = openat(bs->maps_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return -errno;
+        return map_open(fd, id, ret);
+}
+
+bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead)
+{
+        char path[MAP_PATH_SIZE];
+
+        map_file_path(id, dead, path);
+        return faccessat(bs->maps_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int map_file_hide(struct blobstore *bs, const struct blob_id *id)
+{
+        char from[MAP_PATH_SIZE], to[MAP_PATH_SIZE];
+
+        map_file_path(id, false, from);
+        map_file_path(id, true, to);
+        return renameat(bs->maps_fd, from, bs->maps_fd, to) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int map_file_remove(struct blobstore *bs, const struct blob_id *id)
+{
+        char path[MAP_PATH_SIZE];
+
+        map_file_path(id, true, path);
+        if (unlinkat(bs->maps_fd, path, 0) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return map_file_sync_name(bs, path);
+}
+
+/* ---- all of them ---- */
+
+/* 0, or -EINVAL where the name is no map's. */
+static int map_file_parse(const char *dir, const char *name, struct blob_id *ret_id, bool *ret_dead)
+{
+        size_t len = 2 * BLOB_ID_SIZE;
+
+        if (strlen(name) < len || parse_hex(name, len, ret_id->bytes) < 0 || strncmp(dir, name, 2) != 0)
+                return -EINVAL;
+        *ret_dead = strcmp(name + len, DEAD_SUFFIX) == 0;
+        return *ret_dead || name[len] == '\0' ? 0 : -EINVAL;
+}
+
+struct map_file_walk {
+        struct blobstore *store;
+        const char *subdir; /* of maps/, by the first byte of the id */
+        map_file_fn *fn;
+        void *ctx;
+};
+
+static int map_file_each_name(void *ctx, const char *name)
+{
+        const struct map_file_walk *walk = ctx;
+        char path[NAME_MAX + 4];
+        struct blob_id id;
+        bool dead = false;
+        int r;
+
+        (void)snprintf(path, sizeof(path), "%.2s/%s", walk->subdir, name);
+        r = map_file_parse(walk->subdir, name, &id, &dead);
+        return walk->fn(walk->ctx, r < 0 ? NULL : &id, r == 0 && dead, path);
+}
+
+static int map_file_each_dir(void *ctx, const char *name)
+{
+        struct map_file_walk walk = *(const struct map_file_walk *)ctx;
+        int r;
+
+        walk.subdir = name;
+        r = strlen(name) == 2 ? dir_each(walk.store->maps_fd, name, map_file_each_name, &walk) : -ENOTDIR;
+        return r == -ENOTDIR ? walk.fn(walk.ctx, NULL, false, name) : r;
+}
+
+int map_file_each(struct blobstore *bs, map_file_fn *fn, void *ctx)
+{
+        struct map_file_walk walk = { .store = bs, .fn = fn, .ctx = ctx };
+
+        return dir_each(bs->maps_fd, ".", map_file_each_dir, &walk);
+}
