@@ -41,6 +41,9 @@ const struct format *format_get(enum image_format f);
 /* Appends the sentence; gives -EINVAL. */
 int format_refuse(struct strbuf *reason, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Likewise, of a disk of more than BLOB_SIZE_MAX. */
+int format_refuse_size(struct strbuf *reason);
+
 /* raw.c; FD's first size_bytes are the disk */
 int raw_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
 int raw_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);

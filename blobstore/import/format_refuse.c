@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/import/format_priv.h"
 
 int format_refuse(struct strbuf *reason, const char *fmt, ...)
@@ -13,4 +14,10 @@ int format_refuse(struct strbuf *reason, const char *fmt, ...)
         strbuf_vaddf(reason, fmt, ap);
         va_end(ap);
         return -EINVAL;
+}
+
+int format_refuse_size(struct strbuf *reason)
+{
+        return format_refuse(reason, "the disk in this file is larger than %llu TiB",
+                             (unsigned long long)(BLOB_SIZE_MAX >> 40));
 }

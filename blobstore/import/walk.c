@@ -85,3 +85,11 @@ int walk_place(struct walk *w, uint64_t bytes, struct strbuf *reason)
                 return walk_damaged(w, reason, "parts of it lie at the same place");
         return 0;
 }
+
+int walk_block(struct walk *w, uint64_t offset, uint64_t len, uint64_t data_bytes, struct strbuf *reason)
+{
+        if (!walk_has(w, offset, len))
+                return walk_truncated(w, reason);
+        w->data_bytes += data_bytes;
+        return walk_place(w, len, reason);
+}
