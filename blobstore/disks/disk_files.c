@@ -60,8 +60,7 @@ static const char *const disk_suffixes[DISK_FILE_COUNT] = {
 
 static void disk_name(const struct disk_id *id, const char *suffix, char ret[DISK_NAME_SIZE])
 {
-        for (size_t i = 0; i < DISK_ID_SIZE; i++)
-                (void)snprintf(ret + 2 * i, 3, "%02x", id->bytes[i]);
+        put_hex(ret, id->bytes, DISK_ID_SIZE);
         (void)snprintf(ret + DISK_HEX_SIZE, DISK_NAME_SIZE - DISK_HEX_SIZE, "%s", suffix);
 }
 
