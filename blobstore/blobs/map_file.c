@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "blobstore/base/dir.h"
-#include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
+#include "blobstore/objects/object.h"
 
 #define DEAD_SUFFIX ".dead"
 
@@ -47,73 +47,65 @@ void map_file_discard(struct blobstore *bs, const struct blob_id *id)
         (void)unlinkat(bs->temp_fd, name, 0);
 }
 
-/* Makes the name of a map durable, or that it is gone. */
-static int map_file_sync_name(struct blobstore *bs, const char *path)
+/* Maps that are whole. */
+static struct objects map_objects(struct blobstore *bs)
 {
-        char dir[3] = { path[0], path[1] };
-        CLEANUP_CLOSE int fd = -1;
-        int r;
-
-        fd = openat(bs->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        r = fsync_dir(fd);
-        return r < 0 ? store_sync_failed(bs, r) : 0;
+        return (struct objects){ bs->maps_fd, &bs->chunks->degraded };
 }
 
 int map_file_put(struct blobstore *bs, const struct blob_id *id)
 {
-        char path[MAP_PATH_SIZE], name[MAP_NAME_SIZE], dir[3] = { 0 };
-        int r;
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE], name[MAP_NAME_SIZE];
 
         map_name(id, name);
         map_file_path(id, false, path);
-        memcpy(dir, name, 2);
-        r = mkdir_durable(bs->maps_fd, dir, 0700);
-        if (r < 0)
-                return r;
-        if (renameat(bs->temp_fd, name, bs->maps_fd, path) < 0)
-                return -errno;
-        return map_file_sync_name(bs, path);
+        return object_put(&maps, bs->temp_fd, name, path);
 }
 
 int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret)
 {
+        const struct objects maps = map_objects(bs);
         char path[MAP_PATH_SIZE];
-        int fd;
+        int fd, r;
 
         map_file_path(id, dead, path);
-        fd = openat(bs->maps_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0)
-                return -errno;
-        return map_open(fd, id, ret);
+        r = object_open(&maps, path, &fd);
+        return r < 0 ? r : map_open(fd, id, ret);
 }
 
 bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead)
 {
+        const struct objects maps = map_objects(bs);
         char path[MAP_PATH_SIZE];
 
         map_file_path(id, dead, path);
-        return faccessat(bs->maps_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        return object_exists(&maps, path);
 }
 
 int map_file_hide(struct blobstore *bs, const struct blob_id *id)
 {
+        const struct objects maps = map_objects(bs);
         char from[MAP_PATH_SIZE], to[MAP_PATH_SIZE];
+        int r;
 
         map_file_path(id, false, from);
         map_file_path(id, true, to);
-        return renameat(bs->maps_fd, from, bs->maps_fd, to) < 0 && errno != ENOENT ? -errno : 0;
+        r = object_rename(&maps, from, to);
+        return r == -ENOENT ? 0 : r;
 }
 
 int map_file_remove(struct blobstore *bs, const struct blob_id *id)
 {
+        const struct objects maps = map_objects(bs);
         char path[MAP_PATH_SIZE];
+        int r;
 
         map_file_path(id, true, path);
-        if (unlinkat(bs->maps_fd, path, 0) < 0)
-                return errno == ENOENT ? 0 : -errno;
-        return map_file_sync_name(bs, path);
+        r = object_remove(&maps, path);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return object_sync_names(&maps, path);
 }
 
 /* ---- all of them ---- */
