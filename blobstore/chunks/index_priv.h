@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 
 #include "blobstore/chunks/index.h"
-#include "blobstore/chunks/index_db.h"
+#include "blobstore/chunks/index_db_priv.h"
 
 enum index_sql {
         TOTAL_GET,

@@ -18,7 +18,7 @@
  * Not here: taking bits back. A discarded block is a changed one, which is a hole in the data.
  */
 
-#include "blobstore/disks/disk_bitmap.h"
+#include "blobstore/disks/disk_bitmap_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -15,8 +15,8 @@
 
 #include "blobstore/blobs/store.h"
 #include "blobstore/disks/disk.h"
-#include "blobstore/disks/disk_bitmap.h"
-#include "blobstore/disks/disk_range.h"
+#include "blobstore/disks/disk_bitmap_priv.h"
+#include "blobstore/disks/disk_range_priv.h"
 
 struct disk_cut;
 
