@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The order in which what is stored becomes durable. It stands here and nowhere else: segments and index do not know of
- * each other.
+ * The order in which what is stored becomes durable. It stands here and nowhere else: the segments know no index, and
+ * the index's tables no segments; neither syncs nor commits unless it is told to.
  *
  *      1   bytes       segments_sync() makes durable what was appended, and the names of new segments
  *      2   rows        one transaction of the index names those bytes, and says up to where each segment is known
@@ -42,23 +42,15 @@ void batch_init(struct index *ix, struct segments *segments)
         pthread_cond_init(&ix->batch.flushed, NULL);
 }
 
+static int batch_adopt(void *ctx, const struct segment_state *s)
+{
+        return segments_adopt(ctx, s);
+}
+
 int batch_tell_segments(struct index *ix, bool read_only)
 {
-        struct segment_state s = { 0 };
-        int r;
-
         segments_set_next(ix->batch.segments, (uint32_t)ix->total.next_segment);
-        if (read_only)
-                return 0;
-
-        r = index_db_start(ix->db, SEGMENT_OPEN_LIST, DB_NONE);
-        while (r == 0 && (r = index_db_next(ix->db, SEGMENT_OPEN_LIST)) > 0) {
-                s.id = (uint32_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 0);
-                s.end = (uint64_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 1);
-                r = segments_adopt(ix->batch.segments, &s);
-        }
-        index_db_end(ix->db, SEGMENT_OPEN_LIST);
-        return r;
+        return read_only ? 0 : index_tx_open_segments(ix, batch_adopt, ix->batch.segments);
 }
 
 int batch_sync_ahead(struct index *ix)

@@ -98,6 +98,9 @@ int index_error(struct index *ix, int r);
 /* Begins a transaction, unless one is open. -EROFS. */
 int index_tx_begin(struct index *ix, bool durable);
 
+/* Calls FN for each segment that is not sealed. */
+int index_tx_open_segments(struct index *ix, index_segment_fn *fn, void *ctx);
+
 /* With GAPS, bytes without a row may lie in them. */
 int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n, bool gaps);
 int index_tx_commit(struct index *ix, uint32_t next_segment);

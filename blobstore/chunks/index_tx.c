@@ -54,6 +54,21 @@ int index_tx_begin(struct index *ix, bool durable)
         return index_db_begin(ix->db, durable);
 }
 
+int index_tx_open_segments(struct index *ix, index_segment_fn *fn, void *ctx)
+{
+        struct segment_state s = { 0 };
+        int r;
+
+        r = index_db_start(ix->db, SEGMENT_OPEN_LIST, DB_NONE);
+        while (r == 0 && (r = index_db_next(ix->db, SEGMENT_OPEN_LIST)) > 0) {
+                s.id = (uint32_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 0);
+                s.end = (uint64_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 1);
+                r = fn(ctx, &s);
+        }
+        index_db_end(ix->db, SEGMENT_OPEN_LIST);
+        return r;
+}
+
 int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n, bool gaps)
 {
         int r = 0;
