@@ -7,15 +7,15 @@
  *      1   bytes       segments_sync() makes durable what was appended, and the names of new segments
  *      2   rows        one transaction of the index names those bytes, and says up to where each segment is known
  *      3   blobs       a blob's map is synced; a row says that the blob is new; the map gets its name; its references
- *                      are counted, and with the last one it is live. blob_writer_commit() goes through this, and each
- *                      step is a change here, before which 1 and 2 were done
+ *                      are counted, and with the last one it is live. blob_writer_commit() goes through this; each of
+ *                      its steps in the index is a change here, before which 1 and 2 were done
  *
  * So a row never names bytes that are not on disk, and a map never a chunk without a row. What a crash leaves of 1
- * without 2 lies behind the known end of a segment, and is cut off at the next opening; what it leaves of 2 without 3 is
- * chunks that nobody refers to, and blobs that the next collection takes back.
+ * without 2 lies behind the known end of a segment, and is cut off at the next opening; what it leaves of 2 without 3
+ * is chunks that nobody refers to, and blobs that the next collection takes back.
  *
- * New chunks gather in a batch, an open transaction. A large one is committed in a thread of its own: that waits for the
- * disk, and a writer that waited with it left the processors idle, for 4 % of an import's time.
+ * New chunks gather in a batch, an open transaction. A large one is committed in a thread of its own: that waits for
+ * the disk, and a writer that waited with it left the processors idle, for 4 % of an import's time.
  */
 
 #include <errno.h>

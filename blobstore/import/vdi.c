@@ -46,7 +46,8 @@ static int read_header(struct walk *w, struct vdi *ret, struct strbuf *reason)
                 return format_refuse(reason, "this VDI is of a version that is not accepted: convert it with "
                                      "qemu-img convert -O qcow2");
         type = get_le32(h + 0x4c);
-        if (!block_is_zero(h + 0x1a8, ID_BYTES) || !block_is_zero(h + 0x1b8, ID_BYTES) || (type != TYPE_DYNAMIC && type != TYPE_STATIC))
+        if (!block_is_zero(h + 0x1a8, ID_BYTES) || !block_is_zero(h + 0x1b8, ID_BYTES) ||
+            (type != TYPE_DYNAMIC && type != TYPE_STATIC))
                 return format_refuse(reason, "this VDI is the difference to another file, its parent: merge them with "
                                      "VBoxManage clonemedium");
 
