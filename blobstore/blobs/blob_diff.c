@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/blobs/blob_priv.h"
 
 /* Read and compared at once; a multiple of the block size. */
 #define DIFF_PIECE (16 * BLOB_BLOCK_SIZE)

@@ -10,7 +10,6 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/blobs/blob_write_priv.h"
-#include "blobstore/chunks/chunk_id.h"
 
 static bool job_has_rejected(const struct chunk_job *j, uint64_t place)
 {
@@ -26,25 +25,25 @@ static bool job_has_rejected(const struct chunk_job *j, uint64_t place)
  */
 static int job_find_twin(struct chunk_job *j)
 {
-        struct blobstore *bs = j->writer->store;
+        struct chunk_store *cs = j->writer->store->chunks;
         struct index_twin twins[INDEX_TWINS_MAX];
         struct map_entry *e = &j->entry;
         struct codec *codec;
         bool same;
         int n, r;
 
-        n = index_find(bs->index, chunk_id_key(&e->name), e->raw_len, twins);
+        n = index_find(cs->index, chunk_id_key(&e->name), e->raw_len, twins);
         for (int i = 0; i < n; i++) {
                 if (job_has_rejected(j, twins[i].place))
                         continue;
-                r = codec_pool_get(bs->codecs, &codec);
+                r = codec_pool_get(cs->codecs, &codec);
                 if (r < 0)
                         return r;
-                r = store_read_chunk(bs, twins[i].place, twins[i].stored_len, NULL, codec->raw, e->raw_len);
+                r = chunk_store_read(cs, twins[i].place, twins[i].stored_len, NULL, codec->raw, e->raw_len);
                 same = r == 0 && memcmp(codec->raw, j->raw, e->raw_len) == 0;
-                codec_pool_put(bs->codecs, codec);
+                codec_pool_put(cs->codecs, codec);
                 if (same) {
-                        r = index_hold(bs->index, &j->writer->hold, twins[i].place);
+                        r = index_hold(cs->index, &j->writer->hold, twins[i].place);
                         if (r < 0)
                                 return r;
                         same = r > 0;
@@ -63,7 +62,7 @@ static int job_find_twin(struct chunk_job *j)
 
 static int job_look_up(struct chunk_job *j)
 {
-        struct blobstore *bs = j->writer->store;
+        struct chunk_store *cs = j->writer->store->chunks;
         struct codec *codec;
         size_t stored_len;
         int r;
@@ -73,11 +72,11 @@ static int job_look_up(struct chunk_job *j)
         if (r < 0 || j->shared)
                 return r;
 
-        r = codec_pool_get(bs->codecs, &codec);
+        r = codec_pool_get(cs->codecs, &codec);
         if (r < 0)
                 return r;
         r = codec_encode(codec, j->raw, j->entry.raw_len, j->stored, &stored_len);
-        codec_pool_put(bs->codecs, codec);
+        codec_pool_put(cs->codecs, codec);
         if (r == 0)
                 j->entry.stored_len = (uint32_t)stored_len;
         return r;
@@ -91,26 +90,21 @@ static int job_append(struct chunk_job *j)
         int r;
 
         if (!w->segment) {
-                r = segments_take(w->store->segments, &w->segment);
+                r = segments_take(w->store->chunks->segments, &w->segment);
                 if (r < 0)
                         return r;
         }
         r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &e->place);
         if (r < 0)
                 return r;
-        chunk = (struct index_chunk){
-                .place = e->place,
-                .key = chunk_id_key(&e->name),
-                .raw_len = e->raw_len,
-                .stored_len = e->stored_len,
-        };
-        r = index_add(w->store->index, &w->hold, &chunk);
+        chunk = map_entry_chunk(e);
+        r = index_add(w->store->chunks->index, &w->hold, &chunk);
         if (r < 0)
                 return r;
         w->moved_bytes += e->stored_len;
 
         if (segment_is_full(w->segment))
-                segments_give(w->store->segments, TAKE_PTR(w->segment));
+                segments_give(w->store->chunks->segments, TAKE_PTR(w->segment));
         return 0;
 }
 

@@ -9,11 +9,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "blobstore/blobs/store_priv.h"
-#include "blobstore/chunks/chunk_id.h"
-#include "blobstore/chunks/chunker.h"
+#include "blobstore/blobs/blob_write_priv.h"
 
 /* A few chunks, so that most are decoded whole. */
 #define CHECKSUM_BUFFER (4 * CHUNK_SIZE_MAX)
@@ -44,7 +43,7 @@ int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint6
         struct map_entry e;
         int r;
 
-        if (!blob_writer_can_share(w, b) || off % BLOB_BLOCK_SIZE || off > b->info.size_bytes ||
+        if (w->store != b->store || w->partial_len > 0 || off % BLOB_BLOCK_SIZE || off > b->info.size_bytes ||
             n > b->info.size_bytes - off)
                 return -EINVAL;
         r = map_seek(b->map, off, &cursor);
@@ -85,6 +84,38 @@ int blob_writer_share(struct blob_writer *w, struct blob *b, uint64_t off, uint6
         return 0;
 }
 
+/*
+ * What was added so far, up to the last whole block, becomes a blob that nothing names. The new writer's chunks are
+ * that blob's, which is kept for it and gone after it.
+ */
+int blob_writer_renew(struct blob_writer **w)
+{
+        CLEANUP(checksum_freep) struct checksum *checksum = TAKE_PTR((*w)->checksum);
+        CLEANUP(blob_writer_freep) struct blob_writer *new = NULL;
+        CLEANUP(blob_closep) struct blob *part = NULL;
+        size_t partial_len = (*w)->partial_len;
+        struct blob_share_stats ignored;
+        int r;
+
+        (*w)->partial_len = 0;
+        r = blob_writer_commit(*w, &part);
+        if (r == 0)
+                r = blob_writer_new((*w)->store, &new);
+        if (r == 0)
+                r = blob_writer_share(new, part, 0, part->info.size_bytes, &ignored);
+        if (r == 0)
+                r = blob_remove(new->store, &part->id);
+        if (r < 0)
+                return blob_writer_fail(*w, r);
+
+        memcpy(new->partial, (*w)->partial, partial_len);
+        new->partial_len = partial_len;
+        new->checksum = TAKE_PTR(checksum);
+        blob_writer_free(*w);
+        *w = TAKE_PTR(new);
+        return 0;
+}
+
 int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx, struct blob_checksum *ret)
 {
         CLEANUP(checksum_freep) struct checksum *sum = NULL;
@@ -122,6 +153,6 @@ int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx
                                 return r;
                 }
         }
-        checksum_get(sum, ret);
+        checksum_get(sum, ret->bytes);
         return 0;
 }

@@ -12,18 +12,18 @@
  * A writer has a bounded number of chunks outstanding, and its caller waits beyond that; their buffers are used again.
  *
  * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets
- * its name, the references are counted, the blob is live. Whatever a crash leaves of this the next collection takes
- * back.
+ * its name, the references are counted, the blob is live (see chunks/batch.c). Whatever a crash leaves of this the next
+ * collection takes back.
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/blobs/blob_write_priv.h"
+#include "blobstore/blobs/map_file_priv.h"
 
 /*
  * Chunks outstanding, each with half a megabyte of buffers. They are placed in order, and a large one holds up those
@@ -34,20 +34,6 @@
 
 /* References counted at a time; others wait for the index meanwhile. */
 #define WRITER_REFS 512
-
-int blob_writer_error(struct blob_writer *w)
-{
-        LOCK_SCOPE(&w->lock);
-        return w->error;
-}
-
-int blob_writer_fail(struct blob_writer *w, int r)
-{
-        LOCK_SCOPE(&w->lock);
-        if (w->error == 0)
-                w->error = r;
-        return w->error;
-}
 
 /* ---- cutting ---- */
 
@@ -97,7 +83,7 @@ static int writer_end_chunk(struct blob_writer *w)
         STAILQ_INSERT_TAIL(&w->jobs, j, order);
         w->outstanding++;
         unlock(&w->lock);
-        r = pool_submit(w->store->pool, &j->job);
+        r = pool_submit(w->store->chunks->pool, &j->job);
         if (r == 0)
                 return 0;
 
@@ -238,11 +224,6 @@ void blob_writer_forgo_checksum(struct blob_writer *w)
         checksum_free(TAKE_PTR(w->checksum));
 }
 
-bool blob_writer_can_share(const struct blob_writer *w, const struct blob *b)
-{
-        return w->store == b->store && w->partial_len == 0;
-}
-
 int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e)
 {
         struct chunk_job *j;
@@ -288,22 +269,25 @@ int blob_writer_sync(struct blob_writer *w)
         writer_drain(w);
         r = blob_writer_error(w);
         if (r == 0)
-                r = segments_sync(w->store->segments);
+                r = segments_sync(w->store->chunks->segments);
         return r < 0 ? blob_writer_fail(w, r) : 0;
 }
 
 /* ---- begin and end ---- */
 
+static int writer_make_id(struct blob_id *ret)
+{
+        ssize_t n = getrandom(ret->bytes, BLOB_ID_SIZE, 0);
+
+        return n < 0 ? -errno : n == BLOB_ID_SIZE ? 0 : -EIO;
+}
+
 static int writer_open_map(struct blob_writer *w)
 {
-        char name[MAP_NAME_SIZE];
-        int fd;
+        int fd, r;
 
-        map_name(&w->id, name);
-        fd = openat(w->store->temp_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return -errno;
-        return map_writer_new(fd, &w->id, &w->map);
+        r = map_file_create(w->store, &w->id, &fd);
+        return r < 0 ? r : map_writer_new(fd, &w->id, &w->map);
 }
 
 int blob_writer_new(struct blobstore *bs, struct blob_writer **ret)
@@ -322,15 +306,15 @@ int blob_writer_new(struct blobstore *bs, struct blob_writer **ret)
         STAILQ_INIT(&w->unused);
         pthread_mutex_init(&w->lock, NULL);
         pthread_cond_init(&w->done, NULL);
-        index_writer_begin(bs->index, &w->hold);
-        w->max_jobs = WRITER_CHUNKS_PER_THREAD * pool_threads(bs->pool) + 1;
+        index_writer_begin(bs->chunks->index, &w->hold);
+        w->max_jobs = WRITER_CHUNKS_PER_THREAD * pool_threads(bs->chunks->pool) + 1;
         if (w->max_jobs > WRITER_CHUNKS_MAX)
                 w->max_jobs = WRITER_CHUNKS_MAX;
 
         w->checksum = checksum_new();
         if (!w->checksum)
                 return -ENOMEM;
-        r = store_make_id(&w->id);
+        r = writer_make_id(&w->id);
         if (r < 0)
                 return r;
         r = blob_pin_new(bs, &w->id, &w->pin);
@@ -345,19 +329,17 @@ int blob_writer_new(struct blobstore *bs, struct blob_writer **ret)
 
 void blob_writer_free(struct blob_writer *w)
 {
-        char name[MAP_NAME_SIZE];
         struct chunk_job *j;
 
         if (!w)
                 return;
         (void)blob_writer_fail(w, -ECANCELED); /* what is outstanding need not be worked on */
         writer_drain(w);
-        segments_give(w->store->segments, w->segment);
-        index_writer_end(w->store->index, &w->hold);
+        segments_give(w->store->chunks->segments, w->segment);
+        index_writer_end(w->store->chunks->index, &w->hold);
 
         if (w->map) {
-                map_name(&w->id, name);
-                (void)unlinkat(w->store->temp_fd, name, 0); /* committed, and moved away; or emptied at the next opening */
+                map_file_discard(w->store, &w->id); /* unless it was committed, and put in its place */
                 map_writer_free(w->map);
         }
         blob_close(w->pin);
@@ -394,65 +376,42 @@ static int writer_finish_content(struct blob_writer *w, struct blob_info *ret)
         r = blob_writer_error(w);
         if (r < 0)
                 return r;
-        segments_give(w->store->segments, TAKE_PTR(w->segment));
+        segments_give(w->store->chunks->segments, TAKE_PTR(w->segment));
 
         *ret = (struct blob_info){ .size_bytes = w->size, .data_bytes = w->data_bytes };
         if (w->checksum)
-                checksum_get(w->checksum, &ret->checksum);
+                checksum_get(w->checksum, ret->checksum.bytes);
         r = map_writer_finish(w->map, ret);
         if (r < 0)
                 return r;
         r = map_writer_sync(w->map);
-        if (r < 0)
-                atomic_store(&w->store->degraded, true);
-        return r;
-}
-
-static int writer_name_map(struct blob_writer *w)
-{
-        char name[MAP_NAME_SIZE], path[STORE_MAP_PATH_SIZE], dir[3] = { 0 };
-        CLEANUP_CLOSE int dir_fd = -1;
-        int r;
-
-        map_name(&w->id, name);
-        store_map_path(&w->id, "", path);
-        memcpy(dir, name, 2);
-        r = mkdir_durable(w->store->maps_fd, dir, 0700);
-        if (r < 0)
-                return r;
-        dir_fd = openat(w->store->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dir_fd < 0)
-                return -errno;
-        if (renameat(w->store->temp_fd, name, w->store->maps_fd, path) < 0)
-                return -errno;
-        r = fsync_dir(dir_fd);
-        if (r < 0)
-                atomic_store(&w->store->degraded, true);
-        return r;
+        return r < 0 ? store_sync_failed(w->store, r) : 0;
 }
 
 /* Counts the references of a new blob and makes it live. */
 static int writer_retain(struct blob_writer *w)
 {
-        CLEANUP_FREE struct map_entry *entries = NULL;
+        CLEANUP_FREE uint64_t *places = NULL;
         struct map_cursor cursor;
+        struct map_entry e;
         uint64_t left = map_entries(w->pin->map);
         size_t n;
         int r;
 
-        entries = calloc(WRITER_REFS, sizeof(*entries));
-        if (!entries)
+        places = calloc(WRITER_REFS, sizeof(*places));
+        if (!places)
                 return -ENOMEM;
         r = map_seek(w->pin->map, 0, &cursor);
         if (r < 0)
                 return r;
         do {
                 for (n = 0; n < WRITER_REFS && left > 0; n++, left--) {
-                        r = map_next(&cursor, &entries[n]);
+                        r = map_next(&cursor, &e);
                         if (r <= 0)
                                 return r < 0 ? r : -EBADMSG;
+                        places[n] = e.place;
                 }
-                r = index_blob_retain(w->store->index, &w->hold, &w->id, entries, n, left == 0);
+                r = index_blob_retain(w->store->chunks->index, &w->hold, &w->id, places, n, left == 0);
                 if (r < 0)
                         return r;
         } while (left > 0);
@@ -470,9 +429,9 @@ int blob_writer_commit(struct blob_writer *w, struct blob **ret)
         if (r == 0)
                 r = writer_finish_content(w, &info);
         if (r == 0)
-                r = index_blob_begin(w->store->index, &w->hold, &w->id, &info);
+                r = index_blob_begin(w->store->chunks->index, &w->hold, &w->id, &info);
         if (r == 0)
-                r = writer_name_map(w);
+                r = map_file_put(w->store, &w->id);
         if (r == 0)
                 r = blob_load(w->pin);
         if (r == 0)
@@ -482,38 +441,6 @@ int blob_writer_commit(struct blob_writer *w, struct blob **ret)
 
         (void)blob_writer_fail(w, -EINVAL); /* used up */
         *ret = TAKE_PTR(w->pin);
-        return 0;
-}
-
-/*
- * What was added so far, up to the last whole block, becomes a blob that nothing names. The new writer's chunks are
- * that blob's, which is kept for it and gone after it.
- */
-int blob_writer_renew(struct blob_writer **w)
-{
-        CLEANUP(checksum_freep) struct checksum *checksum = TAKE_PTR((*w)->checksum);
-        CLEANUP(blob_writer_freep) struct blob_writer *new = NULL;
-        CLEANUP(blob_closep) struct blob *part = NULL;
-        size_t partial_len = (*w)->partial_len;
-        struct blob_share_stats ignored;
-        int r;
-
-        (*w)->partial_len = 0;
-        r = blob_writer_commit(*w, &part);
-        if (r == 0)
-                r = blob_writer_new((*w)->store, &new);
-        if (r == 0)
-                r = blob_writer_share(new, part, 0, part->info.size_bytes, &ignored);
-        if (r == 0)
-                r = blob_remove(new->store, &part->id);
-        if (r < 0)
-                return blob_writer_fail(*w, r);
-
-        memcpy(new->partial, (*w)->partial, partial_len);
-        new->partial_len = partial_len;
-        new->checksum = TAKE_PTR(checksum);
-        blob_writer_free(*w);
-        *w = TAKE_PTR(new);
         return 0;
 }
 

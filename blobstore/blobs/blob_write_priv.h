@@ -2,10 +2,14 @@
 #ifndef BLOBSTORE_BLOBS_BLOB_WRITE_PRIV_H
 #define BLOBSTORE_BLOBS_BLOB_WRITE_PRIV_H
 
-/* A blob's writer, as the caller's thread (blob_write.c) and the store's threads (blob_place.c) share it. */
+/*
+ * A blob's writer, as the caller's thread (blob_write.c, blob_share.c) and the store's threads (blob_place.c) share it.
+ */
 
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/blobs/blob_priv.h"
 #include "blobstore/chunks/chunker.h"
+#include "blobstore/hash/checksum.h"
 
 struct chunk_job {
         struct pool_job job; /* first */
@@ -60,9 +64,30 @@ static inline unsigned blob_writer_few(const struct blob_writer *w)
 }
 
 /* 0, or the error that ended the writer. */
-int blob_writer_error(struct blob_writer *w);
+static inline int blob_writer_error(struct blob_writer *w)
+{
+        LOCK_SCOPE(&w->lock);
+        return w->error;
+}
+
 /* Notes R if it is the first error; gives the error that is final. */
-int blob_writer_fail(struct blob_writer *w, int r);
+static inline int blob_writer_fail(struct blob_writer *w, int r)
+{
+        LOCK_SCOPE(&w->lock);
+        if (w->error == 0)
+                w->error = r;
+        return w->error;
+}
+
+/* ---- blob_write.c ---- */
+
+/* Adds a chunk of an open blob as it is stored. The blob is then kept open until the writer is freed. */
+int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e);
+
+/* After the commit: bytes that it added to segments. */
+uint64_t blob_writer_moved(const struct blob_writer *w);
+
+/* ---- blob_place.c ---- */
 
 /* The job of a chunk that was cut: it is looked up, and whatever can be placed then is. */
 void blob_place_run(struct pool_job *job);

@@ -7,7 +7,7 @@
 
 #include "blobstore/blobs/clusters.h"
 
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/blobs/blob_priv.h"
 
 int clusters_next(struct clusters *c, uint64_t *ret_cluster, uint64_t *ret_rank)
 {

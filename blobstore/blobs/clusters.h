@@ -7,8 +7,8 @@
  * data ranked in that order. Both ways between number and rank cost one page of the map.
  */
 
+#include "blobstore/blobs/blob.h"
 #include "blobstore/blobs/map.h"
-#include "blobstore/blobstore.h"
 
 /* A walk over the clusters with data, in order. On the caller's stack. */
 struct clusters {

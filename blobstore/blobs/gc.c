@@ -22,11 +22,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
-#include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/blobs/blob_priv.h"
+#include "blobstore/blobs/gc.h"
+#include "blobstore/blobs/map_file_priv.h"
 
 #define GC_SWEEP_BATCH 4096
 #define GC_REF_BATCH   8192 /* references taken back in one transaction */
@@ -41,12 +42,12 @@
 #define GC_BLOB_PAGE 64
 
 /* Best effort: without it, only a full disk is harder to leave. */
-void store_fill_reserve(struct blobstore *bs)
+void gc_fill_reserve(struct blobstore *bs)
 {
         CLEANUP_CLOSE int fd = openat(bs->dir_fd, "reserve", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         if (fd >= 0 && fallocate(fd, 0, 0, (off_t)GC_RESERVE) == 0 && atomic_exchange(&bs->thrifty, false))
-                index_set_thrifty(bs->index, false);
+                index_set_thrifty(bs->chunks->index, false);
 }
 
 /* R is what became of a step: true where it found no space, and trying again in another way makes sense. */
@@ -55,7 +56,7 @@ static bool gc_make_room(struct blobstore *bs, int r)
         if (r != -ENOSPC || atomic_exchange(&bs->thrifty, true))
                 return false;
         (void)unlinkat(bs->dir_fd, "reserve", 0); /* it may have been used up before */
-        index_set_thrifty(bs->index, true);
+        index_set_thrifty(bs->chunks->index, true);
         return true;
 }
 
@@ -64,35 +65,20 @@ static size_t gc_batch(struct blobstore *bs, size_t usual)
         return atomic_load(&bs->thrifty) ? GC_THRIFTY_BATCH : usual;
 }
 
-/* Durable before the row goes: a map without one would never be looked at again. */
-static int blob_unlink_map(struct blobstore *bs, const struct blob_id *id)
-{
-        char path[STORE_MAP_PATH_SIZE], dir[3] = { 0 };
-        CLEANUP_CLOSE int dir_fd = -1;
-        int r;
-
-        store_map_path(id, STORE_DEAD, path);
-        if (unlinkat(bs->maps_fd, path, 0) < 0)
-                return errno == ENOENT ? 0 : -errno;
-        memcpy(dir, path, 2);
-        dir_fd = openat(bs->maps_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dir_fd < 0)
-                return -errno;
-        r = fsync_dir(dir_fd);
-        return r < 0 ? store_sync_failed(bs, r) : 0;
-}
-
-/* The entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */
-static int release_load_page(struct map *map, uint64_t from, uint64_t to, struct map_entry *ret)
+/* The chunks of the entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */
+static int release_load_page(struct map *map, uint64_t from, uint64_t to, uint64_t *ret)
 {
         struct map_cursor cursor;
+        struct map_entry e;
         int r;
 
         r = map_seek_entry(map, from, &cursor);
         for (uint64_t i = from; r >= 0 && i < to; i++) {
-                r = map_next(&cursor, ret++);
+                r = map_next(&cursor, &e);
                 if (r == 0)
                         r = -EBADMSG;
+                if (r > 0)
+                        *ret++ = e.place;
         }
         return r < 0 ? r : (int)(to - from);
 }
@@ -104,7 +90,7 @@ static int release_load_page(struct map *map, uint64_t from, uint64_t to, struct
 static int blob_release(struct blobstore *bs, const struct index_blob *blob)
 {
         CLEANUP(map_closep) struct map *map = NULL;
-        CLEANUP_FREE struct map_entry *entries = NULL;
+        CLEANUP_FREE uint64_t *places = NULL;
         uint64_t left = blob->retained, from;
         size_t n, batch = gc_batch(bs, GC_REF_BATCH);
         bool damaged = false;
@@ -112,25 +98,25 @@ static int blob_release(struct blobstore *bs, const struct index_blob *blob)
 
         if (left == 0)
                 return 0;
-        r = store_open_map(bs, &blob->id, STORE_DEAD, &map);
+        r = map_file_open(bs, &blob->id, true, &map);
         if (r == -EBADMSG || r == -ENOENT)
                 return index_mark_stale(bs->dir_fd);
         if (r < 0)
                 return r;
-        entries = calloc(GC_REF_BATCH, sizeof(*entries));
-        if (!entries)
+        places = calloc(GC_REF_BATCH, sizeof(*places));
+        if (!places)
                 return -ENOMEM;
 
         while (left > 0) {
                 for (n = 0; left > 0 && n + MAP_PAGE_ENTRIES <= batch; left = from) {
                         from = (left - 1) / MAP_PAGE_ENTRIES * MAP_PAGE_ENTRIES;
-                        r = release_load_page(map, from, left, entries + n);
+                        r = release_load_page(map, from, left, places + n);
                         damaged |= r == -EBADMSG;
                         if (r < 0 && r != -EBADMSG)
                                 return r;
                         n += r > 0 ? (size_t)r : 0;
                 }
-                r = index_blob_release(bs->index, &blob->id, entries, n, left);
+                r = index_blob_release(bs->chunks->index, &blob->id, places, n, left);
                 if (r < 0)
                         return r;
         }
@@ -149,13 +135,13 @@ static int blob_finish_removal(struct blobstore *bs, const struct blob_id *id)
         r = blob_begin_removal(bs, id);
         if (r <= 0)
                 return r;
-        r = index_blob_get(bs->index, id, &blob);
+        r = index_blob_get(bs->chunks->index, id, &blob);
         if (r == 0)
                 r = blob_release(bs, &blob);
         if (r == 0)
-                r = blob_unlink_map(bs, id);
+                r = map_file_remove(bs, id); /* before the row: without one it would never be looked at again */
         if (r == 0)
-                r = index_blob_forget(bs->index, id);
+                r = index_blob_forget(bs->chunks->index, id);
         return r < 0 ? r : 1;
 }
 
@@ -165,7 +151,7 @@ static int blob_drop(struct blobstore *bs, const struct blob_id *id)
         int r;
 
         LOCK_SCOPE(&bs->removal_lock);
-        r = index_blob_kill(bs->index, id);
+        r = index_blob_kill(bs->chunks->index, id);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         return blob_finish_removal(bs, id);
@@ -179,7 +165,7 @@ int blob_remove(struct blobstore *bs, const struct blob_id *id)
         r = store_writable(bs);
         if (r < 0)
                 return r;
-        r = index_blob_get(bs->index, id, &blob);
+        r = index_blob_get(bs->chunks->index, id, &blob);
         if (r < 0)
                 return r;
         if (blob.state != BLOB_LIVE)
@@ -200,7 +186,7 @@ static int gc_unfinished_blob(struct blobstore *bs, const struct blob_id *id)
         if (blob_is_open(bs, id))
                 return 0;
         /* Only now: it may have been a commit at work until a moment ago, and be live. */
-        r = index_blob_get(bs->index, id, &blob);
+        r = index_blob_get(bs->chunks->index, id, &blob);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         return blob.state == BLOB_LIVE ? 0 : blob_finish_removal(bs, id);
@@ -212,8 +198,8 @@ static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
         struct blob_id after;
         int n, r;
 
-        for (n = index_blob_list(bs->index, false, NULL, page, GC_BLOB_PAGE); n > 0;
-             n = index_blob_list(bs->index, false, &after, page, GC_BLOB_PAGE)) {
+        for (n = index_blob_list(bs->chunks->index, false, NULL, page, GC_BLOB_PAGE); n > 0;
+             n = index_blob_list(bs->chunks->index, false, &after, page, GC_BLOB_PAGE)) {
                 after = page[n - 1].id;
                 for (int i = 0; i < n; i++) {
                         r = gc_unfinished_blob(bs, &page[i].id);
@@ -233,8 +219,8 @@ static int gc_unnamed(struct blobstore *bs, blob_live_fn *live, void *ctx, struc
         struct blob_id after;
         int n, r;
 
-        for (n = index_blob_list(bs->index, true, NULL, page, GC_BLOB_PAGE); n > 0;
-             n = index_blob_list(bs->index, true, &after, page, GC_BLOB_PAGE)) {
+        for (n = index_blob_list(bs->chunks->index, true, NULL, page, GC_BLOB_PAGE); n > 0;
+             n = index_blob_list(bs->chunks->index, true, &after, page, GC_BLOB_PAGE)) {
                 after = page[n - 1].id;
                 for (int i = 0; i < n; i++) {
                         /* In this order: whoever has just made a blob keeps it open until its name is recorded. */
@@ -254,10 +240,10 @@ static int gc_sweep(struct blobstore *bs, struct blobstore_gc_stats *stats)
         uint64_t limit;
         int n;
 
-        n = index_sweep_begin(bs->index, &limit);
+        n = index_sweep_begin(bs->chunks->index, &limit);
         if (n < 0)
                 return n;
-        while ((n = index_sweep(bs->index, limit, (unsigned)gc_batch(bs, GC_SWEEP_BATCH))) > 0)
+        while ((n = index_sweep(bs->chunks->index, limit, (unsigned)gc_batch(bs, GC_SWEEP_BATCH))) > 0)
                 stats->chunks_removed += (uint64_t)n;
         return n;
 }
@@ -267,7 +253,7 @@ static uint64_t gc_allocated(struct blobstore *bs, uint32_t id)
 {
         uint64_t size, allocated;
 
-        return segments_stat(bs->segments, id, &size, &allocated) < 0 ? 0 : allocated;
+        return segments_stat(bs->chunks->segments, id, &size, &allocated) < 0 ? 0 : allocated;
 }
 
 static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_stats *stats)
@@ -278,17 +264,17 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
         size_t n;
         int r;
 
-        r = index_gaps(bs->index, id, &gaps, &n, &empty);
+        r = index_gaps(bs->chunks->index, id, &gaps, &n, &empty);
         if (r < 0)
                 return r == -EBUSY ? 0 : r; /* it stays marked */
         if (empty) {
-                r = segments_unlink(bs->segments, id);
+                r = segments_unlink(bs->chunks->segments, id);
                 /* Before the row goes: a file without one would never be looked at again. */
                 if (r == 0)
-                        r = segments_sync_dir(bs->segments);
+                        r = segments_sync_dir(bs->chunks->segments);
         } else {
                 for (size_t i = 0; r == 0 && i < n; i++)
-                        r = segments_punch(bs->segments, id, gaps[i].from, gaps[i].to);
+                        r = segments_punch(bs->chunks->segments, id, gaps[i].from, gaps[i].to);
                 /*
                  * A file system that cannot punch keeps the bytes until the segment is empty; a missing file keeps
                  * none.
@@ -300,7 +286,7 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
                 return r;
         after = gc_allocated(bs, id);
         stats->bytes_freed += before > after ? before - after : 0;
-        return index_unmark_segment(bs->index, id, empty);
+        return index_unmark_segment(bs->chunks->index, id, empty);
 }
 
 static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)
@@ -310,7 +296,7 @@ static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)
 
         do {
                 LOCK_SCOPE(&bs->removal_lock);
-                found = index_marked_segment(bs->index, id, &id);
+                found = index_marked_segment(bs->chunks->index, id, &id);
                 r = found > 0 ? gc_segment(bs, id, stats) : found;
         } while (r == 0 && found > 0);
         return r;
@@ -343,7 +329,7 @@ int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blo
         } while (gc_make_room(bs, r));
         if (r < 0)
                 return r;
-        store_fill_reserve(bs);
+        gc_fill_reserve(bs);
         *ret = stats;
         return 0;
 }

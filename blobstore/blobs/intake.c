@@ -4,7 +4,7 @@
  * An intake is a file at first. When its first bytes are there without a gap, and look like a disk as it is, they go
  * to a blob's writer, and all that follows in order does:
  *
- *      file ──the first IMAGE_HEAD_BYTES are there──► stream ──intake_commit()──► blob
+ *      file ──the first INTAKE_HEAD_BYTES are there──► stream ──intake_commit()──► blob
  *       ▲                                                │
  *       └── written to once more, cut off, huge holes, or no plain disk at its end: read back from the store ──┘
  *
@@ -24,7 +24,7 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/blobs/store.h"
 
 /* Streams at once in a store, each with a writer's buffers, some 10 MiB. More uploads than that go by way of files. */
 #define INTAKE_STREAMS_MAX 8
@@ -41,8 +41,7 @@
 struct intake {
         struct blobstore *store;
         int fd;
-        enum image_format wanted;
-        intake_room_fn *room;
+        struct intake_ops ops;
         void *ctx;
 
         pthread_mutex_t lock; /* everything below */
@@ -57,8 +56,7 @@ struct intake {
         uint8_t last[INTAKE_END_BYTES]; /* of a stream, before in_order */
 };
 
-int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_room_fn *room, void *ctx,
-               struct intake **ret)
+int intake_new(struct blobstore *bs, int fd, const struct intake_ops *ops, void *ctx, struct intake **ret)
 {
         struct intake *in;
 
@@ -67,8 +65,7 @@ int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_ro
                 return -ENOMEM;
         in->store = bs;
         in->fd = fd;
-        in->wanted = wanted;
-        in->room = room;
+        in->ops = *ops;
         in->ctx = ctx;
         pthread_mutex_init(&in->lock, NULL);
         *ret = in;
@@ -181,8 +178,8 @@ static void intake_judge(struct intake *in)
         if (in->data_end > in->in_order) /* pieces further on are there already */
                 return;
         buf = malloc(INTAKE_PIECE);
-        if (!buf || pread_full(in->fd, buf, IMAGE_HEAD_BYTES, 0) < (ssize_t)IMAGE_HEAD_BYTES ||
-            !image_begins_plain(buf, in->wanted))
+        if (!buf || pread_full(in->fd, buf, INTAKE_HEAD_BYTES, 0) < (ssize_t)INTAKE_HEAD_BYTES ||
+            !in->ops.begins_plain(in->ctx, buf))
                 return;
         if (atomic_fetch_add(&in->store->streams, 1) >= INTAKE_STREAMS_MAX ||
             blob_writer_new(in->store, &in->writer) < 0) {
@@ -213,7 +210,7 @@ static int settle_bytes(struct intake *in, struct blob *b)
                         n = blob_pread(b, buf, hole - data < INTAKE_PIECE ? (size_t)(hole - data) : INTAKE_PIECE, data);
                         if (n < 0)
                                 return (int)n;
-                        r = in->room(in->ctx, (uint64_t)n);
+                        r = in->ops.room(in->ctx, (uint64_t)n);
                         if (r == 0)
                                 r = pwrite_full(in->fd, buf, (size_t)n, data);
                         if (r < 0)
@@ -307,7 +304,7 @@ int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, int
                 taken(ctx);
         if (in->writer && n > 0)
                 (void)intake_fail(in, stream_write(in, buf, n, off));
-        else if (!in->is_judged && in->in_order >= IMAGE_HEAD_BYTES)
+        else if (!in->is_judged && in->in_order >= INTAKE_HEAD_BYTES)
                 intake_judge(in);
         return 0;
 }

@@ -11,20 +11,31 @@
  * final: it is given again until the intake is truncated to nothing.
  */
 
-#include "blobstore/blobstore.h"
-#include "blobstore/import/source.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "blobstore/blobs/blob.h"
 
 struct intake;
 
-/* May N more bytes go into the file, when a stream becomes one? A negative errno, which ends that, where not. */
-typedef int intake_room_fn(void *ctx, uint64_t n);
+/* By these it is judged whether a file is stored while it comes. */
+#define INTAKE_HEAD_BYTES ((size_t)64 << 10)
+
+/* What it asks of whoever knows. Called while writers to the intake wait. */
+struct intake_ops {
+        /* Could a file that begins with these INTAKE_HEAD_BYTES be the bytes of a disk as they are? */
+        bool (*begins_plain)(void *ctx, const uint8_t *start);
+
+        /* May N more bytes go into the file, when a stream becomes one? Where not, a negative errno, which ends it. */
+        int (*room)(void *ctx, uint64_t n);
+};
 
 /*
  * FD is an empty regular file on the store's disk, open for reading and writing; borrowed until intake_free(), as CTX
- * is. WANTED is the format as the user set it. Release with intake_free().
+ * is. Release with intake_free().
  */
-int intake_new(struct blobstore *bs, int fd, enum image_format wanted, intake_room_fn *room, void *ctx,
-               struct intake **ret);
+int intake_new(struct blobstore *bs, int fd, const struct intake_ops *ops, void *ctx, struct intake **ret);
 void intake_free(struct intake *in); /* accepts NULL; what was stored and not committed is given up */
 
 /* What waits for a write may go on. */
@@ -50,7 +61,7 @@ int intake_renew(struct intake *in, unsigned seconds);
 /* Waits until a stream is on disk, as blob_writer_sync(). */
 int intake_sync(struct intake *in);
 
-/* Makes the file look to image_probe() as if it held all that was written: its start, its end and its length. */
+/* Makes the file look as if it held all that was written: its start, its end and its length. */
 int intake_show(struct intake *in);
 
 /*

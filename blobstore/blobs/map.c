@@ -3,16 +3,17 @@
 #include "blobstore/blobs/map.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/chunks/chunker.h"
 #include "blobstore/chunks/segment.h"
+#include "blobstore/hash/hash.h"
 
 #define MAP_MAGIC   UINT64_C(0x70616d2d73666d69) /* "imfs-map" */
 #define MAP_VERSION 2
@@ -72,8 +73,7 @@ _Static_assert(sizeof(struct map_row) == MAP_TABLE_ROW_SIZE, "the table is decod
 
 void map_name(const struct blob_id *id, char ret[MAP_NAME_SIZE])
 {
-        for (size_t i = 0; i < BLOB_ID_SIZE; i++)
-                (void)snprintf(ret + 2 * i, 3, "%02x", id->bytes[i]);
+        put_hex(ret, id->bytes, BLOB_ID_SIZE);
 }
 
 static uint64_t map_page_offset(uint64_t page)

@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "blobstore/blobstore.h"
+#include "blobstore/chunks/blob_info.h"
 #include "blobstore/chunks/chunk_id.h"
 
 #define MAP_PAGE_SIZE    4096

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "blobstore/blobs/store_priv.h"
-#include "blobstore/chunks/chunker.h"
+#include "blobstore/blobs/blob_write_priv.h"
 
 /* A few chunks, so that most are decoded whole and straight into the buffer. */
 #define TRANSFER_BUFFER (4 * CHUNK_SIZE_MAX)

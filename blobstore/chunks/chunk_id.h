@@ -3,11 +3,8 @@
 #define BLOBSTORE_CHUNKS_CHUNK_ID_H
 
 /*
- * Hashes: the name of a chunk (XXH3-128 of its bytes), the fingerprint of a block and of a page (XXH3-64), and
- * the running checksum of a whole blob.
- *
- * None of this is cryptographic. A name found again is a hint that the bytes are the same, never a proof:
- * whoever shares a chunk compares the bytes first. Against accidents (a disk that lies) 128 bits are plenty.
+ * The name of a chunk: the XXH3-128 of its bytes. A name found again is a hint that the bytes are the same, never a
+ * proof: whoever shares a chunk compares the bytes first.
  */
 
 #include <stdbool.h>
@@ -15,9 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "blobstore/blobstore.h"
+#include "blobstore/hash/hash.h"
 
-#define CHUNK_ID_SIZE 16
+#define CHUNK_ID_SIZE HASH128_SIZE
 
 struct chunk_id {
         uint8_t bytes[CHUNK_ID_SIZE]; /* canonical, that is big endian */
@@ -35,17 +32,5 @@ static inline bool chunk_id_equal(const struct chunk_id *a, const struct chunk_i
 {
         return memcmp(a->bytes, b->bytes, CHUNK_ID_SIZE) == 0;
 }
-
-/* SEED tells kinds of content apart that must never be taken for one another. */
-uint64_t hash64(const void *bytes, size_t n, uint64_t seed);
-
-struct checksum;
-
-/* Belongs to one thread at a time. NULL: no memory. */
-struct checksum *checksum_new(void);
-void checksum_free(struct checksum *c); /* accepts NULL */
-void checksum_add(struct checksum *c, const void *bytes, size_t n);
-void checksum_add_zeros(struct checksum *c, uint64_t n);
-void checksum_get(const struct checksum *c, struct blob_checksum *ret);
 
 #endif

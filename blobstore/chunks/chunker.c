@@ -2,21 +2,7 @@
 
 #include "blobstore/chunks/chunker.h"
 
-#include <string.h>
-
-#include "blobstore/chunks/chunk_id.h"
-
-bool block_is_zero(const void *block, size_t n)
-{
-        const uint8_t *p = block;
-        size_t head = n < 16 ? n : 16;
-
-        /* Nearly all blocks that are not zero say so at once; then each byte equals the one 16 before it. */
-        for (size_t i = 0; i < head; i++)
-                if (p[i])
-                        return false;
-        return n == head || memcmp(p, p + head, n - head) == 0;
-}
+#include "blobstore/hash/hash.h"
 
 /* So many zeros at the end of a block are what a file system fills a file's last block with. */
 #define TAIL_BYTES 64

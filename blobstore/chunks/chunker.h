@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "blobstore/blobstore.h"
+#include "blobstore/base/block.h"
 
 #define CHUNK_BLOCKS_MIN 8
 #define CHUNK_BLOCKS_MAX 64
@@ -35,9 +35,6 @@
 struct chunker {
         unsigned blocks; /* in the chunk that is being gathered */
 };
-
-/* Is every one of N bytes zero? Fast also where it is not. */
-bool block_is_zero(const void *block, size_t n);
 
 /*
  * Adds a block of N bytes that is not zero; N is the block size but for the last one of a blob. True: the chunk ends

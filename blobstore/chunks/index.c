@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The index's tables, opening it, its batches, and what writers find and add.
+ * The index's tables, opening it, and what writers find and add.
  */
 
 #include <errno.h>
@@ -13,12 +13,12 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/chunks/batch_priv.h"
 #include "blobstore/chunks/index_priv.h"
 
-#define INDEX_NAME       "index.db"
-#define INDEX_NAME_NEW   "index.db.new"
-#define INDEX_NAME_STALE "index.stale"
-#define INDEX_VERSION    1
+#define INDEX_NAME     "index.db"
+#define INDEX_NAME_NEW "index.db.new"
+#define INDEX_VERSION  1
 
 static const char index_schema[] =
         /* place: segment << 32 | offset. hash: the key, 64 bits of the name; never taken for an identity. */
@@ -86,115 +86,10 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [BLOB_LIST_OTHERS] = "SELECT " BLOB_COLUMNS " FROM blob WHERE id > ?1 AND state <> 1 ORDER BY id LIMIT ?2",
 };
 
-/* ---- transactions; all with the lock held ---- */
-
-/* Counts that are wrong stay wrong: no more changes now, and all is counted again at the next opening. */
-int index_error(struct index *ix, int r)
-{
-        if (r != -EUCLEAN)
-                return r;
-        atomic_store(ix->degraded, true);
-        if (ix->dir_fd >= 0)
-                (void)index_mark_stale(ix->dir_fd); /* as good as the disk lets us */
-        return -EBADMSG;
-}
-
-static int index_begin_transaction(struct index *ix, bool durable)
-{
-        if (atomic_load(ix->degraded))
-                return -EROFS;
-        return index_db_begin(ix->db, durable);
-}
-
-int index_begin(struct index *ix)
-{
-        return index_begin_transaction(ix, false);
-}
-
-int index_lose(struct index *ix, int r)
-{
-        struct index_writer *w;
-
-        index_db_rollback(ix->db);
-        ix->total = ix->committed;
-        ix->lost |= ix->batch > 0;
-        ix->batch = 0;
-        LIST_FOREACH(w, &ix->writers, link) {
-                if (w->in_batch)
-                        w->error = r;
-                w->in_batch = false;
-        }
-        return r;
-}
-
-static int index_write_total(struct index *ix)
-{
-        const struct index_total *t = &ix->total;
-
-        if (ix->total.next_segment < segments_get_next(ix->segments))
-                ix->total.next_segment = segments_get_next(ix->segments);
-        if (memcmp(&ix->total, &ix->committed, sizeof(ix->total)) == 0)
-                return 0;
-        return index_db_run(ix->db, TOTAL_SET,
-                            DB_ARGS(DB_INT(t->stats.logical_bytes), DB_INT(t->stats.unique_bytes),
-                                    DB_INT(t->stats.stored_bytes), DB_INT(t->stats.blobs), DB_INT(t->stats.chunks),
-                                    DB_INT(t->epoch), DB_INT(t->next_segment)));
-}
-
-int index_commit(struct index *ix)
-{
-        CLEANUP_FREE struct segment_state *states = NULL;
-        struct index_writer *w;
-        size_t n = 0;
-        int r;
-
-        r = ix->batch > 0 ? segments_sync(ix->segments) : 0; /* new rows are those of a batch */
-        if (r == 0)
-                r = segments_unrecorded(ix->segments, &states, &n);
-        if (r == 0)
-                r = index_begin(ix);
-        for (size_t i = 0; r == 0 && i < n; i++)
-                r = index_db_run(ix->db, SEGMENT_PUT,
-                                 DB_ARGS(DB_INT(states[i].id), DB_INT(states[i].end), DB_INT(states[i].sealed),
-                                         DB_INT(ix->lost)));
-        if (r == 0)
-                r = index_write_total(ix);
-        if (r == 0)
-                r = index_db_commit(ix->db);
-        if (r < 0)
-                return index_error(ix, index_lose(ix, r));
-
-        segments_recorded(ix->segments, states, n);
-        ix->lost = false;
-        ix->committed = ix->total;
-        ix->batch = 0;
-        LIST_FOREACH(w, &ix->writers, link)
-                w->in_batch = false;
-        return 0;
-}
-
-int index_begin_change(struct index *ix)
-{
-        int r;
-
-        if (ix->batch > 0) {
-                r = index_commit(ix);
-                if (r < 0)
-                        return r;
-        }
-        return index_begin_transaction(ix, true);
-}
-
-int index_end_change(struct index *ix, int r)
-{
-        return r < 0 ? index_error(ix, index_lose(ix, r)) : index_commit(ix);
-}
-
 /* ---- opening ---- */
 
-static int index_load(struct index *ix, bool read_only)
+static int index_load(struct index *ix)
 {
-        struct segment_state s = { 0 };
         int64_t v[7];
         int r;
 
@@ -213,18 +108,7 @@ static int index_load(struct index *ix, bool read_only)
                 .next_segment = (uint64_t)v[6],
         };
         ix->committed = ix->total;
-        segments_set_next(ix->segments, (uint32_t)ix->total.next_segment);
-        if (read_only)
-                return 0;
-
-        r = index_db_start(ix->db, SEGMENT_OPEN_LIST, DB_NONE);
-        while (r == 0 && (r = index_db_next(ix->db, SEGMENT_OPEN_LIST)) > 0) {
-                s.id = (uint32_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 0);
-                s.end = (uint64_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 1);
-                r = segments_adopt(ix->segments, &s);
-        }
-        index_db_end(ix->db, SEGMENT_OPEN_LIST);
-        return r;
+        return 0;
 }
 
 static int index_open_mode(int dir_fd, const char *name, enum index_db_mode mode, struct segments *segments,
@@ -237,27 +121,22 @@ static int index_open_mode(int dir_fd, const char *name, enum index_db_mode mode
         if (!ix)
                 return -ENOMEM;
         ix->dir_fd = mode == INDEX_DB_OPEN ? dir_fd : -1;
-        ix->segments = segments;
         ix->degraded = degraded;
         LIST_INIT(&ix->writers);
         pthread_mutex_init(&ix->lock, NULL);
-        pthread_cond_init(&ix->flush, NULL);
-        pthread_cond_init(&ix->flushed, NULL);
+        batch_init(ix, segments);
         r = index_db_open(dir_fd, name, mode, index_schema, INDEX_VERSION, index_statements, INDEX_SQL_COUNT, degraded,
                           &ix->db);
         if (r == 0 && (mode == INDEX_DB_OPEN || mode == INDEX_DB_READ_ONLY))
-                r = index_load(ix, mode == INDEX_DB_READ_ONLY);
+                r = index_load(ix);
+        if (r == 0 && (mode == INDEX_DB_OPEN || mode == INDEX_DB_READ_ONLY))
+                r = batch_tell_segments(ix, mode == INDEX_DB_READ_ONLY);
         if (r < 0) {
                 index_close(ix);
                 return r;
         }
         *ret = ix;
         return 0;
-}
-
-static bool index_is_stale(int dir_fd)
-{
-        return faccessat(dir_fd, INDEX_NAME_STALE, F_OK, 0) == 0;
 }
 
 int index_open(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret)
@@ -297,11 +176,9 @@ int index_publish(struct index *ix, int dir_fd)
         int r;
 
         lock(&ix->lock);
-        r = index_db_begin(ix->db, true);
+        r = batch_begin_change(ix);
         if (r == 0)
-                r = index_write_total(ix);
-        if (r == 0)
-                r = index_db_commit(ix->db);
+                r = batch_end_change(ix, 0);
         unlock(&ix->lock);
         if (r < 0)
                 return r;
@@ -320,28 +197,17 @@ int index_publish(struct index *ix, int dir_fd)
         r = fsync_dir(dir_fd);
         if (r < 0)
                 return r;
-        if (unlinkat(dir_fd, INDEX_NAME_STALE, 0) < 0)
-                return -errno;
-        return fsync_dir(dir_fd);
+        return index_unmark_stale(dir_fd);
 }
 
 void index_close(struct index *ix)
 {
         if (!ix)
                 return;
-        index_flush_end(ix);
-        if (ix->batch > 0)
-                (void)index_commit(ix); /* chunks that nobody refers to: a convenience for the next writer */
+        batch_done(ix);
         index_db_close(ix->db);
-        pthread_cond_destroy(&ix->flushed);
-        pthread_cond_destroy(&ix->flush);
         pthread_mutex_destroy(&ix->lock);
         free(ix);
-}
-
-int index_mark_stale(int dir_fd)
-{
-        return write_file_durable(dir_fd, INDEX_NAME_STALE, "", 0, 0600);
 }
 
 /* ---- writers ---- */
@@ -390,12 +256,12 @@ int index_hold(struct index *ix, struct index_writer *w, uint64_t place)
         if (v[0] > 0 || (uint64_t)v[1] == ix->total.epoch)
                 return 1;
 
-        r = index_begin(ix);
+        r = batch_begin(ix);
         if (r == 0)
                 r = index_db_run(ix->db, CHUNK_TOUCH, DB_ARGS(DB_INT(place), DB_INT(ix->total.epoch)));
         if (r < 0)
-                return index_error(ix, index_lose(ix, r));
-        index_grow_batch(ix, w, 1);
+                return index_error(ix, batch_lose(ix, r));
+        batch_grow(ix, w, 1);
         return 1;
 }
 
@@ -406,14 +272,14 @@ int index_add(struct index *ix, struct index_writer *w, const struct index_chunk
         LOCK_SCOPE(&ix->lock);
         r = w->error;
         if (r == 0)
-                r = index_begin(ix);
+                r = batch_begin(ix);
         if (r < 0)
                 return r;
         r = index_db_run(ix->db, CHUNK_ADD,
                          DB_ARGS(DB_INT(chunk->place), DB_INT(chunk->key), DB_INT(chunk->raw_len),
                                  DB_INT(chunk->stored_len), DB_INT(ix->total.epoch)));
         if (r < 0)
-                return index_error(ix, index_lose(ix, r));
-        index_grow_batch(ix, w, 1);
+                return index_error(ix, batch_lose(ix, r));
+        batch_grow(ix, w, 1);
         return 0;
 }

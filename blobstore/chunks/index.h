@@ -7,11 +7,11 @@
  * be given back. An SQLite database, index.db; everything in it can be counted again from the maps. Reading a blob
  * does not need it. Any number of threads may share an index; calls wait for each other.
  *
- * Durability. A row never names bytes that are not on disk: the segments are synced first. New chunks gather in a batch,
- * an open transaction in which other writers see them at once, and which is committed when it has grown large and before
- * anything else is changed. That commit is not synced itself, since every other one is, and comes with what was
- * committed before it. Where a batch is lost (the disk is full), the writers that put something into it fail, each when
- * it next uses the index; nobody else does.
+ * Durability. A row never names bytes that are not on disk: batch.c tells in which order things are synced. New chunks
+ * gather in a batch, an open transaction in which other writers see them at once, and which is committed when it has
+ * grown large and before anything else is changed. That commit is not synced itself, since every other one is, and
+ * comes with what was committed before it. Where a batch is lost (the disk is full), the writers that put something into
+ * it fail, each when it next uses the index; nobody else does.
  *
  * References. chunk.refs counts the entries of maps that name the chunk; a chunk of a writer at work has none. A blob
  * is
@@ -35,8 +35,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "blobstore/blobs/map.h"
-#include "blobstore/blobstore.h"
+#include "blobstore/chunks/blob_info.h"
 #include "blobstore/chunks/segment.h"
 
 /*
@@ -130,18 +129,17 @@ int index_add(struct index *ix, struct index_writer *w, const struct index_chunk
 int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob_id *id, const struct blob_info *info);
 
 /*
- * Counts the N entries that come next, in the batch; the last call makes all of it durable, and the blob live. -EUCLEAN:
- * a chunk is not there.
+ * Counts the chunks of the N entries that come next, in the batch; the last call makes all of it durable, and the blob
+ * live. -EUCLEAN: a chunk is not there.
  */
 int index_blob_retain(struct index *ix, struct index_writer *w, const struct blob_id *id,
-                      const struct map_entry *entries, size_t n, bool last);
+                      const uint64_t *places, size_t n, bool last);
 
 /* live → dead; no change where it is new or dead. -ENOENT. */
 int index_blob_kill(struct index *ix, const struct blob_id *id);
 
-/* Takes back N entries, after which the first LEFT of the blob are still counted. */
-int index_blob_release(struct index *ix, const struct blob_id *id, const struct map_entry *entries, size_t n,
-                       uint64_t left);
+/* Takes back the chunks of N entries, after which the first LEFT of the blob are still counted. */
+int index_blob_release(struct index *ix, const struct blob_id *id, const uint64_t *places, size_t n, uint64_t left);
 
 /* Forgets a blob of which nothing is counted any more. */
 int index_blob_forget(struct index *ix, const struct blob_id *id);
@@ -178,8 +176,8 @@ void index_set_thrifty(struct index *ix, bool thrifty);
 
 int index_stats(struct index *ix, struct blobstore_stats *ret);
 
-/* For a new index. What the maps say, in any order: 1 where the chunk was not known yet. */
-int index_import_entry(struct index *ix, const struct map_entry *e);
+/* For a new index. What the maps say, an entry each, in any order: 1 where the chunk was not known yet. */
+int index_import_chunk(struct index *ix, const struct index_chunk *chunk);
 int index_import_blob(struct index *ix, const struct index_blob *blob);
 int index_import_segment(struct index *ix, uint32_t id, uint64_t size);
 

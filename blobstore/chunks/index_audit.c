@@ -26,24 +26,24 @@ static void index_saw_segment(struct index *ix, uint32_t id)
                 ix->total.next_segment = (uint64_t)id + 1;
 }
 
-int index_import_entry(struct index *ix, const struct map_entry *e)
+int index_import_chunk(struct index *ix, const struct index_chunk *chunk)
 {
         int64_t refs = 0;
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        index_saw_segment(ix, place_segment(e->place));
+        index_saw_segment(ix, place_segment(chunk->place));
         r = index_db_begin(ix->db, true);
         if (r < 0)
                 return r;
         r = index_db_get(ix->db, CHUNK_IMPORT, &refs, 1,
-                         DB_ARGS(DB_INT(e->place), DB_INT(chunk_id_key(&e->name)), DB_INT(e->raw_len),
-                                 DB_INT(e->stored_len)));
+                         DB_ARGS(DB_INT(chunk->place), DB_INT(chunk->key), DB_INT(chunk->raw_len),
+                                 DB_INT(chunk->stored_len)));
         if (r < 0)
                 return r;
         if (refs != 1)
                 return 0;
-        index_count_chunk(ix, e->raw_len, e->stored_len, 1);
+        index_count_chunk(ix, chunk->raw_len, chunk->stored_len, 1);
         return 1;
 }
 

@@ -10,13 +10,14 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/chunks/batch_priv.h"
 #include "blobstore/chunks/index_priv.h"
 
 int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob_id *id, const struct blob_info *info)
 {
         int r;
 
-        r = segments_sync(ix->segments); /* without the lock: see index_add() */
+        r = batch_sync_ahead(ix);
         if (r < 0)
                 return r;
 
@@ -24,53 +25,37 @@ int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob
         r = w->error;
         if (r < 0)
                 return r;
-        r = index_begin_change(ix);
+        r = batch_begin_change(ix);
         if (r < 0)
                 return r;
         r = index_db_run(ix->db, BLOB_ADD,
                          DB_ARGS(DB_ID(id), DB_INT(BLOB_NEW), DB_INT(0), DB_INT(info->size_bytes),
                                  DB_INT(info->data_bytes), DB_INT(info->data_clusters), DB_INT(info->data_spans),
                                  DB_BLOB(info->checksum.bytes, BLOB_CHECKSUM_SIZE)));
-        return index_end_change(ix, r);
-}
-
-/* A chunk's first reference, or its last one gone. */
-void index_count_chunk(struct index *ix, int64_t raw_len, int64_t stored_len, int sign)
-{
-        struct blobstore_stats *s = &ix->total.stats;
-
-        s->unique_bytes += (uint64_t)(sign * raw_len);
-        s->stored_bytes += (uint64_t)(sign * stored_len);
-        s->chunks += (uint64_t)sign;
-}
-
-void index_count_blob(struct index *ix, const struct blob_info *info, int sign)
-{
-        ix->total.stats.logical_bytes += (uint64_t)(sign * (int64_t)info->data_bytes);
-        ix->total.stats.blobs += (uint64_t)sign;
+        return batch_end_change(ix, r);
 }
 
 static int index_blob_load(struct index *ix, const struct blob_id *id, struct index_blob *ret);
 
 int index_blob_retain(struct index *ix, struct index_writer *w, const struct blob_id *id,
-                      const struct map_entry *entries, size_t n, bool last)
+                      const uint64_t *places, size_t n, bool last)
 {
         struct index_blob blob;
         int64_t v[3];
         int r;
 
-        r = last ? segments_sync(ix->segments) : 0; /* others' batches are committed, too: see index_flush.c */
+        r = last ? batch_sync_ahead(ix) : 0; /* others' chunks, too */
         if (r < 0)
                 return r;
 
         LOCK_SCOPE(&ix->lock);
         r = w->error;
         if (r == 0)
-                r = last ? index_begin_change(ix) : index_begin(ix);
+                r = last ? batch_begin_change(ix) : batch_begin(ix);
         if (r < 0)
                 return r;
         for (size_t i = 0; r == 0 && i < n; i++) {
-                r = index_db_get(ix->db, CHUNK_RETAIN, v, 3, DB_ARGS(DB_INT(entries[i].place)));
+                r = index_db_get(ix->db, CHUNK_RETAIN, v, 3, DB_ARGS(DB_INT(places[i])));
                 if (r == 0)
                         r = -EUCLEAN;
                 if (r > 0 && v[0] == 1)
@@ -87,10 +72,10 @@ int index_blob_retain(struct index *ix, struct index_writer *w, const struct blo
                         index_count_blob(ix, &blob.info, 1);
         }
         if (last)
-                return index_end_change(ix, r);
+                return batch_end_change(ix, r);
         if (r < 0)
-                return index_error(ix, index_lose(ix, r));
-        index_grow_batch(ix, w, (unsigned)n);
+                return index_error(ix, batch_lose(ix, r));
+        batch_grow(ix, w, (unsigned)n);
         return 0;
 }
 
@@ -105,28 +90,28 @@ int index_blob_kill(struct index *ix, const struct blob_id *id)
                 return index_error(ix, r);
         if (blob.state != BLOB_LIVE)
                 return 0;
-        r = index_begin_change(ix);
+        r = batch_begin_change(ix);
         if (r < 0)
                 return r;
         r = index_db_run(ix->db, BLOB_KILL, DB_ARGS(DB_ID(id)));
         if (r == 0)
                 index_count_blob(ix, &blob.info, -1);
-        return index_end_change(ix, r);
+        return batch_end_change(ix, r);
 }
 
-int index_blob_release(struct index *ix, const struct blob_id *id, const struct map_entry *entries, size_t n,
+int index_blob_release(struct index *ix, const struct blob_id *id, const uint64_t *places, size_t n,
                        uint64_t left)
 {
         int64_t v[3];
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
+        r = batch_begin_change(ix);
         if (r < 0)
                 return r;
         for (size_t i = 0; r == 0 && i < n; i++) {
                 r = index_db_get(ix->db, CHUNK_RELEASE, v, 3,
-                                 DB_ARGS(DB_INT(entries[i].place), DB_INT(ix->total.epoch)));
+                                 DB_ARGS(DB_INT(places[i]), DB_INT(ix->total.epoch)));
                 if (r == 0)
                         r = -EUCLEAN;
                 if (r > 0 && v[0] == 0)
@@ -136,7 +121,7 @@ int index_blob_release(struct index *ix, const struct blob_id *id, const struct 
         }
         if (r == 0)
                 r = index_db_run(ix->db, BLOB_UNCOUNT, DB_ARGS(DB_ID(id), DB_INT(left)));
-        return index_end_change(ix, r);
+        return batch_end_change(ix, r);
 }
 
 int index_blob_forget(struct index *ix, const struct blob_id *id)
@@ -144,10 +129,10 @@ int index_blob_forget(struct index *ix, const struct blob_id *id)
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
+        r = batch_begin_change(ix);
         if (r < 0)
                 return r;
-        return index_end_change(ix, index_db_run(ix->db, BLOB_FORGET, DB_ARGS(DB_ID(id))));
+        return batch_end_change(ix, index_db_run(ix->db, BLOB_FORGET, DB_ARGS(DB_ID(id))));
 }
 
 static int index_blob_row(struct index *ix, enum index_sql stmt, struct index_blob *ret)

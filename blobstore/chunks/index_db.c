@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/chunks/index_db.h"
+#include "blobstore/chunks/index_db_priv.h"
 
 #include <assert.h>
 #include <errno.h>

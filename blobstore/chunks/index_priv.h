@@ -3,8 +3,9 @@
 #define BLOBSTORE_CHUNKS_INDEX_PRIV_H
 
 /*
- * What the files of the index share: index.c (opening, batches, writers), index_blob.c (a blob's life), index_space.c
- * (giving space back) and index_audit.c (counting, rebuilding, checking).
+ * What the files of the index share: index.c (opening, writers), index_blob.c (a blob's life), index_space.c (giving
+ * space back) and index_audit.c (counting, rebuilding, checking). They change it by way of batch.c, which commits, and
+ * that by way of index_tx.c.
  */
 
 #include <pthread.h>
@@ -12,7 +13,7 @@
 #include <sys/queue.h>
 
 #include "blobstore/chunks/index.h"
-#include "blobstore/chunks/index_db.h"
+#include "blobstore/chunks/index_db_priv.h"
 
 enum index_sql {
         TOTAL_GET,
@@ -54,19 +55,11 @@ struct index_total {
         uint64_t next_segment;
 };
 
-struct index {
-        int dir_fd;
-        struct segments *segments;
-        atomic_bool *degraded;
-
-        pthread_mutex_t lock; /* everything below; taken before the segments' */
-        struct index_db *db;
-        struct index_total total; /* as it is with the open transaction */
-        struct index_total committed;
-        unsigned batch; /* chunks, added or counted, in the open transaction */
-        bool swept; /* since the opening */
-        bool lost; /* a batch, whose bytes lie in segments without a row */
-        LIST_HEAD(, index_writer) writers;
+/* batch.c's alone; all of it under the index's lock, but for the conditions and the segments. */
+struct batch {
+        struct segments *segments; /* borrowed */
+        unsigned chunks; /* added or counted in the open transaction */
+        bool lost; /* one, whose bytes lie in segments without a row */
 
         /* A thread that commits large batches, started by the first of them. */
         pthread_t flusher;
@@ -77,30 +70,41 @@ struct index {
         pthread_cond_t flushed; /* flushing was cleared */
 };
 
-/* Ends the flusher; the lock is not held. */
-void index_flush_end(struct index *ix);
+struct index {
+        int dir_fd;
+        atomic_bool *degraded;
+
+        pthread_mutex_t lock; /* everything below; taken before the segments' */
+        struct index_db *db;
+        struct index_total total; /* as it is with the open transaction */
+        struct index_total committed;
+        bool swept; /* since the opening */
+        LIST_HEAD(, index_writer) writers;
+        struct batch batch;
+};
 
 #define DB_ID(id) DB_BLOB((id)->bytes, BLOB_ID_SIZE)
+
+/* ---- index_tx.c ---- */
+
+bool index_is_stale(int dir_fd);
+int index_unmark_stale(int dir_fd);
 
 /* All of these with the lock held. */
 
 /* Gives R; after a contradiction nothing is changed any more, and all is counted again at the next opening. */
 int index_error(struct index *ix, int r);
-/* Begins a batch, or goes on with it. */
-int index_begin(struct index *ix);
-/* Rolls the batch back; gives R, which its writers will be told. */
-int index_lose(struct index *ix, int r);
-/* Commits what there is, after the bytes that it names; all or nothing. */
-int index_commit(struct index *ix);
-/*
- * N more chunks of W are in the batch, which is committed when it has grown large. Waits only where it grows faster than
- * the disk takes it.
- */
-void index_grow_batch(struct index *ix, struct index_writer *w, unsigned n);
-/* Begins a change of its own, so that its failure takes nobody's batch along. End it with index_end_change(). */
-int index_begin_change(struct index *ix);
-/* R is how the change went: commits it, or rolls it back. */
-int index_end_change(struct index *ix, int r);
+
+/* Begins a transaction, unless one is open. -EROFS. */
+int index_tx_begin(struct index *ix, bool durable);
+
+/* Calls FN for each segment that is not sealed. */
+int index_tx_open_segments(struct index *ix, index_segment_fn *fn, void *ctx);
+
+/* With GAPS, bytes without a row may lie in them. */
+int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n, bool gaps);
+int index_tx_commit(struct index *ix, uint32_t next_segment);
+void index_tx_rollback(struct index *ix);
 
 /* A chunk's first reference, or its last one gone: SIGN is 1 or -1. */
 void index_count_chunk(struct index *ix, int64_t raw_len, int64_t stored_len, int sign);

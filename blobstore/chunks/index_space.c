@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/chunks/batch_priv.h"
 #include "blobstore/chunks/index_priv.h"
 
 int index_sweep_begin(struct index *ix, uint64_t *ret_limit)
@@ -19,11 +21,11 @@ int index_sweep_begin(struct index *ix, uint64_t *ret_limit)
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
+        r = batch_begin_change(ix);
         if (r < 0)
                 return r;
         ix->total.epoch++;
-        r = index_end_change(ix, 0);
+        r = batch_end_change(ix, 0);
         if (r < 0)
                 return r;
 
@@ -58,7 +60,7 @@ int index_sweep(struct index *ix, uint64_t limit, unsigned max)
         if (n == 0)
                 return 0;
 
-        r = index_begin_change(ix);
+        r = batch_begin_change(ix);
         if (r < 0)
                 return r;
         for (int i = 0; r == 0 && i < n; i++) {
@@ -69,7 +71,7 @@ int index_sweep(struct index *ix, uint64_t limit, unsigned max)
                 if (r == 0)
                         r = index_db_run(ix->db, CHUNK_DELETE, DB_ARGS(DB_INT(places[i])));
         }
-        r = index_end_change(ix, r);
+        r = batch_end_change(ix, r);
         return r < 0 ? r : n;
 }
 
@@ -115,7 +117,7 @@ int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_
 
         LOCK_SCOPE(&ix->lock);
         /* Behind its last row there may be bytes on their way to one. */
-        if (segments_is_busy(ix->segments, segment))
+        if (batch_appends_to(ix, segment))
                 return -EBUSY;
         r = index_db_get(ix->db, SEGMENT_GET, state, 2, DB_ARGS(DB_INT(segment)));
         if (r == 0)
@@ -148,10 +150,10 @@ int index_unmark_segment(struct index *ix, uint32_t segment, bool removed)
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        r = index_begin_change(ix);
+        r = batch_begin_change(ix);
         if (r < 0)
                 return r;
-        return index_end_change(ix, index_db_run(ix->db, removed ? SEGMENT_DELETE : SEGMENT_UNMARK,
+        return batch_end_change(ix, index_db_run(ix->db, removed ? SEGMENT_DELETE : SEGMENT_UNMARK,
                                                  DB_ARGS(DB_INT(segment))));
 }
 

@@ -2,7 +2,6 @@
 
 #include "blobstore/chunks/segment.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,10 +12,12 @@
 
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/objects/fd_cache.h"
+#include "blobstore/objects/objects.h"
 
 #define SEGMENT_MAGIC   "imfs-seg"
 #define SEGMENT_VERSION 1
@@ -54,7 +55,7 @@ struct segment {
 };
 
 struct segments {
-        int dir_fd;
+        struct objects objects;
         atomic_bool *degraded;
         struct fd_cache *readers;
         pthread_mutex_t sync_lock; /* one sync at a time; taken before lock */
@@ -71,19 +72,26 @@ static void segment_name(uint32_t id, char name[SEGMENT_NAME_SIZE])
         (void)snprintf(name, SEGMENT_NAME_SIZE, "%08x.seg", id);
 }
 
+/* To append to, where objects are only read. */
 static int segments_open_fd(struct segments *s, uint32_t id, int flags)
 {
         char name[SEGMENT_NAME_SIZE];
         int fd;
 
         segment_name(id, name);
-        fd = openat(s->dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        fd = openat(s->objects.dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
         return fd < 0 ? -errno : fd;
 }
 
 static int segments_open_reader(void *ctx, uint32_t id)
 {
-        return segments_open_fd(ctx, id, O_RDONLY);
+        const struct segments *s = ctx;
+        char name[SEGMENT_NAME_SIZE];
+        int fd, r;
+
+        segment_name(id, name);
+        r = objects_open(&s->objects, name, &fd);
+        return r < 0 ? r : fd;
 }
 
 int segments_new(int dir_fd, atomic_bool *degraded, struct segments **ret)
@@ -99,7 +107,7 @@ int segments_new(int dir_fd, atomic_bool *degraded, struct segments **ret)
                 free(s);
                 return r;
         }
-        s->dir_fd = dir_fd;
+        s->objects = (struct objects){ dir_fd, degraded };
         s->degraded = degraded;
         s->next_id = 1;
         TAILQ_INIT(&s->active);
@@ -319,18 +327,12 @@ static struct segment *segments_next_unsynced(struct segments *s)
 static int segments_sync_names(struct segments *s)
 {
         bool dirty;
-        int r;
 
         lock(&s->lock);
         dirty = s->dir_dirty;
         s->dir_dirty = false;
         unlock(&s->lock);
-        if (!dirty)
-                return 0;
-        r = fsync_dir(s->dir_fd);
-        if (r < 0)
-                atomic_store(s->degraded, true);
-        return r;
+        return dirty ? objects_sync_names(&s->objects, "") : 0;
 }
 
 /*
@@ -448,35 +450,28 @@ int segments_read(struct segments *s, uint64_t place, void *buf, size_t n)
 int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t *ret_allocated)
 {
         char name[SEGMENT_NAME_SIZE];
-        struct stat st;
 
         segment_name(id, name);
-        if (fstatat(s->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return -errno;
-        *ret_size = (uint64_t)st.st_size;
-        *ret_allocated = (uint64_t)st.st_blocks * 512;
-        return 0;
+        return objects_stat(&s->objects, name, ret_size, ret_allocated);
 }
 
 int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to)
 {
-        CLEANUP_CLOSE int fd = -1;
+        char name[SEGMENT_NAME_SIZE];
 
-        fd = segments_open_fd(s, id, O_RDWR);
-        if (fd < 0)
-                return fd;
-        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) < 0)
-                return -errno;
-        return 0;
+        segment_name(id, name);
+        return objects_punch(&s->objects, name, from, to);
 }
 
 int segments_unlink(struct segments *s, uint32_t id)
 {
         char name[SEGMENT_NAME_SIZE];
+        int r;
 
         segment_name(id, name);
-        if (unlinkat(s->dir_fd, name, 0) < 0 && errno != ENOENT)
-                return -errno;
+        r = objects_remove(&s->objects, name);
+        if (r < 0 && r != -ENOENT)
+                return r;
         fd_cache_forget(s->readers, id);
 
         LOCK_SCOPE(&s->lock);
@@ -484,40 +479,30 @@ int segments_unlink(struct segments *s, uint32_t id)
         return 0;
 }
 
-static void cleanup_closedir(DIR **d)
+struct each_segment {
+        struct segments *segments;
+        segments_each_fn *fn;
+        void *ctx;
+};
+
+static int segments_each_name(void *ctx, const char *name)
 {
-        if (*d)
-                (void)closedir(*d);
+        const struct each_segment *each = ctx;
+        uint64_t size, allocated;
+        uint8_t id[4];
+        int r;
+
+        if (strlen(name) != SEGMENT_NAME_SIZE - 1 || strcmp(name + 8, ".seg") != 0 || parse_hex(name, 8, id) < 0)
+                return 0;
+        r = objects_stat(&each->segments->objects, name, &size, &allocated);
+        if (r < 0)
+                return r;
+        return each->fn(each->ctx, (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3], size);
 }
 
 int segments_each(struct segments *s, segments_each_fn *fn, void *ctx)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        struct dirent *de;
-        struct stat st;
-        uint8_t id[4];
-        int fd, r;
+        struct each_segment each = { s, fn, ctx };
 
-        fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = -errno;
-                (void)close(fd);
-                return r;
-        }
-
-        while (errno = 0, (de = readdir(dir))) {
-                if (strlen(de->d_name) != SEGMENT_NAME_SIZE - 1 || strcmp(de->d_name + 8, ".seg") != 0 ||
-                    parse_hex(de->d_name, 8, id) < 0)
-                        continue;
-                if (fstatat(s->dir_fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        return -errno;
-                r = fn(ctx, (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3],
-                       (uint64_t)st.st_size);
-                if (r < 0)
-                        return r;
-        }
-        return -errno;
+        return dir_each(s->objects.dir_fd, ".", segments_each_name, &each);
 }

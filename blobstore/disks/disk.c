@@ -13,12 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include "blobstore/base/lock.h"
 #include "blobstore/disks/disk_priv.h"
 
-static void disk_free(struct disk *d)
+void disk_free(struct disk *d)
 {
         if (!d)
                 return;
@@ -30,8 +29,6 @@ static void disk_free(struct disk *d)
         pthread_rwlock_destroy(&d->freeze);
         free(d);
 }
-
-DEFINE_CLEANUP(struct disk *, disk_freep, disk_free)
 
 static struct disk *disk_new(struct blobstore *bs, const struct disk_id *id)
 {
@@ -120,12 +117,12 @@ static int disk_load(struct disk *d)
         return d->base_size <= meta.size_bytes ? 0 : -EBADMSG;
 }
 
-/* Call with disks_lock held. */
+/* Call with the lock of disks held. */
 static struct disk *disk_find(struct blobstore *bs, const struct disk_id *id)
 {
         struct disk *d;
 
-        LIST_FOREACH(d, &bs->disks, link)
+        LIST_FOREACH(d, &bs->disks->list, link)
                 if (memcmp(d->id.bytes, id->bytes, DISK_ID_SIZE) == 0)
                         return d;
         return NULL;
@@ -138,7 +135,7 @@ int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
         int r;
 
         /* Held while a disk is opened, too: that reads a few blocks and the head of a map. */
-        LOCK_SCOPE(&bs->disks_lock);
+        LOCK_SCOPE(&bs->disks->lock);
         found = disk_find(bs, id);
         if (found) {
                 if (found->removed)
@@ -153,7 +150,7 @@ int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
         r = disk_load(d);
         if (r < 0)
                 return r;
-        LIST_INSERT_HEAD(&bs->disks, d, link);
+        LIST_INSERT_HEAD(&bs->disks->list, d, link);
         *ret = TAKE_PTR(d);
         return 0;
 }
@@ -167,30 +164,19 @@ void disk_close(struct disk *d)
         if (!d)
                 return;
         bs = d->store;
-        lock(&bs->disks_lock);
+        lock(&bs->disks->lock);
         /* Still counted while it syncs. Then looked at again: somebody may have opened, changed and closed it. */
         while (d->users == 1 && r == 0 && !d->removed && disk_bitmap_is_dirty(d->bitmap)) {
-                unlock(&bs->disks_lock);
+                unlock(&bs->disks->lock);
                 r = disk_sync(d);
-                lock(&bs->disks_lock);
+                lock(&bs->disks->lock);
         }
         last = --d->users == 0 && (r == 0 || d->removed || store_writable(bs) < 0);
         if (last)
                 LIST_REMOVE(d, link);
-        unlock(&bs->disks_lock);
+        unlock(&bs->disks->lock);
         if (last)
                 disk_free(d);
-}
-
-void disk_close_all(struct blobstore *bs)
-{
-        struct disk *d;
-
-        while ((d = LIST_FIRST(&bs->disks))) {
-                LIST_REMOVE(d, link);
-                (void)disk_sync(d); /* the last chance of what found no room before */
-                disk_free(d);
-        }
 }
 
 int disk_remove(struct blobstore *bs, const struct disk_id *id)
@@ -201,7 +187,7 @@ int disk_remove(struct blobstore *bs, const struct disk_id *id)
         r = store_writable(bs);
         if (r < 0)
                 return r;
-        lock(&bs->disks_lock);
+        lock(&bs->disks->lock);
         d = disk_find(bs, id);
         r = disk_files_forget(bs, id);
         if ((r == 0 || r == -ENOENT) && d) {
@@ -211,43 +197,14 @@ int disk_remove(struct blobstore *bs, const struct disk_id *id)
                         unused = d;
                 }
         }
-        unlock(&bs->disks_lock);
+        unlock(&bs->disks->lock);
         if (r < 0 && r != -ENOENT)
                 return r;
         disk_free(unused);
         return disk_files_remove(bs, id); /* takes its time where there is much to free; nobody opens it any more */
 }
 
-/* ---- attributes ---- */
-
-const struct disk_id *disk_get_id(const struct disk *d)
-{
-        return &d->id;
-}
-
-uint64_t disk_get_size(const struct disk *d)
-{
-        return atomic_load(&d->size_bytes);
-}
-
-uint64_t disk_get_data_bytes(const struct disk *d)
-{
-        uint64_t size = disk_get_size(d), bytes = d->base ? blob_get_info(d->base)->data_bytes : 0;
-        struct stat st;
-
-        if (fstat(d->data_fd, &st) == 0) /* of an open file: it does not fail */
-                bytes += (uint64_t)st.st_blocks * 512;
-        return bytes < size ? bytes : size;
-}
-
-int64_t disk_get_changed_us(const struct disk *d)
-{
-        struct stat st;
-
-        if (fstat(d->data_fd, &st) < 0) /* of an open file: it does not fail */
-                return 0;
-        return (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
-}
+/* ---- growing ---- */
 
 int disk_resize(struct disk *d, uint64_t size_bytes)
 {
@@ -261,7 +218,7 @@ int disk_resize(struct disk *d, uint64_t size_bytes)
                 return -EFBIG;
 
         /* Also against its removal meanwhile, which must not find its meta file written anew. */
-        LOCK_SCOPE(&d->store->disks_lock);
+        LOCK_SCOPE(&d->store->disks->lock);
         if (d->removed)
                 return -ESTALE;
         if (size_bytes < disk_get_size(d))

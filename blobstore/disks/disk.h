@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "blobstore/blobstore.h"
+#include "blobstore/blobs/blob.h"
 
 #define DISK_ID_SIZE 16
 

@@ -18,20 +18,19 @@
  * Not here: taking bits back. A discarded block is a changed one, which is a hole in the data.
  */
 
-#include "blobstore/disks/disk_bitmap.h"
+#include "blobstore/disks/disk_bitmap_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
-#include "blobstore/blobstore.h"
-#include "blobstore/chunks/chunk_id.h"
-#include "blobstore/chunks/chunker.h"
+#include "blobstore/hash/hash.h"
 
 #define SECTOR_SIZE      512
 #define SECTOR_HASH_SIZE 8

@@ -17,10 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/nameless.h"
-#include "blobstore/chunks/chunker.h"
 #include "blobstore/disks/disk_priv.h"
 
 #define SAVE_BLOCKS 16
@@ -98,7 +98,7 @@ static int cut_copy(struct disk *d, uint64_t first, uint64_t end)
 
         for (; first < end; first += n) {
                 n = end - first < SAVE_BLOCKS ? end - first : SAVE_BLOCKS;
-                r = disk_read_data(d, buffer, (size_t)n * BLOB_BLOCK_SIZE, first * BLOB_BLOCK_SIZE);
+                r = disk_files_read(d, buffer, (size_t)n * BLOB_BLOCK_SIZE, first * BLOB_BLOCK_SIZE);
                 if (r < 0)
                         return r;
                 if (block_is_zero(buffer, (size_t)n * BLOB_BLOCK_SIZE))

@@ -18,15 +18,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "blobstore/base/bytes.h"
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/disks/disk_priv.h"
+#include "blobstore/hash/hash.h"
 
 #define META_MAGIC   UINT64_C(0x6b73642d73666d69) /* "imfs-dsk" */
 #define META_VERSION 1
@@ -59,8 +60,7 @@ static const char *const disk_suffixes[DISK_FILE_COUNT] = {
 
 static void disk_name(const struct disk_id *id, const char *suffix, char ret[DISK_NAME_SIZE])
 {
-        for (size_t i = 0; i < DISK_ID_SIZE; i++)
-                (void)snprintf(ret + 2 * i, 3, "%02x", id->bytes[i]);
+        put_hex(ret, id->bytes, DISK_ID_SIZE);
         (void)snprintf(ret + DISK_HEX_SIZE, DISK_NAME_SIZE - DISK_HEX_SIZE, "%s", suffix);
 }
 
@@ -96,7 +96,7 @@ int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct 
         ssize_t n;
 
         disk_name(id, disk_suffixes[DISK_FILE_META], name);
-        fd = openat(bs->disks_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(bs->disks->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return -errno;
         n = pread_full(fd, meta, sizeof(meta), 0);
@@ -132,7 +132,7 @@ int disk_files_write_meta(struct blobstore *bs, const struct disk_meta *meta)
         put_le64(bytes + META_OFF_SIZE, meta->size_bytes);
         put_le64(bytes + META_OFF_HASH, hash64(bytes, META_OFF_HASH, disk_seed(&meta->id)));
         disk_name(&meta->id, disk_suffixes[DISK_FILE_META], name);
-        r = write_file_durable(bs->disks_fd, name, bytes, sizeof(bytes), 0600);
+        r = write_file_durable(bs->disks->dir_fd, name, bytes, sizeof(bytes), 0600);
         return r == -EIO ? store_sync_failed(bs, r) : r;
 }
 
@@ -146,7 +146,7 @@ static int disk_file_extend(struct blobstore *bs, const struct disk_id *id, enum
         char name[DISK_NAME_SIZE];
 
         disk_name(id, disk_suffixes[file], name);
-        fd = openat(bs->disks_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+        fd = openat(bs->disks->dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
         if (fd < 0)
                 return -errno;
         if (ftruncate(fd, (off_t)length) < 0)
@@ -177,7 +177,7 @@ int disk_files_open(struct blobstore *bs, const struct disk_id *id, enum disk_fi
         struct stat st;
 
         disk_name(id, disk_suffixes[file], name);
-        fd = openat(bs->disks_fd, name, (bs->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(bs->disks->dir_fd, name, (bs->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno == ENOENT ? -EBADMSG : -errno;
         if (fstat(fd, &st) < 0)
@@ -194,9 +194,9 @@ int disk_files_forget(struct blobstore *bs, const struct disk_id *id)
         int r;
 
         disk_name(id, disk_suffixes[DISK_FILE_META], name);
-        if (unlinkat(bs->disks_fd, name, 0) < 0)
+        if (unlinkat(bs->disks->dir_fd, name, 0) < 0)
                 return -errno;
-        r = fsync_dir(bs->disks_fd);
+        r = fsync_dir(bs->disks->dir_fd);
         return r < 0 ? store_sync_failed(bs, r) : 0;
 }
 
@@ -205,44 +205,42 @@ int disk_files_remove(struct blobstore *bs, const struct disk_id *id)
         char name[DISK_NAME_SIZE];
 
         disk_name(id, META_TEMP_SUFFIX, name);
-        (void)unlinkat(bs->disks_fd, name, 0); /* most often there is none */
+        (void)unlinkat(bs->disks->dir_fd, name, 0); /* most often there is none */
         disk_name(id, disk_suffixes[DISK_FILE_BITMAP], name);
-        if (unlinkat(bs->disks_fd, name, 0) < 0 && errno != ENOENT)
+        if (unlinkat(bs->disks->dir_fd, name, 0) < 0 && errno != ENOENT)
                 return -errno;
         disk_name(id, disk_suffixes[DISK_FILE_DATA], name);
-        return unlinkat(bs->disks_fd, name, 0) < 0 ? -errno : 0;
+        return unlinkat(bs->disks->dir_fd, name, 0) < 0 ? -errno : 0;
 }
 
-static void cleanup_closedir(DIR **d)
+int disk_files_read(const struct disk *d, void *buf, size_t n, uint64_t off)
 {
-        if (*d)
-                (void)closedir(*d);
+        ssize_t got = pread_full(d->data_fd, buf, n, off);
+
+        if (got < 0)
+                return (int)got;
+        return (size_t)got == n ? 0 : -EBADMSG;
+}
+
+struct each_disk {
+        disk_each_fn *fn;
+        void *ctx;
+};
+
+static int disk_each_name(void *ctx, const char *name)
+{
+        const struct each_disk *each = ctx;
+        struct disk_id id;
+
+        if (strlen(name) < DISK_HEX_SIZE || strcmp(name + DISK_HEX_SIZE, disk_suffixes[DISK_FILE_DATA]) != 0 ||
+            parse_hex(name, DISK_HEX_SIZE, id.bytes) < 0)
+                return 0;
+        return each->fn(each->ctx, &id);
 }
 
 int disk_each(struct blobstore *bs, disk_each_fn *fn, void *ctx)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        CLEANUP_CLOSE int fd = -1;
-        struct dirent *de;
-        struct disk_id id;
-        int r;
+        struct each_disk each = { fn, ctx };
 
-        fd = openat(bs->disks_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        dir = fdopendir(fd);
-        if (!dir)
-                return -errno;
-        (void)TAKE_FD(fd);
-
-        while (errno = 0, (de = readdir(dir))) {
-                if (strlen(de->d_name) < DISK_HEX_SIZE ||
-                    strcmp(de->d_name + DISK_HEX_SIZE, disk_suffixes[DISK_FILE_DATA]) != 0 ||
-                    parse_hex(de->d_name, DISK_HEX_SIZE, id.bytes) < 0)
-                        continue;
-                r = fn(ctx, &id);
-                if (r < 0)
-                        return r;
-        }
-        return -errno;
+        return dir_each(bs->disks->dir_fd, ".", disk_each_name, &each);
 }

@@ -35,15 +35,6 @@
 
 /* ---- reading ---- */
 
-int disk_read_data(struct disk *d, void *buf, size_t n, uint64_t off)
-{
-        ssize_t got = pread_full(d->data_fd, buf, n, off);
-
-        if (got < 0)
-                return (int)got;
-        return (size_t)got == n ? 0 : -EBADMSG; /* somebody made the file shorter */
-}
-
 static int disk_read_base(struct disk *d, void *buf, size_t n, uint64_t off)
 {
         ssize_t got = d->base ? blob_pread(d->base, buf, n, off) : 0;
@@ -104,7 +95,7 @@ static int read_data_runs(struct disk *d, uint8_t *out, uint64_t off, uint64_t e
         for (uint64_t pos = off; pos < end; pos = run_end) {
                 r = disk_find_run(d, pos, end, &changed, &run_end);
                 if (r == 0 && changed)
-                        r = disk_read_data(d, out + (pos - off), (size_t)(run_end - pos), pos);
+                        r = disk_files_read(d, out + (pos - off), (size_t)(run_end - pos), pos);
                 if (r < 0)
                         return r;
         }
@@ -394,5 +385,5 @@ int disk_sync(struct disk *d)
         if (r < 0)
                 return r;
         LOCK_SCOPE(&d->sync_lock);
-        return disk_bitmap_sync(d->bitmap, d->data_fd, &d->store->degraded);
+        return disk_bitmap_sync(d->bitmap, d->data_fd, &d->store->chunks->degraded);
 }

@@ -3,8 +3,8 @@
 #define BLOBSTORE_DISKS_DISK_PRIV_H
 
 /*
- * What the files of writable disks share. Locks are taken in this order: freeze, a range, the store's,
- * and of these disks_lock first; sync_lock and the bitmap's are leaves.
+ * What the files of writable disks share. Locks are taken in this order: freeze, a range, that of struct disks, the
+ * store's; sync_lock and the bitmap's are leaves.
  */
 
 #include <pthread.h>
@@ -13,18 +13,25 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/blobs/store.h"
 #include "blobstore/disks/disk.h"
-#include "blobstore/disks/disk_bitmap.h"
-#include "blobstore/disks/disk_range.h"
+#include "blobstore/disks/disk_bitmap_priv.h"
+#include "blobstore/disks/disk_range_priv.h"
 
 struct disk_cut;
+
+/* A store's. */
+struct disks {
+        int dir_fd;
+        pthread_mutex_t lock;
+        LIST_HEAD(, disk) list; /* open ones; under lock */
+};
 
 struct disk {
         struct blobstore *store;
         struct disk_id id;
 
-        LIST_ENTRY(disk) link; /* under disks_lock, as are the next two */
+        LIST_ENTRY(disk) link; /* under the lock of disks, as are the next two */
         unsigned users;
         bool removed; /* nobody opens it any more; its files are unlinked */
 
@@ -33,7 +40,7 @@ struct disk {
         struct blob *base; /* all others; NULL: zeros */
         uint64_t base_size;
 
-        _Atomic uint64_t size_bytes; /* grows, under disks_lock */
+        _Atomic uint64_t size_bytes; /* grows, under the lock of disks */
         pthread_mutex_t sync_lock;
         _Atomic uint64_t written_large; /* bytes, in large writes; writeback starts at each step of them */
 
@@ -41,6 +48,10 @@ struct disk {
         struct disk_ranges ranges; /* of blocks that go from the base into the data, or that must stay for the cut */
         struct disk_cut *cut; /* of the snapshot at work, or NULL; under freeze */
 };
+
+/* ---- disk.c ---- */
+
+void disk_free(struct disk *d); /* accepts NULL, and one that is half opened */
 
 /* ---- disk_files.c: their files below disks/, and their format ---- */
 
@@ -82,13 +93,13 @@ int disk_files_forget(struct blobstore *bs, const struct disk_id *id);
 /* The other files. -ENOENT: there are none. */
 int disk_files_remove(struct blobstore *bs, const struct disk_id *id);
 
+/* Reads N bytes at OFF of the data of an open disk, holes as zeros. -EBADMSG: somebody made the file shorter. */
+int disk_files_read(const struct disk *d, void *buf, size_t n, uint64_t off);
+
 /* ---- disk_io.c ---- */
 
 /* Is the block of POS in the data? *ret_end: up to where, END at most, the answer is the same. */
 int disk_find_run(struct disk *d, uint64_t pos, uint64_t end, bool *ret_changed, uint64_t *ret_end);
-
-/* Reads N bytes at OFF of the data, holes as zeros. */
-int disk_read_data(struct disk *d, void *buf, size_t n, uint64_t off);
 
 /* ---- disk_cut.c: what a disk held at one moment, while it goes on being changed ---- */
 
@@ -108,5 +119,6 @@ void disk_cut_save(struct disk *d, uint64_t first, uint64_t end);
 int disk_cut_find(struct disk *d, uint64_t first, uint64_t end, int *ret_fd, uint64_t *ret_n);
 
 DEFINE_CLEANUP(struct disk *, disk_closep, disk_close)
+DEFINE_CLEANUP(struct disk *, disk_freep, disk_free)
 
 #endif

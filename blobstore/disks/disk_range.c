@@ -4,7 +4,7 @@
  * The list holds no more than one entry per thread, so looking through it is cheaper than anything cleverer.
  */
 
-#include "blobstore/disks/disk_range.h"
+#include "blobstore/disks/disk_range_priv.h"
 
 #include <stdbool.h>
 

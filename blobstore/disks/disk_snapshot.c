@@ -10,15 +10,17 @@
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
-#include "blobstore/chunks/chunker.h"
 #include "blobstore/disks/disk_priv.h"
+
+/* Read at a time: no more than the largest chunk has. */
+#define READ_BLOCKS 64
 
 struct snapshot {
         struct disk *disk;
         struct blob_writer *writer;
         uint64_t size, blocks; /* of the cut */
         struct disk_snapshot_stats stats;
-        uint8_t *buffer; /* CHUNK_SIZE_MAX bytes */
+        uint8_t *buffer; /* READ_BLOCKS of them */
 };
 
 /* Adds the bytes of the base, and zeros beyond it. */
@@ -76,8 +78,8 @@ static int snapshot_read(struct snapshot *s, uint64_t first, uint64_t end, uint6
         n = disk_blocks((uint64_t)hole - off);
         if (n > (to - off) / BLOB_BLOCK_SIZE)
                 n = (to - off) / BLOB_BLOCK_SIZE;
-        if (n > CHUNK_BLOCKS_MAX)
-                n = CHUNK_BLOCKS_MAX;
+        if (n > READ_BLOCKS)
+                n = READ_BLOCKS;
         got = pread_full(fd, s->buffer, (size_t)n * BLOB_BLOCK_SIZE, off);
         if (got < 0)
                 return (int)got;
@@ -134,7 +136,7 @@ int disk_snapshot(struct disk *d, blob_progress_fn *progress, void *ctx, struct 
         struct snapshot s = { .disk = d };
         int failed, r;
 
-        buffer = malloc(CHUNK_SIZE_MAX);
+        buffer = malloc(READ_BLOCKS * BLOB_BLOCK_SIZE);
         if (!buffer)
                 return -ENOMEM;
         r = blob_writer_new(d->store, &writer);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
-#include "blobstore/export/qcow2_view.h"
+#include "blobstore/export/qcow2_view_priv.h"
 
 static const char *const export_names[EXPORT_FORMAT_COUNT] = {
         [EXPORT_RAW] = "raw",

@@ -4,7 +4,7 @@
 
 /* Blobs going out: the guest's bytes as they are, or as a file of another format that is made while it is read. */
 
-#include "blobstore/blobstore.h"
+#include "blobstore/blobs/blob.h"
 
 enum export_format {
         EXPORT_RAW,

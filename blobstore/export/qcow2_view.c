@@ -18,7 +18,7 @@
  * The disk's size is a multiple of the sector in this format: a blob of an odd size gets zeros at its end.
  */
 
-#include "blobstore/export/qcow2_view.h"
+#include "blobstore/export/qcow2_view_priv.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -9,7 +9,7 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
-#include "blobstore/chunks/chunk_id.h"
+#include "blobstore/hash/checksum.h"
 #include "blobstore/import/digest.h"
 
 #define READ_BYTES (size_t)(1 << 20)
@@ -89,14 +89,10 @@ static void summing_add(struct summing *s, const void *bytes, size_t n)
 
 static void summing_finish(struct summing *s, uint8_t *bytes)
 {
-        struct blob_checksum checksum;
-
-        if (s->checksum) {
-                checksum_get(s->checksum, &checksum);
-                memcpy(bytes, checksum.bytes, sizeof(checksum.bytes));
-        } else {
+        if (s->checksum)
+                checksum_get(s->checksum, bytes);
+        else
                 digest_finish(s->digest, bytes);
-        }
 }
 
 int file_sum_of(int fd, enum file_sum_kind kind, file_sum_fn *fn, void *ctx, struct file_sum *ret)

@@ -9,7 +9,7 @@
  */
 
 #include "blobstore/base/bytes.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define DESCRIPTOR_OFFSET 0x8000
 #define DESCRIPTOR_BYTES  2048

@@ -13,10 +13,10 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/blobstore.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define HEAD_BYTES 1024
 #define TAIL_BYTES 512
@@ -284,8 +284,7 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
         if (p.size_bytes == 0)
                 return format_refuse(reason, "the disk in this file has no bytes");
         if (p.size_bytes > BLOB_SIZE_MAX)
-                return format_refuse(reason, "the disk in this file is larger than %llu TiB",
-                                     (unsigned long long)(BLOB_SIZE_MAX >> 40));
+                return format_refuse_size(reason);
         *ret = p;
         return 0;
 }

@@ -33,11 +33,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/blobstore.h"
-#include "blobstore/import/format.h"
-#include "blobstore/import/walk.h"
+#include "blobstore/import/format_priv.h"
+#include "blobstore/import/walk_priv.h"
 
 #define HEADER_V2_BYTES 72
 #define HEADER_V3_BYTES 104
@@ -114,8 +114,7 @@ static int check_tables(const uint8_t *h, const struct qcow2 *q, struct strbuf *
         uint64_t l1_needed;
 
         if (q->size_bytes > BLOB_SIZE_MAX)
-                return format_refuse(reason, "the disk in this file is larger than %llu TiB",
-                                     (unsigned long long)(BLOB_SIZE_MAX >> 40));
+                return format_refuse_size(reason);
         if (q->size_bytes % SECTOR != 0)
                 return walk_damaged(q->walk, reason, "its disk does not end with a sector");
         l1_needed = (q->size_bytes + (UINT64_C(1) << covered_bits) - 1) >> covered_bits;

@@ -33,7 +33,7 @@
 #include "blobstore/base/child.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/log.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define PIECE_BYTES   (UINT64_C(2) << 20)
 #define RING_RUNS     8

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define PIECE_BYTES (1 << 20)
 

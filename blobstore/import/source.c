@@ -10,10 +10,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
+#include <string.h>
 
 #include "blobstore/base/cleanup.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 static const struct format formats[] = {
         [IMAGE_FORMAT_AUTO] = { .name = "auto" },
@@ -51,16 +51,6 @@ const struct format *format_get(enum image_format f)
 {
         assert(f != IMAGE_FORMAT_AUTO && (size_t)f < N_FORMATS);
         return &formats[f];
-}
-
-int format_refuse(struct strbuf *reason, const char *fmt, ...)
-{
-        va_list ap;
-
-        va_start(ap, fmt);
-        strbuf_vaddf(reason, fmt, ap);
-        va_end(ap);
-        return -EINVAL;
 }
 
 int image_source_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason)

@@ -18,14 +18,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/child.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/log.h"
 #include "blobstore/base/nameless.h"
 #include "blobstore/base/parse.h"
-#include "blobstore/blobstore.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 #include "blobstore/import/unpacker/stream.h"
 
 #define PROGRAM      "imagefs-unpack"

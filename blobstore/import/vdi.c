@@ -11,12 +11,13 @@
  * holes. qemu knows blocks of 1 MiB only, which is what everyone writes.
  */
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
-#include "blobstore/blobstore.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define SECTOR          512
 #define HEADER_BYTES    512
+#define ID_BYTES        16
 #define VERSION         0x00010001
 #define TYPE_DYNAMIC    1
 #define TYPE_STATIC     2
@@ -29,13 +30,6 @@ struct vdi {
         uint32_t table, data; /* offsets */
         uint32_t blocks;
 };
-
-static bool is_null(const uint8_t *id)
-{
-        static const uint8_t null[16];
-
-        return memcmp(id, null, sizeof(null)) == 0;
-}
 
 static int read_header(struct walk *w, struct vdi *ret, struct strbuf *reason)
 {
@@ -52,14 +46,14 @@ static int read_header(struct walk *w, struct vdi *ret, struct strbuf *reason)
                 return format_refuse(reason, "this VDI is of a version that is not accepted: convert it with "
                                      "qemu-img convert -O qcow2");
         type = get_le32(h + 0x4c);
-        if (!is_null(h + 0x1a8) || !is_null(h + 0x1b8) || (type != TYPE_DYNAMIC && type != TYPE_STATIC))
+        if (!block_is_zero(h + 0x1a8, ID_BYTES) || !block_is_zero(h + 0x1b8, ID_BYTES) ||
+            (type != TYPE_DYNAMIC && type != TYPE_STATIC))
                 return format_refuse(reason, "this VDI is the difference to another file, its parent: merge them with "
                                      "VBoxManage clonemedium");
 
         size = get_le64(h + 0x170);
         if (size > BLOB_SIZE_MAX)
-                return format_refuse(reason, "the disk in this file is larger than %llu TiB",
-                                     (unsigned long long)(BLOB_SIZE_MAX >> 40));
+                return format_refuse_size(reason);
         v.size_bytes = (size + SECTOR - 1) / SECTOR * SECTOR; /* as qemu does it */
         v.table = get_le32(h + 0x154);
         v.data = get_le32(h + 0x158);
@@ -92,6 +86,7 @@ int vdi_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
 int vdi_walk(struct walk *w, struct strbuf *reason)
 {
         const uint8_t *entry;
+        uint64_t used;
         struct vdi v;
         int r;
 
@@ -100,9 +95,7 @@ int vdi_walk(struct walk *w, struct strbuf *reason)
                 return r;
         w->block_bytes = BLOCK_BYTES;
 
-        for (uint64_t i = 0; i * BLOCK_BYTES < v.size_bytes; i++) {
-                uint64_t left = v.size_bytes - i * BLOCK_BYTES;
-                uint64_t used = left < BLOCK_BYTES ? left : BLOCK_BYTES;
+        for (uint64_t i = 0; (used = walk_inside(v.size_bytes, BLOCK_BYTES, i)) > 0; i++) {
                 uint32_t block;
 
                 r = walk_entry(w, v.table, i, 4, &entry, reason);
@@ -111,10 +104,7 @@ int vdi_walk(struct walk *w, struct strbuf *reason)
                 block = get_le32(entry);
                 if (block >= HOLE_MIN)
                         continue;
-                if (!walk_has(w, v.data + block * BLOCK_BYTES, used))
-                        return walk_truncated(w, reason);
-                w->data_bytes += used;
-                r = walk_place(w, used, reason);
+                r = walk_block(w, v.data + block * BLOCK_BYTES, used, used, reason);
                 if (r < 0)
                         return r;
         }

@@ -17,8 +17,7 @@
  * sectors, padded to whole ones, and the data.
  */
 
-#include "blobstore/blobstore.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define SECTOR           UINT64_C(512)
 #define FOOTER_BYTES     512
@@ -132,6 +131,7 @@ int vhd_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
 int vhd_walk(struct walk *w, struct strbuf *reason)
 {
         const uint8_t *entry;
+        uint64_t used;
         struct vhd v;
         int r;
 
@@ -140,9 +140,7 @@ int vhd_walk(struct walk *w, struct strbuf *reason)
                 return r;
         w->block_bytes = v.bitmap_bytes + v.block_bytes;
 
-        for (uint64_t i = 0; i * v.block_bytes < v.size_bytes; i++) {
-                uint64_t left = v.size_bytes - i * v.block_bytes;
-                uint64_t used = v.bitmap_bytes + (left < v.block_bytes ? left : v.block_bytes);
+        for (uint64_t i = 0; (used = walk_inside(v.size_bytes, v.block_bytes, i)) > 0; i++) {
                 uint32_t sector;
 
                 r = walk_entry(w, v.table, i, 4, &entry, reason);
@@ -151,10 +149,7 @@ int vhd_walk(struct walk *w, struct strbuf *reason)
                 sector = get_be32(entry);
                 if (sector == NO_BLOCK)
                         continue;
-                if (!walk_has(w, sector * SECTOR, used))
-                        return walk_truncated(w, reason);
-                w->data_bytes += v.block_bytes;
-                r = walk_place(w, used, reason);
+                r = walk_block(w, sector * SECTOR, v.bitmap_bytes + used, v.block_bytes, reason);
                 if (r < 0)
                         return r;
         }

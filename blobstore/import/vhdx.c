@@ -20,10 +20,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/blobstore.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define KIB                 UINT64_C(1024)
 #define MIB                 UINT64_C(1048576)
@@ -86,13 +86,6 @@ static bool checksum_is_good(const uint8_t *p, size_t n)
         return get_le32(p + 4) == ~crc;
 }
 
-static bool is_null(const uint8_t *id)
-{
-        static const uint8_t null[16];
-
-        return memcmp(id, null, sizeof(null)) == 0;
-}
-
 static bool header_is_good(const uint8_t *h)
 {
         return memcmp(h, "head", 4) == 0 && (h[66] | h[67] << 8) == 1 && checksum_is_good(h, HEADER_BYTES);
@@ -114,7 +107,7 @@ static int check_headers(const struct walk *w, struct strbuf *reason)
         if (!good[0] && !good[1])
                 return walk_damaged(w, reason, "it has no valid header");
         current = good[1] && (!good[0] || get_le64(h[1] + 8) > get_le64(h[0] + 8)) ? h[1] : h[0];
-        if (!is_null(current + 48) && get_le32(current + 68) != 0)
+        if (!block_is_zero(current + 48, 16) && get_le32(current + 68) != 0)
                 return format_refuse(reason, "this VHDX was not closed, and has changes in its log: start and stop its "
                                      "machine, or run qemu-img check -r all on it");
         return 0;
@@ -236,8 +229,7 @@ static int read_header(struct walk *w, struct vhdx *ret, struct strbuf *reason)
             (v.block_bytes & (v.block_bytes - 1)) != 0)
                 return walk_damaged(w, reason, "its block size is impossible");
         if (v.size_bytes > BLOB_SIZE_MAX)
-                return format_refuse(reason, "the disk in this file is larger than %llu TiB",
-                                     (unsigned long long)(BLOB_SIZE_MAX >> 40));
+                return format_refuse_size(reason);
         if (v.size_bytes % SECTOR != 0)
                 return walk_damaged(w, reason, "its disk does not end with a sector");
         blocks = (v.size_bytes + v.block_bytes - 1) / v.block_bytes;
@@ -262,6 +254,7 @@ int vhdx_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
 int vhdx_walk(struct walk *w, struct strbuf *reason)
 {
         const uint8_t *at;
+        uint64_t used;
         struct vhdx v;
         int r;
 
@@ -273,9 +266,7 @@ int vhdx_walk(struct walk *w, struct strbuf *reason)
         if (!w->map)
                 return -ENOMEM;
 
-        for (uint64_t i = 0; i * v.block_bytes < v.size_bytes; i++) {
-                uint64_t left = v.size_bytes - i * v.block_bytes;
-                uint64_t used = left < v.block_bytes ? left : v.block_bytes;
+        for (uint64_t i = 0; (used = walk_inside(v.size_bytes, v.block_bytes, i)) > 0; i++) {
                 uint64_t entry;
 
                 r = walk_entry(w, v.table, entry_of(&v, i), 8, &at, reason);
@@ -288,11 +279,8 @@ int vhdx_walk(struct walk *w, struct strbuf *reason)
                         return walk_damaged(w, reason, "its table makes no sense");
                 if ((entry & 7) != STATE_PRESENT)
                         continue;
-                if (!walk_has(w, entry & OFFSET_MASK, used))
-                        return walk_truncated(w, reason);
-                w->data_bytes += used;
                 w->map[i / 8] |= (uint8_t)(1u << i % 8);
-                r = walk_place(w, used, reason);
+                r = walk_block(w, entry & OFFSET_MASK, used, used, reason);
                 if (r < 0)
                         return r;
         }

@@ -27,10 +27,10 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/blobstore.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 #define SECTOR           UINT64_C(512)
 #define HEADER_BYTES     512
@@ -111,8 +111,7 @@ static int parse_header(const uint8_t *h, struct vmdk *v, struct strbuf *reason)
         if (sectors == 0)
                 return format_refuse(reason, ELSEWHERE); /* qemu would take the description for all there is */
         if (sectors > BLOB_SIZE_MAX / SECTOR)
-                return format_refuse(reason, "the disk in this file is larger than %llu TiB",
-                                     (unsigned long long)(BLOB_SIZE_MAX >> 40));
+                return format_refuse_size(reason);
         if (grain_sectors < GRAIN_SECTORS_MIN || grain_sectors > GRAIN_SECTORS_MAX ||
             (grain_sectors & (grain_sectors - 1)) != 0)
                 return walk_damaged(v->walk, reason, "its grain size is impossible");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/import/walk.h"
+#include "blobstore/import/walk_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 
 int walk_damaged(const struct walk *w, struct strbuf *reason, const char *what)
 {
@@ -84,4 +84,12 @@ int walk_place(struct walk *w, uint64_t bytes, struct strbuf *reason)
         if (w->placed_bytes > w->file_bytes + w->block_bytes)
                 return walk_damaged(w, reason, "parts of it lie at the same place");
         return 0;
+}
+
+int walk_block(struct walk *w, uint64_t offset, uint64_t len, uint64_t data_bytes, struct strbuf *reason)
+{
+        if (!walk_has(w, offset, len))
+                return walk_truncated(w, reason);
+        w->data_bytes += data_bytes;
+        return walk_place(w, len, reason);
 }

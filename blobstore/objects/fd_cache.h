@@ -3,8 +3,8 @@
 #define BLOBSTORE_OBJECTS_FD_CACHE_H
 
 /*
- * Descriptors of segments opened for reading. A store may have tens of thousands of segments, so only those in use
- * and the least recently used up to a limit stay open. Any number of threads may share a cache.
+ * Descriptors of objects opened for reading, by number. A store may have tens of thousands of them, so only those in
+ * use and the least recently used up to a limit stay open. Any number of threads may share a cache.
  */
 
 #include <stdint.h>

@@ -26,8 +26,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/parse.h"
-#include "blobstore/blobstore.h"
 #include "model/intake/address.h"
 
 #if LIBCURL_VERSION_NUM < 0x075500

@@ -55,12 +55,21 @@ static int may_settle(void *ctx, uint64_t n)
         return atomic_load(&u->gone) ? -ESTALE : room_left(u, n);
 }
 
+_Static_assert(INTAKE_HEAD_BYTES >= IMAGE_HEAD_BYTES, "what is looked at is there");
+
+static bool begins_plain(void *ctx, const uint8_t *start)
+{
+        const struct upload *u = ctx;
+
+        return image_begins_plain(start, u->wanted);
+}
+
 /* A new entry; the list's mutex is held. */
 static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag,
                        struct upload **ret)
 {
+        static const struct intake_ops ops = { .begins_plain = begins_plain, .room = may_settle };
         CLEANUP(upload_freep) struct upload *u = NULL;
-        enum image_format wanted;
         struct blobstore *bs;
         struct image image;
         bool fresh;
@@ -85,7 +94,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
 
         r = stores_get(m, u->store, &bs);
         if (r == 0)
-                r = image_format_parse(image.format, &wanted);
+                r = image_format_parse(image.format, &u->wanted);
         if (r < 0)
                 return r;
 
@@ -97,7 +106,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
                         return u->fd;
         }
 
-        r = intake_new(bs, u->fd, wanted, may_settle, u, &u->intake);
+        r = intake_new(bs, u->fd, &ops, u, &u->intake);
         if (r == 0)
                 r = upload_begin(m, c, id, ch, diag);
         if (r == 0 && !fresh)

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "blobstore/blobs/intake.h"
+#include "blobstore/import/source.h"
 #include "model/core/state.h"
 #include "model/image/image.h"
 
@@ -16,6 +17,7 @@ struct upload {
         uint64_t image, store;
         char ident[IMAGE_IDENT_MAX];
         int fd;
+        enum image_format wanted; /* as the user set it */
         struct intake *intake;
         atomic_bool gone; /* the image was removed */
         atomic_uint_fast64_t bytes; /* where the file ends */

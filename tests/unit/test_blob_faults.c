@@ -356,13 +356,21 @@ static int write_file(struct blobstore *bs, int fd, size_t n, struct blob **ret)
         return r;
 }
 
+static bool is_plain(void *ctx, const uint8_t *start)
+{
+        (void)ctx;
+        (void)start;
+        return true;
+}
+
 static int write_settled(struct blobstore *bs, const uint8_t *bytes, size_t n, struct blob **ret)
 {
+        static const struct intake_ops ops = { .begins_plain = is_plain, .room = store_any_room };
         int fd = openat(blobstore_incoming_dir(bs), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), r;
         struct intake *in;
 
         assert_true(fd >= 0);
-        r = intake_new(bs, fd, IMAGE_FORMAT_RAW, store_any_room, NULL, &in);
+        r = intake_new(bs, fd, &ops, NULL, &in);
         if (r < 0)
                 return r;
         r = intake_halves(in, bytes, n);

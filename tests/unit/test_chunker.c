@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "blobstore/base/block.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 

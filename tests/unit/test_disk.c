@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/blobstore.h"
 #include "blobstore/disks/disk.h"
 
 #define BLOCK 4096

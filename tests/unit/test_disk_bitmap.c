@@ -11,7 +11,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/disks/disk_bitmap.h"
+#include "blobstore/disks/disk_bitmap_priv.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "blobstore/disks/disk_range.h"
+#include "blobstore/disks/disk_range_priv.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 

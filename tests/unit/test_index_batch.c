@@ -184,7 +184,6 @@ static void test_writers_of_a_batch_that_is_lost_are_told_and_others_are_not(voi
 /* What nobody was promised costs no sync of its own; what somebody is told of is durable. */
 static void test_only_what_is_promised_is_synced(void **state)
 {
-        struct map_entry entries[3];
         struct fixture *f = *state;
         struct blob_info info = { .size_bytes = 3 * 4096, .data_bytes = 3 * 4096 };
         struct index_blob blob;
@@ -202,11 +201,9 @@ static void test_only_what_is_promised_is_synced(void **state)
 
         assert_ok(index_blob_begin(f->ix, &w, &id, &info));
         assert_int_equal(atomic_load(&log_syncs), 1);
-        for (int i = 0; i < 3; i++)
-                entries[i] = (struct map_entry){ .place = f->places[i], .len = 4096, .raw_len = 4096, .stored_len = 1 };
-        assert_ok(index_blob_retain(f->ix, &w, &id, entries, 2, false));
+        assert_ok(index_blob_retain(f->ix, &w, &id, f->places, 2, false));
         assert_int_equal(atomic_load(&log_syncs), 1);
-        assert_ok(index_blob_retain(f->ix, &w, &id, &entries[2], 1, true));
+        assert_ok(index_blob_retain(f->ix, &w, &id, &f->places[2], 1, true));
         assert_int_equal(atomic_load(&log_syncs), 2);
         assert_ok(index_blob_get(f->ix, &id, &blob));
         assert_int_equal(blob.state, BLOB_LIVE);
@@ -218,7 +215,6 @@ static void test_only_what_is_promised_is_synced(void **state)
 static void test_a_blob_whose_references_were_lost_does_not_live(void **state)
 {
         struct fixture *f = *state;
-        struct map_entry e;
         struct blob_info info = { .size_bytes = 4096, .data_bytes = 4096 };
         struct index_writer w, other;
         struct index_blob blob;
@@ -229,12 +225,11 @@ static void test_a_blob_whose_references_were_lost_does_not_live(void **state)
         index_writer_begin(f->ix, &other);
         assert_ok(add(f, &w, 0));
         assert_ok(index_blob_begin(f->ix, &w, &id, &info));
-        e = (struct map_entry){ .place = f->places[0], .len = 4096, .raw_len = 4096, .stored_len = 1 };
-        assert_ok(index_blob_retain(f->ix, &w, &id, &e, 1, false));
+        assert_ok(index_blob_retain(f->ix, &w, &id, f->places, 1, false));
 
         assert_ok(add(f, &other, 1));
         assert_err(index_add(f->ix, &other, &(struct index_chunk){ .place = f->places[1], .raw_len = 1 }), -EBADMSG);
-        assert_true(index_blob_retain(f->ix, &w, &id, &e, 0, true) < 0);
+        assert_true(index_blob_retain(f->ix, &w, &id, f->places, 0, true) < 0);
         assert_ok(index_blob_get(f->ix, &id, &blob));
         assert_int_equal(blob.state, BLOB_NEW);
         assert_int_equal(blob.retained, 0);

@@ -12,6 +12,7 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/strbuf.h"
+#include "blobstore/import/source.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
@@ -28,12 +29,18 @@ static int make_file(struct store *s)
         return fd;
 }
 
+static bool is_plain_as_wanted(void *ctx, const uint8_t *start)
+{
+        return image_begins_plain(start, (enum image_format)(uintptr_t)ctx);
+}
+
 static struct intake *make(struct store *s, enum image_format wanted, int *ret_fd)
 {
+        static const struct intake_ops ops = { .begins_plain = is_plain_as_wanted, .room = store_any_room };
         struct intake *in;
 
         *ret_fd = make_file(s);
-        assert_ok(intake_new(s->bs, *ret_fd, wanted, store_any_room, NULL, &in));
+        assert_ok(intake_new(s->bs, *ret_fd, &ops, (void *)(uintptr_t)wanted, &in));
         return in;
 }
 
@@ -244,18 +251,25 @@ static int room_of(void *ctx, uint64_t n)
         return 0;
 }
 
+static bool is_plain(void *ctx, const uint8_t *start)
+{
+        (void)ctx;
+        return image_begins_plain(start, IMAGE_FORMAT_AUTO);
+}
+
 /* Its bytes take much more room as a file than they did, so that it is asked for again. */
 static void test_it_goes_into_the_file_only_where_there_is_room(void **state)
 {
         struct store *s = *state;
         uint8_t *bytes = image_make(13, SIZE);
+        static const struct intake_ops ops = { .begins_plain = is_plain, .room = room_of };
         struct room room = { .left = MIB };
         int fd = make_file(s);
         struct intake *in;
         struct stat st;
 
         memset(bytes + 64 * KIB, 'x', SIZE - 64 * KIB);
-        assert_ok(intake_new(s->bs, fd, IMAGE_FORMAT_AUTO, room_of, &room, &in));
+        assert_ok(intake_new(s->bs, fd, &ops, &room, &in));
         write_in_order(in, bytes, 0, SIZE);
         assert_true(intake_is_streaming(in));
         assert_err(intake_write(in, bytes, 1, 0, NULL, NULL), -ENOSPC);

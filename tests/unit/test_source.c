@@ -25,7 +25,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/import/format.h"
+#include "blobstore/import/format_priv.h"
 #include "tests/lib/foreign.h"
 
 #define MIB (UINT64_C(1) << 20)

@@ -5,30 +5,32 @@
  *
  *      format          "imagefs blob store 2"; written last when a store is made, so that it tells a whole one
  *      lock            held with flock(2) by the process that has the store open, shared by those that only look
- *      index.db        see index.h; beside it its WAL, and index.stale where it has to be made again
- *      segments/       see segment.h
- *      maps/ab/<id>    see map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
+ *      index.db        see chunks/index.h; beside it its WAL, and index.stale where it has to be made again
+ *      segments/       see chunks/segment.h
+ *      maps/ab/<id>    see blobs/map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
  *      incoming/       the caller's
- *      reserve         space for the index to work with when the disk is full; see gc.c
- *      disks/          see disk_files.c
+ *      reserve         space for the index to work with when the disk is full; see blobs/gc.c
+ *      disks/          see disks/disk_files.c
  *
  * Opening reads a few rows of the index and no directory but temp/, however much there is.
  */
 
-#include <dirent.h>
+#include "blobstore/blobstore.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
-#include "blobstore/base/lock.h"
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/blobs/store.h"
+#include "blobstore/disks/disks.h"
 
 #define FORMAT_PREFIX "imagefs blob store "
 #define FORMAT_TEXT   FORMAT_PREFIX "2\n"
@@ -54,49 +56,17 @@ static int open_subdir(int dir_fd, const char *name, int *ret)
         return 0;
 }
 
-static void cleanup_closedir(DIR **d)
+/* Is it what creation makes? -EUCLEAN. */
+static int store_check_creatable_name(void *ctx, const char *name)
 {
-        if (*d)
-                (void)closedir(*d);
-}
-
-static int open_dir_stream(int dir_fd, const char *name, DIR **ret)
-{
-        int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (fd < 0)
-                return -errno;
-        *ret = fdopendir(fd);
-        if (!*ret) {
-                int r = -errno;
-
-                (void)close(fd);
-                return r;
-        }
-        return 0;
-}
-
-/* Is there nothing in DIR_FD but what creation makes? -EUCLEAN. */
-static int store_check_creatable(int dir_fd)
-{
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        struct dirent *de;
-        bool known;
-        int r;
-
-        r = open_dir_stream(dir_fd, ".", &dir);
-        if (r < 0)
-                return r;
-        while (errno = 0, (de = readdir(dir))) {
-                known = strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0;
-                for (size_t i = 0; i < sizeof(store_dirs) / sizeof(store_dirs[0]); i++)
-                        known |= strcmp(de->d_name, store_dirs[i]) == 0;
-                for (size_t i = 0; i < sizeof(store_files) / sizeof(store_files[0]); i++)
-                        known |= strcmp(de->d_name, store_files[i]) == 0;
-                if (!known)
-                        return -EUCLEAN;
-        }
-        return -errno;
+        (void)ctx;
+        for (size_t i = 0; i < sizeof(store_dirs) / sizeof(store_dirs[0]); i++)
+                if (strcmp(name, store_dirs[i]) == 0)
+                        return 0;
+        for (size_t i = 0; i < sizeof(store_files) / sizeof(store_files[0]); i++)
+                if (strcmp(name, store_files[i]) == 0)
+                        return 0;
+        return -EUCLEAN;
 }
 
 /* 1: the format is ours; 0: there is none. */
@@ -151,12 +121,12 @@ static int store_lock(struct blobstore *bs)
 
 static int store_open_subdirs(struct blobstore *bs)
 {
-        int *const fds[] = { &bs->segments_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd, &bs->disks_fd };
+        int disks_fd, *const fds[] = { &bs->segments_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd, &disks_fd };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof(fds) / sizeof(fds[0]); i++)
                 r = open_subdir(bs->dir_fd, store_dirs[i], fds[i]);
-        return r;
+        return r < 0 ? r : disks_open(bs, disks_fd);
 }
 
 static int store_create(struct blobstore *bs)
@@ -168,43 +138,24 @@ static int store_create(struct blobstore *bs)
         return r;
 }
 
-static int store_empty_temp(struct blobstore *bs)
+static int store_remove_temp(void *ctx, const char *name)
 {
-        CLEANUP(cleanup_closedir) DIR *dir = NULL;
-        struct dirent *de;
-        int r;
+        const struct blobstore *bs = ctx;
 
-        r = open_dir_stream(bs->temp_fd, ".", &dir);
-        if (r < 0)
-                return r;
-        while (errno = 0, (de = readdir(dir)))
-                if (de->d_name[0] != '.' && unlinkat(bs->temp_fd, de->d_name, 0) < 0 && errno != ENOENT)
-                        return -errno;
-        return -errno;
+        return name[0] != '.' && unlinkat(bs->temp_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static int store_open_index(struct blobstore *bs)
 {
         int r;
 
-        if (bs->read_only) {
-                r = index_open_read_only(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
-                /* Left to the check to tell. */
-                return r == -ENOENT || r == -EUCLEAN ? 0 : r;
-        }
-
-        r = index_open(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
+        r = chunk_store_open_index(bs->chunks);
         if (r != -ENOENT && r != -EUCLEAN)
                 return r;
-
-        /* What a damaged one told of them before it was found to be is forgotten: they are not open in the new one. */
-        segments_free(TAKE_PTR(bs->segments));
-        r = segments_new(bs->segments_fd, &bs->degraded, &bs->segments);
-        if (r == 0)
-                r = store_rebuild_index(bs);
-        if (r < 0)
-                return r;
-        return index_open(bs->dir_fd, bs->segments, &bs->degraded, &bs->index);
+        if (bs->read_only)
+                return 0; /* left to the check to tell */
+        r = rebuild_index(bs);
+        return r < 0 ? r : chunk_store_open_index(bs->chunks);
 }
 
 static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *opts)
@@ -221,7 +172,7 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
         if (create && bs->read_only)
                 return -EUCLEAN;
         if (create) {
-                r = store_check_creatable(bs->dir_fd);
+                r = dir_each(bs->dir_fd, ".", store_check_creatable_name, NULL);
                 if (r < 0)
                         return r;
         }
@@ -232,19 +183,15 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
         if (r == 0)
                 r = store_open_subdirs(bs);
         if (r == 0 && !bs->read_only)
-                r = store_empty_temp(bs);
+                r = dir_each(bs->temp_fd, ".", store_remove_temp, bs);
         if (r == 0)
-                r = segments_new(bs->segments_fd, &bs->degraded, &bs->segments);
-        if (r == 0)
-                r = cache_new(opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT, &bs->cache);
-        if (r == 0)
-                r = codec_pool_new(&bs->codecs);
-        if (r == 0)
-                r = pool_new(threads < THREADS_MAX ? threads : THREADS_MAX, &bs->pool);
+                r = chunk_store_new(bs->dir_fd, bs->segments_fd, bs->read_only,
+                                    opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT,
+                                    threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
         if (r == 0)
                 r = store_open_index(bs);
         if (r == 0 && !bs->read_only)
-                store_fill_reserve(bs);
+                gc_fill_reserve(bs);
         if (r == 0 && create)
                 r = write_file_durable(bs->dir_fd, "format", FORMAT_TEXT, strlen(FORMAT_TEXT), 0600);
         return r;
@@ -255,15 +202,9 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         struct blobstore *bs;
         int r;
 
-        bs = calloc(1, sizeof(*bs));
+        bs = store_new(opts->read_only);
         if (!bs)
                 return -ENOMEM;
-        bs->read_only = opts->read_only;
-        bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = bs->disks_fd = -1;
-        pthread_mutex_init(&bs->blobs_lock, NULL);
-        pthread_mutex_init(&bs->removal_lock, NULL);
-        pthread_mutex_init(&bs->disks_lock, NULL);
-
         r = store_open_dir(dir, bs->read_only, &bs->dir_fd);
         if (r == 0)
                 r = store_open_parts(bs, opts);
@@ -279,28 +220,13 @@ void blobstore_close(struct blobstore *bs)
 {
         if (!bs)
                 return;
-        disk_close_all(bs);
-        pool_free(bs->pool);
-        index_close(bs->index);
-        segments_free(bs->segments);
-        cache_free(bs->cache);
-        codec_pool_free(bs->codecs);
-        cleanup_close(&bs->disks_fd);
-        cleanup_close(&bs->incoming_fd);
-        cleanup_close(&bs->temp_fd);
-        cleanup_close(&bs->maps_fd);
-        cleanup_close(&bs->segments_fd);
-        cleanup_close(&bs->lock_fd); /* and with it the lock */
-        cleanup_close(&bs->dir_fd);
-        pthread_mutex_destroy(&bs->blobs_lock);
-        pthread_mutex_destroy(&bs->removal_lock);
-        pthread_mutex_destroy(&bs->disks_lock);
-        free(bs);
+        disks_close(bs);
+        store_free(bs);
 }
 
 int blobstore_get_stats(struct blobstore *bs, struct blobstore_stats *ret)
 {
-        return bs->index ? index_stats(bs->index, ret) : -EBADMSG;
+        return bs->chunks->index ? index_stats(bs->chunks->index, ret) : -EBADMSG;
 }
 
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret)
@@ -325,54 +251,12 @@ int blobstore_disk_bytes(struct blobstore *bs, uint64_t *ret)
 
 bool blobstore_is_degraded(struct blobstore *bs)
 {
-        return atomic_load(&bs->degraded);
+        return atomic_load(&bs->chunks->degraded);
 }
 
 int blobstore_incoming_dir(struct blobstore *bs)
 {
         return bs->incoming_fd;
-}
-
-int store_writable(const struct blobstore *bs)
-{
-        return bs->read_only || atomic_load(&bs->degraded) ? -EROFS : 0;
-}
-
-int store_sync_failed(struct blobstore *bs, int r)
-{
-        atomic_store(&bs->degraded, true);
-        return r;
-}
-
-int store_make_id(struct blob_id *ret)
-{
-        ssize_t n = getrandom(ret->bytes, BLOB_ID_SIZE, 0);
-
-        return n < 0 ? -errno : n == BLOB_ID_SIZE ? 0 : -EIO;
-}
-
-int store_read_chunk(struct blobstore *bs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
-                     size_t raw_len)
-{
-        struct codec *codec;
-        struct chunk_id found;
-        int r;
-
-        if (stored_len == raw_len) {
-                r = segments_read(bs->segments, place, buf, raw_len);
-        } else {
-                r = codec_pool_get(bs->codecs, &codec);
-                if (r < 0)
-                        return r;
-                r = segments_read(bs->segments, place, codec->stored, stored_len);
-                if (r == 0)
-                        r = codec_decode(codec, codec->stored, stored_len, buf, raw_len);
-                codec_pool_put(bs->codecs, codec);
-        }
-        if (r < 0 || !name)
-                return r;
-        chunk_id_of(buf, raw_len, &found);
-        return chunk_id_equal(&found, name) ? 0 : -EBADMSG;
 }
 
 int blobstore_each(struct blobstore *bs, blob_each_fn *fn, void *ctx)
@@ -381,10 +265,10 @@ int blobstore_each(struct blobstore *bs, blob_each_fn *fn, void *ctx)
         struct blob_id after;
         int n, r;
 
-        if (!bs->index)
+        if (!bs->chunks->index)
                 return -EBADMSG;
-        for (n = index_blob_list(bs->index, true, NULL, page, 64); n > 0;
-             n = index_blob_list(bs->index, true, &after, page, 64)) {
+        for (n = index_blob_list(bs->chunks->index, true, NULL, page, 64); n > 0;
+             n = index_blob_list(bs->chunks->index, true, &after, page, 64)) {
                 for (int i = 0; i < n; i++) {
                         r = fn(ctx, &page[i].id, &page[i].info);
                         if (r < 0)
@@ -393,4 +277,30 @@ int blobstore_each(struct blobstore *bs, blob_each_fn *fn, void *ctx)
                 after = page[n - 1].id;
         }
         return n;
+}
+
+struct disk_report {
+        blobstore_problem_fn *report;
+        void *ctx;
+        int problems;
+};
+
+static void report_disk(void *ctx, const char *text)
+{
+        struct disk_report *d = ctx;
+
+        d->problems++;
+        d->report(d->ctx, BLOBSTORE_PROBLEM_DISK, NULL, text);
+}
+
+int blobstore_check(struct blobstore *bs, bool read_data, blobstore_problem_fn *report, void *ctx)
+{
+        struct disk_report disks = { report, ctx, 0 };
+        int problems, r;
+
+        problems = blob_check_all(bs, read_data, report, ctx);
+        if (problems < 0)
+                return problems;
+        r = disks_check(bs, report_disk, &disks);
+        return r < 0 ? r : problems + disks.problems;
 }

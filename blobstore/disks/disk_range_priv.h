@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_DISKS_DISK_RANGE_H
-#define BLOBSTORE_DISKS_DISK_RANGE_H
+#ifndef BLOBSTORE_DISKS_DISK_RANGE_PRIV_H
+#define BLOBSTORE_DISKS_DISK_RANGE_PRIV_H
 
 /* Locks on ranges of blocks: who comes first goes first, and who does not overlap does not wait. */
 

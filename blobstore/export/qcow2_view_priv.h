@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_EXPORT_QCOW2_VIEW_H
-#define BLOBSTORE_EXPORT_QCOW2_VIEW_H
+#ifndef BLOBSTORE_EXPORT_QCOW2_VIEW_PRIV_H
+#define BLOBSTORE_EXPORT_QCOW2_VIEW_PRIV_H
 
 /* A blob as a qcow2 file, computed as it is read: see the .c for its layout. Reached through export.h. */
 
-#include "blobstore/blobstore.h"
+#include "blobstore/blobs/blob.h"
 
 struct qcow2_view;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_IMPORT_FORMAT_H
-#define BLOBSTORE_IMPORT_FORMAT_H
+#ifndef BLOBSTORE_IMPORT_FORMAT_PRIV_H
+#define BLOBSTORE_IMPORT_FORMAT_PRIV_H
 
 /*
  * Between the files of this directory: one row per format that is read, and the
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "blobstore/import/source.h"
-#include "blobstore/import/walk.h"
+#include "blobstore/import/walk_priv.h"
 
 /* How an open source is read; each implementation's struct begins with a struct image_source. */
 struct source_ops {
@@ -40,6 +40,9 @@ const struct format *format_get(enum image_format f);
 
 /* Appends the sentence; gives -EINVAL. */
 int format_refuse(struct strbuf *reason, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Likewise, of a disk of more than BLOB_SIZE_MAX. */
+int format_refuse_size(struct strbuf *reason);
 
 /* raw.c; FD's first size_bytes are the disk */
 int raw_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);

@@ -7,12 +7,15 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "blobstore/base/bytes.h"
 #include "blobstore/disks/disk_priv.h"
+#include "blobstore/disks/disks.h"
 
 struct disk_check {
         struct blobstore *store;
-        disk_problem_fn *report;
+        disks_problem_fn *report;
         void *ctx;
 };
 
@@ -20,8 +23,7 @@ static void disk_report(const struct disk_check *c, const struct disk_id *id, co
 {
         char name[2 * DISK_ID_SIZE + 1], text[160];
 
-        for (size_t i = 0; i < DISK_ID_SIZE; i++)
-                (void)snprintf(name + 2 * i, 3, "%02x", id->bytes[i]);
+        put_hex(name, id->bytes, DISK_ID_SIZE);
         (void)snprintf(text, sizeof(text), "disks/%s: %s: %s", name, what, strerror(-r));
         c->report(c->ctx, text);
 }
@@ -54,7 +56,7 @@ static int disk_check_one(void *ctx, const struct disk_id *id)
         return 0;
 }
 
-int disk_check_all(struct blobstore *bs, disk_problem_fn *report, void *ctx)
+int disks_check(struct blobstore *bs, disks_problem_fn *report, void *ctx)
 {
         struct disk_check c = { bs, report, ctx };
 

@@ -9,15 +9,17 @@
  * only on its way.
  */
 
+#include "blobstore/blobs/blob_check.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "blobstore/blobs/store_priv.h"
+#include "blobstore/blobs/blob_priv.h"
+#include "blobstore/blobs/map_file_priv.h"
 #include "blobstore/chunks/chunker.h"
 
 #define CHECK_PAGE 256
@@ -27,6 +29,7 @@
 
 struct check {
         struct blobstore *store;
+        struct chunk_store *chunks; /* the store's */
         bool read_data;
         blobstore_problem_fn *report;
         void *ctx;
@@ -95,16 +98,16 @@ static int check_segments(struct check *c)
         struct check_segments cs = { .check = c };
         int r;
 
-        r = segments_each(c->store->segments, check_segment_file, c);
-        if (r < 0 || !c->store->index)
+        r = segments_each(c->chunks->segments, check_segment_file, c);
+        if (r < 0 || !c->chunks->index)
                 return r;
         known = calloc(c->n_sizes ? c->n_sizes : 1, 1);
         if (!known)
                 return -ENOMEM;
         cs.known = known;
-        r = index_segment_each(c->store->index, check_segment_row, &cs);
+        r = index_segment_each(c->chunks->index, check_segment_row, &cs);
         /* Ids not given out yet are a crash's, and will be written over. */
-        for (size_t id = 0; r == 0 && id < c->n_sizes && id < segments_get_next(c->store->segments); id++)
+        for (size_t id = 0; r == 0 && id < c->n_sizes && id < segments_get_next(c->chunks->segments); id++)
                 if (c->sizes[id] && !known[id])
                         check_report(c, BLOBSTORE_PROBLEM_ORPHAN, NULL, "segment %08zx is not in the index", id);
         return r;
@@ -166,7 +169,7 @@ static int check_chunk(struct check *c, const struct map_entry *e, bool first)
         if (!first && c->n_bad < CHECK_BAD_MAX)
                 return !check_is_bad(c, e->place);
 
-        r = store_read_chunk(c->store, e->place, e->stored_len, &e->name, c->buffer, e->raw_len);
+        r = chunk_store_read(c->chunks, e->place, e->stored_len, &e->name, c->buffer, e->raw_len);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 && check_note_bad(c, e->place) < 0)
@@ -180,6 +183,7 @@ static int check_entries(struct check *c, const struct blob_id *id, const struct
 {
         uint64_t n_bad = 0, first_bad = 0, data = 0;
         struct map_cursor cursor;
+        struct index_chunk chunk;
         struct map_entry e;
         bool damaged = false;
         int r;
@@ -201,7 +205,8 @@ static int check_entries(struct check *c, const struct blob_id *id, const struct
                         return r;
                 n++;
                 data += e.len;
-                r = index_import_entry(c->counted, &e);
+                chunk = map_entry_chunk(&e);
+                r = index_import_chunk(c->counted, &chunk);
                 if (r >= 0)
                         r = check_chunk(c, &e, r > 0);
                 if (r < 0)
@@ -251,8 +256,8 @@ static int check_map(void *ctx, const struct blob_id *id, bool dead, const char 
                 check_report(c, BLOBSTORE_PROBLEM_ORPHAN, NULL, "maps/%s belongs to nothing", path);
                 return 0;
         }
-        if (c->store->index)
-                r = index_blob_get(c->store->index, id, &row);
+        if (c->chunks->index)
+                r = index_blob_get(c->chunks->index, id, &row);
         else
                 row.id = *id;
         if (r == -ENOENT || (r == 0 && dead && row.state == BLOB_LIVE)) {
@@ -260,7 +265,7 @@ static int check_map(void *ctx, const struct blob_id *id, bool dead, const char 
                 return 0;
         }
         if (r == 0)
-                r = store_open_map(c->store, id, dead ? STORE_DEAD : "", &map);
+                r = map_file_open(c->store, id, dead, &map);
         if (r == -EBADMSG || r == -EPROTONOSUPPORT || r == -EIO) {
                 c->incomplete = true;
                 check_report(c, BLOBSTORE_PROBLEM_MAP, id, "the map cannot be read: %s", strerror(-r));
@@ -268,20 +273,12 @@ static int check_map(void *ctx, const struct blob_id *id, bool dead, const char 
         }
         if (r == 0)
                 r = check_entries(c, id, map, row.state == BLOB_LIVE ? UINT64_MAX : row.retained, &data);
-        if (r < 0 || row.state != BLOB_LIVE || !c->store->index)
+        if (r < 0 || row.state != BLOB_LIVE || !c->chunks->index)
                 return r;
         return check_live_map(c, &row, map, data);
 }
 
 /* ---- the index ---- */
-
-static bool check_has_map(struct check *c, const struct blob_id *id, const char *suffix)
-{
-        char path[STORE_MAP_PATH_SIZE];
-
-        store_map_path(id, suffix, path);
-        return faccessat(c->store->maps_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
 
 static int check_blobs(struct check *c, bool live)
 {
@@ -289,13 +286,14 @@ static int check_blobs(struct check *c, bool live)
         struct blob_id after;
         int n;
 
-        for (n = index_blob_list(c->store->index, live, NULL, page, 64); n > 0;
-             n = index_blob_list(c->store->index, live, &after, page, 64)) {
+        for (n = index_blob_list(c->chunks->index, live, NULL, page, 64); n > 0;
+             n = index_blob_list(c->chunks->index, live, &after, page, 64)) {
                 after = page[n - 1].id;
                 for (int i = 0; i < n; i++) {
                         if (page[i].retained == 0 && !live)
                                 continue;
-                        if (check_has_map(c, &page[i].id, "") || (!live && check_has_map(c, &page[i].id, STORE_DEAD)))
+                        if (map_file_exists(c->store, &page[i].id, false) ||
+                            (!live && map_file_exists(c->store, &page[i].id, true)))
                                 continue;
                         c->incomplete = true;
                         check_report(c, BLOBSTORE_PROBLEM_MAP, &page[i].id, "the map is missing");
@@ -339,7 +337,7 @@ static int check_compare(struct check *c, struct check_differences *d)
 
         if (!is || !should)
                 return -ENOMEM;
-        is->index = c->store->index;
+        is->index = c->chunks->index;
         should->index = c->counted;
         for (;;) {
                 have_a = check_chunks_get(is, &a);
@@ -395,7 +393,7 @@ static int check_index(struct check *c)
         if (d.overlaps)
                 check_report(c, BLOBSTORE_PROBLEM_MAP, NULL, "%" PRIu64 " chunks lie upon others", d.overlaps);
 
-        r = index_stats(c->store->index, &is);
+        r = index_stats(c->chunks->index, &is);
         if (r == 0)
                 r = index_stats(c->counted, &should);
         if (r == 0 && !c->incomplete && memcmp(&is, &should, sizeof(is)) != 0)
@@ -403,36 +401,27 @@ static int check_index(struct check *c)
         return r;
 }
 
-/* ---- writable disks ---- */
-
-static void check_disk_problem(void *ctx, const char *text)
-{
-        check_report(ctx, BLOBSTORE_PROBLEM_DISK, NULL, "%s", text);
-}
-
 static int check_run(struct check *c)
 {
         int r;
 
-        if (!c->store->index)
+        if (!c->chunks->index)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL,
                              "the index is missing or damaged; it will be made again");
-        else if (index_verify(c->store->index) < 0)
+        else if (index_verify(c->chunks->index) < 0)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the database of the index is damaged");
 
-        r = index_new_temporary(c->store->segments, &c->store->degraded, &c->counted);
+        r = index_new_temporary(c->chunks->segments, &c->chunks->degraded, &c->counted);
         if (r == 0)
                 r = check_segments(c);
         if (r == 0)
-                r = store_each_map(c->store, check_map, c);
-        if (r == 0 && c->store->index)
+                r = map_file_each(c->store, check_map, c);
+        if (r == 0 && c->chunks->index)
                 r = check_index(c);
-        if (r == 0)
-                r = disk_check_all(c->store, check_disk_problem, c);
         return r;
 }
 
-int blobstore_check(struct blobstore *bs, bool read_data, blobstore_problem_fn *report, void *ctx)
+int blob_check_all(struct blobstore *bs, bool read_data, blobstore_problem_fn *report, void *ctx)
 {
         struct check *c = calloc(1, sizeof(*c)); /* with its buffer too much for a stack */
         int r;
@@ -440,6 +429,7 @@ int blobstore_check(struct blobstore *bs, bool read_data, blobstore_problem_fn *
         if (!c)
                 return -ENOMEM;
         c->store = bs;
+        c->chunks = bs->chunks;
         c->read_data = read_data;
         c->report = report;
         c->ctx = ctx;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_CHUNKS_INDEX_DB_H
-#define BLOBSTORE_CHUNKS_INDEX_DB_H
+#ifndef BLOBSTORE_CHUNKS_INDEX_DB_PRIV_H
+#define BLOBSTORE_CHUNKS_INDEX_DB_PRIV_H
 
 /*
  * The index's way to SQLite: one connection, all statements prepared at open, arguments counted, error codes turned

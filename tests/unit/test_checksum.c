@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/chunks/chunk_id.h"
+#include "blobstore/hash/checksum.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
@@ -11,7 +12,7 @@
 
 /* Bytes, zeros and bytes again, the zeros added as such or as bytes. */
 static void sum_up(const uint8_t *bytes, size_t before, size_t zeros, size_t after, bool as_bytes,
-                   struct blob_checksum *ret)
+                   uint8_t ret[HASH128_SIZE])
 {
         struct checksum *c = checksum_new();
         uint8_t *none = calloc(1, zeros + 1);
@@ -31,11 +32,11 @@ static void sum_up(const uint8_t *bytes, size_t before, size_t zeros, size_t aft
 
 static void check_zeros(const uint8_t *bytes, size_t before, size_t zeros, size_t after)
 {
-        struct blob_checksum as_bytes, as_zeros;
+        uint8_t as_bytes[HASH128_SIZE], as_zeros[HASH128_SIZE];
 
-        sum_up(bytes, before, zeros, after, true, &as_bytes);
-        sum_up(bytes, before, zeros, after, false, &as_zeros);
-        if (memcmp(as_bytes.bytes, as_zeros.bytes, sizeof(as_bytes.bytes)) != 0)
+        sum_up(bytes, before, zeros, after, true, as_bytes);
+        sum_up(bytes, before, zeros, after, false, as_zeros);
+        if (memcmp(as_bytes, as_zeros, sizeof(as_bytes)) != 0)
                 fail_msg("%zu bytes, %zu zeros, %zu bytes", before, zeros, after);
 }
 
@@ -61,16 +62,16 @@ static void test_zeros_sum_up_as_bytes_of_zero_do(void **state)
 static void test_zeros_are_added_one_after_the_other(void **state)
 {
         struct checksum *twice = checksum_new(), *once = checksum_new();
-        struct blob_checksum a, b;
+        uint8_t a[HASH128_SIZE], b[HASH128_SIZE];
 
         (void)state;
         assert_true(twice && once);
         checksum_add_zeros(twice, 100000);
         checksum_add_zeros(twice, 12345678901);
         checksum_add_zeros(once, 12345778901);
-        checksum_get(twice, &a);
-        checksum_get(once, &b);
-        assert_memory_equal(a.bytes, b.bytes, sizeof(a.bytes));
+        checksum_get(twice, a);
+        checksum_get(once, b);
+        assert_memory_equal(a, b, sizeof(a));
         checksum_free(twice);
         checksum_free(once);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_IMPORT_WALK_H
-#define BLOBSTORE_IMPORT_WALK_H
+#ifndef BLOBSTORE_IMPORT_WALK_PRIV_H
+#define BLOBSTORE_IMPORT_WALK_PRIV_H
 
 /*
  * Checks a file of some format before qemu sees it: that all which its tables name
@@ -49,6 +49,17 @@ int walk_entry(struct walk *w, uint64_t table, uint64_t i, size_t entry_bytes, c
 
 /* Counts BYTES that share their place with nothing else. */
 int walk_place(struct walk *w, uint64_t bytes, struct strbuf *reason);
+
+/* What of block number I lies inside the disk; 0: it ended before. */
+static inline uint64_t walk_inside(uint64_t size_bytes, uint64_t block_bytes, uint64_t i)
+{
+        uint64_t left = i <= size_bytes / block_bytes ? size_bytes - i * block_bytes : 0;
+
+        return left < block_bytes ? left : block_bytes;
+}
+
+/* A block with DATA_BYTES of the disk is LEN bytes at OFFSET, which must lie in the file, and nothing else there. */
+int walk_block(struct walk *w, uint64_t offset, uint64_t len, uint64_t data_bytes, struct strbuf *reason);
 
 /* Append the sentence; give -EINVAL. */
 int walk_damaged(const struct walk *w, struct strbuf *reason, const char *what);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_DISKS_DISK_BITMAP_H
-#define BLOBSTORE_DISKS_DISK_BITMAP_H
+#ifndef BLOBSTORE_DISKS_DISK_BITMAP_PRIV_H
+#define BLOBSTORE_DISKS_DISK_BITMAP_PRIV_H
 
 /*
  * Which blocks of a disk were changed: a bit for each, in memory, and in a file behind data that must be durable first.

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_BLOBS_BLOB_PRIV_H
+#define BLOBSTORE_BLOBS_BLOB_PRIV_H
+
+/* An open blob, as the files of this room share it. */
+
+#include "blobstore/blobs/map.h"
+#include "blobstore/blobs/store.h"
+
+struct blob {
+        struct blobstore *store;
+        struct blob_id id;
+
+        LIST_ENTRY(blob) link; /* under blobs_lock, as are the next two */
+        unsigned users;
+        bool removed; /* nobody opens it any more; collected when it is closed */
+
+        pthread_mutex_t load_lock; /* the first user loads the map, others wait */
+        bool loaded; /* under load_lock */
+        int load_error; /* under load_lock */
+        struct map *map; /* constant once loaded, as is the next */
+        struct blob_info info;
+};
+
+/* A pin on a blob whose map is not there yet, so that no collection touches it. Load it with blob_load(). */
+int blob_pin_new(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
+int blob_load(struct blob *b);
+
+/* An open blob once more; release with blob_close(). */
+struct blob *blob_ref(struct blob *b);
+
+/*
+ * Keeps a blob from being opened while it is removed: 1 where it may be removed now, 0 where it is open (and marked).
+ */
+int blob_begin_removal(struct blobstore *bs, const struct blob_id *id);
+bool blob_is_open(struct blobstore *bs, const struct blob_id *id);
+
+/* As the index has it, but for the references. */
+static inline struct index_chunk map_entry_chunk(const struct map_entry *e)
+{
+        return (struct index_chunk){
+                .place = e->place,
+                .key = chunk_id_key(&e->name),
+                .raw_len = e->raw_len,
+                .stored_len = e->stored_len,
+        };
+}
+
+DEFINE_CLEANUP(struct map *, map_closep, map_close)
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/blobs/map_file_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/dir.h"
+#include "blobstore/base/parse.h"
+#include "blobstore/objects/objects.h"
+
+#define DEAD_SUFFIX ".dead"
+
+/* "ab/<32 hex digits>", and the suffix. */
+#define MAP_PATH_SIZE (3 + MAP_NAME_SIZE + sizeof(DEAD_SUFFIX))
+
+static void map_file_path(const struct blob_id *id, bool dead, char ret[MAP_PATH_SIZE])
+{
+        char name[MAP_NAME_SIZE];
+
+        map_name(id, name);
+        (void)snprintf(ret, MAP_PATH_SIZE, "%.2s/%s%s", name, name, dead ? DEAD_SUFFIX : "");
+}
+
+int map_file_create(struct blobstore *bs, const struct blob_id *id, int *ret)
+{
+        char name[MAP_NAME_SIZE];
+        int fd;
+
+        map_name(id, name);
+        fd = openat(bs->temp_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        *ret = fd;
+        return 0;
+}
+
+void map_file_discard(struct blobstore *bs, const struct blob_id *id)
+{
+        char name[MAP_NAME_SIZE];
+
+        map_name(id, name);
+        (void)unlinkat(bs->temp_fd, name, 0);
+}
+
+/* Maps that are whole. */
+static struct objects map_objects(struct blobstore *bs)
+{
+        return (struct objects){ bs->maps_fd, &bs->chunks->degraded };
+}
+
+int map_file_put(struct blobstore *bs, const struct blob_id *id)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE], name[MAP_NAME_SIZE];
+
+        map_name(id, name);
+        map_file_path(id, false, path);
+        return objects_put(&maps, bs->temp_fd, name, path);
+}
+
+int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE];
+        int fd, r;
+
+        map_file_path(id, dead, path);
+        r = objects_open(&maps, path, &fd);
+        return r < 0 ? r : map_open(fd, id, ret);
+}
+
+bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE];
+
+        map_file_path(id, dead, path);
+        return objects_exists(&maps, path);
+}
+
+int map_file_hide(struct blobstore *bs, const struct blob_id *id)
+{
+        const struct objects maps = map_objects(bs);
+        char from[MAP_PATH_SIZE], to[MAP_PATH_SIZE];
+        int r;
+
+        map_file_path(id, false, from);
+        map_file_path(id, true, to);
+        r = objects_rename(&maps, from, to);
+        return r == -ENOENT ? 0 : r;
+}
+
+int map_file_remove(struct blobstore *bs, const struct blob_id *id)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE];
+        int r;
+
+        map_file_path(id, true, path);
+        r = objects_remove(&maps, path);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return objects_sync_names(&maps, path);
+}
+
+/* ---- all of them ---- */
+
+/* 0, or -EINVAL where the name is no map's. */
+static int map_file_parse(const char *dir, const char *name, struct blob_id *ret_id, bool *ret_dead)
+{
+        size_t len = 2 * BLOB_ID_SIZE;
+
+        if (strlen(name) < len || parse_hex(name, len, ret_id->bytes) < 0 || strncmp(dir, name, 2) != 0)
+                return -EINVAL;
+        *ret_dead = strcmp(name + len, DEAD_SUFFIX) == 0;
+        return *ret_dead || name[len] == '\0' ? 0 : -EINVAL;
+}
+
+struct map_file_walk {
+        struct blobstore *store;
+        const char *subdir; /* of maps/, by the first byte of the id */
+        map_file_fn *fn;
+        void *ctx;
+};
+
+static int map_file_each_name(void *ctx, const char *name)
+{
+        const struct map_file_walk *walk = ctx;
+        char path[NAME_MAX + 4];
+        struct blob_id id;
+        bool dead = false;
+        int r;
+
+        (void)snprintf(path, sizeof(path), "%.2s/%s", walk->subdir, name);
+        r = map_file_parse(walk->subdir, name, &id, &dead);
+        return walk->fn(walk->ctx, r < 0 ? NULL : &id, r == 0 && dead, path);
+}
+
+static int map_file_each_dir(void *ctx, const char *name)
+{
+        struct map_file_walk walk = *(const struct map_file_walk *)ctx;
+        int r;
+
+        walk.subdir = name;
+        r = strlen(name) == 2 ? dir_each(walk.store->maps_fd, name, map_file_each_name, &walk) : -ENOTDIR;
+        return r == -ENOTDIR ? walk.fn(walk.ctx, NULL, false, name) : r;
+}
+
+int map_file_each(struct blobstore *bs, map_file_fn *fn, void *ctx)
+{
+        struct map_file_walk walk = { .store = bs, .fn = fn, .ctx = ctx };
+
+        return dir_each(bs->maps_fd, ".", map_file_each_dir, &walk);
+}

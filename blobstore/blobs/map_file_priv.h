@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_BLOBS_MAP_FILE_PRIV_H
+#define BLOBSTORE_BLOBS_MAP_FILE_PRIV_H
+
+/*
+ * Where maps lie: maps/ab/<32 hex digits>, by the first byte of the blob's id; with ".dead" while a removed one is
+ * taken back; in temp/ while it is written.
+ */
+
+#include <stdbool.h>
+
+#include "blobstore/blobs/map.h"
+#include "blobstore/blobs/store.h"
+
+/* A new file in temp/ for map_writer_new(). */
+int map_file_create(struct blobstore *bs, const struct blob_id *id, int *ret);
+
+/* Removes it from there; it may have been put in place, and what is left is removed at the next opening. */
+void map_file_discard(struct blobstore *bs, const struct blob_id *id);
+
+/* From temp/ to its place, durably. The file is synced before. */
+int map_file_put(struct blobstore *bs, const struct blob_id *id);
+
+/* -ENOENT, or as map_open(). */
+int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret);
+bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead);
+
+/* From now on it is dead, and nobody opens it. Succeeds where there is none. */
+int map_file_hide(struct blobstore *bs, const struct blob_id *id);
+
+/* Removes a dead one, durably. Succeeds where there is none. */
+int map_file_remove(struct blobstore *bs, const struct blob_id *id);
+
+/* Calls FN for each file below maps/; ID is NULL where the name is no blob's, DEAD tells the suffix. */
+typedef int map_file_fn(void *ctx, const struct blob_id *id, bool dead, const char *path);
+int map_file_each(struct blobstore *bs, map_file_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/blobs/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct blobstore *store_new(bool read_only)
+{
+        struct blobstore *bs = calloc(1, sizeof(*bs));
+
+        if (!bs)
+                return NULL;
+        bs->read_only = read_only;
+        bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
+        pthread_mutex_init(&bs->blobs_lock, NULL);
+        pthread_mutex_init(&bs->removal_lock, NULL);
+        return bs;
+}
+
+void store_free(struct blobstore *bs)
+{
+        chunk_store_free(bs->chunks);
+        cleanup_close(&bs->incoming_fd);
+        cleanup_close(&bs->temp_fd);
+        cleanup_close(&bs->maps_fd);
+        cleanup_close(&bs->segments_fd);
+        cleanup_close(&bs->lock_fd); /* and with it the lock */
+        cleanup_close(&bs->dir_fd);
+        pthread_mutex_destroy(&bs->blobs_lock);
+        pthread_mutex_destroy(&bs->removal_lock);
+        free(bs);
+}
+
+int store_writable(const struct blobstore *bs)
+{
+        return bs->read_only || atomic_load(&bs->chunks->degraded) ? -EROFS : 0;
+}
+
+int store_sync_failed(struct blobstore *bs, int r)
+{
+        atomic_store(&bs->chunks->degraded, true);
+        return r;
+}

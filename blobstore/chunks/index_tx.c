@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Transactions of the index, and what they all change: the counts, which are kept in memory as the open transaction has
+ * them, and go with it. When one is committed is batch.c's business.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/chunks/index_priv.h"
+
+#define INDEX_NAME_STALE "index.stale"
+
+/* ---- the mark that what is counted is wrong ---- */
+
+bool index_is_stale(int dir_fd)
+{
+        return faccessat(dir_fd, INDEX_NAME_STALE, F_OK, 0) == 0;
+}
+
+int index_mark_stale(int dir_fd)
+{
+        return write_file_durable(dir_fd, INDEX_NAME_STALE, "", 0, 0600);
+}
+
+int index_unmark_stale(int dir_fd)
+{
+        if (unlinkat(dir_fd, INDEX_NAME_STALE, 0) < 0)
+                return -errno;
+        return fsync_dir(dir_fd);
+}
+
+/* Counts that are wrong stay wrong: no more changes now, and all is counted again at the next opening. */
+int index_error(struct index *ix, int r)
+{
+        if (r != -EUCLEAN)
+                return r;
+        atomic_store(ix->degraded, true);
+        if (ix->dir_fd >= 0)
+                (void)index_mark_stale(ix->dir_fd); /* as good as the disk lets us */
+        return -EBADMSG;
+}
+
+/* ---- transactions ---- */
+
+int index_tx_begin(struct index *ix, bool durable)
+{
+        if (atomic_load(ix->degraded))
+                return -EROFS;
+        return index_db_begin(ix->db, durable);
+}
+
+int index_tx_open_segments(struct index *ix, index_segment_fn *fn, void *ctx)
+{
+        struct segment_state s = { 0 };
+        int r;
+
+        r = index_db_start(ix->db, SEGMENT_OPEN_LIST, DB_NONE);
+        while (r == 0 && (r = index_db_next(ix->db, SEGMENT_OPEN_LIST)) > 0) {
+                s.id = (uint32_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 0);
+                s.end = (uint64_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 1);
+                r = fn(ctx, &s);
+        }
+        index_db_end(ix->db, SEGMENT_OPEN_LIST);
+        return r;
+}
+
+int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n, bool gaps)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = index_db_run(ix->db, SEGMENT_PUT,
+                                 DB_ARGS(DB_INT(states[i].id), DB_INT(states[i].end), DB_INT(states[i].sealed),
+                                         DB_INT(gaps)));
+        return r;
+}
+
+static int index_write_total(struct index *ix)
+{
+        const struct index_total *t = &ix->total;
+
+        if (memcmp(&ix->total, &ix->committed, sizeof(ix->total)) == 0)
+                return 0;
+        return index_db_run(ix->db, TOTAL_SET,
+                            DB_ARGS(DB_INT(t->stats.logical_bytes), DB_INT(t->stats.unique_bytes),
+                                    DB_INT(t->stats.stored_bytes), DB_INT(t->stats.blobs), DB_INT(t->stats.chunks),
+                                    DB_INT(t->epoch), DB_INT(t->next_segment)));
+}
+
+int index_tx_commit(struct index *ix, uint32_t next_segment)
+{
+        int r;
+
+        if (ix->total.next_segment < next_segment)
+                ix->total.next_segment = next_segment;
+        r = index_write_total(ix);
+        if (r == 0)
+                r = index_db_commit(ix->db);
+        if (r == 0)
+                ix->committed = ix->total;
+        return r;
+}
+
+void index_tx_rollback(struct index *ix)
+{
+        index_db_rollback(ix->db);
+        ix->total = ix->committed;
+}
+
+/* ---- counts ---- */
+
+void index_count_chunk(struct index *ix, int64_t raw_len, int64_t stored_len, int sign)
+{
+        struct blobstore_stats *s = &ix->total.stats;
+
+        s->unique_bytes += (uint64_t)(sign * raw_len);
+        s->stored_bytes += (uint64_t)(sign * stored_len);
+        s->chunks += (uint64_t)sign;
+}
+
+void index_count_blob(struct index *ix, const struct blob_info *info, int sign)
+{
+        ix->total.stats.logical_bytes += (uint64_t)(sign * (int64_t)info->data_bytes);
+        ix->total.stats.blobs += (uint64_t)sign;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/disks/disks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "blobstore/disks/disk_priv.h"
+
+int disks_open(struct blobstore *bs, int dir_fd)
+{
+        struct disks *ds = calloc(1, sizeof(*ds));
+
+        if (!ds) {
+                cleanup_close(&dir_fd);
+                return -ENOMEM;
+        }
+        ds->dir_fd = dir_fd;
+        pthread_mutex_init(&ds->lock, NULL);
+        bs->disks = ds;
+        return 0;
+}
+
+void disks_close(struct blobstore *bs)
+{
+        struct disks *ds = TAKE_PTR(bs->disks);
+        struct disk *d;
+
+        if (!ds)
+                return;
+        while ((d = LIST_FIRST(&ds->list))) {
+                LIST_REMOVE(d, link);
+                (void)disk_sync(d); /* the last chance of what found no room before */
+                disk_free(d);
+        }
+        cleanup_close(&ds->dir_fd);
+        pthread_mutex_destroy(&ds->lock);
+        free(ds);
+}
