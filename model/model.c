@@ -171,8 +171,10 @@ static int open_dir(struct model *m, const char *path, struct diag *diag)
         if (m->lock_fd < 0)
                 return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
         r = take_lock(m);
-        if (r < 0)
-                cleanup_close(&m->lock_fd); /* it is another's */
+        if (r < 0) {
+                (void)close(m->lock_fd); /* it is another's */
+                m->lock_fd = -1;
+        }
         if (r == -EWOULDBLOCK)
                 return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
         if (r < 0)

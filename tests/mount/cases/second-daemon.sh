@@ -5,6 +5,9 @@ ok mkdir "$MNT/regions/r"
 mkdir other
 [[ $(start_refused "$STORE" "$WORK/other") == *' '* ]] || fail "no sentence"
 ln -s store alias
+# It closed the lock file's descriptor twice, and wrote to whatever had come to have its number.
+run strace -f -o refused.trace -e trace=close,ftruncate,pwrite64 bash -c '! "$0" "$1" "$2" -f' "$IMAGEFS" "$STORE" "$WORK/other"
+! grep EBADF refused.trace || fail "a descriptor is used that is not open"
 [[ $(start_refused "$WORK/alias" "$WORK/other" -f) == *' '* ]] || fail "no sentence"
 ! mountpoint -q other || fail "the second is mounted"
 expect ok stat "$MNT/regions/r"
