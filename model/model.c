@@ -215,8 +215,8 @@ static int open_db(struct model *m, struct diag *diag)
         case -EPROTONOSUPPORT:
                 return diag_set(diag, r, "%s/" DB_FILE ": made by another version of imagefs: use that one", m->dir);
         case -ESTALE:
-                return diag_set(diag, r, "%s/" DB_FILE ": made by an earlier version of imagefs: mount the library once, "
-                                         "which brings it up to date", m->dir);
+                return diag_set(diag, r, "%s/" DB_FILE ": made by an earlier version of imagefs: mount the library "
+                                         "once, which brings it up to date", m->dir);
         case -EBADMSG:
                 return diag_set(diag, r, "%s/" DB_FILE ": damaged: restore the library from a backup", m->dir);
         case -EOPNOTSUPP:

@@ -43,3 +43,5 @@ endforeach()
 
 add_test(NAME check/includes COMMAND ${CMAKE_SOURCE_DIR}/scripts/check-includes ${CMAKE_BINARY_DIR})
 set_tests_properties(check/includes PROPERTIES LABELS check)
+add_test(NAME check/rooms COMMAND ${CMAKE_SOURCE_DIR}/scripts/check-rooms ${CMAKE_BINARY_DIR})
+set_tests_properties(check/rooms PROPERTIES LABELS check)

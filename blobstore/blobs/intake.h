@@ -42,9 +42,9 @@ void intake_free(struct intake *in); /* accepts NULL; what was stored and not co
 typedef void intake_taken_fn(void *ctx);
 
 /*
- * OFF + N is at most BLOB_SIZE_MAX. TAKEN (or NULL) is called unless an error is returned: for a stream before the bytes
- * are cut, so that the next ones can be on their way meanwhile. What goes wrong after that is the next call's to tell.
- * The calls' order is that in which they began.
+ * OFF + N is at most BLOB_SIZE_MAX. TAKEN (or NULL) is called unless an error is returned: for a stream before the
+ * bytes are cut, so that the next ones can be on their way meanwhile. What goes wrong after that is the next call's to
+ * tell. The calls' order is that in which they began.
  */
 int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, intake_taken_fn *taken, void *ctx);
 int intake_truncate(struct intake *in, uint64_t size);
@@ -65,8 +65,8 @@ int intake_sync(struct intake *in);
 int intake_show(struct intake *in);
 
 /*
- * The end, when nobody writes any more, of what is a plain disk, as blob_writer_commit(): *ret is what was written, NULL
- * where that is in the file. And the other end: all bytes go into the file.
+ * The end, when nobody writes any more, of what is a plain disk, as blob_writer_commit(): *ret is what was written,
+ * NULL where that is in the file. And the other end: all bytes go into the file.
  */
 int intake_commit(struct intake *in, struct blob **ret);
 int intake_settle(struct intake *in);

@@ -30,8 +30,8 @@ int batch_sync_ahead(struct index *ix);
 int batch_begin(struct index *ix);
 
 /*
- * N more chunks of W are in the batch, which is committed when it has grown large. Waits only where it grows faster than
- * the disk takes it.
+ * N more chunks of W are in the batch, which is committed when it has grown large. Waits only where it grows faster
+ * than the disk takes it.
  */
 void batch_grow(struct index *ix, struct index_writer *w, unsigned n);
 

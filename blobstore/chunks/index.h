@@ -10,8 +10,8 @@
  * Durability. A row never names bytes that are not on disk: batch.c tells in which order things are synced. New chunks
  * gather in a batch, an open transaction in which other writers see them at once, and which is committed when it has
  * grown large and before anything else is changed. That commit is not synced itself, since every other one is, and
- * comes with what was committed before it. Where a batch is lost (the disk is full), the writers that put something into
- * it fail, each when it next uses the index; nobody else does.
+ * comes with what was committed before it. Where a batch is lost (the disk is full), the writers that put something
+ * into it fail, each when it next uses the index; nobody else does.
  *
  * References. chunk.refs counts the entries of maps that name the chunk; a chunk of a writer at work has none. A blob
  * is

@@ -6,9 +6,9 @@
  * The lives of objects as tables: a row for each verb and the states in which it applies. Private to model/.
  *
  * What holds of an object is a set of states, 1 << its number: images and snapshots are in one at a time, while a disk
- * may be attached and open for writing. A row applies where nothing holds that is not in FROM. Without VIA the object is
- * in TO when the verb's transaction has ended. With VIA it is there as long as work goes on, of a task of kind TASK where
- * there is one; then in TO where that was done, and in FAIL where it was not.
+ * may be attached and open for writing. A row applies where nothing holds that is not in FROM. Without VIA the object
+ * is in TO when the verb's transaction has ended. With VIA it is there as long as work goes on, of a task of kind TASK
+ * where there is one; then in TO where that was done, and in FAIL where it was not.
  */
 
 #include "model/core/state.h"

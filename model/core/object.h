@@ -3,8 +3,8 @@
 #define MODEL_CORE_OBJECT_H
 
 /*
- * What regions, images, snapshots, instances, disks and tasks have in common, who asks for them, and who is told of their
- * changes.
+ * What regions, images, snapshots, instances, disks and tasks have in common, who asks for them, and who is told of
+ * their changes.
  *
  * Conventions of every function in model/: 0 or a documented positive value on success, a
  * negative errno on failure; `ret` parameters are written on success only. A refusal of a
@@ -23,7 +23,7 @@
 
 struct model;
 
-#define IMAGE_IDENT_MAX 32
+#define IDENT_MAX 32 /* bytes of an object's name that never changes, with its end: "img-…" */
 
 /* Who asks. */
 struct caller {

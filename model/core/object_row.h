@@ -60,7 +60,9 @@ int object_refuse_taken(const char *dir, const char *handle, const char *what, s
  * the time. -ENOENT; -EEXIST without a sentence: it is taken.
  */
 int object_set_text(struct model *m, enum object_kind kind, const char *set, uint64_t id, const char *text);
-/* The handle, by its owner or the administrator (-EPERM), where GET gives the object as it is; nothing if it is that. */
+/*
+ * The handle, by its owner or the administrator (-EPERM), where GET gives the object as it is; nothing if it is that.
+ */
 int object_rename(struct model *m, enum object_kind kind, const char *get, const char *set, const struct caller *c,
                   uint64_t id, const char *handle, struct diag *diag);
 

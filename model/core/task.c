@@ -8,8 +8,8 @@
  *        ▲            │
  *        └────────────┘  closing the library, or a crash
  *
- * Every end is a compare-and-swap on "still active", in one transaction with all that the end means; see task_row.h. How
- * far a running task is lives in jobs.c, and comes into the row only with its end.
+ * Every end is a compare-and-swap on "still active", in one transaction with all that the end means; see task_row.h.
+ * How far a running task is lives in jobs.c, and comes into the row only with its end.
  */
 
 #include "model/core/task.h"
@@ -236,8 +236,9 @@ int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret)
 __attribute__((unused)) /* without assertions */
 static unsigned named_objects(const struct task_new *n)
 {
-        return (n->image ? TASK_OF_IMAGE : 0) | (n->result ? TASK_OF_RESULT : 0) | (n->instance ? TASK_OF_INSTANCE : 0) |
-               (n->volume ? TASK_OF_VOLUME : 0) | (n->snapshot ? TASK_OF_SNAPSHOT : 0);
+        return (n->image ? TASK_OF_IMAGE : 0) | (n->result ? TASK_OF_RESULT : 0) |
+               (n->instance ? TASK_OF_INSTANCE : 0) | (n->volume ? TASK_OF_VOLUME : 0) |
+               (n->snapshot ? TASK_OF_SNAPSHOT : 0);
 }
 
 int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)

@@ -28,7 +28,7 @@ struct task {
         enum task_kind kind;
         enum task_status status;
         uint64_t image; /* 0: gone */
-        char image_ident[IMAGE_IDENT_MAX];
+        char image_ident[IDENT_MAX];
         uint64_t region; /* where the result is; 0: gone */
         char region_name[NAME_LEN_MAX + 1];
         uint64_t result; /* the image that it makes, 0 without one */

@@ -15,7 +15,7 @@
 
 struct download {
         uint64_t id, image;
-        char image_ident[IMAGE_IDENT_MAX];
+        char image_ident[IDENT_MAX];
         char device[8]; /* "vda" */
         enum export_format format;
         char token[DOWNLOAD_TOKEN_LEN + 1];

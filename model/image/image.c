@@ -53,7 +53,8 @@ static const char *const image_sql[] = {
         [ERASE] = "DELETE FROM image WHERE id = ?1",
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
-        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1 ORDER BY handle LIMIT 1",
+        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1 ORDER BY handle "
+                           "LIMIT 1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);
 
@@ -269,7 +270,7 @@ int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class,
 int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag)
 {
         int64_t now = clock_now_us();
-        char ident[IMAGE_IDENT_MAX];
+        char ident[IDENT_MAX];
         int r;
 
         assert(image->class != CLASS_RECYCLE);

@@ -33,7 +33,7 @@ const char *image_type_name(enum image_type t);
 
 struct image {
         struct object o;
-        char ident[IMAGE_IDENT_MAX]; /* "img-…" */
+        char ident[IDENT_MAX]; /* "img-…" */
         uint64_t region;
         enum image_class class;
         enum image_class source; /* where it was made: private, public, marketplace or iso */
@@ -125,7 +125,7 @@ struct image_disk {
         char device[8]; /* "vda" */
         bool system;
         uint64_t snapshot; /* 0: its own blob, or none yet */
-        char snapshot_ident[IMAGE_IDENT_MAX]; /* "" without one */
+        char snapshot_ident[IDENT_MAX]; /* "" without one */
         char snapshot_handle[NAME_LEN_MAX + 1];
         bool has_blob;
         struct blob_info blob; /* zeros without one */

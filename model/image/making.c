@@ -59,7 +59,7 @@ static bool disk_is_snapshot(const struct image *image, size_t number)
 }
 
 int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
-                      uint64_t *ret)
+                        uint64_t *ret)
 {
         struct snapshot snapshot = { .region = image->region };
         int r;
@@ -83,7 +83,7 @@ int making_add_snapshot(struct db_txn *t, const struct image *image, const char 
 }
 
 int making_add_disks(struct db_txn *t, const struct image *image, size_t from, size_t to, struct changes *ch,
-                   struct diag *diag)
+                     struct diag *diag)
 {
         struct strbuf source CLEANUP_STRBUF = { 0 };
         size_t snapshots = 0;
@@ -160,7 +160,7 @@ int making_set_blob(struct db_txn *t, const struct disk_ref *disk, uint64_t blob
 }
 
 int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
-                   struct changes *ch)
+                     struct changes *ch)
 {
         uint64_t row;
         int r;

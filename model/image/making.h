@@ -33,14 +33,14 @@ bool making_disks_are_snapshots(const struct image *image);
  * from.
  */
 int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
-                      uint64_t *ret);
+                        uint64_t *ret);
 
 /*
  * Adds disks number FROM (0: vda) to TO (not included), for an import to fill. All that are snapshots are charged
  * together; -EDQUOT.
  */
 int making_add_disks(struct db_txn *t, const struct image *image, size_t from, size_t to, struct changes *ch,
-                   struct diag *diag);
+                     struct diag *diag);
 
 /*
  * Removes the snapshots that were to hold what is being made for the image. They are those still being created:
@@ -51,7 +51,7 @@ int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
 /* Names the bytes of a disk that was added for them: a blob that has its row, or one that gets it here. */
 int making_set_blob(struct db_txn *t, const struct disk_ref *disk, uint64_t blob, struct changes *ch);
 int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
-                   struct changes *ch);
+                     struct changes *ch);
 
 /* The image that was being made ends in status error with SENTENCE; its new snapshots go. */
 int making_fail(struct db_txn *t, uint64_t image, const char *sentence, struct changes *ch);

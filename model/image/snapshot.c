@@ -123,7 +123,7 @@ int snapshot_refuse_taken(struct db_txn *t, uint64_t region, const char *handle,
 int snapshot_insert(struct db_txn *t, struct snapshot *snapshot)
 {
         int64_t now = clock_now_us();
-        char ident[IMAGE_IDENT_MAX];
+        char ident[IDENT_MAX];
         int r;
 
         r = ident_new("snap", ident, sizeof(ident));

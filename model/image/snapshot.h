@@ -8,7 +8,7 @@
 
 struct snapshot {
         struct object o;
-        char ident[IMAGE_IDENT_MAX]; /* "snap-…" */
+        char ident[IDENT_MAX]; /* "snap-…" */
         uint64_t region;
         bool available; /* else being created: no bytes yet */
         struct blob_info blob;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The life of a snapshot: creating ──► available ──► gone, where images may keep it from going. What makes one that does
- * not come about is undone, and the snapshot was never there.
+ * The life of a snapshot: creating ──► available ──► gone, where images may keep it from going. What makes one that
+ * does not come about is undone, and the snapshot was never there.
  */
 
 #include "model/image/snapshot_life.h"
@@ -60,14 +60,16 @@ static int guard_unreferenced(const struct life_subject *s, struct diag *diag)
 
 #define S(state) (1u << SNAPSHOT_##state)
 
+#define T(verb, from, to, guard) { SNAPSHOT_##verb, from, LIFE_NONE, to, LIFE_NONE, LIFE_NO_TASK, guard }
+#define M(verb, task)            { SNAPSHOT_##verb, 1u << LIFE_NEW, SNAPSHOT_CREATING, SNAPSHOT_AVAILABLE, LIFE_GONE, \
+                                   task, NULL }
+
 static const struct life_row rows[] = {
-        /* verb               from               via                to                  fail       task */
-        { SNAPSHOT_TAKE,      1u << LIFE_NEW,    SNAPSHOT_CREATING, SNAPSHOT_AVAILABLE, LIFE_GONE, TASK_DISK_SNAPSHOT, NULL },
-        { SNAPSHOT_FILL,      1u << LIFE_NEW,    SNAPSHOT_CREATING, SNAPSHOT_AVAILABLE, LIFE_GONE, LIFE_NO_TASK, NULL },
-        { SNAPSHOT_CLONE,     S(AVAILABLE),      LIFE_NONE,         LIFE_STAY,          LIFE_NONE, LIFE_NO_TASK, NULL },
-        { SNAPSHOT_HAND_OVER, S(AVAILABLE),      LIFE_NONE,         LIFE_STAY,          LIFE_NONE, LIFE_NO_TASK, NULL },
-        { SNAPSHOT_REMOVE,    S(AVAILABLE),      LIFE_NONE,         LIFE_GONE,          LIFE_NONE, LIFE_NO_TASK,
-          guard_unreferenced },
+        M(TAKE, TASK_DISK_SNAPSHOT),
+        M(FILL, LIFE_NO_TASK), /* the image's */
+        T(CLONE,     S(AVAILABLE), LIFE_STAY, NULL),
+        T(HAND_OVER, S(AVAILABLE), LIFE_STAY, NULL),
+        T(REMOVE,    S(AVAILABLE), LIFE_GONE, guard_unreferenced),
 };
 
 /* The only state that stands against anything is creating. */

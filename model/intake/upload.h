@@ -22,9 +22,9 @@ int upload_open(struct model *m, const struct caller *c, uint64_t image, struct 
 typedef void upload_taken_fn(void *ctx);
 
 /*
- * -EFBIG, -ESTALE, -ENOSPC (some room is left for what must always work). After an error the image ends in status error,
- * unless the upload is truncated to nothing first. One that is met after TAKEN (or NULL) was called is told by the next
- * write, or the close. After that call another thread may close U.
+ * -EFBIG, -ESTALE, -ENOSPC (some room is left for what must always work). After an error the image ends in status
+ * error, unless the upload is truncated to nothing first. One that is met after TAKEN (or NULL) was called is told by
+ * the next write, or the close. After that call another thread may close U.
  */
 int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, upload_taken_fn *taken, void *ctx,
                  struct diag *diag);

@@ -17,8 +17,8 @@
 int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct changes *ch, struct diag *diag);
 
 /*
- * The steps of both ends, for a file that comes in another way. The first takes an image from queued to uploading (VERB_UPLOAD, VERB_FETCH), the
- * second from there to pending, with the import of a file that has TOKEN.
+ * The steps of both ends, for a file that comes in another way. The first takes an image from queued to uploading
+ * (VERB_UPLOAD, VERB_FETCH), the second from there to pending, with the import of a file that has TOKEN.
  */
 int upload_claim(struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
                  struct diag *diag);

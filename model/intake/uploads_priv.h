@@ -15,7 +15,7 @@
 struct upload {
         struct model *m;
         uint64_t image, store;
-        char ident[IMAGE_IDENT_MAX];
+        char ident[IDENT_MAX];
         int fd;
         enum image_format wanted; /* as the user set it */
         struct intake *intake;

@@ -14,7 +14,7 @@
 
 struct instance {
         struct object o;
-        char ident[IMAGE_IDENT_MAX]; /* "i-…" */
+        char ident[IDENT_MAX]; /* "i-…" */
         uint64_t region;
         bool power; /* from start to stop */
         bool running; /* so, or while a disk is open for writing */

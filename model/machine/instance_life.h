@@ -2,7 +2,10 @@
 #ifndef MODEL_MACHINE_INSTANCE_LIFE_H
 #define MODEL_MACHINE_INSTANCE_LIFE_H
 
-/* The life of an instance: what may be done to it while it runs, or its disks are written to or read. Private to model/. */
+/*
+ * The life of an instance: what may be done to it while it runs, or its disks are written to or read. Private to
+ * model/.
+ */
 
 #include "model/core/life.h"
 #include "model/machine/instance.h"
@@ -35,8 +38,8 @@ enum instance_verb {
 extern const struct life instance_life;
 
 /*
- * May that be done now? -EBUSY with a sentence. With the gate of volumes held, or after volumes_settle() for a first look;
- * DB_READ will do.
+ * May that be done now? -EBUSY with a sentence. With the gate of volumes held, or after volumes_settle() for a first
+ * look; DB_READ will do.
  */
 int instance_life_ask(struct model *m, struct db_txn *t, const struct instance *instance, enum instance_verb verb,
                       struct diag *diag);

@@ -53,8 +53,8 @@ int instance_rename(struct model *m, const struct caller *c, uint64_t id, const 
 
         r = object_check_name(handle, "instance", diag);
         if (r == 0)
-                r = object_rename(m, OBJECT_INSTANCE, instance_make_sql[GET_OBJECT], instance_make_sql[RENAME], c, id, handle,
-                                  diag);
+                r = object_rename(m, OBJECT_INSTANCE, instance_make_sql[GET_OBJECT], instance_make_sql[RENAME], c, id,
+                                  handle, diag);
         return r == -EEXIST ? instance_refuse_taken(handle, diag) : r;
 }
 

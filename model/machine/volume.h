@@ -4,8 +4,8 @@
 
 /*
  * Writable disks: the disks/ of a region, and the system disks of instances made from local images, which belong to
- * their instance alone. A volume is a row that names a disk of the region's blob store (blobstore/disks/disk.h) and, while
- * the disk is a clone, the blob that it was cloned from.
+ * their instance alone. A volume is a row that names a disk of the region's blob store (blobstore/disks/disk.h) and,
+ * while the disk is a clone, the blob that it was cloned from.
  */
 
 #include "blobstore/disks/disk.h"
@@ -13,7 +13,7 @@
 
 struct volume {
         struct object o;
-        char ident[IMAGE_IDENT_MAX]; /* "disk-…" */
+        char ident[IDENT_MAX]; /* "disk-…" */
         uint64_t region;
         bool cloud; /* listed in disks/; else the instance's own */
         bool system;

@@ -132,7 +132,8 @@ int volume_open(struct model *m, uint64_t id, bool writable, struct diag *diag, 
                 return -ENOMEM;
         f->m = m;
         f->writable = writable;
-        r = writable ? join_as_writer(m, id, &f->v, &started, diag) : volumes_join(m->volumes, id, false, 0, &f->v, &first);
+        r = writable ? join_as_writer(m, id, &f->v, &started, diag) :
+                       volumes_join(m->volumes, id, false, 0, &f->v, &first);
         if (r < 0)
                 return r;
         r = open_disk(m, f->v);

@@ -48,8 +48,8 @@ static int refuse_place(const struct volume *v, unsigned verb, unsigned state, s
 {
         switch (verb) {
         case VOLUME_ATTACH:
-                return diag_set(diag, -EBUSY, "%s is in use, as %s of %s: detach it there first", v->o.handle, v->device,
-                                v->instance_handle);
+                return diag_set(diag, -EBUSY, "%s is in use, as %s of %s: detach it there first", v->o.handle,
+                                v->device, v->instance_handle);
         case VOLUME_DETACH:
                 return diag_set(diag, -EINVAL, "%s is the system disk, which stays: writing image makes a new one",
                                 v->device);
@@ -73,7 +73,8 @@ static int refuse(const struct life_subject *s, unsigned verb, unsigned state, s
         switch ((enum volume_state)state) {
         case VOLUME_UNSIZED:
                 if (verb == VOLUME_SNAPSHOT)
-                        return diag_set(diag, -EBUSY, "%s has no size yet, and so there is nothing to keep", v->o.handle);
+                        return diag_set(diag, -EBUSY, "%s has no size yet, and so there is nothing to keep",
+                                        v->o.handle);
                 return diag_set(diag, -EBUSY, "%s has no size yet: write one first (echo 20G > disks/%s/size)",
                                 v->o.handle, v->o.handle);
         case VOLUME_RUNS:

@@ -31,7 +31,7 @@ const struct db_statements batch_statements = DB_STATEMENTS(batch_sql);
 struct batch_item {
         const char *name; /* borrowed from the command's copy */
         uint64_t image;
-        char ident[IMAGE_IDENT_MAX];
+        char ident[IDENT_MAX];
         struct changes changes;
 };
 

@@ -39,7 +39,7 @@ struct selection {
         char closed[8]; /* the device of a disk that goes along, and that the caller may not read; "": none is */
         struct volume_choice {
                 uint64_t id;
-                char ident[IMAGE_IDENT_MAX];
+                char ident[IDENT_MAX];
                 char device[8];
                 bool system;
                 uint64_t size_bytes;

@@ -71,7 +71,7 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
 /* Adds the line that says where the image came from; a description that has no room for it is cut. */
 static void add_origin(struct image *replica, const struct image *source, const char *region)
 {
-        char line[NAME_LEN_MAX + IMAGE_IDENT_MAX + 32];
+        char line[NAME_LEN_MAX + IDENT_MAX + 32];
         size_t len, n;
 
         n = (size_t)snprintf(line, sizeof(line), "copied from %s/%s", region, source->ident);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks that leave the views: dismissed by users, in /tasks and in an image's copies/, or because they ended long ago. A
- * row that is shown nowhere any more is gone.
+ * Tasks that leave the views: dismissed by users, in /tasks and in an image's copies/, or because they ended long ago.
+ * A row that is shown nowhere any more is gone.
  */
 
 #include "model/work/dismiss.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Import: the file of an upload becomes the image's disks. What is compressed or an archive is taken apart first; each
- * disk is read as what it is (blobstore/import/source.h), written as a blob, and one transaction names the blobs and makes the
- * image available. Until that commit nothing refers to the bytes; after a crash the work begins again at the start of
- * the file, and finds the chunks that it had stored. Further disks of an archive are charged when they are found,
- * before a byte of them is stored.
+ * disk is read as what it is (blobstore/import/source.h), written as a blob, and one transaction names the blobs and
+ * makes the image available. Until that commit nothing refers to the bytes; after a crash the work begins again at the
+ * start of the file, and finds the chunks that it had stored. Further disks of an archive are charged when they are
+ * found, before a byte of them is stored.
  */
 
 #include <assert.h>

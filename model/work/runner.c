@@ -2,9 +2,9 @@
 /*
  * The threads that do the work: some workers that run tasks, oldest first; one more worker that takes only tasks that
  * move no bytes, so that those do not wait behind long imports; some that take only fetches, which mostly wait
- * themselves; one that works out checksums (checksum.c); and one for upkeep (reap.c). Rows say what is to be done, core/jobs.c
- * when to look: whoever commits something that needs work wakes it, and nothing polls. At the end the jobs stop at their
- * next progress, and their rows stay as they are: the next start queues them again.
+ * themselves; one that works out checksums (checksum.c); and one for upkeep (reap.c). Rows say what is to be done,
+ * core/jobs.c when to look: whoever commits something that needs work wakes it, and nothing polls. At the end the jobs
+ * stop at their next progress, and their rows stay as they are: the next start queues them again.
  *
  * A failure that cannot be recorded (no space for the database) is tried again until it can be; a library that may not
  * write any more leaves its tasks to the next start.

@@ -155,8 +155,8 @@ struct world {
 
 static void add_task(struct library *l, const char *kind, uint64_t instance, uint64_t volume)
 {
-        library_sql(l, "INSERT INTO task (ident, kind, status, image_ident, region, region_name, instance, volume, uid, "
-                       "gid, mode, created) VALUES ('task-x', '%s', 'running', '', %lld, 'r1', nullif(%lld, 0), "
+        library_sql(l, "INSERT INTO task (ident, kind, status, image_ident, region, region_name, instance, volume, "
+                       "uid, gid, mode, created) VALUES ('task-x', '%s', 'running', '', %lld, 'r1', nullif(%lld, 0), "
                        "nullif(%lld, 0), 0, 0, 0, 1)",
                     kind, (long long)l->region, (long long)instance, (long long)volume);
 }
@@ -200,7 +200,10 @@ static void add_cell(struct strbuf *out, const char *cell, bool last)
                 strbuf_addf(out, "%-10s", cell);
 }
 
-/* "-" for a refusal, which has a sentence and is EBUSY, but for WRONG: that is no request that could ever be carried out. */
+/*
+ * "-" for a refusal, which has a sentence and is EBUSY, but for WRONG: that is no request that could ever be carried
+ * out.
+ */
 static const char *cell_of(struct library *l, int r)
 {
         if (r == 0) {
@@ -284,11 +287,12 @@ static void test_instances(void **state)
                 for (enum instance_state s = 0; s < INSTANCE_STATE_COUNT; s++) {
                         struct instance instance;
                         DB_TXN(t);
+                        int r;
 
                         enter_instance_state(&w, s);
                         assert_ok(db_begin(l->m->db, DB_READ, &t));
-                        add_cell(&out, cell_of(l, instance_load_for(l->m, &t, w.instance, v, library_diag(l), &instance)),
-                                 s + 1 == INSTANCE_STATE_COUNT);
+                        r = instance_load_for(l->m, &t, w.instance, v, library_diag(l), &instance);
+                        add_cell(&out, cell_of(l, r), s + 1 == INSTANCE_STATE_COUNT);
                 }
         }
         assert_string_equal(strbuf_text(&out), golden);
@@ -376,7 +380,8 @@ static void test_the_first_hindrance_is_told(void **state)
                 assert_err(volume_life_ask(l->m, &t, &volume, NULL, VOLUME_RESIZE, library_diag(l)), -EBUSY);
                 assert_contains(l->diag.text, "a disk of it is open for writing");
                 assert_ok(volume_life_ask(l->m, &t, &volume, w.file, VOLUME_RESIZE, library_diag(l)));
-                assert_err(instance_load_for(l->m, &t, w.instance, INSTANCE_REMOVE, library_diag(l), &instance), -EBUSY);
+                assert_err(instance_load_for(l->m, &t, w.instance, INSTANCE_REMOVE, library_diag(l), &instance),
+                           -EBUSY);
                 assert_contains(l->diag.text, "a disk of it is open for writing");
         }
         settle(&w);
