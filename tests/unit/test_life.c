@@ -130,21 +130,6 @@ static void test_tables_say_each_thing_once(void **state)
         }
 }
 
-/* A task of each kind carries out a verb of some table, or nobody would know what becomes of its object. */
-static void test_every_kind_of_task_is_in_a_life(void **state)
-{
-        (void)state;
-        for (enum task_kind k = 0; k < TASK_KIND_COUNT; k++) {
-                bool found = false;
-
-                for (size_t l = 0; l < N_LIVES; l++) {
-                        for (size_t i = 0; i < lives[l].life->n_rows; i++)
-                                found |= lives[l].life->rows[i].task == k;
-                }
-                assert_true(found);
-        }
-}
-
 /* ---- what a verb says in a state ---- */
 
 struct world {
@@ -394,7 +379,6 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_work_leads_to),
                 cmocka_unit_test(test_tables_say_each_thing_once),
-                cmocka_unit_test(test_every_kind_of_task_is_in_a_life),
                 TEST(test_snapshots),
                 TEST(test_instances),
                 TEST(test_disks),
