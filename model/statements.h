@@ -16,7 +16,6 @@
         X(capture)          \
         X(check_rules)      \
         X(checksum)         \
-        X(copy)             \
         X(dismiss)          \
         X(download)         \
         X(fetch)            \

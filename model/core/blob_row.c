@@ -60,9 +60,26 @@ int blob_row_load(struct db_txn *t, uint64_t id, struct blob_row *ret)
         return db_one(t, blob_row_sql[GET], fill_row, ret, DB_INT(id));
 }
 
-int blob_row_open(struct model *m, uint64_t id, struct blob **ret)
+int blob_row_load_of(struct db_txn *t, const char *sql, uint64_t arg, struct blob_row *ret)
+{
+        int64_t id;
+        int r;
+
+        r = db_int(t, sql, &id, DB_INT(arg));
+        return r < 0 ? r : blob_row_load(t, (uint64_t)id, ret); /* no blob has id 0, which stands for NULL */
+}
+
+static int open_row(struct model *m, const struct blob_row *b, struct blob **ret)
 {
         struct blobstore *bs;
+        int r;
+
+        r = stores_get(m, b->store, &bs);
+        return r < 0 ? r : blob_open(bs, &b->key, ret);
+}
+
+int blob_row_open(struct model *m, uint64_t id, struct blob **ret)
+{
         struct blob_row b;
         DB_TXN(t);
         int r;
@@ -71,7 +88,18 @@ int blob_row_open(struct model *m, uint64_t id, struct blob **ret)
         if (r == 0)
                 r = blob_row_load(&t, id, &b);
         db_end(&t);
+        return r < 0 ? r : open_row(m, &b, ret);
+}
+
+int blob_row_open_of(struct model *m, const char *sql, uint64_t arg, struct blob **ret)
+{
+        struct blob_row b;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = stores_get(m, b.store, &bs);
-        return r < 0 ? r : blob_open(bs, &b.key, ret);
+                r = blob_row_load_of(&t, sql, arg, &b);
+        db_end(&t);
+        return r < 0 ? r : open_row(m, &b, ret);
 }

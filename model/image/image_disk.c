@@ -148,15 +148,7 @@ int image_disk_each(struct model *m, uint64_t image, image_disk_fn *fn, void *ct
 
 int image_disk_open(struct model *m, uint64_t id, struct blob **ret)
 {
-        int64_t blob;
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r == 0)
-                r = db_int(&t, image_disk_sql[BLOB], &blob, DB_INT(id));
-        db_end(&t);
-        return r < 0 ? r : blob_row_open(m, (uint64_t)blob, ret); /* no blob has id 0 */
+        return blob_row_open_of(m, image_disk_sql[BLOB], id, ret);
 }
 
 /* ---- as a list ---- */

@@ -87,17 +87,14 @@ int snapshot_each(struct model *m, uint64_t region, object_fn *fn, void *ctx)
         return object_each(m, snapshot_sql[EACH], region, fn, ctx);
 }
 
+int snapshot_load_blob(struct db_txn *t, uint64_t id, struct blob_row *ret)
+{
+        return blob_row_load_of(t, snapshot_sql[BLOB], id, ret);
+}
+
 int snapshot_open(struct model *m, uint64_t id, struct blob **ret)
 {
-        int64_t blob;
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        if (r == 0)
-                r = db_int(&t, snapshot_sql[BLOB], &blob, DB_INT(id));
-        db_end(&t);
-        return r < 0 ? r : blob_row_open(m, (uint64_t)blob, ret); /* no blob has id 0 */
+        return blob_row_open_of(m, snapshot_sql[BLOB], id, ret);
 }
 
 int snapshot_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)

@@ -4,6 +4,7 @@
 
 /* Snapshots, inside a transaction. Private to model/. */
 
+#include "model/core/blob_row.h"
 #include "model/core/object_row.h"
 #include "model/image/snapshot.h"
 
@@ -13,6 +14,7 @@
         "WHERE image_disk.snapshot = ?1) ORDER BY id"
 
 int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret); /* DB_READ will do */
+int snapshot_load_blob(struct db_txn *t, uint64_t id, struct blob_row *ret); /* -ENOENT: none yet; DB_READ will do */
 /* As image_insert(); always with a suffix where the handle is taken. Status creating. */
 int snapshot_insert(struct db_txn *t, struct snapshot *snapshot);
 /* -EEXIST, with its sentence, where the region has one of that handle. */

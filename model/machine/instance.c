@@ -204,24 +204,15 @@ int instance_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)
         return image_each_of(m, instance_sql[IMAGES], id, fn, ctx);
 }
 
-static int find_cdrom(struct model *m, uint64_t id, struct blob_row *ret)
+int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret)
 {
-        int64_t blob;
+        struct blob_row blob;
         DB_TXN(t);
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = db_int(&t, instance_sql[CDROM], &blob, DB_INT(id));
-        return r < 0 ? r : blob_row_load(&t, (uint64_t)blob, ret);
-}
-
-int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret)
-{
-        struct blob_row blob;
-        int r;
-
-        r = find_cdrom(m, id, &blob);
+                r = blob_row_load_of(&t, instance_sql[CDROM], id, &blob);
         if (r == 0)
                 *ret = blob.info;
         return r;
@@ -229,11 +220,7 @@ int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret)
 
 int instance_cdrom_open(struct model *m, uint64_t id, struct blob **ret)
 {
-        struct blob_row blob;
-        int r;
-
-        r = find_cdrom(m, id, &blob);
-        return r < 0 ? r : blob_row_open(m, blob.id, ret);
+        return blob_row_open_of(m, instance_sql[CDROM], id, ret);
 }
 
 struct text {

@@ -15,12 +15,11 @@
 #include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
-enum { SET_NAME, RENAME, BLOB_OF_SNAPSHOT };
+enum { SET_NAME, RENAME };
 
 static const char *const volume_make_sql[] = {
         [SET_NAME] = "UPDATE volume SET name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [RENAME] = "UPDATE volume SET handle = ?2, name = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
-        [BLOB_OF_SNAPSHOT] = "SELECT blob FROM snapshot WHERE id = ?1 AND blob IS NOT NULL",
 };
 const struct db_statements volume_make_statements = DB_STATEMENTS(volume_make_sql);
 
@@ -64,17 +63,12 @@ struct origin {
 
 static int load_origin(struct db_txn *t, uint64_t snapshot, struct origin *ret, struct diag *diag)
 {
-        int64_t blob;
         int r;
 
         r = snapshot_load(t, snapshot, &ret->snapshot);
-        if (r < 0)
-                return r;
-        r = snapshot_life_ask(t, NULL, &ret->snapshot, SNAPSHOT_CLONE, diag);
-        if (r < 0)
-                return r;
-        r = db_int(t, volume_make_sql[BLOB_OF_SNAPSHOT], &blob, DB_INT(snapshot));
-        return r < 0 ? r : blob_row_load(t, (uint64_t)blob, &ret->blob);
+        if (r == 0)
+                r = snapshot_life_ask(t, NULL, &ret->snapshot, SNAPSHOT_CLONE, diag);
+        return r < 0 ? r : snapshot_load_blob(t, snapshot, &ret->blob);
 }
 
 static int insert_clone(struct model *m, const struct caller *c, uint64_t snapshot, const char *handle,

@@ -24,14 +24,6 @@
 #include "model/work/copy_row.h"
 #include "model/work/task_kinds.h"
 
-enum { COPY_BLOB_OF_SNAPSHOT };
-
-static const char *const copy_sql[] = {
-        [COPY_BLOB_OF_SNAPSHOT] = "SELECT blob FROM snapshot WHERE id = ?1 AND blob IS NOT NULL",
-};
-
-const struct db_statements copy_statements = DB_STATEMENTS(copy_sql);
-
 DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
 
 /* ---- accepting ---- */
@@ -241,15 +233,10 @@ static void copy_done(struct copy *copy)
 static int load_blobs(struct db_txn *t, struct copy *copy)
 {
         struct blob_row blob;
-        int64_t row;
         int r;
 
         for (size_t i = 0; i < copy->from.n; i++) {
-                r = db_int(t, copy_sql[COPY_BLOB_OF_SNAPSHOT], &row, DB_INT(copy->from.disk[i].snapshot));
-                if (r < 0)
-                        return r;
-
-                r = blob_row_load(t, (uint64_t)row, &blob);
+                r = snapshot_load_blob(t, copy->from.disk[i].snapshot, &blob);
                 if (r < 0)
                         return r;
 
