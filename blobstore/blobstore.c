@@ -5,7 +5,8 @@
  *
  *      format          "imagefs blob store 2"; written last when a store is made, so that it tells a whole one
  *      lock            held with flock(2) by the process that has the store open, shared by those that only look
- *      index.db        see chunks/index.h; beside it its WAL, and index.stale where it has to be made again
+ *      index.db        see chunks/index.h; beside it its WAL, index.stale where it has to be made again, and
+ *                      index.short where that could not count everything
  *      segments/       see chunks/segment.h
  *      maps/ab/<id>    see blobs/map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
@@ -13,7 +14,8 @@
  *      reserve         space for the index to work with when the disk is full; see blobs/gc.c
  *      disks/          see disks/disk_files.c
  *
- * Opening reads a few rows of the index and no directory but temp/, however much there is.
+ * Opening reads a few rows of the index, and the names in temp/ and segments/; after a crash also those of the maps, to
+ * tell it from an index that is older than the store.
  */
 
 #include "blobstore/blobstore.h"
@@ -29,6 +31,7 @@
 
 #include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
+#include "blobstore/blobs/account.h"
 #include "blobstore/blobs/store.h"
 #include "blobstore/disks/disks.h"
 
@@ -43,7 +46,7 @@ static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming"
 /* What a crash during creation may leave, so that creating goes on there. */
 static const char *const store_files[] = {
         "lock",        "format.tmp",      "index.db", "index.db.new", "index.db-journal", "index.db-wal",
-        "index.stale", "index.stale.tmp", "reserve",
+        "index.stale", "index.stale.tmp", "index.short", "index.short.tmp", "reserve",
 };
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
@@ -145,11 +148,33 @@ static int store_remove_temp(void *ctx, const char *name)
         return name[0] != '.' && unlinkat(bs->temp_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int store_open_index(struct blobstore *bs)
+/* Is the index the one that goes with the maps? 1: yes; 0: it has been closed, to be made again. */
+static int store_check_index(struct blobstore *bs)
 {
         int r;
 
-        r = chunk_store_open_index(bs->chunks);
+        if (!index_has_strangers(bs->chunks->index))
+                return 1; /* or so it seems: a collection looks closer */
+        r = account_is_current(bs);
+        if (r != 0)
+                return r;
+        return chunk_store_forget_index(bs->chunks);
+}
+
+static int store_open_index(struct blobstore *bs)
+{
+        int r = 0;
+
+        if (!bs->read_only && account_is_short(bs))
+                r = index_mark_stale(bs->dir_fd); /* perhaps all can be read by now */
+        if (r == 0)
+                r = chunk_store_open_index(bs->chunks);
+        if (r == 0 && !bs->read_only) {
+                r = store_check_index(bs);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+                r = -EUCLEAN;
+        }
         if (r != -ENOENT && r != -EUCLEAN)
                 return r;
         if (bs->read_only)

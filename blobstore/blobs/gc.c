@@ -15,6 +15,9 @@
  * On a full disk all this still works. The index needs some space for each change, so a little is kept in reserve; with
  * that, and small steps, what is removed gives its space back, and the reserve is filled up again.
  *
+ * Before that it is asked whether all that may need the bytes is accounted for (account.h); where it is not, blobs are
+ * removed, and their space stays. A blob whose map cannot be read is left dead, and stops nobody else.
+ *
  * Nobody reads what is punched: readers hold their blob open, and a writer that compares a chunk with one that is just
  * going finds it different, or is told so by index_hold().
  */
@@ -25,6 +28,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/lock.h"
+#include "blobstore/blobs/account.h"
 #include "blobstore/blobs/blob_priv.h"
 #include "blobstore/blobs/gc.h"
 #include "blobstore/blobs/map_file_priv.h"
@@ -135,6 +139,12 @@ static int blob_finish_removal(struct blobstore *bs, const struct blob_id *id)
         r = blob_begin_removal(bs, id);
         if (r <= 0)
                 return r;
+        if (account_is_short(bs)) {
+                /* It may be the one that could not be counted: without it, perhaps all can be. */
+                r = index_mark_stale(bs->dir_fd);
+                if (r < 0)
+                        return r;
+        }
         r = index_blob_get(bs->chunks->index, id, &blob);
         if (r == 0)
                 r = blob_release(bs, &blob);
@@ -154,7 +164,8 @@ static int blob_drop(struct blobstore *bs, const struct blob_id *id)
         r = index_blob_kill(bs->chunks->index, id);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        return blob_finish_removal(bs, id);
+        r = blob_finish_removal(bs, id);
+        return r == -EIO ? 0 : r; /* dead it is, and a collection tries again */
 }
 
 int blob_remove(struct blobstore *bs, const struct blob_id *id)
@@ -189,7 +200,8 @@ static int gc_unfinished_blob(struct blobstore *bs, const struct blob_id *id)
         r = index_blob_get(bs->chunks->index, id, &blob);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        return blob.state == BLOB_LIVE ? 0 : blob_finish_removal(bs, id);
+        r = blob.state == BLOB_LIVE ? 0 : blob_finish_removal(bs, id);
+        return r == -EIO ? 0 : r;
 }
 
 static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
@@ -309,11 +321,15 @@ static int gc_run(struct blobstore *bs, blob_live_fn *live, void *ctx, struct bl
         r = gc_unfinished(bs, stats);
         if (r == 0 && live)
                 r = gc_unnamed(bs, live, ctx, stats);
-        if (r == 0)
-                r = gc_sweep(bs, stats);
-        if (r == 0)
-                r = gc_segments(bs, stats);
-        return r;
+        if (r < 0)
+                return r;
+
+        r = account_is_whole(bs);
+        stats->withheld = r == 0;
+        if (r <= 0)
+                return r;
+        r = gc_sweep(bs, stats);
+        return r < 0 ? r : gc_segments(bs, stats);
 }
 
 int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *ret)

@@ -17,6 +17,7 @@ struct blobstore_gc_stats {
         uint64_t blobs_kept; /* removed, but still open: their space comes with a later call */
         uint64_t chunks_removed;
         uint64_t bytes_freed; /* returned to the file system */
+        bool withheld; /* no space is given back before the next opening: the index does not count all there is */
 };
 
 /*

@@ -309,9 +309,9 @@ uint64_t map_entries(const struct map *m)
         return m->entries;
 }
 
-static void map_entry_get(const struct map_cursor *c, unsigned i, struct map_entry *ret)
+static void map_entry_get(const uint8_t *page, unsigned i, struct map_entry *ret)
 {
-        const uint8_t *p = c->bytes + MAP_PAGE_HEAD_SIZE + i * MAP_ENTRY_SIZE;
+        const uint8_t *p = page + MAP_PAGE_HEAD_SIZE + i * MAP_ENTRY_SIZE;
 
         ret->offset = get_le64(p);
         ret->len = get_le32(p + 8);
@@ -320,6 +320,11 @@ static void map_entry_get(const struct map_cursor *c, unsigned i, struct map_ent
         ret->stored_len = get_le32(p + 20);
         ret->place = place_make(get_le32(p + 24), get_le32(p + 28));
         memcpy(ret->name.bytes, p + 32, CHUNK_ID_SIZE);
+}
+
+static bool map_chunk_is_sane(const struct map_entry *e)
+{
+        return e->raw_len > 0 && e->raw_len <= CHUNK_SIZE_MAX && e->stored_len > 0 && e->stored_len <= e->raw_len;
 }
 
 /*
@@ -337,14 +342,18 @@ static bool map_page_is_sane(const struct map_cursor *c)
                 limit = m->table[c->page + 1].offset;
 
         for (unsigned i = 0; i < c->n; i++) {
-                map_entry_get(c, i, &e);
-                if (e.raw_len == 0 || e.raw_len > CHUNK_SIZE_MAX || e.stored_len == 0 || e.stored_len > e.raw_len ||
-                    e.len == 0 || e.len > e.raw_len || e.skip > e.raw_len - e.len || e.skip % BLOB_BLOCK_SIZE ||
-                    e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > limit || e.len > limit - e.offset)
+                map_entry_get(c->bytes, i, &e);
+                if (!map_chunk_is_sane(&e) || e.len == 0 || e.len > e.raw_len || e.skip > e.raw_len - e.len ||
+                    e.skip % BLOB_BLOCK_SIZE || e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > limit || e.len > limit - e.offset)
                         return false;
                 end = e.offset + e.len;
         }
         return true;
+}
+
+static bool map_page_verifies(const uint8_t *page, uint64_t seed, uint64_t number)
+{
+        return get_le64(page) == hash64(page + 8, MAP_PAGE_SIZE - 8, seed) && get_le32(page + 8) == (uint32_t)number;
 }
 
 static int map_load_page(struct map_cursor *c)
@@ -361,8 +370,7 @@ static int map_load_page(struct map_cursor *c)
         if (r < 0)
                 return r;
         n = c->page + 1 < m->pages ? MAP_PAGE_ENTRIES : (unsigned)(m->entries - c->page * MAP_PAGE_ENTRIES);
-        if (get_le64(c->bytes) != hash64(c->bytes + 8, MAP_PAGE_SIZE - 8, m->seed) ||
-            get_le32(c->bytes + 8) != (uint32_t)c->page || get_le32(c->bytes + 12) != n)
+        if (!map_page_verifies(c->bytes, m->seed, c->page) || get_le32(c->bytes + 12) != n)
                 return -EBADMSG;
         c->n = n;
         if (map_page_is_sane(c))
@@ -400,7 +408,7 @@ int map_seek(const struct map *m, uint64_t off, struct map_cursor *ret)
         for (unsigned top = ret->n; ret->i < top;) {
                 unsigned middle = ret->i + (top - ret->i) / 2;
 
-                map_entry_get(ret, middle, &e);
+                map_entry_get(ret->bytes, middle, &e);
                 if (e.offset + e.len <= off)
                         ret->i = middle + 1;
                 else
@@ -436,7 +444,7 @@ int map_next(struct map_cursor *c, struct map_entry *ret)
                 if (c->n == 0)
                         return 0;
         }
-        map_entry_get(c, c->i++, ret);
+        map_entry_get(c->bytes, c->i++, ret);
         return 1;
 }
 
@@ -470,4 +478,27 @@ int map_seek_rank(const struct map *m, uint64_t rank, struct map_cursor *ret, ui
                         high = middle;
         }
         return map_seek_page(m, low, ret, ret_rank);
+}
+
+int map_salvage(int fd, const struct blob_id *id, map_entry_fn *fn, void *ctx)
+{
+        uint64_t seed = get_le64(id->bytes);
+        uint8_t page[MAP_PAGE_SIZE];
+        struct map_entry e;
+        struct stat st;
+        int r = 0;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        /* What the table says of their number is not needed: a part of it does not pass for a page. */
+        for (uint64_t n = 0; r == 0 && map_page_offset(n + 1) <= (uint64_t)st.st_size; n++) {
+                if (map_read_exactly(fd, page, sizeof(page), map_page_offset(n)) < 0 ||
+                    !map_page_verifies(page, seed, n))
+                        continue;
+                for (unsigned i = 0; r == 0 && i < MAP_PAGE_ENTRIES && i < get_le32(page + 12); i++) {
+                        map_entry_get(page, i, &e);
+                        r = map_chunk_is_sane(&e) ? fn(ctx, &e) : 0;
+                }
+        }
+        return r;
 }

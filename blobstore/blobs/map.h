@@ -101,4 +101,11 @@ int map_seek_cluster(const struct map *m, uint64_t cluster, struct map_cursor *r
 /* The same, looking for the cluster that has RANK before it. */
 int map_seek_rank(const struct map *m, uint64_t rank, struct map_cursor *ret, uint64_t *ret_rank);
 
+/*
+ * What is left of a map that map_open() refuses: calls FN for each entry of a page that verifies by itself. FD is
+ * borrowed. Pages that do not, or cannot be read, are passed over.
+ */
+typedef int map_entry_fn(void *ctx, const struct map_entry *e);
+int map_salvage(int fd, const struct blob_id *id, map_entry_fn *fn, void *ctx);
+
 #endif

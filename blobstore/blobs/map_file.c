@@ -74,6 +74,18 @@ int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, str
         return r < 0 ? r : map_open(fd, id, ret);
 }
 
+int map_file_salvage(struct blobstore *bs, const struct blob_id *id, map_entry_fn *fn, void *ctx)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE];
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        map_file_path(id, false, path);
+        r = objects_open(&maps, path, &fd);
+        return r < 0 ? r : map_salvage(fd, id, fn, ctx);
+}
+
 bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead)
 {
         const struct objects maps = map_objects(bs);

@@ -23,6 +23,8 @@ int map_file_put(struct blobstore *bs, const struct blob_id *id);
 
 /* -ENOENT, or as map_open(). */
 int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret);
+/* What can be read of one that map_file_open() refuses, as map_salvage(). */
+int map_file_salvage(struct blobstore *bs, const struct blob_id *id, map_entry_fn *fn, void *ctx);
 bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead);
 
 /* From now on it is dead, and nobody opens it. Succeeds where there is none. */

@@ -26,6 +26,7 @@ struct blobstore {
         bool read_only;
         int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd;
         atomic_bool thrifty; /* the disk was full, and the reserve is spent */
+        atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */
 
         struct chunk_store *chunks;
         struct disks *disks; /* the open ones; see disks/ */

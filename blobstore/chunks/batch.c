@@ -44,13 +44,49 @@ void batch_init(struct index *ix, struct segments *segments)
 
 static int batch_adopt(void *ctx, const struct segment_state *s)
 {
-        return segments_adopt(ctx, s);
+        struct index *ix = ctx;
+        int r;
+
+        r = segments_adopt(ix->batch.segments, s);
+        ix->batch.strangers |= r > 0;
+        return r < 0 ? r : 0;
+}
+
+/* One that was made after the last batch that the index knows of. */
+static int batch_take_stranger(void *ctx, uint32_t id, uint64_t size)
+{
+        struct index *ix = ctx;
+
+        if (id < segments_get_next(ix->batch.segments))
+                return 0;
+        ix->batch.strangers = true;
+        return index_import_segment(ix, id, size);
 }
 
 int batch_tell_segments(struct index *ix, bool read_only)
 {
+        int r;
+
         segments_set_next(ix->batch.segments, (uint32_t)ix->total.next_segment);
-        return read_only ? 0 : index_tx_open_segments(ix, batch_adopt, ix->batch.segments);
+        if (read_only)
+                return 0;
+        r = index_tx_open_segments(ix, batch_adopt, ix);
+        if (r == 0)
+                r = segments_each(ix->batch.segments, batch_take_stranger, ix);
+        if (r < 0 || !ix->batch.strangers)
+                return r;
+
+        /* Their ends, and that a collection should look at them. */
+        segments_set_next(ix->batch.segments, (uint32_t)ix->total.next_segment);
+        ix->batch.lost = true;
+        LOCK_SCOPE(&ix->lock);
+        r = batch_begin_change(ix);
+        return r < 0 ? r : batch_end_change(ix, 0);
+}
+
+bool index_has_strangers(struct index *ix)
+{
+        return ix->batch.strangers;
 }
 
 int batch_sync_ahead(struct index *ix)

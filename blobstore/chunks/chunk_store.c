@@ -54,10 +54,15 @@ int chunk_store_open_index(struct chunk_store *cs)
         r = index_open(cs->dir_fd, cs->segments, &cs->degraded, &cs->index);
         if (r != -ENOENT && r != -EUCLEAN)
                 return r;
-        /* What a damaged one told of them before it was found to be is forgotten: they are not open in the new one. */
-        segments_free(TAKE_PTR(cs->segments));
-        failed = segments_new(cs->segments_fd, &cs->degraded, &cs->segments);
+        failed = chunk_store_forget_index(cs);
         return failed < 0 ? failed : r;
+}
+
+int chunk_store_forget_index(struct chunk_store *cs)
+{
+        index_close(TAKE_PTR(cs->index));
+        segments_free(TAKE_PTR(cs->segments));
+        return segments_new(cs->segments_fd, &cs->degraded, &cs->segments);
 }
 
 int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,

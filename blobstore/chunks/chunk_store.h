@@ -39,6 +39,9 @@ void chunk_store_free(struct chunk_store *cs); /* accepts NULL; commits the inde
 /* -ENOENT, -EUCLEAN: to be rebuilt, and then opened once more. */
 int chunk_store_open_index(struct chunk_store *cs);
 
+/* Closes it, and forgets what it told of segments: they are not open in a new one. */
+int chunk_store_forget_index(struct chunk_store *cs);
+
 /* Reads and decodes a chunk into BUF (RAW_LEN bytes); NAME, unless NULL, must fit. -EBADMSG. */
 int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
                      size_t raw_len);

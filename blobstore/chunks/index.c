@@ -253,8 +253,12 @@ int index_hold(struct index *ix, struct index_writer *w, uint64_t place)
         if (r <= 0)
                 return index_error(ix, r);
         /* One with references gets the epoch in which the last of them goes, which cannot be before this. */
-        if (v[0] > 0 || (uint64_t)v[1] == ix->total.epoch)
+        if (v[0] > 0)
                 return 1;
+        if ((uint64_t)v[1] == ix->total.epoch) {
+                w->in_batch |= ix->batch.chunks > 0; /* it may be in there, and is lost with it */
+                return 1;
+        }
 
         r = batch_begin(ix);
         if (r == 0)

@@ -99,6 +99,12 @@ int index_open(int dir_fd, struct segments *segments, atomic_bool *degraded, str
 /* Opens it for looking, and writes nothing, not even beside it. */
 int index_open_read_only(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
 
+/*
+ * Were there segments, or bytes in one, that the index does not know? A crash leaves such, and so does an index that is
+ * older than the store.
+ */
+bool index_has_strangers(struct index *ix);
+
 /* An empty one: index.db.new, until index_publish() makes it index.db; or nowhere, gone when it is closed. */
 int index_new(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
 int index_new_temporary(struct segments *segments, atomic_bool *degraded, struct index **ret);

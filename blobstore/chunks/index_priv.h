@@ -60,6 +60,7 @@ struct batch {
         struct segments *segments; /* borrowed */
         unsigned chunks; /* added or counted in the open transaction */
         bool lost; /* one, whose bytes lie in segments without a row */
+        bool strangers; /* there were bytes at the opening of which it does not know; constant after it */
 
         /* A thread that commits large batches, started by the first of them. */
         pthread_t flusher;

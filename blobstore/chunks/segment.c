@@ -169,37 +169,40 @@ int segments_adopt(struct segments *s, const struct segment_state *known)
         CLEANUP_CLOSE int fd = -1;
         struct segment *seg;
         struct stat st;
+        bool tail;
 
         fd = segments_open_fd(s, known->id, O_RDWR);
         if (fd < 0 && fd != -ENOENT)
                 return fd;
         if (fd >= 0 && fstat(fd, &st) < 0)
                 return -errno;
-        if (fd >= 0 && (uint64_t)st.st_size > known->end && ftruncate(fd, (off_t)known->end) < 0)
-                return -errno;
+        tail = fd >= 0 && (uint64_t)st.st_size > known->end;
 
-        seg = segment_new(s, known->id, -1, known->end);
+        seg = segment_new(s, known->id, -1, tail ? (uint64_t)st.st_size : known->end);
         if (!seg)
                 return -ENOMEM;
-        seg->synced = seg->recorded = known->end;
-        /* One that has lost bytes, or is missing, is damage for the check to tell, and not to be written over. */
-        seg->sealed = fd < 0 || (uint64_t)st.st_size < known->end;
+        seg->synced = seg->end;
+        seg->recorded = known->end;
+        /*
+         * Nothing is cut off or written over. One that has lost bytes, or is missing, is damage for the check to tell;
+         * one that has more was left so by a crash, or the index is older than it.
+         */
+        seg->sealed = fd < 0 || (uint64_t)st.st_size != known->end;
         seg->fd = TAKE_FD(fd);
 
         LOCK_SCOPE(&s->lock);
         TAILQ_INSERT_TAIL(&s->active, seg, link);
-        return 0;
+        return tail;
 }
 
-/* The file of a new segment. */
+/* The file of a new segment. -EEXIST: somebody's, who may need it. */
 static int segment_make_file(struct segments *s, uint32_t id)
 {
         uint8_t header[SEGMENT_HEADER_SIZE] = SEGMENT_MAGIC;
         CLEANUP_CLOSE int fd = -1;
         int r;
 
-        /* A file of that name was left by a crash before anything durable could name it. */
-        fd = segments_open_fd(s, id, O_RDWR | O_CREAT | O_TRUNC);
+        fd = segments_open_fd(s, id, O_RDWR | O_CREAT | O_EXCL);
         if (fd < 0)
                 return fd;
         put_le32(header + 8, SEGMENT_VERSION);
@@ -212,27 +215,32 @@ static int segment_make_file(struct segments *s, uint32_t id)
         return TAKE_FD(fd);
 }
 
+static uint32_t segments_next_id(struct segments *s)
+{
+        LOCK_SCOPE(&s->lock);
+        return s->next_id < SEGMENT_ID_MAX ? s->next_id++ : SEGMENT_ID_MAX;
+}
+
 static int segments_create(struct segments *s, struct segment **ret)
 {
         struct segment *seg;
         uint32_t id;
         int fd;
 
-        lock(&s->lock);
-        id = s->next_id;
-        if (id < SEGMENT_ID_MAX)
-                s->next_id++;
-        unlock(&s->lock);
-        if (id >= SEGMENT_ID_MAX)
-                return -EFBIG;
+        do {
+                id = segments_next_id(s);
+                if (id >= SEGMENT_ID_MAX)
+                        return -EFBIG;
+                fd = segment_make_file(s, id);
+        } while (fd == -EEXIST);
+        if (fd < 0)
+                return fd;
 
         seg = segment_new(s, id, -1, SEGMENT_HEADER_SIZE);
-        if (!seg)
+        if (!seg) {
+                (void)close(fd);
+                (void)segments_unlink(s, id);
                 return -ENOMEM;
-        fd = segment_make_file(s, id);
-        if (fd < 0) {
-                segment_free(seg);
-                return fd;
         }
         seg->fd = fd;
         seg->busy = true;

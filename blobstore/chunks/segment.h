@@ -12,7 +12,8 @@
  * without a living byte is removed.
  *
  * A segment that is not sealed has one appender at a time, or none. Its known end is the one the index recorded with
- * the last batch of chunks; what a crash left behind it was never named by anything durable, and is cut off.
+ * the last batch of chunks. What lies behind it when the store is opened a crash has left, or the index is older than the
+ * segment: nothing is cut off, the segment is sealed as it is, and a collection gives back what then proves to be unused.
  */
 
 #include <stdatomic.h>
@@ -55,7 +56,10 @@ struct segment_state {
 int segments_new(int dir_fd, atomic_bool *degraded, struct segments **ret);
 void segments_free(struct segments *s); /* accepts NULL */
 
-/* At open, before any append: the next id, and each segment that is not sealed (its tail is cut off). */
+/*
+ * At open, before any append: the next id, and each segment that is not sealed. 1: it has bytes behind its known end, and
+ * is not appended to any more.
+ */
 void segments_set_next(struct segments *s, uint32_t id);
 uint32_t segments_get_next(struct segments *s);
 int segments_adopt(struct segments *s, const struct segment_state *known);

@@ -36,6 +36,20 @@ int fdatasync(int fd)
         return (int)syscall(SYS_fdatasync, fd);
 }
 
+static atomic_bool log_is_full;
+
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
+{
+        char path[64], name[256] = { 0 };
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (atomic_load(&log_is_full) && readlink(path, name, sizeof(name) - 1) > 0 && strstr(name, "-wal")) {
+                errno = ENOSPC;
+                return -1;
+        }
+        return (ssize_t)syscall(SYS_pwrite64, fd, buf, n, off);
+}
+
 struct fixture {
         char dir[TEMPDIR_MAX];
         int dir_fd;
@@ -237,6 +251,32 @@ static void test_a_blob_whose_references_were_lost_does_not_live(void **state)
         index_writer_end(f->ix, &other);
 }
 
+/* Its commit found the chunk gone, took that for a contradiction, and the store was read-only from then on. */
+static void test_who_found_a_chunk_in_a_batch_that_is_lost_is_told(void **state)
+{
+        struct blob_info info = { .size_bytes = 4096, .data_bytes = 4096 };
+        struct index_writer a, b, other;
+        struct fixture *f = *state;
+        struct blob_id id;
+
+        make_id(&id);
+        index_writer_begin(f->ix, &a);
+        index_writer_begin(f->ix, &b);
+        index_writer_begin(f->ix, &other);
+        assert_ok(add(f, &a, 0));
+        assert_int_equal(index_hold(f->ix, &b, f->places[0]), 1);
+        atomic_store(&log_is_full, true);
+        assert_err(index_blob_begin(f->ix, &other, &id, &info), -ENOSPC);
+        atomic_store(&log_is_full, false);
+
+        assert_err(index_blob_begin(f->ix, &b, &id, &info), -ENOSPC);
+        assert_err(index_blob_begin(f->ix, &a, &id, &info), -ENOSPC);
+        assert_false(atomic_load(&f->degraded));
+        index_writer_end(f->ix, &a);
+        index_writer_end(f->ix, &b);
+        index_writer_end(f->ix, &other);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -247,6 +287,7 @@ int main(void)
                 TEST(test_writers_of_a_batch_that_is_lost_are_told_and_others_are_not),
                 TEST(test_only_what_is_promised_is_synced),
                 TEST(test_a_blob_whose_references_were_lost_does_not_live),
+                TEST(test_who_found_a_chunk_in_a_batch_that_is_lost_is_told),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,26 +247,30 @@ static void test_segment_that_could_not_be_begun_leaves_no_file(void **state)
         assert_err(segments_stat(f->s, 1, &size, &allocated), -ENOENT);
 }
 
-static void test_unknown_tail_is_cut_off(void **state)
+static void test_unknown_tail_is_left_and_not_appended_to(void **state)
 {
         struct fixture *f = *state;
         struct segment_state known = { .id = 1, .end = SEGMENT_HEADER_SIZE + 5 };
         struct segment *seg;
         uint64_t place, size, allocated;
+        char bytes[11];
 
         assert_ok(segments_take(f->s, &seg));
         assert_ok(segment_append(seg, "firstsecond", 11, &place));
         segments_give(f->s, seg);
         segments_free(f->s);
         assert_ok(segments_new(f->dir_fd, &f->degraded, &f->s));
-        segments_set_next(f->s, 2);
-        assert_ok(segments_adopt(f->s, &known));
+        assert_int_equal(segments_adopt(f->s, &known), 1);
         assert_ok(segments_stat(f->s, 1, &size, &allocated));
-        assert_int_equal(size, known.end);
+        assert_int_equal(size, SEGMENT_HEADER_SIZE + 11);
+        /* Nor is its number used again, whatever who told of it believed. */
+        segments_set_next(f->s, 1);
         assert_ok(segments_take(f->s, &seg));
         assert_ok(segment_append(seg, "x", 1, &place));
-        assert_int_equal(place, place_make(1, SEGMENT_HEADER_SIZE + 5));
+        assert_int_equal(place, place_make(2, SEGMENT_HEADER_SIZE));
         segments_give(f->s, seg);
+        assert_ok(segments_read(f->s, place_make(1, SEGMENT_HEADER_SIZE), bytes, 11));
+        assert_memory_equal(bytes, "firstsecond", 11);
 }
 
 static void test_punched_space_is_given_back_and_the_rest_stays(void **state)
@@ -321,7 +325,7 @@ int main(void)
                 T(test_failed_sync_is_final),
                 T(test_sync_ends_when_names_are_durable_whoever_syncs_them),
                 T(test_segment_that_could_not_be_begun_leaves_no_file),
-                T(test_unknown_tail_is_cut_off),
+                T(test_unknown_tail_is_left_and_not_appended_to),
                 T(test_punched_space_is_given_back_and_the_rest_stays),
                 T(test_many_segments_are_read_with_few_descriptors),
         };
