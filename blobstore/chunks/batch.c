@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The order in which what is stored becomes durable. It stands here and nowhere else: the segments know no index, and
- * the index's tables no segments; neither syncs nor commits unless it is told to.
+ * The order in which what is stored becomes durable (that in which it goes again is blobs/gc.c's). The segments know no
+ * index, and the index's tables no segments; neither syncs nor commits unless it is told to.
  *
  *      1   bytes       segments_sync() makes durable what was appended, and the names of new segments
  *      2   rows        one transaction of the index names those bytes, and says up to where each segment is known

@@ -17,7 +17,7 @@
  *    bit 62 set:   compressed; offset, and above it the sectors beyond the first
  *
  * The header decides what is refused for good: whatever names another file, whatever
- * is not known, whatever cannot be true. The walk goes over all tables (walk.h).
+ * is not known, whatever cannot be true. The walk goes over all tables (walk_priv.h).
  *
  * The length of compressed data is known in sectors only, and a decoder takes zeros
  * for bytes that are missing and goes on. qemu-img pads what it writes to whole

@@ -24,17 +24,45 @@ static bool object_folder(const char *name, char ret[NAME_MAX + 1])
         return true;
 }
 
+/* -1: NAME is in none. */
+static int object_open_folder(const struct objects *o, const char *name, int *ret)
+{
+        char folder[NAME_MAX + 1];
+        int fd = -1;
+
+        if (object_folder(name, folder)) {
+                fd = openat(o->dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (fd < 0)
+                        return -errno;
+        }
+        *ret = fd;
+        return 0;
+}
+
+static int object_sync_folder(const struct objects *o, int fd)
+{
+        int r;
+
+        r = fsync_dir(fd < 0 ? o->dir_fd : fd);
+        if (r < 0)
+                atomic_store(o->degraded, true);
+        return r;
+}
+
 int objects_put(const struct objects *o, int from_fd, const char *from, const char *name)
 {
+        CLEANUP_CLOSE int fd = -1;
         char folder[NAME_MAX + 1];
         int r;
 
         r = object_folder(name, folder) ? mkdir_durable(o->dir_fd, folder, 0700) : 0;
+        if (r == 0)
+                r = object_open_folder(o, name, &fd); /* before it has a name there: what can fail now changes nothing */
         if (r < 0)
                 return r;
         if (renameat(from_fd, from, o->dir_fd, name) < 0)
                 return -errno;
-        return objects_sync_names(o, name);
+        return object_sync_folder(o, fd);
 }
 
 static int object_open_to(const struct objects *o, const char *name, int flags)
@@ -94,16 +122,8 @@ int objects_remove(const struct objects *o, const char *name)
 int objects_sync_names(const struct objects *o, const char *name)
 {
         CLEANUP_CLOSE int fd = -1;
-        char folder[NAME_MAX + 1];
         int r;
 
-        if (object_folder(name, folder)) {
-                fd = openat(o->dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (fd < 0)
-                        return -errno;
-        }
-        r = fsync_dir(fd < 0 ? o->dir_fd : fd);
-        if (r < 0)
-                atomic_store(o->degraded, true);
-        return r;
+        r = object_open_folder(o, name, &fd);
+        return r < 0 ? r : object_sync_folder(o, fd);
 }

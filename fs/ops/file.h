@@ -4,7 +4,7 @@
 
 /*
  * Open files. What open(2) found out stays with the handle: a control file's text is frozen then, a blob stays open.
- * One set of operations per kind of file; those that a kind leaves out answer as file.c says.
+ * One set of operations per kind of file; those that a kind leaves out answer as ops_file.c says.
  */
 
 #include "fs/tree/tree.h"

@@ -141,7 +141,7 @@ static int status_of_word(const char *word)
         return -EBADMSG;
 }
 
-int task_from_row(const struct db_row *row, struct task *ret)
+static int task_from_row(const struct db_row *row, struct task *ret)
 {
         struct task task = { 0 };
         int kind, status;

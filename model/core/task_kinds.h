@@ -3,14 +3,15 @@
 #define MODEL_CORE_TASK_KINDS_H
 
 /*
- * The kinds of tasks, a row each: all that depends on the kind of a task is in its row, and nowhere else. Each room
- * expands the columns that it knows: this one what rows say, work/task_kinds.c the functions, check_rules.c the checks.
+ * The kinds of tasks, a row each. Each room expands the columns that it knows: this one what rows say,
+ * work/task_kinds.c the functions, check_rules.c the checks. What shows one kind alone (copies/, convert) names it.
  *
  *      kind      TASK_<kind>; new ones at the end
  *      word      in the database, in the tree, and in sentences
  *      lane      who runs it: WORK, or FETCH for what mostly waits for others' networks
  *      disks     HELD where nobody may write to a disk of task.instance while it is active; else FREE
- *      of        the objects that a row may name, which are busy while it is active: set of TASK_OF_…
+ *      of        the objects that a row may name, for task_submit() to hold: set of TASK_OF_…; image and result,
+ *                instance and volume are busy while it is active
  *      shown     where, beside /tasks: see enum task_shown
  *      doing     said of an image or a disk that waits for it: "web is …"
  *      makes     the image that it makes, as SQL of the row

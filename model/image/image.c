@@ -25,7 +25,7 @@
 #define IMAGE_MODE_PRIVATE 0700
 #define IMAGE_MODE_SHOWN   0755
 
-enum { GET, GET_OBJECT, FIND, EACH, INSERT, TOUCH, SET_FOUND, SET_ERROR, ERASE, HINT, FIRST_INSTANCE };
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, FIRST_INSTANCE };
 
 /* The size of its disks, and whether work on it, or one that makes something of it, goes on. */
 #define SIZE_OF_DISKS                                                                                            \
@@ -47,7 +47,6 @@ static const char *const image_sql[] = {
                    "status, type, encrypted, error, format, os, platform, platform_version, architecture, boot_mode, "
                    "features, project_group, provider, description, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
                    "?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
-        [TOUCH] = "UPDATE image SET updated = max(?2, updated + 1) WHERE id = ?1",
         [SET_FOUND] = "UPDATE image SET format = ?2, encrypted = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
         [SET_ERROR] = "UPDATE image SET error = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [ERASE] = "DELETE FROM image WHERE id = ?1",
@@ -192,20 +191,20 @@ int image_get_object(struct model *m, uint64_t id, struct object *ret)
         return object_get(m, image_sql[GET_OBJECT], id, ret);
 }
 
+static int load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
+                          struct object *ret)
+{
+        return db_one(t, image_sql[FIND], object_load_row, ret, DB_INT(region), DB_TEXT(class_names[class]),
+                      DB_TEXT(handle));
+}
+
 int image_find(struct model *m, uint64_t region, enum image_class class, const char *handle, struct object *ret)
 {
         DB_TXN(t);
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : image_load_by_handle(&t, region, class, handle, ret);
-}
-
-int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
-                         struct object *ret)
-{
-        return db_one(t, image_sql[FIND], object_load_row, ret, DB_INT(region), DB_TEXT(class_names[class]),
-                      DB_TEXT(handle));
+        return r < 0 ? r : load_by_handle(&t, region, class, handle, ret);
 }
 
 int image_each(struct model *m, uint64_t region, enum image_class class, object_fn *fn, void *ctx)
@@ -256,7 +255,7 @@ static int is_taken(void *ctx, const char *handle)
         struct object o;
         int r;
 
-        r = image_load_by_handle(p->t, p->region, p->class, handle, &o);
+        r = load_by_handle(p->t, p->region, p->class, handle, &o);
         return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
@@ -305,11 +304,6 @@ int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag
 int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag)
 {
         return object_refuse_taken(class_names[class], handle, "an image", diag);
-}
-
-int image_touch(struct db_txn *t, uint64_t id)
-{
-        return db_run_one(t, image_sql[TOUCH], DB_INT(id), DB_INT(clock_now_us()));
 }
 
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted)

@@ -55,32 +55,6 @@ int image_disk_set(struct db_txn *t, uint64_t id, uint64_t snapshot, uint64_t bl
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
 
-struct ref_walk {
-        disk_ref_fn *fn;
-        void *ctx;
-};
-
-static int ref_row(void *ctx, const struct db_row *row)
-{
-        const struct ref_walk *walk = ctx;
-        struct disk_ref d = {
-                .id = (uint64_t)db_row_int(row, 0),
-                .snapshot = (uint64_t)db_row_int(row, 1),
-                .blob = (uint64_t)db_row_int(row, 2),
-                .system = is_system(row, 4),
-        };
-
-        db_row_text(row, 3, d.device, sizeof(d.device));
-        return walk->fn(walk->ctx, &d);
-}
-
-int image_disk_refs(struct db_txn *t, uint64_t image, disk_ref_fn *fn, void *ctx)
-{
-        struct ref_walk walk = { .fn = fn, .ctx = ctx };
-
-        return db_each(t, image_disk_sql[REFS], ref_row, &walk, DB_INT(image));
-}
-
 /* ---- values ---- */
 
 static void fill_disk(struct image_disk *d, const struct db_row *row)
@@ -153,14 +127,21 @@ int image_disk_open(struct model *m, uint64_t id, struct blob **ret)
 
 /* ---- as a list ---- */
 
-static int collect_disk(void *ctx, const struct disk_ref *d)
+static int list_row(void *ctx, const struct db_row *row)
 {
         struct disk_list *list = ctx;
+        struct disk_ref *d = &list->disk[list->n];
 
         if (list->n == DISKS_MAX)
                 return -E2BIG;
-
-        list->disk[list->n++] = *d;
+        *d = (struct disk_ref){
+                .id = (uint64_t)db_row_int(row, 0),
+                .snapshot = (uint64_t)db_row_int(row, 1),
+                .blob = (uint64_t)db_row_int(row, 2),
+                .system = is_system(row, 4),
+        };
+        db_row_text(row, 3, d->device, sizeof(d->device));
+        list->n++;
         return 0;
 }
 
@@ -169,10 +150,8 @@ int disk_list_load(struct db_txn *t, uint64_t image, struct disk_list *ret)
         struct disk_list list = { 0 };
         int r;
 
-        r = image_disk_refs(t, image, collect_disk, &list);
-        if (r < 0)
-                return r;
-
-        *ret = list;
-        return 0;
+        r = db_each(t, image_disk_sql[REFS], list_row, &list, DB_INT(image));
+        if (r == 0)
+                *ret = list;
+        return r;
 }

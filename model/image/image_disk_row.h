@@ -17,8 +17,6 @@ struct disk_ref {
         char device[8];
         bool system;
 };
-typedef int disk_ref_fn(void *ctx, const struct disk_ref *d);
-int image_disk_refs(struct db_txn *t, uint64_t image, disk_ref_fn *fn, void *ctx); /* DB_READ will do */
 
 /* Devices are vda … vdz. */
 #define DISKS_MAX 26

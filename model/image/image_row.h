@@ -19,9 +19,6 @@ int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, 
  * check it first.
  */
 int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag *diag);
-/* Of the directory CLASS; DB_READ will do. */
-int image_load_by_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *handle,
-                         struct object *ret);
 /* As object_free_handle(), in the directory CLASS. */
 int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *wanted, char *buf);
 enum image_class image_class_of_word(const char *word);
@@ -29,7 +26,6 @@ enum image_class image_class_of_word(const char *word);
 int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag);
 /* -EEXIST, with its sentence. */
 int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag);
-int image_touch(struct db_txn *t, uint64_t id);
 /* Sets what an import found out. */
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
 /* What an import was told about the machine, each where nothing was set; "": nothing was said. */

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "blobstore/base/strbuf.h"
-#include "model/core/blob_row.h"
 #include "model/core/quota_row.h"
 #include "model/core/task_row.h"
 #include "model/image/snapshot_row.h"
@@ -47,7 +46,11 @@ void making_take_over(struct image *image, const struct caller *c, enum image_ve
         image->error[0] = '\0';
 }
 
-bool making_disks_are_snapshots(const struct image *image)
+/*
+ * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
+ * them.
+ */
+static bool disks_are_snapshots(const struct image *image)
 {
         return image->class == CLASS_PRIVATE && image->type == TYPE_CLOUD;
 }
@@ -55,7 +58,7 @@ bool making_disks_are_snapshots(const struct image *image)
 /* Data disks of private images always are. */
 static bool disk_is_snapshot(const struct image *image, size_t number)
 {
-        return making_disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
+        return disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
 }
 
 int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,

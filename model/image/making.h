@@ -23,12 +23,6 @@ int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c
 void making_take_over(struct image *image, const struct caller *c, enum image_verb verb);
 
 /*
- * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
- * them.
- */
-bool making_disks_are_snapshots(const struct image *image);
-
-/*
  * Inserts the snapshot that will be a disk of IMAGE: the image's name, owner and region; SOURCE is where its bytes come
  * from.
  */

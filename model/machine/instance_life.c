@@ -44,27 +44,6 @@ static int guard_no_guests(const struct life_subject *s, struct diag *diag)
                         "(echo %s > detach)", instance->o.handle, guest.o.handle, guest.device, guest.device);
 }
 
-#define S(state) (1u << INSTANCE_##state)
-#define ANY      (S(STOPPED) | S(RUNNING) | S(BARE) | S(WRITTEN) | S(READ))
-#define IDLE     (S(STOPPED) | S(BARE))
-
-#define T(verb, from, to, guard) { INSTANCE_##verb, from, LIFE_NONE, to, LIFE_NONE, LIFE_NO_TASK, guard }
-
-static const struct life_row rows[] = {
-        /* verb       from                       to                guard */
-        T(DESCRIBE,   ANY,                       LIFE_STAY,        NULL),
-        T(START,      S(STOPPED) | S(WRITTEN),   INSTANCE_RUNNING, NULL),
-        T(STOP,       ANY & ~S(STOPPED),         INSTANCE_STOPPED, NULL),
-        T(REBUILD,    IDLE,                      LIFE_STAY,        NULL),
-        T(SET_TYPE,   IDLE,                      LIFE_STAY,        NULL),
-        T(ATTACH,     IDLE,                      LIFE_STAY,        NULL),
-        T(DETACH,     IDLE,                      LIFE_STAY,        NULL),
-        T(USE_DISK,   IDLE,                      LIFE_STAY,        NULL),
-        { INSTANCE_CAPTURE, IDLE, INSTANCE_READ, LIFE_STAY, LIFE_STAY, TASK_CAPTURE, NULL },
-        T(HAND_OVER,  IDLE,                      LIFE_STAY,        guard_no_guests),
-        T(REMOVE,     IDLE,                      LIFE_GONE,        NULL),
-};
-
 static int refuse_read(const struct life_subject *s, const struct instance *instance, struct diag *diag)
 {
         struct task task;
@@ -78,6 +57,37 @@ static int refuse_read(const struct life_subject *s, const struct instance *inst
                         "/tasks/%s",
                         instance->o.handle, task_kind_name(task.kind), task.o.handle);
 }
+
+/* Who writes to a disk keeps tasks from that one: a machine that runs already may as well be started. */
+static int guard_unread(const struct life_subject *s, struct diag *diag)
+{
+        const struct instance *instance = s->object;
+
+        if (!instance->busy || volumes_are_written(s->m, instance->o.id, NULL))
+                return 0;
+        return refuse_read(s, instance, diag);
+}
+
+#define S(state) (1u << INSTANCE_##state)
+#define ANY      (S(STOPPED) | S(RUNNING) | S(BARE) | S(WRITTEN) | S(READ))
+#define IDLE     (S(STOPPED) | S(BARE))
+
+#define T(verb, from, to, guard) { INSTANCE_##verb, from, LIFE_NONE, to, LIFE_NONE, LIFE_NO_TASK, guard }
+
+static const struct life_row rows[] = {
+        /* verb       from                       to                guard */
+        T(DESCRIBE,   ANY,                       LIFE_STAY,        NULL),
+        T(START,      S(STOPPED) | S(WRITTEN) | S(READ), INSTANCE_RUNNING, guard_unread),
+        T(STOP,       ANY & ~S(STOPPED),         INSTANCE_STOPPED, NULL),
+        T(REBUILD,    IDLE,                      LIFE_STAY,        NULL),
+        T(SET_TYPE,   IDLE,                      LIFE_STAY,        NULL),
+        T(ATTACH,     IDLE,                      LIFE_STAY,        NULL),
+        T(DETACH,     IDLE,                      LIFE_STAY,        NULL),
+        T(USE_DISK,   IDLE,                      LIFE_STAY,        NULL),
+        { INSTANCE_CAPTURE, IDLE, INSTANCE_READ, LIFE_STAY, LIFE_STAY, TASK_CAPTURE, NULL },
+        T(HAND_OVER,  IDLE,                      LIFE_STAY,        guard_no_guests),
+        T(REMOVE,     IDLE,                      LIFE_GONE,        NULL),
+};
 
 static int refuse(const struct life_subject *s, unsigned verb, unsigned state, struct diag *diag)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What others see of tasks: in /tasks, in an image's copies/ and convert, and as its progress. A row is older than what
- * runs; how far that is, is asked of the runner after the row was read, and without a transaction.
+ * runs; how far that is, is asked of jobs.c after the row was read, and without a transaction.
  */
 
 #include <errno.h>

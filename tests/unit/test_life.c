@@ -196,7 +196,7 @@ static const char *cell_of(struct library *l, int r)
                 return "yes";
         }
         assert_true(r == -EBUSY || r == -EINVAL);
-        assert_true(l->diag.text[0] != '\0');
+        assert_true(l->diag.text[0] != '\0' && !strstr(l->diag.text, "(null)"));
         return r == -EBUSY ? "-" : "wrong";
 }
 
@@ -372,6 +372,40 @@ static void test_the_first_hindrance_is_told(void **state)
         settle(&w);
 }
 
+/* One disk is being read, and another one written to, so that the machine runs: starting it is no news to the first. */
+static void test_what_runs_by_a_writer_may_be_started_beside_a_reader(void **state)
+{
+        struct library *l = *state;
+        struct world w = make_world(l);
+        struct instance instance;
+        uint64_t vda = machine_disk(l, w.instance, "vda").o.id;
+
+        add_task(l, "disk-snapshot", w.instance, vda);
+        {
+                DB_TXN(t);
+
+                assert_ok(db_begin(l->m->db, DB_READ, &t));
+                assert_err(instance_load_for(l->m, &t, w.instance, INSTANCE_START, library_diag(l), &instance), -EBUSY);
+                assert_contains(l->diag.text, "a task of kind disk-snapshot reads its disks");
+        }
+        open_for_writing(&w, w.volume);
+        {
+                DB_TXN(t);
+
+                assert_ok(db_begin(l->m->db, DB_READ, &t));
+                assert_ok(instance_load_for(l->m, &t, w.instance, INSTANCE_START, library_diag(l), &instance));
+        }
+        settle(&w);
+}
+
+/* Or a sentence would say "(null)". */
+static void test_every_verb_has_its_word(void **state)
+{
+        (void)state;
+        for (enum image_verb v = 0; v < VERB_COUNT; v++)
+                assert_non_null(image_life_words[v]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
 
 int main(void)
@@ -383,6 +417,8 @@ int main(void)
                 TEST(test_instances),
                 TEST(test_disks),
                 TEST(test_the_first_hindrance_is_told),
+                TEST(test_what_runs_by_a_writer_may_be_started_beside_a_reader),
+                cmocka_unit_test(test_every_verb_has_its_word),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
