@@ -11,6 +11,7 @@
  *      maps/ab/<id>    see blobs/map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
  *      incoming/       the caller's
+ *      owner           the library that it belongs to; see owner.c
  *      reserve         space for the index to work with when the disk is full; see blobs/gc.c
  *      disks/          see disks/disk_files.c
  *
@@ -46,7 +47,7 @@ static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming"
 /* What a crash during creation may leave, so that creating goes on there. */
 static const char *const store_files[] = {
         "lock",        "format.tmp",      "index.db", "index.db.new", "index.db-journal", "index.db-wal",
-        "index.stale", "index.stale.tmp", "index.short", "index.short.tmp", "reserve",
+        "index.stale", "index.stale.tmp", "index.short", "index.short.tmp", "reserve",     "owner",           "owner.tmp",
 };
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
@@ -277,6 +278,11 @@ int blobstore_disk_bytes(struct blobstore *bs, uint64_t *ret)
 bool blobstore_is_degraded(struct blobstore *bs)
 {
         return atomic_load(&bs->chunks->degraded);
+}
+
+bool blobstore_withholds(struct blobstore *bs)
+{
+        return atomic_load(&bs->accounted) < 0;
 }
 
 int blobstore_incoming_dir(struct blobstore *bs)

@@ -53,8 +53,23 @@ int blobstore_get_stats(struct blobstore *bs, struct blobstore_stats *ret);
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret);
 int blobstore_disk_bytes(struct blobstore *bs, uint64_t *ret);
 
+/* Which library a store belongs to: its name, and where it lay (a line of text). */
+struct store_owner {
+        char library[64];
+        char place[4096];
+};
+/* -ENOENT: nobody's yet; -EUCLEAN: what is written there cannot be understood. */
+int blobstore_get_owner(struct blobstore *bs, struct store_owner *ret);
+int blobstore_set_owner(struct blobstore *bs, const struct store_owner *owner); /* durably */
+
 /* Did a sync fail, so that the store refuses writes? */
 bool blobstore_is_degraded(struct blobstore *bs);
+
+/*
+ * Did a collection find that the index does not count all there is, so that no space is given back until the next
+ * opening?
+ */
+bool blobstore_withholds(struct blobstore *bs);
 
 /*
  * A directory of the store for files on their way in (uploads), on the same disk. Borrowed

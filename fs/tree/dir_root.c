@@ -125,12 +125,28 @@ static int64_t errors_changed_us(struct req *rq)
         return v.last_us;
 }
 
+static void add_health(void *ctx, const char *sentence)
+{
+        strbuf_addf(ctx, "%s\n", sentence);
+}
+
+static int show_health(struct req *rq, struct strbuf *out)
+{
+        int r;
+
+        r = model_health(rq->fs->model, add_health, out);
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "ok\n");
+        return r;
+}
+
 static const struct entry info_entries[] = {
         { 1, "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
         { 2, "limits", "write `key value` to change one", 0644, .show = show_limits, .store = store_limits },
         { 3, "store", "what the blobs take", 0400, ENTRY_ADMIN, .show = show_store, .changed_us = store_changed_us },
         { 4, "errors", "your latest refusals, with reasons", 0444, .show = show_errors,
           .changed_us = errors_changed_us },
+        { 5, "health", "ok, or a line for each thing that needs a person", 0444, .show = show_health },
         { 0 },
 };
 

@@ -6,6 +6,9 @@
 
 #include "model/core/library.h"
 
+#include <limits.h>
+
+#include "blobstore/base/strbuf.h"
 #include "model/core/stores.h"
 
 enum { BORN };
@@ -28,4 +31,47 @@ int64_t model_born_us(struct model *m)
 bool model_is_degraded(struct model *m)
 {
         return db_is_degraded(m->db) || stores_are_degraded(m->stores);
+}
+
+struct health {
+        struct model *m;
+        model_health_fn *fn;
+        void *ctx;
+};
+
+static int store_health(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        const struct health *h = ctx;
+        char path[PATH_MAX];
+        int r;
+
+        r = stores_get_path(h->m, id, path, sizeof(path));
+        if (r < 0)
+                return r;
+        if (blobstore_is_degraded(bs))
+                strbuf_addf(&out, "%s: a sync failed, and the blob store takes nothing in until the next start: look at its "
+                                  "disk first", path);
+        else if (!stores_are_ours(h->m, id))
+                strbuf_addf(&out, "%s: this blob store belongs to another library, or its catalogue was made anew: what "
+                                  "nothing names in it is kept; write \"adopt %s\" to the store file of its region to take "
+                                  "it over", path, path);
+        else if (blobstore_withholds(bs))
+                strbuf_addf(&out, "%s: the blob store's index does not count all there is, and no space is given back "
+                                  "until it was made again, at the next start; \"imagefs check\" shows what is damaged", path);
+        if (strbuf_error(&out) < 0)
+                return strbuf_error(&out);
+        if (out.len > 0)
+                h->fn(h->ctx, strbuf_text(&out));
+        return 0;
+}
+
+int model_health(struct model *m, model_health_fn *fn, void *ctx)
+{
+        struct health h = { .m = m, .fn = fn, .ctx = ctx };
+
+        if (db_is_degraded(m->db))
+                fn(ctx, "the catalogue could not be synced, and nothing can be changed until the next start: look at its disk "
+                        "first");
+        return stores_each(m, store_health, &h);
 }

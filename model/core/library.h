@@ -15,4 +15,8 @@ int64_t model_born_us(struct model *m);
 /* Did a sync fail, so that nothing can be changed until the next start? */
 bool model_is_degraded(struct model *m);
 
+/* Calls FN with a sentence for each thing that needs a person, and none where all is well. */
+typedef void model_health_fn(void *ctx, const char *sentence);
+int model_health(struct model *m, model_health_fn *fn, void *ctx);
+
 #endif

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "blobstore/base/cleanup.h"
 #include "model/core/changes.h"
 #include "model/core/clock.h"
+#include "model/core/jobs.h"
 #include "model/core/object_row.h"
 #include "model/core/region_row.h"
 #include "model/core/stores.h"
@@ -221,18 +221,33 @@ static int check_empty(struct model *m, uint64_t id, struct diag *diag)
         return r < 0 ? r : load_empty(&t, id, "keeps its store", &region, diag);
 }
 
+/* Before a path: whoever it belonged to, it is ours from now on. */
+#define ADOPT "adopt "
+
 int region_set_store(struct model *m, const struct caller *c, uint64_t id, const char *path, struct diag *diag)
 {
+        bool adopt = strncmp(path, ADOPT, strlen(ADOPT)) == 0;
         struct region region;
         uint64_t store;
         DB_TXN(t);
         int r;
 
+        if (adopt)
+                path += strlen(ADOPT);
         r = refuse_stranger(c, "says where their blobs are kept", diag);
         if (r == 0)
-                r = check_empty(m, id, diag); /* before a directory is made for nothing */
+                r = region_get(m, id, &region);
+        if (r < 0)
+                return r;
+        /* What the region has already, as its catalogue or its store was put back from elsewhere. */
+        if (adopt && stores_find(m, path, NULL, &store) == 0 && store == region.store) {
+                r = stores_add(m, path, true, diag, &store);
+                jobs_wake(m);
+                return r;
+        }
+        r = check_empty(m, id, diag); /* before a directory is made for nothing */
         if (r == 0)
-                r = stores_add(m, path, diag, &store);
+                r = stores_add(m, path, adopt, diag, &store);
         if (r == 0)
                 r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)

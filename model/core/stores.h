@@ -13,8 +13,20 @@ void stores_close(struct stores *s); /* accepts NULL */
 int stores_get(struct model *m, uint64_t store, struct blobstore **ret);
 typedef int stores_fn(void *ctx, uint64_t id, struct blobstore *bs);
 int stores_each(struct model *m, stores_fn *fn, void *ctx);
-/* Opens (or creates) the store at PATH and gives its id, making the row if it is new. Called without a transaction. */
-int stores_add(struct model *m, const char *path, struct diag *diag, uint64_t *ret);
+/*
+ * Does the store belong to this library? Else it holds what the catalogue cannot know: nothing in it is removed for not
+ * being named.
+ */
+bool stores_are_ours(struct model *m, uint64_t store);
+/* Where it lies, absolute. -ENOENT, -ENAMETOOLONG. */
+int stores_get_path(struct model *m, uint64_t store, char *buf, size_t size);
+/* The one at PATH that is open. -ENOENT. */
+int stores_find(struct model *m, const char *path, struct diag *diag, uint64_t *ret);
+/*
+ * Opens (or creates) the store at PATH and gives its id, making the row if it is new. Called without a transaction. One
+ * that belongs to another library is taken over with ADOPT, and else refused: -EBUSY.
+ */
+int stores_add(struct model *m, const char *path, bool adopt, struct diag *diag, uint64_t *ret);
 
 #define STORES_OWN_DIR "blobs" /* the library's own store, in its directory */
 

@@ -319,6 +319,8 @@ static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
         struct sweep sweep = { .m = ctx, .bs = bs, .store = id };
 
+        if (!stores_are_ours(ctx, id))
+                return 0;
         return incoming_each(bs, sweep_file, &sweep);
 }
 

@@ -240,6 +240,8 @@ static int recover_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
         struct recovery rec = { .m = ctx, .store = id };
 
+        if (!stores_are_ours(ctx, id))
+                return 0;
         return disk_each(bs, recover_disk, &rec);
 }
 

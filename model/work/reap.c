@@ -313,12 +313,15 @@ static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
         struct sweep *sweep = ctx;
         struct live live = { .m = sweep->reaper->m, .store = id };
         struct blobstore_gc_stats stats;
+        bool ask;
         int r;
 
         if (jobs_is_stopping(live.m))
                 return -ECANCELED;
 
-        r = blobstore_gc(bs, sweep->reaper->collected ? NULL : blob_is_live, &live, &stats);
+        /* What a store of another library holds has its names in that one's catalogue. */
+        ask = !sweep->reaper->collected && stores_are_ours(live.m, id);
+        r = blobstore_gc(bs, ask ? blob_is_live : NULL, &live, &stats);
         if (r < 0)
                 sweep->error = r;
         else

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "model/core/stores.h"
+#include "model/work/reap.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
+#include "tests/lib/machine.h"
 
 static const char *path_in(struct library *l, const char *name)
 {
@@ -208,6 +210,105 @@ static void test_stats_add_up_and_move_with_blobs(void **state)
         assert_false(model_is_degraded(l->m));
 }
 
+/* ---- whose a store is ---- */
+
+static uint64_t count_blobs(struct library *l)
+{
+        struct model_stats stats;
+
+        assert_ok(model_get_stats(l->m, &stats));
+        return stats.blobs.blobs;
+}
+
+/* The first collection removed every blob that this library does not name: all of them. */
+static void test_another_librarys_store_is_refused_until_it_is_adopted(void **state)
+{
+        struct library *l = *state, other;
+        char theirs[2 * TEMPDIR_MAX], adopt[3 * TEMPDIR_MAX];
+        struct region before, after;
+
+        library_make(&other);
+        (void)work_image(&other, &other.alice, other.region, "a", "local", 200000, 1);
+        library_close(&other);
+        (void)snprintf(theirs, sizeof(theirs), "%s/lib/blobs", other.dir);
+        assert_ok(region_get(l->m, l->region, &before));
+        assert_refused(l, region_set_store(l->m, &l->admin, l->region, theirs, library_diag(l)), -EBUSY);
+        assert_contains(l->diag.text, other.dir);
+        (void)snprintf(adopt, sizeof(adopt), "adopt %s", theirs);
+        assert_contains(l->diag.text, adopt);
+        assert_ok(region_get(l->m, l->region, &after));
+        assert_int_equal(after.store, before.store);
+        assert_int_equal(count_stores(l), 1);
+        assert_ok(library_open(&other)); /* and it has all it had */
+        work_assert_clean(&other);
+        library_close(&other);
+
+        assert_ok(region_set_store(l->m, &l->admin, l->region, adopt, library_diag(l)));
+        assert_ok(region_get(l->m, l->region, &after));
+        assert_string_equal(after.store_path, theirs);
+        library_close(l);
+        assert_ok(library_open(l));
+        work_wait_blobs(l, 0); /* whose it is now has said so */
+        library_remove(&other);
+}
+
+/* blobs/ without its imagefs.db: everything in it went at the first start. */
+static void test_a_catalogue_made_anew_removes_nothing_of_the_old_one(void **state)
+{
+        struct library *l = *state;
+        char adopt[3 * TEMPDIR_MAX];
+        uint64_t region;
+
+        (void)work_image(l, &l->alice, l->region, "a", "local", 200000, 1);
+        (void)machine_volume(l, "d1", 8192);
+        machine_wait_disks(l, 1);
+        library_close(l);
+        assert_ok(unlink(path_in(l, "lib/imagefs.db")));
+        (void)unlink(path_in(l, "lib/reserve"));
+
+        for (int start = 0; start < 2; start++) {
+                bool garbage = true;
+
+                assert_ok(library_open(l));
+                (void)reap_run(&(struct reaper){ .m = l->m }, &garbage);
+                assert_int_equal(count_blobs(l), 1);
+                if (start == 0)
+                        assert_ok(region_create(l->m, &l->admin, "r1", library_diag(l), &region));
+                l->region = region;
+                machine_wait_disks(l, 1);
+                library_close(l);
+        }
+        assert_ok(library_open(l));
+        (void)snprintf(adopt, sizeof(adopt), "adopt %s", path_in(l, "lib/blobs"));
+        assert_refused(l, region_set_store(l->m, &l->alice, region, adopt, library_diag(l)), -EPERM);
+        assert_ok(region_set_store(l->m, &l->admin, region, adopt, library_diag(l)));
+        library_close(l);
+        assert_ok(library_open(l));
+        work_wait_blobs(l, 0);
+        machine_wait_disks(l, 0);
+}
+
+/* One of before stores had owners is its library's, which names blobs in it. */
+static void test_a_store_without_an_owner_is_whose_blobs_it_has(void **state)
+{
+        struct library *l = *state, other;
+        char theirs[2 * TEMPDIR_MAX], owner[2 * TEMPDIR_MAX + 16];
+
+        library_make(&other);
+        (void)work_image(&other, &other.alice, other.region, "a", "local", 200000, 1);
+        library_close(&other);
+        (void)snprintf(theirs, sizeof(theirs), "%s/lib/blobs", other.dir);
+        (void)snprintf(owner, sizeof(owner), "%s/owner", theirs);
+        assert_ok(unlink(owner));
+        assert_refused(l, region_set_store(l->m, &l->admin, l->region, theirs, library_diag(l)), -EBUSY);
+        assert_contains(l->diag.text, "a library that is not known");
+        assert_ok(library_open(&other));
+        assert_true(stores_are_ours(other.m, 1));
+        assert_ok(access(owner, F_OK));
+        work_assert_clean(&other);
+        library_remove(&other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
 
 int main(void)
@@ -224,6 +325,9 @@ int main(void)
                 TEST(test_a_directory_of_something_else_is_left_alone),
                 TEST(test_a_library_in_its_own_mount_is_refused),
                 TEST(test_stats_add_up_and_move_with_blobs),
+                TEST(test_another_librarys_store_is_refused_until_it_is_adopted),
+                TEST(test_a_catalogue_made_anew_removes_nothing_of_the_old_one),
+                TEST(test_a_store_without_an_owner_is_whose_blobs_it_has),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,11 +2,12 @@
 -- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
 -- A change here needs a step in migrate/ and an old database among the tests.
 
--- One row: when the library was made.
+-- One row: when the library was made, and its name, by which its blob stores know it.
 CREATE TABLE library (
-        born    INTEGER NOT NULL
+        born    INTEGER NOT NULL,
+        ident   TEXT NOT NULL
 ) STRICT;
-INSERT INTO library VALUES (unixepoch() * 1000000);
+INSERT INTO library VALUES (unixepoch() * 1000000, lower(hex(randomblob(16))));
 
 -- Places where blobs live. path '' is the library's own, beside this database; changed is when a blob last came or went.
 CREATE TABLE store (

@@ -65,3 +65,39 @@ restart
 same "$(ls "$MNT/regions")" three "regions"
 value "$MNT/regions/three/store" "$WORK/elsewhere"
 same_disk "$MNT/regions/three/private/web/disks/vda.raw" disk.raw
+
+# Another library's store is refused, until somebody says that it may be taken over; nothing in it is removed.
+mkdir theirs
+"$IMAGEFS" "$WORK/lib2" "$WORK/theirs" -f >daemon2.log 2>&1 &
+second=$!
+until_true 10 mountpoint -q theirs || fail "the second library is not mounted: $(cat daemon2.log)"
+run mkdir theirs/regions/far
+run cp disk.raw theirs/regions/far/private/
+same "$(cat theirs/regions/far/private/disk/wait)" available "their image"
+fusermount3 -u theirs
+wait "$second" || fail "the second ended with $?"
+ok mkdir "$MNT/regions/new"
+n=$MNT/regions/new
+before=$(cat "$n/store")
+refused EBUSY - write "$n/store" "$WORK/lib2/blobs"
+grep -qF "adopt $WORK/lib2/blobs" "$MNT/info/errors" || fail "no way out is told"
+same "$(cat "$n/store")" "$before" "the store after a refusal"
+check_store "$WORK/lib2"
+value "$MNT/info/health" ok
+
+# A library whose catalogue is gone keeps what is in its store, and says so.
+run cp disk.raw "$n/private/"
+settle "$n/private/disk"
+stop
+rm "$STORE"/imagefs.db* "$STORE/reserve"
+blobs() { find "$STORE/blobs/maps" -type f | wc -l; }
+same "$(blobs)" 1 "maps before"
+start
+ok mkdir "$MNT/regions/new"
+grep -qF "adopt $STORE/blobs" "$MNT/info/health" || fail "health says: $(cat "$MNT/info/health")"
+restart
+same "$(blobs)" 1 "maps of a catalogue that is gone"
+ok write "$n/store" "adopt $STORE/blobs"
+value "$MNT/info/health" ok
+restart
+until_true 20 eval '[ "$(blobs)" = 0 ]' || fail "what was adopted is not collected"

@@ -1,5 +1,13 @@
--- From version 2 to 3: the kinds of tasks are no longer checked here, as they stand in the program's table of kinds alone.
+-- From version 2 to 3: libraries have a name; the kinds of tasks are no longer checked here, as they stand in the program's table of kinds alone.
 -- Nothing refers to tasks, and nothing is triggered by them. The newest id stays known, so that none is used again.
+CREATE TABLE library_new (
+        born    INTEGER NOT NULL,
+        ident   TEXT NOT NULL
+) STRICT;
+INSERT INTO library_new SELECT born, lower(hex(randomblob(16))) FROM library;
+DROP TABLE library;
+ALTER TABLE library_new RENAME TO library;
+
 CREATE TABLE task_new (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         ident       TEXT NOT NULL UNIQUE,
