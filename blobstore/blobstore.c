@@ -114,12 +114,19 @@ static int store_open_dir(const char *dir, bool read_only, int *ret)
 
 static int store_lock(struct blobstore *bs)
 {
+        struct stat st;
+
         bs->lock_fd = openat(bs->dir_fd, "lock", (bs->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW,
                              0600);
         if (bs->lock_fd < 0)
                 return bs->read_only && errno == ENOENT ? -EUCLEAN : -errno;
         if (flock(bs->lock_fd, (bs->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? -EBUSY : -errno;
+        if (!bs->read_only && futimens(bs->lock_fd, NULL) < 0)
+                return -errno;
+        if (fstat(bs->lock_fd, &st) < 0)
+                return -errno;
+        bs->opened = st.st_mtim;
         return 0;
 }
 

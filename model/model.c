@@ -24,6 +24,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "blobstore/base/io.h"
 #include "model/core/jobs.h"
@@ -42,6 +43,10 @@
 #define LOCK_PATIENCE_MS  3000
 #define CLOSE_PATIENCE_MS 60000
 #define CLOSING           " closing"
+
+/* How long what a killed daemon had forked may live, and how often it is looked whether it does. */
+#define ORPHAN_PATIENCE_MS 2000
+#define ORPHAN_MOMENT_MS   10
 
 /* ---- opening ---- */
 
@@ -112,6 +117,18 @@ static bool read_holder(int lock_fd, pid_t *ret, bool *ret_closing)
         return true;
 }
 
+/*
+ * The process that had the lock is dead, but not what it was just forking, which has the lock until it executes
+ * something else, or finds that it has no parent. Who that is cannot be known, so it cannot be waited for by name.
+ */
+static void await_orphans(int lock_fd)
+{
+        const struct timespec moment = { .tv_nsec = ORPHAN_MOMENT_MS * 1000000L };
+
+        for (int i = 0; i < ORPHAN_PATIENCE_MS / ORPHAN_MOMENT_MS && flock(lock_fd, LOCK_EX | LOCK_NB) < 0; i++)
+                (void)nanosleep(&moment, NULL);
+}
+
 /* Waits for the process that has the lock to end; not for long unless it is about to, and not for ourselves. */
 static void await_holder(int lock_fd)
 {
@@ -122,8 +139,11 @@ static void await_holder(int lock_fd)
         if (!read_holder(lock_fd, &pid, &closing) || pid == getpid())
                 return;
         holder.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-        if (holder.fd < 0)
+        if (holder.fd < 0) {
+                if (errno == ESRCH)
+                        await_orphans(lock_fd);
                 return;
+        }
         /* However it ends, the lock is tried again. */
         if (poll(&holder, 1, LOCK_PATIENCE_MS) == 0 && read_holder(lock_fd, &pid, &closing) && closing)
                 (void)poll(&holder, 1, CLOSE_PATIENCE_MS);

@@ -43,6 +43,7 @@
         X(stores)           \
         X(task)             \
         X(task_view)        \
+        X(unnamed)          \
         X(upload_state)     \
         X(volume)           \
         X(volume_file)      \

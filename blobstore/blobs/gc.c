@@ -224,8 +224,22 @@ static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
         return n;
 }
 
+struct gc_names {
+        blob_live_fn *live; /* NULL: nothing is dropped */
+        blob_stays_fn *stays; /* may be NULL */
+        void *ctx;
+};
+
+static bool gc_keeps(struct blobstore *bs, const struct gc_names *names, const struct blob_id *id)
+{
+        /* In this order: whoever has just made a blob keeps it open until its name is recorded. */
+        if (blob_is_open(bs, id) || names->live(names->ctx, id))
+                return true;
+        return names->stays && !map_file_is_new(bs, id) && names->stays(names->ctx, id);
+}
+
 /* No lock is held while the caller is asked. */
-static int gc_unnamed(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *stats)
+static int gc_unnamed(struct blobstore *bs, const struct gc_names *names, struct blobstore_gc_stats *stats)
 {
         struct index_blob page[GC_BLOB_PAGE];
         struct blob_id after;
@@ -235,8 +249,7 @@ static int gc_unnamed(struct blobstore *bs, blob_live_fn *live, void *ctx, struc
              n = index_blob_list(bs->chunks->index, true, &after, page, GC_BLOB_PAGE)) {
                 after = page[n - 1].id;
                 for (int i = 0; i < n; i++) {
-                        /* In this order: whoever has just made a blob keeps it open until its name is recorded. */
-                        if (blob_is_open(bs, &page[i].id) || live(ctx, &page[i].id))
+                        if (gc_keeps(bs, names, &page[i].id))
                                 continue;
                         r = blob_drop(bs, &page[i].id);
                         if (r < 0)
@@ -314,13 +327,13 @@ static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)
         return r;
 }
 
-static int gc_run(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *stats)
+static int gc_run(struct blobstore *bs, const struct gc_names *names, struct blobstore_gc_stats *stats)
 {
         int r;
 
         r = gc_unfinished(bs, stats);
-        if (r == 0 && live)
-                r = gc_unnamed(bs, live, ctx, stats);
+        if (r == 0 && names->live)
+                r = gc_unnamed(bs, names, stats);
         if (r < 0)
                 return r;
 
@@ -332,8 +345,10 @@ static int gc_run(struct blobstore *bs, blob_live_fn *live, void *ctx, struct bl
         return r < 0 ? r : gc_segments(bs, stats);
 }
 
-int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *ret)
+int blobstore_gc(struct blobstore *bs, blob_live_fn *live, blob_stays_fn *stays, void *ctx,
+                 struct blobstore_gc_stats *ret)
 {
+        const struct gc_names names = { .live = live, .stays = stays, .ctx = ctx };
         struct blobstore_gc_stats stats = { 0 };
         int r;
 
@@ -341,7 +356,7 @@ int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blo
         if (r < 0)
                 return r;
         do {
-                r = gc_run(bs, live, ctx, &stats);
+                r = gc_run(bs, &names, &stats);
         } while (gc_make_room(bs, r));
         if (r < 0)
                 return r;

@@ -12,6 +12,9 @@
 /* Is this blob named by somebody? Must be true for everything recorded; what is open is kept in any case. */
 typedef bool blob_live_fn(void *ctx, const struct blob_id *id);
 
+/* Is one that LIVE denies to stay for now? It is asked of those that were there when the store was opened. */
+typedef bool blob_stays_fn(void *ctx, const struct blob_id *id);
+
 struct blobstore_gc_stats {
         uint64_t blobs_removed;
         uint64_t blobs_kept; /* removed, but still open: their space comes with a later call */
@@ -21,10 +24,11 @@ struct blobstore_gc_stats {
 };
 
 /*
- * Drops every blob that LIVE denies (LIVE NULL: none) and returns the space of chunks that nothing uses to the
+ * Drops every blob that LIVE denies (LIVE NULL: none), and that STAYS (NULL: no) does not keep, and returns the space of chunks that nothing uses to the
  * file system. Safe beside readers and writers at any moment: what they may still need is left for the next call.
  * Not to be called before interrupted work that should find its chunks again has started its writers.
  */
-int blobstore_gc(struct blobstore *bs, blob_live_fn *live, void *ctx, struct blobstore_gc_stats *ret);
+int blobstore_gc(struct blobstore *bs, blob_live_fn *live, blob_stays_fn *stays, void *ctx,
+                 struct blobstore_gc_stats *ret);
 
 #endif

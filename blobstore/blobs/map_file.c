@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blobstore/base/dir.h"
@@ -84,6 +86,23 @@ int map_file_salvage(struct blobstore *bs, const struct blob_id *id, map_entry_f
         map_file_path(id, false, path);
         r = objects_open(&maps, path, &fd);
         return r < 0 ? r : map_salvage(fd, id, fn, ctx);
+}
+
+static bool is_before(struct timespec a, struct timespec b)
+{
+        return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+bool map_file_is_new(struct blobstore *bs, const struct blob_id *id)
+{
+        char path[MAP_PATH_SIZE];
+        struct timespec now;
+        struct stat st;
+
+        map_file_path(id, false, path);
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        return fstatat(bs->maps_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !is_before(st.st_mtim, bs->opened) &&
+               !is_before(now, st.st_mtim);
 }
 
 bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead)

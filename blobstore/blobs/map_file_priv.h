@@ -25,6 +25,8 @@ int map_file_put(struct blobstore *bs, const struct blob_id *id);
 int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret);
 /* What can be read of one that map_file_open() refuses, as map_salvage(). */
 int map_file_salvage(struct blobstore *bs, const struct blob_id *id, map_entry_fn *fn, void *ctx);
+/* Was it made since the store was opened? Not where the clock was set so that it cannot be told. */
+bool map_file_is_new(struct blobstore *bs, const struct blob_id *id);
 bool map_file_exists(struct blobstore *bs, const struct blob_id *id, bool dead);
 
 /* From now on it is dead, and nobody opens it. Succeeds where there is none. */

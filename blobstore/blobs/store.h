@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/blobs/blob.h"
@@ -24,6 +25,7 @@ struct disks;
 
 struct blobstore {
         bool read_only;
+        struct timespec opened; /* by the clock of the disk's files */
         int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd;
         atomic_bool thrifty; /* the disk was full, and the reserve is spent */
         atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */

@@ -34,6 +34,7 @@ static const struct {
         [LIMIT_IMAGES_PER_BATCH] = { "images-per-batch", 5 },
         [LIMIT_DOWNLOAD_HOURS] = { "download-hours", 24 },
         [LIMIT_RECYCLE_DAYS] = { "recycle-days", 30 },
+        [LIMIT_UNNAMED_DAYS] = { "unnamed-days", 30 },
 };
 
 const char *limit_name(enum limit l)

@@ -14,6 +14,7 @@ enum limit {
         LIMIT_IMAGES_PER_BATCH,
         LIMIT_DOWNLOAD_HOURS,
         LIMIT_RECYCLE_DAYS,
+        LIMIT_UNNAMED_DAYS,
         LIMIT_COUNT,
         LIMIT_QUOTAS = LIMIT_SHARED_IMAGES + 1,
 };

@@ -15,6 +15,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "model/core/clock.h"
+#include "model/core/unnamed.h"
 #include "model/machine/volume_gate_priv.h"
 #include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
@@ -231,6 +232,8 @@ static int recover_disk(void *ctx, const struct disk_id *id)
         DB_TXN(t);
 
         r = db_begin(rec->m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = unnamed_stays(&t, rec->store, id->bytes);
         if (r == 0)
                 r = db_run(&t, volume_file_sql[TRASH], DB_INT(rec->store), DB_BLOB(id->bytes, sizeof(id->bytes)));
         return r < 0 ? r : db_commit(&t);

@@ -20,6 +20,7 @@
 #include "model/core/jobs.h"
 #include "model/core/limits_row.h"
 #include "model/core/stores.h"
+#include "model/core/unnamed.h"
 #include "model/image/download_row.h"
 #include "model/image/image_life.h"
 #include "model/intake/uploads.h"
@@ -302,6 +303,19 @@ static bool blob_is_live(void *ctx, const struct blob_id *id)
         return found;
 }
 
+/* Of one that nothing names and that was there at the start; what cannot be noted stays. */
+static bool blob_stays(void *ctx, const struct blob_id *id)
+{
+        const struct live *live = ctx;
+        int r;
+        DB_TXN(t);
+
+        if (db_begin_lazy(live->m->db, &t) < 0)
+                return true;
+        r = unnamed_stays(&t, live->store, id->bytes);
+        return db_commit(&t) < 0 || r != 0;
+}
+
 struct sweep {
         struct reaper *reaper;
         uint64_t kept; /* removed blobs that somebody has open */
@@ -321,7 +335,7 @@ static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
 
         /* What a store of another library holds has its names in that one's catalogue. */
         ask = !sweep->reaper->collected && stores_are_ours(live.m, id);
-        r = blobstore_gc(bs, ask ? blob_is_live : NULL, &live, &stats);
+        r = blobstore_gc(bs, ask ? blob_is_live : NULL, blob_stays, &live, &stats);
         if (r < 0)
                 sweep->error = r;
         else

@@ -284,7 +284,7 @@ static void assert_read_only_changes_nothing(struct store *s, bool crashed)
         assert_err(open_at(copy, false, &(struct blobstore *){ NULL }), -EBUSY);
         assert_int_equal(blobstore_check(bs, true, ignore_problem, NULL), 0);
         assert_err(blob_writer_new(bs, &w), -EROFS);
-        assert_err(blobstore_gc(bs, NULL, NULL, &stats), -EROFS);
+        assert_err(blobstore_gc(bs, NULL, NULL, NULL, &stats), -EROFS);
         blobstore_close(crashed ? NULL : second);
         blobstore_close(bs);
         assert_int_equal(list_everything(copy), before);

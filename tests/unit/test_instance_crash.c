@@ -133,6 +133,8 @@ static void test_a_kill_at_any_moment(void **state)
         print_message("seed %u\n", seed);
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "private-images limit=1000", library_diag(l)));
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=1000", library_diag(l)));
+        /* So that what has no name goes at the next start. */
+        assert_ok(limit_set_line(l->m, &l->admin, "unnamed-days 0", library_diag(l)));
         for (uint64_t i = 0; i < rounds; i++) {
                 library_close(l);
                 live_and_die(l, image, seed + (unsigned)i);

@@ -22,6 +22,7 @@ static void test_defaults_are_those_of_the_contract(void **state)
         } wanted[LIMIT_COUNT] = {
                 { "private-images", 5 },   { "snapshots", 20 },      { "shared-images", 5 }, { "shares-per-image", 5 },
                 { "images-per-batch", 5 }, { "download-hours", 24 }, { "recycle-days", 30 },
+                { "unnamed-days", 30 },
         };
 
         for (enum limit i = 0; i < LIMIT_COUNT; i++) {

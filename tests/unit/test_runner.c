@@ -170,6 +170,7 @@ static void test_killed_at_any_moment_it_goes_on(void **state)
         (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
         assert_ok(limit_set_line(l->m, &l->admin, "private-images 100000", library_diag(l)));
         assert_ok(limit_set_line(l->m, &l->admin, "snapshots 100000", library_diag(l)));
+        assert_ok(limit_set_line(l->m, &l->admin, "unnamed-days 0", library_diag(l))); /* what a kill leaves goes soon */
         (void)work_region(l, "r2");
         (void)work_far_region(l, "far");
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "model/core/stores.h"
@@ -169,6 +172,34 @@ static void test_a_second_opener_is_refused(void **state)
         assert_err(model_open(path_in(l, "lib"), &opts, library_diag(l), &m), -EBUSY);
 }
 
+/* Between fork and exec a child of it has the lock, and for a moment outlives it: a start right after a kill failed. */
+static void test_what_a_killed_daemon_had_forked_is_waited_for(void **state)
+{
+        struct library *l = *state;
+        int ready[2];
+        pid_t child;
+        char byte;
+
+        library_close(l);
+        assert_ok(pipe(ready));
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+                if (library_open(l) == 0 && fork() == 0) {
+                        (void)!write(ready[1], "x", 1);
+                        (void)usleep(300000);
+                        _exit(0);
+                }
+                (void)pause();
+        }
+        (void)close(ready[1]);
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        (void)close(ready[0]);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_ok(library_open(l));
+}
+
 static void test_a_directory_of_something_else_is_left_alone(void **state)
 {
         struct library *l = *state;
@@ -246,6 +277,7 @@ static void test_another_librarys_store_is_refused_until_it_is_adopted(void **st
         assert_ok(region_set_store(l->m, &l->admin, l->region, adopt, library_diag(l)));
         assert_ok(region_get(l->m, l->region, &after));
         assert_string_equal(after.store_path, theirs);
+        assert_ok(limit_set_line(l->m, &l->admin, "unnamed-days 0", library_diag(l)));
         library_close(l);
         assert_ok(library_open(l));
         work_wait_blobs(l, 0); /* whose it is now has said so */
@@ -282,10 +314,52 @@ static void test_a_catalogue_made_anew_removes_nothing_of_the_old_one(void **sta
         (void)snprintf(adopt, sizeof(adopt), "adopt %s", path_in(l, "lib/blobs"));
         assert_refused(l, region_set_store(l->m, &l->alice, region, adopt, library_diag(l)), -EPERM);
         assert_ok(region_set_store(l->m, &l->admin, region, adopt, library_diag(l)));
+        assert_ok(limit_set_line(l->m, &l->admin, "unnamed-days 0", library_diag(l)));
         library_close(l);
         assert_ok(library_open(l));
         work_wait_blobs(l, 0);
         machine_wait_disks(l, 0);
+}
+
+static void copy_catalogue(struct library *l, const char *from, const char *to)
+{
+        char command[5 * TEMPDIR_MAX];
+
+        (void)snprintf(command, sizeof(command), "cd '%s' && cp %s %s && rm -f lib/imagefs.db-*", l->dir, from, to);
+        assert_int_equal(system(command), 0);
+}
+
+/* An older copy of imagefs.db put back: everything newer went, and with it what the newer copy needs. */
+static void test_an_older_catalogue_removes_nothing_that_is_newer(void **state)
+{
+        struct library *l = *state;
+        uint64_t image, volume;
+
+        (void)work_image(l, &l->alice, l->region, "a", "local", 200000, 1);
+        library_close(l);
+        copy_catalogue(l, "lib/imagefs.db", "older.db");
+        assert_ok(library_open(l));
+        image = work_image(l, &l->alice, l->region, "b", "local", 200000, 2);
+        volume = machine_volume(l, "d1", 8192);
+        machine_write(l, volume, "newer", 5, 0);
+        library_close(l);
+        copy_catalogue(l, "lib/imagefs.db", "newer.db");
+
+        copy_catalogue(l, "older.db", "lib/imagefs.db");
+        for (int start = 0; start < 2; start++) {
+                bool garbage = true;
+
+                assert_ok(library_open(l));
+                (void)reap_run(&(struct reaper){ .m = l->m }, &garbage);
+                assert_int_equal(count_blobs(l), 2);
+                machine_wait_disks(l, 1);
+                library_close(l);
+        }
+        copy_catalogue(l, "newer.db", "lib/imagefs.db");
+        assert_ok(library_open(l));
+        work_assert_bytes(l, image, 200000, 2);
+        machine_assert_bytes(l, volume, "newer", 5, 0);
+        work_assert_clean(l);
 }
 
 /* One of before stores had owners is its library's, which names blobs in it. */
@@ -322,11 +396,13 @@ int main(void)
                 TEST(test_an_inhabited_region_keeps_its_store),
                 TEST(test_a_store_that_is_not_there_fails_the_start),
                 TEST(test_a_second_opener_is_refused),
+                TEST(test_what_a_killed_daemon_had_forked_is_waited_for),
                 TEST(test_a_directory_of_something_else_is_left_alone),
                 TEST(test_a_library_in_its_own_mount_is_refused),
                 TEST(test_stats_add_up_and_move_with_blobs),
                 TEST(test_another_librarys_store_is_refused_until_it_is_adopted),
                 TEST(test_a_catalogue_made_anew_removes_nothing_of_the_old_one),
+                TEST(test_an_older_catalogue_removes_nothing_that_is_newer),
                 TEST(test_a_store_without_an_owner_is_whose_blobs_it_has),
         };
 

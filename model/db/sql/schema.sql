@@ -229,6 +229,15 @@ CREATE TABLE fetch (
         safe     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- What lies in a store without anything that names it, and was there when the library was opened: a blob or a disk, and
+-- since when that is known. An older copy of this database knows nothing of what is newer, which must not go for that.
+CREATE TABLE unnamed (
+        store INTEGER NOT NULL REFERENCES store ON DELETE CASCADE,
+        key   BLOB NOT NULL CHECK (length(key) = 16),
+        since INTEGER NOT NULL,
+        PRIMARY KEY (store, key)
+) STRICT, WITHOUT ROWID;
+
 -- Long operations. image is what it works on (an import's image, the source of a conversion or copy); result what it makes.
 -- Of a capture both are the image that is made, and instance what it is made of; a disk's snapshot has volume and snapshot.
 CREATE TABLE task (

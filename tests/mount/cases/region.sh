@@ -100,4 +100,7 @@ same "$(blobs)" 1 "maps of a catalogue that is gone"
 ok write "$n/store" "adopt $STORE/blobs"
 value "$MNT/info/health" ok
 restart
+same "$(blobs)" 1 "maps of what was adopted, for unnamed-days"
+ok write "$MNT/info/limits" "unnamed-days 0"
+restart
 until_true 20 eval '[ "$(blobs)" = 0 ]' || fail "what was adopted is not collected"

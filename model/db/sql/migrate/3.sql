@@ -1,4 +1,4 @@
--- From version 2 to 3: libraries have a name; the kinds of tasks are no longer checked here, as they stand in the program's table of kinds alone.
+-- From version 2 to 3: libraries have a name, and note what nothing names; the kinds of tasks are no longer checked here, as they stand in the program's table of kinds alone.
 -- Nothing refers to tasks, and nothing is triggered by them. The newest id stays known, so that none is used again.
 CREATE TABLE library_new (
         born    INTEGER NOT NULL,
@@ -7,6 +7,13 @@ CREATE TABLE library_new (
 INSERT INTO library_new SELECT born, lower(hex(randomblob(16))) FROM library;
 DROP TABLE library;
 ALTER TABLE library_new RENAME TO library;
+
+CREATE TABLE unnamed (
+        store INTEGER NOT NULL REFERENCES store ON DELETE CASCADE,
+        key   BLOB NOT NULL CHECK (length(key) = 16),
+        since INTEGER NOT NULL,
+        PRIMARY KEY (store, key)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE task_new (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
