@@ -27,6 +27,7 @@
 
 #include "blobstore/base/io.h"
 #include "model/core/jobs.h"
+#include "model/core/private.h"
 #include "model/image/listing_cache.h"
 #include "model/intake/uploads.h"
 #include "model/machine/volume_gate.h"
@@ -179,6 +180,8 @@ static int open_dir(struct model *m, const char *path, struct diag *diag)
                 return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
         if (r < 0)
                 return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
+        if (!m->read_only)
+                private_entries(m->dir_fd); /* before anything is read from them */
         return 0;
 }
 

@@ -219,6 +219,17 @@ static int open_read_only(struct db *db, int dir_fd, const char *path, const str
         return r < 0 ? r : prepare_all(c, tables, true);
 }
 
+/*
+ * For us alone from its first byte, whatever the umask is: sqlite would make it for all to read, and gives the WAL the
+ * mode that the database has. What is there is left to it, also what it cannot open.
+ */
+static int make_file(int dir_fd)
+{
+        CLEANUP_CLOSE int fd = openat(dir_fd, DB_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        return fd < 0 && errno != EEXIST ? -errno : 0;
+}
+
 static void init_lock(pthread_mutex_t *m)
 {
         pthread_mutexattr_t attr;
@@ -252,6 +263,9 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
                 if (db->dir_fd < 0)
                         return -errno;
                 reserve_ease(dir_fd);
+                r = make_file(dir_fd);
+                if (r < 0)
+                        return r;
         }
         if (opts->read_only)
                 r = open_read_only(db, dir_fd, path, opts->tables);

@@ -330,6 +330,26 @@ static void test_read_only_sees_what_a_killed_writer_committed(void **state)
         assert_int_equal(count_stores(f), 1);
 }
 
+/* Anybody could read password hashes from it, and the WAL has the mode of the database. */
+static void test_the_files_are_ours_alone(void **state)
+{
+        struct fixture *f = *state;
+        static const char *const names[] = { DB_FILE, DB_FILE "-wal" };
+        mode_t before = umask(0);
+        struct stat st;
+
+        db_close(f->db);
+        f->db = NULL;
+        assert_ok(unlinkat(f->dir_fd, DB_FILE, 0));
+        assert_ok(open_db(f, false));
+        assert_ok(add_store(f, "/a"));
+        (void)umask(before);
+        for (size_t i = 0; i < 2; i++) {
+                assert_int_equal(fstatat(f->dir_fd, names[i], &st, 0), 0);
+                assert_int_equal(st.st_mode & 07777, 0600);
+        }
+}
+
 static void count_finding(void *ctx, const char *text)
 {
         (void)text;
@@ -477,6 +497,7 @@ int main(void)
                 TEST(test_a_file_that_is_no_database_is_left_alone),
                 TEST(test_read_only_reads_and_makes_nothing),
                 TEST(test_read_only_sees_what_a_killed_writer_committed),
+                TEST(test_the_files_are_ours_alone),
                 TEST(test_check_finds_broken_references),
                 TEST(test_a_failed_sync_ends_all_writing),
                 TEST(test_a_failed_write_ends_all_writing),
