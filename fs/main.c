@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "blobstore/base/cleanup.h"
@@ -150,6 +151,7 @@ int main(int argc, char **argv)
 
         log_setup("imagefs", LOG_WARNING, false);
         (void)signal(SIGPIPE, SIG_IGN);
+        (void)umask(077); /* nothing of a library is for others; modes in the mount are the kernel's and the model's */
         main_set_memory();
         if (argc > 1 && strcmp(argv[1], "check") == 0)
                 return main_check(argc, argv);

@@ -143,6 +143,16 @@ static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
         wait_notify(&m->fs, kind, id);
 }
 
+/* Its modes are for whoever made it to set: backups may depend on them. All that lies in it is closed already. */
+static void mount_warn_of_others(const char *store)
+{
+        struct stat st;
+
+        if (stat(store, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
+                log_warning("other users can enter the library's directory (mode %03o), where nothing is for them: "
+                            "chmod 700 %s", (unsigned)st.st_mode & 0777, store);
+}
+
 static int mount_open(struct mount *m)
 {
         struct diag diag = { 0 };
@@ -172,6 +182,7 @@ static int mount_open(struct mount *m)
                        &diag, &m->fs.model);
         if (r < 0)
                 return mount_fail(r, diag.error ? diag.text : strerror(-r));
+        mount_warn_of_others(m->opts->store);
         m->fs.born_us = model_born_us(m->fs.model);
         m->fs.mountpoint = m->mountpoint;
         return 0;

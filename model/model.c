@@ -3,9 +3,9 @@
 /*
  * Opening and closing a library. Its directory:
  *
- *      imagefs.db (-wal, -shm)   the database
- *      lock                      locked while somebody has the library open
- *      blobs/                    its own blob store
+ *      imagefs.db (-wal)   the database; -shm: an earlier version's, removed
+ *      lock                locked while somebody has the library open
+ *      blobs/              its own blob store
  *
  * The order at start: the lock, the database, the stores, what uploads and disks a crash left, and then the workers,
  * which take up the tasks that were running.
@@ -28,6 +28,7 @@
 
 #include "blobstore/base/io.h"
 #include "model/core/jobs.h"
+#include "model/core/private.h"
 #include "model/image/listing_cache.h"
 #include "model/intake/uploads.h"
 #include "model/machine/volume_gate.h"
@@ -199,6 +200,8 @@ static int open_dir(struct model *m, const char *path, struct diag *diag)
                 return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
         if (r < 0)
                 return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
+        if (!m->read_only)
+                private_entries(m->dir_fd); /* before anything is read from them */
         return 0;
 }
 
@@ -239,9 +242,8 @@ static int open_db(struct model *m, struct diag *diag)
                                          "once, which brings it up to date", m->dir);
         case -EBADMSG:
                 return diag_set(diag, r, "%s/" DB_FILE ": damaged: restore the library from a backup", m->dir);
-        case -EOPNOTSUPP:
-                return diag_set(diag, r, "%s: this file system has no shared memory maps, which the database needs: "
-                                         "keep the library on a local disk (blobs may lie elsewhere)", m->dir);
+        case -EBUSY:
+                return diag_set(diag, r, "%s/" DB_FILE ": another program has it open: close that first", m->dir);
         }
         return diag_set(diag, r, "%s/" DB_FILE ": cannot be opened: %s", m->dir, strerror(-r));
 }

@@ -18,15 +18,19 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "model/core/clock.h"
+#include "model/core/private.h"
 
 #define STORES_MAX 64
 
@@ -105,6 +109,17 @@ static bool nothing_is_there(const char *path)
         return n == 0;
 }
 
+/* A directory that holds a blob store holds nothing else, whoever made it: it is for nobody else to enter. */
+static void close_to_others(const char *dir)
+{
+        CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return;
+        private_entries(fd);
+        (void)fchmod(fd, S_IRWXU); /* not ours: as private_entries() */
+}
+
 /* KNOWN: it has been opened before. With nothing there its disk is not mounted, and this no place for a new store. */
 static int open_store(struct model *m, struct stores *s, const char *path, bool known, struct diag *diag,
                       struct blobstore **ret)
@@ -118,7 +133,11 @@ static int open_store(struct model *m, struct stores *s, const char *path, bool 
                 r = -ENOENT;
         if (r == 0)
                 r = blobstore_open(dir, &opts, ret);
-        return r < 0 ? open_failed(r, dir, diag) : 0;
+        if (r < 0)
+                return open_failed(r, dir, diag);
+        if (!m->read_only)
+                close_to_others(dir);
+        return 0;
 }
 
 /* Does the catalogue name any blob of it? ID 0: it does not know the store. */

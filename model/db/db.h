@@ -38,7 +38,8 @@ struct db_opts {
 
 /*
  * Opens DIR/imagefs.db, making or migrating it. -EUCLEAN: not ours; -EPROTONOSUPPORT: of a version
- * that is not known; -ESTALE: of an older one, and only to be read.
+ * that is not known; -ESTALE: of an older one, and only to be read; -EBUSY: another program has it open. While this one
+ * has, others are refused (db_vfs.h).
  */
 int db_open(int dir_fd, const struct db_opts *opts, struct db **ret);
 void db_close(struct db *db); /* accepts NULL */

@@ -2,7 +2,8 @@
 
 /*
  * Opening the database: two connections to one file in WAL mode, the one that writes and the one that reads, with every
- * statement of the model prepared on both. A library that is only looked at is opened so that no trace is left.
+ * statement of the model prepared on both, and all other programs kept out (db_vfs.h). A library that is only looked at
+ * is opened so that no trace is left.
  */
 
 #include <assert.h>
@@ -18,6 +19,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "model/db/db_priv.h"
+#include "model/db/db_vfs.h"
 #include "model/db/migrate.h"
 #include "model/db/reserve.h"
 
@@ -122,13 +124,18 @@ static int exec(sqlite3 *conn, const char *sql)
         return sqlite3_exec(conn, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_errno(conn);
 }
 
-/* FIRST is executed before anything else, since the rest reads the database. */
-static int open_connection(struct connection *c, const char *path, int flags, const char *first)
+/* FIRST is executed before anything else, since the rest reads the database. VFS: NULL for sqlite's own. */
+static int open_connection(struct connection *c, const char *path, int flags, const char *vfs, const char *first)
 {
         int r;
 
-        if (sqlite3_open_v2(path, &c->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+        if (sqlite3_open_v2(path, &c->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK)
                 return c->conn ? db_errno(c->conn) : -ENOMEM;
+        /*
+         * A reader that meets the WAL's index half written looks again under the writer's lock, for an instant; and
+         * another program that has the database open may be done in a moment.
+         */
+        (void)sqlite3_busy_timeout(c->conn, BUSY_TIMEOUT_MS);
         r = exec(c->conn, first);
         if (r == 0)
                 r = exec(c->conn, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
@@ -137,8 +144,6 @@ static int open_connection(struct connection *c, const char *path, int flags, co
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* more safety where it is known */
-        /* A reader that meets the WAL's index half written looks again under the writer's lock, for an instant. */
-        (void)sqlite3_busy_timeout(c->conn, BUSY_TIMEOUT_MS);
         return 0;
 }
 
@@ -156,7 +161,7 @@ static int enter_wal(sqlite3 *conn)
         if (sqlite3_exec(conn, "PRAGMA journal_mode = WAL", wal_answer, &wal, NULL) != SQLITE_OK)
                 return db_errno(conn);
         if (!wal)
-                return -EOPNOTSUPP; /* a file system without shared memory maps */
+                return -EIO; /* sqlite gives no reason, and with a VFS that has the index there is none */
         return exec(conn, "PRAGMA journal_size_limit = " WAL_BYTES_KEPT);
 }
 
@@ -166,7 +171,7 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         bool made;
         int r;
 
-        r = open_connection(c, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "");
+        r = open_connection(c, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, DB_VFS, "");
         if (r < 0)
                 return r;
         r = migrate(c->conn, false);
@@ -187,8 +192,8 @@ static int open_reader(struct db *db, const char *path, const struct db_statemen
         struct connection *c = &db->connections[DB_READ];
         int r;
 
-        /* Beside a writer it needs to write the shared memory of the WAL. */
-        r = open_connection(c, path, SQLITE_OPEN_READWRITE, "PRAGMA query_only = ON");
+        /* Beside a writer it needs to write the index of the WAL. */
+        r = open_connection(c, path, SQLITE_OPEN_READWRITE, DB_VFS, "PRAGMA query_only = ON");
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -210,13 +215,24 @@ static int open_read_only(struct db *db, int dir_fd, const char *path, const str
 
         (void)snprintf(uri, sizeof(uri), "file:%s%s", path, has_wal ? "" : "?immutable=1");
         r = open_connection(c, uri, SQLITE_OPEN_URI | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
-                            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
+                            NULL, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
         if (r < 0)
                 return r;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
         r = migrate(c->conn, true);
         return r < 0 ? r : prepare_all(c, tables, true);
+}
+
+/*
+ * For us alone from its first byte, whatever the umask is: sqlite would make it for all to read, and gives the WAL the
+ * mode that the database has. What is there is left to it, also what it cannot open.
+ */
+static int make_file(int dir_fd)
+{
+        CLEANUP_CLOSE int fd = openat(dir_fd, DB_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        return fd < 0 && errno != EEXIST ? -errno : 0;
 }
 
 static void init_lock(pthread_mutex_t *m)
@@ -252,6 +268,11 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
                 if (db->dir_fd < 0)
                         return -errno;
                 reserve_ease(dir_fd);
+                r = db_vfs_register();
+                if (r == 0)
+                        r = make_file(dir_fd);
+                if (r < 0)
+                        return r;
         }
         if (opts->read_only)
                 r = open_read_only(db, dir_fd, path, opts->tables);
@@ -261,6 +282,8 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
                 r = open_reader(db, path, opts->tables);
         if (r < 0)
                 return r;
+        if (!opts->read_only)
+                (void)unlinkat(dir_fd, DB_FILE "-shm", 0); /* of an earlier version: nobody can have it open now */
         *ret = TAKE_PTR(db);
         return 0;
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "model/db/db_vfs.h"
+
 static struct {
         atomic_uint count, fail_from;
         atomic_bool full;
@@ -160,7 +162,7 @@ void fault_install(void)
         if (real_vfs)
                 return;
         real_vfs = sqlite3_vfs_find(NULL);
-        if (!real_vfs)
+        if (!real_vfs || sqlite3_vfs_find(DB_VFS)) /* too late: nothing would fail */
                 abort();
         shim = *real_vfs;
         shim.zName = "fault";

@@ -4,7 +4,8 @@
 
 /*
  * Makes the database's disk fail: a layer under sqlite that counts what is written and synced, and fails from the
- * nth call on. Affects every database that is opened after fault_install(), in the whole program.
+ * nth call on. Affects every database that is opened after fault_install(), in the whole program; which is to be called
+ * before the first one is, since the catalogue's VFS (model/db/db_vfs.h) lies above the one that it finds then.
  */
 
 enum fault_op { FAULT_WRITE, FAULT_SYNC, FAULT_OP_COUNT };

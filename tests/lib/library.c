@@ -10,6 +10,7 @@
 #include "blobstore/base/lock.h"
 #include "model/core/blob_row.h"
 #include "model/core/stores.h"
+#include "model/db/db_vfs.h"
 #include "tests/lib/expect.h"
 
 static void check(int r, const char *what, const struct diag *diag)
@@ -120,7 +121,8 @@ static int64_t run_sql(struct library *l, const char *fmt, va_list ap)
 
         (void)snprintf(path, sizeof(path), "%s/lib/" DB_FILE, l->dir);
         sql = sqlite3_vmprintf(fmt, ap);
-        if (!sql || sqlite3_open(path, &conn) != SQLITE_OK)
+        if (!sql || db_vfs_register() < 0 ||
+            sqlite3_open_v2(path, &conn, SQLITE_OPEN_READWRITE, DB_VFS) != SQLITE_OK)
                 abort();
         (void)sqlite3_busy_timeout(conn, 10000);
         if (sqlite3_exec(conn, sql, take_first, &result, &error) != SQLITE_OK) {

@@ -16,6 +16,7 @@
 #include "model/core/quota.h"
 #include "model/core/task_row.h"
 #include "model/db/db.h"
+#include "model/db/db_vfs.h"
 #include "model/image/share.h"
 #include "model/work/batch.h"
 #include "model/work/convert.h"
@@ -602,7 +603,7 @@ static sqlite3 *open_database(const struct world *w)
         sqlite3 *conn;
 
         (void)snprintf(path, sizeof(path), "%s/lib/" DB_FILE, w->l->dir);
-        assert_int_equal(sqlite3_open_v2(path, &conn, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_open_v2(path, &conn, SQLITE_OPEN_READONLY, DB_VFS), SQLITE_OK);
         (void)sqlite3_busy_timeout(conn, 10000);
         return conn;
 }
