@@ -33,6 +33,7 @@
         X(image_life)       \
         X(limits)           \
         X(listing)          \
+        X(owner)            \
         X(quota)            \
         X(reap)             \
         X(refusal)          \

@@ -6,9 +6,7 @@
  * reached fails the start, since its images would otherwise look damaged. A store that no region refers to any more, no
  * blob and no disk that is still to be removed, is forgotten at the next start.
  *
- * A store belongs to one library. What another library's store holds is not named by this one's catalogue, nor is what
- * is newer than a catalogue that was made anew: there nothing is collected, and the files of others are left alone, until
- * the administrator has it adopted.
+ * A store belongs to one library: see owner.c.
  *
  * The list only grows while the library is open, and what it points to stays, so the lock covers the list alone.
  * Stores are added one at a time, under another lock that is held while the store is opened.
@@ -30,11 +28,12 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "model/core/clock.h"
+#include "model/core/owner.h"
 #include "model/core/private.h"
 
 #define STORES_MAX 64
 
-enum { LIST, FIND, INSERT, FORGET, CHANGED, NAMES_BLOB, WHO };
+enum { LIST, FIND, INSERT, FORGET, CHANGED };
 
 static const char *const stores_sql[] = {
         [LIST] = "SELECT id, path FROM store ORDER BY id",
@@ -45,8 +44,6 @@ static const char *const stores_sql[] = {
                    "AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.store = store.id) "
                    "AND NOT EXISTS (SELECT 1 FROM trash WHERE trash.store = store.id)",
         [CHANGED] = "SELECT max(changed) FROM store",
-        [NAMES_BLOB] = "SELECT EXISTS (SELECT 1 FROM blob WHERE store = ?1)",
-        [WHO] = "SELECT ident FROM library",
 };
 const struct db_statements stores_statements = DB_STATEMENTS(stores_sql);
 
@@ -138,57 +135,6 @@ static int open_store(struct model *m, struct stores *s, const char *path, bool 
         if (!m->read_only)
                 close_to_others(dir);
         return 0;
-}
-
-/* Does the catalogue name any blob of it? ID 0: it does not know the store. */
-static int names_blob(struct model *m, uint64_t id)
-{
-        int64_t named;
-        DB_TXN(t);
-        int r;
-
-        if (id == 0)
-                return 0;
-        r = db_begin(m->db, DB_READ, &t);
-        if (r == 0)
-                r = db_int(&t, stores_sql[NAMES_BLOB], &named, DB_INT(id));
-        return r < 0 ? r : named != 0;
-}
-
-/*
- * Whose is it? 1: ours, 0: somebody else's, who is *ret. One without an owner, of before there were any, is ours where
- * there is nothing in it, or where we name something in it.
- */
-static int find_owner(struct model *m, uint64_t id, struct blobstore *bs, struct store_owner *ret)
-{
-        const struct store_owner *we = &m->stores->we;
-        struct blobstore_stats stats;
-        int r;
-
-        *ret = (struct store_owner){ 0 };
-        r = blobstore_get_owner(bs, ret);
-        if (r == 0)
-                return strcmp(ret->library, we->library) == 0;
-        if (r == -EUCLEAN)
-                return 0;
-        if (r != -ENOENT)
-                return r;
-        r = blobstore_get_stats(bs, &stats);
-        if (r == -EBADMSG)
-                return 1; /* only to be read, by the check, which says what is wrong */
-        if (r < 0)
-                return r;
-        return stats.blobs == 0 ? 1 : names_blob(m, id);
-}
-
-/* Has our name and place written there. */
-static int take_over(struct model *m, struct blobstore *bs, const struct store_owner *now)
-{
-        const struct store_owner *we = &m->stores->we;
-
-        if (m->read_only || (strcmp(now->library, we->library) == 0 && strcmp(now->place, we->place) == 0))
-                return 0;
-        return blobstore_set_owner(bs, we);
 }
 
 /* Takes ownership of BS on success. */
@@ -288,35 +234,15 @@ static int open_all(struct model *m, struct stores *s, struct diag *diag)
 
                 r = open_store(m, s, rows.row[i].path, rows.row[i].path[0] != '\0', diag, &bs);
                 if (r == 0)
-                        r = ours = find_owner(m, rows.row[i].id, bs, &owner);
+                        r = ours = owner_find(m, &s->we, rows.row[i].id, bs, &owner);
                 if (r > 0)
-                        r = take_over(m, bs, &owner);
+                        r = owner_take_over(m, &s->we, bs, &owner);
                 if (r == 0)
                         r = add_to_list(s, rows.row[i].id, rows.row[i].path, bs, ours > 0);
                 if (r < 0)
                         blobstore_close(bs);
         }
         return r;
-}
-
-static int take_ident(void *ctx, const struct db_row *row)
-{
-        struct store_owner *owner = ctx;
-
-        db_row_text(row, 0, owner->library, sizeof(owner->library));
-        return 0;
-}
-
-static int introduce(struct model *m, struct store_owner *ret)
-{
-        DB_TXN(t);
-        int r;
-
-        (void)snprintf(ret->place, sizeof(ret->place), "%s", m->dir);
-        for (char *c = ret->place; *c; c++)
-                *c = *c == '\n' ? '?' : *c; /* it is for people, and one line */
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, stores_sql[WHO], take_ident, ret);
 }
 
 DEFINE_CLEANUP(struct stores *, cleanup_stores, stores_close)
@@ -332,12 +258,10 @@ int stores_open(struct model *m, uint64_t cache_bytes, struct diag *diag, struct
         if (pthread_mutex_init(&s->add_lock, NULL) != 0 || pthread_mutex_init(&s->lock, NULL) != 0)
                 abort();
         s->cache_bytes = cache_bytes;
-        r = introduce(m, &s->we);
+        r = owner_introduce(m, &s->we);
         if (r < 0)
                 return r;
-        m->stores = s;
         r = open_all(m, s, diag);
-        m->stores = NULL;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);
@@ -540,15 +464,6 @@ static int insert_row(struct model *m, const char *path, uint64_t *ret)
         return 0;
 }
 
-static int refuse_owner(const char *path, const struct store_owner *owner, struct diag *diag)
-{
-        if (owner->library[0])
-                return diag_set(diag, -EBUSY, "%s: this blob store belongs to the library in %s: write \"adopt %s\" to take "
-                                              "it over", path, owner->place, path);
-        return diag_set(diag, -EBUSY, "%s: this blob store holds blobs of a library that is not known: write \"adopt %s\" "
-                                      "to take it over", path, path);
-}
-
 /* One that is in the list becomes ours; or is so already. */
 static int adopt_listed(struct model *m, uint64_t id)
 {
@@ -559,7 +474,7 @@ static int adopt_listed(struct model *m, uint64_t id)
 
         r = stores_get(m, id, &bs);
         if (r == 0 && !stores_are_ours(m, id))
-                r = take_over(m, bs, &nobody);
+                r = owner_take_over(m, &s->we, bs, &nobody);
         if (r < 0)
                 return r;
         LOCK_SCOPE(&s->lock);
@@ -606,11 +521,11 @@ int stores_add(struct model *m, const char *path, bool adopt, struct diag *diag,
         r = open_store(m, s, clean, false, diag, &bs);
         if (r < 0)
                 return r == -EUCLEAN || r == -EPROTONOSUPPORT ? -EINVAL : r; /* of a path that somebody wrote */
-        r = find_owner(m, 0, bs, &owner);
+        r = owner_find(m, &s->we, 0, bs, &owner);
         if (r == 0 && !adopt)
-                r = refuse_owner(clean, &owner, diag);
+                r = owner_refuse(clean, &owner, diag);
         else if (r >= 0)
-                r = take_over(m, bs, &owner);
+                r = owner_take_over(m, &s->we, bs, &owner);
         if (r == 0)
                 r = insert_row(m, clean, &id);
         if (r == 0)
