@@ -37,8 +37,8 @@ int blobstore_get_owner(struct blobstore *bs, struct store_owner *ret)
             (size_t)(end - space) > sizeof(ret->place))
                 return -EUCLEAN;
         *space = *end = '\0';
-        (void)snprintf(ret->library, sizeof(ret->library), "%s", line);
-        (void)snprintf(ret->place, sizeof(ret->place), "%s", space + 1);
+        memcpy(ret->library, line, (size_t)(space - line) + 1);
+        memcpy(ret->place, space + 1, (size_t)(end - space));
         return 0;
 }
 

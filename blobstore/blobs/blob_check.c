@@ -98,7 +98,7 @@ static int check_segments(struct check *c)
         struct check_segments cs = { .check = c };
         int r;
 
-        r = segments_each(c->chunks->segments, check_segment_file, c);
+        r = segments_each(c->chunks->segments, 0, check_segment_file, c);
         if (r < 0 || !c->chunks->index)
                 return r;
         known = calloc(c->n_sizes ? c->n_sizes : 1, 1);

@@ -105,7 +105,7 @@ int rebuild_index(struct blobstore *bs)
                 return r;
         r = map_file_each(bs, rebuild_map, &rb);
         if (r == 0)
-                r = segments_each(bs->chunks->segments, rebuild_segment, &rb);
+                r = segments_each(bs->chunks->segments, 0, rebuild_segment, &rb);
         if (r == 0 && rb.is_short)
                 r = account_set_short(bs, true); /* before an index is there that counts too little */
         if (r == 0)

@@ -57,8 +57,6 @@ static int batch_take_stranger(void *ctx, uint32_t id, uint64_t size)
 {
         struct index *ix = ctx;
 
-        if (id < segments_get_next(ix->batch.segments))
-                return 0;
         ix->batch.strangers = true;
         return index_import_segment(ix, id, size);
 }
@@ -72,7 +70,7 @@ int batch_tell_segments(struct index *ix, bool read_only)
                 return 0;
         r = index_tx_open_segments(ix, batch_adopt, ix);
         if (r == 0)
-                r = segments_each(ix->batch.segments, batch_take_stranger, ix);
+                r = segments_each(ix->batch.segments, (uint32_t)ix->total.next_segment, batch_take_stranger, ix);
         if (r < 0 || !ix->batch.strangers)
                 return r;
 

@@ -489,6 +489,7 @@ int segments_unlink(struct segments *s, uint32_t id)
 
 struct each_segment {
         struct segments *segments;
+        uint32_t from;
         segments_each_fn *fn;
         void *ctx;
 };
@@ -497,20 +498,22 @@ static int segments_each_name(void *ctx, const char *name)
 {
         const struct each_segment *each = ctx;
         uint64_t size, allocated;
-        uint8_t id[4];
+        uint8_t bytes[4];
+        uint32_t id;
         int r;
 
-        if (strlen(name) != SEGMENT_NAME_SIZE - 1 || strcmp(name + 8, ".seg") != 0 || parse_hex(name, 8, id) < 0)
+        if (strlen(name) != SEGMENT_NAME_SIZE - 1 || strcmp(name + 8, ".seg") != 0 || parse_hex(name, 8, bytes) < 0)
+                return 0;
+        id = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+        if (id < each->from)
                 return 0;
         r = objects_stat(&each->segments->objects, name, &size, &allocated);
-        if (r < 0)
-                return r;
-        return each->fn(each->ctx, (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3], size);
+        return r < 0 ? r : each->fn(each->ctx, id, size);
 }
 
-int segments_each(struct segments *s, segments_each_fn *fn, void *ctx)
+int segments_each(struct segments *s, uint32_t from, segments_each_fn *fn, void *ctx)
 {
-        struct each_segment each = { s, fn, ctx };
+        struct each_segment each = { .segments = s, .from = from, .fn = fn, .ctx = ctx };
 
         return dir_each(s->objects.dir_fd, ".", segments_each_name, &each);
 }

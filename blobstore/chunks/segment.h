@@ -98,8 +98,8 @@ int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to);
 int segments_unlink(struct segments *s, uint32_t id);
 int segments_sync_dir(struct segments *s);
 
-/* Calls FN for each segment file there is. A negative errno from FN ends the walk and is returned. */
+/* Calls FN for each segment file from number FROM on. A negative errno from FN ends the walk and is returned. */
 typedef int segments_each_fn(void *ctx, uint32_t id, uint64_t size);
-int segments_each(struct segments *s, segments_each_fn *fn, void *ctx);
+int segments_each(struct segments *s, uint32_t from, segments_each_fn *fn, void *ctx);
 
 #endif

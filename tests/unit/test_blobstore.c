@@ -215,6 +215,7 @@ static void test_chunks_unknown_to_a_new_index_are_collected(void **state)
         make_blobs(s);
         assert_ok(blob_writer_new(s->bs, &w));
         assert_ok(blob_writer_append(w, bytes, 4 * MIB));
+        assert_ok(blob_writer_sync(w)); /* so that they have been stored */
         blob_writer_free(w);
         store_close(s);
         store_path(s, "index.db", path);
