@@ -57,9 +57,9 @@ int owner_find(struct model *m, const struct store_owner *we, uint64_t store, st
         return stats.blobs == 0 ? 1 : names_blob(m, store);
 }
 
-int owner_take_over(struct model *m, const struct store_owner *we, struct blobstore *bs, const struct store_owner *now)
+int owner_take_over(const struct store_owner *we, struct blobstore *bs, const struct store_owner *now)
 {
-        if (m->read_only || (strcmp(now->library, we->library) == 0 && strcmp(now->place, we->place) == 0))
+        if (strcmp(now->library, we->library) == 0 && strcmp(now->place, we->place) == 0)
                 return 0;
         return blobstore_set_owner(bs, we);
 }

@@ -18,7 +18,7 @@ int owner_find(struct model *m, const struct store_owner *we, uint64_t store, st
                struct store_owner *ret);
 
 /* Has our name and place written there, unless NOW, what is there, says so already. */
-int owner_take_over(struct model *m, const struct store_owner *we, struct blobstore *bs, const struct store_owner *now);
+int owner_take_over(const struct store_owner *we, struct blobstore *bs, const struct store_owner *now);
 
 /* -EBUSY: the store at PATH is OWNER's. */
 int owner_refuse(const char *path, const struct store_owner *owner, struct diag *diag);

@@ -106,17 +106,6 @@ static bool nothing_is_there(const char *path)
         return n == 0;
 }
 
-/* A directory that holds a blob store holds nothing else, whoever made it: it is for nobody else to enter. */
-static void close_to_others(const char *dir)
-{
-        CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (fd < 0)
-                return;
-        private_entries(fd);
-        (void)fchmod(fd, S_IRWXU); /* not ours: as private_entries() */
-}
-
 /* KNOWN: it has been opened before. With nothing there its disk is not mounted, and this no place for a new store. */
 static int open_store(struct model *m, struct stores *s, const char *path, bool known, struct diag *diag,
                       struct blobstore **ret)
@@ -130,12 +119,37 @@ static int open_store(struct model *m, struct stores *s, const char *path, bool 
                 r = -ENOENT;
         if (r == 0)
                 r = blobstore_open(dir, &opts, ret);
-        if (r < 0)
-                return open_failed(r, dir, diag);
-        if (!m->read_only)
-                close_to_others(dir);
-        return 0;
+        return r < 0 ? open_failed(r, dir, diag) : 0;
 }
+
+/* A directory that holds a blob store holds nothing else, whoever made it: it is for nobody else to enter. */
+static void close_to_others(const char *dir)
+{
+        CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return;
+        private_entries(fd);
+        (void)fchmod(fd, S_IRWXU); /* not ours: as private_entries() */
+}
+
+/* The store is this library's, if it was not. OWNER: what owner_find() gave. One that is refused is not touched. */
+static int make_ours(struct model *m, struct stores *s, const char *path, struct blobstore *bs,
+                     const struct store_owner *owner)
+{
+        char dir[PATH_MAX];
+        int r;
+
+        if (m->read_only)
+                return 0;
+        r = owner_take_over(&s->we, bs, owner);
+        if (r == 0)
+                r = stores_path(m, path, dir, sizeof(dir));
+        if (r == 0)
+                close_to_others(dir);
+        return r;
+}
+
 
 /* Takes ownership of BS on success. */
 static int add_to_list(struct stores *s, uint64_t id, const char *path, struct blobstore *bs, bool ours)
@@ -236,7 +250,7 @@ static int open_all(struct model *m, struct stores *s, struct diag *diag)
                 if (r == 0)
                         r = ours = owner_find(m, &s->we, rows.row[i].id, bs, &owner);
                 if (r > 0)
-                        r = owner_take_over(m, &s->we, bs, &owner);
+                        r = make_ours(m, s, rows.row[i].path, bs, &owner);
                 if (r == 0)
                         r = add_to_list(s, rows.row[i].id, rows.row[i].path, bs, ours > 0);
                 if (r < 0)
@@ -465,7 +479,7 @@ static int insert_row(struct model *m, const char *path, uint64_t *ret)
 }
 
 /* One that is in the list becomes ours; or is so already. */
-static int adopt_listed(struct model *m, uint64_t id)
+static int adopt_listed(struct model *m, const char *path, uint64_t id)
 {
         const struct store_owner nobody = { 0 };
         struct stores *s = m->stores;
@@ -474,7 +488,7 @@ static int adopt_listed(struct model *m, uint64_t id)
 
         r = stores_get(m, id, &bs);
         if (r == 0 && !stores_are_ours(m, id))
-                r = owner_take_over(m, &s->we, bs, &nobody);
+                r = make_ours(m, s, path, bs, &nobody);
         if (r < 0)
                 return r;
         LOCK_SCOPE(&s->lock);
@@ -508,7 +522,7 @@ int stores_add(struct model *m, const char *path, bool adopt, struct diag *diag,
         LOCK_SCOPE(&s->add_lock);
         r = find_in_list(s, clean, &id);
         if (r == 0 && adopt)
-                r = adopt_listed(m, id);
+                r = adopt_listed(m, clean, id);
         if (r == 0) {
                 *ret = id;
                 return 0;
@@ -525,7 +539,7 @@ int stores_add(struct model *m, const char *path, bool adopt, struct diag *diag,
         if (r == 0 && !adopt)
                 r = owner_refuse(clean, &owner, diag);
         else if (r >= 0)
-                r = owner_take_over(m, &s->we, bs, &owner);
+                r = make_ours(m, s, clean, bs, &owner);
         if (r == 0)
                 r = insert_row(m, clean, &id);
         if (r == 0)

@@ -79,7 +79,11 @@ wait "$second" || fail "the second ended with $?"
 ok mkdir "$MNT/regions/new"
 n=$MNT/regions/new
 before=$(cat "$n/store")
+run chmod 755 "$WORK/lib2/blobs"
+run chmod 644 "$WORK/lib2/blobs/format"
 refused EBUSY - write "$n/store" "$WORK/lib2/blobs"
+same "$(stat -c %a "$WORK/lib2/blobs" "$WORK/lib2/blobs/format")" "755
+644" "modes of what was refused"
 grep -qF "adopt $WORK/lib2/blobs" "$MNT/info/errors" || fail "no way out is told"
 same "$(cat "$n/store")" "$before" "the store after a refusal"
 check_store "$WORK/lib2"
