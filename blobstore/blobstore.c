@@ -3,10 +3,12 @@
 /*
  * A store's directory:
  *
- *      format          "imagefs blob store 2"; written last when a store is made, so that it tells a whole one
+ *      format          "imagefs blob store 3", and the store's id in 32 hex digits; written last when a store is made, so
+ *                      that it tells a whole one; "format.next" while one of version 2 is brought to this
  *      lock            held with flock(2) by the process that has the store open, shared by those that only look
  *      index.db        see chunks/index.h; beside it its WAL, index.stale where it has to be made again, and
  *                      index.short where that could not count everything
+ *      state           whether the index is current; see chunks/index_state.h
  *      segments/       see chunks/segment.h
  *      maps/ab/<id>    see blobs/map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
@@ -15,29 +17,38 @@
  *      reserve         space for the index to work with when the disk is full; see blobs/gc.c
  *      disks/          see disks/disk_files.c
  *
- * Opening reads a few rows of the index, and the names in temp/ and segments/; after a crash also those of the maps, to
- * tell it from an index that is older than the store.
+ * Opening reads a few rows of the index, and the names in temp/; after a crash also those of segments and maps, to tell
+ * it from an index that is older than the store.
  */
 
 #include "blobstore/blobstore.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "blobstore/base/bytes.h"
 #include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
+#include "blobstore/base/parse.h"
 #include "blobstore/blobs/account.h"
 #include "blobstore/blobs/store.h"
 #include "blobstore/disks/disks.h"
 
+#define FORMAT_VERSION 3
+#define FORMAT_FILE   "format"
+#define FORMAT_NEXT   "format.next"
 #define FORMAT_PREFIX "imagefs blob store "
-#define FORMAT_TEXT   FORMAT_PREFIX "2\n"
+#define FORMAT_TEXT_2 FORMAT_PREFIX "2\n"
+#define FORMAT_TEXT   FORMAT_PREFIX "3\nid "
+#define FORMAT_SIZE   (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1)
 
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define THREADS_MAX         256
@@ -48,6 +59,7 @@ static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming"
 static const char *const store_files[] = {
         "lock",        "format.tmp",      "index.db", "index.db.new", "index.db-journal", "index.db-wal",
         "index.stale", "index.stale.tmp", "index.short", "index.short.tmp", "reserve",     "owner",           "owner.tmp",
+        "state",       "state.tmp",       "format.next", "format.next.tmp",
 };
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
@@ -73,23 +85,65 @@ static int store_check_creatable_name(void *ctx, const char *name)
         return -EUCLEAN;
 }
 
-/* 1: the format is ours; 0: there is none. */
-static int store_read_format(int dir_fd)
+/* ---- the format ---- */
+
+/* Gives the version; 0: there is none. */
+static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_ID_SIZE])
 {
         CLEANUP_CLOSE int fd = -1;
-        char text[64] = { 0 };
+        char text[FORMAT_SIZE + 1] = { 0 };
+        const size_t prefix = strlen(FORMAT_TEXT), digits = 2 * STORE_ID_SIZE;
         ssize_t n;
 
-        fd = openat(dir_fd, "format", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno == ENOENT ? 0 : -errno;
         n = pread_full(fd, text, sizeof(text) - 1, 0);
         if (n < 0)
                 return (int)n;
-        if (strcmp(text, FORMAT_TEXT) == 0)
-                return 1;
+        if (strcmp(text, FORMAT_TEXT_2) == 0)
+                return 2;
+        if (strncmp(text, FORMAT_TEXT, prefix) == 0)
+                return strlen(text) == prefix + digits + 1 && parse_hex(text + prefix, digits, ret_id) == 0 ? 3 : -EUCLEAN;
         return strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) == 0 ? -EPROTONOSUPPORT : -EUCLEAN;
 }
+
+static int store_write_format(struct blobstore *bs, const char *name, const uint8_t id[STORE_ID_SIZE])
+{
+        char digits[2 * STORE_ID_SIZE + 1], text[FORMAT_SIZE + 1];
+        int n;
+
+        put_hex(digits, id, STORE_ID_SIZE);
+        n = snprintf(text, sizeof(text), FORMAT_TEXT "%s\n", digits);
+        return write_file_durable(bs->dir_fd, name, text, (size_t)n, 0600);
+}
+
+/*
+ * The id that the store will have, noted before anything is written that carries it: an interrupted migration, or
+ * creation, goes on with the same.
+ */
+static int store_choose_id(struct blobstore *bs, uint8_t ret[STORE_ID_SIZE])
+{
+        int r;
+
+        r = store_read_format(bs->dir_fd, FORMAT_NEXT, ret);
+        if (r == 3)
+                return 0;
+        if (r < 0 && r != -EUCLEAN)
+                return r;
+        if (getrandom(ret, STORE_ID_SIZE, 0) != STORE_ID_SIZE)
+                return -EIO;
+        return store_write_format(bs, FORMAT_NEXT, ret);
+}
+
+static int store_finish_format(struct blobstore *bs)
+{
+        if (renameat(bs->dir_fd, FORMAT_NEXT, bs->dir_fd, FORMAT_FILE) < 0)
+                return -errno;
+        return fsync_dir(bs->dir_fd);
+}
+
+/* ---- opening ---- */
 
 static int store_open_dir(const char *dir, bool read_only, int *ret)
 {
@@ -156,23 +210,38 @@ static int store_remove_temp(void *ctx, const char *name)
         return name[0] != '.' && unlinkat(bs->temp_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* Is the index the one that goes with the maps? 1: yes; 0: it has been closed, to be made again. */
+/* Is the index the one that goes with the store? 1: yes; 0: it has been closed, to be made again. */
 static int store_check_index(struct blobstore *bs)
 {
-        int r;
+        int r = 1;
 
-        if (!index_has_strangers(bs->chunks->index))
-                return 1; /* or so it seems: a collection looks closer */
-        r = account_is_current(bs);
-        if (r != 0)
+        if (!index_is_certain(bs->chunks->index))
+                r = account_fits(bs);
+        if (r < 0)
                 return r;
+        if (r > 0) {
+                r = index_recover(bs->chunks->index);
+                return r < 0 && r != -ENOSPC ? r : 1; /* on a full disk it waits for the next opening */
+        }
         return chunk_store_forget_index(bs->chunks);
 }
 
-static int store_open_index(struct blobstore *bs)
+static int store_rebuild_index(struct blobstore *bs)
+{
+        int r;
+
+        r = rebuild_index(bs);
+        if (r == 0)
+                r = chunk_store_open_index(bs->chunks);
+        return r < 0 ? r : index_recover(bs->chunks->index);
+}
+
+static int store_open_index(struct blobstore *bs, bool migrate)
 {
         int r = 0;
 
+        if (migrate)
+                return store_rebuild_index(bs);
         if (!bs->read_only && account_is_short(bs))
                 r = index_mark_stale(bs->dir_fd); /* perhaps all can be read by now */
         if (r == 0)
@@ -187,46 +256,46 @@ static int store_open_index(struct blobstore *bs)
                 return r;
         if (bs->read_only)
                 return 0; /* left to the check to tell */
-        r = rebuild_index(bs);
-        return r < 0 ? r : chunk_store_open_index(bs->chunks);
+        return store_rebuild_index(bs);
 }
 
 static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *opts)
 {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         unsigned threads = opts->threads ? opts->threads : processors > 0 ? (unsigned)processors : 1;
-        bool create;
-        int r;
+        uint8_t id[STORE_ID_SIZE] = { 0 };
+        int version, r;
 
-        r = store_read_format(bs->dir_fd);
-        if (r < 0)
-                return r;
-        create = r == 0;
-        if (create && bs->read_only)
-                return -EUCLEAN;
-        if (create) {
+        version = store_read_format(bs->dir_fd, FORMAT_FILE, id);
+        if (version < 0)
+                return version;
+        if (version < FORMAT_VERSION && bs->read_only)
+                return version == 0 ? -EUCLEAN : -ESTALE;
+        if (version == 0) {
                 r = dir_each(bs->dir_fd, ".", store_check_creatable_name, NULL);
                 if (r < 0)
                         return r;
         }
 
         r = store_lock(bs);
-        if (r == 0 && create)
+        if (r == 0 && version < FORMAT_VERSION)
+                r = store_choose_id(bs, id);
+        if (r == 0 && version == 0)
                 r = store_create(bs);
         if (r == 0)
                 r = store_open_subdirs(bs);
         if (r == 0 && !bs->read_only)
                 r = dir_each(bs->temp_fd, ".", store_remove_temp, bs);
         if (r == 0)
-                r = chunk_store_new(bs->dir_fd, bs->segments_fd, bs->read_only,
+                r = chunk_store_new(bs->dir_fd, bs->segments_fd, id, bs->read_only,
                                     opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT,
                                     threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
         if (r == 0)
-                r = store_open_index(bs);
+                r = store_open_index(bs, version < FORMAT_VERSION);
         if (r == 0 && !bs->read_only)
                 gc_fill_reserve(bs);
-        if (r == 0 && create)
-                r = write_file_durable(bs->dir_fd, "format", FORMAT_TEXT, strlen(FORMAT_TEXT), 0600);
+        if (r == 0 && version < FORMAT_VERSION)
+                r = store_finish_format(bs);
         return r;
 }
 
@@ -238,6 +307,8 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         bs = store_new(opts->read_only);
         if (!bs)
                 return -ENOMEM;
+        bs->progress = opts->progress;
+        bs->progress_ctx = opts->progress_ctx;
         r = store_open_dir(dir, bs->read_only, &bs->dir_fd);
         if (r == 0)
                 r = store_open_parts(bs, opts);

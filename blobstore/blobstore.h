@@ -30,17 +30,23 @@
 #include "blobstore/blobs/blob_check.h"
 #include "blobstore/blobs/gc.h"
 
+/* What is being made again, and how much of it is done; TOTAL 0: of how much is not known. */
+typedef void blobstore_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
+
 struct blobstore_opts {
         bool read_only; /* nothing is created, repaired or collected; for checking */
         size_t cache_bytes; /* decoded chunks kept in memory; 0: 64 MiB */
         unsigned threads; /* that hash and compress, per store; 0: one per processor */
+        blobstore_progress_fn *progress; /* of making the index again; may be NULL */
+        void *progress_ctx;
 };
 
 /*
  * Opens the store in directory DIR, creating it if DIR is empty or missing (its
  * parent must exist). One process at a time: -EBUSY where another has it open.
  * -EUCLEAN: not a store, or damaged beyond opening; -EPROTONOSUPPORT: a newer format.
- * A missing or damaged index is rebuilt from the maps.
+ * A missing, damaged or older index is made again, and a store of version 2 brought to
+ * version 3, which reads all of it once; where it is only looked at, -ESTALE.
  */
 int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct blobstore **ret);
 

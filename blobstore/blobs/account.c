@@ -43,6 +43,31 @@ int account_is_current(struct blobstore *bs)
         return r == ACCOUNT_UNKNOWN ? 0 : r < 0 ? r : 1;
 }
 
+/* 1: each live blob has its map; 0: one has not. */
+static int account_blobs(struct blobstore *bs)
+{
+        struct index_blob page[64];
+        struct blob_id after;
+        int n;
+
+        for (n = index_blob_list(bs->chunks->index, true, NULL, page, 64); n > 0;
+             n = index_blob_list(bs->chunks->index, true, &after, page, 64)) {
+                after = page[n - 1].id;
+                for (int i = 0; i < n; i++)
+                        if (!map_file_exists(bs, &page[i].id, false))
+                                return 0;
+        }
+        return n < 0 ? n : 1;
+}
+
+int account_fits(struct blobstore *bs)
+{
+        int r;
+
+        r = account_is_current(bs);
+        return r <= 0 ? r : account_blobs(bs);
+}
+
 /* ---- entries that were not counted ---- */
 
 bool account_is_short(struct blobstore *bs)

@@ -17,6 +17,12 @@
 /* 1: the index knows each map; 0: it is older. Takes time in proportion to the blobs. */
 int account_is_current(struct blobstore *bs);
 
+/*
+ * At the opening: 1, if also each blob of the index has its map; 0: it may name chunks that were given back since. Nobody
+ * compares bytes with a chunk before sharing it.
+ */
+int account_fits(struct blobstore *bs);
+
 /* 1: space may be given back; 0: not, before the next opening. The first call asks, the others have the answer. */
 int account_is_whole(struct blobstore *bs);
 

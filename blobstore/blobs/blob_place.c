@@ -11,74 +11,36 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/blobs/blob_write_priv.h"
 
-static bool job_has_rejected(const struct chunk_job *j, uint64_t place)
-{
-        for (unsigned i = 0; i < j->n_rejected; i++)
-                if (j->rejected[i].place == place)
-                        return true;
-        return false;
-}
-
-/*
- * Looks for a chunk with the same bytes that has not been looked at. A candidate that cannot be read is no candidate:
- * the chunk is then stored anew, and the damage stays where it is.
- */
+/* Is there a chunk of that name? Then it is this one. */
 static int job_find_twin(struct chunk_job *j)
 {
-        struct chunk_store *cs = j->writer->store->chunks;
-        struct index_twin twins[INDEX_TWINS_MAX];
         struct map_entry *e = &j->entry;
-        struct codec *codec;
-        bool same;
-        int n, r;
+        struct index_twin twin;
+        int r;
 
-        n = index_find(cs->index, chunk_id_key(&e->name), e->raw_len, twins);
-        for (int i = 0; i < n; i++) {
-                if (job_has_rejected(j, twins[i].place))
-                        continue;
-                r = codec_pool_get(cs->codecs, &codec);
-                if (r < 0)
-                        return r;
-                r = chunk_store_read(cs, twins[i].place, twins[i].stored_len, NULL, codec->raw, e->raw_len);
-                same = r == 0 && memcmp(codec->raw, j->raw, e->raw_len) == 0;
-                codec_pool_put(cs->codecs, codec);
-                if (same) {
-                        r = index_hold(cs->index, &j->writer->hold, twins[i].place);
-                        if (r < 0)
-                                return r;
-                        same = r > 0;
-                }
-                if (same) {
-                        e->place = twins[i].place;
-                        e->stored_len = twins[i].stored_len;
-                        j->shared = true;
-                        return 0;
-                }
-                if (j->n_rejected < INDEX_TWINS_MAX)
-                        j->rejected[j->n_rejected++] = twins[i];
-        }
-        return n < 0 ? n : 0;
+        r = index_share(j->writer->store->chunks->index, &j->writer->hold, &j->name, e->raw_len, &twin);
+        if (r <= 0)
+                return r;
+        e->place = twin.place;
+        e->stored_len = twin.stored_len;
+        j->shared = true;
+        return 0;
 }
 
 static int job_look_up(struct chunk_job *j)
 {
-        struct chunk_store *cs = j->writer->store->chunks;
-        struct codec *codec;
-        size_t stored_len;
+        struct blob_writer *w = j->writer;
+        struct map_entry *e = &j->entry;
         int r;
 
-        chunk_id_of(j->raw, j->entry.raw_len, &j->entry.name);
-        r = job_find_twin(j);
+        chunk_id_of(j->raw, e->raw_len, &e->name);
+        r = chunk_name_of(j->raw, e->raw_len, &j->name);
+        if (r == 0)
+                r = job_find_twin(j);
         if (r < 0 || j->shared)
                 return r;
-
-        r = codec_pool_get(cs->codecs, &codec);
-        if (r < 0)
-                return r;
-        r = codec_encode(codec, j->raw, j->entry.raw_len, j->stored, &stored_len);
-        codec_pool_put(cs->codecs, codec);
-        if (r == 0)
-                j->entry.stored_len = (uint32_t)stored_len;
+        r = chunk_store_pack(w->store->chunks, &w->hold, CODEC_FAST, j->raw, e->raw_len, j->stored, &j->packed);
+        e->stored_len = j->packed.stored_len;
         return r;
 }
 
@@ -86,6 +48,8 @@ static int job_append(struct chunk_job *j)
 {
         struct blob_writer *w = j->writer;
         struct map_entry *e = &j->entry;
+        const struct footer_record record = { .name = j->name, .base = j->packed.base, .raw_len = e->raw_len };
+        const struct chunk_features *features = j->packed.base ? NULL : &j->packed.features; /* bases have no base */
         struct index_chunk chunk;
         int r;
 
@@ -94,11 +58,18 @@ static int job_append(struct chunk_job *j)
                 if (r < 0)
                         return r;
         }
-        r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &e->place);
+        r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &record,
+                           features, &e->place);
         if (r < 0)
                 return r;
-        chunk = map_entry_chunk(e);
-        r = index_add(w->store->chunks->index, &w->hold, &chunk);
+        chunk = (struct index_chunk){
+                .place = e->place,
+                .name = j->name,
+                .raw_len = e->raw_len,
+                .stored_len = e->stored_len,
+                .base = j->packed.base,
+        };
+        r = index_add(w->store->chunks->index, &w->hold, &chunk, features);
         if (r < 0)
                 return r;
         w->moved_bytes += e->stored_len;

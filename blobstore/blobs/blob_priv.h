@@ -35,17 +35,6 @@ struct blob *blob_ref(struct blob *b);
 int blob_begin_removal(struct blobstore *bs, const struct blob_id *id);
 bool blob_is_open(struct blobstore *bs, const struct blob_id *id);
 
-/* As the index has it, but for the references. */
-static inline struct index_chunk map_entry_chunk(const struct map_entry *e)
-{
-        return (struct index_chunk){
-                .place = e->place,
-                .key = chunk_id_key(&e->name),
-                .raw_len = e->raw_len,
-                .stored_len = e->stored_len,
-        };
-}
-
 DEFINE_CLEANUP(struct map *, map_closep, map_close)
 
 #endif

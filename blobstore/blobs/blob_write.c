@@ -4,8 +4,8 @@
  * Writing a blob is a pipeline. The caller's thread finds zeros, cuts chunks and sums the whole blob up; each chunk is
  * then a job for the store's threads (blob_place.c):
  *
- *      look up     name it, and look for the same bytes in the store: the index gives candidates, and only bytes that
- *                  were read back and compared make a chunk shared. What is new is compressed. In parallel.
+ *      look up     name it, and look for the same name in the store. What is new is compressed, with a chunk before it
+ *                  that has blocks in common with it, where there is one. In parallel.
  *      place       look once more for what came in meanwhile, append to the segment, enter into index and map.
  *                  In the order of the chunks, by whichever thread finished the one whose turn it is.
  *
@@ -62,7 +62,6 @@ static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
         j->writer = w;
         j->looked_up = false;
         j->shared = false;
-        j->n_rejected = 0;
         j->entry = (struct map_entry){ .offset = w->size };
         *ret = j;
         return 0;

@@ -19,8 +19,8 @@ struct chunk_job {
 
         struct map_entry entry; /* offset and raw_len by the caller's thread, the rest is worked out */
         bool shared; /* place and stored_len are those of a chunk that was there */
-        struct index_twin rejected[INDEX_TWINS_MAX]; /* compared, and found different */
-        unsigned n_rejected;
+        struct chunk_name name;
+        struct packed_chunk packed; /* unless shared */
         uint8_t raw[CHUNK_SIZE_MAX];
         uint8_t stored[CHUNK_SIZE_MAX]; /* unless stored_len is raw_len */
 };

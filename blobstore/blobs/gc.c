@@ -7,10 +7,11 @@
  *      stays as it is until its last close, and for the next collection. Its references are taken back, the last
  *      counted first; the map is unlinked, the row deleted;
  *
- *      chunks without references, older than every writer at work, lose their row, and their segment is marked;
+ *      chunks without references, older than every writer at work, become dead, and their segment is marked;
  *
- *      of each marked segment all that lies between living chunks is punched, as far as whole blocks go; a sealed one
- *      in which nothing lives is unlinked. Then the mark goes. A crash before that only means to punch again.
+ *      of each marked segment what is known to be dead is punched, as far as whole blocks go; a sealed one in which
+ *      nothing lives, and of which each chunk that it describes is accounted for, is unlinked. Then the mark goes. A
+ *      crash before that only means to punch again. An index that is older than this is known for it.
  *
  * On a full disk all this still works. The index needs some space for each change, so a little is kept in reserve; with
  * that, and small steps, what is removed gives its space back, and the reserve is filled up again.
@@ -25,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blobstore/base/lock.h"
@@ -260,17 +262,47 @@ static int gc_unnamed(struct blobstore *bs, const struct gc_names *names, struct
         return n;
 }
 
-static int gc_sweep(struct blobstore *bs, struct blobstore_gc_stats *stats)
+static bool gc_orphans_are_due(struct blobstore *bs, uint64_t unnamed_us)
 {
+        uint64_t since = index_orphans_since(bs->chunks->index);
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        return since && (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 >= since + unnamed_us;
+}
+
+/* Again where chunks have died that others were the base of: bases have none. */
+static int gc_sweep(struct blobstore *bs, uint64_t unnamed_us, struct blobstore_gc_stats *stats)
+{
+        bool orphans = gc_orphans_are_due(bs, unnamed_us);
+        unsigned bases;
         uint64_t limit;
         int n;
 
-        n = index_sweep_begin(bs->chunks->index, &limit);
-        if (n < 0)
-                return n;
-        while ((n = index_sweep(bs->chunks->index, limit, (unsigned)gc_batch(bs, GC_SWEEP_BATCH))) > 0)
-                stats->chunks_removed += (uint64_t)n;
+        do {
+                bases = 0;
+                n = index_sweep_begin(bs->chunks->index, &limit);
+                if (n < 0)
+                        return n;
+                while ((n = index_sweep(bs->chunks->index, limit, orphans, (unsigned)gc_batch(bs, GC_SWEEP_BATCH),
+                                        &bases)) > 0)
+                        stats->chunks_removed += (uint64_t)n;
+        } while (n == 0 && bases > 0);
         return n;
+}
+
+/* Is each chunk that the segment describes known to be dead or elsewhere? What does not tell is kept. */
+static int gc_is_accounted_for(struct blobstore *bs, uint32_t id)
+{
+        struct footer footer = { 0 };
+        int r;
+
+        r = segments_describe(bs->chunks->segments, id, &footer);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        r = index_accounts_for(bs->chunks->index, id, &footer);
+        footer_done(&footer);
+        return r;
 }
 
 /* Bytes that a segment occupies; none where it is gone. */
@@ -292,6 +324,12 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
         r = index_gaps(bs->chunks->index, id, &gaps, &n, &empty);
         if (r < 0)
                 return r == -EBUSY ? 0 : r; /* it stays marked */
+        if (empty) {
+                r = gc_is_accounted_for(bs, id);
+                if (r < 0)
+                        return r;
+                empty = r > 0;
+        }
         if (empty) {
                 r = segments_unlink(bs->chunks->segments, id);
                 /* Before the row goes: a file without one would never be looked at again. */
@@ -319,15 +357,21 @@ static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)
         uint32_t id = 0;
         int found, r;
 
-        do {
+        found = index_marked_segment(bs->chunks->index, id, &id);
+        if (found <= 0)
+                return found;
+        r = index_begin_generation(bs->chunks->index);
+        id = 0;
+        while (r == 0 && found > 0) {
                 LOCK_SCOPE(&bs->removal_lock);
                 found = index_marked_segment(bs->chunks->index, id, &id);
                 r = found > 0 ? gc_segment(bs, id, stats) : found;
-        } while (r == 0 && found > 0);
+        }
         return r;
 }
 
-static int gc_run(struct blobstore *bs, const struct gc_names *names, struct blobstore_gc_stats *stats)
+static int gc_run(struct blobstore *bs, const struct gc_names *names, uint64_t unnamed_us,
+                  struct blobstore_gc_stats *stats)
 {
         int r;
 
@@ -341,11 +385,11 @@ static int gc_run(struct blobstore *bs, const struct gc_names *names, struct blo
         stats->withheld = r == 0;
         if (r <= 0)
                 return r;
-        r = gc_sweep(bs, stats);
+        r = gc_sweep(bs, unnamed_us, stats);
         return r < 0 ? r : gc_segments(bs, stats);
 }
 
-int blobstore_gc(struct blobstore *bs, blob_live_fn *live, blob_stays_fn *stays, void *ctx,
+int blobstore_gc(struct blobstore *bs, blob_live_fn *live, blob_stays_fn *stays, void *ctx, uint64_t unnamed_us,
                  struct blobstore_gc_stats *ret)
 {
         const struct gc_names names = { .live = live, .stays = stays, .ctx = ctx };
@@ -356,7 +400,7 @@ int blobstore_gc(struct blobstore *bs, blob_live_fn *live, blob_stays_fn *stays,
         if (r < 0)
                 return r;
         do {
-                r = gc_run(bs, &names, &stats);
+                r = gc_run(bs, &names, unnamed_us, &stats);
         } while (gc_make_room(bs, r));
         if (r < 0)
                 return r;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A new index from what the maps and segments say. Every blob with a map is live again; those that were being removed
- * are so no more once nobody names them, which the next collection asks. Chunks that no map names are not known any
- * more; all segments are marked, so that the next collection punches what lies between the chunks that are.
+ * A new index from what the segments say of themselves and what the maps name. Every blob with a map is live again; those
+ * that were being removed are so no more once nobody names them, which the next collection asks. What segments describe
+ * and no map names becomes an orphan: its space is given back only after unnamed-days.
+ *
+ * A segment without a footer, or with a damaged one, is described anew, by the chunks that maps name in it: they are read
+ * and named. This is how a store of version 2, which had no footers, becomes one of version 3.
  *
  * A map whose header or table is damaged is read page by page, and its blob stays, for its readers to be told. Where a
  * page is damaged or cannot be read, its chunks are not known, and nothing is given back any more (account.h).
@@ -11,6 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "blobstore/blobs/account.h"
@@ -21,7 +26,16 @@ struct rebuild {
         struct blobstore *store;
         struct index *index;
         bool is_short; /* not all entries of all maps are counted */
+        uint32_t *undescribed; /* segments */
+        size_t n_undescribed;
+        uint64_t segments; /* all of them */
 };
+
+static void rebuild_tell(struct rebuild *rb, const char *what, uint64_t done, uint64_t total)
+{
+        if (rb->store->progress)
+                rb->store->progress(rb->store->progress_ctx, what, done, total);
+}
 
 /* Damage, or an unreadable sector: that piece says nothing. */
 static bool rebuild_misses(struct rebuild *rb, int r)
@@ -35,10 +49,9 @@ static bool rebuild_misses(struct rebuild *rb, int r)
 static int rebuild_entry(void *ctx, const struct map_entry *e)
 {
         struct rebuild *rb = ctx;
-        struct index_chunk chunk = map_entry_chunk(e);
         int r;
 
-        r = index_import_chunk(rb->index, &chunk);
+        r = index_import_map_entry(rb->index, e->place, e->raw_len, e->stored_len);
         return r < 0 ? r : 0;
 }
 
@@ -88,11 +101,124 @@ static int rebuild_map(void *ctx, const struct blob_id *id, bool dead, const cha
         return index_import_blob(rb->index, &blob);
 }
 
+/* ---- segments ---- */
+
+static int rebuild_note_undescribed(struct rebuild *rb, uint32_t id)
+{
+        uint32_t *grown = reallocarray(rb->undescribed, rb->n_undescribed + 1, sizeof(*grown));
+
+        if (!grown)
+                return -ENOMEM;
+        rb->undescribed = grown;
+        rb->undescribed[rb->n_undescribed++] = id;
+        return 0;
+}
+
+static int rebuild_records(struct rebuild *rb, uint32_t id, const struct footer *footer)
+{
+        const uint64_t *feature = footer->features;
+        struct chunk_features features;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < footer->n; i++) {
+                const struct footer_record *record = &footer->records[i];
+                uint64_t lies = place_make(id, record->offset);
+
+                features.n = record->n_features;
+                memcpy(features.block, feature, features.n * sizeof(*feature));
+                feature += features.n;
+                r = index_import_record(rb->index, record, lies == record->place ? 0 : lies, &features);
+        }
+        return r;
+}
+
 static int rebuild_segment(void *ctx, uint32_t id, uint64_t size)
 {
         struct rebuild *rb = ctx;
+        struct footer footer = { 0 };
+        int r;
 
-        return index_import_segment(rb->index, id, size);
+        r = index_import_segment(rb->index, id, size);
+        if (r < 0)
+                return r;
+        rebuild_tell(rb, "segments", ++rb->segments, 0);
+        r = segments_describe(rb->store->chunks->segments, id, &footer);
+        if (r == -ENOENT || r == -EBADMSG || r == -EIO)
+                return rebuild_note_undescribed(rb, id);
+        if (r == 0)
+                r = rebuild_records(rb, id, &footer);
+        footer_done(&footer);
+        return r;
+}
+
+/* Reads a chunk for its name. What cannot be read has none, and is as it is for whoever reads it. */
+static int rebuild_name_chunk(struct rebuild *rb, struct codec *codec, const struct index_chunk *c, struct footer *footer)
+{
+        struct chunk_store *cs = rb->store->chunks;
+        struct footer_record record = { .place = c->place, .raw_len = c->raw_len, .stored_len = c->stored_len };
+        struct chunk_features features = { 0 };
+        int r;
+
+        record.offset = place_offset(c->place);
+        r = chunk_store_read(cs, c->place, c->stored_len, NULL, codec->raw, c->raw_len);
+        if (r == 0)
+                r = chunk_store_peek_base(cs, c->place, c->stored_len, c->raw_len, &record.base);
+        if (r == 0)
+                r = chunk_name_of(codec->raw, c->raw_len, &record.name);
+        if (r == -ENOMEM)
+                return r;
+        if (r == 0 && !record.base)
+                chunk_features_of(codec->raw, c->raw_len, &features);
+        r = footer_add(footer, &record, &features);
+        return r < 0 ? r : index_import_name(rb->index, c->place, &record.name, record.base, &features);
+}
+
+#define REBUILD_PAGE 64
+
+static int rebuild_name_chunks(struct rebuild *rb, uint32_t id, struct footer *footer)
+{
+        struct index_chunk page[REBUILD_PAGE];
+        uint64_t next = place_make(id, 0);
+        struct codec *codec;
+        int n, r;
+
+        r = codec_pool_get(rb->store->chunks->codecs, &codec);
+        if (r < 0)
+                return r;
+        while (r == 0 && (n = index_chunk_list(rb->index, next, page, REBUILD_PAGE)) != 0) {
+                r = n < 0 ? n : 0;
+                for (int i = 0; r == 0 && i < n && place_segment(page[i].place) == id; i++)
+                        r = rebuild_name_chunk(rb, codec, &page[i], footer);
+                if (r < 0 || place_segment(page[n - 1].place) != id)
+                        break;
+                next = page[n - 1].place + 1;
+        }
+        codec_pool_put(rb->store->chunks->codecs, codec);
+        return r;
+}
+
+static int rebuild_describe(struct rebuild *rb, uint32_t id)
+{
+        struct footer footer = { 0 };
+        uint64_t size;
+        int r;
+
+        r = rebuild_name_chunks(rb, id, &footer);
+        if (r == 0)
+                r = segments_add_footer(rb->store->chunks->segments, id, &footer, &size);
+        footer_done(&footer);
+        return r;
+}
+
+static int rebuild_describe_all(struct rebuild *rb)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < rb->n_undescribed; i++) {
+                r = rebuild_describe(rb, rb->undescribed[i]);
+                rebuild_tell(rb, "descriptions of segments", i + 1, rb->n_undescribed);
+        }
+        return r;
 }
 
 int rebuild_index(struct blobstore *bs)
@@ -103,9 +229,13 @@ int rebuild_index(struct blobstore *bs)
         r = index_new(bs->dir_fd, bs->chunks->segments, &bs->chunks->degraded, &rb.index);
         if (r < 0)
                 return r;
-        r = map_file_each(bs, rebuild_map, &rb);
+        r = segments_each(bs->chunks->segments, 0, rebuild_segment, &rb);
         if (r == 0)
-                r = segments_each(bs->chunks->segments, 0, rebuild_segment, &rb);
+                r = map_file_each(bs, rebuild_map, &rb);
+        if (r == 0)
+                r = rebuild_describe_all(&rb);
+        if (r == 0)
+                r = index_import_end(rb.index);
         if (r == 0 && rb.is_short)
                 r = account_set_short(bs, true); /* before an index is there that counts too little */
         if (r == 0)
@@ -113,5 +243,6 @@ int rebuild_index(struct blobstore *bs)
         if (r == 0 && !rb.is_short)
                 r = account_set_short(bs, false);
         index_close(rb.index);
+        free(rb.undescribed);
         return r;
 }

@@ -25,6 +25,8 @@ struct disks;
 
 struct blobstore {
         bool read_only;
+        void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total); /* of what takes long in opening; may be NULL */
+        void *progress_ctx;
         struct timespec opened; /* by the clock of the disk's files */
         int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd;
         atomic_bool thrifty; /* the disk was full, and the reserve is spent */

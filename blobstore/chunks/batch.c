@@ -11,7 +11,7 @@
  *                      its steps in the index is a change here, before which 1 and 2 were done
  *
  * So a row never names bytes that are not on disk, and a map never a chunk without a row. What a crash leaves of 1
- * without 2 lies behind the known end of a segment, and is cut off at the next opening; what it leaves of 2 without 3
+ * without 2 lies behind the known end of a segment, and has no name (index_recover.c); what it leaves of 2 without 3
  * is chunks that nobody refers to, and blobs that the next collection takes back.
  *
  * New chunks gather in a batch, an open transaction. A large one is committed in a thread of its own: that waits for
@@ -19,6 +19,8 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
@@ -42,51 +44,6 @@ void batch_init(struct index *ix, struct segments *segments)
         pthread_cond_init(&ix->batch.flushed, NULL);
 }
 
-static int batch_adopt(void *ctx, const struct segment_state *s)
-{
-        struct index *ix = ctx;
-        int r;
-
-        r = segments_adopt(ix->batch.segments, s);
-        ix->batch.strangers |= r > 0;
-        return r < 0 ? r : 0;
-}
-
-/* One that was made after the last batch that the index knows of. */
-static int batch_take_stranger(void *ctx, uint32_t id, uint64_t size)
-{
-        struct index *ix = ctx;
-
-        ix->batch.strangers = true;
-        return index_import_segment(ix, id, size);
-}
-
-int batch_tell_segments(struct index *ix, bool read_only)
-{
-        int r;
-
-        segments_set_next(ix->batch.segments, (uint32_t)ix->total.next_segment);
-        if (read_only)
-                return 0;
-        r = index_tx_open_segments(ix, batch_adopt, ix);
-        if (r == 0)
-                r = segments_each(ix->batch.segments, (uint32_t)ix->total.next_segment, batch_take_stranger, ix);
-        if (r < 0 || !ix->batch.strangers)
-                return r;
-
-        /* Their ends, and that a collection should look at them. */
-        segments_set_next(ix->batch.segments, (uint32_t)ix->total.next_segment);
-        ix->batch.lost = true;
-        LOCK_SCOPE(&ix->lock);
-        r = batch_begin_change(ix);
-        return r < 0 ? r : batch_end_change(ix, 0);
-}
-
-bool index_has_strangers(struct index *ix)
-{
-        return ix->batch.strangers;
-}
-
 int batch_sync_ahead(struct index *ix)
 {
         return segments_sync(ix->batch.segments);
@@ -104,12 +61,43 @@ int batch_begin(struct index *ix)
         return index_tx_begin(ix, false);
 }
 
+/* Notes where the bytes of a lost batch lie. Without memory for that, they stay there until their segment goes. */
+static void batch_disown(struct index *ix)
+{
+        CLEANUP_FREE struct segment_range *ranges = NULL;
+        struct segment_range *grown;
+        size_t n;
+
+        if (segments_disown(ix->batch.segments, &ranges, &n) < 0)
+                return;
+        grown = reallocarray(ix->batch.lost, ix->batch.n_lost + n + 1, sizeof(*grown));
+        if (!grown)
+                return;
+        memcpy(grown + ix->batch.n_lost, ranges, n * sizeof(*ranges));
+        ix->batch.lost = grown;
+        ix->batch.n_lost += n;
+}
+
+static int batch_put_lost(struct index *ix)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ix->batch.n_lost; i++) {
+                const struct segment_range *range = &ix->batch.lost[i];
+
+                /* Nobody can find it: so it may go with the next sweep. */
+                r = index_tx_add_debris(ix, place_make(range->id, (uint32_t)range->from), range->to - range->from, 1);
+        }
+        return r;
+}
+
 int batch_lose(struct index *ix, int r)
 {
         struct index_writer *w;
 
         index_tx_rollback(ix);
-        ix->batch.lost |= ix->batch.chunks > 0;
+        if (ix->batch.chunks > 0)
+                batch_disown(ix);
         ix->batch.chunks = 0;
         LIST_FOREACH(w, &ix->writers, link) {
                 if (w->in_batch)
@@ -134,14 +122,16 @@ static int batch_commit(struct index *ix)
         if (r == 0)
                 r = index_tx_begin(ix, false);
         if (r == 0)
-                r = index_tx_put_segments(ix, states, n, ix->batch.lost);
+                r = index_tx_put_segments(ix, states, n);
+        if (r == 0)
+                r = batch_put_lost(ix);
         if (r == 0)
                 r = index_tx_commit(ix, segments_get_next(segments));
         if (r < 0)
                 return index_error(ix, batch_lose(ix, r));
 
         segments_recorded(segments, states, n);
-        ix->batch.lost = false;
+        ix->batch.n_lost = 0;
         ix->batch.chunks = 0;
         LIST_FOREACH(w, &ix->writers, link)
                 w->in_batch = false;
@@ -242,6 +232,27 @@ void batch_done(struct index *ix)
         batch_end_flusher(ix);
         if (ix->batch.chunks > 0)
                 (void)batch_commit(ix); /* chunks that nobody refers to: a convenience for the next writer */
+}
+
+int batch_seal(struct index *ix, uint64_t token)
+{
+        int r;
+
+        segments_seal(ix->batch.segments);
+        r = segments_sync(ix->batch.segments);
+        if (r < 0)
+                return r;
+        LOCK_SCOPE(&ix->lock);
+        r = batch_begin_change(ix);
+        if (r < 0)
+                return r;
+        ix->total.token = token;
+        return batch_end_change(ix, 0);
+}
+
+void batch_free(struct index *ix)
+{
+        free(ix->batch.lost);
         pthread_cond_destroy(&ix->batch.flushed);
         pthread_cond_destroy(&ix->batch.flush);
 }

@@ -14,9 +14,10 @@ struct segments;
 /* SEGMENTS is borrowed until batch_done(), which commits what there is, when nobody else uses the index any more. */
 void batch_init(struct index *ix, struct segments *segments);
 void batch_done(struct index *ix);
+void batch_free(struct index *ix);
 
-/* At the opening, when the counts are loaded: tells the segments what the index knows of them. */
-int batch_tell_segments(struct index *ix, bool read_only);
+/* After batch_done(): seals all segments, and records that, and the token. */
+int batch_seal(struct index *ix, uint64_t token);
 
 /*
  * Makes what was appended so far durable, before the lock is taken: what is left to be synced with it held, when nobody

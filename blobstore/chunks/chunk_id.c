@@ -2,19 +2,37 @@
 
 #include "blobstore/chunks/chunk_id.h"
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
+#include "blobstore/hash/sha256.h"
 
 void chunk_id_of(const void *bytes, size_t n, struct chunk_id *ret)
 {
         hash128(bytes, n, ret->bytes);
 }
 
-uint64_t chunk_id_key(const struct chunk_id *id)
+int chunk_name_of(const void *bytes, size_t n, struct chunk_name *ret)
 {
-        uint64_t key = get_le64(id->bytes);
+        uint8_t digest[SHA256_SIZE];
+        int r;
+
+        r = sha256(bytes, n, digest);
+        if (r == 0)
+                memcpy(ret->bytes, digest, CHUNK_NAME_SIZE);
+        return r;
+}
+
+uint64_t chunk_name_key(const struct chunk_name *name)
+{
+        uint64_t key = get_le64(name->bytes);
 
 #ifdef IMAGEFS_WEAK_HASH
         key &= 0xff;
 #endif
         return key;
+}
+
+bool chunk_name_is_known(const struct chunk_name *name)
+{
+        return !block_is_zero(name->bytes, CHUNK_NAME_SIZE);
 }

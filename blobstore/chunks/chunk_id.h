@@ -3,8 +3,9 @@
 #define BLOBSTORE_CHUNKS_CHUNK_ID_H
 
 /*
- * The name of a chunk: the XXH3-128 of its bytes. A name found again is a hint that the bytes are the same, never a
- * proof: whoever shares a chunk compares the bytes first.
+ * What a chunk is known by. Its id, the XXH3-128 of its bytes, is what maps verify reads with; it costs next to
+ * nothing, and anybody can make two chunks of one id. Its name, 192 bits of the SHA-256, is what the index finds chunks
+ * by; chunks of one name are the same chunk, and nobody compares their bytes.
  */
 
 #include <stdbool.h>
@@ -14,23 +15,45 @@
 
 #include "blobstore/hash/hash.h"
 
-#define CHUNK_ID_SIZE HASH128_SIZE
+#define CHUNK_ID_SIZE   HASH128_SIZE
+#define CHUNK_NAME_SIZE 24
 
 struct chunk_id {
         uint8_t bytes[CHUNK_ID_SIZE]; /* canonical, that is big endian */
 };
 
+/* All zeros: not known, as where the chunk could not be read when its segment was described. */
+struct chunk_name {
+        uint8_t bytes[CHUNK_NAME_SIZE];
+};
+
 void chunk_id_of(const void *bytes, size_t n, struct chunk_id *ret);
+int chunk_name_of(const void *bytes, size_t n, struct chunk_name *ret); /* -ENOMEM */
 
 /*
- * What the index looks chunks up by: 64 bits of the name. With IMAGEFS_WEAK_HASH only 8 of them are left, so that
- * different chunks meet under one key all the time and whoever trusted the key would be caught by every test.
+ * What the index sorts names by: 64 bits of them. With IMAGEFS_WEAK_HASH only 8 of these are left, so that different
+ * chunks meet under one key all the time and whoever trusted the key would be caught by every test.
  */
-uint64_t chunk_id_key(const struct chunk_id *id);
+uint64_t chunk_name_key(const struct chunk_name *name);
+
+/* The rest of it. */
+#define CHUNK_NAME_REST_SIZE (CHUNK_NAME_SIZE - 8)
+static inline const uint8_t *chunk_name_rest(const struct chunk_name *name)
+{
+        return name->bytes + 8;
+}
 
 static inline bool chunk_id_equal(const struct chunk_id *a, const struct chunk_id *b)
 {
         return memcmp(a->bytes, b->bytes, CHUNK_ID_SIZE) == 0;
 }
+
+static inline bool chunk_name_equal(const struct chunk_name *a, const struct chunk_name *b)
+{
+        return chunk_name_key(a) == chunk_name_key(b) &&
+               memcmp(chunk_name_rest(a), chunk_name_rest(b), CHUNK_NAME_REST_SIZE) == 0;
+}
+
+bool chunk_name_is_known(const struct chunk_name *name);
 
 #endif

@@ -4,11 +4,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "blobstore/base/cleanup.h"
 
-int chunk_store_new(int dir_fd, int segments_fd, bool read_only, size_t cache_bytes, unsigned threads,
-                    struct chunk_store **ret)
+int chunk_store_new(int dir_fd, int segments_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
+                    unsigned threads, struct chunk_store **ret)
 {
         struct chunk_store *cs = calloc(1, sizeof(*cs));
         int r;
@@ -18,7 +19,8 @@ int chunk_store_new(int dir_fd, int segments_fd, bool read_only, size_t cache_by
         cs->dir_fd = dir_fd;
         cs->segments_fd = segments_fd;
         cs->read_only = read_only;
-        r = segments_new(segments_fd, &cs->degraded, &cs->segments);
+        memcpy(cs->id, id, STORE_ID_SIZE);
+        r = chunk_store_forget_index(cs);
         if (r == 0)
                 r = cache_new(cache_bytes, &cs->cache);
         if (r == 0)
@@ -60,31 +62,161 @@ int chunk_store_open_index(struct chunk_store *cs)
 
 int chunk_store_forget_index(struct chunk_store *cs)
 {
+        int r;
+
         index_close(TAKE_PTR(cs->index));
         segments_free(TAKE_PTR(cs->segments));
-        return segments_new(cs->segments_fd, &cs->degraded, &cs->segments);
+        r = segments_new(cs->segments_fd, &cs->degraded, &cs->segments);
+        if (r == 0)
+                segments_set_store(cs->segments, cs->id);
+        return r;
 }
 
-int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
-                     size_t raw_len)
+/* ---- reading ---- */
+
+/* What a payload is encoded with; without a base of its own, which would be somebody's lie. */
+static int chunk_store_read_base(struct chunk_store *cs, struct codec *codec, struct codec_base *base)
+{
+        struct codec_base none;
+        int r;
+
+        if (base->raw_len > CHUNK_SIZE_MAX || base->stored_len > base->raw_len)
+                return -EBADMSG;
+        if (base->stored_len == base->raw_len) {
+                r = segments_read(cs->segments, base->place, codec->raw, base->raw_len);
+        } else {
+                r = segments_read(cs->segments, base->place, codec->stored, base->stored_len);
+                if (r == 0 && codec_get_base(codec->stored, base->stored_len, base->raw_len, &none))
+                        r = -EBADMSG;
+                if (r == 0)
+                        r = codec_decode(codec, codec->stored, base->stored_len, NULL, codec->raw, base->raw_len);
+        }
+        if (r == 0 && codec_base_hash(codec->raw, base->raw_len) != base->hash)
+                r = -EBADMSG;
+        base->bytes = codec->raw;
+        return r;
+}
+
+/* CODEC has the payload in its buffer. */
+static int chunk_store_decode(struct chunk_store *cs, struct codec *codec, size_t stored_len, void *buf, size_t raw_len)
+{
+        struct codec *other;
+        struct codec_base base;
+        int r;
+
+        if (!codec_get_base(codec->stored, stored_len, raw_len, &base))
+                return codec_decode(codec, codec->stored, stored_len, NULL, buf, raw_len);
+        r = codec_pool_get(cs->codecs, &other);
+        if (r < 0)
+                return r;
+        r = chunk_store_read_base(cs, other, &base);
+        if (r == 0)
+                r = codec_decode(codec, codec->stored, stored_len, &base, buf, raw_len);
+        codec_pool_put(cs->codecs, other);
+        return r;
+}
+
+static int chunk_store_load(struct chunk_store *cs, uint64_t place, size_t stored_len, void *buf, size_t raw_len)
 {
         struct codec *codec;
+        int r;
+
+        if (stored_len == raw_len)
+                return segments_read(cs->segments, place, buf, raw_len);
+        r = codec_pool_get(cs->codecs, &codec);
+        if (r < 0)
+                return r;
+        r = segments_read(cs->segments, place, codec->stored, stored_len);
+        if (r == 0)
+                r = chunk_store_decode(cs, codec, stored_len, buf, raw_len);
+        codec_pool_put(cs->codecs, codec);
+        return r;
+}
+
+int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id, void *buf,
+                     size_t raw_len)
+{
         struct chunk_id found;
         int r;
 
-        if (stored_len == raw_len) {
-                r = segments_read(cs->segments, place, buf, raw_len);
-        } else {
-                r = codec_pool_get(cs->codecs, &codec);
-                if (r < 0)
-                        return r;
-                r = segments_read(cs->segments, place, codec->stored, stored_len);
-                if (r == 0)
-                        r = codec_decode(codec, codec->stored, stored_len, buf, raw_len);
-                codec_pool_put(cs->codecs, codec);
+        if (stored_len > raw_len || raw_len > CHUNK_SIZE_MAX)
+                return -EBADMSG;
+        r = chunk_store_load(cs, place, stored_len, buf, raw_len);
+        if (r == 0 && id) {
+                chunk_id_of(buf, raw_len, &found);
+                r = chunk_id_equal(&found, id) ? 0 : -EBADMSG;
         }
-        if (r < 0 || !name)
+        if (r == -EBADMSG && cs->index && !cs->read_only)
+                index_distrust(cs->index, place);
+        return r;
+}
+
+int chunk_store_peek_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, uint64_t *ret)
+{
+        struct codec_base base = { 0 };
+        uint8_t head[CODEC_BASE_HEAD];
+        int r;
+
+        *ret = 0;
+        if (stored_len == raw_len || stored_len < sizeof(head))
+                return 0;
+        r = segments_read(cs->segments, place, head, sizeof(head));
+        if (r == 0 && codec_get_base(head, stored_len, raw_len, &base))
+                *ret = base.place;
+        return r;
+}
+
+/* ---- encoding ---- */
+
+/* 1: a base was found, and BASE and the bytes in CODEC are it; 0: none. One that cannot be read is none. */
+static int chunk_store_find_base(struct chunk_store *cs, struct index_writer *w, const struct chunk_features *features,
+                                 struct codec *codec, struct codec_base *ret)
+{
+        struct index_twin twin;
+        struct chunk_name name;
+        int r;
+
+        r = index_find_base(cs->index, w, features, &twin);
+        if (r <= 0)
                 return r;
-        chunk_id_of(buf, raw_len, &found);
-        return chunk_id_equal(&found, name) ? 0 : -EBADMSG;
+        r = chunk_store_load(cs, twin.place, twin.stored_len, codec->raw, twin.raw_len);
+        if (r == 0)
+                r = chunk_name_of(codec->raw, twin.raw_len, &name);
+        if (r == 0 && !chunk_name_equal(&name, &twin.name))
+                r = -EBADMSG;
+        if (r == -EBADMSG)
+                index_distrust(cs->index, twin.place);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        *ret = (struct codec_base){
+                .place = twin.place,
+                .raw_len = twin.raw_len,
+                .stored_len = twin.stored_len,
+                .hash = codec_base_hash(codec->raw, twin.raw_len),
+                .bytes = codec->raw,
+        };
+        return 1;
+}
+
+int chunk_store_pack(struct chunk_store *cs, struct index_writer *w, enum codec_effort effort, const void *raw, size_t n,
+                     void *stored, struct packed_chunk *ret)
+{
+        struct codec_base base;
+        struct codec *codec;
+        size_t len;
+        int r, found;
+
+        chunk_features_of(raw, n, &ret->features);
+        r = codec_pool_get(cs->codecs, &codec);
+        if (r < 0)
+                return r;
+        r = found = chunk_store_find_base(cs, w, &ret->features, codec, &base);
+        if (r >= 0)
+                r = codec_encode(codec, effort, raw, n, found > 0 ? &base : NULL, stored, &len);
+        codec_pool_put(cs->codecs, codec);
+        if (r < 0)
+                return r;
+        ret->stored_len = (uint32_t)len;
+        ret->base = found > 0 && len < n ? base.place : 0;
+        return 0;
 }

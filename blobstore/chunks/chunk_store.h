@@ -21,6 +21,7 @@
 
 struct chunk_store {
         int dir_fd, segments_fd; /* borrowed */
+        uint8_t id[STORE_ID_SIZE];
         bool read_only;
         atomic_bool degraded; /* a sync failed: nothing is written any more (see blobstore.h) */
 
@@ -32,8 +33,8 @@ struct chunk_store {
 };
 
 /* Everything but the index, which is in DIR_FD. The descriptors are borrowed until chunk_store_free(). */
-int chunk_store_new(int dir_fd, int segments_fd, bool read_only, size_t cache_bytes, unsigned threads,
-                    struct chunk_store **ret);
+int chunk_store_new(int dir_fd, int segments_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
+                    unsigned threads, struct chunk_store **ret);
 void chunk_store_free(struct chunk_store *cs); /* accepts NULL; commits the index */
 
 /* -ENOENT, -EUCLEAN: to be rebuilt, and then opened once more. */
@@ -42,8 +43,21 @@ int chunk_store_open_index(struct chunk_store *cs);
 /* Closes it, and forgets what it told of segments: they are not open in a new one. */
 int chunk_store_forget_index(struct chunk_store *cs);
 
-/* Reads and decodes a chunk into BUF (RAW_LEN bytes); NAME, unless NULL, must fit. -EBADMSG. */
-int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *name, void *buf,
+/* Reads and decodes a chunk into BUF (RAW_LEN bytes); ID, unless NULL, must fit. -EBADMSG: nobody shares it any more. */
+int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id, void *buf,
                      size_t raw_len);
+
+/* Which chunk is this one's base, by its payload? 0: none. */
+int chunk_store_peek_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, uint64_t *ret);
+
+struct packed_chunk {
+        uint32_t stored_len; /* as long as the chunk: to be stored as it is */
+        uint64_t base; /* 0: none */
+        struct chunk_features features;
+};
+
+/* Encodes N bytes into STORED (N bytes), with a chunk like it as the base where there is one; W holds it then. */
+int chunk_store_pack(struct chunk_store *cs, struct index_writer *w, enum codec_effort effort, const void *raw, size_t n,
+                     void *stored, struct packed_chunk *ret);
 
 #endif

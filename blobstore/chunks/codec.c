@@ -8,7 +8,9 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "blobstore/base/bytes.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/hash/hash.h"
 
 /*
  * Level 1 with the matches of level 2, and a hash table that stays in the processor's first cache. Compression is most
@@ -25,6 +27,17 @@
 #define CODEC_MIN_MATCH 5
 #define CODEC_HASH_LOG  12
 
+/* With a base, whose places are to be found as well. */
+#define CODEC_BASE_HASH_LOG 17
+#define CODEC_BASE_WINDOW   20
+
+#define CODEC_BEST_LEVEL 19
+
+/* The skippable frame that names a base. */
+#define BASE_MAGIC     0x184d2a50U
+#define BASE_DATA_SIZE (CODEC_BASE_HEAD - 8)
+#define BASE_SIZE      CODEC_BASE_HEAD
+
 /* More than this many are not kept: threads of the store and of the layer above, with room. */
 #define CODEC_POOL_MAX 32
 
@@ -36,7 +49,8 @@ struct codec_pool {
 
 static void codec_free(struct codec *c)
 {
-        ZSTD_freeCCtx(c->compressor);
+        for (int i = 0; i < CODEC_EFFORTS; i++)
+                ZSTD_freeCCtx(c->compressors[i]);
         ZSTD_freeDCtx(c->decompressor);
         free(c);
 }
@@ -82,7 +96,8 @@ int codec_pool_get(struct codec_pool *p, struct codec **ret)
                 c = malloc(sizeof(*c)); /* half a megabyte of buffers: not worth clearing */
                 if (!c)
                         return -ENOMEM;
-                c->compressor = NULL;
+                for (int i = 0; i < CODEC_EFFORTS; i++)
+                        c->compressors[i] = NULL;
                 c->decompressor = NULL;
         }
         c->next = NULL;
@@ -106,33 +121,89 @@ void codec_pool_put(struct codec_pool *p, struct codec *c)
                 codec_free(c);
 }
 
-int codec_encode(struct codec *c, const void *raw, size_t n, void *stored, size_t *ret)
+uint64_t codec_base_hash(const void *bytes, size_t n)
 {
-        size_t len;
+        return hash64(bytes, n, 0);
+}
 
-        if (!c->compressor) {
-                c->compressor = ZSTD_createCCtx();
-                if (!c->compressor)
-                        return -ENOMEM;
-                /* Constants that are in range, and no frame has begun. */
-                (void)ZSTD_CCtx_setParameter(c->compressor, ZSTD_c_compressionLevel, CODEC_LEVEL);
-                (void)ZSTD_CCtx_setParameter(c->compressor, ZSTD_c_minMatch, CODEC_MIN_MATCH);
-                (void)ZSTD_CCtx_setParameter(c->compressor, ZSTD_c_hashLog, CODEC_HASH_LOG);
+static struct ZSTD_CCtx_s *codec_compressor(struct codec *c, enum codec_effort effort, bool with_base)
+{
+        struct ZSTD_CCtx_s *z = c->compressors[effort];
+
+        if (!z)
+                z = c->compressors[effort] = ZSTD_createCCtx();
+        if (!z)
+                return NULL;
+        /* Constants that are in range, and no frame has begun. */
+        (void)ZSTD_CCtx_reset(z, ZSTD_reset_session_and_parameters);
+        if (effort == CODEC_BEST) {
+                (void)ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, CODEC_BEST_LEVEL);
+        } else {
+                (void)ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, CODEC_LEVEL);
+                (void)ZSTD_CCtx_setParameter(z, ZSTD_c_minMatch, CODEC_MIN_MATCH);
+                (void)ZSTD_CCtx_setParameter(z, ZSTD_c_hashLog, with_base ? CODEC_BASE_HASH_LOG : CODEC_HASH_LOG);
+        }
+        if (with_base)
+                (void)ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, CODEC_BASE_WINDOW);
+        return z;
+}
+
+static void codec_put_base(uint8_t *p, const struct codec_base *base)
+{
+        put_le32(p, BASE_MAGIC);
+        put_le32(p + 4, BASE_DATA_SIZE);
+        put_le64(p + 8, base->place);
+        put_le32(p + 16, base->raw_len);
+        put_le32(p + 20, base->stored_len);
+        put_le64(p + 24, base->hash);
+}
+
+int codec_encode(struct codec *c, enum codec_effort effort, const void *raw, size_t n, const struct codec_base *base,
+                 void *stored, size_t *ret)
+{
+        struct ZSTD_CCtx_s *z = codec_compressor(c, effort, base != NULL);
+        size_t head = base ? BASE_SIZE : 0, len;
+        uint8_t *to = stored;
+
+        if (!z)
+                return -ENOMEM;
+        *ret = n;
+        if (n <= head + 1)
+                return 0;
+        if (base) {
+                codec_put_base(to, base);
+                (void)ZSTD_CCtx_refPrefix(z, base->bytes, base->raw_len);
         }
 
         /* With less room than N bytes the compressor fails exactly where the result would not be smaller. */
-        len = ZSTD_compress2(c->compressor, stored, n - 1, raw, n);
-        if (ZSTD_isError(len)) {
-                if (ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation)
-                        return -ENOMEM;
-                len = n;
-        }
-        *ret = len;
+        len = ZSTD_compress2(z, to + head, n - head - 1, raw, n);
+        if (!ZSTD_isError(len))
+                *ret = head + len;
+        else if (ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation)
+                return -ENOMEM;
         return 0;
 }
 
-int codec_decode(struct codec *c, const void *stored, size_t stored_len, void *raw, size_t raw_len)
+bool codec_get_base(const void *stored, size_t stored_len, size_t raw_len, struct codec_base *ret)
 {
+        const uint8_t *p = stored;
+
+        if (stored_len == raw_len || stored_len < BASE_SIZE || get_le32(p) != BASE_MAGIC ||
+            get_le32(p + 4) != BASE_DATA_SIZE)
+                return false;
+        *ret = (struct codec_base){
+                .place = get_le64(p + 8),
+                .raw_len = get_le32(p + 16),
+                .stored_len = get_le32(p + 20),
+                .hash = get_le64(p + 24),
+        };
+        return true;
+}
+
+int codec_decode(struct codec *c, const void *stored, size_t stored_len, const struct codec_base *base, void *raw,
+                 size_t raw_len)
+{
+        const uint8_t *from = stored;
         size_t len;
 
         if (stored_len == raw_len) {
@@ -145,7 +216,13 @@ int codec_decode(struct codec *c, const void *stored, size_t stored_len, void *r
                 if (!c->decompressor)
                         return -ENOMEM;
         }
-        len = ZSTD_decompressDCtx(c->decompressor, raw, raw_len, stored, stored_len);
+        if (base) {
+                from += BASE_SIZE;
+                stored_len -= BASE_SIZE;
+                (void)ZSTD_DCtx_reset(c->decompressor, ZSTD_reset_session_only);
+                (void)ZSTD_DCtx_refPrefix(c->decompressor, base->bytes, base->raw_len);
+        }
+        len = ZSTD_decompressDCtx(c->decompressor, raw, raw_len, from, stored_len);
         if (ZSTD_isError(len))
                 return ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
         return len == raw_len ? 0 : -EBADMSG;

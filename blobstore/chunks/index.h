@@ -3,9 +3,9 @@
 #define BLOBSTORE_CHUNKS_INDEX_H
 
 /*
- * What the store knows about its chunks, segments and blobs, so that a chunk can be found by its content, and space
- * be given back. An SQLite database, index.db; everything in it can be counted again from the maps. Reading a blob
- * does not need it. Any number of threads may share an index; calls wait for each other.
+ * What the store knows about its chunks, segments and blobs, so that a chunk can be found by its name, and space be
+ * given back. An SQLite database, index.db; everything in it can be made again from the segments' footers and the maps.
+ * Reading a blob does not need it. Any number of threads may share an index; calls wait for each other.
  *
  * Durability. A row never names bytes that are not on disk: batch.c tells in which order things are synced. New chunks
  * gather in a batch, an open transaction in which other writers see them at once, and which is committed when it has
@@ -13,8 +13,13 @@
  * comes with what was committed before it. Where a batch is lost (the disk is full), the writers that put something
  * into it fail, each when it next uses the index; nobody else does.
  *
- * References. chunk.refs counts the entries of maps that name the chunk; a chunk of a writer at work has none. A blob
- * is
+ * Is it current? It may have been put back from a backup, or lost what its WAL held. index_state.h tells how it knows
+ * (index_is_certain()); where it does not, whoever opens it holds it against the names of maps and segments.
+ *
+ * References. chunk.refs counts the entries of maps that name the chunk, and the chunks that have it as their base; a
+ * chunk of a writer at work has none, and a dead one, whose space may be given back, has -1. A row of a dead chunk stays
+ * as long as its segment does, so that what has no row is unknown and not unused. Each row of a chunk or blob carries a
+ * proof, a hash of it, that is asked whenever something is changed on its word. A blob is
  *
  *      new      its map is written, and its first `retained` entries are counted: a commit in progress
  *      live     all are
@@ -27,6 +32,10 @@
  * epoch in which it was last found, added or let go; the sweep, which begins an epoch, takes only chunks from before
  * the oldest writer's. A writer that begins before the first sweep of this opening counts as older than everything,
  * so that what an interrupted writer had left is there for the one that does its work again.
+ *
+ * Orphans. What nobody named when the index was made again, or what a crash left in a segment, has a row of epoch 0, and
+ * is not found by anybody. It becomes dead only when the owner of the store says so: it may be that the maps that name
+ * it are about to be put back.
  */
 
 #include <stdatomic.h>
@@ -36,16 +45,8 @@
 #include <sys/queue.h>
 
 #include "blobstore/chunks/blob_info.h"
+#include "blobstore/chunks/chunk_id.h"
 #include "blobstore/chunks/segment.h"
-
-/*
- * Different chunks of one key and length that are looked at before giving up; a bound on what made-up collisions cost.
- */
-#ifdef IMAGEFS_WEAK_HASH
-#define INDEX_TWINS_MAX 256
-#else
-#define INDEX_TWINS_MAX 8
-#endif
 
 enum blob_state {
         BLOB_NEW,
@@ -55,10 +56,11 @@ enum blob_state {
 
 struct index;
 
-/* A stored chunk that may hold the bytes in question. */
+/* A stored chunk that was found. */
 struct index_twin {
         uint64_t place;
-        uint32_t stored_len;
+        uint32_t raw_len, stored_len;
+        struct chunk_name name;
 };
 
 /* A writer at work; embedded in the owner, which does not look inside. */
@@ -77,13 +79,16 @@ struct index_blob {
 };
 
 struct index_chunk {
-        uint64_t place;
-        uint64_t key;
+        uint64_t place; /* as maps know it */
+        uint64_t at; /* where it lies since it was moved; 0: at its place */
+        struct chunk_name name; /* zeros: not known */
         uint32_t raw_len, stored_len;
-        uint64_t refs;
+        uint64_t base; /* place of the chunk that it is encoded with; 0: none */
+        int64_t refs;
+        bool proven; /* its row is as it was written */
 };
 
-/* [from, to) of a segment that no chunk lives in. */
+/* [from, to) of a segment that may be given back. */
 struct index_gap {
         uint64_t from, to;
 };
@@ -92,25 +97,28 @@ struct index_gap {
 
 /*
  * Opens index.db in DIR_FD and tells SEGMENTS (borrowed until index_close()) what it has to know. -ENOENT: there is
- * none; -EUCLEAN: damaged, or marked as stale: to be rebuilt; -EPROTONOSUPPORT: newer.
+ * none; -EUCLEAN: damaged, older than the store, or marked as stale: to be rebuilt; -EPROTONOSUPPORT: newer.
  */
 int index_open(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
 
 /* Opens it for looking, and writes nothing, not even beside it. */
 int index_open_read_only(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
 
+/* Is it known to be current? Else it is to be held against the maps and segments, before anything is written. */
+bool index_is_certain(struct index *ix);
+
 /*
- * Were there segments, or bytes in one, that the index does not know? A crash leaves such, and so does an index that is
- * older than the store.
+ * After it was: takes in what a crash left behind the known ends of segments, and describes these. From here on it may
+ * be written to. 1: there was something.
  */
-bool index_has_strangers(struct index *ix);
+int index_recover(struct index *ix);
 
 /* An empty one: index.db.new, until index_publish() makes it index.db; or nowhere, gone when it is closed. */
 int index_new(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
 int index_new_temporary(struct segments *segments, atomic_bool *degraded, struct index **ret);
 int index_publish(struct index *ix, int dir_fd); /* then close it, and open it anew */
 
-void index_close(struct index *ix); /* accepts NULL; commits the batch */
+void index_close(struct index *ix); /* accepts NULL; seals the segments and commits */
 
 /* Has the index rebuilt at the next opening, because counts in it can no longer be right. */
 int index_mark_stale(int dir_fd);
@@ -120,14 +128,22 @@ int index_mark_stale(int dir_fd);
 void index_writer_begin(struct index *ix, struct index_writer *w);
 void index_writer_end(struct index *ix, struct index_writer *w);
 
-/* Fills in up to INDEX_TWINS_MAX chunks to compare with, and gives the count. */
-int index_find(struct index *ix, uint64_t key, uint32_t raw_len, struct index_twin ret[INDEX_TWINS_MAX]);
+/*
+ * Is there a chunk of that name? From then on it stays until the writer has ended. 1: yes, 0: no.
+ */
+int index_share(struct index *ix, struct index_writer *w, const struct chunk_name *name, uint32_t raw_len,
+                struct index_twin *ret);
 
-/* Is the chunk still there? From then on it stays until the writer has ended. 1: yes, 0: no. */
-int index_hold(struct index *ix, struct index_writer *w, uint64_t place);
+/* The same for the one that has most of the features, and may be a base. */
+int index_find_base(struct index *ix, struct index_writer *w, const struct chunk_features *features,
+                    struct index_twin *ret);
 
-/* Adds a chunk that was appended, without references. */
-int index_add(struct index *ix, struct index_writer *w, const struct index_chunk *chunk);
+/* Adds a chunk that was appended, without references; its base gets one. What has no base can be one, by FEATURES. */
+int index_add(struct index *ix, struct index_writer *w, const struct index_chunk *chunk,
+              const struct chunk_features *features);
+
+/* The chunk was found damaged: nobody shares it any more. */
+void index_distrust(struct index *ix, uint64_t place);
 
 /* ---- a blob's life ---- */
 
@@ -160,17 +176,29 @@ int index_blob_list(struct index *ix, bool live, const struct blob_id *after, st
 /* Begins an epoch; *ret_limit: chunks that were let go before it may be taken, as no writer can have found them. */
 int index_sweep_begin(struct index *ix, uint64_t *ret_limit);
 
-/* Takes up to MAX such chunks and marks their segments; gives the count. */
-int index_sweep(struct index *ix, uint64_t limit, unsigned max);
+/*
+ * Makes up to MAX such chunks dead and marks their segments; gives the count. *ret_bases: so many bases have lost their
+ * last reference by it, for another sweep. ORPHANS: those, too.
+ */
+int index_sweep(struct index *ix, uint64_t limit, bool orphans, unsigned max, unsigned *ret_bases);
+
+/* Since when there are orphans, in microseconds since 1970; 0: there are none. */
+uint64_t index_orphans_since(struct index *ix);
 
 /* The next segment after AFTER that is marked. 1: found, 0: none. */
 int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret);
 
 /*
- * The gaps between a segment's living chunks, owned by the caller, release with free(). *ret_empty: nothing lives in it
- * and nothing will, so that the file can go. -EBUSY: a writer is appending to it.
+ * Where a segment's dead chunks lie, owned by the caller, release with free(). *ret_empty: it is sealed, and nothing else
+ * lives in it. -EBUSY: a writer is appending to it.
  */
 int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty);
+
+/* Is each chunk that the segment says it holds known to be dead, or to lie elsewhere? 1, 0. */
+int index_accounts_for(struct index *ix, uint32_t segment, const struct footer *footer);
+
+/* Something is about to be given back: an index that is older than this is known for it from now on. */
+int index_begin_generation(struct index *ix);
 
 /* The gaps are punched; with REMOVED, the file is gone. */
 int index_unmark_segment(struct index *ix, uint32_t segment, bool removed);
@@ -182,15 +210,24 @@ void index_set_thrifty(struct index *ix, bool thrifty);
 
 int index_stats(struct index *ix, struct blobstore_stats *ret);
 
-/* For a new index. What the maps say, an entry each, in any order: 1 where the chunk was not known yet. */
-int index_import_chunk(struct index *ix, const struct index_chunk *chunk);
-int index_import_blob(struct index *ix, const struct index_blob *blob);
-int index_import_segment(struct index *ix, uint32_t id, uint64_t size);
-
 /*
- * Fills in up to MAX chunks at or after PLACE, in order of place, without those that nothing refers to; gives the
- * count.
+ * For a new index, in this order: what the segments say, and what the maps say, each in any order; what no segment said;
+ * and the end of it, after which it can be published. index_import_map_entry() gives 1 for a chunk without a reference so
+ * far.
  */
+int index_import_segment(struct index *ix, uint32_t id, uint64_t size);
+int index_import_record(struct index *ix, const struct footer_record *record, uint64_t at,
+                        const struct chunk_features *features);
+int index_import_map_entry(struct index *ix, uint64_t place, uint32_t raw_len, uint32_t stored_len);
+int index_import_blob(struct index *ix, const struct index_blob *blob);
+int index_import_name(struct index *ix, uint64_t place, const struct chunk_name *name, uint64_t base,
+                      const struct chunk_features *features);
+int index_import_end(struct index *ix);
+
+/* For a count that is only compared: one more reference by a chunk that has it as its base. */
+int index_import_base(struct index *ix, uint64_t place);
+
+/* Fills in up to MAX chunks at or after PLACE, in order of place, without the dead ones; gives the count. */
 int index_chunk_list(struct index *ix, uint64_t place, struct index_chunk *ret, size_t max);
 
 /* Calls FN for each segment, in order. FN must not use the index. */

@@ -41,7 +41,7 @@ int index_blob_retain(struct index *ix, struct index_writer *w, const struct blo
                       const uint64_t *places, size_t n, bool last)
 {
         struct index_blob blob;
-        int64_t v[3];
+        int64_t one;
         int r;
 
         r = last ? batch_sync_ahead(ix) : 0; /* others' chunks, too */
@@ -54,18 +54,11 @@ int index_blob_retain(struct index *ix, struct index_writer *w, const struct blo
                 r = last ? batch_begin_change(ix) : batch_begin(ix);
         if (r < 0)
                 return r;
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                r = index_db_get(ix->db, CHUNK_RETAIN, v, 3, DB_ARGS(DB_INT(places[i])));
-                if (r == 0)
-                        r = -EUCLEAN;
-                if (r > 0 && v[0] == 1)
-                        index_count_chunk(ix, v[1], v[2], 1);
-                if (r > 0)
-                        r = 0;
-        }
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = index_tx_retain(ix, places[i]);
         if (r == 0)
-                r = index_db_run(ix->db, BLOB_COUNT,
-                                 DB_ARGS(DB_ID(id), DB_INT(n), DB_INT(last ? BLOB_LIVE : BLOB_NEW)));
+                r = index_tx_one(index_db_get(ix->db, BLOB_COUNT, &one, 1,
+                                              DB_ARGS(DB_ID(id), DB_INT(n), DB_INT(last ? BLOB_LIVE : BLOB_NEW))));
         if (r == 0 && last) {
                 r = index_blob_load(ix, id, &blob);
                 if (r == 0)
@@ -82,6 +75,7 @@ int index_blob_retain(struct index *ix, struct index_writer *w, const struct blo
 int index_blob_kill(struct index *ix, const struct blob_id *id)
 {
         struct index_blob blob;
+        int64_t one;
         int r;
 
         LOCK_SCOPE(&ix->lock);
@@ -93,7 +87,7 @@ int index_blob_kill(struct index *ix, const struct blob_id *id)
         r = batch_begin_change(ix);
         if (r < 0)
                 return r;
-        r = index_db_run(ix->db, BLOB_KILL, DB_ARGS(DB_ID(id)));
+        r = index_tx_one(index_db_get(ix->db, BLOB_KILL, &one, 1, DB_ARGS(DB_ID(id))));
         if (r == 0)
                 index_count_blob(ix, &blob.info, -1);
         return batch_end_change(ix, r);
@@ -120,7 +114,7 @@ int index_blob_release(struct index *ix, const struct blob_id *id, const uint64_
                         r = 0;
         }
         if (r == 0)
-                r = index_db_run(ix->db, BLOB_UNCOUNT, DB_ARGS(DB_ID(id), DB_INT(left)));
+                r = index_tx_one(index_db_get(ix->db, BLOB_UNCOUNT, v, 1, DB_ARGS(DB_ID(id), DB_INT(left))));
         return batch_end_change(ix, r);
 }
 

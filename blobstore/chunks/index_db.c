@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/log.h"
+#include "blobstore/hash/hash.h"
 
 /* "imfi", at the place where file(1) looks. */
 #define INDEX_DB_APPLICATION_ID 0x696d6669
@@ -215,6 +217,41 @@ static int index_db_create_schema(struct index_db *db, const char *schema, int64
         return index_db_exec(db, sql);
 }
 
+/* The arguments one after the other, each with its type before it, as they are hashed; more than all rows have. */
+#define PROOF_SIZE_MAX 256
+
+static void index_db_row_proof(sqlite3_context *ctx, int n, sqlite3_value **args)
+{
+        uint8_t bytes[PROOF_SIZE_MAX];
+        size_t used = 0, len;
+
+        for (int i = 0; i < n; i++) {
+                int type = sqlite3_value_type(args[i]);
+
+                len = type == SQLITE_INTEGER ? 8 : type == SQLITE_BLOB ? (size_t)sqlite3_value_bytes(args[i]) : 0;
+                if (used + 1 + len > sizeof(bytes)) {
+                        sqlite3_result_error_toobig(ctx);
+                        return;
+                }
+                bytes[used++] = (uint8_t)type;
+                if (type == SQLITE_INTEGER)
+                        put_le64(bytes + used, (uint64_t)sqlite3_value_int64(args[i]));
+                else if (len > 0)
+                        memcpy(bytes + used, sqlite3_value_blob(args[i]), len);
+                used += len;
+        }
+        sqlite3_result_int64(ctx, (sqlite3_int64)hash64(bytes, used, INDEX_DB_APPLICATION_ID));
+}
+
+static int index_db_add_functions(struct index_db *db)
+{
+        int code = sqlite3_create_function_v2(db->handle, "row_proof", -1,
+                                              SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, NULL,
+                                              index_db_row_proof, NULL, NULL, NULL);
+
+        return code == SQLITE_OK ? 0 : index_db_error(db, code);
+}
+
 int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const char *schema, int64_t version,
                   const char *const *sql, size_t count, atomic_bool *degraded, struct index_db **ret)
 {
@@ -231,6 +268,8 @@ int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const c
         db->wal_limit = INDEX_DB_WAL_PAGES;
 
         r = index_db_connect(db, dir_fd, name, mode);
+        if (r == 0)
+                r = index_db_add_functions(db);
         if (r == 0 && (mode == INDEX_DB_CREATE || mode == INDEX_DB_TEMPORARY))
                 r = index_db_create_schema(db, schema, version);
         if (r == 0)
@@ -265,7 +304,9 @@ static int index_db_bind(struct index_db *db, unsigned stmt, const struct db_arg
 
         assert(stmt < db->count && sqlite3_bind_parameter_count(s) == (int)n);
         for (size_t i = 0; i < n && code == SQLITE_OK; i++) {
-                if (args[i].blob)
+                if (args[i].null)
+                        code = sqlite3_bind_null(s, (int)i + 1);
+                else if (args[i].blob)
                         code = sqlite3_bind_blob(s, (int)i + 1, args[i].blob, (int)args[i].n, SQLITE_STATIC);
                 else
                         code = sqlite3_bind_int64(s, (int)i + 1, args[i].number);
@@ -300,6 +341,11 @@ int index_db_column_blob(struct index_db *db, unsigned stmt, int column, void *r
                 return -EUCLEAN;
         memcpy(ret, blob, n);
         return 0;
+}
+
+bool index_db_column_is_null(struct index_db *db, unsigned stmt, int column)
+{
+        return sqlite3_column_type(db->stmts[stmt], column) == SQLITE_NULL;
 }
 
 void index_db_end(struct index_db *db, unsigned stmt)

@@ -28,12 +28,14 @@ enum index_db_mode {
 };
 
 struct db_arg {
-        const void *blob; /* NULL: a number */
+        const void *blob; /* NULL: a number, or nothing */
         size_t n;
         int64_t number;
+        bool null;
 };
 
 #define DB_INT(v)       ((struct db_arg){ .number = (int64_t)(v) })
+#define DB_NULL         ((struct db_arg){ .null = true })
 #define DB_BLOB(p, len) ((struct db_arg){ .blob = (p), .n = (len) })
 
 /* An argument list: DB_ARGS(DB_INT(a), DB_BLOB(p, n)), or DB_NONE. */
@@ -52,6 +54,10 @@ int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const c
 /* Gives up an open transaction. Accepts NULL. */
 void index_db_close(struct index_db *db);
 
+/*
+ * Statements may call row_proof(…), an XXH3-64 of its arguments, by which a row shows that it is as it was written.
+ */
+
 /* Runs a statement that gives no rows, or whose rows do not matter. */
 int index_db_run(struct index_db *db, unsigned stmt, const struct db_arg *args, size_t n);
 
@@ -64,6 +70,7 @@ int index_db_next(struct index_db *db, unsigned stmt);
 int64_t index_db_column(struct index_db *db, unsigned stmt, int column);
 /* -EUCLEAN: not N bytes. */
 int index_db_column_blob(struct index_db *db, unsigned stmt, int column, void *ret, size_t n);
+bool index_db_column_is_null(struct index_db *db, unsigned stmt, int column);
 void index_db_end(struct index_db *db, unsigned stmt);
 
 /*

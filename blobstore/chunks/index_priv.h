@@ -20,24 +20,48 @@ enum index_sql {
         TOTAL_SET,
         SEGMENT_OPEN_LIST,
         SEGMENT_PUT,
+        SEGMENT_SEAL,
         SEGMENT_GET,
         SEGMENT_LIST,
-        SEGMENT_MARK,
+        SEGMENT_DIED,
         SEGMENT_UNMARK,
         SEGMENT_DELETE,
         SEGMENT_NEXT_MARKED,
         SEGMENT_IMPORT,
+        SEGMENT_COUNT,
         CHUNK_FIND,
+        CHUNK_BASE,
         CHUNK_USE,
         CHUNK_TOUCH,
         CHUNK_ADD,
         CHUNK_RETAIN,
         CHUNK_RELEASE,
+        CHUNK_DISTRUST,
         CHUNK_UNUSED,
-        CHUNK_DELETE,
+        CHUNK_KILL,
+        CHUNK_FORGET,
+        CHUNK_FORGET_MOVED,
         CHUNK_PLACES,
+        CHUNK_WHERE,
+        CHUNK_OF_SEGMENT,
         CHUNK_LIST,
-        CHUNK_IMPORT,
+        CHUNK_IMPORT_RECORD,
+        CHUNK_IMPORT_ENTRY,
+        CHUNK_IMPORT_NAME,
+        CHUNK_IMPORT_BASE,
+        CHUNK_IMPORT_BASES,
+        CHUNK_COUNT_BASES,
+        CHUNK_FORGET_NAMES,
+        CHUNK_PROVE,
+        CHUNK_TOTALS,
+        FEATURE_PUT,
+        FEATURE_GET,
+        DEBRIS_ADD,
+        DEBRIS_UNUSED,
+        DEBRIS_KILL,
+        DEBRIS_COVER,
+        DEBRIS_PLACES,
+        DEBRIS_FORGET,
         BLOB_ADD,
         BLOB_COUNT,
         BLOB_KILL,
@@ -53,14 +77,16 @@ struct index_total {
         struct blobstore_stats stats;
         uint64_t epoch;
         uint64_t next_segment;
+        uint64_t generation, token; /* see index_state.h */
+        uint64_t orphans_us; /* since when there are some; 0: none */
 };
 
 /* batch.c's alone; all of it under the index's lock, but for the conditions and the segments. */
 struct batch {
         struct segments *segments; /* borrowed */
         unsigned chunks; /* added or counted in the open transaction */
-        bool lost; /* one, whose bytes lie in segments without a row */
-        bool strangers; /* there were bytes at the opening of which it does not know; constant after it */
+        struct segment_range *lost; /* bytes of lost batches, to be recorded with the next one that is not */
+        size_t n_lost;
 
         /* A thread that commits large batches, started by the first of them. */
         pthread_t flusher;
@@ -79,12 +105,18 @@ struct index {
         struct index_db *db;
         struct index_total total; /* as it is with the open transaction */
         struct index_total committed;
+        bool certain; /* constant after the opening */
+        bool recovered; /* it may be written to, and closed as one that is certain */
+        bool changed; /* the store's state says that it may have been */
         bool swept; /* since the opening */
         LIST_HEAD(, index_writer) writers;
         struct batch batch;
 };
 
 #define DB_ID(id) DB_BLOB((id)->bytes, BLOB_ID_SIZE)
+
+/* A chunk's name, as two arguments: its key, and the rest. */
+#define DB_NAME(name) DB_INT(chunk_name_key(name)), DB_BLOB(chunk_name_rest(name), CHUNK_NAME_REST_SIZE)
 
 /* ---- index_tx.c ---- */
 
@@ -96,16 +128,33 @@ int index_unmark_stale(int dir_fd);
 /* Gives R; after a contradiction nothing is changed any more, and all is counted again at the next opening. */
 int index_error(struct index *ix, int r);
 
-/* Begins a transaction, unless one is open. -EROFS. */
+/* What the store says of its index, with that token; see index_state.h. */
+int index_write_state(struct index *ix, uint64_t token);
+
+/* Begins a transaction, unless one is open. From the first one on the index is not certain. -EROFS. */
 int index_tx_begin(struct index *ix, bool durable);
+
+/* Takes what a step gave for one that changes a single row: 0, or -EUCLEAN where there was none to change. */
+int index_tx_one(int r);
 
 /* Calls FN for each segment that is not sealed. */
 int index_tx_open_segments(struct index *ix, index_segment_fn *fn, void *ctx);
 
-/* With GAPS, bytes without a row may lie in them. */
-int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n, bool gaps);
+int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n);
+
+/* Bytes of a segment that no chunk's row names. EPOCH 0: nobody knows whether somebody needs them. */
+int index_tx_add_debris(struct index *ix, uint64_t place, uint64_t len, uint64_t epoch);
+
+/* There are orphans from now on. */
+void index_tx_note_orphans(struct index *ix);
 int index_tx_commit(struct index *ix, uint32_t next_segment);
 void index_tx_rollback(struct index *ix);
+
+/* One more reference to a chunk. -EUCLEAN: it is not there, or what is there cannot be believed. */
+int index_tx_retain(struct index *ix, uint64_t place);
+
+/* A chunk's name from the columns COLUMN and the next of a row; zeros where they are NULL. */
+int index_column_name(struct index *ix, enum index_sql stmt, int column, struct chunk_name *ret);
 
 /* A chunk's first reference, or its last one gone: SIGN is 1 or -1. */
 void index_count_chunk(struct index *ix, int64_t raw_len, int64_t stored_len, int sign);

@@ -38,41 +38,94 @@ int index_sweep_begin(struct index *ix, uint64_t *ret_limit)
         return 0;
 }
 
-int index_sweep(struct index *ix, uint64_t limit, unsigned max)
-{
-        CLEANUP_FREE int64_t *places = NULL;
-        uint32_t segment = 0;
-        int n = 0, r;
+struct dying {
+        uint64_t place, lies, base;
+        int64_t stored_len; /* of a chunk */
+        bool debris;
+};
 
-        places = calloc(max, sizeof(*places));
-        if (!places)
+/* What is unused, of one of the two tables, behind the N that are known; gives the new count. */
+static int index_list_unused(struct index *ix, bool debris, int64_t from, uint64_t limit, struct dying *dying, unsigned n,
+                             unsigned max)
+{
+        enum index_sql stmt = debris ? DEBRIS_UNUSED : CHUNK_UNUSED;
+        int r;
+
+        r = index_db_start(ix->db, stmt, DB_ARGS(DB_INT(from), DB_INT(limit), DB_INT(max - n)));
+        while (r == 0 && n < max && (r = index_db_next(ix->db, stmt)) > 0) {
+                struct dying *d = &dying[n++];
+
+                *d = (struct dying){ .place = (uint64_t)index_db_column(ix->db, stmt, 0), .debris = debris };
+                d->lies = d->place;
+                if (!debris && index_db_column(ix->db, stmt, 1) != 0)
+                        d->lies = (uint64_t)index_db_column(ix->db, stmt, 1);
+                d->base = debris ? 0 : (uint64_t)index_db_column(ix->db, stmt, 2);
+                d->stored_len = debris ? 0 : index_db_column(ix->db, stmt, 3);
+                r = index_db_column(ix->db, stmt, debris ? 1 : 4) ? 0 : -EUCLEAN; /* its proof */
+        }
+        index_db_end(ix->db, stmt);
+        return r < 0 ? r : (int)n;
+}
+
+/* 1: its base has lost its last reference. */
+static int index_kill(struct index *ix, const struct dying *d)
+{
+        int64_t v[3];
+        int r;
+
+        r = index_tx_one(index_db_get(ix->db, SEGMENT_DIED, v, 1,
+                                      DB_ARGS(DB_INT(place_segment(d->lies)), DB_INT(d->stored_len))));
+        if (r == 0)
+                r = index_db_run(ix->db, d->debris ? DEBRIS_KILL : CHUNK_KILL, DB_ARGS(DB_INT(d->place)));
+        if (r < 0 || !d->base)
+                return r;
+        r = index_tx_one(index_db_get(ix->db, CHUNK_RELEASE, v, 3,
+                                      DB_ARGS(DB_INT(d->base), DB_INT(ix->total.epoch))));
+        if (r < 0 || v[0] > 0)
+                return r;
+        index_count_chunk(ix, v[1], v[2], -1);
+        return 1;
+}
+
+int index_sweep(struct index *ix, uint64_t limit, bool orphans, unsigned max, unsigned *ret_bases)
+{
+        CLEANUP_FREE struct dying *dying = calloc(max, sizeof(*dying));
+        const int64_t from = orphans ? 0 : 1;
+        unsigned bases = 0;
+        int n, r;
+
+        if (!dying)
                 return -ENOMEM;
 
         LOCK_SCOPE(&ix->lock);
-        r = index_db_start(ix->db, CHUNK_UNUSED, DB_ARGS(DB_INT(limit), DB_INT(max)));
-        while (r == 0 && n < (int)max && (r = index_db_next(ix->db, CHUNK_UNUSED)) > 0) {
-                places[n++] = index_db_column(ix->db, CHUNK_UNUSED, 0);
-                r = 0;
-        }
-        index_db_end(ix->db, CHUNK_UNUSED);
-        if (r < 0)
-                return index_error(ix, r);
-        if (n == 0)
+        n = index_list_unused(ix, false, from, limit, dying, 0, max);
+        if (n >= 0)
+                n = index_list_unused(ix, true, from, limit, dying, (unsigned)n, max);
+        if (n < 0)
+                return index_error(ix, n);
+        if (n == 0 && (!orphans || ix->total.orphans_us == 0))
                 return 0;
 
         r = batch_begin_change(ix);
         if (r < 0)
                 return r;
-        for (int i = 0; r == 0 && i < n; i++) {
-                if (place_segment((uint64_t)places[i]) != segment) {
-                        segment = place_segment((uint64_t)places[i]);
-                        r = index_db_run(ix->db, SEGMENT_MARK, DB_ARGS(DB_INT(segment)));
-                }
-                if (r == 0)
-                        r = index_db_run(ix->db, CHUNK_DELETE, DB_ARGS(DB_INT(places[i])));
+        for (int i = 0; r >= 0 && i < n; i++) {
+                r = index_kill(ix, &dying[i]);
+                bases += r > 0;
         }
-        r = batch_end_change(ix, r);
-        return r < 0 ? r : n;
+        if (orphans && n == 0)
+                ix->total.orphans_us = 0;
+        r = batch_end_change(ix, r < 0 ? r : 0);
+        if (r < 0)
+                return r;
+        *ret_bases += bases;
+        return n;
+}
+
+uint64_t index_orphans_since(struct index *ix)
+{
+        LOCK_SCOPE(&ix->lock);
+        return ix->total.orphans_us;
 }
 
 int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret)
@@ -87,62 +140,193 @@ int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret)
         return index_error(ix, r);
 }
 
-/* Notes [FROM, TO) in a growing array, where it holds a whole block. */
-static int index_gap_add(struct index_gap **gaps, size_t *n, uint64_t from, uint64_t to)
+/* ---- what may be given back of a segment ---- */
+
+struct gaps {
+        struct index_gap *gaps;
+        size_t n;
+        uint64_t from, to; /* dead bytes that are not noted yet; chunks touch, and holes are made of whole blocks */
+};
+
+/* Notes what was gathered, where it holds a whole block. */
+static int gaps_note(struct gaps *g)
 {
+        uint64_t from = (g->from + BLOB_BLOCK_SIZE - 1) / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
+        uint64_t to = g->to / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
         struct index_gap *grown;
 
-        from = (from + BLOB_BLOCK_SIZE - 1) / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
-        to = to / BLOB_BLOCK_SIZE * BLOB_BLOCK_SIZE;
+        g->from = g->to = 0;
         if (from >= to)
                 return 0;
-        if ((*n & (*n - 1)) == 0) { /* full at every power of two */
-                grown = reallocarray(*gaps, *n ? 2 * *n : 1, sizeof(**gaps));
+        if ((g->n & (g->n - 1)) == 0) { /* full at every power of two */
+                grown = reallocarray(g->gaps, g->n ? 2 * g->n : 1, sizeof(*grown));
                 if (!grown)
                         return -ENOMEM;
-                *gaps = grown;
+                g->gaps = grown;
         }
-        (*gaps)[(*n)++] = (struct index_gap){ from, to };
+        g->gaps[g->n++] = (struct index_gap){ from, to };
         return 0;
+}
+
+static int gaps_add(struct gaps *g, uint64_t from, uint64_t to)
+{
+        int r = 0;
+
+        if (from >= to)
+                return 0;
+        if (from > g->to || g->to == 0)
+                r = gaps_note(g);
+        if (g->to == 0)
+                g->from = from;
+        if (g->to < to)
+                g->to = to;
+        return r;
+}
+
+struct debris {
+        uint64_t from, to;
+        bool dead;
+};
+
+/* The debris in a segment, of which there is little; owned by the caller. */
+static int index_list_debris(struct index *ix, uint32_t segment, struct debris **ret, size_t *ret_n)
+{
+        CLEANUP_FREE struct debris *all = NULL;
+        struct debris *grown;
+        size_t n = 0;
+        int r;
+
+        r = index_db_start(ix->db, DEBRIS_PLACES,
+                           DB_ARGS(DB_INT(place_make(segment, 0)), DB_INT(place_make(segment, UINT32_MAX))));
+        while (r == 0 && (r = index_db_next(ix->db, DEBRIS_PLACES)) > 0) {
+                grown = reallocarray(all, n + 1, sizeof(*all));
+                if (!grown) {
+                        r = -ENOMEM;
+                        break;
+                }
+                all = grown;
+                all[n].from = place_offset((uint64_t)index_db_column(ix->db, DEBRIS_PLACES, 0));
+                all[n].to = all[n].from + (uint64_t)index_db_column(ix->db, DEBRIS_PLACES, 1);
+                all[n++].dead = index_db_column(ix->db, DEBRIS_PLACES, 2) == 1;
+                r = index_db_column(ix->db, DEBRIS_PLACES, 3) ? 0 : -EUCLEAN;
+        }
+        index_db_end(ix->db, DEBRIS_PLACES);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(all);
+        *ret_n = n;
+        return 0;
+}
+
+/* Dead chunks among those in [FROM, TO) of a segment, or, where DEBRIS, what lies between chunks there. */
+static int gaps_of(struct index *ix, uint32_t segment, uint64_t from, uint64_t to, bool debris, struct gaps *g,
+                   bool *ret_alive)
+{
+        uint64_t pos = from, lies;
+        int r;
+
+        r = index_db_start(ix->db, CHUNK_PLACES,
+                           DB_ARGS(DB_INT(place_make(segment, (uint32_t)from)), DB_INT(place_make(segment, (uint32_t)to))));
+        while (r == 0 && (r = index_db_next(ix->db, CHUNK_PLACES)) > 0) {
+                bool dead = index_db_column(ix->db, CHUNK_PLACES, 2) == -1;
+
+                if (!index_db_column(ix->db, CHUNK_PLACES, 3)) {
+                        r = -EUCLEAN;
+                        break;
+                }
+                lies = place_offset((uint64_t)index_db_column(ix->db, CHUNK_PLACES, 0));
+                *ret_alive |= !dead;
+                r = debris ? gaps_add(g, pos, lies) : 0;
+                pos = lies + (uint64_t)index_db_column(ix->db, CHUNK_PLACES, 1);
+                if (r == 0 && dead && !debris)
+                        r = gaps_add(g, lies, pos);
+        }
+        index_db_end(ix->db, CHUNK_PLACES);
+        if (r == 0 && debris)
+                r = gaps_add(g, pos, to);
+        return r < 0 ? r : gaps_note(g);
+}
+
+/* A chunk that got its row late may lie in the midst of what a lost batch left. */
+static int index_find_gaps(struct index *ix, uint32_t segment, struct gaps *g, bool *ret_alive)
+{
+        CLEANUP_FREE struct debris *debris = NULL;
+        size_t n = 0;
+        int r;
+
+        r = gaps_of(ix, segment, 0, UINT32_MAX, false, g, ret_alive);
+        if (r == 0)
+                r = index_list_debris(ix, segment, &debris, &n);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                *ret_alive |= !debris[i].dead;
+                if (debris[i].dead)
+                        r = gaps_of(ix, segment, debris[i].from, debris[i].to, true, g, ret_alive);
+        }
+        return r;
 }
 
 int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty)
 {
-        CLEANUP_FREE struct index_gap *gaps = NULL;
-        uint64_t place, pos = SEGMENT_HEADER_SIZE;
-        bool any = false;
+        struct gaps g = { 0 };
+        bool alive = false;
         int64_t state[2]; /* end, sealed */
-        size_t n = 0;
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        /* Behind its last row there may be bytes on their way to one. */
+        /* Its last bytes may be on their way to a row. */
         if (batch_appends_to(ix, segment))
                 return -EBUSY;
-        r = index_db_get(ix->db, SEGMENT_GET, state, 2, DB_ARGS(DB_INT(segment)));
+        r = index_tx_one(index_db_get(ix->db, SEGMENT_GET, state, 2, DB_ARGS(DB_INT(segment))));
         if (r == 0)
-                r = -EUCLEAN;
-        if (r < 0)
+                r = index_find_gaps(ix, segment, &g, &alive);
+        if (r < 0) {
+                free(g.gaps);
                 return index_error(ix, r);
-
-        r = index_db_start(ix->db, CHUNK_PLACES,
-                           DB_ARGS(DB_INT(place_make(segment, 0)), DB_INT(place_make(segment, UINT32_MAX))));
-        while (r == 0 && (r = index_db_next(ix->db, CHUNK_PLACES)) > 0) {
-                place = (uint64_t)index_db_column(ix->db, CHUNK_PLACES, 0);
-                r = index_gap_add(&gaps, &n, pos, place_offset(place));
-                pos = place_offset(place) + (uint64_t)index_db_column(ix->db, CHUNK_PLACES, 1);
-                any = true;
         }
-        index_db_end(ix->db, CHUNK_PLACES);
-        if (r == 0)
-                r = index_gap_add(&gaps, &n, pos, (uint64_t)state[0]);
-        if (r < 0)
-                return index_error(ix, r);
-
-        *ret = TAKE_PTR(gaps);
-        *ret_n = n;
-        *ret_empty = state[1] && !any;
+        *ret = g.gaps;
+        *ret_n = g.n;
+        *ret_empty = state[1] && !alive;
         return 0;
+}
+
+/* Is what a record says known to be dead, or to lie elsewhere? 1, 0. */
+static int index_accounts_for_record(struct index *ix, uint32_t segment, const struct footer_record *record)
+{
+        uint64_t lies = place_make(segment, record->offset);
+        int64_t v[3];
+        int r;
+
+        r = index_db_get(ix->db, CHUNK_WHERE, v, 2, DB_ARGS(DB_INT(record->place)));
+        if (r < 0)
+                return r;
+        if (r > 0 && (v[1] == -1 || (v[0] ? (uint64_t)v[0] : record->place) != lies))
+                return 1;
+        if (r > 0)
+                return 0;
+        r = index_db_get(ix->db, DEBRIS_COVER, v, 3, DB_ARGS(DB_INT(place_make(segment, 0)), DB_INT(lies)));
+        return r > 0 ? v[2] == 1 && (uint64_t)v[0] + (uint64_t)v[1] >= lies + record->stored_len : r;
+}
+
+int index_accounts_for(struct index *ix, uint32_t segment, const struct footer *footer)
+{
+        int r = 1;
+
+        LOCK_SCOPE(&ix->lock);
+        for (size_t i = 0; r > 0 && i < footer->n; i++)
+                r = index_accounts_for_record(ix, segment, &footer->records[i]);
+        return index_error(ix, r);
+}
+
+/* The segment is gone, and with it the rows of what lay in it. */
+static int index_delete_segment(struct index *ix, uint32_t segment)
+{
+        static const enum index_sql rows[] = { CHUNK_FORGET, CHUNK_FORGET_MOVED, DEBRIS_FORGET };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
+                r = index_db_run(ix->db, rows[i],
+                                 DB_ARGS(DB_INT(place_make(segment, 0)), DB_INT(place_make(segment, UINT32_MAX))));
+        return r < 0 ? r : index_db_run(ix->db, SEGMENT_DELETE, DB_ARGS(DB_INT(segment)));
 }
 
 int index_unmark_segment(struct index *ix, uint32_t segment, bool removed)
@@ -153,8 +337,9 @@ int index_unmark_segment(struct index *ix, uint32_t segment, bool removed)
         r = batch_begin_change(ix);
         if (r < 0)
                 return r;
-        return batch_end_change(ix, index_db_run(ix->db, removed ? SEGMENT_DELETE : SEGMENT_UNMARK,
-                                                 DB_ARGS(DB_INT(segment))));
+        r = removed ? index_delete_segment(ix, segment) :
+                      index_db_run(ix->db, SEGMENT_UNMARK, DB_ARGS(DB_INT(segment)));
+        return batch_end_change(ix, r);
 }
 
 void index_set_thrifty(struct index *ix, bool thrifty)

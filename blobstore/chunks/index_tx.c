@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
@@ -51,6 +52,13 @@ int index_tx_begin(struct index *ix, bool durable)
 {
         if (atomic_load(ix->degraded))
                 return -EROFS;
+        if (ix->dir_fd >= 0 && !ix->changed) {
+                int r = index_write_state(ix, 0);
+
+                if (r < 0)
+                        return r;
+                ix->changed = true;
+        }
         return index_db_begin(ix->db, durable);
 }
 
@@ -69,15 +77,37 @@ int index_tx_open_segments(struct index *ix, index_segment_fn *fn, void *ctx)
         return r;
 }
 
-int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n, bool gaps)
+int index_tx_one(int r)
+{
+        return r < 0 ? r : r == 0 ? -EUCLEAN : 0;
+}
+
+int index_tx_put_segments(struct index *ix, const struct segment_state *states, size_t n)
 {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = index_db_run(ix->db, SEGMENT_PUT,
                                  DB_ARGS(DB_INT(states[i].id), DB_INT(states[i].end), DB_INT(states[i].sealed),
-                                         DB_INT(gaps)));
+                                         DB_INT(states[i].added)));
         return r;
+}
+
+void index_tx_note_orphans(struct index *ix)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        ix->total.orphans_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+int index_tx_add_debris(struct index *ix, uint64_t place, uint64_t len, uint64_t epoch)
+{
+        if (len == 0)
+                return 0;
+        if (epoch == 0)
+                index_tx_note_orphans(ix);
+        return index_db_run(ix->db, DEBRIS_ADD, DB_ARGS(DB_INT(place), DB_INT(len), DB_INT(epoch)));
 }
 
 static int index_write_total(struct index *ix)
@@ -89,7 +119,8 @@ static int index_write_total(struct index *ix)
         return index_db_run(ix->db, TOTAL_SET,
                             DB_ARGS(DB_INT(t->stats.logical_bytes), DB_INT(t->stats.unique_bytes),
                                     DB_INT(t->stats.stored_bytes), DB_INT(t->stats.blobs), DB_INT(t->stats.chunks),
-                                    DB_INT(t->epoch), DB_INT(t->next_segment)));
+                                    DB_INT(t->epoch), DB_INT(t->next_segment), DB_INT(t->generation),
+                                    DB_INT(t->token), DB_INT(t->orphans_us)));
 }
 
 int index_tx_commit(struct index *ix, uint32_t next_segment)

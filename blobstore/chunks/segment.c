@@ -41,14 +41,18 @@ struct segment {
         struct segments *owner;
         uint32_t id;
         int fd;
-        uint64_t writeback; /* up to here it was started; the appender's */
+        uint64_t writeback; /* up to here it was started; the appender's, as is the next */
+        struct footer footer; /* to be written when it is sealed */
 
         /* Under the owner's lock. */
         uint64_t end;
         uint64_t synced; /* up to here it is durable */
         uint64_t wanted; /* up to here the sync that runs makes it durable */
         uint64_t recorded; /* up to here the index knows */
-        bool sealed;
+        uint64_t added, added_synced, added_wanted, added_recorded; /* bytes of payloads, likewise */
+        uint64_t disowned; /* up to here, rows were lost */
+        bool full;
+        bool sealed; /* it has its footer */
         bool sealed_recorded;
         bool busy; /* has an appender */
         bool syncing; /* a sync looks at it: not to be freed */
@@ -57,6 +61,7 @@ struct segment {
 struct segments {
         struct objects objects;
         atomic_bool *degraded;
+        uint8_t store[STORE_ID_SIZE]; /* constant once set */
         struct fd_cache *readers;
         pthread_mutex_t sync_lock; /* one sync at a time; taken before lock */
 
@@ -120,6 +125,7 @@ int segments_new(int dir_fd, atomic_bool *degraded, struct segments **ret)
 static void segment_free(struct segment *seg)
 {
         cleanup_close(&seg->fd);
+        footer_done(&seg->footer);
         free(seg);
 }
 
@@ -137,6 +143,11 @@ void segments_free(struct segments *s)
         pthread_mutex_destroy(&s->lock);
         pthread_mutex_destroy(&s->sync_lock);
         free(s);
+}
+
+void segments_set_store(struct segments *s, const uint8_t id[STORE_ID_SIZE])
+{
+        memcpy(s->store, id, STORE_ID_SIZE);
 }
 
 void segments_set_next(struct segments *s, uint32_t id)
@@ -162,37 +173,6 @@ static struct segment *segment_new(struct segments *s, uint32_t id, int fd, uint
         seg->fd = fd;
         seg->end = seg->writeback = end;
         return seg;
-}
-
-int segments_adopt(struct segments *s, const struct segment_state *known)
-{
-        CLEANUP_CLOSE int fd = -1;
-        struct segment *seg;
-        struct stat st;
-        bool tail;
-
-        fd = segments_open_fd(s, known->id, O_RDWR);
-        if (fd < 0 && fd != -ENOENT)
-                return fd;
-        if (fd >= 0 && fstat(fd, &st) < 0)
-                return -errno;
-        tail = fd >= 0 && (uint64_t)st.st_size > known->end;
-
-        seg = segment_new(s, known->id, -1, tail ? (uint64_t)st.st_size : known->end);
-        if (!seg)
-                return -ENOMEM;
-        seg->synced = seg->end;
-        seg->recorded = known->end;
-        /*
-         * Nothing is cut off or written over. One that has lost bytes, or is missing, is damage for the check to tell;
-         * one that has more was left so by a crash, or the index is older than it.
-         */
-        seg->sealed = fd < 0 || (uint64_t)st.st_size != known->end;
-        seg->fd = TAKE_FD(fd);
-
-        LOCK_SCOPE(&s->lock);
-        TAILQ_INSERT_TAIL(&s->active, seg, link);
-        return tail;
 }
 
 /* The file of a new segment. -EEXIST: somebody's, who may need it. */
@@ -258,7 +238,7 @@ int segments_take(struct segments *s, struct segment **ret)
 
         lock(&s->lock);
         TAILQ_FOREACH(seg, &s->active, link)
-                if (!seg->busy && !seg->sealed)
+                if (!seg->busy && !seg->sealed && !seg->full)
                         break;
         if (seg)
                 seg->busy = true;
@@ -279,18 +259,61 @@ static void segment_retire(struct segment *seg)
         segment_free(seg);
 }
 
+/*
+ * Call as its appender. Where it does not work out, the segment stays without a footer, and is given one as if after a
+ * crash: its bytes are as safe as before.
+ */
+static void segment_seal(struct segment *seg)
+{
+        struct segments *s = seg->owner;
+        uint64_t len;
+
+        if (seg->sealed || atomic_load(s->degraded) ||
+            footer_write(&seg->footer, seg->fd, seg->end, s->store, seg->id, &len) < 0)
+                return;
+        LOCK_SCOPE(&s->lock);
+        seg->end += len;
+        seg->sealed = true;
+}
+
 void segments_give(struct segments *s, struct segment *seg)
 {
         if (!seg)
                 return;
+        if (seg->full)
+                segment_seal(seg);
         LOCK_SCOPE(&s->lock);
         seg->busy = false;
         segment_retire(seg);
 }
 
-int segment_append(struct segment *seg, const void *bytes, size_t n, uint64_t *ret_place)
+/* One that is to be sealed, and busy from now on. */
+static struct segment *segments_take_unsealed(struct segments *s)
+{
+        struct segment *seg;
+
+        LOCK_SCOPE(&s->lock);
+        TAILQ_FOREACH(seg, &s->active, link)
+                if (!seg->busy && !seg->sealed && !seg->full)
+                        break;
+        if (seg)
+                seg->busy = seg->full = true;
+        return seg;
+}
+
+void segments_seal(struct segments *s)
+{
+        struct segment *seg;
+
+        while ((seg = segments_take_unsealed(s)))
+                segments_give(s, seg);
+}
+
+int segment_append(struct segment *seg, const void *bytes, size_t n, const struct footer_record *what,
+                   const struct chunk_features *features, uint64_t *ret_place)
 {
         uint64_t end = seg->end; /* only this thread changes it */
+        struct footer_record record = *what;
         int r;
 
         if (atomic_load(seg->owner->degraded))
@@ -298,10 +321,18 @@ int segment_append(struct segment *seg, const void *bytes, size_t n, uint64_t *r
         r = pwrite_full(seg->fd, bytes, n, end);
         if (r < 0)
                 return r;
+        record.offset = (uint32_t)end;
+        record.stored_len = (uint32_t)n;
+        if (!record.place)
+                record.place = place_make(seg->id, (uint32_t)end);
+        r = footer_add(&seg->footer, &record, features);
+        if (r < 0)
+                return r;
 
         lock(&seg->owner->lock);
         seg->end = end + n;
-        seg->sealed = seg->end >= SEGMENT_SIZE_SEALED;
+        seg->added += n;
+        seg->full = seg->end >= SEGMENT_SIZE_SEALED;
         unlock(&seg->owner->lock);
 
         if (seg->end - seg->writeback >= SEGMENT_WRITEBACK) {
@@ -317,7 +348,7 @@ int segment_append(struct segment *seg, const void *bytes, size_t n, uint64_t *r
 
 bool segment_is_full(const struct segment *seg)
 {
-        return seg->sealed;
+        return seg->full;
 }
 
 /* Call with the lock held. */
@@ -357,8 +388,10 @@ int segments_sync(struct segments *s)
                 return -EROFS;
 
         lock(&s->lock);
-        TAILQ_FOREACH(seg, &s->active, link)
+        TAILQ_FOREACH(seg, &s->active, link) {
                 seg->wanted = seg->end;
+                seg->added_wanted = seg->added;
+        }
         while ((seg = segments_next_unsynced(s))) {
                 seg->syncing = true;
                 unlock(&s->lock);
@@ -371,6 +404,7 @@ int segments_sync(struct segments *s)
                         return r;
                 }
                 seg->synced = seg->wanted;
+                seg->added_synced = seg->added_wanted;
         }
         unlock(&s->lock);
         return segments_sync_names(s);
@@ -403,7 +437,10 @@ int segments_unrecorded(struct segments *s, struct segment_state **ret, size_t *
                 bool sealed = seg->sealed && seg->synced == seg->end && !seg->busy;
 
                 if (seg->synced > seg->recorded || sealed != seg->sealed_recorded)
-                        states[n++] = (struct segment_state){ .id = seg->id, .end = seg->synced, .sealed = sealed };
+                        states[n++] = (struct segment_state){ .id = seg->id,
+                                                              .end = seg->synced,
+                                                              .added = seg->added_synced - seg->added_recorded,
+                                                              .sealed = sealed };
         }
         *ret = TAKE_PTR(states);
         *ret_n = n;
@@ -421,11 +458,40 @@ void segments_recorded(struct segments *s, const struct segment_state *states, s
                         if (seg->id != states[i].id)
                                 continue;
                         seg->recorded = states[i].end;
+                        seg->added_recorded += states[i].added;
                         seg->sealed_recorded = states[i].sealed;
                         segment_retire(seg);
                         break;
                 }
         }
+}
+
+int segments_disown(struct segments *s, struct segment_range **ret, size_t *ret_n)
+{
+        struct segment_range *ranges;
+        struct segment *seg;
+        uint64_t from;
+        size_t n = 0;
+
+        LOCK_SCOPE(&s->lock);
+        TAILQ_FOREACH(seg, &s->active, link)
+                n++;
+        ranges = calloc(n ? n : 1, sizeof(*ranges));
+        if (!ranges)
+                return -ENOMEM;
+        n = 0;
+        TAILQ_FOREACH(seg, &s->active, link) {
+                from = seg->recorded > seg->disowned ? seg->recorded : seg->disowned;
+                if (from < SEGMENT_HEADER_SIZE)
+                        from = SEGMENT_HEADER_SIZE;
+                if (seg->sealed || from >= seg->end)
+                        continue;
+                ranges[n++] = (struct segment_range){ .id = seg->id, .from = from, .to = seg->end };
+                seg->disowned = seg->end;
+        }
+        *ret = ranges;
+        *ret_n = n;
+        return 0;
 }
 
 bool segments_is_busy(struct segments *s, uint32_t id)
@@ -469,6 +535,43 @@ int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to)
 
         segment_name(id, name);
         return objects_punch(&s->objects, name, from, to);
+}
+
+int segments_describe(struct segments *s, uint32_t id, struct footer *ret)
+{
+        struct fd_ref *ref;
+        struct stat st;
+        int fd, r;
+
+        r = fd_cache_get(s->readers, id, &ref, &fd);
+        if (r < 0)
+                return r;
+        r = fstat(fd, &st) < 0 ? -errno : footer_read(fd, (uint64_t)st.st_size, s->store, id, ret);
+        fd_cache_put(s->readers, ref);
+        return r;
+}
+
+int segments_add_footer(struct segments *s, uint32_t id, const struct footer *f, uint64_t *ret_size)
+{
+        CLEANUP_CLOSE int fd = segments_open_fd(s, id, O_RDWR);
+        struct stat st;
+        uint64_t len;
+        int r;
+
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        r = footer_write(f, fd, (uint64_t)st.st_size, s->store, id, &len);
+        if (r < 0)
+                return r;
+        if (fsync(fd) < 0) {
+                r = -errno;
+                atomic_store(s->degraded, true);
+                return r;
+        }
+        *ret_size = (uint64_t)st.st_size + len;
+        return 0;
 }
 
 int segments_unlink(struct segments *s, uint32_t id)

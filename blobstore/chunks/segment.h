@@ -4,22 +4,25 @@
 
 /*
  * Payloads of chunks, appended to files of some 64 MiB: segments/<8 hex digits>.seg. A header of 16 bytes (magic,
- * version, id), then payloads back to back. What they are, and how long, only maps and index know.
+ * version, id), then payloads back to back, and, once the segment is sealed, its footer (footer.h), which says what they
+ * are.
  *
- * A place, the segment's id and the offset in it, names a payload for ever: payloads are never moved, a segment is
- * never appended to once it is sealed, and ids are not used again. So maps carry places, and reading needs no index.
- * Only two things happen to bytes once written: holes are punched where nothing lives any more, and a sealed segment
- * without a living byte is removed.
+ * A place, the segment's id and the offset in it, names a payload for ever: a segment is never appended to once it is
+ * sealed, and ids are not used again. So maps carry places, and reading needs no index. Only two things happen to bytes
+ * once written: holes are punched where a chunk is known to be dead, and a sealed segment without a living byte is
+ * removed.
  *
- * A segment that is not sealed has one appender at a time, or none. Its known end is the one the index recorded with
- * the last batch of chunks. What lies behind it when the store is opened a crash has left, or the index is older than the
- * segment: nothing is cut off, the segment is sealed as it is, and a collection gives back what then proves to be unused.
+ * A segment that is not sealed has one appender at a time, or none, and is sealed at the latest when the store is
+ * closed. One that a crash left without a footer is given one when the store is opened, behind whatever the crash left
+ * there: nothing is ever cut off or written over.
  */
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "blobstore/chunks/footer.h"
 
 #define SEGMENT_HEADER_SIZE 16
 #define SEGMENT_SIZE_SEALED (UINT64_C(64) << 20)
@@ -49,6 +52,7 @@ struct segment; /* one that is appended to */
 struct segment_state {
         uint32_t id;
         uint64_t end;
+        uint64_t added; /* bytes of payloads since it was recorded last */
         bool sealed;
 };
 
@@ -56,24 +60,30 @@ struct segment_state {
 int segments_new(int dir_fd, atomic_bool *degraded, struct segments **ret);
 void segments_free(struct segments *s); /* accepts NULL */
 
-/*
- * At open, before any append: the next id, and each segment that is not sealed. 1: it has bytes behind its known end, and
- * is not appended to any more.
- */
+/* The store's id, for footers; before anything else. */
+void segments_set_store(struct segments *s, const uint8_t id[STORE_ID_SIZE]);
+
 void segments_set_next(struct segments *s, uint32_t id);
 uint32_t segments_get_next(struct segments *s);
-int segments_adopt(struct segments *s, const struct segment_state *known);
 
 /* A segment to append to, until segments_give(). */
 int segments_take(struct segments *s, struct segment **ret);
 void segments_give(struct segments *s, struct segment *seg); /* accepts NULL */
 
-/* Appends N bytes. Not durable before segments_sync(). Afterwards give the segment back if it is full. */
-int segment_append(struct segment *seg, const void *bytes, size_t n, uint64_t *ret_place);
+/*
+ * Appends the payload of N bytes. WHAT says what is to be known of it: name, base, raw_len, and the place, where it is
+ * one that maps know already, or 0. FEATURES may be NULL. Not durable before segments_sync(). Afterwards give the segment
+ * back if it is full.
+ */
+int segment_append(struct segment *seg, const void *bytes, size_t n, const struct footer_record *what,
+                   const struct chunk_features *features, uint64_t *ret_place);
 bool segment_is_full(const struct segment *seg);
 
 /* Makes every payload appended before the call durable. */
 int segments_sync(struct segments *s);
+
+/* Seals every segment that has no appender; not durable before segments_sync(). What cannot be sealed is left as it is. */
+void segments_seal(struct segments *s);
 
 /*
  * The segments whose state is durable but not recorded yet, owned by the caller, release with free();
@@ -81,6 +91,18 @@ int segments_sync(struct segments *s);
  */
 int segments_unrecorded(struct segments *s, struct segment_state **ret, size_t *ret_n);
 void segments_recorded(struct segments *s, const struct segment_state *states, size_t n);
+
+/* Bytes [from, to) of a segment. */
+struct segment_range {
+        uint32_t id;
+        uint64_t from, to;
+};
+
+/*
+ * What was appended and not recorded, as far as it was not given before: it has lost its rows. Owned by the caller,
+ * release with free(). An appender may be about to ask for rows in there all the same.
+ */
+int segments_disown(struct segments *s, struct segment_range **ret, size_t *ret_n);
 
 /* Does a segment have an appender, which may have appended what no row names yet? */
 bool segments_is_busy(struct segments *s, uint32_t id);
@@ -97,6 +119,15 @@ int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to);
 /* Removes the file; not durable before segments_sync_dir(). Succeeds where it is gone already. */
 int segments_unlink(struct segments *s, uint32_t id);
 int segments_sync_dir(struct segments *s);
+
+/*
+ * What a sealed segment says of itself, to be released with footer_done(). -ENOENT: nothing, or it is not there;
+ * -EBADMSG: damaged, or it is not of this store.
+ */
+int segments_describe(struct segments *s, uint32_t id, struct footer *ret);
+
+/* Durably seals a file that nobody appends to; gives its size with the footer. */
+int segments_add_footer(struct segments *s, uint32_t id, const struct footer *f, uint64_t *ret_size);
 
 /* Calls FN for each segment file from number FROM on. A negative errno from FN ends the walk and is returned. */
 typedef int segments_each_fn(void *ctx, uint32_t id, uint64_t size);

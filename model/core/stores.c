@@ -85,6 +85,9 @@ static int open_failed(int r, const char *dir, struct diag *diag)
         case -EPROTONOSUPPORT:
                 return diag_set(diag, r, "%s: this blob store was made by another version of imagefs: use that one",
                                 dir);
+        case -ESTALE:
+                return diag_set(diag, r, "%s: this blob store was made by an older version of imagefs: mount the library "
+                                "once, which brings it up to date", dir);
         case -ENOENT:
                 return diag_set(diag, r, "%s: no such directory: make it, or mount what belongs there", dir);
         }

@@ -18,6 +18,17 @@ static const char *const unnamed_sql[] = {
 };
 const struct db_statements unnamed_statements = DB_STATEMENTS(unnamed_sql);
 
+int unnamed_get_wait_us(struct db_txn *t, uint64_t *ret)
+{
+        uint64_t days;
+        int r;
+
+        r = limit_read(t, LIMIT_UNNAMED_DAYS, &days);
+        if (r == 0)
+                *ret = days * (uint64_t)DAY_US;
+        return r;
+}
+
 int unnamed_stays(struct db_txn *t, uint64_t store, const uint8_t key[UNNAMED_KEY_SIZE])
 {
         int64_t since_us = 0, now_us = clock_now_us();

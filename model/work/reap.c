@@ -322,11 +322,21 @@ struct sweep {
         int error; /* of any store: the others are swept all the same */
 };
 
+static int unnamed_wait(struct model *m, uint64_t *ret)
+{
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : unnamed_get_wait_us(&t, ret);
+}
+
 static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
         struct sweep *sweep = ctx;
         struct live live = { .m = sweep->reaper->m, .store = id };
         struct blobstore_gc_stats stats;
+        uint64_t wait_us;
         bool ask;
         int r;
 
@@ -335,7 +345,9 @@ static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
 
         /* What a store of another library holds has its names in that one's catalogue. */
         ask = !sweep->reaper->collected && stores_are_ours(live.m, id);
-        r = blobstore_gc(bs, ask ? blob_is_live : NULL, blob_stays, &live, &stats);
+        r = unnamed_wait(live.m, &wait_us);
+        if (r == 0)
+                r = blobstore_gc(bs, ask ? blob_is_live : NULL, blob_stays, &live, wait_us, &stats);
         if (r < 0)
                 sweep->error = r;
         else

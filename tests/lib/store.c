@@ -80,7 +80,7 @@ struct blobstore_gc_stats store_gc(struct store *s)
 {
         struct blobstore_gc_stats stats;
 
-        assert_ok(blobstore_gc(s->bs, NULL, NULL, NULL, &stats));
+        assert_ok(blobstore_gc(s->bs, NULL, NULL, NULL, 0, &stats));
         return stats;
 }
 

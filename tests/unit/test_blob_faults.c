@@ -164,7 +164,7 @@ static int child_work(struct try *t, int fd)
         if (r == 0)
                 say(fd, 'r', NULL);
         if (r == 0)
-                r = blobstore_gc(t->s.bs, NULL, NULL, NULL, &stats);
+                r = blobstore_gc(t->s.bs, NULL, NULL, NULL, 0, &stats);
         store_close(&t->s);
         return r;
 }
@@ -236,14 +236,14 @@ static void try_inspect(struct try *t)
                 blob_close(b);
         }
 
-        assert_ok(blobstore_gc(t->s.bs, is_named, NULL, t, &stats));
+        assert_ok(blobstore_gc(t->s.bs, is_named, NULL, t, 0, &stats));
         store_assert_clean(&t->s);
         assert_int_equal(store_stats(&t->s).blobs, t->wrote + !t->removing);
 
         /* And nothing leaks: with the last blob the last byte goes. */
         t->wrote = false;
         t->removing = true;
-        assert_ok(blobstore_gc(t->s.bs, is_named, NULL, t, &stats));
+        assert_ok(blobstore_gc(t->s.bs, is_named, NULL, t, 0, &stats));
         store_assert_clean(&t->s);
         assert_int_equal(store_stats(&t->s).stored_bytes, 0);
         assert_true(store_segment_bytes(&t->s) <= 4 * 8192);
@@ -618,7 +618,7 @@ static void churn(struct store *s, int fd, uint64_t seed)
                 ids[n++] = *blob_get_id(b);
                 blob_close(b);
                 free(bytes);
-                if (seed % 3 == 0 && blobstore_gc(s->bs, NULL, NULL, NULL, &stats) < 0)
+                if (seed % 3 == 0 && blobstore_gc(s->bs, NULL, NULL, NULL, 0, &stats) < 0)
                         _exit(4);
         }
 }
@@ -675,7 +675,7 @@ static void test_killed_at_any_moment_again_and_again(void **state)
 
                 assert_ok(store_open(s));
                 store_assert_clean(s);
-                assert_ok(blobstore_gc(s->bs, is_said, NULL, names, &stats));
+                assert_ok(blobstore_gc(s->bs, is_said, NULL, names, 0, &stats));
                 store_assert_clean(s);
                 for (size_t i = 0; i < names->n; i++) {
                         struct blob *b;
@@ -687,7 +687,7 @@ static void test_killed_at_any_moment_again_and_again(void **state)
                 }
         }
         names->n = 0;
-        assert_ok(blobstore_gc(s->bs, is_said, NULL, names, &stats));
+        assert_ok(blobstore_gc(s->bs, is_said, NULL, names, 0, &stats));
         assert_int_equal(store_stats(s).chunks, 0);
         free(names);
 }

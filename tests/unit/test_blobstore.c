@@ -285,7 +285,7 @@ static void assert_read_only_changes_nothing(struct store *s, bool crashed)
         assert_err(open_at(copy, false, &(struct blobstore *){ NULL }), -EBUSY);
         assert_int_equal(blobstore_check(bs, true, ignore_problem, NULL), 0);
         assert_err(blob_writer_new(bs, &w), -EROFS);
-        assert_err(blobstore_gc(bs, NULL, NULL, NULL, &stats), -EROFS);
+        assert_err(blobstore_gc(bs, NULL, NULL, NULL, 0, &stats), -EROFS);
         blobstore_close(crashed ? NULL : second);
         blobstore_close(bs);
         assert_int_equal(list_everything(copy), before);
@@ -462,18 +462,21 @@ static void test_nothing_is_written_over_a_truncated_segment(void **state)
 static void test_damaged_chunk_is_not_shared(void **state)
 {
         struct store *s = *state;
-        uint8_t *bytes = image_make(7, MIB);
+        uint8_t *bytes = image_make(7, MIB), *back = malloc(MIB);
         char path[2 * TEMPDIR_MAX];
         struct blob *b;
 
-        blob_close(image_store(s, bytes, MIB));
+        b = image_store(s, bytes, MIB);
         store_path(s, "segments/00000001.seg", path);
         flip(path, 3000, 0xff);
+        assert_err(blob_pread(b, back, MIB, 0), -EBADMSG); /* so that it is known */
+        blob_close(b);
         b = image_store(s, bytes, MIB);
         image_assert_same(b, bytes, MIB);
         blob_close(b);
         assert_true(store_check(s) >= 1);
         store_close(s);
+        free(back);
         free(bytes);
 }
 

@@ -172,61 +172,6 @@ static void test_miscounted_index_is_told(void **state)
         assert_ok(store_open(s));
 }
 
-/* Two writers at once, so that two segments are open. */
-static void store_two(struct store *s)
-{
-        static uint8_t bytes[2][2 << 20];
-        struct blob_writer *w[2];
-        struct blob *b;
-
-        for (uint64_t i = 0; i < 2; i++) {
-                uint64_t seed = i;
-
-                random_fill(&seed, bytes[i], sizeof(bytes[i]));
-                assert_ok(blob_writer_new(s->bs, &w[i]));
-                assert_ok(blob_writer_append(w[i], bytes[i], sizeof(bytes[i])));
-        }
-        for (int i = 0; i < 2; i++) {
-                assert_ok(blob_writer_commit(w[i], &b));
-                blob_writer_free(w[i]);
-                assert_ok(blob_remove(s->bs, blob_get_id(b)));
-                blob_close(b);
-        }
-}
-
-/*
- * The first of two open segments was still appended to when the index that told of it had been found damaged and was made
- * again, with that segment as one that nobody appends to: once nothing lived in it its file was removed, and what was
- * appended then went with it.
- */
-static void test_what_a_damaged_index_told_is_forgotten(void **state)
-{
-        struct store *s = *state;
-        uint8_t *bytes = image_make(3, 1 << 20);
-        struct blob_id id;
-        struct blob *b;
-
-        store_two(s);
-        store_close(s);
-        sql(s, "PRAGMA writable_schema = ON;"
-               "UPDATE sqlite_schema SET sql = replace(sql, 'sealed = 0', 'sealed = 9') WHERE name = 'segment_open'");
-        sql(s, "DELETE FROM segment WHERE id = 2"); /* and stays in that index */
-        sql(s, "PRAGMA writable_schema = ON;"
-               "UPDATE sqlite_schema SET sql = replace(sql, 'sealed = 9', 'sealed = 0') WHERE name = 'segment_open'");
-
-        assert_ok(store_open(s));
-        (void)store_gc(s);
-        assert_int_equal(store_segment_bytes(s), 0);
-        b = image_store(s, bytes, 1 << 20);
-        id = *blob_get_id(b);
-        blob_close(b);
-        store_reopen(s);
-        assert_ok(blob_open(s->bs, &id, &b));
-        image_assert_same(b, bytes, 1 << 20);
-        blob_close(b);
-        free(bytes);
-}
-
 static void test_strange_files_are_told(void **state)
 {
         static const char *const names[] = { "maps/readme", "maps/ab", "segments/00000000.seg" };
@@ -285,7 +230,6 @@ int main(void)
                 T(test_damaged_chunk_is_told_for_each_blob_that_has_it),
                 T(test_missing_segment_needs_no_reading),
                 T(test_miscounted_index_is_told),
-                T(test_what_a_damaged_index_told_is_forgotten),
                 T(test_strange_files_are_told),
                 T(test_missing_index_is_told_and_maps_are_checked_nevertheless),
                 T(test_removed_and_unused_things_are_no_problem),

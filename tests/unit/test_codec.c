@@ -32,9 +32,9 @@ static void test_text_shrinks_and_comes_back(void **state)
         (void)state;
         for (size_t i = 0; i < sizeof(raw); i++)
                 raw[i] = (uint8_t)(i / 100);
-        assert_ok(codec_encode(c, raw, sizeof(raw), c->stored, &len));
+        assert_ok(codec_encode(c, CODEC_FAST, raw, sizeof(raw), NULL, c->stored, &len));
         assert_true(len < sizeof(raw) / 4);
-        assert_ok(codec_decode(c, c->stored, len, back, sizeof(back)));
+        assert_ok(codec_decode(c, c->stored, len, NULL, back, sizeof(back)));
         assert_memory_equal(raw, back, sizeof(raw));
         codec_return(pool, c);
 }
@@ -50,9 +50,9 @@ static void test_noise_is_stored_as_it_is(void **state)
         (void)state;
         random_fill(&seed, raw, sizeof(raw));
         for (size_t n = 1; n <= sizeof(raw); n = n * 3 + 1) {
-                assert_ok(codec_encode(c, raw, n, c->stored, &len));
+                assert_ok(codec_encode(c, CODEC_FAST, raw, n, NULL, c->stored, &len));
                 assert_int_equal(len, n);
-                assert_ok(codec_decode(c, raw, n, back, n));
+                assert_ok(codec_decode(c, raw, n, NULL, back, n));
                 assert_memory_equal(raw, back, n);
         }
         codec_return(pool, c);
@@ -67,11 +67,53 @@ static void test_other_length_and_garbage_are_damage(void **state)
 
         (void)state;
         memset(raw, 'x', sizeof(raw));
-        assert_ok(codec_encode(c, raw, sizeof(raw), c->stored, &len));
-        assert_err(codec_decode(c, c->stored, len, back, sizeof(back) - 1), -EBADMSG);
-        assert_err(codec_decode(c, c->stored, len - 1, back, sizeof(back)), -EBADMSG);
+        assert_ok(codec_encode(c, CODEC_FAST, raw, sizeof(raw), NULL, c->stored, &len));
+        assert_err(codec_decode(c, c->stored, len, NULL, back, sizeof(back) - 1), -EBADMSG);
+        assert_err(codec_decode(c, c->stored, len - 1, NULL, back, sizeof(back)), -EBADMSG);
         c->stored[0] ^= 1;
-        assert_err(codec_decode(c, c->stored, len, back, sizeof(back)), -EBADMSG);
+        assert_err(codec_decode(c, c->stored, len, NULL, back, sizeof(back)), -EBADMSG);
+        codec_return(pool, c);
+}
+
+static void test_chunk_like_another_is_stored_as_the_difference(void **state)
+{
+        static uint8_t base_bytes[65536], raw[65536], back[65536];
+        struct codec_base base = { .place = 12345678901, .raw_len = sizeof(base_bytes), .stored_len = 777 }, found;
+        struct codec_pool *pool;
+        struct codec *c = codec_borrow(&pool);
+        uint64_t seed = 2;
+        size_t len;
+
+        (void)state;
+        random_fill(&seed, base_bytes, sizeof(base_bytes));
+        random_fill(&seed, raw, sizeof(raw));
+        memcpy(raw + 8192, base_bytes + 20480, 40960);
+        base.bytes = base_bytes;
+        base.hash = codec_base_hash(base_bytes, sizeof(base_bytes));
+        for (enum codec_effort effort = CODEC_FAST; effort < CODEC_EFFORTS; effort++) {
+                assert_ok(codec_encode(c, effort, raw, sizeof(raw), &base, c->stored, &len));
+                assert_true(len < sizeof(raw) - 40960 + 512);
+                assert_true(codec_get_base(c->stored, len, sizeof(raw), &found));
+                assert_int_equal(found.place, base.place);
+                assert_int_equal(found.raw_len, base.raw_len);
+                assert_int_equal(found.stored_len, base.stored_len);
+                assert_int_equal(found.hash, base.hash);
+                found.bytes = base_bytes;
+                assert_ok(codec_decode(c, c->stored, len, &found, back, sizeof(back)));
+                assert_memory_equal(raw, back, sizeof(raw));
+
+                /* Without its base, or with another, it is nothing. */
+                assert_err(codec_decode(c, c->stored, len, NULL, back, sizeof(back)), -EBADMSG);
+                found.bytes = raw;
+                if (codec_decode(c, c->stored, len, &found, back, sizeof(back)) == 0)
+                        assert_memory_not_equal(raw, back, sizeof(raw));
+        }
+
+        /* What no base makes shorter has none. */
+        random_fill(&seed, raw, sizeof(raw));
+        assert_ok(codec_encode(c, CODEC_FAST, raw, sizeof(raw), &base, c->stored, &len));
+        assert_int_equal(len, sizeof(raw));
+        assert_false(codec_get_base(raw, len, sizeof(raw), &found));
         codec_return(pool, c);
 }
 
@@ -96,6 +138,7 @@ int main(void)
                 cmocka_unit_test(test_text_shrinks_and_comes_back),
                 cmocka_unit_test(test_noise_is_stored_as_it_is),
                 cmocka_unit_test(test_other_length_and_garbage_are_damage),
+                cmocka_unit_test(test_chunk_like_another_is_stored_as_the_difference),
                 cmocka_unit_test(test_pool_gives_the_same_codec_again),
         };
 

@@ -171,11 +171,11 @@ static void test_unnamed_blobs_go_but_open_ones_stay(void **state)
         struct blob *open;
 
         assert_ok(blob_open(s->bs, &c, &open));
-        assert_ok(blobstore_gc(s->bs, is_one, NULL, &a, &stats));
+        assert_ok(blobstore_gc(s->bs, is_one, NULL, &a, 0, &stats));
         assert_int_equal(stats.blobs_removed, 1);
         assert_err(blob_remove(s->bs, &b), -ENOENT);
         blob_close(open);
-        assert_ok(blobstore_gc(s->bs, is_one, NULL, &a, &stats));
+        assert_ok(blobstore_gc(s->bs, is_one, NULL, &a, 0, &stats));
         assert_int_equal(stats.blobs_removed, 1);
         assert_int_equal(store_stats(s).blobs, 1);
 }
@@ -188,7 +188,7 @@ static void test_many_blobs_are_asked_about_each(void **state)
 
         for (uint64_t i = 0; i < 150; i++)
                 last = store_noise(s, i, 4096);
-        assert_ok(blobstore_gc(s->bs, is_one, NULL, &last, &stats));
+        assert_ok(blobstore_gc(s->bs, is_one, NULL, &last, 0, &stats));
         assert_int_equal(stats.blobs_removed, 149);
         assert_int_equal(store_stats(s).blobs, 1);
 }
@@ -301,7 +301,7 @@ static void *stress_gc(void *ctx)
         struct blobstore_gc_stats stats;
 
         while (!atomic_load(&st->stop))
-                if (blobstore_gc(st->s->bs, is_current, NULL, st, &stats) < 0)
+                if (blobstore_gc(st->s->bs, is_current, NULL, st, 0, &stats) < 0)
                         atomic_fetch_add(&st->failures, 1);
         return NULL;
 }

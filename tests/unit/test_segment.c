@@ -52,6 +52,8 @@ int fsync(int fd)
         return r;
 }
 
+static const struct footer_record nothing; /* to be said of a payload */
+
 struct fixture {
         char dir[TEMPDIR_MAX];
         int dir_fd;
@@ -92,8 +94,8 @@ static void test_what_is_appended_is_read_at_its_place(void **state)
         char buf[8];
 
         assert_ok(segments_take(f->s, &seg));
-        assert_ok(segment_append(seg, "first", 5, &a));
-        assert_ok(segment_append(seg, "second", 6, &b));
+        assert_ok(segment_append(seg, "first", 5, &nothing, NULL, &a));
+        assert_ok(segment_append(seg, "second", 6, &nothing, NULL, &b));
         assert_int_equal(a, place_make(1, SEGMENT_HEADER_SIZE));
         assert_int_equal(b, place_make(1, SEGMENT_HEADER_SIZE + 5));
         assert_ok(segments_read(f->s, b, buf, 6));
@@ -116,7 +118,7 @@ static void test_writers_at_once_have_segments_of_their_own_and_the_next_one_goe
         segments_give(f->s, a);
         assert_false(segments_is_busy(f->s, 1));
         assert_ok(segments_take(f->s, &c));
-        assert_ok(segment_append(c, "x", 1, &place));
+        assert_ok(segment_append(c, "x", 1, &nothing, NULL, &place));
         assert_int_equal(place_segment(place), 1);
         segments_give(f->s, b);
         segments_give(f->s, c);
@@ -131,12 +133,12 @@ static void test_only_what_is_durable_is_to_be_recorded(void **state)
         size_t n;
 
         assert_ok(segments_take(f->s, &seg));
-        assert_ok(segment_append(seg, "first", 5, &place));
+        assert_ok(segment_append(seg, "first", 5, &nothing, NULL, &place));
         assert_ok(segments_unrecorded(f->s, &states, &n));
         assert_int_equal(n, 0);
         free(states);
         assert_ok(segments_sync(f->s));
-        assert_ok(segment_append(seg, "second", 6, &place));
+        assert_ok(segment_append(seg, "second", 6, &nothing, NULL, &place));
         assert_ok(segments_unrecorded(f->s, &states, &n));
         assert_int_equal(n, 1);
         assert_int_equal(states[0].end, SEGMENT_HEADER_SIZE + 5);
@@ -160,7 +162,7 @@ static void test_full_segment_is_sealed_once_its_appender_is_done(void **state)
 
         assert_ok(segments_take(f->s, &seg));
         while (!segment_is_full(seg))
-                assert_ok(segment_append(seg, bytes, sizeof(bytes), &place));
+                assert_ok(segment_append(seg, bytes, sizeof(bytes), &nothing, NULL, &place));
         assert_true(place_offset(place) + sizeof(bytes) >= SEGMENT_SIZE_SEALED);
         assert_ok(segments_sync(f->s));
         assert_ok(segments_unrecorded(f->s, &states, &n));
@@ -170,12 +172,16 @@ static void test_full_segment_is_sealed_once_its_appender_is_done(void **state)
         free(states);
         segments_give(f->s, seg);
         assert_ok(segments_unrecorded(f->s, &states, &n));
+        assert_int_equal(n, 0); /* its footer is not durable yet */
+        free(states);
+        assert_ok(segments_sync(f->s));
+        assert_ok(segments_unrecorded(f->s, &states, &n));
         assert_int_equal(n, 1);
         assert_true(states[0].sealed);
         segments_recorded(f->s, states, n);
         free(states);
         assert_ok(segments_take(f->s, &next));
-        assert_ok(segment_append(next, "x", 1, &place));
+        assert_ok(segment_append(next, "x", 1, &nothing, NULL, &place));
         assert_int_equal(place_segment(place), 2);
         segments_give(f->s, next);
 }
@@ -189,13 +195,13 @@ static void test_failed_sync_is_final(void **state)
         size_t n;
 
         assert_ok(segments_take(f->s, &seg));
-        assert_ok(segment_append(seg, "first", 5, &place));
+        assert_ok(segment_append(seg, "first", 5, &nothing, NULL, &place));
         atomic_store(&fail_syncs, true);
         assert_err(segments_sync(f->s), -EIO);
         assert_true(f->degraded);
         atomic_store(&fail_syncs, false);
         assert_err(segments_sync(f->s), -EROFS);
-        assert_err(segment_append(seg, "x", 1, &place), -EROFS);
+        assert_err(segment_append(seg, "x", 1, &nothing, NULL, &place), -EROFS);
         assert_ok(segments_unrecorded(f->s, &states, &n));
         assert_int_equal(n, 0);
         free(states);
@@ -247,30 +253,124 @@ static void test_segment_that_could_not_be_begun_leaves_no_file(void **state)
         assert_err(segments_stat(f->s, 1, &size, &allocated), -ENOENT);
 }
 
-static void test_unknown_tail_is_left_and_not_appended_to(void **state)
+static void test_number_is_not_used_again(void **state)
 {
         struct fixture *f = *state;
-        struct segment_state known = { .id = 1, .end = SEGMENT_HEADER_SIZE + 5 };
         struct segment *seg;
         uint64_t place, size, allocated;
         char bytes[11];
 
         assert_ok(segments_take(f->s, &seg));
-        assert_ok(segment_append(seg, "firstsecond", 11, &place));
+        assert_ok(segment_append(seg, "firstsecond", 11, &nothing, NULL, &place));
         segments_give(f->s, seg);
         segments_free(f->s);
         assert_ok(segments_new(f->dir_fd, &f->degraded, &f->s));
-        assert_int_equal(segments_adopt(f->s, &known), 1);
-        assert_ok(segments_stat(f->s, 1, &size, &allocated));
-        assert_int_equal(size, SEGMENT_HEADER_SIZE + 11);
-        /* Nor is its number used again, whatever who told of it believed. */
+        /* Whatever who told of it believed. */
         segments_set_next(f->s, 1);
         assert_ok(segments_take(f->s, &seg));
-        assert_ok(segment_append(seg, "x", 1, &place));
+        assert_ok(segment_append(seg, "x", 1, &nothing, NULL, &place));
         assert_int_equal(place, place_make(2, SEGMENT_HEADER_SIZE));
         segments_give(f->s, seg);
+        assert_ok(segments_stat(f->s, 1, &size, &allocated));
+        assert_int_equal(size, SEGMENT_HEADER_SIZE + 11);
         assert_ok(segments_read(f->s, place_make(1, SEGMENT_HEADER_SIZE), bytes, 11));
         assert_memory_equal(bytes, "firstsecond", 11);
+}
+
+/* What a record, and its features, say. */
+static void assert_described(struct fixture *f, uint32_t id, size_t n)
+{
+        struct footer footer;
+
+        assert_ok(segments_describe(f->s, id, &footer));
+        assert_int_equal(footer.n, n);
+        for (size_t i = 0; i < n; i++) {
+                assert_int_equal(footer.records[i].raw_len, 100 + i);
+                assert_int_equal(footer.records[i].stored_len, 5);
+                assert_int_equal(footer.records[i].offset, SEGMENT_HEADER_SIZE + 5 * i);
+                assert_int_equal(footer.records[i].place, place_make(id, footer.records[i].offset));
+                assert_int_equal(footer.records[i].base, 7 + i);
+                assert_int_equal(footer.records[i].name.bytes[23], i + 1);
+                assert_int_equal(footer.records[i].n_features, 2);
+                assert_int_equal(footer.features[2 * i + 1], 2000 + i);
+        }
+        footer_done(&footer);
+}
+
+static void append_described(struct segment *seg, unsigned i)
+{
+        const struct footer_record what = { .name = { .bytes = { [23] = (uint8_t)(i + 1) } }, .base = 7 + i, .raw_len = 100 + i };
+        const struct chunk_features features = { .n = 2, .block = { 1000 + i, 2000 + i } };
+        uint64_t place;
+
+        assert_ok(segment_append(seg, "bytes", 5, &what, &features, &place));
+}
+
+static void test_sealed_segment_says_what_is_in_it(void **state)
+{
+        static const uint8_t id[STORE_ID_SIZE] = "its store's name", other[STORE_ID_SIZE] = "another one's id";
+        struct fixture *f = *state;
+        struct footer footer;
+        struct segment *seg;
+        uint64_t size;
+
+        segments_set_store(f->s, id);
+        assert_ok(segments_take(f->s, &seg));
+        for (unsigned i = 0; i < 3; i++)
+                append_described(seg, i);
+        segments_give(f->s, seg);
+        assert_err(segments_describe(f->s, 1, &footer), -ENOENT);
+        segments_seal(f->s);
+        assert_described(f, 1, 3);
+        assert_err(segments_describe(f->s, 2, &footer), -ENOENT);
+        segments_set_store(f->s, other);
+        assert_err(segments_describe(f->s, 1, &footer), -EBADMSG);
+        segments_set_store(f->s, id);
+
+        /* A footer that a crash cut short is followed by a whole one. */
+        assert_ok(segments_describe(f->s, 1, &footer));
+        assert_ok(segments_add_footer(f->s, 1, &footer, &size));
+        footer_done(&footer);
+        assert_described(f, 1, 3);
+
+        assert_ok(segments_take(f->s, &seg));
+        append_described(seg, 0);
+        segments_give(f->s, seg);
+        segments_seal(f->s);
+        assert_described(f, 2, 1);
+}
+
+static void test_damaged_description_is_none(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t size, allocated;
+        struct footer footer;
+        struct segment *seg;
+        uint8_t byte;
+        int fd;
+
+        assert_ok(segments_take(f->s, &seg));
+        for (unsigned i = 0; i < 3; i++)
+                append_described(seg, i);
+        segments_give(f->s, seg);
+        segments_seal(f->s);
+        assert_ok(segments_stat(f->s, 1, &size, &allocated));
+        fd = openat(f->dir_fd, "00000001.seg", O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        for (uint64_t at = SEGMENT_HEADER_SIZE + 15; at < size; at++) {
+                assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+                byte ^= 16;
+                assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+                assert_true(segments_describe(f->s, 1, &footer) == (at >= size - 64 && at < size - 56 ? -ENOENT : -EBADMSG));
+                byte ^= 16;
+                assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+        }
+        assert_described(f, 1, 3);
+        for (uint64_t n = size - 1; n > 0; n -= n > 7 ? 7 : n) {
+                assert_ok(ftruncate(fd, (off_t)n));
+                assert_true(segments_describe(f->s, 1, &footer) < 0);
+        }
+        (void)close(fd);
 }
 
 static void test_punched_space_is_given_back_and_the_rest_stays(void **state)
@@ -282,7 +382,7 @@ static void test_punched_space_is_given_back_and_the_rest_stays(void **state)
 
         random_fill(&seed, bytes, sizeof(bytes));
         assert_ok(segments_take(f->s, &seg));
-        assert_ok(segment_append(seg, bytes, sizeof(bytes), &place));
+        assert_ok(segment_append(seg, bytes, sizeof(bytes), &nothing, NULL, &place));
         assert_ok(segments_sync(f->s));
         assert_ok(segments_stat(f->s, 1, &size, &before));
         assert_ok(segments_punch(f->s, 1, 65536, 65536 + 524288));
@@ -303,7 +403,7 @@ static void test_many_segments_are_read_with_few_descriptors(void **state)
 
         for (unsigned i = 0; i < 400; i++) {
                 assert_ok(segments_take(f->s, &segs[i]));
-                assert_ok(segment_append(segs[i], "x", 1, &place));
+                assert_ok(segment_append(segs[i], "x", 1, &nothing, NULL, &place));
         }
         segments_free(f->s); /* with 400 descriptors for appending */
         assert_ok(segments_new(f->dir_fd, &f->degraded, &f->s));
@@ -325,7 +425,9 @@ int main(void)
                 T(test_failed_sync_is_final),
                 T(test_sync_ends_when_names_are_durable_whoever_syncs_them),
                 T(test_segment_that_could_not_be_begun_leaves_no_file),
-                T(test_unknown_tail_is_left_and_not_appended_to),
+                T(test_number_is_not_used_again),
+                T(test_sealed_segment_says_what_is_in_it),
+                T(test_damaged_description_is_none),
                 T(test_punched_space_is_given_back_and_the_rest_stays),
                 T(test_many_segments_are_read_with_few_descriptors),
         };

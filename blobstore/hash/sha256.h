@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_HASH_SHA256_H
+#define BLOBSTORE_HASH_SHA256_H
+
+/*
+ * SHA-256 (FIPS 180-4), for names that stand for the bytes themselves: whoever finds one again need not compare. With
+ * the processor's instructions for it 1.5 GB/s on one core, about what reading the other bytes back would take.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHA256_SIZE 32
+
+/* -ENOMEM. */
+int sha256(const void *bytes, size_t n, uint8_t ret[SHA256_SIZE]);
+
+#endif
