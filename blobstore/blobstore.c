@@ -91,18 +91,18 @@ static int store_read_format(int dir_fd)
         return strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) == 0 ? -EPROTONOSUPPORT : -EUCLEAN;
 }
 
-static int store_open_dir(const char *dir, bool read_only, int *ret)
+static int store_open_dir(const char *dir, const struct blobstore_opts *opts, int *ret)
 {
         CLEANUP_CLOSE int parent = -1;
         int fd;
 
-        if (!read_only && mkdir(dir, 0700) < 0 && errno != EEXIST)
+        if (!opts->read_only && !opts->existing && mkdir(dir, 0700) < 0 && errno != EEXIST)
                 return -errno;
         fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
         *ret = fd;
-        if (read_only)
+        if (opts->read_only)
                 return 0;
 
         /* Its name in the parent must be durable before anything in it is acknowledged. */
@@ -202,6 +202,8 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
         if (r < 0)
                 return r;
         create = r == 0;
+        if (create && opts->existing)
+                return -ENOENT;
         if (create && bs->read_only)
                 return -EUCLEAN;
         if (create) {
@@ -238,7 +240,7 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         bs = store_new(opts->read_only);
         if (!bs)
                 return -ENOMEM;
-        r = store_open_dir(dir, bs->read_only, &bs->dir_fd);
+        r = store_open_dir(dir, opts, &bs->dir_fd);
         if (r == 0)
                 r = store_open_parts(bs, opts);
         if (r < 0) {

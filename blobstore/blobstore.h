@@ -32,6 +32,7 @@
 
 struct blobstore_opts {
         bool read_only; /* nothing is created, repaired or collected; for checking */
+        bool existing; /* it is not made where there is none: -ENOENT */
         size_t cache_bytes; /* decoded chunks kept in memory; 0: 64 MiB */
         unsigned threads; /* that hash and compress, per store; 0: one per processor */
 };
