@@ -36,7 +36,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
 /* Stops the workers (what they were doing goes on at the next open) and closes everything. Accepts NULL. */
 void model_close(struct model *m);
 
-/* Sum over all stores; the disk's bytes are those of the library's own. */
+/* Sum over all stores that are online; the disk's bytes are those of the library's own. */
 struct model_stats {
         struct blobstore_stats blobs;
         uint64_t free_bytes, disk_bytes;
