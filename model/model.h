@@ -30,6 +30,7 @@ struct model_opts {
 /*
  * Opens the library in directory DIR (made if missing), takes up interrupted work and starts the
  * workers. DIAG says what is wrong and what to do: another daemon has it (-EBUSY), not a library (-EUCLEAN), …
+ * A blob store that cannot be opened is no failure: model_health() says so.
  */
 int model_open(const char *dir, const struct model_opts *opts, struct diag *diag, struct model **ret);
 

@@ -71,7 +71,8 @@ static int offline_health(void *ctx, const char *sentence, const char *path)
         CLEANUP_STRBUF struct strbuf out = { 0 };
         const struct health *h = ctx;
 
-        strbuf_addf(&out, "%s; then write %s to the store file of its region, or mount the library anew", sentence, path);
+        strbuf_addf(&out, "%s; then write %s to the store file of its region, or mount the library anew", sentence,
+                    path);
         if (strbuf_error(&out) < 0)
                 return strbuf_error(&out);
         h->fn(h->ctx, strbuf_text(&out));

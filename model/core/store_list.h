@@ -3,8 +3,8 @@
 #define MODEL_CORE_STORE_LIST_H
 
 /*
- * The list of blob stores. It only grows, and what is in it stays where it is until the end; so the lock covers the list
- * and what changes when a store comes back. It is a leaf, taken under transactions too. Private to stores.c.
+ * The list of blob stores. It only grows, and what is in it stays where it is until the end; so the lock covers the
+ * list and what changes when a store comes back. It is a leaf, taken under transactions too. Private to stores.c.
  */
 
 #include <pthread.h>

@@ -38,7 +38,7 @@ static const char *const stores_sql[] = {
                    "AND NOT EXISTS (SELECT 1 FROM trash WHERE trash.store = store.id)",
         [CHANGED] = "SELECT max(changed) FROM store",
         [COUNT_REGIONS] = "SELECT count(*) FROM region WHERE store = ?1",
-        [NAME_REGIONS] = "SELECT handle FROM region WHERE store = ?1 ORDER BY handle",
+        [NAME_REGIONS] = "SELECT handle FROM region WHERE store = ?1 ORDER BY handle LIMIT ?2",
 };
 const struct db_statements stores_statements = DB_STATEMENTS(stores_sql);
 
@@ -227,6 +227,9 @@ static int add_region(void *ctx, const struct db_row *row)
         return strbuf_error(out);
 }
 
+/* As many regions are named, so that there is room for what is wrong. */
+#define NAMED_MAX 3
+
 /* Says whose store is offline, and why. DB_READ will do. */
 static int say_offline(struct db_txn *t, uint64_t id, const char *trouble, struct strbuf *out)
 {
@@ -236,9 +239,11 @@ static int say_offline(struct db_txn *t, uint64_t id, const char *trouble, struc
 
         r = db_int(t, stores_sql[COUNT_REGIONS], &n, DB_INT(id));
         if (r == 0)
-                r = db_each(t, stores_sql[NAME_REGIONS], add_region, &regions, DB_INT(id));
+                r = db_each(t, stores_sql[NAME_REGIONS], add_region, &regions, DB_INT(id), DB_INT(NAMED_MAX));
         if (r < 0)
                 return r;
+        if (n > NAMED_MAX)
+                strbuf_addf(&regions, " and %lld more", (long long)n - NAMED_MAX);
         if (n == 0)
                 strbuf_addf(out, "a blob store is offline: %s", trouble);
         else

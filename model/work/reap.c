@@ -8,8 +8,8 @@
  *
  * A blob that never got a row (a crash between the two, or a task that was cancelled or failed when it had made some of
  * its blobs) is found by comparing all blobs of the stores with the table, once after the start and after each such
- * task. That, and giving back space, waits until the tasks of the earlier run have ended: they find the chunks that they
- * had stored in place only as long as nobody collects them.
+ * task. That, and giving back space, waits until the tasks of the earlier run have ended: they find the chunks that
+ * they had stored in place only as long as nobody collects them.
  */
 
 #include "model/work/reap.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -216,6 +218,8 @@ static void test_a_store_that_is_not_there_is_offline(void **state)
         assert_contains(l->diag.text, far.store);
         assert_contains(l->diag.text, "mount what belongs there");
         assert_contains(health(l), l->diag.text);
+        assert_ok(region_rename(l->m, &l->admin, far.region, "distant", library_diag(l)));
+        assert_contains(health(l), "the blob store of region distant is offline: ");
 
         /* Neither at the next start nor for the asking is one made in its place. */
         assert_ok(mkdir(far.store, 0700));
@@ -249,6 +253,11 @@ static void test_the_librarys_own_store_may_be_offline(void **state)
         assert_ok(library_open(l));
         assert_int_equal(access(own, F_OK), -1);
         assert_contains(health(l), "the blob store of region r1 is offline: ");
+        (void)work_region(l, "b");
+        (void)work_region(l, "a");
+        assert_contains(health(l), "the blob store of regions a, b, r1 is offline: ");
+        (void)work_region(l, "c");
+        assert_contains(health(l), "the blob store of regions a, b, c and 1 more is offline: ");
         assert_int_equal(work_get(l, here).status, IMAGE_AVAILABLE);
         work_assert_bytes(l, there, 200000, 2);
         assert_ok(model_get_stats(l->m, &stats));
@@ -338,13 +347,47 @@ static void test_tasks_wait_for_a_store_that_is_offline(void **state)
         work_assert_clean(l);
 }
 
-/* There were 64 at most. */
+struct reader {
+        struct library *l;
+        struct blobstore *bs; /* of store 1, as it was at first */
+        atomic_bool stop;
+        int wrong;
+};
+
+static int count_any(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        (void)id;
+        *(int *)ctx += bs != NULL;
+        return 0;
+}
+
+/* cmocka is for one thread. */
+static void *read_on(void *arg)
+{
+        struct reader *reader = arg;
+        struct model *m = reader->l->m;
+
+        while (!atomic_load(&reader->stop)) {
+                struct blobstore *bs;
+                int n = 0;
+
+                if (stores_get(m, 1, NULL, &bs) < 0 || bs != reader->bs || stores_each(m, count_any, &n) < 0 || n == 0)
+                        reader->wrong++;
+        }
+        return NULL;
+}
+
+/* There were 64 at most. What was handed out stays good when there are more. */
 static void test_a_library_has_any_number_of_stores(void **state)
 {
         enum { STORES = 80 };
         struct library *l = *state;
+        struct reader reader = { .l = l };
         uint64_t first = 0, last = 0;
+        pthread_t thread;
 
+        assert_ok(stores_get(l->m, 1, NULL, &reader.bs));
+        assert_ok(pthread_create(&thread, NULL, read_on, &reader));
         for (unsigned i = 0; i < STORES; i++) {
                 char handle[16];
 
@@ -352,6 +395,9 @@ static void test_a_library_has_any_number_of_stores(void **state)
                 last = work_far_region(l, handle);
                 first = first ? first : last;
         }
+        atomic_store(&reader.stop, true);
+        assert_ok(pthread_join(thread, NULL));
+        assert_int_equal(reader.wrong, 0);
         assert_int_equal(count_stores(l), STORES + 1);
         (void)work_image(l, &l->alice, first, "first", "local", 8192, 1);
         library_close(l);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A region whose store cannot be opened is there all the same, with its objects and without their bytes; others work.
 # time limit: 300
-need curl
+need curl getfattr jq
 . "$lib/serve.sh"
 start -o http=127.0.0.1:0
 two_regions
@@ -11,8 +11,8 @@ ok write "$R2/store" "$WORK/disk"
 far=$R2/private
 here=$R/private
 
-# What is there: a cloud and a local image, one recycled and one shared, a machine that is running, disks, a snapshot, an
-# ISO with its machine, an address for a download, and a transfer that goes on.
+# What is there: a cloud and a local image, one recycled and one shared, a machine that is running, disks, snapshots, an
+# address for a download, and a transfer that goes on.
 pattern cloud.raw 3M 21
 pattern local.raw 2M 22
 import_raw "$far/cloud" cloud.raw
@@ -34,9 +34,11 @@ ok mkdir "$far/empty"
 cloud_image here 1M
 pattern served 12M 23
 serve
-ok mkdir "$far/coming"
-ok write "$far/coming/import-url" "http://$AT/slow/coming.raw"
-until_true 20 _arrived "$far/coming" 1000000 || fail "no progress"
+for name in coming dropped; do
+        ok mkdir "$far/$name"
+        ok write "$far/$name/import-url" "http://$AT/slow/$name.raw"
+        until_true 20 _arrived "$far/$name" 1000000 || fail "no progress"
+done
 snapshot=$(ls "$R2/snapshots" | head -n 1)
 xxh "$R2/instances/vm1/disks/vda.raw" >vm1.sum
 xxh "$R2/disks/d1/data.raw" >d1.sum
@@ -46,7 +48,7 @@ check_store
 # rows: names, modes, owners, sizes and times of everything, without a byte of it.
 rows() {
         (cd "$MNT" && find . -printf '%p %y %m %U:%G %s %T@ %l\n') |
-                grep -vE '^\./(tasks|info)|/(last-error|wait|progress|private/coming)( |/)' | sort
+                grep -vE '^\./(tasks|info)|/(last-error|wait|progress|private/coming|private/dropped)( |/)' | sort
 }
 
 # denied SENTENCE OBJECT OP …: EIO, with exactly that sentence, and nothing is another than before.
@@ -60,6 +62,11 @@ denied() {
         same "$(rows)" "$before" "the tree after $*"
 }
 
+# download FILE: the status.
+download() {
+        curl -s -m 20 -o "$1" -w '%{http_code}' "$(cat "$far/cloud/download/vda.qcow2/url")"
+}
+
 # reads SENTENCE: no byte can be read, whichever way.
 reads() {
         denied "$1" "$far/cloud" open r "$far/cloud/disks/vda.raw"
@@ -69,7 +76,7 @@ reads() {
         denied "$1" "$R2/disks/vm1-vda" open r "$R2/instances/vm1/disks/vda.raw"
         denied "$1" "$R2/disks/vm1-vda" open rw "$R2/instances/vm1/disks/vda.raw"
         denied "$1" "$R2/disks/d1" open r "$R2/disks/d1/data.raw"
-        same "$(curl -s -m 20 -o /dev/null -w '%{http_code}' "$(cat "$far/cloud/download/vda.qcow2/url")")" 503 "a download"
+        same "$(download /dev/null)" 503 "a download"
 }
 
 said() { # WHAT: health and the log
@@ -88,7 +95,7 @@ said "$none"
 reads "$none"
 
 # All that rows say can be read.
-same "$(ls "$far")" $'cloud\ncoming\nempty\nlocal' "images"
+same "$(ls "$far")" $'cloud\ncoming\ndropped\nempty\nlocal' "images"
 value "$far/cloud/status" available
 value "$far/cloud/checksum" "vda.raw xxh128 $(xxh cloud.raw)"
 same "$(stat -c %s "$far/cloud/disks/vda.raw")" 3145728 "size of the disk"
@@ -99,6 +106,7 @@ value "$R2/instances/vm1/status" running
 value "$R2/store" "$WORK/disk"
 run cat "$R2/quota" "$R2/images.json" "$far/cloud/copy-targets" "$MNT/info/store" >all.out
 same "$(ls "$far/cloud/shares")" 12345 "shares"
+run getfattr -R -d -m - "$R2" >all.out
 
 # What needs the bytes is refused.
 denied "$none" - upload-new cloud.raw "$far/new.raw"
@@ -138,6 +146,10 @@ value "$R2/instances/vm1/status" stopped
 task=$(task_of "$far/coming" fetch) || fail "the transfer is gone"
 value "$task/status" queued
 value "$far/coming/status" uploading
+ok rmdir "$(task_of "$far/dropped" fetch)"
+value "$far/dropped/status" error
+ok rmdir "$far/dropped"
+ok rmdir "$R2/recycle/dropped"
 ticks() {
         sed 's/.*) //' "/proc/$daemon_pid/stat" | awk '{ print $12 + $13 }'
 }
@@ -165,7 +177,8 @@ run cp -a "$STORE" damaged
 rm damaged/blobs/maps/*/*
 "$IMAGEFS" check damaged >check.out 2>&1
 same "$?" 4 "the check's status"
-grep -qF "cn-north-1/private/here, vda: the map is missing" check.out || fail "the others were not looked at: $(cat check.out)"
+grep -qF "cn-north-1/private/here, vda: the map is missing" check.out ||
+        fail "the others were not looked at: $(cat check.out)"
 
 # ---- it is back, by the administrator's word ----
 
@@ -199,10 +212,14 @@ ok write "$R2/instances/vm1/power" start
 ok write "$R2/instances/vm1/power" stop
 ok mkdir "$R2/instances/vm1/images/later"
 settle "$far/later"
-same "$(curl -s -m 20 -o got -w '%{http_code}' "$(cat "$far/cloud/download/vda.qcow2/url")")" 200 "a download"
+same "$(download got)" 200 "a download"
 same_disk got "$far/cloud/disks/vda.qcow2"
+same "$(ls disk/incoming | wc -l)" 1 "files of a transfer that was given up meanwhile"
 stop
 check_store
+start
+same "$(ls disk/incoming)" "" "files on their way in"
+stop
 
 # ---- it cannot be opened for other reasons ----
 
