@@ -42,13 +42,16 @@ done
 snapshot=$(ls "$R2/snapshots" | head -n 1)
 xxh "$R2/instances/vm1/disks/vda.raw" >vm1.sum
 xxh "$R2/disks/d1/data.raw" >d1.sum
+pattern large.raw 192M 24
+ok mkdir "$far/large"
+ok upload large.raw "$far/large/upload" 4M 7 # in no order, so that it is imported as a file, when all is there
 stop
 check_store
 
 # rows: names, modes, owners, sizes and times of everything, without a byte of it.
 rows() {
         (cd "$MNT" && find . -printf '%p %y %m %U:%G %s %T@ %l\n') |
-                grep -vE '^\./(tasks|info)|/(last-error|wait|progress|private/coming|private/dropped)( |/)' | sort
+                grep -vE '^\./(tasks|info)|/(last-error|wait|progress|private/(coming|dropped|large))( |/)' | sort
 }
 
 # denied SENTENCE OBJECT OP …: EIO, with exactly that sentence, and nothing is another than before.
@@ -95,7 +98,7 @@ said "$none"
 reads "$none"
 
 # All that rows say can be read.
-same "$(ls "$far")" $'cloud\ncoming\ndropped\nempty\nlocal' "images"
+same "$(ls "$far")" $'cloud\ncoming\ndropped\nempty\nlarge\nlocal' "images"
 value "$far/cloud/status" available
 value "$far/cloud/checksum" "vda.raw xxh128 $(xxh cloud.raw)"
 same "$(stat -c %s "$far/cloud/disks/vda.raw")" 3145728 "size of the disk"
@@ -146,6 +149,7 @@ value "$R2/instances/vm1/status" stopped
 task=$(task_of "$far/coming" fetch) || fail "the transfer is gone"
 value "$task/status" queued
 value "$far/coming/status" uploading
+[[ $(cat "$far/large/status") == @(pending|available) ]] || fail "the import is $(cat "$far/large/status")"
 ok rmdir "$(task_of "$far/dropped" fetch)"
 value "$far/dropped/status" error
 ok rmdir "$far/dropped"
@@ -208,6 +212,8 @@ back
 until_true 20 eval '[ "$(disks disk)" -lt "$had_disks" ]' || fail "the removed machine's disk stays"
 settle "$far/coming"
 same_disk "$far/coming/disks/vda.raw" served
+settle "$far/large"
+same_disk "$far/large/disks/vda.raw" large.raw
 ok write "$R2/instances/vm1/power" start
 ok write "$R2/instances/vm1/power" stop
 ok mkdir "$R2/instances/vm1/images/later"
