@@ -145,18 +145,18 @@ static int store_finish_format(struct blobstore *bs)
 
 /* ---- opening ---- */
 
-static int store_open_dir(const char *dir, bool read_only, int *ret)
+static int store_open_dir(const char *dir, const struct blobstore_opts *opts, int *ret)
 {
         CLEANUP_CLOSE int parent = -1;
         int fd;
 
-        if (!read_only && mkdir(dir, 0700) < 0 && errno != EEXIST)
+        if (!opts->read_only && !opts->existing && mkdir(dir, 0700) < 0 && errno != EEXIST)
                 return -errno;
         fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
         *ret = fd;
-        if (read_only)
+        if (opts->read_only)
                 return 0;
 
         /* Its name in the parent must be durable before anything in it is acknowledged. */
@@ -269,6 +269,8 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
         version = store_read_format(bs->dir_fd, FORMAT_FILE, id);
         if (version < 0)
                 return version;
+        if (version == 0 && opts->existing)
+                return -ENOENT;
         if (version < FORMAT_VERSION && bs->read_only)
                 return version == 0 ? -EUCLEAN : -ESTALE;
         if (version == 0) {
@@ -309,7 +311,7 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
                 return -ENOMEM;
         bs->progress = opts->progress;
         bs->progress_ctx = opts->progress_ctx;
-        r = store_open_dir(dir, bs->read_only, &bs->dir_fd);
+        r = store_open_dir(dir, opts, &bs->dir_fd);
         if (r == 0)
                 r = store_open_parts(bs, opts);
         if (r < 0) {

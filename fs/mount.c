@@ -153,6 +153,13 @@ static void mount_warn_of_others(const char *store)
                             "chmod 700 %s", (unsigned)st.st_mode & 0777, store);
 }
 
+/* A model_health_fn. */
+static void mount_warn(void *ctx, const char *sentence)
+{
+        (void)ctx;
+        log_warning("%s", sentence);
+}
+
 static int mount_open(struct mount *m)
 {
         struct diag diag = { 0 };
@@ -183,6 +190,7 @@ static int mount_open(struct mount *m)
         if (r < 0)
                 return mount_fail(r, diag.error ? diag.text : strerror(-r));
         mount_warn_of_others(m->opts->store);
+        (void)model_health(m->fs.model, mount_warn, NULL); /* as info/health has it */
         m->fs.born_us = model_born_us(m->fs.model);
         m->fs.mountpoint = m->mountpoint;
         return 0;

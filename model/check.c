@@ -248,6 +248,14 @@ static int check_store(void *ctx, uint64_t id, struct blobstore *bs)
         return db_each(&t, check_sql[CHECK_DISKS], check_disk, &disks, DB_INT(id));
 }
 
+/* What it holds cannot be looked at; the rest can. */
+static int report_offline(void *ctx, const char *sentence, const char *path)
+{
+        (void)path; /* the sentence has it */
+        report(ctx, sentence);
+        return 0;
+}
+
 DEFINE_CLEANUP(struct model *, model_closep, model_close)
 
 int model_check(const char *dir, bool read_data, check_fn *fn, void *ctx, struct diag *diag)
@@ -265,6 +273,8 @@ int model_check(const char *dir, bool read_data, check_fn *fn, void *ctx, struct
         r = db_check(m->db, report_text, &c);
         if (r >= 0)
                 r = check_rules(&c);
+        if (r == 0)
+                r = stores_each_offline(m, report_offline, &c);
         if (r == 0)
                 r = stores_each(m, check_store, &c);
         if (r < 0)

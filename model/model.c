@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -273,7 +274,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)
-                r = stores_open(m, opts->cache_bytes, diag, &m->stores);
+                r = stores_open(m, opts->cache_bytes, diag);
         if (r == 0 && !m->read_only) {
                 r = uploads_open(m, &m->uploads);
                 m->image_hooks = &uploads_hooks;
@@ -334,20 +335,37 @@ static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
         return 0;
 }
 
+/* Of the disk that the library's own store is on; while that is offline, of the one that it would be on. */
+static int add_disk(struct model *m, uint64_t own_id, struct model_stats *sum)
+{
+        struct blobstore *own;
+        struct statvfs st;
+        int r;
+
+        if (stores_is_offline(m, own_id)) {
+                if (fstatvfs(m->dir_fd, &st) < 0)
+                        return -errno;
+                sum->free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+                sum->disk_bytes = (uint64_t)st.f_blocks * st.f_frsize;
+                return 0;
+        }
+        r = stores_get(m, own_id, NULL, &own);
+        if (r == 0)
+                r = blobstore_free_bytes(own, &sum->free_bytes);
+        if (r == 0)
+                r = blobstore_disk_bytes(own, &sum->disk_bytes);
+        return r;
+}
+
 int model_get_stats(struct model *m, struct model_stats *ret)
 {
         struct model_stats stats = { 0 };
-        struct blobstore *own;
         uint64_t own_id;
         int r;
 
         r = stores_own(m, &own_id, &stats.changed_us);
         if (r == 0)
-                r = stores_get(m, own_id, &own);
-        if (r == 0)
-                r = blobstore_free_bytes(own, &stats.free_bytes);
-        if (r == 0)
-                r = blobstore_disk_bytes(own, &stats.disk_bytes);
+                r = add_disk(m, own_id, &stats);
         if (r == 0)
                 r = stores_each(m, add_stats, &stats);
         if (r < 0)

@@ -30,13 +30,14 @@ struct model_opts {
 /*
  * Opens the library in directory DIR (made if missing), takes up interrupted work and starts the
  * workers. DIAG says what is wrong and what to do: another daemon has it (-EBUSY), not a library (-EUCLEAN), …
+ * A blob store that cannot be opened is no failure: model_health() says so.
  */
 int model_open(const char *dir, const struct model_opts *opts, struct diag *diag, struct model **ret);
 
 /* Stops the workers (what they were doing goes on at the next open) and closes everything. Accepts NULL. */
 void model_close(struct model *m);
 
-/* Sum over all stores; the disk's bytes are those of the library's own. */
+/* Sum over all stores that are online; the disk's bytes are those of the library's own. */
 struct model_stats {
         struct blobstore_stats blobs;
         uint64_t free_bytes, disk_bytes;

@@ -28,7 +28,7 @@
 #define CODEC_HASH_LOG  12
 
 /* With a base, whose places are to be found as well. */
-#define CODEC_BASE_HASH_LOG 17
+#define CODEC_BASE_HASH_LOG 15
 #define CODEC_BASE_WINDOW   20
 
 #define CODEC_BEST_LEVEL 19

@@ -237,7 +237,7 @@ static enum MHD_Result http_reply_download(struct MHD_Connection *c, struct tran
         return http_reply_file(c, t, range.len, etag, content_range);
 }
 
-static int http_open(struct http *h, const char *url, struct transfer **ret)
+static int http_open(struct http *h, const char *url, struct diag *diag, struct transfer **ret)
 {
         struct transfer *t = calloc(1, sizeof(*t));
         int r;
@@ -249,7 +249,7 @@ static int http_open(struct http *h, const char *url, struct transfer **ret)
         t->found = true;
         r = http_find(h, url, &t->download);
         if (r == 0)
-                r = download_open(h->model, &t->download, &t->content);
+                r = download_open(h->model, &t->download, diag, &t->content);
         if (r < 0) {
                 transfer_free(t);
                 return r;
@@ -263,6 +263,7 @@ static enum MHD_Result http_answer(void *ctx, struct MHD_Connection *c, const ch
 {
         bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
         struct http *h = ctx;
+        struct diag diag = { 0 };
         struct transfer *t;
         int r;
 
@@ -277,12 +278,13 @@ static enum MHD_Result http_answer(void *ctx, struct MHD_Connection *c, const ch
 
         if (!get && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
                 return http_reply_empty(c, MHD_HTTP_METHOD_NOT_ALLOWED, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-        r = http_open(h, url, &t);
+        r = http_open(h, url, &diag, &t);
         if (r == -ENOENT)
                 return http_reply_empty(c, MHD_HTTP_NOT_FOUND, NULL, NULL);
         if (r < 0) {
-                log_errno(r, "opening a download");
-                return http_reply_empty(c, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, NULL);
+                log_errno(r, "opening a download%s%s", diag.error ? ": " : "", diag.text);
+                return http_reply_empty(c, diag.error ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_INTERNAL_SERVER_ERROR,
+                                        NULL, NULL);
         }
         return http_reply_download(c, t, get);
 }

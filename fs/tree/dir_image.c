@@ -377,7 +377,7 @@ static int disk_open_export(struct req *rq, uint64_t oid, struct export **ret)
         struct blob *blob;
         int r;
 
-        r = image_disk_open(rq->fs->model, disk_of(oid), &blob);
+        r = image_disk_open(rq->fs->model, disk_of(oid), &rq->diag, &blob);
         return r < 0 ? r : export_open(blob, oid % EXPORT_FORMAT_COUNT, ret);
 }
 

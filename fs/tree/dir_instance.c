@@ -270,7 +270,7 @@ static int cdrom_open(struct req *rq, uint64_t oid, struct export **ret)
         struct blob *blob;
         int r;
 
-        r = instance_cdrom_open(rq->fs->model, oid, &blob);
+        r = instance_cdrom_open(rq->fs->model, oid, &rq->diag, &blob);
         return r < 0 ? r : export_open(blob, EXPORT_RAW, ret);
 }
 

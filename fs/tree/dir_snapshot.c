@@ -115,7 +115,7 @@ static int data_open_as(struct req *rq, uint64_t oid, enum export_format format,
         struct blob *blob;
         int r;
 
-        r = snapshot_open(rq->fs->model, oid, &blob);
+        r = snapshot_open(rq->fs->model, oid, &rq->diag, &blob);
         return r < 0 ? r : export_open(blob, format, ret);
 }
 
@@ -351,9 +351,9 @@ static int changed_show(struct req *rq, uint64_t child, struct strbuf *out)
         if (r == 0 && !object_allows(&other, &rq->caller, 05))
                 return diag_set(&rq->diag, -EACCES, "%s: only who may read it compares with it", other.handle);
         if (r == 0)
-                r = snapshot_open(rq->fs->model, id, &a);
+                r = snapshot_open(rq->fs->model, id, &rq->diag, &a);
         if (r == 0)
-                r = snapshot_open(rq->fs->model, other_id, &b);
+                r = snapshot_open(rq->fs->model, other_id, &rq->diag, &b);
         if (r == -ENOENT)
                 return diag_set(&rq->diag, -EBUSY, "one of the two snapshots is still being created");
         return r < 0 ? r : changed_compare(rq, a, b, out);

@@ -69,16 +69,16 @@ int blob_row_load_of(struct db_txn *t, const char *sql, uint64_t arg, struct blo
         return r < 0 ? r : blob_row_load(t, (uint64_t)id, ret); /* no blob has id 0, which stands for NULL */
 }
 
-static int open_row(struct model *m, const struct blob_row *b, struct blob **ret)
+static int open_row(struct model *m, const struct blob_row *b, struct diag *diag, struct blob **ret)
 {
         struct blobstore *bs;
         int r;
 
-        r = stores_get(m, b->store, &bs);
+        r = stores_get(m, b->store, diag, &bs);
         return r < 0 ? r : blob_open(bs, &b->key, ret);
 }
 
-int blob_row_open(struct model *m, uint64_t id, struct blob **ret)
+int blob_row_open(struct model *m, uint64_t id, struct diag *diag, struct blob **ret)
 {
         struct blob_row b;
         DB_TXN(t);
@@ -88,10 +88,10 @@ int blob_row_open(struct model *m, uint64_t id, struct blob **ret)
         if (r == 0)
                 r = blob_row_load(&t, id, &b);
         db_end(&t);
-        return r < 0 ? r : open_row(m, &b, ret);
+        return r < 0 ? r : open_row(m, &b, diag, ret);
 }
 
-int blob_row_open_of(struct model *m, const char *sql, uint64_t arg, struct blob **ret)
+int blob_row_open_of(struct model *m, const char *sql, uint64_t arg, struct diag *diag, struct blob **ret)
 {
         struct blob_row b;
         DB_TXN(t);
@@ -101,5 +101,5 @@ int blob_row_open_of(struct model *m, const char *sql, uint64_t arg, struct blob
         if (r == 0)
                 r = blob_row_load_of(&t, sql, arg, &b);
         db_end(&t);
-        return r < 0 ? r : open_row(m, &b, ret);
+        return r < 0 ? r : open_row(m, &b, diag, ret);
 }

@@ -66,12 +66,27 @@ static int store_health(void *ctx, uint64_t id, struct blobstore *bs)
         return 0;
 }
 
+static int offline_health(void *ctx, const char *sentence, const char *path)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        const struct health *h = ctx;
+
+        strbuf_addf(&out, "%s; then write %s to the store file of its region, or mount the library anew", sentence,
+                    path);
+        if (strbuf_error(&out) < 0)
+                return strbuf_error(&out);
+        h->fn(h->ctx, strbuf_text(&out));
+        return 0;
+}
+
 int model_health(struct model *m, model_health_fn *fn, void *ctx)
 {
         struct health h = { .m = m, .fn = fn, .ctx = ctx };
+        int r;
 
         if (db_is_degraded(m->db))
                 fn(ctx, "the catalogue could not be synced, and nothing can be changed until the next start: look at its disk "
                         "first");
-        return stores_each(m, store_health, &h);
+        r = stores_each_offline(m, offline_health, &h);
+        return r < 0 ? r : stores_each(m, store_health, &h);
 }

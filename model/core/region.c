@@ -19,13 +19,14 @@
 
 #define REGION_MODE 0755
 
-enum { GET, FIND, EACH, INSERT, RENAME, SET_STORE, REMOVE, IS_USED };
+enum { GET, FIND, STORE, EACH, INSERT, RENAME, SET_STORE, REMOVE, IS_USED };
 
 #define COLUMNS OBJECT_COLUMNS("region") ", region.store, store.path"
 
 static const char *const region_sql[] = {
         [GET] = "SELECT " COLUMNS " FROM region JOIN store ON store.id = region.store WHERE region.id = ?1",
         [FIND] = "SELECT " COLUMNS " FROM region JOIN store ON store.id = region.store WHERE region.handle = ?1",
+        [STORE] = "SELECT store FROM region WHERE id = ?1",
         [EACH] = "SELECT " OBJECT_COLUMNS("region") " FROM region ORDER BY handle",
         [INSERT] = "INSERT INTO region (handle, store, uid, gid, mode, created, updated) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
@@ -66,7 +67,7 @@ static int complete_path(struct model *m, struct region *region)
         char path[PATH_MAX];
 
         memcpy(path, region->store_path, sizeof(path));
-        return stores_path(m, path, region->store_path, sizeof(region->store_path));
+        return store_path_complete(m, path, region->store_path, sizeof(region->store_path));
 }
 
 int region_get(struct model *m, uint64_t id, struct region *ret)
@@ -78,6 +79,15 @@ int region_get(struct model *m, uint64_t id, struct region *ret)
         if (r == 0)
                 r = region_load(&t, id, ret);
         return r < 0 ? r : complete_path(m, ret);
+}
+
+int region_refuse_offline(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag)
+{
+        int64_t store;
+        int r;
+
+        r = db_int(t, region_sql[STORE], &store, DB_INT(id));
+        return r < 0 ? r : stores_refuse_offline(m, t, (uint64_t)store, diag);
 }
 
 int region_find(struct model *m, const char *handle, struct region *ret)
@@ -221,6 +231,15 @@ static int check_empty(struct model *m, uint64_t id, struct diag *diag)
         return r < 0 ? r : load_empty(&t, id, "keeps its store", &region, diag);
 }
 
+/* A path to which nothing leads is the one that it was, not another way there. */
+static bool is_its_store(struct model *m, const struct region *region, const char *path)
+{
+        uint64_t store;
+
+        return strcmp(path, region->store_path) == 0 ||
+               (stores_find(m, path, NULL, &store) == 0 && store == region->store);
+}
+
 /* Before a path: whoever it belonged to, it is ours from now on. */
 #define ADOPT "adopt "
 
@@ -239,10 +258,9 @@ int region_set_store(struct model *m, const struct caller *c, uint64_t id, const
                 r = region_get(m, id, &region);
         if (r < 0)
                 return r;
-        /* What the region has already, as its catalogue or its store was put back from elsewhere. */
-        if (adopt && stores_find(m, path, NULL, &store) == 0 && store == region.store) {
-                r = stores_add(m, path, true, diag, &store);
-                jobs_wake(m);
+        if ((adopt || stores_is_offline(m, region.store)) && is_its_store(m, &region, path)) {
+                r = stores_take_back(m, region.store, adopt, diag);
+                jobs_wake(m); /* what waited for it */
                 return r;
         }
         r = check_empty(m, id, diag); /* before a directory is made for nothing */

@@ -26,8 +26,9 @@ int region_rename(struct model *m, const struct caller *c, uint64_t id, const ch
 
 /*
  * Keeps the blobs of an empty region in directory PATH from now on. -EPERM, -EBUSY, -EINVAL (not absolute, inside the
- * mount, not usable). "adopt PATH" takes over a store of another library, which is refused else (-EBUSY), or that the
- * region has already.
+ * mount, not usable). "adopt PATH" takes over a store of another library, which is refused else (-EBUSY). Of the one
+ * that the region has already, whatever is in it, that says that it is there again, as put back from elsewhere, and
+ * PATH alone does where it is offline: -EIO where it stays so.
  */
 int region_set_store(struct model *m, const struct caller *c, uint64_t id, const char *path, struct diag *diag);
 

@@ -6,13 +6,29 @@
 
 #include "blobstore/blobstore.h"
 #include "model/core/state.h"
+#include "model/core/store_path.h"
 
-int stores_open(struct model *m, uint64_t cache_bytes, struct diag *diag, struct stores **ret);
+/* Sets m->stores, which stores_close() frees on failure, too. Stores that cannot be opened are no failure. */
+int stores_open(struct model *m, uint64_t cache_bytes, struct diag *diag);
 void stores_close(struct stores *s); /* accepts NULL */
-/* Borrowed until model_close(). -ENOENT. */
-int stores_get(struct model *m, uint64_t store, struct blobstore **ret);
+
+/*
+ * Borrowed until model_close(). -ENOENT; -EIO, with a sentence: it is offline, so that bytes cannot be reached. No
+ * transaction may be open.
+ */
+int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobstore **ret);
+/* Refuses the same way, for what will need the store later, where it is offline. DB_READ will do. */
+int stores_refuse_offline(struct model *m, struct db_txn *t, uint64_t store, struct diag *diag);
+bool stores_is_offline(struct model *m, uint64_t store);
+
+/* Of those that are online. */
 typedef int stores_fn(void *ctx, uint64_t id, struct blobstore *bs);
 int stores_each(struct model *m, stores_fn *fn, void *ctx);
+size_t stores_count(struct model *m);
+/* Of those that are offline and missed: what is wrong, and where it was to be. */
+typedef int stores_offline_fn(void *ctx, const char *sentence, const char *path);
+int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx);
+
 /*
  * Does the store belong to this library? Else it holds what the catalogue cannot know: nothing in it is removed for not
  * being named.
@@ -20,22 +36,19 @@ int stores_each(struct model *m, stores_fn *fn, void *ctx);
 bool stores_are_ours(struct model *m, uint64_t store);
 /* Where it lies, absolute. -ENOENT, -ENAMETOOLONG. */
 int stores_get_path(struct model *m, uint64_t store, char *buf, size_t size);
-/* The one at PATH that is open. -ENOENT. */
+/* The one at PATH that the library has. -ENOENT. */
 int stores_find(struct model *m, const char *path, struct diag *diag, uint64_t *ret);
 /*
  * Opens (or creates) the store at PATH and gives its id, making the row if it is new. Called without a transaction. One
  * that belongs to another library is taken over with ADOPT, and else refused: -EBUSY.
  */
 int stores_add(struct model *m, const char *path, bool adopt, struct diag *diag, uint64_t *ret);
-
-#define STORES_OWN_DIR "blobs" /* the library's own store, in its directory */
+/* Opens one that is offline: -EIO, where it stays so. With ADOPT it is this library's from now on. */
+int stores_take_back(struct model *m, uint64_t store, bool adopt, struct diag *diag);
 
 /* The library's own store, and when a blob last came to or went from any. */
 int stores_own(struct model *m, uint64_t *ret, int64_t *ret_changed_us);
 
 bool stores_are_degraded(struct stores *s);
-
-/* The absolute path of the store with PATH in the database. -ENAMETOOLONG. */
-int stores_path(struct model *m, const char *path, char *buf, size_t size);
 
 #endif

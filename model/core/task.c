@@ -10,6 +10,8 @@
  *
  * Every end is a compare-and-swap on "still active", in one transaction with all that the end means; see task_row.h.
  * How far a running task is lives in jobs.c, and comes into the row only with its end.
+ *
+ * A task that needs a store that is offline stays queued until that is back.
  */
 
 #include "model/core/task.h"
@@ -20,6 +22,7 @@
 
 #include "model/core/clock.h"
 #include "model/core/ident.h"
+#include "model/core/stores.h"
 #include "model/core/task_row.h"
 
 /* The columns of the table of kinds that matter for rows. */
@@ -55,9 +58,15 @@ enum {
         TASK_FINISH,
         TASK_REQUEUE,
         TASK_NEWEST,
-        TASK_COUNT_ACTIVE,
+        TASK_ACTIVE_UP_TO,
         TASK_HIDE_OLDER,
 };
+
+/* With the stores that it needs: of the region that it works in, and of the image that it works on. */
+#define SELECT_WORK                                                                      \
+        "SELECT task.id, (SELECT store FROM region WHERE region.id = task.region),"      \
+        " (SELECT region.store FROM image JOIN region ON region.id = image.region"       \
+        " WHERE image.id = task.image) FROM task WHERE " TASK_IS_ACTIVE
 
 static const char *const task_sql[] = {
         [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result,"
@@ -70,19 +79,18 @@ static const char *const task_sql[] = {
                                              " LIMIT 1",
         [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
         [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
-        [TASK_NEXT_WORK] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
-                           " AND kind IN " TASK_IN_LANE_WORK " ORDER BY id LIMIT 1",
-        [TASK_NEXT_INSTANT] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
-                              " AND detail = '" TASK_DETAIL_INSTANT "' ORDER BY id LIMIT 1",
-        [TASK_NEXT_FETCH] = "SELECT id FROM task WHERE " TASK_IS_ACTIVE " AND status = 'queued'"
-                            " AND kind IN " TASK_IN_LANE_FETCH " ORDER BY id LIMIT 1",
+        [TASK_NEXT_WORK] = SELECT_WORK " AND task.status = 'queued' AND kind IN " TASK_IN_LANE_WORK " ORDER BY task.id",
+        [TASK_NEXT_INSTANT] = SELECT_WORK " AND task.status = 'queued' AND detail = '" TASK_DETAIL_INSTANT "'"
+                              " ORDER BY task.id",
+        [TASK_NEXT_FETCH] = SELECT_WORK " AND task.status = 'queued' AND kind IN " TASK_IN_LANE_FETCH
+                            " ORDER BY task.id",
         [TASK_START] = "UPDATE task SET status = 'running', started = ifnull(started, ?2) WHERE id = ?1"
                        " AND status = 'queued'",
         [TASK_FINISH] = "UPDATE task SET status = ?2, error = ?3, done_bytes = ?4, total_bytes = ?5, finished = ?6"
                         " WHERE id = ?1 AND " TASK_IS_ACTIVE,
         [TASK_REQUEUE] = "UPDATE task SET status = 'queued' WHERE " TASK_IS_ACTIVE " AND status = 'running'",
         [TASK_NEWEST] = "SELECT ifnull(max(id), 0) FROM task",
-        [TASK_COUNT_ACTIVE] = "SELECT count(*) FROM task WHERE " TASK_IS_ACTIVE " AND id <= ?1",
+        [TASK_ACTIVE_UP_TO] = SELECT_WORK " AND task.id <= ?1",
         [TASK_HIDE_OLDER] = "UPDATE task SET in_image = 0 WHERE image = ?1 AND kind = ?2",
 };
 
@@ -271,6 +279,38 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
         return 0;
 }
 
+struct pick {
+        struct model *m;
+        int64_t id;
+};
+
+/* Ends the walk at a task that can be worked on. */
+static int pick_row(void *ctx, const struct db_row *row)
+{
+        struct pick *pick = ctx;
+
+        if (stores_is_offline(pick->m, (uint64_t)db_row_int(row, 1)) ||
+            stores_is_offline(pick->m, (uint64_t)db_row_int(row, 2)))
+                return 0;
+        pick->id = db_row_int(row, 0);
+        return 1;
+}
+
+static int pick_next(struct model *m, struct db_txn *t, const char *next, int64_t *ret)
+{
+        struct pick pick = { .m = m };
+        int r;
+
+        r = db_each(t, next, pick_row, &pick);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return -ENOENT;
+
+        *ret = pick.id;
+        return 0;
+}
+
 int task_claim(struct model *m, enum task_lane lane, struct task *ret)
 {
         const char *next = task_sql[TASK_NEXT_WORK + (int)lane];
@@ -286,7 +326,7 @@ int task_claim(struct model *m, enum task_lane lane, struct task *ret)
                 if (r < 0)
                         return r;
 
-                r = db_int(&t, next, &id);
+                r = pick_next(m, &t, next, &id);
                 if (r < 0)
                         return r;
         }
@@ -297,7 +337,7 @@ int task_claim(struct model *m, enum task_lane lane, struct task *ret)
         if (r < 0)
                 return r;
 
-        r = db_int(&t, next, &id);
+        r = pick_next(m, &t, next, &id);
         if (r < 0)
                 return r;
 
@@ -366,7 +406,7 @@ int task_requeue(struct model *m, uint64_t *ret_newest)
 
 int task_any_active(struct model *m, uint64_t newest)
 {
-        int64_t n;
+        struct pick pick = { .m = m };
         int r;
         DB_TXN(t);
 
@@ -374,9 +414,5 @@ int task_any_active(struct model *m, uint64_t newest)
         if (r < 0)
                 return r;
 
-        r = db_int(&t, task_sql[TASK_COUNT_ACTIVE], &n, DB_INT(newest));
-        if (r < 0)
-                return r;
-
-        return n > 0;
+        return db_each(&t, task_sql[TASK_ACTIVE_UP_TO], pick_row, &pick, DB_INT(newest));
 }

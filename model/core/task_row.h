@@ -59,13 +59,13 @@ int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes);
 /* Who takes which tasks: those that wait for others' networks keep nobody waiting, and instant ones wait for nobody. */
 enum task_lane { TASK_LANE_WORK, TASK_LANE_INSTANT, TASK_LANE_FETCH, TASK_LANE_COUNT };
 
-/* Takes the oldest queued task of a lane and marks it running. -ENOENT: there is none. */
+/* Takes the oldest queued task of a lane that can be worked on, and marks it running. -ENOENT: there is none. */
 int task_claim(struct model *m, enum task_lane lane, struct task *ret);
 
 /* At start: what ran when the library was closed is queued again. Gives the newest task's id. */
 int task_requeue(struct model *m, uint64_t *ret_newest);
 
-/* Is a task up to NEWEST still active? 0 or 1. */
+/* Is a task up to NEWEST still active, but for what waits for a store that is offline? 0 or 1. */
 int task_any_active(struct model *m, uint64_t newest);
 
 /* Fills in what the numbers say; 100 % only where FINISHED. */

@@ -315,7 +315,7 @@ int download_expire(struct model *m, int64_t *ret_due_us)
 
 /* ---- the bytes ---- */
 
-int download_open(struct model *m, const struct download *d, struct export **ret)
+int download_open(struct model *m, const struct download *d, struct diag *diag, struct export **ret)
 {
         struct blob *blob;
         int64_t disk;
@@ -327,6 +327,6 @@ int download_open(struct model *m, const struct download *d, struct export **ret
                 r = db_int(&t, download_sql[DISK], &disk, DB_INT(d->image), DB_TEXT(d->device));
         db_end(&t);
         if (r == 0)
-                r = image_disk_open(m, (uint64_t)disk, &blob);
+                r = image_disk_open(m, (uint64_t)disk, diag, &blob);
         return r < 0 ? r : export_open(blob, d->format, ret);
 }

@@ -44,6 +44,6 @@ int download_create(struct model *m, uint64_t image, const char *name, struct di
 int download_remove(struct model *m, uint64_t id); /* -ENOENT */
 
 /* The disk's bytes. -ENOENT. Owned by the caller, release with export_close(). */
-int download_open(struct model *m, const struct download *d, struct export **ret);
+int download_open(struct model *m, const struct download *d, struct diag *diag, struct export **ret);
 
 #endif

@@ -352,7 +352,8 @@ static void init_image(struct image *image, const struct caller *c, uint64_t reg
         };
 }
 
-static int create(struct model *m, const struct caller *c, struct image *image, bool suffix, struct diag *diag,
+/* For a file it gets a name that is free, and the file's bytes must have a place to go. */
+static int create(struct model *m, const struct caller *c, struct image *image, bool for_file, struct diag *diag,
                   uint64_t *ret)
 {
         struct region region;
@@ -368,10 +369,12 @@ static int create(struct model *m, const struct caller *c, struct image *image, 
                 r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = region_load(&t, image->region, &region);
+        if (r == 0 && for_file)
+                r = region_refuse_offline(m, &t, image->region, diag);
         if (r == 0 && image->class == CLASS_PRIVATE)
                 r = quota_check(&t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r == 0)
-                r = image_insert(&t, image, suffix, diag);
+                r = image_insert(&t, image, for_file, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r < 0)

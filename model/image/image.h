@@ -135,6 +135,6 @@ typedef int image_disk_fn(void *ctx, const struct image_disk *d);
 int image_disk_get(struct model *m, uint64_t id, struct image_disk *ret, uint64_t *ret_image); /* -ENOENT */
 int image_disk_each(struct model *m, uint64_t image, image_disk_fn *fn, void *ctx);
 /* The disk's bytes. -ENOENT: gone, or not there yet. Owned by the caller, release with blob_close(). */
-int image_disk_open(struct model *m, uint64_t id, struct blob **ret);
+int image_disk_open(struct model *m, uint64_t id, struct diag *diag, struct blob **ret);
 
 #endif

@@ -120,9 +120,9 @@ int image_disk_each(struct model *m, uint64_t image, image_disk_fn *fn, void *ct
         return r < 0 ? r : db_each(&t, image_disk_sql[EACH], disk_row, &walk, DB_INT(image));
 }
 
-int image_disk_open(struct model *m, uint64_t id, struct blob **ret)
+int image_disk_open(struct model *m, uint64_t id, struct diag *diag, struct blob **ret)
 {
-        return blob_row_open_of(m, image_disk_sql[BLOB], id, ret);
+        return blob_row_open_of(m, image_disk_sql[BLOB], id, diag, ret);
 }
 
 /* ---- as a list ---- */

@@ -92,9 +92,9 @@ int snapshot_load_blob(struct db_txn *t, uint64_t id, struct blob_row *ret)
         return blob_row_load_of(t, snapshot_sql[BLOB], id, ret);
 }
 
-int snapshot_open(struct model *m, uint64_t id, struct blob **ret)
+int snapshot_open(struct model *m, uint64_t id, struct diag *diag, struct blob **ret)
 {
-        return blob_row_open_of(m, snapshot_sql[BLOB], id, ret);
+        return blob_row_open_of(m, snapshot_sql[BLOB], id, diag, ret);
 }
 
 int snapshot_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)

@@ -27,7 +27,7 @@ int snapshot_rename(struct model *m, const struct caller *c, uint64_t id, const 
 /* -EBUSY while an image refers to it (a recycled one too) or it is being created. */
 int snapshot_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
 /* The snapshot's bytes. Owned by the caller, release with blob_close(). */
-int snapshot_open(struct model *m, uint64_t id, struct blob **ret);
+int snapshot_open(struct model *m, uint64_t id, struct diag *diag, struct blob **ret);
 
 /* The images that refer to it, each once. */
 int snapshot_images(struct model *m, uint64_t id, image_fn *fn, void *ctx);

@@ -26,6 +26,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/import/file_sum.h"
+#include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/image/making.h"
 #include "model/intake/fetch_task.h"
@@ -130,6 +131,10 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
                 return r;
 
         r = upload_claim(&t, &image, VERB_FETCH, ch, diag);
+        if (r < 0)
+                return r;
+
+        r = region_refuse_offline(m, &t, image.region, diag);
         if (r < 0)
                 return r;
 
@@ -289,7 +294,7 @@ static int open_file(struct fetch *f)
         struct stat st;
         int r;
 
-        r = stores_get(f->job->m, f->store, &f->bs);
+        r = stores_get(f->job->m, f->store, NULL, &f->bs);
         if (r < 0)
                 return r;
 

@@ -30,7 +30,7 @@ int incoming_open(struct model *m, uint64_t store, const char *ident, int flags)
         struct blobstore *bs;
         int r, fd;
 
-        r = stores_get(m, store, &bs);
+        r = stores_get(m, store, NULL, &bs);
         if (r < 0)
                 return r;
 
@@ -42,7 +42,7 @@ void incoming_discard(struct model *m, uint64_t store, const char *ident)
 {
         struct blobstore *bs;
 
-        if (stores_get(m, store, &bs) < 0)
+        if (stores_get(m, store, NULL, &bs) < 0)
                 return;
 
         /* A file that stays is removed at the next start. */

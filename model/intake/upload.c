@@ -43,7 +43,7 @@ static int room_left(const struct upload *u, uint64_t n)
         struct blobstore *bs;
         int r;
 
-        r = stores_get(u->m, u->store, &bs);
+        r = stores_get(u->m, u->store, NULL, &bs);
         return r < 0 ? r : room_check(bs, n, ROOM_LEFT_BY_UPLOADS);
 }
 
@@ -92,7 +92,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
 
         memcpy(u->ident, image.ident, sizeof(u->ident));
 
-        r = stores_get(m, u->store, &bs);
+        r = stores_get(m, u->store, diag, &bs);
         if (r == 0)
                 r = image_format_parse(image.format, &u->wanted);
         if (r < 0)

@@ -123,7 +123,7 @@ static void drop_blob(struct model *m, struct upload_result *result)
 
         id = *blob_get_id(result->blob);
         blob_close(TAKE_PTR(result->blob));
-        if (stores_get(m, result->store, &bs) == 0)
+        if (stores_get(m, result->store, NULL, &bs) == 0)
                 (void)blob_remove(bs, &id); /* else the next start does */
 }
 

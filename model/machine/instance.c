@@ -218,9 +218,9 @@ int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret)
         return r;
 }
 
-int instance_cdrom_open(struct model *m, uint64_t id, struct blob **ret)
+int instance_cdrom_open(struct model *m, uint64_t id, struct diag *diag, struct blob **ret)
 {
-        return blob_row_open_of(m, instance_sql[CDROM], id, ret);
+        return blob_row_open_of(m, instance_sql[CDROM], id, diag, ret);
 }
 
 struct text {

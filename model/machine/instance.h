@@ -76,7 +76,7 @@ typedef int instance_volume_fn(void *ctx, const struct volume *v);
 int instance_volumes(struct model *m, uint64_t id, instance_volume_fn *fn, void *ctx);
 /* The blob of disks/cdrom.iso. -ENOENT without one. */
 int instance_cdrom_info(struct model *m, uint64_t id, struct blob_info *ret);
-int instance_cdrom_open(struct model *m, uint64_t id, struct blob **ret);
+int instance_cdrom_open(struct model *m, uint64_t id, struct diag *diag, struct blob **ret);
 
 /* mkdir instances/<i>/images/<handle>: *ret is the image that a task makes. -EBUSY (running), -EDQUOT, -EEXIST. */
 int instance_capture(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag,

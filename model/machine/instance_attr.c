@@ -11,6 +11,7 @@
 
 #include "model/core/clock.h"
 #include "model/core/object_row.h"
+#include "model/core/region_row.h"
 #include "model/image/image_disk_row.h"
 #include "model/image/image_row.h"
 #include "model/machine/instance_life.h"
@@ -92,6 +93,9 @@ static int set_power(struct command *cmd, const char *value, struct diag *diag)
         if (r < 0)
                 return r;
         if (start) {
+                r = region_refuse_offline(cmd->m, cmd->t, i->region, diag);
+                if (r < 0)
+                        return r;
                 r = db_run(cmd->t, instance_attr_sql[SET_STARTED], DB_INT(i->o.id));
                 if (r < 0)
                         return r;

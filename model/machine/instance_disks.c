@@ -125,13 +125,13 @@ static int clones_plan(struct db_txn *t, const struct image *image, bool system_
         return db_each(t, instance_disks_sql[CLONES], plan_row, cs, DB_INT(image->o.id));
 }
 
-static int clones_make(struct model *m, struct clones *cs)
+static int clones_make(struct model *m, struct clones *cs, struct diag *diag)
 {
         int r = 0;
 
         cs->m = m;
         if (cs->store)
-                r = stores_get(m, cs->store, &cs->bs);
+                r = stores_get(m, cs->store, diag, &cs->bs);
         for (size_t i = 0; i < cs->n && r == 0; i++) {
                 struct clone *clone = &cs->clone[i];
 
@@ -254,7 +254,7 @@ int instance_create_from_image(struct model *m, const struct caller *c, uint64_t
                 if (r < 0)
                         return r;
         }
-        r = clones_make(m, &cs);
+        r = clones_make(m, &cs, diag);
         if (r == 0)
                 r = insert_from_image(m, c, handle, &cs, &ch, diag, ret);
         if (r == 0)
@@ -394,7 +394,7 @@ int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const
 
         r = plan_rebuild(m, c, id, name, &image, &cs, diag);
         if (r == 0)
-                r = clones_make(m, &cs);
+                r = clones_make(m, &cs, diag);
         if (r == 0)
                 r = carry_out_rebuild(m, c, id, &cs, &ch, diag);
         if (r == 0)

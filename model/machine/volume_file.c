@@ -48,7 +48,7 @@ int volume_flush(struct volume_file *f)
 /* ---- opening ---- */
 
 /* Opens the disk where nobody did before, and mends the row of one that had grown when a crash came. */
-static int open_disk(struct model *m, struct open_volume *v)
+static int open_disk(struct model *m, struct open_volume *v, struct diag *diag)
 {
         struct volume_disk_ref ref;
         struct blobstore *bs;
@@ -69,7 +69,7 @@ static int open_disk(struct model *m, struct open_volume *v)
                 if (r < 0 || !ref.exists)
                         return r;
         }
-        r = stores_get(m, ref.store, &bs);
+        r = stores_get(m, ref.store, diag, &bs);
         if (r == 0)
                 r = disk_open(bs, &ref.key, &d);
         if (r < 0)
@@ -137,7 +137,7 @@ int volume_open(struct model *m, uint64_t id, bool writable, struct diag *diag, 
                        volumes_join(m->volumes, id, false, 0, &f->v, &first);
         if (r < 0)
                 return r;
-        r = open_disk(m, f->v);
+        r = open_disk(m, f->v, diag);
         if (r < 0) {
                 (void)volumes_leave(m->volumes, f->v, writable);
                 return r;
@@ -160,7 +160,7 @@ int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t
         (void)c; /* it is open: that was asked before */
         f->resized = true;
         r = volume_grow(f->m, f->v->id, f, size_bytes, diag);
-        return r < 0 ? r : open_disk(f->m, f->v);
+        return r < 0 ? r : open_disk(f->m, f->v, diag);
 }
 
 /* The disk has other bytes now, and its instance has run. */

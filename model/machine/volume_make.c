@@ -119,7 +119,7 @@ int volume_create_from_snapshot(struct model *m, const struct caller *c, uint64_
                         return r;
         }
 
-        r = stores_get(m, origin.blob.store, &bs);
+        r = stores_get(m, origin.blob.store, diag, &bs);
         if (r == 0)
                 r = disk_create(bs, &origin.blob.key, origin.blob.info.size_bytes, &key);
         if (r < 0)

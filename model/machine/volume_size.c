@@ -107,7 +107,7 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
                         if (r < 0 || size_bytes == v.size_bytes)
                                 return r;
                 }
-                r = stores_get(m, ref.store, &bs);
+                r = stores_get(m, ref.store, diag, &bs);
                 if (r == 0)
                         r = ref.exists ? grow_disk(m, bs, &ref.key, id, size_bytes) : make_disk(m, bs, id, size_bytes);
                 if (r < 0)

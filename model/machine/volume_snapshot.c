@@ -13,6 +13,7 @@
 
 #include "model/core/blob_row.h"
 #include "model/core/quota_row.h"
+#include "model/core/region_row.h"
 #include "model/image/snapshot_row.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_life.h"
@@ -64,6 +65,8 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
                 r = volume_load(&t, id, &v);
         if (r == 0)
                 r = volume_life_ask(m, &t, &v, NULL, VOLUME_SNAPSHOT, diag);
+        if (r == 0)
+                r = region_refuse_offline(m, &t, v.region, diag);
         if (r == 0)
                 r = insert_snapshot(&t, c, &v, handle, diag, &snapshot);
         if (r == 0)
@@ -128,7 +131,7 @@ int volume_make_blob(struct model *m, uint64_t id, blob_progress_fn *progress, v
         }
         if (!ref.exists)
                 return -EBADMSG;
-        r = stores_get(m, ref.store, &bs);
+        r = stores_get(m, ref.store, NULL, &bs);
         if (r == 0)
                 r = disk_open(bs, &ref.key, &d);
         if (r == 0)

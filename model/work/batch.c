@@ -157,8 +157,8 @@ static int find_images(struct db_txn *t, const struct caller *c, uint64_t region
         return 0;
 }
 
-static int run_one(struct db_txn *t, const struct caller *c, struct batch_item *item, const struct region *target,
-                   struct diag *diag)
+static int run_one(struct model *m, struct db_txn *t, const struct caller *c, struct batch_item *item,
+                   const struct region *target, struct diag *diag)
 {
         struct image image;
         uint64_t task;
@@ -169,12 +169,13 @@ static int run_one(struct db_txn *t, const struct caller *c, struct batch_item *
                 return r;
 
         if (target)
-                return copy_submit(t, c, &image, target, &item->changes, diag, &task);
+                return copy_submit(m, t, c, &image, target, &item->changes, diag, &task);
 
         return image_remove_in(t, c, &image, &item->changes, diag);
 }
 
-static int run_all(struct db_txn *t, const struct caller *c, uint64_t region, struct batch *batch, struct diag *diag)
+static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region, struct batch *batch,
+                   struct diag *diag)
 {
         struct region target;
         int r;
@@ -196,7 +197,7 @@ static int run_all(struct db_txn *t, const struct caller *c, uint64_t region, st
                 return r;
 
         for (size_t i = 0; i < batch->n; i++) {
-                r = run_one(t, c, &batch->items[i], batch->region ? &target : NULL, diag);
+                r = run_one(m, t, c, &batch->items[i], batch->region ? &target : NULL, diag);
                 if (r < 0)
                         return r;
         }
@@ -225,7 +226,7 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
                 if (r < 0)
                         return r;
 
-                r = run_all(&t, c, region, &batch, diag);
+                r = run_all(m, &t, c, region, &batch, diag);
                 if (r < 0)
                         return r;
 

@@ -16,6 +16,7 @@
 #include "blobstore/import/source.h"
 #include "model/core/object_row.h"
 #include "model/core/refusal_row.h"
+#include "model/core/region_row.h"
 #include "model/image/making.h"
 #include "model/machine/instance_life.h"
 #include "model/machine/volume_gate.h"
@@ -193,6 +194,8 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = instance_load_for(m, &t, id, INSTANCE_CAPTURE, diag, &instance);
+        if (r == 0)
+                r = region_refuse_offline(m, &t, instance.region, diag);
         if (r == 0)
                 r = load_selection(&t, c, &instance, diag, &selection);
         if (r == 0)

@@ -91,7 +91,7 @@ static int open_disk(struct look *look, size_t i)
         }
         if (!ref.exists)
                 return -EBADMSG; /* it has a size */
-        r = stores_get(look->job->m, ref.store, &bs);
+        r = stores_get(look->job->m, ref.store, NULL, &bs);
         return r < 0 ? r : disk_open(bs, &ref.key, &look->open[i]);
 }
 

@@ -3,7 +3,7 @@
 /*
  * Checksums of blobs that were made of parts of others, such as snapshots of disks: nobody has read them as a whole.
  * They are worked out one by one in a thread that gives way to everything else, and begin again after a restart. A blob
- * that cannot be read is left alone until then.
+ * that cannot be read is left alone until then, or until a store has come back.
  */
 
 #include "model/work/checksum.h"
@@ -52,7 +52,7 @@ static int work_out(struct model *m, uint64_t id, struct blob_checksum *ret)
         CLEANUP(blob_closep) struct blob *b = NULL;
         int r;
 
-        r = blob_row_open(m, id, &b);
+        r = blob_row_open(m, id, NULL, &b);
         return r < 0 ? r : blob_work_out_checksum(b, may_go_on, m, ret);
 }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/core/region_row.h"
 #include "model/image/making.h"
 #include "model/work/task_kinds.h"
 
@@ -38,7 +39,7 @@ static int parse_command(const char *command, const char **ret_name, struct diag
 }
 
 /* May this image be converted now? */
-static int check_source(struct db_txn *t, const struct image *source, struct diag *diag)
+static int check_source(struct model *m, struct db_txn *t, const struct image *source, struct diag *diag)
 {
         int r;
 
@@ -54,7 +55,8 @@ static int check_source(struct db_txn *t, const struct image *source, struct dia
                 return diag_set(diag, -EOPNOTSUPP, "%s is a %s image: only local images are converted",
                                 source->o.handle, image_type_name(source->type));
 
-        return making_refuse_busy(t, source, diag);
+        r = region_refuse_offline(m, t, source->region, diag);
+        return r < 0 ? r : making_refuse_busy(t, source, diag);
 }
 
 static int insert_disks(struct db_txn *t, const struct image *source, const struct image *result, struct changes *ch)
@@ -137,7 +139,7 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
                 if (r < 0)
                         return r;
 
-                r = check_source(&t, &source, diag);
+                r = check_source(m, &t, &source, diag);
                 if (r < 0)
                         return r;
 

@@ -120,8 +120,8 @@ static int insert_disks(struct db_txn *t, const struct disk_list *disks, const s
         return 0;
 }
 
-int copy_submit(struct db_txn *t, const struct caller *c, const struct image *source, const struct region *target,
-                struct changes *ch, struct diag *diag, uint64_t *ret_task)
+int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const struct image *source,
+                const struct region *target, struct changes *ch, struct diag *diag, uint64_t *ret_task)
 {
         struct disk_list disks;
         struct image replica;
@@ -129,6 +129,12 @@ int copy_submit(struct db_txn *t, const struct caller *c, const struct image *so
         int r;
 
         r = check_source(t, source, target, diag);
+        if (r < 0)
+                return r;
+
+        r = region_refuse_offline(m, t, source->region, diag);
+        if (r == 0)
+                r = region_refuse_offline(m, t, target->o.id, diag);
         if (r < 0)
                 return r;
 
@@ -197,7 +203,7 @@ int image_copy(struct model *m, const struct caller *c, uint64_t id, const char 
                 if (r < 0)
                         return r;
 
-                r = copy_submit(&t, c, &source, &target, &changes, diag, &task);
+                r = copy_submit(m, &t, c, &source, &target, &changes, diag, &task);
                 if (r < 0)
                         return r;
 
@@ -305,7 +311,7 @@ static int carry_disk(struct copy *copy, size_t i)
         if (r < 0)
                 return r;
 
-        r = blob_row_open(copy->job->m, copy->row[i], &blob);
+        r = blob_row_open(copy->job->m, copy->row[i], NULL, &blob);
         if (r < 0)
                 return r;
 
@@ -324,7 +330,7 @@ static int carry_disks(struct copy *copy)
         if (copy->from_store == copy->to_store)
                 return job_progress(copy->job, copy->total_bytes, copy->total_bytes);
 
-        r = stores_get(copy->job->m, copy->to_store, &copy->to_blobs);
+        r = stores_get(copy->job->m, copy->to_store, NULL, &copy->to_blobs);
         if (r < 0)
                 return r;
 

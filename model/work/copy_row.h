@@ -16,7 +16,7 @@
 int copy_load(struct db_txn *t, uint64_t image, const char *region, struct object *ret);
 
 /* Accepts a copy, inside the caller's transaction; the errors of image_copy(). */
-int copy_submit(struct db_txn *t, const struct caller *c, const struct image *source, const struct region *target,
-                struct changes *ch, struct diag *diag, uint64_t *ret_task);
+int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const struct image *source,
+                const struct region *target, struct changes *ch, struct diag *diag, uint64_t *ret_task);
 
 #endif

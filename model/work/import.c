@@ -100,7 +100,7 @@ static int unpack(struct job *job, struct import *import, int fd)
         struct unpacking u = { .job = job };
         int r;
 
-        r = stores_get(job->m, import->store, &u.bs);
+        r = stores_get(job->m, import->store, NULL, &u.bs);
         if (r < 0)
                 return r;
 
@@ -246,7 +246,7 @@ static int store_disk(struct job *job, struct import *import, size_t i)
         struct blobstore *bs;
         int r;
 
-        r = stores_get(job->m, import->store, &bs);
+        r = stores_get(job->m, import->store, NULL, &bs);
         if (r < 0)
                 return r;
 

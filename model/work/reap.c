@@ -4,10 +4,12 @@
  * ago, disks whose volume is gone, blobs that nothing names any more, and the space of chunks that nothing uses.
  *
  * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
- * into the table reap. A blob that never got a row (a crash between the two, or a task that was cancelled or failed
- * when it had made some of its blobs) is found by comparing all blobs of the stores with the table, once after the
- * start and after each such task. That, and giving back space, waits until the tasks of the earlier run have ended:
- * they find the chunks that they had stored in place only as long as nobody collects them.
+ * into the table reap, and disks into trash. Of a store that is offline they wait there until it is back.
+ *
+ * A blob that never got a row (a crash between the two, or a task that was cancelled or failed when it had made some of
+ * its blobs) is found by comparing all blobs of the stores with the table, once after the start and after each such
+ * task. That, and giving back space, waits until the tasks of the earlier run have ended: they find the chunks that
+ * they had stored in place only as long as nobody collects them.
  */
 
 #include "model/work/reap.h"
@@ -49,14 +51,15 @@ enum {
 static const char *const reap_sql[] = {
         [REAP_EXPIRED] = "SELECT id FROM image WHERE deleted IS NOT NULL AND deleted <= ?1 ORDER BY deleted LIMIT 1",
         [REAP_NEXT_EXPIRY] = "SELECT ifnull(min(deleted), 0) FROM image WHERE deleted IS NOT NULL",
-        [REAP_NEXT] = "SELECT blob FROM reap WHERE blob > ?1 ORDER BY blob LIMIT 1",
+        [REAP_NEXT] = "SELECT reap.blob, blob.store FROM reap LEFT JOIN blob ON blob.id = reap.blob"
+                      " WHERE reap.blob > ?1 ORDER BY reap.blob",
         [REAP_NAMED] = "SELECT EXISTS (SELECT 1 FROM snapshot WHERE blob = ?1)"
                        " OR EXISTS (SELECT 1 FROM image_disk WHERE blob = ?1)"
                        " OR EXISTS (SELECT 1 FROM volume WHERE base = ?1)",
         [REAP_DONE] = "DELETE FROM reap WHERE blob = ?1",
         [REAP_FORGET_BLOB] = "DELETE FROM blob WHERE id = ?1",
         [REAP_IS_LIVE] = "SELECT EXISTS (SELECT 1 FROM blob WHERE store = ?1 AND key = ?2)",
-        [REAP_NEXT_DISK] = "SELECT id, store, key FROM trash WHERE id > ?1 ORDER BY id LIMIT 1",
+        [REAP_NEXT_DISK] = "SELECT id, store, key FROM trash WHERE id > ?1 ORDER BY id",
         [REAP_DISK_DONE] = "DELETE FROM trash WHERE id = ?1",
 };
 
@@ -144,6 +147,7 @@ static int expire(struct model *m, int64_t *ret_due_us)
 /* ---- disks ---- */
 
 struct trash {
+        struct model *m;
         uint64_t id, store;
         struct disk_id key;
 };
@@ -152,10 +156,12 @@ static int trash_row(void *ctx, const struct db_row *row)
 {
         struct trash *trash = ctx;
 
-        trash->id = (uint64_t)db_row_int(row, 0);
         trash->store = (uint64_t)db_row_int(row, 1);
+        if (stores_is_offline(trash->m, trash->store))
+                return 0;
+        trash->id = (uint64_t)db_row_int(row, 0);
         db_row_blob(row, 2, trash->key.bytes, sizeof(trash->key.bytes));
-        return 0;
+        return 1;
 }
 
 static int next_trash(struct model *m, struct trash *trash)
@@ -164,7 +170,9 @@ static int next_trash(struct model *m, struct trash *trash)
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, reap_sql[REAP_NEXT_DISK], trash_row, trash, DB_INT(trash->id));
+        if (r == 0)
+                r = db_each(&t, reap_sql[REAP_NEXT_DISK], trash_row, trash, DB_INT(trash->id));
+        return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
 
 static int forget_trash(struct model *m, uint64_t id)
@@ -181,7 +189,7 @@ static int forget_trash(struct model *m, uint64_t id)
 /* The row goes last, so that it is tried again; what cannot be removed does not keep the others. */
 static int reap_disks(struct model *m)
 {
-        struct trash trash = { 0 };
+        struct trash trash = { .m = m };
         int r;
 
         while (!jobs_is_stopping(m)) {
@@ -190,7 +198,7 @@ static int reap_disks(struct model *m)
                 r = next_trash(m, &trash);
                 if (r < 0)
                         return r == -ENOENT ? 0 : r;
-                r = stores_get(m, trash.store, &bs);
+                r = stores_get(m, trash.store, NULL, &bs);
                 if (r == 0)
                         r = disk_remove(bs, &trash.key);
                 if (r == 0 || r == -ENOENT)
@@ -201,11 +209,27 @@ static int reap_disks(struct model *m)
 
 /* ---- blobs ---- */
 
+struct candidate {
+        struct model *m;
+        int64_t id;
+};
+
+static int candidate_row(void *ctx, const struct db_row *row)
+{
+        struct candidate *candidate = ctx;
+
+        if (stores_is_offline(candidate->m, (uint64_t)db_row_int(row, 1)))
+                return 0;
+        candidate->id = db_row_int(row, 0);
+        return 1;
+}
+
 /*
  * Looks at the next candidate after *ID. 1: nothing names it, and *ret has lost its row; 0: it stays; -ENOENT: no more.
  */
 static int reap_row(struct model *m, int64_t *id, struct blob_row *ret)
 {
+        struct candidate candidate = { .m = m };
         struct blob_row blob;
         int64_t named;
         int r;
@@ -215,9 +239,12 @@ static int reap_row(struct model *m, int64_t *id, struct blob_row *ret)
         if (r < 0)
                 return r;
 
-        r = db_int(&t, reap_sql[REAP_NEXT], id, DB_INT(*id));
+        r = db_each(&t, reap_sql[REAP_NEXT], candidate_row, &candidate, DB_INT(*id));
         if (r < 0)
                 return r;
+        if (r == 0)
+                return -ENOENT;
+        *id = candidate.id;
 
         r = db_int(&t, reap_sql[REAP_NAMED], &named, DB_INT(*id));
         if (r < 0)
@@ -269,7 +296,7 @@ static int reap_blobs(struct model *m)
                         continue;
 
                 n++;
-                r = stores_get(m, blob.store, &bs);
+                r = stores_get(m, blob.store, NULL, &bs);
                 if (r == 0)
                         r = blob_remove(bs, &blob.key);
                 if (r < 0 && r != -ENOENT)

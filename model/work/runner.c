@@ -20,6 +20,7 @@
 #include "blobstore/base/log.h"
 #include "blobstore/base/thread.h"
 #include "model/core/library.h"
+#include "model/core/stores.h"
 #include "model/work/checksum.h"
 #include "model/work/reap.h"
 #include "model/work/task_kinds.h"
@@ -190,11 +191,17 @@ static void *checksum_main(void *arg)
 {
         struct worker *w = arg;
         uint64_t after = 0; /* blobs up to this one have had their turn */
+        size_t online = 0, before;
 
         checksum_give_way();
-        while (jobs_wait(w->r->jobs, w->lane))
+        while (jobs_wait(w->r->jobs, w->lane)) {
+                before = online;
+                online = stores_count(w->r->m);
+                if (online != before)
+                        after = 0; /* those of a store that has come back had none */
                 while (checksum_next(w->r->m, &after) == 0)
                         ;
+        }
 
         return NULL;
 }

@@ -189,7 +189,7 @@ uint64_t library_blob(struct library *l, const void *bytes, size_t n)
         DB_TXN(t);
 
         check(region_get(l->m, l->region, &region), "region_get", NULL);
-        check(stores_get(l->m, region.store, &bs), "stores_get", NULL);
+        check(stores_get(l->m, region.store, NULL, &bs), "stores_get", NULL);
         check(blob_writer_new(bs, &w), "blob_writer_new", NULL);
         check(blob_writer_append(w, bytes, n), "blob_writer_append", NULL);
         check(blob_writer_commit(w, &b), "blob_writer_commit", NULL);

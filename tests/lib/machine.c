@@ -194,7 +194,7 @@ void machine_wait_disks(struct library *l, unsigned n)
         unsigned got = 0;
 
         assert_ok(region_get(l->m, l->region, &region));
-        assert_ok(stores_get(l->m, region.store, &bs));
+        assert_ok(stores_get(l->m, region.store, NULL, &bs));
         /* Removing disks is no event that anybody is told of. */
         for (int i = 0; i < 500; i++) {
                 got = 0;

@@ -116,7 +116,7 @@ void work_assert_bytes(struct library *l, uint64_t image, size_t size, uint32_t 
 
         assert_non_null(got);
         assert_true(image_disk_each(l->m, image, first_disk, &disk) >= 0);
-        assert_ok(image_disk_open(l->m, disk.id, &blob));
+        assert_ok(image_disk_open(l->m, disk.id, NULL, &blob));
         assert_int_equal(blob_pread(blob, got, size + 1, 0), size);
         assert_memory_equal(got, want, size);
         blob_close(blob);

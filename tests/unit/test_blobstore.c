@@ -59,6 +59,30 @@ static void test_other_directories_are_refused_untouched(void **state)
         assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Below the mount point of a disk that is not mounted, say. */
+static void test_one_that_is_to_be_there_is_not_made(void **state)
+{
+        const struct blobstore_opts opts = { .existing = true, .threads = 2 };
+        struct store *s = *state;
+        char path[2 * TEMPDIR_MAX], lost[2 * TEMPDIR_MAX + 16];
+        struct blobstore *bs;
+
+        store_path(s, "../elsewhere", path);
+        assert_err(blobstore_open(path, &opts, &bs), -ENOENT);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_ok(mkdir(path, 0700));
+        assert_err(blobstore_open(path, &opts, &bs), -ENOENT);
+        (void)snprintf(lost, sizeof(lost), "%s/lost+found", path);
+        assert_ok(mkdir(lost, 0700));
+        assert_err(blobstore_open(path, &opts, &bs), -ENOENT);
+        assert_ok(rmdir(lost));
+        assert_ok(rmdir(path)); /* nothing else was put there */
+
+        store_close(s);
+        store_path(s, "", path);
+        assert_ok(blobstore_open(path, &opts, &s->bs));
+}
+
 static void test_another_format_and_no_format_are_told_apart(void **state)
 {
         struct store *s = *state;
@@ -520,6 +544,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 T(test_second_opening_is_refused),
                 T(test_other_directories_are_refused_untouched),
+                T(test_one_that_is_to_be_there_is_not_made),
                 T(test_another_format_and_no_format_are_told_apart),
                 T(test_creation_that_was_interrupted_goes_on),
                 T(test_every_file_is_private),

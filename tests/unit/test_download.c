@@ -69,7 +69,7 @@ static void test_an_address_leads_to_the_disk(void **state)
         assert_int_equal(found.id, d.id);
         assert_ok(download_find(l->m, image, "vda.raw", &found));
         assert_int_equal(found.id, d.id);
-        assert_ok(download_open(l->m, &found, &e));
+        assert_ok(download_open(l->m, &found, NULL, &e));
         assert_int_equal(export_get_size(e), SIZE);
         assert_int_equal(export_pread(e, got, SIZE, 0), SIZE);
         assert_memory_equal(got, bytes, SIZE);
@@ -87,7 +87,7 @@ static void test_each_format_has_its_address(void **state)
 
         assert_string_not_equal(raw.token, qcow2.token);
         assert_int_equal(downloads(l, image), 2);
-        assert_ok(download_open(l->m, &qcow2, &e));
+        assert_ok(download_open(l->m, &qcow2, NULL, &e));
         assert_int_equal(export_get_size(e) % 65536, 0);
         export_close(e);
 }

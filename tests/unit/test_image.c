@@ -393,7 +393,7 @@ static void test_a_disk_shows_its_own_blob(void **state)
         assert_string_equal(d.device, "vda");
         assert_true(d.system);
         assert_false(d.has_blob);
-        assert_err(image_disk_open(l->m, d.id, &b), -ENOENT);
+        assert_err(image_disk_open(l->m, d.id, NULL, &b), -ENOENT);
 
         library_sql(l, "UPDATE image_disk SET blob = %lld", (long long)blob);
         assert_ok(image_disk_get(l->m, d.id, &d, &image));
@@ -402,12 +402,12 @@ static void test_a_disk_shows_its_own_blob(void **state)
         assert_int_equal(d.snapshot, 0);
         assert_int_equal(d.blob.size_bytes, 10);
         assert_int_equal(get(l, id)->size_bytes, 10);
-        assert_ok(image_disk_open(l->m, d.id, &b));
+        assert_ok(image_disk_open(l->m, d.id, NULL, &b));
         assert_int_equal(blob_pread(b, buf, sizeof(buf), 0), 10);
         assert_memory_equal(buf, "0123456789", 10);
         blob_close(b);
         assert_err(image_disk_get(l->m, 99, &d, &image), -ENOENT);
-        assert_err(image_disk_open(l->m, 99, &b), -ENOENT);
+        assert_err(image_disk_open(l->m, 99, NULL, &b), -ENOENT);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)

@@ -164,7 +164,7 @@ static void test_an_iso_gives_a_cdrom_and_a_disk_that_waits_for_its_size(void **
         assert_true(machine_get(l, id).has_cdrom);
         assert_ok(instance_cdrom_info(l->m, id, &info));
         assert_int_equal(info.size_bytes, MACHINE_SIZE);
-        assert_ok(instance_cdrom_open(l->m, id, &b));
+        assert_ok(instance_cdrom_open(l->m, id, NULL, &b));
         blob_close(b);
         assert_int_equal(machine_disk(l, id, "vda").size_bytes, 0);
         assert_ok(volume_set_size(l->m, &l->bob, machine_disk(l, id, "vda").o.id, 1 << 20, library_diag(l)));

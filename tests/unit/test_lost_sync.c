@@ -123,7 +123,7 @@ static int name_blob(struct library *l, uint64_t image)
         DB_TXN(t);
         int r;
 
-        if (region_get(l->m, l->region, &region) < 0 || stores_get(l->m, region.store, &bs) < 0)
+        if (region_get(l->m, l->region, &region) < 0 || stores_get(l->m, region.store, NULL, &bs) < 0)
                 abort();
         r = blob_writer_new(bs, &w);
         if (r < 0)

@@ -57,7 +57,7 @@ static void test_a_reader_goes_on_while_its_blob_is_removed(void **state)
         uint8_t buf[4096];
         struct blob *blob;
 
-        assert_ok(image_disk_open(l->m, (uint64_t)library_sql_int(l, "SELECT id FROM image_disk"), &blob));
+        assert_ok(image_disk_open(l->m, (uint64_t)library_sql_int(l, "SELECT id FROM image_disk"), NULL, &blob));
         destroy(l, image);
         work_wait_blobs(l, 0);
         assert_int_equal(blob_pread(blob, buf, sizeof(buf), 0), sizeof(buf));

@@ -44,7 +44,7 @@ static void test_is_created_and_becomes_available(void **state)
         assert_false(s.available);
         assert_true(strncmp(s.ident, "snap-", 5) == 0);
         assert_string_equal(s.source, "image:img-x");
-        assert_err(snapshot_open(l->m, id, &b), -ENOENT);
+        assert_err(snapshot_open(l->m, id, NULL, &b), -ENOENT);
 
         assert_ok(db_begin(l->m->db, DB_WRITE, &t));
         assert_ok(snapshot_set_blob(&t, id, blob));
@@ -55,7 +55,7 @@ static void test_is_created_and_becomes_available(void **state)
         assert_int_equal(s.blob.size_bytes, 4);
         assert_ok(snapshot_find(l->m, l->region, "web", &o));
         assert_int_equal(o.id, id);
-        assert_ok(snapshot_open(l->m, id, &b));
+        assert_ok(snapshot_open(l->m, id, NULL, &b));
         blob_close(b);
 }
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "model/core/stores.h"
+#include "model/work/copy.h"
 #include "model/work/reap.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/library.h"
@@ -46,8 +49,8 @@ static void test_a_region_gets_a_store_of_its_own(void **state)
         assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)));
         assert_ok(region_get(l->m, l->region, &region));
         assert_string_equal(region.store_path, path_in(l, "other"));
-        assert_ok(stores_get(l->m, region.store, &bs));
-        assert_err(stores_get(l->m, 99, &bs), -ENOENT);
+        assert_ok(stores_get(l->m, region.store, NULL, &bs));
+        assert_err(stores_get(l->m, 99, NULL, &bs), -ENOENT);
         assert_int_equal(count_stores(l), 2);
 
         library_close(l);
@@ -139,23 +142,269 @@ static void test_an_inhabited_region_keeps_its_store(void **state)
         assert_int_equal(access(path_in(l, "other"), F_OK), -1);
 }
 
-/* A disk that was not mounted used to get a new, empty store, and every image in it looked damaged. */
-static void test_a_store_that_is_not_there_fails_the_start(void **state)
+/* ---- stores that cannot be opened ---- */
+
+static uint64_t count_blobs(struct library *l)
+{
+        struct model_stats stats;
+
+        assert_ok(model_get_stats(l->m, &stats));
+        return stats.blobs.blobs;
+}
+
+static void to_path(struct library *l, const char *name, char *buf)
+{
+        (void)snprintf(buf, TEMPDIR_MAX + 64, "%s", path_in(l, name));
+}
+
+/* A region whose store is in far-NAME; and where that is when it is away. */
+struct far {
+        uint64_t region;
+        char store[TEMPDIR_MAX + 64], away[TEMPDIR_MAX + 64];
+};
+
+static struct far make_far(struct library *l, const char *handle)
+{
+        char name[64];
+        struct far far;
+
+        far.region = work_far_region(l, handle);
+        (void)snprintf(name, sizeof(name), "far-%s", handle);
+        to_path(l, name, far.store);
+        to_path(l, "away", far.away);
+        return far;
+}
+
+static void restart_without(struct library *l, const struct far *far)
+{
+        library_close(l);
+        assert_ok(rename(far->store, far->away));
+        assert_ok(library_open(l));
+}
+
+static void collect_sentence(void *ctx, const char *sentence)
+{
+        char *all = ctx;
+
+        (void)snprintf(all + strlen(all), 4096 - strlen(all), "%s\n", sentence);
+}
+
+static const char *health(struct library *l)
+{
+        static char all[4096];
+
+        all[0] = '\0';
+        assert_ok(model_health(l->m, collect_sentence, all));
+        return all;
+}
+
+/* A disk that was not mounted used to get a new, empty store, in which every image looked damaged; then no start. */
+static void test_a_store_that_is_not_there_is_offline(void **state)
 {
         struct library *l = *state;
-        char path[TEMPDIR_MAX + 64];
+        struct far far = make_far(l, "far");
+        uint64_t image = work_image(l, &l->alice, far.region, "web", "local", 200000, 1);
+        struct region region;
+        struct blobstore *bs;
 
-        assert_ok(region_set_store(l->m, &l->admin, l->region, path_in(l, "other"), library_diag(l)));
-        library_close(l);
-        (void)snprintf(path, sizeof(path), "%s", path_in(l, "other"));
-        assert_ok(rename(path, path_in(l, "away")));
-        assert_err(library_open(l), -ENOENT);
+        restart_without(l, &far);
+        assert_int_equal(access(far.store, F_OK), -1);
+        assert_int_equal(count_stores(l), 1);
+        assert_ok(region_get(l->m, far.region, &region));
+        assert_string_equal(region.store_path, far.store);
+        assert_int_equal(work_get(l, image).status, IMAGE_AVAILABLE);
+        assert_refused(l, stores_get(l->m, region.store, library_diag(l), &bs), -EIO);
+        assert_contains(l->diag.text, "the blob store of region far is offline: ");
+        assert_contains(l->diag.text, far.store);
         assert_contains(l->diag.text, "mount what belongs there");
-        assert_ok(mkdir(path, 0700));
-        assert_err(library_open(l), -ENOENT);
-        assert_ok(rmdir(path));
-        assert_ok(rename(path_in(l, "away"), path));
+        assert_contains(health(l), l->diag.text);
+        assert_ok(region_rename(l->m, &l->admin, far.region, "distant", library_diag(l)));
+        assert_contains(health(l), "the blob store of region distant is offline: ");
+
+        /* Neither at the next start nor for the asking is one made in its place. */
+        assert_ok(mkdir(far.store, 0700));
+        assert_refused(l, region_set_store(l->m, &l->admin, far.region, far.store, library_diag(l)), -EIO);
+        library_close(l);
         assert_ok(library_open(l));
+        assert_refused(l, stores_get(l->m, region.store, library_diag(l), &bs), -EIO);
+        assert_ok(rmdir(far.store));
+
+        assert_refused(l, region_set_store(l->m, &l->alice, far.region, far.store, library_diag(l)), -EPERM);
+        assert_ok(rename(far.away, far.store));
+        assert_ok(region_set_store(l->m, &l->admin, far.region, far.store, library_diag(l)));
+        assert_string_equal(health(l), "");
+        work_assert_bytes(l, image, 200000, 1);
+        work_assert_clean(l);
+}
+
+static void test_the_librarys_own_store_may_be_offline(void **state)
+{
+        struct library *l = *state;
+        uint64_t far = work_far_region(l, "far"), here, there;
+        char own[TEMPDIR_MAX + 64], away[TEMPDIR_MAX + 64];
+        struct model_stats stats;
+
+        here = work_image(l, &l->alice, l->region, "here", "local", 200000, 1);
+        there = work_image(l, &l->alice, far, "there", "local", 200000, 2);
+        to_path(l, "lib/" STORES_OWN_DIR, own);
+        to_path(l, "away", away);
+        library_close(l);
+        assert_ok(rename(own, away));
+        assert_ok(library_open(l));
+        assert_int_equal(access(own, F_OK), -1);
+        assert_contains(health(l), "the blob store of region r1 is offline: ");
+        (void)work_region(l, "b");
+        (void)work_region(l, "a");
+        assert_contains(health(l), "the blob store of regions a, b, r1 is offline: ");
+        (void)work_region(l, "c");
+        assert_contains(health(l), "the blob store of regions a, b, c and 1 more is offline: ");
+        assert_int_equal(work_get(l, here).status, IMAGE_AVAILABLE);
+        work_assert_bytes(l, there, 200000, 2);
+        assert_ok(model_get_stats(l->m, &stats));
+        assert_int_equal(stats.blobs.blobs, 1);
+        assert_true(stats.free_bytes > 0);
+
+        library_close(l);
+        assert_ok(rename(away, own));
+        assert_ok(library_open(l));
+        work_assert_bytes(l, here, 200000, 1);
+        work_assert_clean(l);
+}
+
+/* The rows go, and the bytes when they can be reached: a collection that forgot them would leave them for ever. */
+static void test_what_goes_meanwhile_is_collected_when_the_store_is_back(void **state)
+{
+        struct library *l = *state;
+        struct far far = make_far(l, "far");
+        uint64_t image = work_image(l, &l->alice, far.region, "web", "local", 200000, 1), volume;
+        bool garbage = true;
+
+        assert_ok(volume_create(l->m, &l->alice, far.region, "d1", library_diag(l), &volume));
+        assert_ok(volume_set_size(l->m, &l->alice, volume, 8192, library_diag(l)));
+        assert_int_equal(count_blobs(l), 1);
+
+        restart_without(l, &far);
+        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
+        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l))); /* from the recycle bin */
+        assert_ok(volume_remove(l->m, &l->alice, volume, library_diag(l)));
+        (void)reap_run(&(struct reaper){ .m = l->m }, &garbage);
+        assert_ok(region_remove(l->m, &l->admin, far.region, library_diag(l)));
+        assert_string_equal(health(l), ""); /* nobody misses what only garbage is in */
+
+        library_close(l);
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM reap"), 1);
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM trash"), 1);
+        assert_ok(rename(far.away, far.store));
+        assert_ok(library_open(l));
+        work_wait_blobs(l, 0); /* which go after the disks */
+        library_close(l);
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM trash"), 0);
+        assert_ok(library_open(l));
+}
+
+static bool task_is_running(struct library *l, uint64_t task)
+{
+        struct task t;
+
+        assert_ok(task_get(l->m, task, &t));
+        return t.status != TASK_QUEUED;
+}
+
+/* A copy whose source cannot be read was tried, and failed; and no space was given back anywhere for as long. */
+static void test_tasks_wait_for_a_store_that_is_offline(void **state)
+{
+        struct library *l = *state;
+        struct far far = make_far(l, "far");
+        uint64_t image = work_image(l, &l->alice, far.region, "web", "cloud", 200000, 1), copy, task, other;
+        struct reaper reaper = { .m = l->m };
+        bool garbage = true;
+
+        assert_ok(image_copy(l->m, &l->alice, image, "r1", library_diag(l), &task));
+        (void)work_wait_task(l, task);
+        copy = work_find(l, l->region, CLASS_PRIVATE, "web");
+        library_close(l);
+        /* as a crash in the middle leaves it */
+        library_sql(l, "UPDATE task SET status = 'running', finished = NULL WHERE id = %llu", (unsigned long long)task);
+        library_sql(l, "UPDATE image SET status = 'pending' WHERE id = %llu", (unsigned long long)copy);
+        library_sql(l, "UPDATE snapshot SET blob = NULL, status = 'creating' WHERE region = %llu",
+                    (unsigned long long)l->region);
+        assert_ok(rename(far.store, far.away));
+        assert_ok(library_open(l));
+
+        other = work_image(l, &l->alice, l->region, "other", "local", 200000, 2); /* which has been worked on since */
+        assert_false(task_is_running(l, task));
+        assert_int_equal(work_get(l, copy).status, IMAGE_PENDING);
+        reaper.m = l->m;
+        reaper.inherited = task;
+        (void)reap_run(&reaper, &garbage);
+        assert_true(reaper.collected);
+        work_assert_bytes(l, other, 200000, 2);
+
+        assert_ok(rename(far.away, far.store));
+        assert_ok(region_set_store(l->m, &l->admin, far.region, far.store, library_diag(l)));
+        assert_int_equal(work_wait_task(l, task).status, TASK_DONE);
+        work_assert_bytes(l, copy, 200000, 1);
+        work_assert_clean(l);
+}
+
+struct reader {
+        struct library *l;
+        struct blobstore *bs; /* of store 1, as it was at first */
+        atomic_bool stop;
+        int wrong;
+};
+
+static int count_any(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        (void)id;
+        *(int *)ctx += bs != NULL;
+        return 0;
+}
+
+/* cmocka is for one thread. */
+static void *read_on(void *arg)
+{
+        struct reader *reader = arg;
+        struct model *m = reader->l->m;
+
+        while (!atomic_load(&reader->stop)) {
+                struct blobstore *bs;
+                int n = 0;
+
+                if (stores_get(m, 1, NULL, &bs) < 0 || bs != reader->bs || stores_each(m, count_any, &n) < 0 || n == 0)
+                        reader->wrong++;
+        }
+        return NULL;
+}
+
+/* There were 64 at most. What was handed out stays good when there are more. */
+static void test_a_library_has_any_number_of_stores(void **state)
+{
+        enum { STORES = 80 };
+        struct library *l = *state;
+        struct reader reader = { .l = l };
+        uint64_t first = 0, last = 0;
+        pthread_t thread;
+
+        assert_ok(stores_get(l->m, 1, NULL, &reader.bs));
+        assert_ok(pthread_create(&thread, NULL, read_on, &reader));
+        for (unsigned i = 0; i < STORES; i++) {
+                char handle[16];
+
+                (void)snprintf(handle, sizeof(handle), "s%u", i);
+                last = work_far_region(l, handle);
+                first = first ? first : last;
+        }
+        atomic_store(&reader.stop, true);
+        assert_ok(pthread_join(thread, NULL));
+        assert_int_equal(reader.wrong, 0);
+        assert_int_equal(count_stores(l), STORES + 1);
+        (void)work_image(l, &l->alice, first, "first", "local", 8192, 1);
+        library_close(l);
+        assert_ok(library_open(l));
+        assert_int_equal(count_stores(l), STORES + 1);
+        (void)work_image(l, &l->alice, last, "last", "local", 8192, 2);
+        work_assert_clean(l);
 }
 
 /* ---- the library's directory ---- */
@@ -242,14 +491,6 @@ static void test_stats_add_up_and_move_with_blobs(void **state)
 }
 
 /* ---- whose a store is ---- */
-
-static uint64_t count_blobs(struct library *l)
-{
-        struct model_stats stats;
-
-        assert_ok(model_get_stats(l->m, &stats));
-        return stats.blobs.blobs;
-}
 
 /* The first collection removed every blob that this library does not name: all of them. */
 static void test_another_librarys_store_is_refused_until_it_is_adopted(void **state)
@@ -394,7 +635,11 @@ int main(void)
                 TEST(test_a_disk_that_is_still_to_be_removed_keeps_its_store),
                 TEST(test_refuses_what_cannot_be_a_store),
                 TEST(test_an_inhabited_region_keeps_its_store),
-                TEST(test_a_store_that_is_not_there_fails_the_start),
+                TEST(test_a_store_that_is_not_there_is_offline),
+                TEST(test_the_librarys_own_store_may_be_offline),
+                TEST(test_what_goes_meanwhile_is_collected_when_the_store_is_back),
+                TEST(test_tasks_wait_for_a_store_that_is_offline),
+                TEST(test_a_library_has_any_number_of_stores),
                 TEST(test_a_second_opener_is_refused),
                 TEST(test_what_a_killed_daemon_had_forked_is_waited_for),
                 TEST(test_a_directory_of_something_else_is_left_alone),

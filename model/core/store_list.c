@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/core/store_list.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/lock.h"
+
+void store_list_init(struct store_list *l)
+{
+        if (pthread_mutex_init(&l->lock, NULL) != 0)
+                abort();
+        STAILQ_INIT(&l->stores);
+}
+
+static void free_store(struct store *st)
+{
+        if (!st)
+                return;
+        blobstore_close(st->bs);
+        free(st->trouble);
+        free(st->path);
+        free(st);
+}
+
+void store_list_done(struct store_list *l)
+{
+        struct store *st;
+
+        while ((st = STAILQ_FIRST(&l->stores))) {
+                STAILQ_REMOVE_HEAD(&l->stores, link);
+                free_store(st);
+        }
+        (void)pthread_mutex_destroy(&l->lock);
+}
+
+int store_list_append(struct store_list *l, uint64_t id, const char *path, struct blobstore *bs, bool ours)
+{
+        struct store *st = calloc(1, sizeof(*st));
+
+        if (st)
+                st->path = strdup(path);
+        if (!st || !st->path) {
+                free_store(st);
+                return -ENOMEM;
+        }
+        st->id = id;
+        st->bs = bs;
+        st->ours = ours;
+        LOCK_SCOPE(&l->lock);
+        STAILQ_INSERT_TAIL(&l->stores, st, link);
+        return 0;
+}
+
+struct store *store_list_find(struct store_list *l, uint64_t id)
+{
+        struct store *st;
+        LOCK_SCOPE(&l->lock);
+
+        STAILQ_FOREACH(st, &l->stores, link) {
+                if (st->id == id)
+                        return st;
+        }
+        return NULL;
+}
+
+struct store *store_list_find_path(struct store_list *l, const char *path)
+{
+        struct store *st;
+        LOCK_SCOPE(&l->lock);
+
+        STAILQ_FOREACH(st, &l->stores, link) {
+                if (strcmp(st->path, path) == 0)
+                        return st;
+        }
+        return NULL;
+}
+
+struct store *store_list_next(struct store_list *l, struct store *st, bool online)
+{
+        LOCK_SCOPE(&l->lock);
+        do
+                st = st ? STAILQ_NEXT(st, link) : STAILQ_FIRST(&l->stores);
+        while (st && (st->bs != NULL) != online);
+        return st;
+}
+
+struct blobstore *store_list_bs(struct store_list *l, const struct store *st)
+{
+        LOCK_SCOPE(&l->lock);
+        return st->bs;
+}
+
+bool store_list_ours(struct store_list *l, const struct store *st)
+{
+        LOCK_SCOPE(&l->lock);
+        return st->ours;
+}
+
+int store_list_trouble(struct store_list *l, const struct store *st, char **ret)
+{
+        LOCK_SCOPE(&l->lock);
+        if (st->bs)
+                return 0;
+        *ret = strdup(st->trouble);
+        return *ret ? 1 : -ENOMEM;
+}
+
+void store_list_set_online(struct store_list *l, struct store *st, struct blobstore *bs, bool ours)
+{
+        LOCK_SCOPE(&l->lock);
+        st->bs = bs;
+        st->ours = ours;
+        free(TAKE_PTR(st->trouble));
+}
+
+void store_list_set_ours(struct store_list *l, struct store *st)
+{
+        LOCK_SCOPE(&l->lock);
+        st->ours = true;
+}
+
+int store_list_set_trouble(struct store_list *l, struct store *st, const char *sentence)
+{
+        char *copy = strdup(sentence);
+
+        if (!copy)
+                return -ENOMEM;
+        LOCK_SCOPE(&l->lock);
+        free(st->trouble);
+        st->trouble = copy;
+        return 0;
+}

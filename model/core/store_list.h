@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_STORE_LIST_H
+#define MODEL_CORE_STORE_LIST_H
+
+/*
+ * The list of blob stores. It only grows, and what is in it stays where it is until the end; so the lock covers the
+ * list and what changes when a store comes back. It is a leaf, taken under transactions too. Private to stores.c.
+ */
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "blobstore/blobstore.h"
+
+struct store {
+        uint64_t id;
+        char *path; /* as in the database */
+        struct blobstore *bs; /* NULL: it is offline; set once, under the lock as the rest */
+        bool ours;
+        char *trouble; /* why it is offline */
+        STAILQ_ENTRY(store) link;
+};
+
+struct store_list {
+        pthread_mutex_t lock;
+        STAILQ_HEAD(, store) stores;
+};
+
+void store_list_init(struct store_list *l);
+void store_list_done(struct store_list *l); /* closes them all */
+
+/* Takes ownership of BS on success; NULL: it is offline, for which a reason follows before anybody asks. */
+int store_list_append(struct store_list *l, uint64_t id, const char *path, struct blobstore *bs, bool ours);
+
+struct store *store_list_find(struct store_list *l, uint64_t id); /* NULL: there is none */
+struct store *store_list_find_path(struct store_list *l, const char *path); /* likewise */
+/* The next one after ST, NULL: the first, that is online or not, as wanted. */
+struct store *store_list_next(struct store_list *l, struct store *st, bool online);
+
+/* NULL: it is offline. */
+struct blobstore *store_list_bs(struct store_list *l, const struct store *st);
+bool store_list_ours(struct store_list *l, const struct store *st);
+/* 1: it is offline, and *ret, to be freed, says why; 0: it is not. */
+int store_list_trouble(struct store_list *l, const struct store *st, char **ret);
+
+/* One is online from now on. Takes ownership of BS. */
+void store_list_set_online(struct store_list *l, struct store *st, struct blobstore *bs, bool ours);
+void store_list_set_ours(struct store_list *l, struct store *st);
+int store_list_set_trouble(struct store_list *l, struct store *st, const char *sentence);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Where blob stores lie: as the database has it, where the library's own is '', so that the library can be moved, and
+ * as a path.
+ */
+
+#include "model/core/store_path.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobstore/base/cleanup.h"
+
+int store_path_complete(struct model *m, const char *path, char *buf, size_t size)
+{
+        int n;
+
+        if (path[0])
+                n = snprintf(buf, size, "%s", path);
+        else
+                n = snprintf(buf, size, "%s/" STORES_OWN_DIR, m->dir);
+        return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+/* Is PATH the directory DIR or below it? Both absolute and without links. */
+static bool is_within(const char *path, const char *dir)
+{
+        size_t n = strlen(dir);
+
+        while (n > 0 && dir[n - 1] == '/')
+                n--;
+        return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* The path without links, of a directory that exists or could be made in one that does. */
+static int canonical_path(const char *path, char *buf)
+{
+        CLEANUP_FREE char *parent = NULL;
+        const char *slash;
+        size_t n;
+
+        if (realpath(path, buf))
+                return 0;
+        if (errno != ENOENT)
+                return -errno;
+
+        slash = strrchr(path, '/');
+        if (!slash[1] || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0)
+                return -ENOENT;
+        parent = strndup(path, slash > path ? (size_t)(slash - path) : 1);
+        if (!parent)
+                return -ENOMEM;
+        if (!realpath(parent, buf))
+                return -errno;
+        n = strlen(buf);
+        if (snprintf(buf + n, PATH_MAX - n, "%s%s", n > 1 ? "/" : "", slash + 1) >= (int)(PATH_MAX - n))
+                return -ENAMETOOLONG;
+        return 0;
+}
+
+int store_path_check(struct model *m, const char *path, char *buf, struct diag *diag)
+{
+        char own[PATH_MAX];
+        int r;
+
+        if (path[0] != '/' || strlen(path) >= PATH_MAX || !text_is_clean(path, strlen(path)))
+                return diag_set(diag, -EINVAL, "store: write the absolute path of a directory");
+        /* Before anything below it is looked up, which would ask this very file system, and wait for itself. */
+        if (m->mountpoint && is_within(path, m->mountpoint))
+                return diag_set(diag, -EINVAL, "store: %s lies in the mounted library itself", path);
+        r = canonical_path(path, buf);
+        if (r < 0)
+                return diag_set(diag, r, "%s: %s: make the directory first", path, strerror(-r));
+        if (m->mountpoint && is_within(buf, m->mountpoint))
+                return diag_set(diag, -EINVAL, "store: %s lies in the mounted library itself", path);
+
+        r = store_path_complete(m, "", own, sizeof(own));
+        if (r < 0)
+                return r;
+        if (strcmp(buf, own) == 0)
+                buf[0] = '\0';
+        else if (is_within(buf, m->dir) || is_within(m->dir, buf))
+                return diag_set(diag, -EINVAL, "store: %s holds the library or lies in it: choose another directory",
+                                buf);
+        return 0;
+}

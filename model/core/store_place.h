@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_STORE_PLACE_H
+#define MODEL_CORE_STORE_PLACE_H
+
+/* Opening one blob store. Private to model/. */
+
+#include "model/core/owner.h"
+
+struct store_place {
+        const struct store_owner *we;
+        uint64_t id; /* 0: it has no row yet */
+        const char *path; /* as in the database */
+        bool known; /* there has been a store at it */
+        uint64_t cache_bytes;
+};
+
+/*
+ * Opens the store, which is made where there may be a new one, and finds out whose it is, as owner_find(): 1, or 0 and
+ * *ret_owner. What is wrong is said in DIAG, as the path and a sentence.
+ */
+int store_place_open(struct model *m, const struct store_place *at, struct diag *diag, struct blobstore **ret,
+               struct store_owner *ret_owner);
+
+/* It is this library's, if it was not. OWNER: what was found. One that is to be refused must not be touched so. */
+int store_place_make_ours(struct model *m, const struct store_place *at, struct blobstore *bs,
+                    const struct store_owner *owner, struct diag *diag);
+
+#endif
