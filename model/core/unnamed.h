@@ -16,4 +16,7 @@
 /* Is it to stay for now? 1: yes; 0: its time is up. Notes it where it was not known. */
 int unnamed_stays(struct db_txn *t, uint64_t store, const uint8_t key[UNNAMED_KEY_SIZE]);
 
+/* It has a name. */
+int unnamed_forget(struct db_txn *t, uint64_t store, const uint8_t key[UNNAMED_KEY_SIZE]);
+
 #endif
