@@ -76,8 +76,8 @@ static int check_contents(struct model *m, const char *path, bool make, struct d
         if (r != -EUCLEAN)
                 return r;
         if (has_copies)
-                return diag_set(diag, r, "%s/" DB_FILE " is missing: \"imagefs check %s --restore-catalogue\" brings back the "
-                                         "newest copy that there is", path, path);
+                return diag_set(diag, r, "%s/" DB_FILE " is missing: \"imagefs check %s --restore-catalogue\" brings back "
+                                         "the newest copy that there is", path, path);
         if (make)
                 return diag_set(diag, r, "%s: not a library, and not empty: choose an empty directory", path);
         return diag_set(diag, r, "%s: not a library of imagefs", path);

@@ -225,7 +225,9 @@ struct keeping {
 /* One from the future was made by a clock that was wrong: it says nothing of how old it is. */
 static bool is_fresh(const struct keeping *k, const struct catalogue_copies *copies)
 {
-        return copies->n > 0 && copies->copy[0].time_us <= k->now_us && copies->copy[0].time_us > k->now_us - CATALOGUE_APART_US;
+        const int64_t time_us = copies->n > 0 ? copies->copy[0].time_us : 0;
+
+        return time_us <= k->now_us && time_us > k->now_us - CATALOGUE_APART_US;
 }
 
 static int keep_in(struct keeping *k, struct blobstore *bs)
