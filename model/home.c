@@ -68,16 +68,19 @@ static int refuse_stranger(void *ctx, const char *name)
 static int check_contents(struct model *m, const char *path, bool make, struct diag *diag)
 {
         bool has_copies = faccessat(m->dir_fd, STORES_OWN_DIR "/" CATALOGUE_DIR, F_OK, 0) == 0;
+        struct stat st;
         int r;
 
-        if (faccessat(m->dir_fd, DB_FILE, F_OK, 0) == 0 || (has_copies && !make && !m->read_only))
+        if (fstatat(m->dir_fd, DB_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_size > 0 || !has_copies))
+                return 0;
+        if (has_copies && !make && !m->read_only)
                 return 0;
         r = make ? dir_each(m->dir_fd, ".", refuse_stranger, NULL) : -EUCLEAN;
         if (r != -EUCLEAN)
                 return r;
         if (has_copies)
-                return diag_set(diag, r, "%s/" DB_FILE " is missing: \"imagefs check %s --restore-catalogue\" brings back "
-                                         "the newest copy that there is", path, path);
+                return diag_set(diag, r, "%s/" DB_FILE " is missing or empty: \"imagefs check %s --restore-catalogue\" "
+                                         "brings back the newest copy that there is", path, path);
         if (make)
                 return diag_set(diag, r, "%s: not a library, and not empty: choose an empty directory", path);
         return diag_set(diag, r, "%s: not a library of imagefs", path);

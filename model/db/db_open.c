@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
@@ -186,6 +187,17 @@ static int open_reader(struct db *db, const char *path, const struct db_statemen
         return r < 0 ? r : prepare_all(c, tables, true);
 }
 
+/* Closing copies the WAL back and removes it, of a database that cannot be read without the first. */
+static void keep_wal(struct connection *c)
+{
+        int on = 1;
+
+        if (!c->conn)
+                return;
+        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+}
+
 /*
  * Leaves no trace, which needs the library for itself. Without a WAL "immutable" keeps sqlite from making any file. One
  * that a crash left has to be read: sqlite does that without shared memory for a connection with exclusive locks,
@@ -196,7 +208,6 @@ static int open_read_only(struct db *db, int dir_fd, const char *path, const str
         struct connection *c = &db->connections[DB_READ];
         bool has_wal = faccessat(dir_fd, DB_FILE "-wal", F_OK, 0) == 0;
         char uri[96];
-        int on = 1;
         int r;
 
         (void)snprintf(uri, sizeof(uri), "file:%s%s", path, has_wal ? "" : "?immutable=1");
@@ -204,8 +215,7 @@ static int open_read_only(struct db *db, int dir_fd, const char *path, const str
                        NULL, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
         if (r < 0)
                 return r;
-        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+        keep_wal(c);
         r = migrate(c->conn, true, NULL, NULL);
         return r < 0 ? r : prepare_all(c, tables, true);
 }
@@ -219,6 +229,18 @@ static int make_file(int dir_fd)
         CLEANUP_CLOSE int fd = openat(dir_fd, DB_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         return fd < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/*
+ * sqlite takes an empty file for a new database, and a WAL beside it for one that has to go. A new one has no WAL before
+ * it has a schema.
+ */
+static bool is_cut_off(int dir_fd)
+{
+        struct stat db, wal;
+
+        return fstatat(dir_fd, DB_FILE, &db, AT_SYMLINK_NOFOLLOW) == 0 && db.st_size == 0 &&
+               fstatat(dir_fd, DB_FILE "-wal", &wal, AT_SYMLINK_NOFOLLOW) == 0 && wal.st_size > 0;
 }
 
 static void init_lock(pthread_mutex_t *m)
@@ -240,6 +262,8 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         char path[64];
         int r;
 
+        if (is_cut_off(dir_fd))
+                return -EUCLEAN;
         db = calloc(1, sizeof(*db));
         if (!db)
                 return -ENOMEM;
@@ -265,8 +289,11 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
                 r = open_writer(db, dir_fd, path, opts->tables);
         if (r == 0 && !opts->read_only)
                 r = open_reader(db, path, opts->tables);
-        if (r < 0)
+        if (r < 0) {
+                keep_wal(&db->connections[DB_READ]);
+                keep_wal(&db->connections[DB_WRITE]);
                 return r;
+        }
         if (!opts->read_only)
                 (void)unlinkat(dir_fd, DB_FILE "-shm", 0); /* of an earlier version: nobody can have it open now */
         *ret = TAKE_PTR(db);

@@ -108,6 +108,27 @@ for how in holes garbage gone bare; do
         stop
 done
 
+# ---- killed at each step of it: what was there is there, or aside, and it can be done again ----
+
+if command -v strace >/dev/null; then
+        for call in renameat fsync openat; do
+                for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do
+                        lose garbage
+                        echo "a log" >"$STORE/imagefs.db-wal"
+                        { strace -qq -o strace.log -e trace=$call -e inject=$call:signal=KILL:when="$n" \
+                                "$IMAGEFS" check "$STORE" --restore-catalogue >out 2>&1; } 2>/dev/null
+                        grep -qa "not a database" "$STORE"/imagefs.db* || fail "$call $n: what was there is gone"
+                        grep -qa "a log" "$STORE"/imagefs.db* || fail "$call $n: the WAL that was there is gone"
+                        [ ! -e "$STORE/imagefs.db-wal" ] || same "$(head -n 1 "$STORE/imagefs.db")" "not a database" \
+                                "$call $n: beside its WAL"
+                        check 1 "$STORE" --restore-catalogue
+                done
+        done
+        start
+        value "$R/private/web/description" "kept 9"
+        stop
+fi
+
 # ---- what it does not name ----
 
 check 0 "$STORE"
