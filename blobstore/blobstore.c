@@ -13,6 +13,7 @@
  *      maps/ab/<id>    see blobs/map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
  *      incoming/       the caller's
+ *      catalogue/      likewise; made when it is needed
  *      owner           the library that it belongs to; see owner.c
  *      reserve         space for the index to work with when the disk is full; see blobs/gc.c
  *      disks/          see disks/disk_files.c
@@ -368,6 +369,11 @@ bool blobstore_withholds(struct blobstore *bs)
 int blobstore_incoming_dir(struct blobstore *bs)
 {
         return bs->incoming_fd;
+}
+
+int blobstore_dir(struct blobstore *bs)
+{
+        return bs->dir_fd;
 }
 
 int blobstore_each(struct blobstore *bs, blob_each_fn *fn, void *ctx)

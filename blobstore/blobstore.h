@@ -68,6 +68,8 @@ struct store_owner {
 /* -ENOENT: nobody's yet; -EUCLEAN: what is written there cannot be understood. */
 int blobstore_get_owner(struct blobstore *bs, struct store_owner *ret);
 int blobstore_set_owner(struct blobstore *bs, const struct store_owner *owner); /* durably */
+/* As blobstore_get_owner(), of the store in directory DIR_FD, which need not be one that can be opened. */
+int blobstore_read_owner(int dir_fd, struct store_owner *ret);
 
 /* Did a sync fail, so that the store refuses writes? */
 bool blobstore_is_degraded(struct blobstore *bs);
@@ -83,6 +85,9 @@ bool blobstore_withholds(struct blobstore *bs);
  * until blobstore_close(). The owner of the files is the caller.
  */
 int blobstore_incoming_dir(struct blobstore *bs);
+
+/* The store's directory, where catalogue/ is the caller's. Borrowed until blobstore_close(). */
+int blobstore_dir(struct blobstore *bs);
 
 /*
  * Holds maps, index and segments against each other, reading every chunk when READ_DATA, looks at the writable disks,

@@ -18,14 +18,14 @@
 
 #define OWNER_FILE "owner"
 
-int blobstore_get_owner(struct blobstore *bs, struct store_owner *ret)
+int blobstore_read_owner(int dir_fd, struct store_owner *ret)
 {
         char line[sizeof(*ret) + 2] = { 0 };
         CLEANUP_CLOSE int fd = -1;
         char *space, *end;
         ssize_t n;
 
-        fd = openat(bs->dir_fd, OWNER_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(dir_fd, OWNER_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return -errno;
         n = pread_full(fd, line, sizeof(line) - 1, 0);
@@ -40,6 +40,11 @@ int blobstore_get_owner(struct blobstore *bs, struct store_owner *ret)
         memcpy(ret->library, line, (size_t)(space - line) + 1);
         memcpy(ret->place, space + 1, (size_t)(end - space));
         return 0;
+}
+
+int blobstore_get_owner(struct blobstore *bs, struct store_owner *ret)
+{
+        return blobstore_read_owner(bs->dir_fd, ret);
 }
 
 int blobstore_set_owner(struct blobstore *bs, const struct store_owner *owner)

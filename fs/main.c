@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * imagefs STORE MOUNTPOINT serves a library; imagefs check STORE looks at one that nobody serves.
+ * imagefs STORE MOUNTPOINT serves a library; imagefs check STORE looks at one that nobody serves, and repairs it.
  *
  * In the background by default: the parent waits for the word that the mount can be used, and ends with the child's
  * exit status when it does not come, so that a failure is seen by whoever started it.
@@ -23,10 +23,13 @@
 #include "fs/options.h"
 #include "fs/tree/tree.h"
 #include "model/check.h"
+#include "model/found.h"
+#include "model/restore.h"
 
 /* As fsck has them. */
-#define EXIT_CHECK_LEFT  4
-#define EXIT_CHECK_ERROR 8
+#define EXIT_CHECK_REPAIRED 1
+#define EXIT_CHECK_LEFT     4
+#define EXIT_CHECK_ERROR    8
 
 /* Above all that is allocated all the time; below a list of many images. */
 #define LARGE_BYTES (4 << 20)
@@ -112,36 +115,82 @@ static void main_report(void *ctx, const char *text)
         (void)printf("%s\n", text);
 }
 
+struct main_check {
+        const char *store;
+        bool read_data, repair, restore;
+};
+
+static bool main_check_parse(int argc, char **argv, struct main_check *ret)
+{
+        const struct {
+                const char *name;
+                bool *flag;
+        } flags[] = {
+                { "--read-data", &ret->read_data },
+                { "--repair", &ret->repair },
+                { "--restore-catalogue", &ret->restore },
+        };
+
+        for (int i = 2; i < argc; i++) {
+                bool known = false;
+
+                for (size_t f = 0; f < sizeof(flags) / sizeof(flags[0]); f++) {
+                        if (strcmp(argv[i], flags[f].name) == 0)
+                                *flags[f].flag = known = true;
+                }
+                if (!known && (ret->store || argv[i][0] == '-'))
+                        return false;
+                if (!known)
+                        ret->store = argv[i];
+        }
+        return ret->store;
+}
+
+static int main_check_fail(const struct diag *diag, int error)
+{
+        (void)fprintf(stderr, "imagefs: %s\n", diag->error ? diag->text : strerror(-error));
+        return EXIT_CHECK_ERROR;
+}
+
+/* What no image names is told, or made images, and is no problem: a crash may leave it, and it goes by itself. */
+static int main_check_all(const struct main_check *c, bool repaired)
+{
+        struct diag diag = { 0 };
+        int problems, found;
+
+        problems = model_check(c->store, c->read_data, main_report, NULL, &diag);
+        if (problems < 0)
+                return main_check_fail(&diag, problems);
+        found = (c->repair ? model_found_name : model_found_list)(c->store, main_report, NULL, &diag);
+        if (found < 0)
+                return main_check_fail(&diag, found);
+        repaired |= c->repair && found > 0;
+        if (problems > 0)
+                (void)printf("%d problems\n", problems);
+        else
+                (void)printf("%s\n", repaired ? "repaired" : "clean");
+        return problems > 0 ? EXIT_CHECK_LEFT : repaired ? EXIT_CHECK_REPAIRED : EXIT_SUCCESS;
+}
+
 static int main_check(int argc, char **argv)
 {
         struct diag diag = { 0 };
-        const char *store = NULL;
-        bool read_data = false;
+        struct main_check c = { 0 };
         int r;
 
-        for (int i = 2; i < argc; i++) {
-                if (strcmp(argv[i], "--read-data") == 0)
-                        read_data = true;
-                else if (!store && argv[i][0] != '-')
-                        store = argv[i];
-                else
-                        store = NULL, i = argc;
-        }
-        if (!store) {
-                (void)fprintf(stderr, "imagefs: usage: imagefs check STORE [--read-data]\n");
+        if (!main_check_parse(argc, argv, &c)) {
+                (void)fprintf(stderr, "imagefs: usage: imagefs check STORE [--read-data] [--repair] "
+                                      "[--restore-catalogue]\n");
                 return EXIT_CHECK_ERROR;
         }
-        r = model_check(store, read_data, main_report, NULL, &diag);
-        if (r < 0) {
-                (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));
-                return EXIT_CHECK_ERROR;
+        if (c.restore) {
+                r = model_restore(c.store, main_report, NULL, &diag);
+                if (r < 0)
+                        return main_check_fail(&diag, r);
+                if (r > 0) /* of an earlier version: nothing can be said of it before it was mounted */
+                        return EXIT_CHECK_REPAIRED;
         }
-        if (r > 0) {
-                (void)printf("%d problems\n", r);
-                return EXIT_CHECK_LEFT;
-        }
-        (void)printf("clean\n");
-        return EXIT_SUCCESS;
+        return main_check_all(&c, c.restore);
 }
 
 int main(int argc, char **argv)

@@ -61,7 +61,7 @@ static const struct option option_table[] = {
 void options_help(FILE *f)
 {
         (void)fprintf(f, "imagefs STORE MOUNTPOINT [-o OPTION,…] [-f] [-d]\n"
-                         "imagefs check STORE [--read-data]\n\n"
+                         "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]\n\n"
                          "Mounts the library of virtual machine images kept in directory STORE (made if it is "
                          "missing).\n\n");
         for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {

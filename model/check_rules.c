@@ -79,6 +79,10 @@ const char *const check_sql[] = {
                              " UNION ALL SELECT " DISK_IS " || ', which is a clone'" FROM_DISKS
                              " WHERE volume.base = ?1",
         [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL",
+        [CHECK_NAMES_DISK] = "SELECT EXISTS (SELECT 1 FROM volume JOIN region ON region.id = volume.region"
+                             " WHERE region.store = ?1 AND key = ?2)"
+                             " OR EXISTS (SELECT 1 FROM trash WHERE store = ?1 AND key = ?2)",
+        [CHECK_REGION] = "SELECT id, handle FROM region WHERE store = ?1 ORDER BY handle LIMIT 1",
 };
 
 const struct db_statements check_rules_statements = DB_STATEMENTS(check_sql);

@@ -23,6 +23,8 @@ enum {
         CHECK_BLOB_ID,
         CHECK_WHOSE_BLOB,
         CHECK_DISKS,
+        CHECK_NAMES_DISK,
+        CHECK_REGION,
 };
 
 /* Up to CHECK_RULES, each gives a sentence per row that breaks the rule. */

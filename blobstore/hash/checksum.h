@@ -3,8 +3,7 @@
 #define BLOBSTORE_HASH_CHECKSUM_H
 
 /*
- * The running checksum of a whole disk or file: XXH3-128 over all its bytes, as `xxhsum -H2` prints it. For the rooms
- * of blobstore/.
+ * The running checksum of a whole disk or file: XXH3-128 over all its bytes, as `xxhsum -H2` prints it.
  */
 
 #include <stddef.h>

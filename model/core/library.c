@@ -7,8 +7,11 @@
 #include "model/core/library.h"
 
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "blobstore/base/strbuf.h"
+#include "model/core/catalogue.h"
 #include "model/core/stores.h"
 
 enum { BORN };
@@ -55,7 +58,8 @@ static int store_health(void *ctx, uint64_t id, struct blobstore *bs)
         else if (!stores_are_ours(h->m, id))
                 strbuf_addf(&out, "%s: this blob store belongs to another library, or its catalogue was made anew: what "
                                   "nothing names in it is kept; write \"adopt %s\" to the store file of its region to take "
-                                  "it over", path, path);
+                                  "it over; or, if the catalogue was lost, unmount and have \"imagefs check %s "
+                                  "--restore-catalogue\" bring back a copy", path, path, h->m->dir);
         else if (blobstore_withholds(bs))
                 strbuf_addf(&out, "%s: the blob store's index does not count all there is, and no space is given back "
                                   "until it was made again, at the next start; \"imagefs check\" shows what is damaged", path);
@@ -79,6 +83,18 @@ static int offline_health(void *ctx, const char *sentence, const char *path)
         return 0;
 }
 
+static void catalogue_health(struct model *m, model_health_fn *fn, void *ctx)
+{
+        int error = catalogue_error(m);
+        char text[256];
+
+        if (error == 0)
+                return;
+        (void)snprintf(text, sizeof(text), "a copy of the catalogue could not be kept in each blob store: %s; it is tried "
+                                           "again each hour", strerror(-error));
+        fn(ctx, text);
+}
+
 int model_health(struct model *m, model_health_fn *fn, void *ctx)
 {
         struct health h = { .m = m, .fn = fn, .ctx = ctx };
@@ -87,6 +103,7 @@ int model_health(struct model *m, model_health_fn *fn, void *ctx)
         if (db_is_degraded(m->db))
                 fn(ctx, "the catalogue could not be synced, and nothing can be changed until the next start: look at its disk "
                         "first");
+        catalogue_health(m, fn, ctx);
         r = stores_each_offline(m, offline_health, &h);
         return r < 0 ? r : stores_each(m, store_health, &h);
 }

@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/parse.h"
+#include "model/core/catalogue.h"
+
 enum { NAMES_BLOB, WHO };
 
 static const char *const owner_sql[] = {
@@ -57,10 +60,22 @@ int owner_find(struct model *m, const struct store_owner *we, uint64_t store, st
         return stats.blobs == 0 ? 1 : names_blob(m, store);
 }
 
+/* Of the catalogue of the library that had the store: ours would push them out. */
+static void set_copies_aside(int store_fd, const char *library)
+{
+        char name[NAME_LEN_MAX];
+
+        if (!name_is_valid(library) || snprintf(name, sizeof(name), CATALOGUE_DIR ".%s", library) >= (int)sizeof(name))
+                return; /* nobody's, or no name that a library has */
+        (void)renameat(store_fd, CATALOGUE_DIR, store_fd, name); /* there may be none */
+}
+
 int owner_take_over(const struct store_owner *we, struct blobstore *bs, const struct store_owner *now)
 {
         if (strcmp(now->library, we->library) == 0 && strcmp(now->place, we->place) == 0)
                 return 0;
+        if (strcmp(now->library, we->library) != 0)
+                set_copies_aside(blobstore_dir(bs), now->library);
         return blobstore_set_owner(bs, we);
 }
 

@@ -11,6 +11,8 @@
  * says so, ends it. Lock order: upload, the gate of volumes, database transaction, jobs.
  */
 
+#include <stdatomic.h>
+
 #include "model/core/object.h"
 #include "model/db/db.h"
 
@@ -31,6 +33,7 @@ struct model {
         bool read_only;
         bool import_private;
         struct stores *stores; /* core/stores.c */
+        atomic_int catalogue_error; /* core/catalogue.c */
         struct jobs *jobs; /* core/jobs.c; NULL: nothing is worked on */
         struct listings *listings; /* image/listing_cache.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */

@@ -47,6 +47,12 @@ int unnamed_stays(struct db_txn *t, uint64_t store, const uint8_t key[UNNAMED_KE
                 return r;
         if (days > 0 && now_us < since_us + (int64_t)days * DAY_US)
                 return 1;
-        r = db_run(t, unnamed_sql[FORGET], DB_INT(store), DB_BLOB(key, UNNAMED_KEY_SIZE));
+        return unnamed_forget(t, store, key);
+}
+
+int unnamed_forget(struct db_txn *t, uint64_t store, const uint8_t key[UNNAMED_KEY_SIZE])
+{
+        int r = db_run(t, unnamed_sql[FORGET], DB_INT(store), DB_BLOB(key, UNNAMED_KEY_SIZE));
+
         return r < 0 ? r : 0;
 }

@@ -13,18 +13,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "model/db/db_copy_priv.h"
 #include "model/db/db_priv.h"
 #include "model/db/db_vfs.h"
 #include "model/db/migrate.h"
 #include "model/db/reserve.h"
 
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
-#define BUSY_TIMEOUT_MS  10000
 #define WAL_BYTES_KEPT   "67108864"
 
 static const char *const begin_sql[] = { [DB_READ] = "BEGIN", [DB_WRITE] = "BEGIN IMMEDIATE" };
@@ -119,34 +120,6 @@ static int checkpoint_hook(void *ctx, sqlite3 *conn, const char *name, int pages
         return SQLITE_OK;
 }
 
-static int exec(sqlite3 *conn, const char *sql)
-{
-        return sqlite3_exec(conn, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_errno(conn);
-}
-
-/* FIRST is executed before anything else, since the rest reads the database. VFS: NULL for sqlite's own. */
-static int open_connection(struct connection *c, const char *path, int flags, const char *vfs, const char *first)
-{
-        int r;
-
-        if (sqlite3_open_v2(path, &c->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK)
-                return c->conn ? db_errno(c->conn) : -ENOMEM;
-        /*
-         * A reader that meets the WAL's index half written looks again under the writer's lock, for an instant; and
-         * another program that has the database open may be done in a moment.
-         */
-        (void)sqlite3_busy_timeout(c->conn, BUSY_TIMEOUT_MS);
-        r = exec(c->conn, first);
-        if (r == 0)
-                r = exec(c->conn, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
-                                  "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-                                  "PRAGMA secure_delete = FAST"); /* passwords of fetches */
-        if (r < 0)
-                return r;
-        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* more safety where it is known */
-        return 0;
-}
-
 static int wal_answer(void *ctx, int n, char **values, char **names)
 {
         (void)names;
@@ -162,7 +135,25 @@ static int enter_wal(sqlite3 *conn)
                 return db_errno(conn);
         if (!wal)
                 return -EIO; /* sqlite gives no reason, and with a VFS that has the index there is none */
-        return exec(conn, "PRAGMA journal_size_limit = " WAL_BYTES_KEPT);
+        return db_exec(conn, "PRAGMA journal_size_limit = " WAL_BYTES_KEPT);
+}
+
+/*
+ * A migrate_keep_fn. The old one stays beside until a person removes it. One of an earlier time is replaced: whoever
+ * went back to it has what this one holds.
+ */
+static int keep_old(void *ctx, sqlite3 *conn, int version)
+{
+        const int *dir_fd = ctx;
+        char name[64], temp[72];
+        int r;
+
+        (void)snprintf(name, sizeof(name), DB_FILE ".schema-%d", version);
+        (void)snprintf(temp, sizeof(temp), "%s.tmp", name);
+        r = db_copy_from(conn, *dir_fd, temp, NULL, NULL);
+        if (r == 0 && renameat(*dir_fd, temp, *dir_fd, name) < 0)
+                r = -errno;
+        return r < 0 ? r : fsync_dir(*dir_fd);
 }
 
 static int open_writer(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
@@ -171,10 +162,10 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         bool made;
         int r;
 
-        r = open_connection(c, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, DB_VFS, "");
+        r = db_connect(c, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, DB_VFS, "");
         if (r < 0)
                 return r;
-        r = migrate(c->conn, false);
+        r = migrate(c->conn, false, keep_old, &dir_fd);
         if (r < 0)
                 return r;
         made = r > 0;
@@ -192,12 +183,19 @@ static int open_reader(struct db *db, const char *path, const struct db_statemen
         struct connection *c = &db->connections[DB_READ];
         int r;
 
-        /* Beside a writer it needs to write the index of the WAL. */
-        r = open_connection(c, path, SQLITE_OPEN_READWRITE, DB_VFS, "PRAGMA query_only = ON");
-        if (r < 0)
-                return r;
+        r = db_connect_reader(c, path);
+        return r < 0 ? r : prepare_all(c, tables, true);
+}
+
+/* Closing copies the WAL back and removes it, of a database that cannot be read without the first. */
+static void keep_wal(struct connection *c)
+{
+        int on = 1;
+
+        if (!c->conn)
+                return;
         (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        return prepare_all(c, tables, true);
+        (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
 }
 
 /*
@@ -210,17 +208,15 @@ static int open_read_only(struct db *db, int dir_fd, const char *path, const str
         struct connection *c = &db->connections[DB_READ];
         bool has_wal = faccessat(dir_fd, DB_FILE "-wal", F_OK, 0) == 0;
         char uri[96];
-        int on = 1;
         int r;
 
         (void)snprintf(uri, sizeof(uri), "file:%s%s", path, has_wal ? "" : "?immutable=1");
-        r = open_connection(c, uri, SQLITE_OPEN_URI | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
-                            NULL, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
+        r = db_connect(c, uri, SQLITE_OPEN_URI | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
+                       NULL, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
         if (r < 0)
                 return r;
-        (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        (void)sqlite3_file_control(c->conn, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
-        r = migrate(c->conn, true);
+        keep_wal(c);
+        r = migrate(c->conn, true, NULL, NULL);
         return r < 0 ? r : prepare_all(c, tables, true);
 }
 
@@ -233,6 +229,18 @@ static int make_file(int dir_fd)
         CLEANUP_CLOSE int fd = openat(dir_fd, DB_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         return fd < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/*
+ * sqlite takes an empty file for a new database, and a WAL beside it for one that has to go. A new one has no WAL before
+ * it has a schema.
+ */
+static bool is_cut_off(int dir_fd)
+{
+        struct stat db, wal;
+
+        return fstatat(dir_fd, DB_FILE, &db, AT_SYMLINK_NOFOLLOW) == 0 && db.st_size == 0 &&
+               fstatat(dir_fd, DB_FILE "-wal", &wal, AT_SYMLINK_NOFOLLOW) == 0 && wal.st_size > 0;
 }
 
 static void init_lock(pthread_mutex_t *m)
@@ -254,14 +262,15 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         char path[64];
         int r;
 
+        if (is_cut_off(dir_fd))
+                return -EUCLEAN;
         db = calloc(1, sizeof(*db));
         if (!db)
                 return -ENOMEM;
         db->dir_fd = -1;
         init_lock(&db->connections[DB_READ].lock);
         init_lock(&db->connections[DB_WRITE].lock);
-        /* sqlite knows paths only; it resolves this one into the directory's own name. */
-        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/" DB_FILE, dir_fd);
+        db_path(dir_fd, path, sizeof(path));
 
         if (!opts->read_only) {
                 db->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
@@ -280,8 +289,11 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
                 r = open_writer(db, dir_fd, path, opts->tables);
         if (r == 0 && !opts->read_only)
                 r = open_reader(db, path, opts->tables);
-        if (r < 0)
+        if (r < 0) {
+                keep_wal(&db->connections[DB_READ]);
+                keep_wal(&db->connections[DB_WRITE]);
                 return r;
+        }
         if (!opts->read_only)
                 (void)unlinkat(dir_fd, DB_FILE "-shm", 0); /* of an earlier version: nobody can have it open now */
         *ret = TAKE_PTR(db);

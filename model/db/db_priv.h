@@ -38,6 +38,20 @@ struct db_row {
 /* Compiles one statement for as long as the connection is open; the caller finalizes it. Errors as db_errno(). */
 int db_prepare(sqlite3 *conn, const char *sql, sqlite3_stmt **ret);
 
+/* The database in the directory: sqlite knows paths only, and resolves this one into the directory's own name. */
+void db_path(int dir_fd, char *buf, size_t size);
+
+int db_exec(sqlite3 *conn, const char *sql);
+
+/*
+ * Opens C->conn, which the caller closes, after a failure too. FIRST is executed before anything else, since the rest
+ * reads the database. VFS: NULL for sqlite's own.
+ */
+int db_connect(struct connection *c, const char *path, int flags, const char *vfs, const char *first);
+
+/* Likewise one that only reads, beside the one that writes. */
+int db_connect_reader(struct connection *c, const char *path);
+
 /* The statement for SQL of a statement table, by the pointer. SQL must be of a table that was handed down. */
 sqlite3_stmt *db_find_statement(struct connection *c, const char *sql);
 

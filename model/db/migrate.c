@@ -75,10 +75,10 @@ static const struct step *find_step(int from)
         return NULL;
 }
 
-int migrate(sqlite3 *conn, bool read_only)
+int migrate(sqlite3 *conn, bool read_only, migrate_keep_fn *keep, void *ctx)
 {
         int application, version, tables;
-        bool made;
+        bool made, kept;
         int r;
 
         r = query_int(conn, "PRAGMA application_id", &application);
@@ -95,14 +95,16 @@ int migrate(sqlite3 *conn, bool read_only)
         if (made && read_only)
                 return -EUCLEAN;
 
-        while (version != MIGRATE_VERSION) {
+        for (kept = made; version != MIGRATE_VERSION; kept = true) {
                 const struct step *step = find_step(version);
 
                 if (!step)
                         return -EPROTONOSUPPORT;
                 if (read_only)
                         return -ESTALE;
-                r = run_step(conn, step);
+                r = kept ? 0 : keep(ctx, conn, version);
+                if (r == 0)
+                        r = run_step(conn, step);
                 if (r < 0)
                         return r;
                 version = step->to;

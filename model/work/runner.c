@@ -19,6 +19,8 @@
 
 #include "blobstore/base/log.h"
 #include "blobstore/base/thread.h"
+#include "model/core/catalogue.h"
+#include "model/core/clock.h"
 #include "model/core/library.h"
 #include "model/core/stores.h"
 #include "model/work/checksum.h"
@@ -208,17 +210,34 @@ static void *checksum_main(void *arg)
 
 /* ---- upkeep ---- */
 
+static bool is_stopping(void *ctx)
+{
+        return jobs_is_stopping(ctx);
+}
+
+/* *DUE_US: when the catalogue is to be copied next; further away than any copy is, the clock was set back. */
+static void copy_catalogue(struct runner *r, int64_t *due_us)
+{
+        const int64_t now_us = clock_now_us();
+
+        if (*due_us <= now_us || *due_us > now_us + CATALOGUE_APART_US)
+                *due_us = catalogue_renew(r->m, is_stopping, r->m);
+}
+
 static void *keeper_main(void *arg)
 {
         struct runner *r = arg;
         struct reaper reaper = { .m = r->m, .inherited = r->inherited };
         struct upkeep more;
-        int64_t due_us = 0;
+        int64_t due_us = 0, copy_us = 0;
 
         while (jobs_wait_for_upkeep(r->jobs, due_us, &more)) {
                 if (more.left)
                         reaper.collected = false;
                 due_us = reap_run(&reaper, &more.garbage);
+                copy_catalogue(r, &copy_us);
+                if (due_us == 0 || due_us > copy_us)
+                        due_us = copy_us;
 
                 /* Not at once, or it would spin: the next round looks again. */
                 jobs_defer_upkeep(r->jobs, (struct upkeep){ .garbage = more.garbage });

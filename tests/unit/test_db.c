@@ -299,6 +299,52 @@ static void test_read_only_reads_and_makes_nothing(void **state)
         assert_int_equal(faccessat(f->dir_fd, DB_FILE, F_OK, 0), -1);
 }
 
+static void overwrite(struct fixture *f, const char *name, const void *bytes, size_t n, bool cut)
+{
+        int fd = openat(f->dir_fd, name, O_WRONLY | O_CREAT | (cut ? O_TRUNC : 0) | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, bytes, n, 0), n);
+        (void)close(fd);
+}
+
+/* It may have all that is newest, and went when the database beside it could not be read. */
+static void test_the_wal_of_what_cannot_be_opened_stays(void **state)
+{
+        static const uint8_t garbage[5000] = { 'n', 'o' };
+        static const struct {
+                size_t n;
+                bool cut;
+        } damages[] = { { 5000, false }, { 100, false }, { 15, true }, { 5000, true }, { 0, true } };
+        struct fixture *f = *state;
+        struct stat st;
+
+        for (size_t i = 0; i < 2 * sizeof(damages) / sizeof(damages[0]); i++) {
+                int status;
+                pid_t pid;
+
+                db_close(f->db);
+                f->db = NULL;
+                (void)unlinkat(f->dir_fd, DB_FILE, 0);
+                (void)unlinkat(f->dir_fd, DB_FILE "-wal", 0);
+                pid = fork();
+                assert_true(pid >= 0);
+                if (pid == 0)
+                        _exit(open_db(f, false) == 0 && add_store(f, "/a") == 0 ? 0 : 1);
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(status, 0);
+                assert_ok(fstatat(f->dir_fd, DB_FILE "-wal", &st, 0));
+                assert_true(st.st_size > 0);
+                overwrite(f, DB_FILE, garbage, damages[i / 2].n, damages[i / 2].cut);
+                assert_err(open_db(f, i % 2), -EUCLEAN);
+                assert_ok(fstatat(f->dir_fd, DB_FILE "-wal", &st, 0));
+                assert_true(st.st_size > 0);
+        }
+        assert_ok(unlinkat(f->dir_fd, DB_FILE, 0));
+        assert_ok(unlinkat(f->dir_fd, DB_FILE "-wal", 0));
+        assert_ok(open_db(f, false));
+}
+
 /* As after kill -9: the WAL holds the commit, and nobody has taken it into the database. */
 static void test_read_only_sees_what_a_killed_writer_committed(void **state)
 {
@@ -504,6 +550,7 @@ int main(void)
                 TEST(test_somebody_elses_database_is_left_alone),
                 TEST(test_a_file_that_is_no_database_is_left_alone),
                 TEST(test_read_only_reads_and_makes_nothing),
+                TEST(test_the_wal_of_what_cannot_be_opened_stays),
                 TEST(test_read_only_sees_what_a_killed_writer_committed),
                 TEST(test_the_files_are_ours_alone),
                 TEST(test_check_finds_broken_references),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blobstore/base/strbuf.h"
@@ -157,6 +158,34 @@ static void test_version_2_keeps_every_row(void **state)
         assert_string_equal(strbuf_text(&after), strbuf_text(&before));
 }
 
+/* Put back, it is what it was; and is brought up to date as the first time. */
+static void test_the_old_one_stays_beside(void **state)
+{
+        CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 };
+        struct fixture *f = *state;
+        struct stat st;
+
+        make_old(f);
+        schema_of(f, &before);
+        rows_of(f, &before);
+        for (int i = 0; i < 2; i++) {
+                assert_ok(open_db(f, false));
+                assert_ok(fstatat(f->dir_fd, DB_FILE ".schema-2", &st, 0));
+                assert_int_equal(st.st_mode & 0777, 0600);
+                assert_err(faccessat(f->dir_fd, DB_FILE ".schema-2.tmp", F_OK, 0), -1);
+                assert_ok(renameat(f->dir_fd, DB_FILE ".schema-2", f->dir_fd, DB_FILE));
+                strbuf_reset(&after);
+                schema_of(f, &after);
+                rows_of(f, &after);
+                assert_string_equal(strbuf_text(&after), strbuf_text(&before));
+        }
+        /* None is made where nothing is changed. */
+        assert_ok(open_db(f, false));
+        assert_ok(unlinkat(f->dir_fd, DB_FILE ".schema-2", 0));
+        assert_ok(open_db(f, false));
+        assert_err(faccessat(f->dir_fd, DB_FILE ".schema-2", F_OK, 0), -1);
+}
+
 static void test_version_2_becomes_what_is_made_today(void **state)
 {
         CLEANUP_STRBUF struct strbuf fresh = { 0 }, migrated = { 0 };
@@ -218,6 +247,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 TEST(test_version_2_keeps_every_row),
+                TEST(test_the_old_one_stays_beside),
                 TEST(test_version_2_becomes_what_is_made_today),
                 TEST(test_a_step_that_fails_is_done_again),
                 TEST(test_an_old_one_is_not_changed_by_who_only_looks),

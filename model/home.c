@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The directory of a library:
+ *
+ *      imagefs.db (-wal)        the database; -shm: an earlier version's, removed
+ *      imagefs.db.schema-2      as it was before it was brought up to date; kept until a person removes it
+ *      imagefs.db.….damaged     what a restored one took the place of; likewise
+ *      lock                     locked while somebody has the library open
+ *      blobs/                   its own blob store
+ */
+
+#include "model/home.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/dir.h"
+#include "blobstore/base/io.h"
+#include "blobstore/base/parse.h"
+#include "model/core/catalogue.h"
+#include "model/core/private.h"
+#include "model/core/stores.h"
+
+#define LOCK_FILE       "lock"
+#define DIR_MODE        0700 /* it holds everybody's images */
+
+/* How long a daemon that was unmounted may take to begin closing its library, and to have closed it. */
+#define LOCK_PATIENCE_MS  3000
+#define CLOSE_PATIENCE_MS 60000
+#define CLOSING           " closing"
+
+/* How long what a killed daemon had forked may live, and how often it is looked whether it does. */
+#define ORPHAN_PATIENCE_MS 2000
+#define ORPHAN_MOMENT_MS   10
+
+static bool may_lie_beside(const char *name)
+{
+        static const char *const names[] = { LOCK_FILE, STORES_OWN_DIR, "lost+found" };
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        }
+        return strncmp(name, DB_FILE, strlen(DB_FILE)) == 0;
+}
+
+static int refuse_stranger(void *ctx, const char *name)
+{
+        (void)ctx;
+        return may_lie_beside(name) ? 0 : -EUCLEAN;
+}
+
+/*
+ * A directory of something else is left alone. What a start that was cut off leaves behind is fine, for a library to be
+ * MADE there; copies of a catalogue say that there was one.
+ */
+static int check_contents(struct model *m, const char *path, bool make, struct diag *diag)
+{
+        bool has_copies = faccessat(m->dir_fd, STORES_OWN_DIR "/" CATALOGUE_DIR, F_OK, 0) == 0;
+        struct stat st;
+        int r;
+
+        if (fstatat(m->dir_fd, DB_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_size > 0 || !has_copies))
+                return 0;
+        if (has_copies && !make && !m->read_only)
+                return 0;
+        r = make ? dir_each(m->dir_fd, ".", refuse_stranger, NULL) : -EUCLEAN;
+        if (r != -EUCLEAN)
+                return r;
+        if (has_copies)
+                return diag_set(diag, r, "%s/" DB_FILE " is missing or empty: \"imagefs check %s --restore-catalogue\" "
+                                         "brings back the newest copy that there is", path, path);
+        if (make)
+                return diag_set(diag, r, "%s: not a library, and not empty: choose an empty directory", path);
+        return diag_set(diag, r, "%s: not a library of imagefs", path);
+}
+
+/* The lock file says which process has the library open, and whether it is closing it. */
+static int write_holder(int lock_fd, const char *what)
+{
+        char text[32];
+        int n = snprintf(text, sizeof(text), "%ld%s", (long)getpid(), what);
+
+        if (ftruncate(lock_fd, 0) < 0)
+                return -errno;
+        return pwrite_full(lock_fd, text, (size_t)n, 0);
+}
+
+static bool read_holder(int lock_fd, pid_t *ret, bool *ret_closing)
+{
+        char text[32] = { 0 };
+        uint64_t pid;
+        char *what;
+
+        if (pread_full(lock_fd, text, sizeof(text) - 1, 0) < 0)
+                return false;
+        what = strchrnul(text, ' ');
+        *ret_closing = strcmp(what, CLOSING) == 0;
+        *what = '\0';
+        if (parse_u64(text, &pid) < 0 || pid > INT_MAX)
+                return false;
+        *ret = (pid_t)pid;
+        return true;
+}
+
+/*
+ * The process that had the lock is dead, but not what it was just forking, which has the lock until it executes
+ * something else, or finds that it has no parent. Who that is cannot be known, so it cannot be waited for by name.
+ */
+static void await_orphans(int lock_fd)
+{
+        const struct timespec moment = { .tv_nsec = ORPHAN_MOMENT_MS * 1000000L };
+
+        for (int i = 0; i < ORPHAN_PATIENCE_MS / ORPHAN_MOMENT_MS && flock(lock_fd, LOCK_EX | LOCK_NB) < 0; i++)
+                (void)nanosleep(&moment, NULL);
+}
+
+/* Waits for the process that has the lock to end; not for long unless it is about to, and not for ourselves. */
+static void await_holder(int lock_fd)
+{
+        struct pollfd holder = { .events = POLLIN };
+        bool closing;
+        pid_t pid;
+
+        if (!read_holder(lock_fd, &pid, &closing) || pid == getpid())
+                return;
+        holder.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (holder.fd < 0) {
+                if (errno == ESRCH)
+                        await_orphans(lock_fd);
+                return;
+        }
+        /* However it ends, the lock is tried again. */
+        if (poll(&holder, 1, LOCK_PATIENCE_MS) == 0 && read_holder(lock_fd, &pid, &closing) && closing)
+                (void)poll(&holder, 1, CLOSE_PATIENCE_MS);
+        (void)close(holder.fd);
+}
+
+/* umount(8) returns before the daemon has closed its library: who comes at once finds it locked by one that ends. */
+static int take_lock(struct model *m)
+{
+        if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK)
+                        return -errno;
+                await_holder(m->lock_fd);
+                if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
+                        return -errno;
+        }
+        if (!m->read_only)
+                (void)write_holder(m->lock_fd, ""); /* without it, nobody waits for us to end */
+        return 0;
+}
+
+void home_init(struct model *m)
+{
+        m->dir_fd = -1;
+        m->lock_fd = -1;
+}
+
+int home_open(struct model *m, const char *path, bool make, struct diag *diag)
+{
+        char real[PATH_MAX];
+        int r;
+
+        if (make && mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
+                return diag_set(diag, -errno, "%s: cannot be made: %s", path, strerror(errno));
+        m->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (m->dir_fd < 0)
+                return diag_set(diag, -errno, "%s: cannot be opened: %s", path, strerror(errno));
+        if (!realpath(path, real))
+                return -errno;
+        m->dir = strdup(real);
+        if (!m->dir)
+                return -ENOMEM;
+
+        r = check_contents(m, path, make, diag);
+        if (r < 0)
+                return r;
+        m->lock_fd = openat(m->dir_fd, LOCK_FILE, (m->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW,
+                            0600);
+        if (m->lock_fd < 0)
+                return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
+        r = take_lock(m);
+        if (r < 0) {
+                (void)close(m->lock_fd); /* it is another's */
+                m->lock_fd = -1;
+        }
+        if (r == -EWOULDBLOCK)
+                return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
+        if (r < 0)
+                return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
+        if (!m->read_only)
+                private_entries(m->dir_fd); /* before anything is read from them */
+        return 0;
+}
+
+void home_closing(struct model *m)
+{
+        if (m->lock_fd >= 0 && !m->read_only)
+                (void)write_holder(m->lock_fd, CLOSING);
+}
+
+void home_close(struct model *m)
+{
+        cleanup_close(&m->lock_fd);
+        cleanup_close(&m->dir_fd);
+        free(TAKE_PTR(m->dir));
+}
