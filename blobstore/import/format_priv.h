@@ -35,6 +35,20 @@ struct format {
         int (*walk)(struct walk *w, struct strbuf *reason);
 };
 
+/*
+ * What a small file may hold, compressed: any file GROWTH_FREE_BYTES, and a larger one so many times its own bytes, of
+ * which fewer may be other than zero, as those take space. gzip comes to 1032 times with zeros. At these factors even
+ * a disk of nothing but one byte does not keep a processor busy for long.
+ */
+#define GROWTH_FREE_BYTES   (UINT64_C(64) << 20)
+#define GROWTH_TOTAL_FACTOR 2048
+#define GROWTH_DATA_FACTOR  128
+
+static inline uint64_t growth_limit(uint64_t file_bytes, uint64_t factor)
+{
+        return GROWTH_FREE_BYTES + factor * file_bytes;
+}
+
 /* The row of a format that has been decided; not for IMAGE_FORMAT_AUTO. */
 const struct format *format_get(enum image_format f);
 
@@ -43,6 +57,9 @@ int format_refuse(struct strbuf *reason, const char *fmt, ...) __attribute__((fo
 
 /* Likewise, of a disk of more than BLOB_SIZE_MAX. */
 int format_refuse_size(struct strbuf *reason);
+
+/* Likewise, of a file that holds more than its growth_limit(). */
+int format_refuse_growth(struct strbuf *reason, const char *title);
 
 /* raw.c; FD's first size_bytes are the disk */
 int raw_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
@@ -67,7 +84,8 @@ struct qemu_opts {
         const char *driver; /* as in struct format */
         const char *title;
         uint64_t size_bytes; /* that the header promised; anything else is refused */
-        uint64_t data_bytes; /* of it that is to be read; decides how long the child may work */
+        uint64_t file_bytes;
+        uint64_t data_bytes; /* of the disk that is to be read; decides with file_bytes how long the child may work */
         uint8_t *map; /* of data, as in struct walk, where the driver does not tell holes; taken over on success */
         uint64_t map_block_bytes;
         int timeout_ms; /* for one answer; 0: a minute */

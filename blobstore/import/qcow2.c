@@ -27,7 +27,12 @@
  * Encrypted files are refused. Their ciphertext cannot be kept as a flat disk: it
  * depends on where each cluster lies in the file, and its key slots lie outside of
  * the disk. Decrypting takes the key, which is none of our business.
- * Internal snapshots are left behind: what is imported is the active state.
+ * Internal snapshots are left behind: what is imported is the active state. Their list
+ * is read all the same, here and by qemu, so its length is bounded.
+ *
+ * Compressed clusters lie byte by byte behind each other, and each takes at least what
+ * is sure of its length. That still lets a small file claim a large disk; source.c
+ * bounds what is claimed together.
  */
 
 #include <errno.h>
@@ -61,6 +66,9 @@
 #define L1_BYTES_MAX        (UINT64_C(32) << 20)
 #define REFTABLE_BYTES_MAX  (UINT64_C(8) << 20)
 #define REFCOUNT_ORDER_MAX  6
+
+/* qemu reads 65536 of them, which takes it minutes; who makes one a day has as many in three years. */
+#define SNAPSHOTS_MAX       1024
 
 #define OFFSET_MASK         UINT64_C(0x00fffffffffffe00)
 #define ENTRY_COMPRESSED    (UINT64_C(1) << 62)
@@ -181,6 +189,10 @@ static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason
         q->l1_entries = get_be32(h + 36);
         q->l1_offset = get_be64(h + 40);
         q->n_snapshots = get_be32(h + 60);
+        if (q->n_snapshots > SNAPSHOTS_MAX)
+                return format_refuse(reason, "the list of snapshots in this qcow2 file is longer than %d: delete some "
+                                     "with qemu-img snapshot -d, or convert it with qemu-img convert -O qcow2, which "
+                                     "leaves them behind", SNAPSHOTS_MAX);
         q->snapshots_offset = get_be64(h + 64);
         q->header_bytes = HEADER_V2_BYTES;
         if (q->version == 3) {
@@ -247,6 +259,7 @@ static int walk_compressed(struct qcow2 *q, uint64_t entry, struct strbuf *reaso
         uint64_t offset = entry & ((UINT64_C(1) << sectors_at) - 1);
         uint64_t sectors = (entry & (ENTRY_COMPRESSED - 1)) >> sectors_at;
         uint64_t len = (sectors + 1) * SECTOR - offset % SECTOR;
+        uint64_t sure = len > SECTOR ? len - SECTOR + 1 : 1; /* of its last sector a byte */
 
         if (!walk_has(q->walk, offset, len) && offset < q->walk->file_bytes &&
             offset + len - q->walk->file_bytes < SECTOR)
@@ -255,7 +268,7 @@ static int walk_compressed(struct qcow2 *q, uint64_t entry, struct strbuf *reaso
         if (!walk_has(q->walk, offset, len))
                 return walk_truncated(q->walk, reason);
         q->walk->data_bytes += q->cluster_bytes;
-        return 0;
+        return walk_place(q->walk, sure, reason);
 }
 
 /* GUEST_BYTES: what of the cluster lies inside the disk. A file may end where those do. */

@@ -71,8 +71,11 @@ int image_source_open(int fd, const struct image_probe *probe, struct image_sour
                 r = format_refuse(reason, "the file has changed since it was looked at");
         if (r == 0)
                 r = f->walk(&w, reason);
+        if (r == 0 && w.data_bytes > growth_limit(w.file_bytes, GROWTH_TOTAL_FACTOR))
+                r = format_refuse_growth(reason, f->title);
         if (r < 0)
                 return r;
+        opts.file_bytes = w.file_bytes;
         opts.data_bytes = w.data_bytes;
         opts.map = w.map;
         opts.map_block_bytes = w.block_bytes;

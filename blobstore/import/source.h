@@ -103,8 +103,7 @@ bool image_is_encrypted(const void *start, uint64_t n);
 
 /*
  * Opens the file FD as PROBE says. FD is borrowed until image_source_close(). Starts the child where one is needed:
- * it ends with the thread that calls this, and as root FD's mode is opened to readers for it, so FD should be a file
- * that nobody else can reach. -EOPNOTSUPP: the program, or the kernel's means to confine it, is missing.
+ * it ends with the thread that calls this. -EOPNOTSUPP: the program, or the kernel's means to confine it, is missing.
  */
 int image_source_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
 void image_source_close(struct image_source *s); /* accepts NULL; ends the child */
