@@ -31,9 +31,10 @@
 /* ---- a user namespace in which the owner is nobody ---- */
 
 /* Async-signal-safe calls only, as in child.c. Of what is open here none may stay so for its sake. */
-static _Noreturn void namespace_main(int ready_fd)
+static _Noreturn void namespace_main(int ready_fd, pid_t parent)
 {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+                _exit(1);
         if (ready_fd > 0)
                 (void)syscall(SYS_close_range, 0U, (unsigned)ready_fd - 1, 0U);
         (void)syscall(SYS_close_range, (unsigned)ready_fd + 1, ~0U, 0U);
@@ -45,6 +46,7 @@ static _Noreturn void namespace_main(int ready_fd)
 
 static pid_t fork_namespace(int ready_fd)
 {
+        const pid_t parent = getpid();
         sigset_t all, old;
         pid_t pid;
         int e;
@@ -53,7 +55,7 @@ static pid_t fork_namespace(int ready_fd)
         (void)pthread_sigmask(SIG_SETMASK, &all, &old);
         pid = fork();
         if (pid == 0)
-                namespace_main(ready_fd);
+                namespace_main(ready_fd, parent);
         e = errno;
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
         errno = e;

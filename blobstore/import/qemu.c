@@ -43,8 +43,8 @@
 
 #define CHILD_MEMORY_BYTES (UINT64_C(1) << 30)
 /*
- * An order of magnitude below what one core decompresses; opening a file is granted a minute. What a file claims to hold
- * brings no more than what it has.
+ * An order of magnitude below what one core decompresses; opening a file is granted a minute. What a file claims to
+ * hold brings no more than what it has.
  */
 #define CHILD_CPU_OPEN      60
 #define CHILD_CPU_DATA_RATE (16 << 20) /* of the disk, bytes in a second */

@@ -321,7 +321,8 @@ static void test_vmdk_whose_headers_differ_is_refused(void **state)
 /* Of two sectors, as the header says then, and no byte of zero in them. */
 static void fill_description(void)
 {
-        shell("head -c 1536 image | tail -c 1024 | tr '\\0' '\\n' | dd of=image bs=512 seek=1 conv=notrunc status=none");
+        shell("head -c 1536 image | tail -c 1024 | tr '\\0' '\\n' | "
+              "dd of=image bs=512 seek=1 conv=notrunc status=none");
         put64("image", 36, 2);
 }
 

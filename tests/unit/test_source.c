@@ -545,6 +545,24 @@ static void test_child_cannot_open_a_backing_file(void **state)
         assert_null(strstr(strbuf_text(&reason), foreign_dir));
 }
 
+/* Nor what lies in the system for anybody to read, and is no library of its own. */
+static void test_child_cannot_open_a_file_of_the_system(void **state)
+{
+        static const char host_file[] = "/usr/share/common-licenses/GPL-3";
+        struct qemu_opts opts = { .driver = "vmdk", .title = "VMDK", .size_bytes = 64 * 512 };
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        struct image_source *s;
+        CLEANUP_CLOSE int fd = -1;
+
+        (void)state;
+        if (access(host_file, R_OK) < 0)
+                skip();
+        shell("printf '# Disk DescriptorFile\\nversion=1\\nCID=1\\nparentCID=ffffffff\\n"
+              "createType=\"monolithicFlat\"\\nRW 64 FLAT \"%s\" 0\\n' >image", host_file);
+        fd = open_at("image", O_RDONLY);
+        assert_int_equal(qemu_open(fd, &opts, &s, &reason), -EINVAL);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -575,6 +593,7 @@ int main(void)
                 cmocka_unit_test(test_source_closed_in_the_middle_leaves_no_child),
                 cmocka_unit_test(test_other_size_than_promised_is_refused),
                 cmocka_unit_test(test_child_cannot_open_a_backing_file),
+                cmocka_unit_test(test_child_cannot_open_a_file_of_the_system),
         };
 
         if (!foreign_can_run())

@@ -17,7 +17,7 @@
  *    bit 62 set:   compressed; offset, and above it the sectors beyond the first
  *
  * The header decides what is refused for good: whatever names another file, whatever
- * is not known, whatever cannot be true. The walk goes over all tables (walk_priv.h).
+ * is not known, whatever cannot be true. The walk goes over all tables (walk.h).
  *
  * The length of compressed data is known in sectors only, and a decoder takes zeros
  * for bytes that are missing and goes on. qemu-img pads what it writes to whole
@@ -41,8 +41,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/import/format_priv.h"
-#include "blobstore/import/walk_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define HEADER_V2_BYTES 72
 #define HEADER_V3_BYTES 104
@@ -239,12 +238,14 @@ static int read_header(struct walk *w, struct qcow2 *ret, bool *ret_encrypted, s
         return 0;
 }
 
-int qcow2_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int qcow2_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
+        bool encrypted = false;
         struct qcow2 q;
         int r;
 
-        r = read_header(w, &q, &ret->encrypted, reason);
+        r = read_header(w, &q, &encrypted, reason);
+        ret->encrypted = encrypted;
         if (r < 0)
                 return r;
         ret->size_bytes = q.size_bytes;

@@ -33,7 +33,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/import/format_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define SECTOR           UINT64_C(512)
 #define HEADER_BYTES     512
@@ -275,7 +275,7 @@ static int read_header(struct walk *w, struct vmdk *ret, struct strbuf *reason)
         return 0;
 }
 
-int vmdk_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int vmdk_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
         struct vmdk v;
         int r;
