@@ -412,6 +412,24 @@ static void test_too_many_snapshots_are_refused(void **state)
         assert_non_null(strstr(strbuf_text(&reason), "qemu-img snapshot -d"));
 }
 
+static void test_too_many_bitmaps_are_refused(void **state)
+{
+        static const uint8_t many[4] = { 0, 0, 0xff, 0xff };
+        CLEANUP_CLOSE int fd = -1;
+        uint8_t header[512];
+        size_t at;
+
+        (void)state;
+        shell("qemu-img convert -f raw -O qcow2 disk image && qemu-img bitmap --add image b");
+        assert_reads_as("image", "disk");
+        fd = open_at("image", O_RDWR);
+        assert_int_equal(pread_full(fd, header, sizeof(header), 0), sizeof(header));
+        for (at = get_be32(header + 100); get_be32(header + at) != 0x23852875; at += 8 + get_be32(header + at + 4))
+                assert_true(at < sizeof(header) - 16);
+        assert_int_equal(pwrite_full(fd, many, sizeof(many), at + 8), 0);
+        assert_refused_with("image", "qemu-img bitmap --remove");
+}
+
 /* What a running qemu leaves behind, and what cannot be told from a file that lost its last bytes. */
 static void test_compressed_data_without_its_last_sector_is_refused(void **state)
 {
@@ -587,6 +605,7 @@ int main(void)
                 cmocka_unit_test(test_compressed_garbage_is_refused),
                 cmocka_unit_test(test_snapshots_that_are_none_are_refused),
                 cmocka_unit_test(test_too_many_snapshots_are_refused),
+                cmocka_unit_test(test_too_many_bitmaps_are_refused),
                 cmocka_unit_test(test_compressed_data_without_its_last_sector_is_refused),
                 cmocka_unit_test(test_child_that_stops_answering_is_given_up),
                 cmocka_unit_test(test_child_that_dies_is_an_error),

@@ -58,6 +58,7 @@
 #define EXTENSION_END       0
 #define EXTENSION_DATA_FILE 0x44415441
 #define EXTENSION_CRYPT     0x0537be77
+#define EXTENSION_BITMAPS   0x23852875
 
 /* As qemu has them. */
 #define CLUSTER_BITS_MIN    9
@@ -66,8 +67,9 @@
 #define REFTABLE_BYTES_MAX  (UINT64_C(8) << 20)
 #define REFCOUNT_ORDER_MAX  6
 
-/* qemu reads 65536 of them, which takes it minutes; who makes one a day has as many in three years. */
+/* qemu reads 65536 of each, which takes it minutes; who makes one a day has as many in three years. */
 #define SNAPSHOTS_MAX       1024
+#define BITMAPS_MAX         1024
 
 #define OFFSET_MASK         UINT64_C(0x00fffffffffffe00)
 #define ENTRY_COMPRESSED    (UINT64_C(1) << 62)
@@ -138,7 +140,21 @@ static int check_tables(const uint8_t *h, const struct qcow2 *q, struct strbuf *
         return 0;
 }
 
-/* Extensions are told by length, so one that is not known does no harm; two matter here. */
+/* What of the disk has changed since some backup is nothing that is kept, but qemu reads it. */
+static int check_bitmaps(const struct qcow2 *q, uint64_t at, struct strbuf *reason)
+{
+        uint8_t n[4];
+        int r;
+
+        r = walk_read(q->walk, n, sizeof(n), at, reason);
+        if (r == 0 && get_be32(n) > BITMAPS_MAX)
+                r = format_refuse(reason, "the list of bitmaps in this qcow2 file is longer than %d: remove some with "
+                                  "qemu-img bitmap --remove, or convert it with qemu-img convert -O qcow2, which leaves "
+                                  "them behind", BITMAPS_MAX);
+        return r;
+}
+
+/* Extensions are told by length, so one that is not known does no harm; three matter here. */
 static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbuf *reason)
 {
         uint64_t end = q->cluster_bytes;
@@ -162,6 +178,9 @@ static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbu
                         return format_refuse(reason, NAMES_DATA_FILE);
                 if (type == EXTENSION_CRYPT)
                         *encrypted = true;
+                r = type == EXTENSION_BITMAPS ? check_bitmaps(q, at, reason) : 0;
+                if (r < 0)
+                        return r;
                 at += len;
                 at += (8 - at % 8) % 8;
                 if (at > end)
