@@ -8,6 +8,7 @@ file(GLOB TEST_FIXTURES CONFIGURE_DEPENDS tests/fixtures/*.sql)
 embed_text(TEST_EMBEDDED ${TEST_FIXTURES})
 add_library(testlib STATIC ${TEST_LIB_SOURCES} ${TEST_EMBEDDED})
 target_link_libraries(testlib PUBLIC model PkgConfig::CMOCKA)
+add_dependencies(testlib imagefs-judge)
 
 file(GLOB UNIT_TESTS CONFIGURE_DEPENDS tests/unit/test_*.c)
 foreach(source IN LISTS UNIT_TESTS)
@@ -21,6 +22,9 @@ endforeach()
 
 # What a child of the daemon does, in a process of the test's own, where sanitizers can watch it.
 target_sources(test_fstab_reader PRIVATE blobstore/import/fstab_reader/areas.c blobstore/import/fstab_reader/lines.c)
+file(GLOB JUDGE_TESTED CONFIGURE_DEPENDS blobstore/import/judge/*.c)
+list(REMOVE_ITEM JUDGE_TESTED "${CMAKE_SOURCE_DIR}/blobstore/import/judge/main.c")
+target_sources(test_judge PRIVATE ${JUDGE_TESTED})
 
 add_executable(fsop tests/mount/lib/fsop.c)
 add_executable(disk-stress tests/mount/lib/disk-stress.c)

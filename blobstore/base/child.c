@@ -30,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "blobstore/base/child_lend.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/confine.h"
 
@@ -37,7 +38,7 @@
 #define IMAGEFS_LIBEXECDIR "/usr/libexec/imagefs"
 #endif
 
-#define NOBODY      65534
+#define NOBODY      CHILD_LEND_UID
 #define OPEN_FILES  256
 #define FIRST_FD    3 /* where the caller's descriptors begin, as systemd's socket activation wants it */
 #define HIGH_FD     (FIRST_FD + CHILD_FDS_MAX) /* above every number that the child's descriptors get */
@@ -47,6 +48,8 @@ struct child {
         pid_t pid; /* 0: already collected */
         int pid_fd;
         int output_fd;
+        struct child_loan loans[CHILD_FDS_MAX];
+        size_t n_loans;
         size_t output_len;
         char output[CHILD_OUTPUT_MAX + 1];
 };
@@ -76,6 +79,7 @@ struct failure {
 /* All that the child needs, made before the fork. Descriptors are copies at HIGH_FD or above. */
 struct plan {
         const struct child_opts *opts;
+        struct child *child;
         struct confine confine;
         int fds[FIRST_FD + CHILD_FDS_MAX];
         size_t n_fds;
@@ -103,6 +107,16 @@ static int plan_add_fd(struct plan *p, int fd)
                 return -errno;
         p->fds[p->n_fds++] = copy;
         return 0;
+}
+
+/* The Landlock rule is about the file, by whichever mount it is reached. */
+static int plan_lend_fd(struct plan *p, int fd)
+{
+        struct child *c = p->child;
+        int r;
+
+        r = child_lend(fd, &c->loans[c->n_loans]);
+        return r < 0 ? r : plan_add_fd(p, c->loans[c->n_loans++].fd);
 }
 
 static int plan_add_program(struct plan *p)
@@ -156,9 +170,11 @@ static int plan_make(struct plan *p, int input_fd, int output_fd, int status_fd)
         if (r == 0)
                 r = plan_add_fd(p, output_fd);
         for (size_t i = 0; r == 0 && i < p->opts->n_fds; i++) {
-                r = plan_add_fd(p, p->opts->fds[i].fd);
-                if (r == 0 && p->opts->fds[i].reopen)
-                        reopen[n_reopen++] = p->opts->fds[i].fd;
+                int fd = p->opts->fds[i].fd;
+
+                r = p->opts->fds[i].reopen ? plan_lend_fd(p, fd) : plan_add_fd(p, fd);
+                if (p->opts->fds[i].reopen)
+                        reopen[n_reopen++] = fd;
         }
         if (r < 0)
                 return r;
@@ -409,6 +425,7 @@ int child_start(const struct child_opts *opts, struct child **ret, struct strbuf
                 return -ENOMEM;
         c->pid_fd = -1;
         c->output_fd = -1;
+        plan.child = c;
 
         /* Output is not blocking for the child either: what does not fit is lost, and it never waits for a reader. */
         r = pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
@@ -502,6 +519,12 @@ const char *child_output(struct child *c)
         return c->output;
 }
 
+void child_has_opened(struct child *c)
+{
+        while (c->n_loans > 0)
+                child_lend_end(&c->loans[--c->n_loans]);
+}
+
 void child_kill_and_wait(struct child *c)
 {
         int saved_errno = errno;
@@ -513,6 +536,7 @@ void child_kill_and_wait(struct child *c)
                 (void)kill(c->pid, SIGKILL); /* not collected, so the number is still its own */
                 (void)collect(c, &status);
         }
+        child_has_opened(c);
         cleanup_close(&c->pid_fd);
         cleanup_close(&c->output_fd);
         free(c);

@@ -21,7 +21,7 @@
 
 struct child_fd {
         int fd; /* borrowed for the start */
-        bool reopen; /* may be opened again for reading, as /proc/self/fd/N; its mode bits must allow that to nobody */
+        bool reopen; /* may be opened again for reading, as /proc/self/fd/N, whatever its mode (child_lend.h) */
 };
 
 struct child_opts {
@@ -44,6 +44,9 @@ int child_find_program(const char *name, struct strbuf *ret);
  * -EOPNOTSUPP: the kernel lacks Landlock; -ENOENT: no such program; other: REASON names the step that failed.
  */
 int child_start(const struct child_opts *opts, struct child **ret, struct strbuf *reason);
+
+/* It has opened again what it may: what was lent for that is taken back, which else is done at the end. */
+void child_has_opened(struct child *c);
 
 /* Waits for the program to end by itself; *ret_status is as waitpid(2) gives it. -ETIMEDOUT. */
 int child_wait(struct child *c, int timeout_ms, int *ret_status);

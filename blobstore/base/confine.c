@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Landlock denies every file but the program, what the dynamic loader needs, and
- * the files named by the caller; and TCP, abstract sockets and signals where the
+ * Landlock denies every file but the program, its libraries, and the files named by
+ * the caller: of the rest of the system, too, which anybody may read, since what a
+ * child is led to read comes out as what it was given. It denies TCP, abstract sockets and signals where the
  * kernel's ABI goes that far. The constants are here because the headers of the
  * oldest supported systems know ABI 2 only.
  *
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/confine_libraries.h"
 
 /* struct landlock_ruleset_attr as of ABI 6; older kernels accept it while the fields they do not know are 0. */
 struct ruleset_attr {
@@ -47,10 +49,8 @@ struct ruleset_attr {
 #define NET_TCP      UINT64_C(3) /* bind, connect */
 #define SCOPE_ALL    UINT64_C(3) /* abstract sockets, signals */
 
-/* What a dynamically linked program is made of; places that do not exist are skipped. */
-static const char *const system_paths[] = {
-        "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/nix/store", "/gnu/store",
-};
+/* Where the loader looks for libraries; not everywhere is there one. */
+#define LOADER_CACHE "/etc/ld.so.cache"
 
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64
@@ -221,14 +221,23 @@ static int allow(int ruleset_fd, int fd, uint64_t access)
         return 0;
 }
 
-static int allow_path(int ruleset_fd, const char *path, bool must_exist)
+/* A file, and not what is below a directory. */
+static int allow_path(int ruleset_fd, const char *path, uint64_t access)
 {
         CLEANUP_CLOSE int fd = -1;
+        struct stat st;
 
         fd = open(path, O_PATH | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT && !must_exist ? 0 : -errno;
-        return allow(ruleset_fd, fd, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) ? allow(ruleset_fd, fd, access) : -EACCES;
+}
+
+static int allow_library(void *ctx, const char *path)
+{
+        const int *ruleset_fd = ctx;
+
+        return allow_path(*ruleset_fd, path, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE);
 }
 
 int confine_prepare(const char *program, const int *file_fds, size_t n_files, struct confine *ret)
@@ -239,14 +248,14 @@ int confine_prepare(const char *program, const int *file_fds, size_t n_files, st
         r = make_ruleset(&ruleset_fd);
         if (r < 0)
                 return r;
-        r = allow_path(ruleset_fd, program, true);
+        r = allow_path(ruleset_fd, program, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE);
+        if (r == 0)
+                r = confine_libraries_each(program, allow_library, &ruleset_fd);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < sizeof(system_paths) / sizeof(system_paths[0]); i++) {
-                r = allow_path(ruleset_fd, system_paths[i], false);
-                if (r < 0)
-                        return r;
-        }
+        r = allow_path(ruleset_fd, LOADER_CACHE, LANDLOCK_ACCESS_FS_READ_FILE);
+        if (r < 0 && r != -ENOENT)
+                return r;
         for (size_t i = 0; i < n_files; i++) {
                 r = allow(ruleset_fd, file_fds[i], LANDLOCK_ACCESS_FS_READ_FILE);
                 if (r < 0)

@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "blobstore/import/judge/answer.h"
 #include "blobstore/import/source.h"
-#include "blobstore/import/walk_priv.h"
 
 /* How an open source is read; each implementation's struct begins with a struct image_source. */
 struct source_ops {
@@ -28,12 +28,22 @@ struct format {
         const char *name; /* as the attribute `format` has it */
         const char *title; /* as a sentence calls it */
         const char *driver; /* qemu's name, with options; pinned, never probed. NULL: its bytes are the disk's */
-
-        /* Judges what the header says, without running anything; what it finds goes into *ret. -EINVAL. */
-        int (*check)(struct walk *w, struct image_probe *ret, struct strbuf *reason);
-        /* Before qemu reads it: does all that the tables name lie in the file? -EINVAL. */
-        int (*walk)(struct walk *w, struct strbuf *reason);
+        bool judged; /* has a header that says more than the signature; who knows it by its name is judge/formats.c */
 };
+
+/*
+ * What a small file may hold, compressed: any file GROWTH_FREE_BYTES, and a larger one so many times its own bytes, of
+ * which fewer may be other than zero, as those take space. gzip comes to 1032 times with zeros. At these factors even
+ * a disk of nothing but one byte does not keep a processor busy for long.
+ */
+#define GROWTH_FREE_BYTES   (UINT64_C(64) << 20)
+#define GROWTH_TOTAL_FACTOR 2048
+#define GROWTH_DATA_FACTOR  128
+
+static inline uint64_t growth_limit(uint64_t file_bytes, uint64_t factor)
+{
+        return GROWTH_FREE_BYTES + factor * file_bytes;
+}
 
 /* The row of a format that has been decided; not for IMAGE_FORMAT_AUTO. */
 const struct format *format_get(enum image_format f);
@@ -44,31 +54,35 @@ int format_refuse(struct strbuf *reason, const char *fmt, ...) __attribute__((fo
 /* Likewise, of a disk of more than BLOB_SIZE_MAX. */
 int format_refuse_size(struct strbuf *reason);
 
+/* Likewise, of a file that holds more than its growth_limit(). */
+int format_refuse_growth(struct strbuf *reason, const char *title);
+
 /* raw.c; FD's first size_bytes are the disk */
-int raw_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
 int raw_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
 
-int iso_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
+/* judge.c */
+struct judgement {
+        struct judged judged; /* also of a file that is refused, as far as it is known */
+        uint64_t data_bytes; /* of the disk that is not a hole, as all below where the tables were asked about */
+        uint64_t block_bytes;
+        uint8_t *map; /* a bit per block_bytes of the disk that are data; NULL where qemu tells the holes */
+};
 
-/* qcow2.c vmdk.c vhd.c vhdx.c vdi.c */
-int qcow2_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
-int qcow2_walk(struct walk *w, struct strbuf *reason);
-int vmdk_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
-int vmdk_walk(struct walk *w, struct strbuf *reason);
-int vhd_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
-int vhd_walk(struct walk *w, struct strbuf *reason);
-int vhdx_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
-int vhdx_walk(struct walk *w, struct strbuf *reason);
-int vdi_check(struct walk *w, struct image_probe *ret, struct strbuf *reason);
-int vdi_walk(struct walk *w, struct strbuf *reason);
+/*
+ * Has the child judge the header of the file FD of the format F, or all of its tables, too. -EINVAL: it may not be read;
+ * -EOPNOTSUPP: there is no child to be had; -ETIMEDOUT. Release with judgement_done().
+ */
+int judge_file(int fd, const struct format *f, bool tables, struct judgement *ret, struct strbuf *reason);
+void judgement_done(struct judgement *j);
 
 /* qemu.c */
 struct qemu_opts {
         const char *driver; /* as in struct format */
         const char *title;
         uint64_t size_bytes; /* that the header promised; anything else is refused */
-        uint64_t data_bytes; /* of it that is to be read; decides how long the child may work */
-        uint8_t *map; /* of data, as in struct walk, where the driver does not tell holes; taken over on success */
+        uint64_t file_bytes;
+        uint64_t data_bytes; /* of the disk that is to be read; decides with file_bytes how long the child may work */
+        uint8_t *map; /* of data, as in struct judgement, where the driver does not tell holes; taken over on success */
         uint64_t map_block_bytes;
         int timeout_ms; /* for one answer; 0: a minute */
 };

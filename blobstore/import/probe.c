@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
@@ -256,14 +257,15 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
         struct image_probe p = { 0 };
         const struct format *f;
         struct glimpse g;
-        CLEANUP(walk_done) struct walk w = { 0 };
+        CLEANUP(judgement_done) struct judgement j = { 0 };
+        struct stat st;
         int r;
 
-        r = walk_start(fd, "", &w, reason);
-        if (r == 0)
-                r = glimpse_read(fd, w.file_bytes, &g);
-        if (r < 0)
+        r = fstat(fd, &st) < 0 ? -errno : glimpse_read(fd, (uint64_t)st.st_size, &g);
+        if (r < 0) {
+                strbuf_add(reason, "the file could not be read");
                 return r;
+        }
         if (g.file_bytes == 0)
                 return format_refuse(reason, "the file is empty");
 
@@ -275,9 +277,14 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
                 return 0;
         }
         f = format_get(p.format);
-        w.title = f->title;
         p.encrypted = is_encrypted(&g);
-        r = f->check(&w, &p, reason);
+        p.size_bytes = g.file_bytes;
+        if (f->judged) {
+                r = judge_file(fd, f, false, &j, reason);
+                p.encrypted |= j.judged.encrypted;
+                p.size_bytes = j.judged.size_bytes;
+                p.flat = j.judged.flat;
+        }
         ret->encrypted = p.encrypted;
         if (r < 0)
                 return r;

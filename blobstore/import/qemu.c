@@ -3,9 +3,8 @@
 /*
  * Reads a format through qemu-nbd, confined, with libnbd at this end. The child has
  * the file, one connected client, and nothing else: no other file can be named by
- * what it reads. It opens the file by /proc/self/fd, which asks the file's mode
- * again; as root the child is nobody, so the mode is opened to readers here. The
- * file is one on its way in, in a directory of the store that nobody else may enter.
+ * what it reads. It opens the file by its descriptor, which it is lent as root's
+ * child (child_lend.h); nobody else can read the file meanwhile.
  *
  * The listening socket that qemu-nbd wants lives at a path in a private directory
  * for as long as it takes to connect to it ourselves; then the path is gone, and
@@ -25,11 +24,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/child.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/log.h"
@@ -43,8 +42,13 @@
 #define EXIT_MS       1000 /* for a child that has closed its connection */
 
 #define CHILD_MEMORY_BYTES (UINT64_C(1) << 30)
-/* An order of magnitude below what one core decompresses; opening a file is granted a minute. */
-#define CHILD_CPU_SECONDS(data_bytes) (60 + (data_bytes) / (16 << 20))
+/*
+ * An order of magnitude below what one core decompresses; opening a file is granted a minute. What a file claims to
+ * hold brings no more than what it has.
+ */
+#define CHILD_CPU_OPEN      60
+#define CHILD_CPU_DATA_RATE (16 << 20) /* of the disk, bytes in a second */
+#define CHILD_CPU_FILE_RATE (256 << 10) /* likewise of the file, as unpacking has it */
 
 #define CONTEXT LIBNBD_CONTEXT_BASE_ALLOCATION
 
@@ -79,7 +83,9 @@ struct qemu_source {
         uint8_t *map; /* of data; NULL: the child is asked */
         uint64_t map_block_bytes;
         uint64_t size_bytes;
+        uint64_t file_bytes;
         uint64_t given; /* handed out up to here */
+        uint64_t given_data; /* of that, what is not zero */
         uint64_t planned; /* in the ring up to here */
         struct run ring[RING_RUNS];
         unsigned first, n_runs;
@@ -100,12 +106,14 @@ static uint64_t now_ms(void)
 
 /* ---- waiting ---- */
 
-/* The child is of no use any more: says why, once and for all. */
+/* The child is of no use any more: says why, once and for all. -EFBIG: it gave too much; comes out as -EINVAL. */
 static int fail(struct qemu_source *s, int error, struct strbuf *reason)
 {
         int status;
 
-        if (error == -ETIMEDOUT)
+        if (error == -EFBIG)
+                error = format_refuse_growth(reason, s->title);
+        else if (error == -ETIMEDOUT)
                 strbuf_addf(reason, "reading this %s file took too long and was given up", s->title);
         else if (error == -EINVAL)
                 strbuf_addf(reason, "this %s file is damaged: the disk in it cannot be read at byte %llu", s->title,
@@ -283,6 +291,16 @@ static int plan_run(struct qemu_source *s)
         return 0;
 }
 
+/* A file that is not compressed cannot get there: it has as many bytes as it holds. */
+static int count_data(struct qemu_source *s, const struct run *run)
+{
+        for (uint64_t at = 0, part; at < run->len; at += part) {
+                part = run->len - at < BLOB_BLOCK_SIZE ? run->len - at : BLOB_BLOCK_SIZE;
+                s->given_data += block_is_zero(run->buf + at, part) ? 0 : part;
+        }
+        return s->given_data > growth_limit(s->file_bytes, GROWTH_DATA_FACTOR) ? -EFBIG : 0;
+}
+
 static int qemu_next(struct image_source *base, const void **ret_buf, uint64_t *ret_len, struct strbuf *reason)
 {
         struct qemu_source *s = (struct qemu_source *)base;
@@ -303,6 +321,8 @@ static int qemu_next(struct image_source *base, const void **ret_buf, uint64_t *
         run = ring_at(s, 0);
         if (r == 0 && !run->hole)
                 r = wait_answer(s, run->cookie);
+        if (r == 0 && !run->hole)
+                r = count_data(s, run);
         if (r < 0)
                 return fail(s, r, reason);
 
@@ -386,15 +406,12 @@ static int make_connection(int *ret_listen, int *ret_client)
         return 0;
 }
 
-static int open_to_readers(int fd)
+static uint64_t cpu_seconds(const struct qemu_opts *opts)
 {
-        struct stat st;
+        uint64_t for_data = opts->data_bytes / CHILD_CPU_DATA_RATE;
+        uint64_t for_file = opts->file_bytes / CHILD_CPU_FILE_RATE;
 
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (geteuid() != 0 || (st.st_mode & S_IROTH))
-                return 0;
-        return fchmod(fd, (st.st_mode & 07777) | S_IRUSR | S_IRGRP | S_IROTH) < 0 ? -errno : 0;
+        return CHILD_CPU_OPEN + (for_data < for_file ? for_data : for_file);
 }
 
 static int start_child(int fd, int listen_fd, const struct qemu_opts *opts, struct child **ret, struct strbuf *reason)
@@ -407,7 +424,7 @@ static int start_child(int fd, int listen_fd, const struct qemu_opts *opts, stru
                 .n_fds = 2,
                 .socket_activation = true,
                 .memory_bytes = CHILD_MEMORY_BYTES,
-                .cpu_seconds = CHILD_CPU_SECONDS(opts->data_bytes),
+                .cpu_seconds = cpu_seconds(opts),
         };
 
         if (!argv[0]) {
@@ -462,11 +479,10 @@ int qemu_open(int fd, const struct qemu_opts *opts, struct image_source **ret, s
         s->base.ops = &qemu_ops;
         s->title = opts->title;
         s->size_bytes = opts->size_bytes;
+        s->file_bytes = opts->file_bytes;
         s->timeout_ms = opts->timeout_ms ? opts->timeout_ms : ANSWER_MS;
 
         r = make_connection(&listen_fd, &client_fd);
-        if (r == 0)
-                r = open_to_readers(fd);
         if (r < 0)
                 strbuf_addf(reason, "cannot prepare the reading of this %s file: %s", s->title, strerror(-r));
         if (r == 0)
@@ -478,6 +494,8 @@ int qemu_open(int fd, const struct qemu_opts *opts, struct image_source **ret, s
                 r = shake_hands(s, TAKE_FD(client_fd));
                 if (r < 0)
                         fail(s, r, reason);
+                else
+                        child_has_opened(s->child);
         }
         if (r < 0) {
                 qemu_close(&s->base);

@@ -24,13 +24,6 @@ struct raw_source {
         uint8_t *buf;
 };
 
-int raw_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
-{
-        (void)reason;
-        ret->size_bytes = w->file_bytes;
-        return 0;
-}
-
 /* Gives the length of the hole at POS, and where there is none finds out how far the data goes. */
 static int find_hole(struct raw_source *s, uint64_t *ret_len)
 {

@@ -2,8 +2,8 @@
 
 /*
  * The table of formats that are read, and the public functions over it. A new
- * format is a row here, its signature's format in probe.c, and a file that checks
- * its header and walks over its tables.
+ * format is a row here, its signature's format in probe.c, and a file in judge/ that
+ * checks its header and walks over its tables.
  */
 
 #include "blobstore/import/source.h"
@@ -11,21 +11,22 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/import/format_priv.h"
 
 static const struct format formats[] = {
         [IMAGE_FORMAT_AUTO] = { .name = "auto" },
-        [IMAGE_FORMAT_RAW] = { "raw", "raw", NULL, raw_check, NULL },
-        [IMAGE_FORMAT_QCOW2] = { "qcow2", "qcow2", "qcow2", qcow2_check, qcow2_walk },
-        [IMAGE_FORMAT_VMDK] = { "vmdk", "VMDK", "vmdk", vmdk_check, vmdk_walk },
+        [IMAGE_FORMAT_RAW] = { "raw", "raw", NULL, false },
+        [IMAGE_FORMAT_QCOW2] = { "qcow2", "qcow2", "qcow2", true },
+        [IMAGE_FORMAT_VMDK] = { "vmdk", "VMDK", "vmdk", true },
         /* The geometry, which qemu prefers for writers that it does not know, may leave out the end of the disk. */
-        [IMAGE_FORMAT_VHD] = { "vhd", "VHD", "vpc,force_size_calc=current_size", vhd_check, vhd_walk },
-        [IMAGE_FORMAT_VHDX] = { "vhdx", "VHDX", "vhdx", vhdx_check, vhdx_walk },
-        [IMAGE_FORMAT_VDI] = { "vdi", "VDI", "vdi", vdi_check, vdi_walk },
-        [IMAGE_FORMAT_ISO] = { "iso", "ISO 9660", NULL, iso_check, NULL },
-        [IMAGE_FORMAT_OVA] = { "ova", "OVA", NULL, NULL, NULL },
+        [IMAGE_FORMAT_VHD] = { "vhd", "VHD", "vpc,force_size_calc=current_size", true },
+        [IMAGE_FORMAT_VHDX] = { "vhdx", "VHDX", "vhdx", true },
+        [IMAGE_FORMAT_VDI] = { "vdi", "VDI", "vdi", true },
+        [IMAGE_FORMAT_ISO] = { "iso", "ISO 9660", NULL, true },
+        [IMAGE_FORMAT_OVA] = { "ova", "OVA", NULL, false },
 };
 
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
@@ -57,28 +58,29 @@ int image_source_open(int fd, const struct image_probe *probe, struct image_sour
 {
         const struct format *f = format_get(probe->format);
         struct qemu_opts opts = { .driver = f->driver, .title = f->title, .size_bytes = probe->size_bytes };
-        struct image_probe now = { 0 };
-        CLEANUP(walk_done) struct walk w = { 0 };
+        CLEANUP(judgement_done) struct judgement j = { 0 };
+        struct stat st;
         int r;
 
         if (probe->flat || !f->driver)
                 return raw_open(fd, probe, ret, reason);
 
-        r = walk_start(fd, f->title, &w, reason);
-        if (r == 0)
-                r = f->check(&w, &now, reason);
-        if (r == 0 && (now.size_bytes != probe->size_bytes || now.flat))
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        r = judge_file(fd, f, true, &j, reason);
+        if (r == 0 && (j.judged.size_bytes != probe->size_bytes || j.judged.flat))
                 r = format_refuse(reason, "the file has changed since it was looked at");
-        if (r == 0)
-                r = f->walk(&w, reason);
+        opts.file_bytes = (uint64_t)st.st_size;
+        if (r == 0 && j.data_bytes > growth_limit(opts.file_bytes, GROWTH_TOTAL_FACTOR))
+                r = format_refuse_growth(reason, f->title);
         if (r < 0)
                 return r;
-        opts.data_bytes = w.data_bytes;
-        opts.map = w.map;
-        opts.map_block_bytes = w.block_bytes;
+        opts.data_bytes = j.data_bytes;
+        opts.map = j.map;
+        opts.map_block_bytes = j.block_bytes;
         r = qemu_open(fd, &opts, ret, reason);
         if (r == 0)
-                w.map = NULL; /* the source's now */
+                j.map = NULL; /* the source's now */
         return r;
 }
 

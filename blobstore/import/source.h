@@ -54,11 +54,12 @@ struct image_probe {
 };
 
 /*
- * Decides the format of the file FD (regular, opened for reading) from its content, without running anything.
+ * Decides the format of the file FD (regular, opened for reading) from its content. What is more than its signature is
+ * for a confined child to look at, which ends with the thread that calls this.
  * WANTED other than AUTO must agree with what is found; RAW is accepted for any content, since a guest may have
  * written any header into its disk. -EINVAL: not an image that can be taken: empty, truncated, with a backing file or
  * external data file, with unknown incompatible features, too large, or of two formats at once; ret->encrypted is
- * set then, too.
+ * set then, too. -EOPNOTSUPP: there is no child to be had here.
  */
 int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
 
@@ -103,8 +104,7 @@ bool image_is_encrypted(const void *start, uint64_t n);
 
 /*
  * Opens the file FD as PROBE says. FD is borrowed until image_source_close(). Starts the child where one is needed:
- * it ends with the thread that calls this, and as root FD's mode is opened to readers for it, so FD should be a file
- * that nobody else can reach. -EOPNOTSUPP: the program, or the kernel's means to confine it, is missing.
+ * it ends with the thread that calls this. -EOPNOTSUPP: the program, or the kernel's means to confine it, is missing.
  */
 int image_source_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
 void image_source_close(struct image_source *s); /* accepts NULL; ends the child */

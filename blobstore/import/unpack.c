@@ -4,9 +4,6 @@
  * Compressed disks and OVA archives. A child (unpacker/, confined as qemu is) takes them apart into a stream, and each
  * disk in it becomes a file without a name in a directory of the store, so that it goes in every case with its
  * descriptor. Blocks of zeros are left out of it.
- *
- * What a small file may grow to is bounded twice: by a factor for all bytes, at which even a disk of nothing but zeros
- * cannot keep a processor busy for long, and by a smaller one for those that are not zero, which take space.
  */
 
 #include <errno.h>
@@ -30,9 +27,6 @@
 
 #define PROGRAM      "imagefs-unpack"
 #define BLOCK_BYTES  4096
-#define FREE_BYTES   (UINT64_C(64) << 20) /* that any file may grow to */
-#define TOTAL_FACTOR 2048
-#define DATA_FACTOR  128
 #define SILENCE_MS   60000
 #define EXIT_MS      5000
 #define SENTENCE_MAX 300
@@ -166,8 +160,8 @@ static int add_data(struct unpack *u, size_t n, struct strbuf *reason)
         if (u->disk_bytes > BLOB_SIZE_MAX)
                 return format_refuse(reason, "the disk in this file is larger than %llu TiB",
                                      (unsigned long long)(BLOB_SIZE_MAX >> 40));
-        if (u->total_bytes > FREE_BYTES + TOTAL_FACTOR * u->file_bytes ||
-            u->data_bytes > FREE_BYTES + DATA_FACTOR * u->file_bytes)
+        if (u->total_bytes > growth_limit(u->file_bytes, GROWTH_TOTAL_FACTOR) ||
+            u->data_bytes > growth_limit(u->file_bytes, GROWTH_DATA_FACTOR))
                 return format_refuse(reason, "this file unpacks to far more than a disk that is compressed does: if it "
                                      "is meant, unpack it first");
         return 0;

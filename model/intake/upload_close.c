@@ -102,8 +102,10 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                 r = intake_show(u->intake);
         if (r == 0) {
                 r = upload_probe(u->m, u->image, u->fd, &ret->probe, &ret->refusal);
+                if (r == -EINVAL || r == -EOPNOTSUPP || r == -ETIMEDOUT)
+                        return 0; /* with a sentence */
                 if (r < 0)
-                        return r == -EINVAL ? 0 : r;
+                        return r;
         }
         if (r == 0)
                 r = image_is_plain(&ret->probe) ? intake_commit(u->intake, &ret->blob) : intake_settle(u->intake);

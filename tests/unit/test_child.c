@@ -6,6 +6,7 @@
  * cases are left out under them.
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -33,6 +34,7 @@
 #include <cmocka.h>
 
 #include "blobstore/base/child.h"
+#include "blobstore/base/child_lend.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -44,6 +46,35 @@
 
 static char dir[] = "/tmp/test_child-XXXXXX";
 static char secret_path[64], program_path[64];
+
+/* ---- a call that not all systems have ---- */
+
+/* As where the file system cannot be mounted with other owners. */
+static long (*real_syscall)(long, ...);
+static bool no_such_mounts;
+
+/* Before anything calls it, and not in a child, where nothing may be looked up. */
+static void __attribute__((constructor)) find_syscall(void)
+{
+        real_syscall = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+}
+
+/* Takes more than it may have been given, as a system call does. */
+__attribute__((no_sanitize("address", "undefined", "thread"))) long syscall(long number, ...)
+{
+        long arg[6];
+        va_list ap;
+
+        va_start(ap, number);
+        for (int i = 0; i < 6; i++)
+                arg[i] = va_arg(ap, long);
+        va_end(ap);
+        if (no_such_mounts && number == SYS_mount_setattr) {
+                errno = EINVAL;
+                return -1;
+        }
+        return real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
 
 /* ---- what the program tries when it is the child ---- */
 
@@ -83,6 +114,8 @@ static int try_everything(const char *secret)
         REFUSED(14, syscall(SYS_prlimit64, getppid(), RLIMIT_NOFILE, NULL, NULL), EPERM);
         REFUSED(15, syscall(SYS_clone3, NULL, 0), ENOSYS);
         REFUSED(16, syscall(SYS_keyctl, 0, 0), EPERM);
+        REFUSED(24, open("/bin/cat", O_RDONLY), EACCES); /* what anybody may read, and the program does not take */
+        REFUSED(25, open("/usr/lib/os-release", O_RDONLY), EACCES);
 
         p = mmap(NULL, UINT64_C(4) << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p != MAP_FAILED)
@@ -259,6 +292,52 @@ static void test_given_file_can_be_opened_again_only_where_allowed(void **state)
         assert_int_equal(run(&opts, NULL, 0), 0);
         opts.fds[0].reopen = false;
         assert_int_equal(WEXITSTATUS(run(&opts, NULL, 0)), 1);
+}
+
+static void assert_owned_by(int fd, uid_t owner)
+{
+        struct stat st;
+
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_uid, owner);
+        assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+/* Root's child is nobody. Without such mounts the file is his for as long as he needs to open it. */
+static void read_private_file(uid_t owner_meanwhile)
+{
+        const char *argv[] = { "/bin/sh", "-c", "read x </proc/self/fd/3 && [ \"$x\" = secret ]", NULL };
+        CLEANUP_CLOSE int fd = open_secret();
+        struct child_opts opts = { .argv = argv, .fds = { { .fd = fd, .reopen = true } }, .n_fds = 1 };
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        struct child *c;
+        int status;
+
+        assert_int_equal(fchmod(fd, 0600), 0);
+        assert_int_equal(child_start(&opts, &c, &reason), 0);
+        assert_owned_by(fd, owner_meanwhile);
+        assert_int_equal(child_wait(c, WAIT_MS, &status), 0);
+        assert_int_equal(status, 0);
+        child_has_opened(c);
+        assert_owned_by(fd, geteuid());
+        child_kill_and_wait(c);
+        assert_owned_by(fd, geteuid());
+        assert_int_equal(fchmod(fd, 0644), 0);
+        assert_no_zombie();
+}
+
+static void test_private_file_can_be_opened_again_and_stays_private(void **state)
+{
+        (void)state;
+        read_private_file(geteuid());
+}
+
+static void test_private_file_can_be_opened_again_on_any_file_system(void **state)
+{
+        (void)state;
+        no_such_mounts = true;
+        read_private_file(geteuid() == 0 ? CHILD_LEND_UID : geteuid());
+        no_such_mounts = false;
 }
 
 static void test_other_descriptors_are_closed(void **state)
@@ -453,6 +532,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_parent_cannot_be_signalled),
                 cmocka_unit_test(test_given_file_can_be_read_from_its_descriptor),
                 cmocka_unit_test(test_given_file_can_be_opened_again_only_where_allowed),
+                cmocka_unit_test(test_private_file_can_be_opened_again_and_stays_private),
+                cmocka_unit_test(test_private_file_can_be_opened_again_on_any_file_system),
                 cmocka_unit_test(test_other_descriptors_are_closed),
                 cmocka_unit_test(test_environment_is_clean),
                 cmocka_unit_test(test_socket_activation_names_the_child),

@@ -174,13 +174,12 @@ static void test_vhdx_that_qemu_wrote_to_is_read(void **state)
 }
 
 /* A stream that ends with its directory, as VMware's exports do. */
-static void test_vmdk_with_its_directory_at_the_end_is_read(void **state)
+static void make_with_directory_at_the_end(void)
 {
         uint8_t header[512], sector[512] = { 0 };
         CLEANUP_CLOSE int fd = -1;
         uint64_t end;
 
-        (void)state;
         make(&kinds[4], "disk", "image");
         shell("truncate -s %%512 image");
         fd = open_at("image", O_RDWR);
@@ -192,6 +191,12 @@ static void test_vmdk_with_its_directory_at_the_end_is_read(void **state)
         put_le32(sector + 12, 0);
         put("image", end + 1024, sector, sizeof(sector));
         put64("image", 56, UINT64_MAX);
+}
+
+static void test_vmdk_with_its_directory_at_the_end_is_read(void **state)
+{
+        (void)state;
+        make_with_directory_at_the_end();
         assert_reads_as("image", "disk");
 
         shell("truncate -s -512 image");
@@ -284,6 +289,62 @@ static void test_vmdk_descriptions_are_judged(void **state)
         make(&kinds[0], "disk", "image");
         put64("image", 28, 3);
         assert_refused_with("image", "out of place");
+}
+
+/* qemu goes by the first header where it has no sectors, and by the last in all else. */
+static void test_vmdk_whose_headers_differ_is_refused(void **state)
+{
+        static const struct {
+                unsigned offset;
+                uint64_t value;
+                const char *sentence;
+        } cases[] = {
+                { 4, 3 | UINT64_C(0x30000) << 32, "do not agree" }, /* version and flags */
+                { 12, 0, "names other files" }, /* sectors */
+                { 12, 8, "do not agree" },
+                { 20, 64, "do not agree" }, /* of a grain */
+                { 28, 21, "do not agree" }, /* the description */
+                { 36, 1, "do not agree" },
+                { 44, 256, "do not agree" }, /* of a table */
+                { 77, 0, "do not agree" }, /* compression */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                make_with_directory_at_the_end();
+                put64("image", cases[i].offset, cases[i].value);
+                put64("image", 56, UINT64_MAX);
+                assert_refused_with("image", cases[i].sentence);
+        }
+}
+
+/* Of two sectors, as the header says then, and no byte of zero in them. */
+static void fill_description(void)
+{
+        shell("head -c 1536 image | tail -c 1024 | tr '\\0' '\\n' | "
+              "dd of=image bs=512 seek=1 conv=notrunc status=none");
+        put64("image", 36, 2);
+}
+
+/* qemu reads 20 sectors of it up to a byte of zero, and finds a parent anywhere in there. */
+static void test_vmdk_descriptions_are_judged_to_their_end(void **state)
+{
+        static const char *const hints[] = { "\nparentFileNameHint=\"disk\"\n", "\nx parentFileNameHint=\"disk\"\n" };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+                make(&kinds[0], "disk", "image");
+                put("image", 512 + 19 * 512, hints[i], strlen(hints[i])); /* behind zeros */
+                assert_refused_with("image", "its parent");
+
+                make(&kinds[0], "disk", "image");
+                fill_description();
+                put("image", 3 * 512, hints[i], strlen(hints[i])); /* behind what the header says is all */
+                assert_refused_with("image", "its parent");
+        }
+        make(&kinds[0], "disk", "image");
+        fill_description();
+        assert_reads_as("image", "disk");
 }
 
 static void test_vhdx_with_a_log_is_refused(void **state)
@@ -405,6 +466,31 @@ static void test_blocks_outside_the_file_are_refused(void **state)
         assert_refused_with("image", "truncated");
 }
 
+/* A sector of compressed data for each two mebibytes of the disk. */
+static void test_vmdk_that_holds_too_much_is_refused(void **state)
+{
+        uint8_t marker[512] = { 0 };
+        uint64_t end;
+
+        (void)state;
+        shell("rm -f image && qemu-img create -q -f vmdk -o subformat=streamOptimized image 1G");
+        {
+                CLEANUP_CLOSE int fd = open_at("image", O_RDONLY);
+
+                end = (file_size(fd) + 511) / 512;
+        }
+        put64("image", 20, 4096);
+        put64("image", 56, end); /* a directory of one, its table of 512, and the grains */
+        put32("image", end * 512, (uint32_t)end + 1);
+        put_le32(marker + 8, 1);
+        for (uint32_t i = 0; i < 512; i++) {
+                put32("image", (end + 1) * 512 + 4 * i, (uint32_t)end + 5 + i);
+                put_le64(marker, i * UINT64_C(4096));
+                put("image", (end + 5 + i) * 512, marker, sizeof(marker));
+        }
+        assert_refused_with("image", "far more than a disk");
+}
+
 /* ---- damage ---- */
 
 /* What was cut off was padding, or the file is refused. */
@@ -453,10 +539,13 @@ int main(void)
                 cmocka_unit_test(test_files_in_parts_are_refused),
                 cmocka_unit_test(test_differences_are_refused),
                 cmocka_unit_test(test_vmdk_descriptions_are_judged),
+                cmocka_unit_test(test_vmdk_whose_headers_differ_is_refused),
+                cmocka_unit_test(test_vmdk_descriptions_are_judged_to_their_end),
                 cmocka_unit_test(test_vhdx_with_a_log_is_refused),
                 cmocka_unit_test(test_headers_are_judged),
                 cmocka_unit_test(test_blocks_that_share_a_place_are_refused),
                 cmocka_unit_test(test_blocks_outside_the_file_are_refused),
+                cmocka_unit_test(test_vmdk_that_holds_too_much_is_refused),
                 cmocka_unit_test(test_truncated_files_never_come_out_different),
         };
 

@@ -290,6 +290,9 @@ static void test_hostile_members_are_refused(void **state)
         pack("m.ovf b.vmdk a.vmdk");
         assert_unpack_refused("m.ova", "link");
         shell("rm a.vmdk && mv c a.vmdk");
+        shell("cp m.ovf n.OVF");
+        pack("m.ovf a.vmdk n.OVF b.vmdk");
+        assert_unpack_refused("m.ova", "two descriptions");
         pack("a.vmdk m.ovf b.vmdk");
         assert_unpack_refused("m.ova", "no OVA");
         pack("m.ovf a.vmdk b.vmdk && head -c 200000 m.ova >cut && mv cut m.ova");

@@ -163,11 +163,36 @@ static void test_dirty_image_is_read(void **state)
         assert_reads_as("image", "disk");
 }
 
+static void assert_private(int fd)
+{
+        struct stat st;
+
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(st.st_uid, geteuid());
+}
+
+/* And is nobody else's to read while it is. */
 static void test_file_of_a_private_mode_is_read(void **state)
 {
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        struct image_source *s;
+        CLEANUP_CLOSE int fd = -1;
+        struct image_probe p;
+        const void *buf;
+        uint64_t n;
+
         (void)state;
         shell("qemu-img convert -f raw -O qcow2 disk image && chmod 0600 image");
         assert_reads_as("image", "disk");
+
+        fd = open_at("image", O_RDONLY);
+        assert_int_equal(image_probe(fd, IMAGE_FORMAT_AUTO, &p, &reason), 0);
+        assert_int_equal(image_source_open(fd, &p, &s, &reason), 0);
+        assert_int_equal(image_source_next(s, &buf, &n, &reason), 1);
+        assert_private(fd);
+        image_source_close(s);
+        assert_private(fd);
 }
 
 static void test_many_small_runs_come_out_equal(void **state)
@@ -299,6 +324,38 @@ static void test_clusters_that_share_a_place_are_refused(void **state)
         assert_refused_with("image", "same place");
 }
 
+/* From eight mebibytes half a tebibyte, which any of its clusters may well be. */
+static void test_qcow2_that_claims_too_much_is_refused(void **state)
+{
+        CLEANUP_CLOSE int fd = -1;
+        uint64_t l1, l2, at;
+        uint8_t *table;
+
+        (void)state;
+        shell("rm -f image && qemu-img create -q -f qcow2 -o cluster_size=2M,compression_type=zstd image 512G && "
+              "qemu-io -f qcow2 -c 'write -q -c -P 5 0 2M' image >/dev/null");
+        fd = open_at("image", O_RDWR);
+        assert_int_equal(pread_full(fd, &l1, sizeof(l1), 40), sizeof(l1));
+        assert_int_equal(pread_full(fd, &l2, sizeof(l2), be64toh(l1)), sizeof(l2));
+        at = be64toh(l2) & UINT64_C(0x00fffffffffffe00);
+        table = malloc(2 * MIB);
+        assert_int_equal(pread_full(fd, table, 2 * MIB, at), 2 * MIB);
+        for (size_t i = 8; i < 2 * MIB; i += 8)
+                memcpy(table + i, table, 8);
+        assert_int_equal(pwrite_full(fd, table, 2 * MIB, at), 0);
+        free(table);
+        assert_int_equal(ftruncate(fd, (off_t)(file_size(fd) + 511) / 512 * 512), 0);
+        assert_refused_with("image", "far more than a disk");
+}
+
+static void test_qcow2_that_grows_too_far_is_refused(void **state)
+{
+        (void)state;
+        shell("tr '\\0' x </dev/zero | head -c 200000000 >long && truncate -s %%512 long && "
+              "qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd long image && rm long");
+        assert_refused_with("image", "far more than a disk");
+}
+
 static void test_compressed_garbage_is_refused(void **state)
 {
         CLEANUP_CLOSE int fd = -1;
@@ -329,7 +386,7 @@ static void write_snapshot_field(unsigned offset, const char *bytes, size_t n)
 static void test_snapshots_that_are_none_are_refused(void **state)
 {
         (void)state;
-        write_snapshot_field(60, "\0\0\xea\x60", 4);
+        write_snapshot_field(60, "\0\0\3\xe8", 4);
         assert_refused_with("image", "list of snapshots");
         write_snapshot_field(64, "\0\0\0\0\xff\0\0\0", 8);
         assert_refused_with("image", "truncated");
@@ -339,6 +396,38 @@ static void test_snapshots_that_are_none_are_refused(void **state)
         assert_refused_with("image", "truncated");
         write_snapshot_field(72 + 36, "\x7f\0\0\0", 4); /* where the second is */
         assert_refused_with("image", "truncated");
+}
+
+/* The header says it, so that the answer comes at once. */
+static void test_too_many_snapshots_are_refused(void **state)
+{
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        CLEANUP_CLOSE int fd = -1;
+        struct image_probe p;
+
+        (void)state;
+        write_snapshot_field(60, "\0\0\xff\xff", 4);
+        fd = open_at("image", O_RDONLY);
+        assert_int_equal(image_probe(fd, IMAGE_FORMAT_AUTO, &p, &reason), -EINVAL);
+        assert_non_null(strstr(strbuf_text(&reason), "qemu-img snapshot -d"));
+}
+
+static void test_too_many_bitmaps_are_refused(void **state)
+{
+        static const uint8_t many[4] = { 0, 0, 0xff, 0xff };
+        CLEANUP_CLOSE int fd = -1;
+        uint8_t header[512];
+        size_t at;
+
+        (void)state;
+        shell("qemu-img convert -f raw -O qcow2 disk image && qemu-img bitmap --add image b");
+        assert_reads_as("image", "disk");
+        fd = open_at("image", O_RDWR);
+        assert_int_equal(pread_full(fd, header, sizeof(header), 0), sizeof(header));
+        for (at = get_be32(header + 100); get_be32(header + at) != 0x23852875; at += 8 + get_be32(header + at + 4))
+                assert_true(at < sizeof(header) - 16);
+        assert_int_equal(pwrite_full(fd, many, sizeof(many), at + 8), 0);
+        assert_refused_with("image", "qemu-img bitmap --remove");
 }
 
 /* What a running qemu leaves behind, and what cannot be told from a file that lost its last bytes. */
@@ -474,6 +563,24 @@ static void test_child_cannot_open_a_backing_file(void **state)
         assert_null(strstr(strbuf_text(&reason), foreign_dir));
 }
 
+/* Nor what lies in the system for anybody to read, and is no library of its own. */
+static void test_child_cannot_open_a_file_of_the_system(void **state)
+{
+        static const char host_file[] = "/usr/share/common-licenses/GPL-3";
+        struct qemu_opts opts = { .driver = "vmdk", .title = "VMDK", .size_bytes = 64 * 512 };
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        struct image_source *s;
+        CLEANUP_CLOSE int fd = -1;
+
+        (void)state;
+        if (access(host_file, R_OK) < 0)
+                skip();
+        shell("printf '# Disk DescriptorFile\\nversion=1\\nCID=1\\nparentCID=ffffffff\\n"
+              "createType=\"monolithicFlat\"\\nRW 64 FLAT \"%s\" 0\\n' >image", host_file);
+        fd = open_at("image", O_RDONLY);
+        assert_int_equal(qemu_open(fd, &opts, &s, &reason), -EINVAL);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -493,14 +600,19 @@ int main(void)
                 cmocka_unit_test(test_truncated_qcow2_never_comes_out_different),
                 cmocka_unit_test(test_data_outside_the_file_is_refused),
                 cmocka_unit_test(test_clusters_that_share_a_place_are_refused),
+                cmocka_unit_test(test_qcow2_that_claims_too_much_is_refused),
+                cmocka_unit_test(test_qcow2_that_grows_too_far_is_refused),
                 cmocka_unit_test(test_compressed_garbage_is_refused),
                 cmocka_unit_test(test_snapshots_that_are_none_are_refused),
+                cmocka_unit_test(test_too_many_snapshots_are_refused),
+                cmocka_unit_test(test_too_many_bitmaps_are_refused),
                 cmocka_unit_test(test_compressed_data_without_its_last_sector_is_refused),
                 cmocka_unit_test(test_child_that_stops_answering_is_given_up),
                 cmocka_unit_test(test_child_that_dies_is_an_error),
                 cmocka_unit_test(test_source_closed_in_the_middle_leaves_no_child),
                 cmocka_unit_test(test_other_size_than_promised_is_refused),
                 cmocka_unit_test(test_child_cannot_open_a_backing_file),
+                cmocka_unit_test(test_child_cannot_open_a_file_of_the_system),
         };
 
         if (!foreign_can_run())

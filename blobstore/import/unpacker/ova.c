@@ -167,6 +167,9 @@ static void read_other(struct ova *o, struct member *m)
 {
         uint8_t disk;
 
+        if (has_ending(m->name, ".ovf"))
+                refuse("this OVA has two descriptions (OVF), and nobody can tell which of them counts: take one out of "
+                       "the archive");
         if (find_disk(o, m->name, &disk)) {
                 put_frame(UNPACK_DISK, &disk, 1);
                 read_member(o, m, true, NULL, 0);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # An image made without a data disk that the guest's /etc/fstab mounts comes with a warning, and never fails because of
 # that: not without the program that looks, nor when it is killed or talks nonsense.
-need mke2fs debugfs sfdisk blkid mkfs.xfs
+need mke2fs debugfs sfdisk blkid mkfs.xfs cc
 [ -x "$(dirname "$IMAGEFS")/imagefs-fstab" ] || skip "built without libext2fs"
 
 # partition FILE SIZE NAME: a disk with GPT and a partition of 4 MiB, and one of the rest in which a file system is made
@@ -148,22 +148,22 @@ warned none vdb
 rm bin/imagefs-fstab
 quiet none
 
-# program LINE …: what runs in its place.
+# program STATEMENT …: what runs in its place; it has the socket as 3, and nothing else to open.
 program() {
         rm -f bin/imagefs-fstab
-        printf '%s\n' "#!/bin/sh" "$@" >bin/imagefs-fstab
-        chmod 0755 bin/imagefs-fstab
+        printf '%s\n' "#include <unistd.h>" "int main(void) {" "$@" "}" >program.c
+        run cc -w -o bin/imagefs-fstab program.c
 }
-program 'exit 0'
+program 'return 0;'
 quiet none
-program 'exit 1'
+program 'return 1;'
 quiet none
-program 'printf nonsense >&3' 'exec sleep 1000'
+program 'write(3, "nonsense", 8);' 'for (;;) pause();'
 quiet none
-program 'exec sleep 1000'
+program 'for (;;) pause();'
 ok write "$vm/image-disks" none
 ok mkdir "$vm/images/killed"
-until_true 4 pgrep -P "$daemon_pid" -x sleep || fail "the program was not run"
-pkill -KILL -P "$daemon_pid" -x sleep
+until_true 4 pgrep -P "$daemon_pid" -x imagefs-fstab || fail "the program was not run"
+pkill -KILL -P "$daemon_pid" -x imagefs-fstab
 settle "$R/private/killed"
 value "$R/private/killed/last-error" ""

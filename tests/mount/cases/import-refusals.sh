@@ -57,6 +57,8 @@ patched l1off.qcow2 40 00ffffffffff0000 # its place
 bad l1off.qcow2
 patched cluster.qcow2 20 00000040
 bad cluster.qcow2
+patched snapshots.qcow2 60 0000ffff # a list that takes qemu minutes to read
+bad snapshots.qcow2
 patched comp.qcow2 104 07
 if [ "$(od -An -tx1 -j 100 -N 4 comp.qcow2 | tr -d ' ')" = 00000070 ]; then
         bad comp.qcow2
@@ -120,7 +122,7 @@ done
 # A shell's cat cannot see close(), so that the status must say it.
 ok mkdir "$R/private/by-cat"
 cat backing.qcow2 >"$R/private/by-cat/upload"
-value "$R/private/by-cat/status" error
+settle "$R/private/by-cat" error
 
 # An image in error can be thrown away, and its error is still there after a remount.
 restart

@@ -17,7 +17,7 @@
  *    bit 62 set:   compressed; offset, and above it the sectors beyond the first
  *
  * The header decides what is refused for good: whatever names another file, whatever
- * is not known, whatever cannot be true. The walk goes over all tables (walk_priv.h).
+ * is not known, whatever cannot be true. The walk goes over all tables (walk.h).
  *
  * The length of compressed data is known in sectors only, and a decoder takes zeros
  * for bytes that are missing and goes on. qemu-img pads what it writes to whole
@@ -27,7 +27,12 @@
  * Encrypted files are refused. Their ciphertext cannot be kept as a flat disk: it
  * depends on where each cluster lies in the file, and its key slots lie outside of
  * the disk. Decrypting takes the key, which is none of our business.
- * Internal snapshots are left behind: what is imported is the active state.
+ * Internal snapshots are left behind: what is imported is the active state. Their list
+ * is read all the same, here and by qemu, so its length is bounded.
+ *
+ * Compressed clusters lie byte by byte behind each other, and each takes at least what
+ * is sure of its length. That still lets a small file claim a large disk; source.c
+ * bounds what is claimed together.
  */
 
 #include <errno.h>
@@ -36,8 +41,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/import/format_priv.h"
-#include "blobstore/import/walk_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define HEADER_V2_BYTES 72
 #define HEADER_V3_BYTES 104
@@ -54,6 +58,7 @@
 #define EXTENSION_END       0
 #define EXTENSION_DATA_FILE 0x44415441
 #define EXTENSION_CRYPT     0x0537be77
+#define EXTENSION_BITMAPS   0x23852875
 
 /* As qemu has them. */
 #define CLUSTER_BITS_MIN    9
@@ -61,6 +66,10 @@
 #define L1_BYTES_MAX        (UINT64_C(32) << 20)
 #define REFTABLE_BYTES_MAX  (UINT64_C(8) << 20)
 #define REFCOUNT_ORDER_MAX  6
+
+/* qemu reads 65536 of each, which takes it minutes; who makes one a day has as many in three years. */
+#define SNAPSHOTS_MAX       1024
+#define BITMAPS_MAX         1024
 
 #define OFFSET_MASK         UINT64_C(0x00fffffffffffe00)
 #define ENTRY_COMPRESSED    (UINT64_C(1) << 62)
@@ -131,7 +140,21 @@ static int check_tables(const uint8_t *h, const struct qcow2 *q, struct strbuf *
         return 0;
 }
 
-/* Extensions are told by length, so one that is not known does no harm; two matter here. */
+/* What of the disk has changed since some backup is nothing that is kept, but qemu reads it. */
+static int check_bitmaps(const struct qcow2 *q, uint64_t at, struct strbuf *reason)
+{
+        uint8_t n[4];
+        int r;
+
+        r = walk_read(q->walk, n, sizeof(n), at, reason);
+        if (r == 0 && get_be32(n) > BITMAPS_MAX)
+                r = format_refuse(reason, "the list of bitmaps in this qcow2 file is longer than %d: remove some with "
+                                  "qemu-img bitmap --remove, or convert it with qemu-img convert -O qcow2, which leaves "
+                                  "them behind", BITMAPS_MAX);
+        return r;
+}
+
+/* Extensions are told by length, so one that is not known does no harm; three matter here. */
 static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbuf *reason)
 {
         uint64_t end = q->cluster_bytes;
@@ -155,6 +178,9 @@ static int check_extensions(const struct qcow2 *q, bool *encrypted, struct strbu
                         return format_refuse(reason, NAMES_DATA_FILE);
                 if (type == EXTENSION_CRYPT)
                         *encrypted = true;
+                r = type == EXTENSION_BITMAPS ? check_bitmaps(q, at, reason) : 0;
+                if (r < 0)
+                        return r;
                 at += len;
                 at += (8 - at % 8) % 8;
                 if (at > end)
@@ -181,6 +207,10 @@ static int parse_fields(const uint8_t *h, struct qcow2 *q, struct strbuf *reason
         q->l1_entries = get_be32(h + 36);
         q->l1_offset = get_be64(h + 40);
         q->n_snapshots = get_be32(h + 60);
+        if (q->n_snapshots > SNAPSHOTS_MAX)
+                return format_refuse(reason, "the list of snapshots in this qcow2 file is longer than %d: delete some "
+                                     "with qemu-img snapshot -d, or convert it with qemu-img convert -O qcow2, which "
+                                     "leaves them behind", SNAPSHOTS_MAX);
         q->snapshots_offset = get_be64(h + 64);
         q->header_bytes = HEADER_V2_BYTES;
         if (q->version == 3) {
@@ -227,12 +257,14 @@ static int read_header(struct walk *w, struct qcow2 *ret, bool *ret_encrypted, s
         return 0;
 }
 
-int qcow2_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int qcow2_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
+        bool encrypted = false;
         struct qcow2 q;
         int r;
 
-        r = read_header(w, &q, &ret->encrypted, reason);
+        r = read_header(w, &q, &encrypted, reason);
+        ret->encrypted = encrypted;
         if (r < 0)
                 return r;
         ret->size_bytes = q.size_bytes;
@@ -247,6 +279,7 @@ static int walk_compressed(struct qcow2 *q, uint64_t entry, struct strbuf *reaso
         uint64_t offset = entry & ((UINT64_C(1) << sectors_at) - 1);
         uint64_t sectors = (entry & (ENTRY_COMPRESSED - 1)) >> sectors_at;
         uint64_t len = (sectors + 1) * SECTOR - offset % SECTOR;
+        uint64_t sure = len > SECTOR ? len - SECTOR + 1 : 1; /* of its last sector a byte */
 
         if (!walk_has(q->walk, offset, len) && offset < q->walk->file_bytes &&
             offset + len - q->walk->file_bytes < SECTOR)
@@ -255,7 +288,7 @@ static int walk_compressed(struct qcow2 *q, uint64_t entry, struct strbuf *reaso
         if (!walk_has(q->walk, offset, len))
                 return walk_truncated(q->walk, reason);
         q->walk->data_bytes += q->cluster_bytes;
-        return 0;
+        return walk_place(q->walk, sure, reason);
 }
 
 /* GUEST_BYTES: what of the cluster lies inside the disk. A file may end where those do. */

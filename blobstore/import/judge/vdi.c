@@ -13,7 +13,7 @@
 
 #include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
-#include "blobstore/import/format_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define SECTOR          512
 #define HEADER_BYTES    512
@@ -71,7 +71,7 @@ static int read_header(struct walk *w, struct vdi *ret, struct strbuf *reason)
         return 0;
 }
 
-int vdi_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int vdi_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
         struct vdi v;
         int r;

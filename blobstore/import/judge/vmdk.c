@@ -11,15 +11,18 @@
  *
  * A file that was written as a stream has its directory at the end, and says so
  * with a directory at AT_END; a copy of the header with the real place then lies in
- * the third last sector, between two markers.
+ * the second last sector, between two markers. The two must agree in all else: qemu
+ * goes by the first one until it looks for the directory, and where that has no
+ * sectors it opens the description that it names, with whatever other files.
  *
  * The directory names grain tables, whose entries name grains: 0 is a hole, 1 is
  * zeros where the flags say so. A compressed grain begins with a marker: its sector
  * on the disk, the bytes that follow.
  *
- * The description is a text that names extents, and perhaps a parent. What qemu
- * opens for them cannot be anything, since the child has this file only; what names
- * other files is refused here so that its holes are not taken for the disk's.
+ * The description is a text that names extents, and perhaps a parent. qemu looks for
+ * the parent anywhere in it, and reads on up to QEMU_DESCRIPTION_BYTES where it does
+ * not end as the header says. What names other files is refused here; that the child
+ * could not open them does not make it a disk.
  */
 
 #include <errno.h>
@@ -30,7 +33,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/import/format_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define SECTOR           UINT64_C(512)
 #define HEADER_BYTES     512
@@ -51,6 +54,7 @@
 #define DIRECTORY_MAX     (UINT64_C(32) << 20) /* bytes */
 #define DESCRIPTION_MAX   (UINT64_C(64) << 10) /* bytes */
 #define QEMU_DESCRIPTION  SECTOR /* where qemu looks for it, whatever the header says */
+#define QEMU_DESCRIPTION_BYTES (20 * SECTOR) /* and how far, up to a byte of zero */
 
 #define ELSEWHERE "this VMDK names other files, which hold data of the disk: "  \
         "convert them together with qemu-img convert -O qcow2"
@@ -71,6 +75,12 @@ struct vmdk {
 
 /* ---- the header ---- */
 
+/* In all that says what the file is: from the version to the size of tables, and the compression. */
+static bool headers_agree(const uint8_t *a, const uint8_t *b)
+{
+        return memcmp(a, b, 48) == 0 && memcmp(a + 77, b + 77, 2) == 0;
+}
+
 /* The header that counts: the one at the end, where the first one says so. */
 static int find_header(const struct walk *w, uint8_t *h, struct strbuf *reason)
 {
@@ -80,6 +90,8 @@ static int find_header(const struct walk *w, uint8_t *h, struct strbuf *reason)
         r = walk_read(w, h, HEADER_BYTES, 0, reason);
         if (r < 0 || get_le64(h + 56) != AT_END)
                 return r;
+        if (get_le64(h + 12) == 0)
+                return format_refuse(reason, ELSEWHERE); /* the footer is not even looked at then */
         if (w->file_bytes % SECTOR != 0 || w->file_bytes < HEADER_BYTES + FOOTER_BYTES)
                 return walk_truncated(w, reason);
         r = walk_read(w, end, sizeof(end), w->file_bytes - FOOTER_BYTES, reason);
@@ -89,6 +101,8 @@ static int find_header(const struct walk *w, uint8_t *h, struct strbuf *reason)
             get_le64(end + 2 * SECTOR) != 0 || get_le32(end + 2 * SECTOR + 8) != 0 ||
             get_le32(end + 2 * SECTOR + 12) != MARKER_EOS)
                 return walk_truncated(w, reason);
+        if (!headers_agree(h, end + SECTOR))
+                return walk_damaged(w, reason, "its two headers do not agree");
         memcpy(h, end + SECTOR, HEADER_BYTES);
         return get_le64(h + 56) == AT_END ? walk_damaged(w, reason, "its directory is nowhere") : 0;
 }
@@ -184,7 +198,7 @@ static int judge_line(const char *line, struct description *d, struct strbuf *re
         value = value_of(line, "parentCID");
         if (value && strncasecmp(value, "ffffffff", 8) != 0)
                 return format_refuse(reason, HAS_PARENT);
-        if (value_of(line, "parentFileNameHint"))
+        if (strcasestr(line, "parentFileNameHint"))
                 return format_refuse(reason, HAS_PARENT);
 
         value = value_of(line, "createType");
@@ -217,17 +231,27 @@ static int judge_description(char *text, struct strbuf *reason)
         return 0;
 }
 
-static int check_description(const struct vmdk *v, uint64_t offset, uint64_t bytes, struct strbuf *reason)
+/* What follows a byte of zero in the description is judged, too: nobody else need stop there. */
+static int check_description(const struct vmdk *v, struct strbuf *reason)
 {
+        uint64_t left = v->walk->file_bytes - QEMU_DESCRIPTION;
+        uint64_t seen = left < QEMU_DESCRIPTION_BYTES ? left : QEMU_DESCRIPTION_BYTES;
+        uint64_t bytes = v->description_bytes > seen ? v->description_bytes : seen;
         CLEANUP_FREE char *text = NULL;
         int r;
 
         text = calloc(1, bytes + 1);
         if (!text)
                 return -ENOMEM;
-        r = walk_read(v->walk, text, bytes, offset, reason);
+        r = walk_read(v->walk, text, bytes, QEMU_DESCRIPTION, reason);
         if (r < 0)
                 return r;
+        if (strnlen(text, bytes) < v->description_bytes)
+                text[v->description_bytes] = '\0';
+        for (uint64_t i = 0; i < v->description_bytes; i++) {
+                if (text[i] == '\0')
+                        text[i] = '\n';
+        }
         return judge_description(text, reason);
 }
 
@@ -244,14 +268,14 @@ static int read_header(struct walk *w, struct vmdk *ret, struct strbuf *reason)
         if (r == 0 && v.description != QEMU_DESCRIPTION)
                 r = walk_damaged(w, reason, "its description is out of place");
         if (r == 0)
-                r = check_description(&v, v.description, v.description_bytes, reason);
+                r = check_description(&v, reason);
         if (r < 0)
                 return r;
         *ret = v;
         return 0;
 }
 
-int vmdk_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int vmdk_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
         struct vmdk v;
         int r;

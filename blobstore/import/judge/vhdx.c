@@ -23,7 +23,7 @@
 #include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
-#include "blobstore/import/format_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define KIB                 UINT64_C(1024)
 #define MIB                 UINT64_C(1048576)
@@ -239,7 +239,7 @@ static int read_header(struct walk *w, struct vhdx *ret, struct strbuf *reason)
         return 0;
 }
 
-int vhdx_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int vhdx_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
         struct vhdx v;
         int r;

@@ -9,13 +9,13 @@
  */
 
 #include "blobstore/base/bytes.h"
-#include "blobstore/import/format_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define DESCRIPTOR_OFFSET 0x8000
 #define DESCRIPTOR_BYTES  2048
 #define TYPE_PRIMARY      1
 
-int iso_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int iso_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
         uint8_t d[DESCRIPTOR_BYTES];
         uint64_t blocks, block_bytes;

@@ -17,7 +17,7 @@
  * sectors, padded to whole ones, and the data.
  */
 
-#include "blobstore/import/format_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 #define SECTOR           UINT64_C(512)
 #define FOOTER_BYTES     512
@@ -115,7 +115,7 @@ static int read_header(struct walk *w, struct vhd *ret, struct strbuf *reason)
         return 0;
 }
 
-int vhd_check(struct walk *w, struct image_probe *ret, struct strbuf *reason)
+int vhd_check(struct walk *w, struct judged *ret, struct strbuf *reason)
 {
         struct vhd v;
         int r;

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/import/walk_priv.h"
-
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "blobstore/base/io.h"
-#include "blobstore/import/format_priv.h"
+#include "blobstore/import/judge/judge.h"
 
 int walk_damaged(const struct walk *w, struct strbuf *reason, const char *what)
 {
@@ -21,13 +19,13 @@ int walk_truncated(const struct walk *w, struct strbuf *reason)
 
 int walk_start(int fd, const char *title, struct walk *ret, struct strbuf *reason)
 {
-        off_t end = lseek(fd, 0, SEEK_END);
+        struct stat st;
 
-        if (end < 0) {
+        if (fstat(fd, &st) < 0) {
                 strbuf_add(reason, "the file could not be read");
                 return -errno;
         }
-        *ret = (struct walk){ .fd = fd, .title = title, .file_bytes = (uint64_t)end };
+        *ret = (struct walk){ .fd = fd, .title = title, .file_bytes = (uint64_t)st.st_size };
         return 0;
 }
 

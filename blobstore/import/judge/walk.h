@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BLOBSTORE_IMPORT_WALK_PRIV_H
-#define BLOBSTORE_IMPORT_WALK_PRIV_H
+#ifndef BLOBSTORE_IMPORT_JUDGE_WALK_H
+#define BLOBSTORE_IMPORT_JUDGE_WALK_H
 
 /*
  * Checks a file of some format before qemu sees it: that all which its tables name
