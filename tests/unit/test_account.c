@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +232,60 @@ static void test_what_a_crash_left_is_given_back_when_its_time_is_up(void **stat
         free(a), free(junk);
 }
 
+/* ---- a row that is damaged ---- */
+
+/* A count of two that had become one was none after the next removal, and the chunks were punched. */
+static void test_a_damaged_count_gives_nothing_back(void **state)
+{
+        uint8_t *bytes = noise(60, 10 * MIB);
+        struct store *s = *state;
+        struct blob_id a = put(s, bytes, 10 * MIB), b = put(s, bytes, 10 * MIB);
+        struct blobstore_gc_stats stats;
+        char path[2 * TEMPDIR_MAX];
+        sqlite3 *db;
+
+        store_close(s);
+        store_path(s, "index.db", path);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "UPDATE chunk SET refs = 1 WHERE refs = 2", NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+
+        assert_ok(store_open(s));
+        assert_err(blob_remove(s->bs, &a), -EBADMSG);
+        (void)blobstore_gc(s->bs, NULL, NULL, NULL, 0, &stats);
+        assert_holds(s, &b, bytes, 10 * MIB);
+        store_reopen(s); /* counted again */
+        (void)store_gc(s);
+        assert_holds(s, &b, bytes, 10 * MIB);
+        store_assert_clean(s);
+        free(bytes);
+}
+
+/* ---- an index that names what was given back ---- */
+
+/* Nobody compares bytes before sharing: an index that is older must not be asked. */
+static void test_an_older_index_names_nothing_that_is_gone(void **state)
+{
+        uint8_t *bytes = noise(61, 10 * MIB);
+        struct store *s = *state;
+        struct blob_id a = put(s, bytes, 10 * MIB), b;
+
+        store_close(s);
+        copy_index(s, "index.db", "../older");
+        assert_ok(store_open(s));
+        assert_ok(blob_remove(s->bs, &a));
+        (void)store_gc(s);
+        store_close(s);
+        copy_index(s, "../older", "index.db");
+
+        assert_ok(store_open(s));
+        b = put(s, bytes, 10 * MIB);
+        assert_holds(s, &b, bytes, 10 * MIB);
+        (void)store_gc(s);
+        store_assert_clean(s);
+        free(bytes);
+}
+
 /* ---- a map that cannot be counted ---- */
 
 /* Damages a live blob's map at AT, has the index made again, and collects: its chunks are there when it is mended. */
@@ -343,6 +398,8 @@ int main(void)
                 TEST(test_an_older_index_takes_nothing_from_newer_blobs),
                 TEST(test_an_older_index_does_not_count_what_is_shared),
                 TEST(test_what_a_crash_left_is_given_back_when_its_time_is_up),
+                TEST(test_a_damaged_count_gives_nothing_back),
+                TEST(test_an_older_index_names_nothing_that_is_gone),
                 TEST(test_a_damaged_map_costs_no_chunk),
                 TEST(test_the_damaged_blob_removed_lets_space_return),
                 TEST(test_a_map_that_cannot_be_read_stops_nobody_else),
