@@ -9,7 +9,7 @@
 struct sqlite3;
 
 #define MIGRATE_APPLICATION_ID 0x696d6673 /* "imfs", in the header of the database file */
-#define MIGRATE_VERSION        3 /* of the schema in sql/schema.sql */
+#define MIGRATE_VERSION        4 /* of the schema in sql/schema.sql */
 
 /*
  * Makes the tables of a new database, or brings an old one up to MIGRATE_VERSION, one transaction per step; READ_ONLY:
