@@ -21,8 +21,8 @@
  * page of another map, or one that lies at another's place, does not pass.
  *
  * Opening reads header and table, 16 bytes per page or 3.2 MB per TiB of dense data; finding an offset is a binary
- * search in the table, one page read and verified, and a binary search in that. Finding the n-th cluster with data, or
- * how many lie before one, costs no more.
+ * search in the table, one page read and verified, or found among those that are kept, and a binary search in that.
+ * Finding the n-th cluster with data, or how many lie before one, costs no more.
  */
 
 #include <stdbool.h>
@@ -67,11 +67,18 @@ void map_writer_free(struct map_writer *w); /* accepts NULL */
 
 /* ---- reading; any number of threads may share a map ---- */
 
+struct cache;
 struct map;
 
 /* Takes FD over in any case. -EBADMSG: damaged; -EPROTONOSUPPORT: written by another version. */
 int map_open(int fd, const struct blob_id *id, struct map **ret);
 void map_close(struct map *m); /* accepts NULL */
+
+/*
+ * Pages that are looked for are kept in PAGES from now on, verified, and those that others kept of the blob's map are
+ * found there; borrowed until map_close(). Without it every page is read from the file, as a check wants it.
+ */
+void map_keep_pages(struct map *m, struct cache *pages);
 
 const struct blob_info *map_info(const struct map *m);
 uint64_t map_entries(const struct map *m);

@@ -31,6 +31,7 @@ struct blobstore {
         atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */
 
         struct chunk_store *chunks;
+        struct cache *map_pages; /* of open blobs */
         struct disks *disks; /* the open ones; see disks/ */
         atomic_uint streams; /* intakes that store what comes in */
 

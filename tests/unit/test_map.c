@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 
+/* Reads are counted: the call is replaced under both of its names, which that macro would make one. */
+#undef _FILE_OFFSET_BITS
+
 #include "blobstore/blobs/map.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "blobstore/chunks/cache.h"
 #include "blobstore/chunks/segment.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
 static const struct blob_id test_id = { "0123456789abcde" };
+
+static unsigned reads;
+
+ssize_t pread(int fd, void *buf, size_t n, off_t off)
+{
+        reads++;
+        return syscall(SYS_pread64, fd, buf, n, off);
+}
+
+ssize_t pread64(int fd, void *buf, size_t n, off_t off)
+{
+        return pread(fd, buf, n, off);
+}
 
 static int temp_file(void)
 {
@@ -50,13 +68,13 @@ static void assert_entry(const struct map_entry *e, uint64_t i)
 }
 
 /* Gives a descriptor of a map with N entries. */
-static int make_map(uint64_t n)
+static int make_map_of(const struct blob_id *id, uint64_t n)
 {
         struct blob_info info = { .size_bytes = (n * 6 + 100) * BLOB_BLOCK_SIZE, .data_bytes = 77 };
         struct map_writer *w;
         int fd = temp_file();
 
-        assert_ok(map_writer_new(dup(fd), &test_id, &w));
+        assert_ok(map_writer_new(dup(fd), id, &w));
         for (uint64_t i = 0; i < n; i++) {
                 struct map_entry e = test_entry(i);
 
@@ -66,6 +84,11 @@ static int make_map(uint64_t n)
         assert_ok(map_writer_sync(w));
         map_writer_free(w);
         return fd;
+}
+
+static int make_map(uint64_t n)
+{
+        return make_map_of(&test_id, n);
 }
 
 static void test_entries_come_back_in_order_and_by_number(void **state)
@@ -118,6 +141,152 @@ static void test_seek_finds_the_first_entry_that_ends_after_an_offset(void **sta
         }
         map_close(m);
 }
+
+/* ---- pages that are kept ---- */
+
+/* Gives the reads that it took to look at every page of the map, in any order. */
+static unsigned look_at_all(const struct map *m, uint64_t n)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+
+        reads = 0;
+        for (uint64_t i = 0; i < n; i++) {
+                uint64_t entry = i * 7919 % n;
+
+                assert_ok(map_seek(m, test_entry(entry).offset, &cursor));
+                assert_int_equal(map_next(&cursor, &e), 1);
+                assert_entry(&e, entry);
+        }
+        return reads;
+}
+
+static void test_a_page_that_is_kept_is_not_read_again(void **state)
+{
+        const uint64_t pages = 20, n = pages * MAP_PAGE_ENTRIES;
+        struct cache *kept;
+        struct map *m;
+        int fd;
+
+        (void)state;
+        assert_ok(cache_new(1 << 20, &kept));
+        fd = make_map(n);
+        assert_ok(map_open(dup(fd), &test_id, &m));
+        assert_int_equal(look_at_all(m, n), n);
+        map_keep_pages(m, kept);
+        assert_int_equal(look_at_all(m, n), pages);
+        assert_int_equal(look_at_all(m, n), 0);
+        map_close(m);
+
+        /* Opened again it is the same map. */
+        assert_ok(map_open(fd, &test_id, &m));
+        map_keep_pages(m, kept);
+        assert_int_equal(look_at_all(m, n), 0);
+        map_close(m);
+        cache_free(kept);
+}
+
+static void test_a_walk_keeps_no_page_but_its_first(void **state)
+{
+        const uint64_t n = 5 * MAP_PAGE_ENTRIES;
+        struct map_cursor cursor;
+        struct map_entry e;
+        struct cache *kept;
+        struct map *m;
+
+        (void)state;
+        assert_ok(cache_new(1 << 20, &kept));
+        assert_ok(map_open(make_map(n), &test_id, &m));
+        map_keep_pages(m, kept);
+        for (unsigned wanted = 5; wanted >= 4; wanted--) {
+                reads = 0;
+                assert_ok(map_seek(m, 0, &cursor));
+                for (uint64_t i = 0; i < n; i++) {
+                        assert_int_equal(map_next(&cursor, &e), 1);
+                        assert_entry(&e, i);
+                }
+                assert_int_equal(reads, wanted);
+        }
+        map_close(m);
+        cache_free(kept);
+}
+
+/* Two maps of which one page's number is the other's. */
+static void test_pages_of_two_maps_are_told_apart(void **state)
+{
+        struct blob_id other_id = test_id;
+        struct map *m, *other;
+        struct map_cursor cursor;
+        struct cache *kept;
+        struct map_entry e;
+        int fd;
+
+        (void)state;
+        other_id.bytes[BLOB_ID_SIZE - 1]++;
+        assert_ok(cache_new(1 << 20, &kept));
+        fd = make_map_of(&other_id, MAP_PAGE_ENTRIES);
+        assert_ok(map_open(fd, &other_id, &other));
+        assert_ok(map_open(make_map(5), &test_id, &m));
+        map_keep_pages(m, kept);
+        map_keep_pages(other, kept);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(look_at_all(m, 5) > 0, i == 0);
+                assert_ok(map_seek_entry(other, 80, &cursor));
+                assert_int_equal(map_next(&cursor, &e), 1);
+                assert_entry(&e, 80);
+        }
+        map_close(m);
+        map_close(other);
+        cache_free(kept);
+}
+
+static void test_damage_is_not_kept(void **state)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+        struct cache *kept;
+        struct map *m;
+        int fd = make_map(5);
+        uint8_t byte;
+
+        (void)state;
+        assert_ok(cache_new(1 << 20, &kept));
+        assert_ok(map_open(dup(fd), &test_id, &m));
+        map_keep_pages(m, kept);
+        assert_int_equal(pread(fd, &byte, 1, MAP_PAGE_SIZE + 100), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, MAP_PAGE_SIZE + 100), 1);
+        assert_err(map_seek(m, 0, &cursor), -EBADMSG);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, MAP_PAGE_SIZE + 100), 1);
+        assert_ok(map_seek(m, 0, &cursor));
+        assert_int_equal(map_next(&cursor, &e), 1);
+        assert_entry(&e, 0);
+        map_close(m);
+        cache_free(kept);
+        (void)close(fd);
+}
+
+static void test_small_reads_come_to_read_nothing(void **state)
+{
+        const size_t size = 1 << 20; /* its chunks are kept, too */
+        uint8_t *bytes = image_make(3, size), block[512]; /* a chunk that is read whole is not kept */
+        struct store *s = *state;
+        struct blob *b = image_store(s, bytes, size);
+
+        for (unsigned i = 0; i < 2; i++) {
+                reads = 0;
+                for (size_t off = 0; off < size; off += sizeof(block)) {
+                        assert_int_equal(blob_pread(b, block, sizeof(block), off), sizeof(block));
+                        assert_memory_equal(block, bytes + off, sizeof(block));
+                }
+                assert_int_equal(reads > 0, i == 0);
+        }
+        blob_close(b);
+        free(bytes);
+}
+
+/* ---- damage ---- */
 
 static bool map_is_readable(int fd)
 {
@@ -244,6 +413,11 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_entries_come_back_in_order_and_by_number),
                 cmocka_unit_test(test_seek_finds_the_first_entry_that_ends_after_an_offset),
+                cmocka_unit_test(test_a_page_that_is_kept_is_not_read_again),
+                cmocka_unit_test(test_a_walk_keeps_no_page_but_its_first),
+                cmocka_unit_test(test_pages_of_two_maps_are_told_apart),
+                cmocka_unit_test(test_damage_is_not_kept),
+                cmocka_unit_test_setup_teardown(test_small_reads_come_to_read_nothing, store_setup, store_teardown),
                 cmocka_unit_test(test_every_flipped_byte_is_noticed),
                 cmocka_unit_test(test_other_lengths_are_noticed),
                 cmocka_unit_test(test_pages_that_changed_places_are_noticed),
