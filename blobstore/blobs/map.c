@@ -555,6 +555,70 @@ int map_seek_rank(const struct map *m, uint64_t rank, struct map_cursor *ret, ui
         return map_seek_page(m, low, ret, ret_rank);
 }
 
+/* Clusters without data before that of the page's first entry. */
+static uint64_t map_empty_clusters(const struct map *m, uint64_t page)
+{
+        return m->table[page].offset / BLOB_CLUSTER_SIZE - m->table[page].rank;
+}
+
+/* The last page up to whose first entry every cluster has data, from PAGE's on. */
+static uint64_t map_find_sparse_page(const struct map *m, uint64_t page)
+{
+        uint64_t low = page, high = m->pages, empty = map_empty_clusters(m, page);
+
+        while (high - low > 1) {
+                uint64_t middle = low + (high - low) / 2;
+
+                if (map_empty_clusters(m, middle) == empty)
+                        low = middle;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+/* Follows entries that touch from *OFF on. 1: to the end of page LAST; 0: they end before that. */
+static int map_follow(struct map_cursor *c, uint64_t last, uint64_t *off)
+{
+        struct map_entry e;
+        int r;
+
+        while (c->page < last || c->i < c->n) {
+                r = map_next(c, &e);
+                if (r < 0)
+                        return r;
+                if (r == 0 || e.offset > *off)
+                        return 0;
+                *off = e.offset + e.len;
+        }
+        return 1;
+}
+
+int map_find_hole(const struct map *m, uint64_t off, uint64_t *ret)
+{
+        struct map_cursor cursor;
+        uint64_t page;
+        int r;
+
+        r = map_seek(m, off, &cursor);
+        if (r == 0)
+                r = map_follow(&cursor, cursor.page + MAP_HOLE_PAGES - 1, &off);
+        if (r > 0) {
+                page = map_find_sparse_page(m, cursor.page);
+                r = 0;
+                if (page > cursor.page) {
+                        off = m->table[page].offset;
+                        r = map_seek_entry(m, page * MAP_PAGE_ENTRIES, &cursor);
+                }
+                if (r == 0)
+                        r = map_follow(&cursor, m->pages, &off); /* no further than into the next page */
+        }
+        if (r < 0)
+                return r;
+        *ret = off;
+        return 0;
+}
+
 int map_salvage(int fd, const struct blob_id *id, map_entry_fn *fn, void *ctx)
 {
         uint64_t seed = get_le64(id->bytes);

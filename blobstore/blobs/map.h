@@ -34,6 +34,7 @@
 
 #define MAP_PAGE_SIZE    4096
 #define MAP_PAGE_ENTRIES 85
+#define MAP_HOLE_PAGES   256
 
 /* "<32 hex digits>" */
 #define MAP_NAME_SIZE (2 * BLOB_ID_SIZE + 1)
@@ -99,6 +100,13 @@ int map_seek_entry(const struct map *m, uint64_t n, struct map_cursor *ret);
 
 /* 1: *ret is the next entry; 0: there is none. -EBADMSG. */
 int map_next(struct map_cursor *c, struct map_entry *ret);
+
+/*
+ * Gives the first offset at or after OFF where no entry is, which may be the end. Reads MAP_HOLE_PAGES pages at the
+ * most, which stand for 1.4 GiB where chunks are whole, and if none of them has a hole, two more: behind them the table
+ * alone is asked, and a hole that leaves no cluster without data is passed over.
+ */
+int map_find_hole(const struct map *m, uint64_t off, uint64_t *ret);
 
 /*
  * Where to begin a walk over the clusters with data: puts the cursor before the first entry of a page, at or before

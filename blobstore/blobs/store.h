@@ -67,7 +67,7 @@ int blob_find_shared(struct blob *a, struct blob *b, uint64_t off, uint64_t end,
 
 /*
  * The first run of data at or after OFF: 1, and where it goes from and to, or 0, where there is none before END. Goes
- * through no more than that, where blob_seek() may go through all the blob to find a hole.
+ * through no more than that, and takes no hole for data.
  */
 int blob_find_data(struct blob *b, uint64_t off, uint64_t end, uint64_t *ret_start, uint64_t *ret_end);
 

@@ -286,6 +286,103 @@ static void test_small_reads_come_to_read_nothing(void **state)
         free(bytes);
 }
 
+/* ---- holes ---- */
+
+#define DENSE_PAGES  UINT64_C(2000)
+#define DENSE_CHUNK  (UINT64_C(32) << 10)
+#define DENSE_CHUNKS (DENSE_PAGES * MAP_PAGE_ENTRIES)
+
+/* A run of chunks that touch, but for holes of HOLE bytes before those in HOLES, which ends with 0. */
+static struct map *dense_map(const uint64_t *holes, uint64_t hole)
+{
+        struct blob_info info = { .size_bytes = DENSE_CHUNKS * 2 * DENSE_CHUNK };
+        struct map_entry e = {
+                .len = DENSE_CHUNK,
+                .raw_len = DENSE_CHUNK,
+                .stored_len = 1,
+                .place = place_make(1, 16),
+        };
+        struct map_writer *w;
+        int fd = temp_file();
+        struct map *m;
+
+        assert_ok(map_writer_new(dup(fd), &test_id, &w));
+        for (uint64_t i = 0; i < DENSE_CHUNKS; i++) {
+                if (*holes && i == *holes) {
+                        e.offset += hole;
+                        holes++;
+                }
+                assert_ok(map_writer_add(w, &e));
+                e.offset += e.len;
+        }
+        assert_ok(map_writer_finish(w, &info));
+        map_writer_free(w);
+        assert_ok(map_open(fd, &test_id, &m));
+        return m;
+}
+
+static uint64_t hole_after(const struct map *m, uint64_t off)
+{
+        uint64_t found;
+
+        reads = 0;
+        assert_ok(map_find_hole(m, off, &found));
+        assert_in_range(reads, 1, MAP_HOLE_PAGES + 2);
+        return found;
+}
+
+static void test_the_end_of_a_long_run_is_found_with_few_reads(void **state)
+{
+        static const uint64_t none[] = { 0 };
+        struct map *m = dense_map(none, 0);
+
+        (void)state;
+        for (uint64_t off = 0; off < DENSE_CHUNKS * DENSE_CHUNK; off += DENSE_CHUNKS * DENSE_CHUNK / 50 + 12345)
+                assert_int_equal(hole_after(m, off), DENSE_CHUNKS * DENSE_CHUNK);
+        assert_int_equal(hole_after(m, DENSE_CHUNKS * DENSE_CHUNK), DENSE_CHUNKS * DENSE_CHUNK);
+        map_close(m);
+}
+
+/* Within a page, at its end, and one page after another. */
+static void test_no_hole_of_clusters_is_passed_over(void **state)
+{
+        static const uint64_t holes[] = { 5000,
+                                          700 * MAP_PAGE_ENTRIES,
+                                          701 * MAP_PAGE_ENTRIES,
+                                          1500 * MAP_PAGE_ENTRIES + 84,
+                                          DENSE_CHUNKS - 1,
+                                          0 };
+        const uint64_t hole = 2 * BLOB_CLUSTER_SIZE; /* with a cluster in it, wherever it begins */
+        struct map *m = dense_map(holes, hole);
+        uint64_t off = 0;
+
+        (void)state;
+        for (size_t i = 0; holes[i]; i++) {
+                uint64_t wanted = holes[i] * DENSE_CHUNK + i * hole;
+
+                assert_int_equal(hole_after(m, off), wanted);
+                assert_int_equal(hole_after(m, wanted - 1), wanted);
+                assert_int_equal(hole_after(m, wanted + 1), wanted + 1);
+                off = wanted + hole;
+        }
+        assert_int_equal(hole_after(m, off), DENSE_CHUNKS * DENSE_CHUNK + 5 * hole);
+        map_close(m);
+}
+
+static void test_a_hole_of_a_block_is_found_near_by(void **state)
+{
+        static const uint64_t holes[] = { 100 * MAP_PAGE_ENTRIES, 1000 * MAP_PAGE_ENTRIES, 0 };
+        struct map *m = dense_map(holes, BLOB_BLOCK_SIZE);
+        const uint64_t first = holes[0] * DENSE_CHUNK, second = holes[1] * DENSE_CHUNK + BLOB_BLOCK_SIZE;
+
+        (void)state;
+        assert_int_equal(hole_after(m, 0), first);
+        assert_int_equal(hole_after(m, second - 250 * MAP_PAGE_ENTRIES * DENSE_CHUNK), second);
+        /* From further on it is taken for data. */
+        assert_int_equal(hole_after(m, first + BLOB_BLOCK_SIZE), DENSE_CHUNKS * DENSE_CHUNK + 2 * BLOB_BLOCK_SIZE);
+        map_close(m);
+}
+
 /* ---- damage ---- */
 
 static bool map_is_readable(int fd)
@@ -418,6 +515,9 @@ int main(void)
                 cmocka_unit_test(test_pages_of_two_maps_are_told_apart),
                 cmocka_unit_test(test_damage_is_not_kept),
                 cmocka_unit_test_setup_teardown(test_small_reads_come_to_read_nothing, store_setup, store_teardown),
+                cmocka_unit_test(test_the_end_of_a_long_run_is_found_with_few_reads),
+                cmocka_unit_test(test_no_hole_of_clusters_is_passed_over),
+                cmocka_unit_test(test_a_hole_of_a_block_is_found_near_by),
                 cmocka_unit_test(test_every_flipped_byte_is_noticed),
                 cmocka_unit_test(test_other_lengths_are_noticed),
                 cmocka_unit_test(test_pages_that_changed_places_are_noticed),
