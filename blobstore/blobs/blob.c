@@ -62,8 +62,10 @@ int blob_load(struct blob *b)
         if (!b->loaded) {
                 b->load_error = map_file_open(b->store, &b->id, false, &b->map);
                 b->loaded = true;
-                if (b->load_error == 0)
+                if (b->load_error == 0) {
+                        map_keep_pages(b->map, b->store->map_pages);
                         b->info = *map_info(b->map);
+                }
         }
         return b->load_error;
 }

@@ -40,7 +40,9 @@ int blob_stretch(struct blob *b, uint64_t off, uint64_t *ret_off, size_t *ret_n)
 
 /*
  * The first offset at or after OFF that is data (SEEK_DATA) or a hole (SEEK_HOLE), as lseek(2)
- * defines them: the end counts as a hole. -ENXIO: OFF is at or past the end, or no data follows; -EINVAL: other WHENCE.
+ * defines them: the end counts as a hole. Far behind OFF a hole of less than two clusters may be taken for data, so
+ * that no call goes through all of a map (see map_find_hole()). -ENXIO: OFF is at or past the end, or no data follows;
+ * -EINVAL: other WHENCE.
  */
 int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret);
 

@@ -159,23 +159,14 @@ int blob_seek(struct blob *b, uint64_t off, int whence, uint64_t *ret)
                 return -EINVAL;
         if (off >= b->info.size_bytes)
                 return -ENXIO;
+        if (whence == SEEK_HOLE)
+                return map_find_hole(b->map, off, ret);
         r = map_seek(b->map, off, &cursor);
-        if (r < 0)
-                return r;
-
-        if (whence == SEEK_DATA) {
+        if (r == 0)
                 r = map_next(&cursor, &e);
-                if (r <= 0)
-                        return r < 0 ? r : -ENXIO;
-                *ret = e.offset > off ? e.offset : off;
-                return 0;
-        }
-        /* Chunks that touch are one run of data. */
-        while ((r = map_next(&cursor, &e)) > 0 && e.offset <= off)
-                off = e.offset + e.len;
-        if (r < 0)
-                return r;
-        *ret = off;
+        if (r <= 0)
+                return r < 0 ? r : -ENXIO;
+        *ret = e.offset > off ? e.offset : off;
         return 0;
 }
 

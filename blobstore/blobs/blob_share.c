@@ -101,8 +101,10 @@ int blob_writer_renew(struct blob_writer **w)
         r = blob_writer_commit(*w, &part);
         if (r == 0)
                 r = blob_writer_new((*w)->store, &new);
-        if (r == 0)
+        if (r == 0) {
+                blob_writer_forgo_checksum(new); /* the other has seen these bytes, holes among them */
                 r = blob_writer_share(new, part, 0, part->info.size_bytes, &ignored);
+        }
         if (r == 0)
                 r = blob_remove(new->store, &part->id);
         if (r < 0)

@@ -11,6 +11,7 @@
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
+#include "blobstore/chunks/cache.h"
 #include "blobstore/chunks/chunker.h"
 #include "blobstore/chunks/segment.h"
 #include "blobstore/hash/hash.h"
@@ -59,7 +60,9 @@ struct map_writer {
 
 struct map {
         int fd;
+        struct blob_id id;
         uint64_t seed;
+        struct cache *kept; /* pages of all maps of a store; NULL: none are kept */
         struct blob_info info;
         uint64_t entries;
         uint64_t pages;
@@ -277,6 +280,7 @@ int map_open(int fd, const struct blob_id *id, struct map **ret)
                 return -ENOMEM;
         }
         m->fd = fd;
+        m->id = *id;
         m->seed = get_le64(id->bytes);
 
         r = map_load_header(m, id, &table_hash);
@@ -322,6 +326,11 @@ static void map_entry_get(const uint8_t *page, unsigned i, struct map_entry *ret
         memcpy(ret->name.bytes, p + 32, CHUNK_ID_SIZE);
 }
 
+static unsigned map_page_entries(const struct map *m, uint64_t page)
+{
+        return page + 1 < m->pages ? MAP_PAGE_ENTRIES : (unsigned)(m->entries - page * MAP_PAGE_ENTRIES);
+}
+
 static bool map_chunk_is_sane(const struct map_entry *e)
 {
         return e->raw_len > 0 && e->raw_len <= CHUNK_SIZE_MAX && e->stored_len > 0 && e->stored_len <= e->raw_len;
@@ -332,17 +341,16 @@ static bool map_chunk_is_sane(const struct map_entry *e)
  * hash is no proof against somebody who writes maps. A page ends where the table has the next one begin, so that
  * entries ascend from page to page, too.
  */
-static bool map_page_is_sane(const struct map_cursor *c)
+static bool map_page_is_sane(const struct map *m, uint64_t page, const uint8_t *bytes)
 {
-        const struct map *m = c->map;
-        uint64_t end = m->table[c->page].offset, limit = m->info.size_bytes;
+        uint64_t end = m->table[page].offset, limit = m->info.size_bytes;
         struct map_entry e;
 
-        if (c->page + 1 < m->pages && m->table[c->page + 1].offset < limit)
-                limit = m->table[c->page + 1].offset;
+        if (page + 1 < m->pages && m->table[page + 1].offset < limit)
+                limit = m->table[page + 1].offset;
 
-        for (unsigned i = 0; i < c->n; i++) {
-                map_entry_get(c->bytes, i, &e);
+        for (unsigned i = 0; i < map_page_entries(m, page); i++) {
+                map_entry_get(bytes, i, &e);
                 if (!map_chunk_is_sane(&e) || e.len == 0 || e.len > e.raw_len || e.skip > e.raw_len - e.len ||
                     e.skip % BLOB_BLOCK_SIZE || e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > limit || e.len > limit - e.offset)
                         return false;
@@ -356,27 +364,94 @@ static bool map_page_verifies(const uint8_t *page, uint64_t seed, uint64_t numbe
         return get_le64(page) == hash64(page + 8, MAP_PAGE_SIZE - 8, seed) && get_le32(page + 8) == (uint32_t)number;
 }
 
-static int map_load_page(struct map_cursor *c)
+static int map_read_page(const struct map *m, uint64_t page, uint8_t bytes[MAP_PAGE_SIZE])
+{
+        int r;
+
+        r = map_read_exactly(m->fd, bytes, MAP_PAGE_SIZE, map_page_offset(page));
+        if (r < 0)
+                return r;
+        if (!map_page_verifies(bytes, m->seed, page) || get_le32(bytes + 12) != map_page_entries(m, page) ||
+            !map_page_is_sane(m, page, bytes))
+                return -EBADMSG;
+        return 0;
+}
+
+/* ---- pages that are kept ---- */
+
+/* With whose it is: the number that it is found by is no proof. */
+struct kept_page {
+        struct blob_id id;
+        uint8_t bytes[MAP_PAGE_SIZE];
+};
+
+struct page_load {
+        const struct map *map;
+        uint64_t page;
+};
+
+static int page_load(void *ctx, uint64_t key, void *buf, size_t len)
+{
+        const struct page_load *load = ctx;
+        struct kept_page *kept = buf;
+
+        (void)key;
+        (void)len;
+        kept->id = load->map->id;
+        return map_read_page(load->map, load->page, kept->bytes);
+}
+
+/* Ids are random, so that the pages of maps seldom meet. */
+static uint64_t page_key(const struct map *m, uint64_t page)
+{
+        return m->seed + page * UINT64_C(0xd1342543de82ef95);
+}
+
+/* A page as it is kept, or, where READ, read to be kept: 1, or 0 where it is to be read without that. */
+static int map_get_kept(const struct map *m, uint64_t page, bool read, uint8_t bytes[MAP_PAGE_SIZE])
+{
+        struct page_load load = { m, page };
+        const struct kept_page *kept;
+        struct cache_entry *entry;
+        const uint8_t *found;
+        int r;
+
+        if (!m->kept || (!read && !cache_peek(m->kept, page_key(m, page), sizeof(*kept), &entry, &found)))
+                return 0;
+        r = read ? cache_get(m->kept, page_key(m, page), sizeof(*kept), page_load, &load, &entry, &found) : 0;
+        if (r < 0)
+                return r;
+        kept = (const struct kept_page *)found;
+        r = memcmp(kept->id.bytes, m->id.bytes, BLOB_ID_SIZE) == 0 && get_le32(kept->bytes + 8) == (uint32_t)page;
+        if (r)
+                memcpy(bytes, kept->bytes, MAP_PAGE_SIZE);
+        cache_put(m->kept, entry);
+        return r;
+}
+
+void map_keep_pages(struct map *m, struct cache *pages)
+{
+        m->kept = pages;
+}
+
+/* ---- cursors ---- */
+
+/* KEEP: somebody may come to this page again soon. Else pages that are kept are used, and no other pushed out. */
+static int map_load_page(struct map_cursor *c, bool keep)
 {
         const struct map *m = c->map;
-        unsigned n;
         int r;
 
         c->i = c->n = 0;
         if (c->page >= m->pages)
                 return 0;
-
-        r = map_read_exactly(m->fd, c->bytes, MAP_PAGE_SIZE, map_page_offset(c->page));
+        r = map_get_kept(m, c->page, keep, c->bytes);
+        if (r == 0)
+                r = map_read_page(m, c->page, c->bytes);
         if (r < 0)
                 return r;
-        n = c->page + 1 < m->pages ? MAP_PAGE_ENTRIES : (unsigned)(m->entries - c->page * MAP_PAGE_ENTRIES);
-        if (!map_page_verifies(c->bytes, m->seed, c->page) || get_le32(c->bytes + 12) != n)
-                return -EBADMSG;
-        c->n = n;
-        if (map_page_is_sane(c))
-                return 0;
-        c->n = 0;
-        return -EBADMSG;
+        c->n = map_page_entries(m, c->page);
+        return 0;
 }
 
 /* The last page that begins at or before OFF, or the first page. */
@@ -402,7 +477,7 @@ int map_seek(const struct map *m, uint64_t off, struct map_cursor *ret)
 
         ret->map = m;
         ret->page = map_find_page(m, off);
-        r = map_load_page(ret);
+        r = map_load_page(ret, true);
         if (r < 0)
                 return r;
         for (unsigned top = ret->n; ret->i < top;) {
@@ -423,7 +498,7 @@ int map_seek_entry(const struct map *m, uint64_t n, struct map_cursor *ret)
 
         ret->map = m;
         ret->page = n / MAP_PAGE_ENTRIES;
-        r = map_load_page(ret);
+        r = map_load_page(ret, true);
         if (r < 0)
                 return r;
         ret->i = (unsigned)(n % MAP_PAGE_ENTRIES);
@@ -438,7 +513,7 @@ int map_next(struct map_cursor *c, struct map_entry *ret)
                 if (c->page >= c->map->pages)
                         return 0;
                 c->page++;
-                r = map_load_page(c);
+                r = map_load_page(c, false);
                 if (r < 0)
                         return r;
                 if (c->n == 0)
@@ -454,7 +529,7 @@ static int map_seek_page(const struct map *m, uint64_t page, struct map_cursor *
 
         ret->map = m;
         ret->page = page;
-        r = map_load_page(ret);
+        r = map_load_page(ret, true);
         if (r == 0)
                 *ret_rank = page < m->pages ? m->table[page].rank : 0;
         return r;
@@ -478,6 +553,70 @@ int map_seek_rank(const struct map *m, uint64_t rank, struct map_cursor *ret, ui
                         high = middle;
         }
         return map_seek_page(m, low, ret, ret_rank);
+}
+
+/* Clusters without data before that of the page's first entry. */
+static uint64_t map_empty_clusters(const struct map *m, uint64_t page)
+{
+        return m->table[page].offset / BLOB_CLUSTER_SIZE - m->table[page].rank;
+}
+
+/* The last page up to whose first entry every cluster has data, from PAGE's on. */
+static uint64_t map_find_sparse_page(const struct map *m, uint64_t page)
+{
+        uint64_t low = page, high = m->pages, empty = map_empty_clusters(m, page);
+
+        while (high - low > 1) {
+                uint64_t middle = low + (high - low) / 2;
+
+                if (map_empty_clusters(m, middle) == empty)
+                        low = middle;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+/* Follows entries that touch from *OFF on. 1: to the end of page LAST; 0: they end before that. */
+static int map_follow(struct map_cursor *c, uint64_t last, uint64_t *off)
+{
+        struct map_entry e;
+        int r;
+
+        while (c->page < last || c->i < c->n) {
+                r = map_next(c, &e);
+                if (r < 0)
+                        return r;
+                if (r == 0 || e.offset > *off)
+                        return 0;
+                *off = e.offset + e.len;
+        }
+        return 1;
+}
+
+int map_find_hole(const struct map *m, uint64_t off, uint64_t *ret)
+{
+        struct map_cursor cursor;
+        uint64_t page;
+        int r;
+
+        r = map_seek(m, off, &cursor);
+        if (r == 0)
+                r = map_follow(&cursor, cursor.page + MAP_HOLE_PAGES - 1, &off);
+        if (r > 0) {
+                page = map_find_sparse_page(m, cursor.page);
+                r = 0;
+                if (page > cursor.page) {
+                        off = m->table[page].offset;
+                        r = map_seek_entry(m, page * MAP_PAGE_ENTRIES, &cursor);
+                }
+                if (r == 0)
+                        r = map_follow(&cursor, m->pages, &off); /* no further than into the next page */
+        }
+        if (r < 0)
+                return r;
+        *ret = off;
+        return 0;
 }
 
 int map_salvage(int fd, const struct blob_id *id, map_entry_fn *fn, void *ctx)

@@ -21,8 +21,8 @@
  * page of another map, or one that lies at another's place, does not pass.
  *
  * Opening reads header and table, 16 bytes per page or 3.2 MB per TiB of dense data; finding an offset is a binary
- * search in the table, one page read and verified, and a binary search in that. Finding the n-th cluster with data, or
- * how many lie before one, costs no more.
+ * search in the table, one page read and verified, or found among those that are kept, and a binary search in that.
+ * Finding the n-th cluster with data, or how many lie before one, costs no more.
  */
 
 #include <stdbool.h>
@@ -34,6 +34,7 @@
 
 #define MAP_PAGE_SIZE    4096
 #define MAP_PAGE_ENTRIES 85
+#define MAP_HOLE_PAGES   256
 
 /* "<32 hex digits>" */
 #define MAP_NAME_SIZE (2 * BLOB_ID_SIZE + 1)
@@ -67,11 +68,18 @@ void map_writer_free(struct map_writer *w); /* accepts NULL */
 
 /* ---- reading; any number of threads may share a map ---- */
 
+struct cache;
 struct map;
 
 /* Takes FD over in any case. -EBADMSG: damaged; -EPROTONOSUPPORT: written by another version. */
 int map_open(int fd, const struct blob_id *id, struct map **ret);
 void map_close(struct map *m); /* accepts NULL */
+
+/*
+ * Pages that are looked for are kept in PAGES from now on, verified, and those that others kept of the blob's map are
+ * found there; borrowed until map_close(). Without it every page is read from the file, as a check wants it.
+ */
+void map_keep_pages(struct map *m, struct cache *pages);
 
 const struct blob_info *map_info(const struct map *m);
 uint64_t map_entries(const struct map *m);
@@ -92,6 +100,13 @@ int map_seek_entry(const struct map *m, uint64_t n, struct map_cursor *ret);
 
 /* 1: *ret is the next entry; 0: there is none. -EBADMSG. */
 int map_next(struct map_cursor *c, struct map_entry *ret);
+
+/*
+ * Gives the first offset at or after OFF where no entry is, which may be the end. Reads MAP_HOLE_PAGES pages at the
+ * most, which stand for 1.4 GiB where chunks are whole, and if none of them has a hole, two more: behind them the table
+ * alone is asked, and a hole that leaves no cluster without data is passed over.
+ */
+int map_find_hole(const struct map *m, uint64_t off, uint64_t *ret);
 
 /*
  * Where to begin a walk over the clusters with data: puts the cursor before the first entry of a page, at or before

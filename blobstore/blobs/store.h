@@ -33,6 +33,7 @@ struct blobstore {
         atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */
 
         struct chunk_store *chunks;
+        struct cache *map_pages; /* of open blobs */
         struct disks *disks; /* the open ones; see disks/ */
         atomic_uint streams; /* intakes that store what comes in */
 
@@ -68,7 +69,7 @@ int blob_find_shared(struct blob *a, struct blob *b, uint64_t off, uint64_t end,
 
 /*
  * The first run of data at or after OFF: 1, and where it goes from and to, or 0, where there is none before END. Goes
- * through no more than that, where blob_seek() may go through all the blob to find a hole.
+ * through no more than that, and takes no hole for data.
  */
 int blob_find_data(struct blob *b, uint64_t off, uint64_t end, uint64_t *ret_start, uint64_t *ret_end);
 

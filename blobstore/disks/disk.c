@@ -5,8 +5,8 @@
  * store in disk_files.c and disk_bitmap.c, and how they become blobs in disk_snapshot.c.
  *
  * Open disks stand in a list of the store, so that a disk is one object whoever opens it: its bits are in memory first.
- * That is why the last close syncs, and why a disk whose last sync failed, as it found no room, stays in the list
- * without a user, with its bits, for the next one who opens it or for the closing of the store.
+ * That is why the last close syncs what was changed, and why a disk whose last sync failed, as it found no room, stays
+ * in the list without a user, with its bits, for the next one who opens it or for the closing of the store.
  */
 
 #include <errno.h>
@@ -166,7 +166,7 @@ void disk_close(struct disk *d)
         bs = d->store;
         lock(&bs->disks->lock);
         /* Still counted while it syncs. Then looked at again: somebody may have opened, changed and closed it. */
-        while (d->users == 1 && r == 0 && !d->removed && disk_bitmap_is_dirty(d->bitmap)) {
+        while (d->users == 1 && r == 0 && !d->removed && atomic_load(&d->changed)) {
                 unlock(&bs->disks->lock);
                 r = disk_sync(d);
                 lock(&bs->disks->lock);

@@ -15,12 +15,17 @@
  * when it is first asked for; one without a bit is not kept, as a disk that is mostly unchanged mostly consists of
  * those. Pages with bits stay: 32 MiB for a TiB that was changed throughout.
  *
+ * A page has its place on disk before the first of its bits is set, so that whoever sets it is told when there is none:
+ * the file is a hole at first, and a sync that found no room for what had been answered would lose it with the last
+ * close. Other pages are written in place, which needs no room, except where a file system writes everything elsewhere.
+ *
  * Not here: taking bits back. A discarded block is a changed one, which is a hole in the data.
  */
 
 #include "blobstore/disks/disk_bitmap_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -178,6 +183,15 @@ static struct bitmap_page *bitmap_peek(struct disk_bitmap *b, uint64_t number)
         return atomic_load_explicit(&table->pages[number % TABLE_PAGES], memory_order_acquire);
 }
 
+/* Room for a page that is a hole. Not every file system can set it aside. */
+static int page_find_place(struct disk_bitmap *b, uint64_t number)
+{
+        if (b->fd < 0 || fallocate(b->fd, FALLOC_FL_KEEP_SIZE, (off_t)(number * PAGE_SIZE), PAGE_SIZE) == 0 ||
+            errno == EOPNOTSUPP)
+                return 0;
+        return -errno;
+}
+
 /* Call with load_lock held. */
 static int bitmap_load(struct disk_bitmap *b, uint64_t number, bool to_set, struct bitmap_page **ret)
 {
@@ -214,7 +228,7 @@ static int bitmap_load(struct disk_bitmap *b, uint64_t number, bool to_set, stru
         if (!page)
                 return -ENOMEM;
         page->number = number;
-        r = page_decode(b, bytes, page);
+        r = empty ? page_find_place(b, number) : page_decode(b, bytes, page);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(page);

@@ -28,7 +28,7 @@ void disk_bitmap_free(struct disk_bitmap *b); /* accepts NULL; what was not sync
 /* Is FIRST set? And how many blocks from it on, MAX at most, have the same answer; at least one. -EBADMSG. */
 int disk_bitmap_run(struct disk_bitmap *b, uint64_t first, uint64_t max, bool *ret_set, uint64_t *ret_n);
 
-/* -EBADMSG, -ENOMEM: some of them may be set. */
+/* -ENOSPC: there is no room for their place in the file; -EBADMSG, -ENOMEM. Some of them may be set then. */
 int disk_bitmap_set(struct disk_bitmap *b, uint64_t first, uint64_t n);
 
 /* Is there something to sync? */

@@ -40,6 +40,7 @@ static int clone_blocks(struct disk *d, uint64_t first, uint64_t end, int from_f
         if (ioctl(d->data_fd, FICLONERANGE, &clone) < 0)
                 return 0;
         r = disk_bitmap_set(d->bitmap, first, end - first);
+        disk_note_change(d);
         return r < 0 ? r : 1;
 }
 

@@ -18,8 +18,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "blobstore/base/bytes.h"
@@ -138,6 +140,20 @@ int disk_files_write_meta(struct blobstore *bs, const struct disk_meta *meta)
 
 /* ---- data and bitmap ---- */
 
+/*
+ * On btrfs even what is there is written elsewhere, which takes room; not where a file is marked so while it is empty.
+ * The bitmap has checksums of its own. Other file systems do not know the mark.
+ */
+static void disk_file_keep_in_place(int fd)
+{
+        int flags;
+
+        if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+                return;
+        flags |= FS_NOCOW_FL;
+        (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 static int disk_file_extend(struct blobstore *bs, const struct disk_id *id, enum disk_file file, int flags,
                             uint64_t size_bytes)
 {
@@ -149,6 +165,8 @@ static int disk_file_extend(struct blobstore *bs, const struct disk_id *id, enum
         fd = openat(bs->disks->dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
         if (fd < 0)
                 return -errno;
+        if (file == DISK_FILE_BITMAP && flags & O_CREAT)
+                disk_file_keep_in_place(fd);
         if (ftruncate(fd, (off_t)length) < 0)
                 return -errno;
         return fsync(fd) < 0 ? store_sync_failed(bs, -errno) : 0;

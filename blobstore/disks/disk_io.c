@@ -243,6 +243,13 @@ static int write_blocks(struct disk *d, const uint8_t *buf, size_t n, uint64_t o
         return 0;
 }
 
+void disk_note_change(struct disk *d)
+{
+        /* Most often it is set: threads that write at once do not take the line from each other. */
+        if (!atomic_load(&d->changed))
+                atomic_store(&d->changed, true);
+}
+
 /* Within the disk. */
 static int disk_write(struct disk *d, const void *buf, size_t n, uint64_t off)
 {
@@ -303,6 +310,7 @@ ssize_t disk_pwrite(struct disk *d, const void *buf, size_t n, uint64_t off)
                 n = (size_t)(size - off);
 
         r = disk_write(d, buf, n, off);
+        disk_note_change(d);
         if (r < 0)
                 return r;
         disk_start_writeback(d, n);
@@ -371,6 +379,7 @@ int disk_discard(struct disk *d, uint64_t off, uint64_t n)
         r = write_zeros(d, off, first * BLOB_BLOCK_SIZE);
         if (r == 0)
                 r = discard_blocks(d, first, last);
+        disk_note_change(d);
         if (r == 0)
                 r = write_zeros(d, last * BLOB_BLOCK_SIZE, end);
         return r;
@@ -385,5 +394,9 @@ int disk_sync(struct disk *d)
         if (r < 0)
                 return r;
         LOCK_SCOPE(&d->sync_lock);
-        return disk_bitmap_sync(d->bitmap, d->data_fd, &d->store->chunks->degraded);
+        atomic_store(&d->changed, false);
+        r = disk_bitmap_sync(d->bitmap, d->data_fd, &d->store->chunks->degraded);
+        if (r < 0)
+                disk_note_change(d);
+        return r;
 }

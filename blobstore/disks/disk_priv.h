@@ -42,6 +42,7 @@ struct disk {
 
         _Atomic uint64_t size_bytes; /* grows, under the lock of disks */
         pthread_mutex_t sync_lock;
+        atomic_bool changed; /* something was done to the data or the bits since the last sync began */
         _Atomic uint64_t written_large; /* bytes, in large writes; writeback starts at each step of them */
 
         pthread_rwlock_t freeze; /* shared by whoever changes blocks; a snapshot begins while nobody does */
@@ -97,6 +98,9 @@ int disk_files_remove(struct blobstore *bs, const struct disk_id *id);
 int disk_files_read(const struct disk *d, void *buf, size_t n, uint64_t off);
 
 /* ---- disk_io.c ---- */
+
+/* Call after a change was tried, before that is answered: the last close has something to sync then. */
+void disk_note_change(struct disk *d);
 
 /* Is the block of POS in the data? *ret_end: up to where, END at most, the answer is the same. */
 int disk_find_run(struct disk *d, uint64_t pos, uint64_t end, bool *ret_changed, uint64_t *ret_end);

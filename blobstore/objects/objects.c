@@ -39,6 +39,7 @@ static int object_open_folder(const struct objects *o, const char *name, int *re
         return 0;
 }
 
+/* FD is -1 for the directory itself. */
 static int object_sync_folder(const struct objects *o, int fd)
 {
         int r;
@@ -49,13 +50,24 @@ static int object_sync_folder(const struct objects *o, int fd)
         return r;
 }
 
+/* The folder of NAME, if it is to be in one; synced also where it is there: another thread may have just made it. */
+static int object_make_folder(const struct objects *o, const char *name)
+{
+        char folder[NAME_MAX + 1];
+
+        if (!object_folder(name, folder))
+                return 0;
+        if (mkdirat(o->dir_fd, folder, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        return object_sync_folder(o, -1);
+}
+
 int objects_put(const struct objects *o, int from_fd, const char *from, const char *name)
 {
         CLEANUP_CLOSE int fd = -1;
-        char folder[NAME_MAX + 1];
         int r;
 
-        r = object_folder(name, folder) ? mkdir_durable(o->dir_fd, folder, 0700) : 0;
+        r = object_make_folder(o, name);
         if (r == 0)
                 r = object_open_folder(o, name, &fd); /* before it has a name there: what can fail now changes nothing */
         if (r < 0)

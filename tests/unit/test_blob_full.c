@@ -3,10 +3,12 @@
 /* A disk that is really full: a small tmpfs, which root may mount. */
 
 #include "blobstore/blobstore.h"
+#include "blobstore/disks/disk.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/lib/expect.h"
@@ -114,11 +116,63 @@ static void test_removing_works_on_a_disk_without_a_free_block(void **state)
         blob_close(b);
 }
 
+/* Gives back N blocks of what fill_disk() took. */
+static void free_blocks(struct store *s, unsigned n)
+{
+        char path[2 * TEMPDIR_MAX];
+        struct stat st;
+
+        store_path(s, "../ballast", path);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(truncate(path, st.st_size - n * 4096), 0);
+}
+
+/* Each write needs a block for what it writes, and one for the bits that say so. */
+static void test_what_a_machine_wrote_has_its_place(void **state)
+{
+        struct store *s = *state;
+        const uint64_t step = 256 * MIB; /* more than a page of bits stands for */
+        uint8_t block[4096], got[4096];
+        bool taken[64] = { false };
+        unsigned n_taken = 0;
+        struct disk_id id;
+        struct disk *d;
+
+        if (!s->bs)
+                skip();
+        memset(block, 'm', sizeof(block));
+        assert_ok(disk_create(s->bs, NULL, 64 * step, &id));
+        assert_ok(disk_open(s->bs, &id, &d));
+        fill_disk(s);
+        for (unsigned i = 0; i < 64; i++) {
+                ssize_t n;
+
+                if (i % 8 == 0)
+                        free_blocks(s, 1 + i / 8);
+                n = disk_pwrite(d, block, sizeof(block), i * step);
+                assert_true(n == (ssize_t)sizeof(block) || n == -ENOSPC);
+                taken[i] = n > 0;
+                n_taken += taken[i];
+        }
+        assert_in_range(n_taken, 1, 63);
+        disk_close(d);
+        store_close(s);
+        assert_ok(store_open(s));
+        assert_ok(disk_open(s->bs, &id, &d));
+        for (unsigned i = 0; i < 64; i++) {
+                assert_int_equal(disk_pread(d, got, sizeof(got), i * step), sizeof(got));
+                if (taken[i])
+                        assert_memory_equal(got, block, sizeof(got));
+        }
+        disk_close(d);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_full_disk_refuses_the_blob_and_harms_no_other, full_setup, full_teardown),
                 cmocka_unit_test_setup_teardown(test_removing_works_on_a_disk_without_a_free_block, full_setup, full_teardown),
+                cmocka_unit_test_setup_teardown(test_what_a_machine_wrote_has_its_place, full_setup, full_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

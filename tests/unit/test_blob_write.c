@@ -207,6 +207,33 @@ static void test_writer_finds_what_one_that_gives_up_has_written(void **state)
         free(bytes);
 }
 
+/* Where no chunk came yet, the renewed one's own checksum was lost, in memory. */
+static void test_writer_with_nothing_but_holes_is_renewed(void **state)
+{
+        const size_t size = 3 * MIB + 777;
+        uint8_t *bytes = calloc(1, size);
+        struct store *s = *state;
+        struct blob_writer *w;
+        struct blob *b;
+
+        assert_non_null(bytes);
+        bytes[size - 1] = 'x';
+        assert_ok(blob_writer_new(s->bs, &w));
+        assert_ok(blob_writer_renew(&w));
+        assert_ok(blob_writer_hole(w, MIB));
+        assert_ok(blob_writer_renew(&w));
+        assert_ok(blob_writer_append(w, bytes, MIB + 5)); /* a part of a block, too */
+        assert_ok(blob_writer_renew(&w));
+        assert_ok(blob_writer_append(w, bytes + 2 * MIB + 5, size - 2 * MIB - 5));
+        assert_ok(blob_writer_commit(w, &b));
+        blob_writer_free(w);
+        image_assert_same(b, bytes, size); /* and its checksum is theirs */
+        blob_close(b);
+        (void)store_gc(s);
+        assert_int_equal(store_stats(s).blobs, 1);
+        free(bytes);
+}
+
 static void test_committed_writer_is_used_up(void **state)
 {
         struct store *s = *state;
@@ -252,6 +279,7 @@ int main(void)
                 T(test_one_chunk_repeated_is_stored_once),
                 T(test_nothing_is_left_of_a_writer_that_gave_up),
                 T(test_writer_finds_what_one_that_gives_up_has_written),
+                T(test_writer_with_nothing_but_holes_is_renewed),
                 T(test_committed_writer_is_used_up),
                 T(test_image_larger_than_a_segment),
         };

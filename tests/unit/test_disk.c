@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -660,6 +662,65 @@ static void test_check_tells_of_a_damaged_bitmap_and_a_missing_base(void **state
         assert_int_equal(problems, 4);
 }
 
+/* ---- what the last close makes durable ---- */
+
+static atomic_uint syncs; /* of files that are disks' data */
+
+int fdatasync(int fd)
+{
+        char link[64], path[512];
+        ssize_t n;
+
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        n = readlink(link, path, sizeof(path));
+        if (n > 5 && memmem(path, (size_t)n, "/disks/", 7) && memcmp(path + n - 5, ".data", 5) == 0)
+                atomic_fetch_add(&syncs, 1);
+        return (int)syscall(SYS_fdatasync, fd);
+}
+
+static unsigned syncs_of_close(struct fixture *f, const struct disk_id *id, void (*act)(struct disk *d))
+{
+        struct disk *d;
+
+        assert_int_equal(disk_open(f->store, id, &d), 0);
+        if (act)
+                act(d);
+        atomic_store(&syncs, 0);
+        disk_close(d);
+        return atomic_load(&syncs);
+}
+
+static void overwrite(struct disk *d)
+{
+        write_at(d, "again", 5, 100);
+}
+
+static void overwrite_and_sync(struct disk *d)
+{
+        overwrite(d);
+        assert_int_equal(disk_sync(d), 0);
+}
+
+static void punch(struct disk *d)
+{
+        assert_int_equal(disk_discard(d, 0, BLOCK), 0);
+}
+
+/* Blocks that were its own before set no bit: nothing was synced then. */
+static void test_last_close_syncs_what_was_changed(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, MIB);
+        struct disk_id id = *disk_get_id(d);
+
+        write_at(d, "first", 5, 100);
+        disk_close(d);
+        assert_int_equal(syncs_of_close(f, &id, overwrite), 1);
+        assert_int_equal(syncs_of_close(f, &id, punch), 1);
+        assert_int_equal(syncs_of_close(f, &id, overwrite_and_sync), 0);
+        assert_int_equal(syncs_of_close(f, &id, NULL), 0);
+}
+
 /* ---- a full disk ---- */
 
 /* A limit on the size of files stands in for it: it stops writes behind that size, and no syncs. */
@@ -745,6 +806,7 @@ int main(void)
                 T(test_damage_below_what_was_written_is_not_met),
                 T(test_check_of_good_disks_finds_nothing),
                 T(test_check_tells_of_a_damaged_bitmap_and_a_missing_base),
+                T(test_last_close_syncs_what_was_changed),
                 T(test_sync_without_room_loses_nothing),
                 T(test_close_without_room_loses_nothing),
         };

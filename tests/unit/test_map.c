@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 
+/* Reads are counted: the call is replaced under both of its names, which that macro would make one. */
+#undef _FILE_OFFSET_BITS
+
 #include "blobstore/blobs/map.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "blobstore/chunks/cache.h"
 #include "blobstore/chunks/segment.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
 static const struct blob_id test_id = { "0123456789abcde" };
+
+static unsigned reads;
+
+ssize_t pread(int fd, void *buf, size_t n, off_t off)
+{
+        reads++;
+        return syscall(SYS_pread64, fd, buf, n, off);
+}
+
+ssize_t pread64(int fd, void *buf, size_t n, off_t off)
+{
+        return pread(fd, buf, n, off);
+}
 
 static int temp_file(void)
 {
@@ -50,13 +68,13 @@ static void assert_entry(const struct map_entry *e, uint64_t i)
 }
 
 /* Gives a descriptor of a map with N entries. */
-static int make_map(uint64_t n)
+static int make_map_of(const struct blob_id *id, uint64_t n)
 {
         struct blob_info info = { .size_bytes = (n * 6 + 100) * BLOB_BLOCK_SIZE, .data_bytes = 77 };
         struct map_writer *w;
         int fd = temp_file();
 
-        assert_ok(map_writer_new(dup(fd), &test_id, &w));
+        assert_ok(map_writer_new(dup(fd), id, &w));
         for (uint64_t i = 0; i < n; i++) {
                 struct map_entry e = test_entry(i);
 
@@ -66,6 +84,11 @@ static int make_map(uint64_t n)
         assert_ok(map_writer_sync(w));
         map_writer_free(w);
         return fd;
+}
+
+static int make_map(uint64_t n)
+{
+        return make_map_of(&test_id, n);
 }
 
 static void test_entries_come_back_in_order_and_by_number(void **state)
@@ -118,6 +141,249 @@ static void test_seek_finds_the_first_entry_that_ends_after_an_offset(void **sta
         }
         map_close(m);
 }
+
+/* ---- pages that are kept ---- */
+
+/* Gives the reads that it took to look at every page of the map, in any order. */
+static unsigned look_at_all(const struct map *m, uint64_t n)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+
+        reads = 0;
+        for (uint64_t i = 0; i < n; i++) {
+                uint64_t entry = i * 7919 % n;
+
+                assert_ok(map_seek(m, test_entry(entry).offset, &cursor));
+                assert_int_equal(map_next(&cursor, &e), 1);
+                assert_entry(&e, entry);
+        }
+        return reads;
+}
+
+static void test_a_page_that_is_kept_is_not_read_again(void **state)
+{
+        const uint64_t pages = 20, n = pages * MAP_PAGE_ENTRIES;
+        struct cache *kept;
+        struct map *m;
+        int fd;
+
+        (void)state;
+        assert_ok(cache_new(1 << 20, &kept));
+        fd = make_map(n);
+        assert_ok(map_open(dup(fd), &test_id, &m));
+        assert_int_equal(look_at_all(m, n), n);
+        map_keep_pages(m, kept);
+        assert_int_equal(look_at_all(m, n), pages);
+        assert_int_equal(look_at_all(m, n), 0);
+        map_close(m);
+
+        /* Opened again it is the same map. */
+        assert_ok(map_open(fd, &test_id, &m));
+        map_keep_pages(m, kept);
+        assert_int_equal(look_at_all(m, n), 0);
+        map_close(m);
+        cache_free(kept);
+}
+
+static void test_a_walk_keeps_no_page_but_its_first(void **state)
+{
+        const uint64_t n = 5 * MAP_PAGE_ENTRIES;
+        struct map_cursor cursor;
+        struct map_entry e;
+        struct cache *kept;
+        struct map *m;
+
+        (void)state;
+        assert_ok(cache_new(1 << 20, &kept));
+        assert_ok(map_open(make_map(n), &test_id, &m));
+        map_keep_pages(m, kept);
+        for (unsigned wanted = 5; wanted >= 4; wanted--) {
+                reads = 0;
+                assert_ok(map_seek(m, 0, &cursor));
+                for (uint64_t i = 0; i < n; i++) {
+                        assert_int_equal(map_next(&cursor, &e), 1);
+                        assert_entry(&e, i);
+                }
+                assert_int_equal(reads, wanted);
+        }
+        map_close(m);
+        cache_free(kept);
+}
+
+/* Two maps of which one page's number is the other's. */
+static void test_pages_of_two_maps_are_told_apart(void **state)
+{
+        struct blob_id other_id = test_id;
+        struct map *m, *other;
+        struct map_cursor cursor;
+        struct cache *kept;
+        struct map_entry e;
+        int fd;
+
+        (void)state;
+        other_id.bytes[BLOB_ID_SIZE - 1]++;
+        assert_ok(cache_new(1 << 20, &kept));
+        fd = make_map_of(&other_id, MAP_PAGE_ENTRIES);
+        assert_ok(map_open(fd, &other_id, &other));
+        assert_ok(map_open(make_map(5), &test_id, &m));
+        map_keep_pages(m, kept);
+        map_keep_pages(other, kept);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(look_at_all(m, 5) > 0, i == 0);
+                assert_ok(map_seek_entry(other, 80, &cursor));
+                assert_int_equal(map_next(&cursor, &e), 1);
+                assert_entry(&e, 80);
+        }
+        map_close(m);
+        map_close(other);
+        cache_free(kept);
+}
+
+static void test_damage_is_not_kept(void **state)
+{
+        struct map_cursor cursor;
+        struct map_entry e;
+        struct cache *kept;
+        struct map *m;
+        int fd = make_map(5);
+        uint8_t byte;
+
+        (void)state;
+        assert_ok(cache_new(1 << 20, &kept));
+        assert_ok(map_open(dup(fd), &test_id, &m));
+        map_keep_pages(m, kept);
+        assert_int_equal(pread(fd, &byte, 1, MAP_PAGE_SIZE + 100), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, MAP_PAGE_SIZE + 100), 1);
+        assert_err(map_seek(m, 0, &cursor), -EBADMSG);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, MAP_PAGE_SIZE + 100), 1);
+        assert_ok(map_seek(m, 0, &cursor));
+        assert_int_equal(map_next(&cursor, &e), 1);
+        assert_entry(&e, 0);
+        map_close(m);
+        cache_free(kept);
+        (void)close(fd);
+}
+
+static void test_small_reads_come_to_read_nothing(void **state)
+{
+        const size_t size = 1 << 20; /* its chunks are kept, too */
+        uint8_t *bytes = image_make(3, size), block[512]; /* a chunk that is read whole is not kept */
+        struct store *s = *state;
+        struct blob *b = image_store(s, bytes, size);
+
+        for (unsigned i = 0; i < 2; i++) {
+                reads = 0;
+                for (size_t off = 0; off < size; off += sizeof(block)) {
+                        assert_int_equal(blob_pread(b, block, sizeof(block), off), sizeof(block));
+                        assert_memory_equal(block, bytes + off, sizeof(block));
+                }
+                assert_int_equal(reads > 0, i == 0);
+        }
+        blob_close(b);
+        free(bytes);
+}
+
+/* ---- holes ---- */
+
+#define DENSE_PAGES  UINT64_C(2000)
+#define DENSE_CHUNK  (UINT64_C(32) << 10)
+#define DENSE_CHUNKS (DENSE_PAGES * MAP_PAGE_ENTRIES)
+
+/* A run of chunks that touch, but for holes of HOLE bytes before those in HOLES, which ends with 0. */
+static struct map *dense_map(const uint64_t *holes, uint64_t hole)
+{
+        struct blob_info info = { .size_bytes = DENSE_CHUNKS * 2 * DENSE_CHUNK };
+        struct map_entry e = {
+                .len = DENSE_CHUNK,
+                .raw_len = DENSE_CHUNK,
+                .stored_len = 1,
+                .place = place_make(1, 16),
+        };
+        struct map_writer *w;
+        int fd = temp_file();
+        struct map *m;
+
+        assert_ok(map_writer_new(dup(fd), &test_id, &w));
+        for (uint64_t i = 0; i < DENSE_CHUNKS; i++) {
+                if (*holes && i == *holes) {
+                        e.offset += hole;
+                        holes++;
+                }
+                assert_ok(map_writer_add(w, &e));
+                e.offset += e.len;
+        }
+        assert_ok(map_writer_finish(w, &info));
+        map_writer_free(w);
+        assert_ok(map_open(fd, &test_id, &m));
+        return m;
+}
+
+static uint64_t hole_after(const struct map *m, uint64_t off)
+{
+        uint64_t found;
+
+        reads = 0;
+        assert_ok(map_find_hole(m, off, &found));
+        assert_in_range(reads, 1, MAP_HOLE_PAGES + 2);
+        return found;
+}
+
+static void test_the_end_of_a_long_run_is_found_with_few_reads(void **state)
+{
+        static const uint64_t none[] = { 0 };
+        struct map *m = dense_map(none, 0);
+
+        (void)state;
+        for (uint64_t off = 0; off < DENSE_CHUNKS * DENSE_CHUNK; off += DENSE_CHUNKS * DENSE_CHUNK / 50 + 12345)
+                assert_int_equal(hole_after(m, off), DENSE_CHUNKS * DENSE_CHUNK);
+        assert_int_equal(hole_after(m, DENSE_CHUNKS * DENSE_CHUNK), DENSE_CHUNKS * DENSE_CHUNK);
+        map_close(m);
+}
+
+/* Within a page, at its end, and one page after another. */
+static void test_no_hole_of_clusters_is_passed_over(void **state)
+{
+        static const uint64_t holes[] = { 5000,
+                                          700 * MAP_PAGE_ENTRIES,
+                                          701 * MAP_PAGE_ENTRIES,
+                                          1500 * MAP_PAGE_ENTRIES + 84,
+                                          DENSE_CHUNKS - 1,
+                                          0 };
+        const uint64_t hole = 2 * BLOB_CLUSTER_SIZE; /* with a cluster in it, wherever it begins */
+        struct map *m = dense_map(holes, hole);
+        uint64_t off = 0;
+
+        (void)state;
+        for (size_t i = 0; holes[i]; i++) {
+                uint64_t wanted = holes[i] * DENSE_CHUNK + i * hole;
+
+                assert_int_equal(hole_after(m, off), wanted);
+                assert_int_equal(hole_after(m, wanted - 1), wanted);
+                assert_int_equal(hole_after(m, wanted + 1), wanted + 1);
+                off = wanted + hole;
+        }
+        assert_int_equal(hole_after(m, off), DENSE_CHUNKS * DENSE_CHUNK + 5 * hole);
+        map_close(m);
+}
+
+static void test_a_hole_of_a_block_is_found_near_by(void **state)
+{
+        static const uint64_t holes[] = { 100 * MAP_PAGE_ENTRIES, 1000 * MAP_PAGE_ENTRIES, 0 };
+        struct map *m = dense_map(holes, BLOB_BLOCK_SIZE);
+        const uint64_t first = holes[0] * DENSE_CHUNK, second = holes[1] * DENSE_CHUNK + BLOB_BLOCK_SIZE;
+
+        (void)state;
+        assert_int_equal(hole_after(m, 0), first);
+        assert_int_equal(hole_after(m, second - 250 * MAP_PAGE_ENTRIES * DENSE_CHUNK), second);
+        /* From further on it is taken for data. */
+        assert_int_equal(hole_after(m, first + BLOB_BLOCK_SIZE), DENSE_CHUNKS * DENSE_CHUNK + 2 * BLOB_BLOCK_SIZE);
+        map_close(m);
+}
+
+/* ---- damage ---- */
 
 static bool map_is_readable(int fd)
 {
@@ -244,6 +510,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_entries_come_back_in_order_and_by_number),
                 cmocka_unit_test(test_seek_finds_the_first_entry_that_ends_after_an_offset),
+                cmocka_unit_test(test_a_page_that_is_kept_is_not_read_again),
+                cmocka_unit_test(test_a_walk_keeps_no_page_but_its_first),
+                cmocka_unit_test(test_pages_of_two_maps_are_told_apart),
+                cmocka_unit_test(test_damage_is_not_kept),
+                cmocka_unit_test_setup_teardown(test_small_reads_come_to_read_nothing, store_setup, store_teardown),
+                cmocka_unit_test(test_the_end_of_a_long_run_is_found_with_few_reads),
+                cmocka_unit_test(test_no_hole_of_clusters_is_passed_over),
+                cmocka_unit_test(test_a_hole_of_a_block_is_found_near_by),
                 cmocka_unit_test(test_every_flipped_byte_is_noticed),
                 cmocka_unit_test(test_other_lengths_are_noticed),
                 cmocka_unit_test(test_pages_that_changed_places_are_noticed),

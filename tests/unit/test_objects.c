@@ -159,6 +159,21 @@ static void test_a_name_that_is_not_synced_degrades(void **state)
         assert_true(atomic_load(&f->degraded));
 }
 
+/* Else the next one puts into a folder that is taken for durable, and is told that all is well. */
+static void test_a_folder_that_is_not_synced_degrades(void **state)
+{
+        struct fixture *f = *state;
+
+        make(f);
+        assert_ok(symlinkat("nowhere", f->objects.dir_fd, "cd"));
+        assert_err(objects_put(&f->objects, f->temp_fd, "new", "cd/name"), -ENOENT);
+        assert_false(atomic_load(&f->degraded));
+        fail_syncs = true;
+        assert_err(objects_put(&f->objects, f->temp_fd, "new", "ab/name"), -EIO);
+        assert_true(atomic_load(&f->degraded));
+        assert_false(objects_exists(&f->objects, "ab/name"));
+}
+
 static int count(void *ctx, const char *name)
 {
         int *n = ctx;
@@ -193,6 +208,7 @@ int main(void)
                 TEST(test_part_of_one_is_given_back_and_its_length_stays),
                 TEST(test_renamed_and_removed_by_name),
                 TEST(test_a_name_that_is_not_synced_degrades),
+                TEST(test_a_folder_that_is_not_synced_degrades),
                 TEST(test_a_walk_ends_with_the_first_error),
         };
 

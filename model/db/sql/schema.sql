@@ -1,4 +1,4 @@
--- The library's database, version 3. What each table is for stands above it; who writes it is the file of the same name.
+-- The library's database, version 4. What each table is for stands above it; who writes it is the file of the same name.
 -- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
 -- A change here needs a step in migrate/ and an old database among the tests.
 
@@ -75,6 +75,7 @@ CREATE TABLE trash (
         store   INTEGER NOT NULL REFERENCES store,
         key     BLOB NOT NULL CHECK (length(key) = 16)
 ) STRICT;
+CREATE INDEX trash_by_key ON trash (store, key);
 
 -- What listings need comes first: a row with long texts is spread over several pages.
 CREATE TABLE image (
@@ -210,6 +211,7 @@ CREATE TABLE volume (
         UNIQUE (region, handle)
 ) STRICT;
 CREATE UNIQUE INDEX volume_device ON volume (instance, device) WHERE instance IS NOT NULL;
+CREATE INDEX volume_by_key ON volume (key) WHERE key IS NOT NULL;
 CREATE INDEX volume_by_base ON volume (base) WHERE base IS NOT NULL;
 CREATE INDEX volume_by_snapshot ON volume (snapshot) WHERE snapshot IS NOT NULL;
 
