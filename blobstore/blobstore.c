@@ -3,13 +3,14 @@
 /*
  * A store's directory:
  *
- *      format          "imagefs blob store 3", and the store's id in 32 hex digits; written last when a store is made, so
+ *      format          "imagefs blob store 3", and the store's id in 32 hex digits with a hash; written last when a store is made, so
  *                      that it tells a whole one; "format.next" while one of version 2 is brought to this
  *      lock            held with flock(2) by the process that has the store open, shared by those that only look
  *      index.db        see chunks/index.h; beside it its WAL, index.stale where it has to be made again, and
  *                      index.short where that could not count everything
  *      state           whether the index is current; see chunks/index_state.h
  *      segments/       see chunks/segment.h
+ *      moved/          see chunks/moves.h
  *      maps/ab/<id>    see blobs/map.h; by the first byte of the id; "<id>.dead" while a removed one is taken back
  *      temp/           maps being written; emptied when the store is opened
  *      incoming/       the caller's
@@ -26,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,7 @@
 #include "blobstore/blobs/account.h"
 #include "blobstore/blobs/store.h"
 #include "blobstore/disks/disks.h"
+#include "blobstore/hash/hash.h"
 
 #define FORMAT_VERSION 3
 #define FORMAT_FILE   "format"
@@ -49,12 +52,13 @@
 #define FORMAT_PREFIX "imagefs blob store "
 #define FORMAT_TEXT_2 FORMAT_PREFIX "2\n"
 #define FORMAT_TEXT   FORMAT_PREFIX "3\nid "
-#define FORMAT_SIZE   (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1)
+/* The id's digits, and a hash of it: another id would make every segment somebody else's. */
+#define FORMAT_SIZE   (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1 + 16 + 1)
 
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define THREADS_MAX         256
 
-static const char *const store_dirs[] = { "segments", "maps", "temp", "incoming", "disks" };
+static const char *const store_dirs[] = { "segments", "moved", "maps", "temp", "incoming", "disks" };
 
 /* What a crash during creation may leave, so that creating goes on there. */
 static const char *const store_files[] = {
@@ -88,11 +92,21 @@ static int store_check_creatable_name(void *ctx, const char *name)
 
 /* ---- the format ---- */
 
+static size_t store_print_format(const uint8_t id[STORE_ID_SIZE], char ret[FORMAT_SIZE + 1])
+{
+        char digits[2 * STORE_ID_SIZE + 1];
+
+        put_hex(digits, id, STORE_ID_SIZE);
+        return (size_t)snprintf(ret, FORMAT_SIZE + 1, FORMAT_TEXT "%s %016" PRIx64 "\n", digits,
+                                hash64(id, STORE_ID_SIZE, FORMAT_VERSION));
+}
+
 /* Gives the version; 0: there is none. */
 static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_ID_SIZE])
 {
         CLEANUP_CLOSE int fd = -1;
         char text[FORMAT_SIZE + 1] = { 0 };
+        char should[FORMAT_SIZE + 1];
         const size_t prefix = strlen(FORMAT_TEXT), digits = 2 * STORE_ID_SIZE;
         ssize_t n;
 
@@ -104,19 +118,21 @@ static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_
                 return (int)n;
         if (strcmp(text, FORMAT_TEXT_2) == 0)
                 return 2;
-        if (strncmp(text, FORMAT_TEXT, prefix) == 0)
-                return strlen(text) == prefix + digits + 1 && parse_hex(text + prefix, digits, ret_id) == 0 ? 3 : -EUCLEAN;
+        if (strncmp(text, FORMAT_TEXT, prefix) == 0) {
+                if (strlen(text) < prefix + digits || parse_hex(text + prefix, digits, ret_id) < 0)
+                        return -EUCLEAN;
+                (void)store_print_format(ret_id, should);
+                return strcmp(text, should) == 0 ? 3 : -EUCLEAN;
+        }
         return strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) == 0 ? -EPROTONOSUPPORT : -EUCLEAN;
 }
 
 static int store_write_format(struct blobstore *bs, const char *name, const uint8_t id[STORE_ID_SIZE])
 {
-        char digits[2 * STORE_ID_SIZE + 1], text[FORMAT_SIZE + 1];
-        int n;
+        char text[FORMAT_SIZE + 1];
+        size_t n = store_print_format(id, text);
 
-        put_hex(digits, id, STORE_ID_SIZE);
-        n = snprintf(text, sizeof(text), FORMAT_TEXT "%s\n", digits);
-        return write_file_durable(bs->dir_fd, name, text, (size_t)n, 0600);
+        return write_file_durable(bs->dir_fd, name, text, n, 0600);
 }
 
 /*
@@ -187,7 +203,7 @@ static int store_lock(struct blobstore *bs)
 
 static int store_open_subdirs(struct blobstore *bs)
 {
-        int disks_fd, *const fds[] = { &bs->segments_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd, &disks_fd };
+        int disks_fd, *const fds[] = { &bs->segments_fd, &bs->moved_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd, &disks_fd };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -221,7 +237,7 @@ static int store_check_index(struct blobstore *bs)
         if (r < 0)
                 return r;
         if (r > 0) {
-                r = index_recover(bs->chunks->index);
+                r = index_recover(bs->chunks->index, bs->chunks->moves);
                 return r < 0 && r != -ENOSPC ? r : 1; /* on a full disk it waits for the next opening */
         }
         return chunk_store_forget_index(bs->chunks);
@@ -234,7 +250,7 @@ static int store_rebuild_index(struct blobstore *bs)
         r = rebuild_index(bs);
         if (r == 0)
                 r = chunk_store_open_index(bs->chunks);
-        return r < 0 ? r : index_recover(bs->chunks->index);
+        return r < 0 ? r : index_recover(bs->chunks->index, bs->chunks->moves);
 }
 
 static int store_open_index(struct blobstore *bs, bool migrate)
@@ -283,14 +299,14 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
         r = store_lock(bs);
         if (r == 0 && version < FORMAT_VERSION)
                 r = store_choose_id(bs, id);
-        if (r == 0 && version == 0)
+        if (r == 0 && version < FORMAT_VERSION)
                 r = store_create(bs);
         if (r == 0)
                 r = store_open_subdirs(bs);
         if (r == 0 && !bs->read_only)
                 r = dir_each(bs->temp_fd, ".", store_remove_temp, bs);
         if (r == 0)
-                r = chunk_store_new(bs->dir_fd, bs->segments_fd, id, bs->read_only,
+                r = chunk_store_new(bs->dir_fd, bs->segments_fd, bs->moved_fd, id, bs->read_only,
                                     opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT,
                                     threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
         if (r == 0)

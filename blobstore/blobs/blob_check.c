@@ -178,11 +178,17 @@ static int check_note_bad(struct check *c, uint64_t place)
 /* Is the chunk where it should be, and, if that is asked, what it should be? FIRST: not met before. 1: yes, 0: no. */
 static int check_chunk(struct check *c, const struct map_entry *e, bool first)
 {
-        uint32_t segment = place_segment(e->place);
+        uint64_t place = e->place;
+        size_t stored_len = e->stored_len;
+        uint32_t segment;
         int r;
 
-        if (segment >= c->n_sizes || place_offset(e->place) < SEGMENT_HEADER_SIZE ||
-            place_offset(e->place) + (uint64_t)e->stored_len > c->sizes[segment])
+        r = chunk_store_resolve(c->chunks, &place, &stored_len);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        segment = place_segment(place);
+        if (segment >= c->n_sizes || place_offset(place) < SEGMENT_HEADER_SIZE ||
+            place_offset(place) + (uint64_t)stored_len > c->sizes[segment])
                 return 0;
         if (!c->read_data)
                 return 1;
@@ -224,7 +230,7 @@ static int check_entries(struct check *c, const struct blob_id *id, const struct
                         return r;
                 n++;
                 data += e.len;
-                r = index_import_map_entry(c->counted, e.place, e.raw_len, e.stored_len);
+                r = index_import_map_entry(c->counted, e.place, 0, e.raw_len, e.stored_len);
                 if (r >= 0)
                         r = check_chunk(c, &e, r > 0);
                 if (r < 0)

@@ -300,7 +300,7 @@ static int gc_is_accounted_for(struct blobstore *bs, uint32_t id)
         r = segments_describe(bs->chunks->segments, id, &footer);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        r = index_accounts_for(bs->chunks->index, id, &footer);
+        r = index_accounts_for(bs->chunks->index, bs->chunks->moves, id, &footer);
         footer_done(&footer);
         return r;
 }
@@ -317,20 +317,20 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
 {
         CLEANUP_FREE struct index_gap *gaps = NULL;
         uint64_t before = gc_allocated(bs, id), after;
-        bool empty;
+        bool empty, sealed;
         size_t n;
         int r;
 
-        r = index_gaps(bs->chunks->index, id, &gaps, &n, &empty);
+        r = index_gaps(bs->chunks->index, id, &gaps, &n, &empty, &sealed);
         if (r < 0)
                 return r == -EBUSY ? 0 : r; /* it stays marked */
-        if (empty) {
+        if (empty && sealed) {
                 r = gc_is_accounted_for(bs, id);
                 if (r < 0)
                         return r;
                 empty = r > 0;
         }
-        if (empty) {
+        if (empty && sealed) {
                 r = segments_unlink(bs->chunks->segments, id);
                 /* Before the row goes: a file without one would never be looked at again. */
                 if (r == 0)
@@ -349,7 +349,8 @@ static int gc_segment(struct blobstore *bs, uint32_t id, struct blobstore_gc_sta
                 return r;
         after = gc_allocated(bs, id);
         stats->bytes_freed += before > after ? before - after : 0;
-        return index_unmark_segment(bs->chunks->index, id, empty);
+        /* One that is empty before it is sealed is looked at again after that. */
+        return empty && !sealed ? 0 : index_unmark_segment(bs->chunks->index, id, empty);
 }
 
 static int gc_segments(struct blobstore *bs, struct blobstore_gc_stats *stats)

@@ -21,6 +21,7 @@
 #include "blobstore/blobs/account.h"
 #include "blobstore/blobs/blob_priv.h"
 #include "blobstore/blobs/map_file_priv.h"
+#include "blobstore/chunks/index_move.h"
 
 struct rebuild {
         struct blobstore *store;
@@ -49,9 +50,14 @@ static bool rebuild_misses(struct rebuild *rb, int r)
 static int rebuild_entry(void *ctx, const struct map_entry *e)
 {
         struct rebuild *rb = ctx;
+        struct moved_chunk moved = { .stored_len = e->stored_len };
         int r;
 
-        r = index_import_map_entry(rb->index, e->place, e->raw_len, e->stored_len);
+        /* Where its segment does not tell, the table may. */
+        r = moves_find(rb->store->chunks->moves, e->place, &moved);
+        if (r == -ENOMEM)
+                return r;
+        r = index_import_map_entry(rb->index, e->place, moved.at, e->raw_len, moved.stored_len);
         return r < 0 ? r : 0;
 }
 
@@ -159,7 +165,7 @@ static int rebuild_name_chunk(struct rebuild *rb, struct codec *codec, const str
         struct chunk_features features = { 0 };
         int r;
 
-        record.offset = place_offset(c->place);
+        record.offset = place_offset(c->at);
         r = chunk_store_read(cs, c->place, c->stored_len, NULL, codec->raw, c->raw_len);
         if (r == 0)
                 r = chunk_store_peek_base(cs, c->place, c->stored_len, c->raw_len, &record.base);
@@ -178,20 +184,19 @@ static int rebuild_name_chunk(struct rebuild *rb, struct codec *codec, const str
 static int rebuild_name_chunks(struct rebuild *rb, uint32_t id, struct footer *footer)
 {
         struct index_chunk page[REBUILD_PAGE];
-        uint64_t next = place_make(id, 0);
+        uint64_t after = 0;
         struct codec *codec;
         int n, r;
 
         r = codec_pool_get(rb->store->chunks->codecs, &codec);
         if (r < 0)
                 return r;
-        while (r == 0 && (n = index_chunk_list(rb->index, next, page, REBUILD_PAGE)) != 0) {
+        while (r == 0 && (n = index_chunks_in(rb->index, id, after, page, REBUILD_PAGE)) != 0) {
                 r = n < 0 ? n : 0;
-                for (int i = 0; r == 0 && i < n && place_segment(page[i].place) == id; i++)
+                for (int i = 0; r == 0 && i < n; i++)
                         r = rebuild_name_chunk(rb, codec, &page[i], footer);
-                if (r < 0 || place_segment(page[n - 1].place) != id)
-                        break;
-                next = page[n - 1].place + 1;
+                if (r == 0)
+                        after = page[n - 1].at;
         }
         codec_pool_put(rb->store->chunks->codecs, codec);
         return r;
@@ -221,6 +226,88 @@ static int rebuild_describe_all(struct rebuild *rb)
         return r;
 }
 
+/* ---- moves ---- */
+
+struct moved {
+        struct moved_chunk *chunks;
+        size_t n, room;
+};
+
+static int moved_add(struct moved *m, const struct index_chunk *c)
+{
+        struct moved_chunk *grown;
+
+        if (m->n == m->room) {
+                grown = reallocarray(m->chunks, m->room * 2 + 64, sizeof(*grown));
+                if (!grown)
+                        return -ENOMEM;
+                m->chunks = grown;
+                m->room = m->room * 2 + 64;
+        }
+        m->chunks[m->n++] = (struct moved_chunk){ .place = c->place, .at = c->at, .stored_len = c->stored_len };
+        return 0;
+}
+
+/* The table of the segment that was gathered, if anything was. */
+static int moved_write(struct rebuild *rb, struct moved *m)
+{
+        int r;
+
+        if (m->n == 0)
+                return 0;
+        r = rb->n_undescribed ? moves_record(rb->store->chunks->moves, m->chunks, m->n) : -EBADMSG;
+        if (r == -EBADMSG) /* nothing of the table that was there is wanted, or can be had */
+                r = moves_replace(rb->store->chunks->moves, place_segment(m->chunks[0].place), m->chunks, m->n);
+        m->n = 0;
+        return r;
+}
+
+static int moved_is_needed(void *ctx, uint32_t segment)
+{
+        struct rebuild *rb = ctx;
+        struct index_chunk page[REBUILD_PAGE];
+        uint64_t next = place_make(segment, 0);
+        int n;
+
+        while ((n = index_chunk_list(rb->index, next, page, REBUILD_PAGE)) > 0) {
+                for (int i = 0; i < n && place_segment(page[i].place) == segment; i++)
+                        if (page[i].at)
+                                return 0;
+                if (place_segment(page[n - 1].place) != segment)
+                        break;
+                next = page[n - 1].place + 1;
+        }
+        return n < 0 ? n : moves_replace(rb->store->chunks->moves, segment, NULL, 0);
+}
+
+/* The segments say where what they hold was before: the tables follow from that. */
+static int rebuild_moves(struct rebuild *rb)
+{
+        struct index_chunk page[REBUILD_PAGE];
+        struct moved m = { 0 };
+        uint64_t next = 0;
+        int n, r = 0;
+
+        while (r == 0 && (n = index_chunk_list(rb->index, next, page, REBUILD_PAGE)) != 0) {
+                r = n < 0 ? n : 0;
+                for (int i = 0; r == 0 && i < n; i++) {
+                        if (!page[i].at)
+                                continue;
+                        if (m.n > 0 && place_segment(m.chunks[0].place) != place_segment(page[i].place))
+                                r = moved_write(rb, &m);
+                        if (r == 0)
+                                r = moved_add(&m, &page[i]);
+                }
+                if (r == 0)
+                        next = page[n - 1].place + 1;
+        }
+        if (r == 0)
+                r = moved_write(rb, &m);
+        free(m.chunks);
+        /* Where not every segment tells what is in it, a table that nobody seems to need may be the only one that does. */
+        return r < 0 || rb->n_undescribed ? r : moves_each(rb->store->chunks->moves, moved_is_needed, rb);
+}
+
 int rebuild_index(struct blobstore *bs)
 {
         struct rebuild rb = { .store = bs };
@@ -232,6 +319,8 @@ int rebuild_index(struct blobstore *bs)
         r = segments_each(bs->chunks->segments, 0, rebuild_segment, &rb);
         if (r == 0)
                 r = map_file_each(bs, rebuild_map, &rb);
+        if (r == 0)
+                r = rebuild_moves(&rb); /* before chunks are read */
         if (r == 0)
                 r = rebuild_describe_all(&rb);
         if (r == 0)

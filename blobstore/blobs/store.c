@@ -22,7 +22,7 @@ struct blobstore *store_new(bool read_only)
                 return NULL;
         }
         bs->read_only = read_only;
-        bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
+        bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->moved_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
         pthread_mutex_init(&bs->blobs_lock, NULL);
         pthread_mutex_init(&bs->removal_lock, NULL);
         return bs;
@@ -35,6 +35,7 @@ void store_free(struct blobstore *bs)
         cleanup_close(&bs->incoming_fd);
         cleanup_close(&bs->temp_fd);
         cleanup_close(&bs->maps_fd);
+        cleanup_close(&bs->moved_fd);
         cleanup_close(&bs->segments_fd);
         cleanup_close(&bs->lock_fd); /* and with it the lock */
         cleanup_close(&bs->dir_fd);

@@ -28,7 +28,7 @@ struct blobstore {
         void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total); /* of what takes long in opening; may be NULL */
         void *progress_ctx;
         struct timespec opened; /* by the clock of the disk's files */
-        int dir_fd, lock_fd, segments_fd, maps_fd, temp_fd, incoming_fd;
+        int dir_fd, lock_fd, segments_fd, moved_fd, maps_fd, temp_fd, incoming_fd;
         atomic_bool thrifty; /* the disk was full, and the reserve is spent */
         atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */
 

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/chunks/index_move.h"
 
-int chunk_store_new(int dir_fd, int segments_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
+int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
                     unsigned threads, struct chunk_store **ret)
 {
         struct chunk_store *cs = calloc(1, sizeof(*cs));
@@ -20,7 +21,9 @@ int chunk_store_new(int dir_fd, int segments_fd, const uint8_t id[STORE_ID_SIZE]
         cs->segments_fd = segments_fd;
         cs->read_only = read_only;
         memcpy(cs->id, id, STORE_ID_SIZE);
-        r = chunk_store_forget_index(cs);
+        r = moves_new(moved_fd, &cs->degraded, &cs->moves);
+        if (r == 0)
+                r = chunk_store_forget_index(cs);
         if (r == 0)
                 r = cache_new(cache_bytes, &cs->cache);
         if (r == 0)
@@ -42,6 +45,7 @@ void chunk_store_free(struct chunk_store *cs)
         pool_free(cs->pool);
         index_close(cs->index);
         segments_free(cs->segments);
+        moves_free(cs->moves);
         cache_free(cs->cache);
         codec_pool_free(cs->codecs);
         free(cs);
@@ -74,27 +78,87 @@ int chunk_store_forget_index(struct chunk_store *cs)
 
 /* ---- reading ---- */
 
+int chunk_store_resolve(struct chunk_store *cs, uint64_t *place, size_t *stored_len)
+{
+        struct moved_chunk moved;
+        int r;
+
+        r = moves_find(cs->moves, *place, &moved);
+        if (r == -EBADMSG && cs->index)
+                r = index_where(cs->index, *place, &moved);
+        if (r <= 0)
+                return r;
+        *place = moved.at;
+        *stored_len = moved.stored_len;
+        return 0;
+}
+
+/*
+ * Reads a payload of up to MAX bytes. It may be moved again, and its segment be gone, while this looks for it: then it is
+ * found at the second try. Where a table of moves is missing, the index knows.
+ */
+static int chunk_store_read_payload(struct chunk_store *cs, uint64_t place, size_t *stored_len, void *buf, size_t max)
+{
+        uint64_t at, tried = 0;
+        struct moved_chunk moved;
+        size_t len;
+        int r;
+
+        for (;;) {
+                at = place;
+                len = *stored_len;
+                r = chunk_store_resolve(cs, &at, &len);
+                if (r < 0)
+                        return r;
+                if (at == tried && cs->index && index_where(cs->index, place, &moved) > 0 && moved.at != at) {
+                        at = moved.at;
+                        len = moved.stored_len;
+                }
+                if (len > max || at == tried)
+                        return -EBADMSG;
+                r = segments_read(cs->segments, at, buf, len);
+                if (r != -EBADMSG)
+                        break;
+                tried = at;
+        }
+        *stored_len = len;
+        return r;
+}
+
 /* What a payload is encoded with; without a base of its own, which would be somebody's lie. */
 static int chunk_store_read_base(struct chunk_store *cs, struct codec *codec, struct codec_base *base)
 {
         struct codec_base none;
+        size_t len = base->stored_len;
         int r;
 
-        if (base->raw_len > CHUNK_SIZE_MAX || base->stored_len > base->raw_len)
+        if (base->raw_len > CHUNK_SIZE_MAX)
                 return -EBADMSG;
-        if (base->stored_len == base->raw_len) {
-                r = segments_read(cs->segments, base->place, codec->raw, base->raw_len);
-        } else {
-                r = segments_read(cs->segments, base->place, codec->stored, base->stored_len);
-                if (r == 0 && codec_get_base(codec->stored, base->stored_len, base->raw_len, &none))
-                        r = -EBADMSG;
-                if (r == 0)
-                        r = codec_decode(codec, codec->stored, base->stored_len, NULL, codec->raw, base->raw_len);
-        }
+        r = chunk_store_read_payload(cs, base->place, &len, codec->stored, base->raw_len);
+        if (r == 0 && codec_get_base(codec->stored, len, base->raw_len, &none))
+                r = -EBADMSG;
+        if (r == 0)
+                r = codec_decode(codec, codec->stored, len, NULL, codec->raw, base->raw_len);
         if (r == 0 && codec_base_hash(codec->raw, base->raw_len) != base->hash)
                 r = -EBADMSG;
         base->bytes = codec->raw;
         return r;
+}
+
+int chunk_store_load_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, struct codec *codec,
+                          struct codec_base *ret)
+{
+        uint8_t head[CODEC_BASE_HEAD];
+        int r;
+
+        r = chunk_store_resolve(cs, &place, &stored_len);
+        if (r == 0 && stored_len < sizeof(head))
+                r = -EBADMSG;
+        if (r == 0)
+                r = segments_read(cs->segments, place, head, sizeof(head));
+        if (r == 0 && !codec_get_base(head, stored_len, raw_len, ret))
+                r = -EBADMSG;
+        return r < 0 ? r : chunk_store_read_base(cs, codec, ret);
 }
 
 /* CODEC has the payload in its buffer. */
@@ -118,15 +182,18 @@ static int chunk_store_decode(struct chunk_store *cs, struct codec *codec, size_
 
 static int chunk_store_load(struct chunk_store *cs, uint64_t place, size_t stored_len, void *buf, size_t raw_len)
 {
+        struct moved_chunk moved;
         struct codec *codec;
         int r;
 
-        if (stored_len == raw_len)
-                return segments_read(cs->segments, place, buf, raw_len);
+        /* Straight to where it is wanted; what does not work out so is looked at more closely. */
+        if (stored_len == raw_len && moves_find(cs->moves, place, &moved) == 0 &&
+            segments_read(cs->segments, place, buf, raw_len) == 0)
+                return 0;
         r = codec_pool_get(cs->codecs, &codec);
         if (r < 0)
                 return r;
-        r = segments_read(cs->segments, place, codec->stored, stored_len);
+        r = chunk_store_read_payload(cs, place, &stored_len, codec->stored, raw_len);
         if (r == 0)
                 r = chunk_store_decode(cs, codec, stored_len, buf, raw_len);
         codec_pool_put(cs->codecs, codec);
@@ -158,6 +225,9 @@ int chunk_store_peek_base(struct chunk_store *cs, uint64_t place, size_t stored_
         int r;
 
         *ret = 0;
+        r = chunk_store_resolve(cs, &place, &stored_len);
+        if (r < 0)
+                return r;
         if (stored_len == raw_len || stored_len < sizeof(head))
                 return 0;
         r = segments_read(cs->segments, place, head, sizeof(head));

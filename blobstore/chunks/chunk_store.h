@@ -16,6 +16,7 @@
 #include "blobstore/chunks/chunk_id.h"
 #include "blobstore/chunks/codec.h"
 #include "blobstore/chunks/index.h"
+#include "blobstore/chunks/moves.h"
 #include "blobstore/chunks/pool.h"
 #include "blobstore/chunks/segment.h"
 
@@ -26,6 +27,7 @@ struct chunk_store {
         atomic_bool degraded; /* a sync failed: nothing is written any more (see blobstore.h) */
 
         struct segments *segments;
+        struct moves *moves;
         struct index *index; /* NULL: not opened yet; or read_only, and it cannot be used */
         struct cache *cache;
         struct codec_pool *codecs;
@@ -33,7 +35,7 @@ struct chunk_store {
 };
 
 /* Everything but the index, which is in DIR_FD. The descriptors are borrowed until chunk_store_free(). */
-int chunk_store_new(int dir_fd, int segments_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
+int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
                     unsigned threads, struct chunk_store **ret);
 void chunk_store_free(struct chunk_store *cs); /* accepts NULL; commits the index */
 
@@ -47,8 +49,15 @@ int chunk_store_forget_index(struct chunk_store *cs);
 int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id, void *buf,
                      size_t raw_len);
 
+/* Where the payload lies: where the chunk was moved to, or at its PLACE; and how long it is. */
+int chunk_store_resolve(struct chunk_store *cs, uint64_t *place, size_t *stored_len);
+
 /* Which chunk is this one's base, by its payload? 0: none. */
 int chunk_store_peek_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, uint64_t *ret);
+
+/* The base that a chunk has, in CODEC's buffer. -EBADMSG: it has none, or cannot be read. */
+int chunk_store_load_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, struct codec *codec,
+                          struct codec_base *ret);
 
 struct packed_chunk {
         uint32_t stored_len; /* as long as the chunk: to be stored as it is */

@@ -197,6 +197,7 @@ int footer_read(int fd, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint3
                 footer_done(&footer);
                 return r;
         }
+        footer.start = start;
         *ret = footer;
         return 0;
 }

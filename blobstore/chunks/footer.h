@@ -40,6 +40,7 @@ struct footer {
         size_t n, room;
         uint64_t *features;
         size_t n_features, features_room;
+        uint64_t start; /* of one that was read: where it begins in the file */
 };
 
 int footer_add(struct footer *f, const struct footer_record *record, const struct chunk_features *features);

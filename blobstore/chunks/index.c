@@ -46,9 +46,11 @@ static const char index_schema[] =
         /* Bytes in segments that are no chunk's: of a lost batch, or what a crash left. */
         "CREATE TABLE debris (place INTEGER PRIMARY KEY, len INTEGER NOT NULL, epoch INTEGER NOT NULL,"
         " dead INTEGER NOT NULL, proof INTEGER NOT NULL) STRICT;"
-        /* live: bytes of chunks that are not dead. gaps: something in it died, and its space is not given back yet. */
+        /* live: bytes of chunks that are not dead. gaps: something in it died, and its space is not given back yet.
+         * tidy: 0 what it holds was written in haste, 1 it was not, 2 it is being filled with what is moved, 3 what is left
+         * in it cannot be moved. */
         "CREATE TABLE segment (id INTEGER PRIMARY KEY, end INTEGER NOT NULL, sealed INTEGER NOT NULL,"
-        " live INTEGER NOT NULL, gaps INTEGER NOT NULL DEFAULT 0) STRICT;"
+        " live INTEGER NOT NULL, gaps INTEGER NOT NULL DEFAULT 0, tidy INTEGER NOT NULL DEFAULT 0) STRICT;"
         "CREATE INDEX segment_open ON segment (id) WHERE sealed = 0;"
         "CREATE INDEX segment_gaps ON segment (id) WHERE gaps = 1;"
         "CREATE TABLE blob (id BLOB PRIMARY KEY, state INTEGER NOT NULL,"
@@ -64,6 +66,7 @@ static const char index_schema[] =
         "INSERT INTO total VALUES (1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0);";
 
 _Static_assert(BLOB_LIVE == 1, "the schema and the statements say so");
+_Static_assert(SEGMENT_HEADER_SIZE == 16, "SEGMENT_FILL says so");
 
 #define BLOB_COLUMNS "id, state, retained, size, data_bytes, data_clusters, data_spans, checksum"
 
@@ -77,7 +80,7 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
                       " generation, token, orphans_us FROM total",
         [TOTAL_SET] = "UPDATE total SET logical_bytes = ?1, unique_bytes = ?2, stored_bytes = ?3, blobs = ?4,"
                       " chunks = ?5, epoch = ?6, next_segment = ?7, generation = ?8, token = ?9, orphans_us = ?10",
-        [SEGMENT_OPEN_LIST] = "SELECT id, end FROM segment WHERE sealed = 0",
+        [SEGMENT_OPEN_LIST] = "SELECT id, end, tidy FROM segment WHERE sealed = 0",
         [SEGMENT_PUT] = "INSERT INTO segment (id, end, sealed, live) VALUES (?1, ?2, ?3, ?4)"
                         " ON CONFLICT (id) DO UPDATE SET end = ?2, sealed = ?3, live = live + ?4",
         [SEGMENT_SEAL] = "UPDATE segment SET end = ?2, sealed = 1 WHERE id = ?1",
@@ -88,6 +91,13 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [SEGMENT_DELETE] = "DELETE FROM segment WHERE id = ?1",
         [SEGMENT_NEXT_MARKED] = "SELECT id FROM segment WHERE gaps = 1 AND id > ?1 ORDER BY id LIMIT 1",
         [SEGMENT_IMPORT] = "INSERT INTO segment (id, end, sealed, live, gaps) VALUES (?1, ?2, 1, 0, 1)",
+        [SEGMENT_UNTIDY] = "SELECT id FROM segment WHERE sealed = 1 AND gaps = 0 AND live > 0"
+                           " AND (tidy = 0 OR (tidy = 1 AND live * 2 < end)) AND id > ?1 ORDER BY id LIMIT 1",
+        [SEGMENT_FILL] = "INSERT INTO segment (id, end, sealed, live, tidy) VALUES (?1, 16, 0, 0, 2)"
+                         " ON CONFLICT (id) DO UPDATE SET tidy = 2",
+        [SEGMENT_FILLED] = "UPDATE segment SET tidy = 1, gaps = gaps | ?2 WHERE id = ?1",
+        [SEGMENT_FILLING] = "SELECT id FROM segment WHERE tidy = 2 LIMIT 1",
+        [SEGMENT_TIDIED] = "UPDATE segment SET tidy = 3 WHERE id = ?1",
         [SEGMENT_COUNT] = "UPDATE segment SET live = (SELECT ifnull(sum(stored_len), 0) FROM chunk"
                           " WHERE refs >= 0 AND (at = 0 AND place BETWEEN id << 32 AND id << 32 | 4294967295))"
                           " + (SELECT ifnull(sum(stored_len), 0) FROM chunk"
@@ -113,17 +123,22 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [CHUNK_FORGET] = "DELETE FROM chunk WHERE refs = -1 AND at = 0 AND place BETWEEN ?1 AND ?2",
         [CHUNK_FORGET_MOVED] = "DELETE FROM chunk WHERE refs = -1 AND at <> 0 AND at BETWEEN ?1 AND ?2",
         [CHUNK_PLACES] = CHUNKS_IN("stored_len, refs, proof = " PROOF) " ORDER BY lies",
-        [CHUNK_WHERE] = "SELECT at, refs FROM chunk WHERE place = ?1 AND proof = " PROOF,
+        [CHUNK_WHERE] = "SELECT at, refs, stored_len FROM chunk WHERE place = ?1 AND proof = " PROOF,
         [CHUNK_OF_SEGMENT] = "SELECT place, raw_len, stored_len, base, hash, rest FROM chunk"
                              " WHERE place BETWEEN ?1 AND ?2 AND at = 0 AND raw_len > 0 ORDER BY place",
+        [CHUNK_IN] = "SELECT * FROM (" CHUNKS_IN("place, raw_len, stored_len, base, refs, proof = " PROOF ", hash, rest")
+                     ") WHERE refs >= 0 ORDER BY lies LIMIT ?3",
+        [CHUNK_MOVE] = "UPDATE chunk SET at = ?2, stored_len = ?3,"
+                       " proof = row_proof(place, refs, hash, rest, raw_len, ?3, base, ?2)"
+                       " WHERE place = ?1 AND proof = " PROOF " RETURNING refs, place",
         [CHUNK_LIST] = "SELECT place, at, hash, rest, raw_len, stored_len, base, refs, proof = " PROOF
                        " FROM chunk WHERE place >= ?1 AND refs >= 0 ORDER BY place LIMIT ?2",
         /* Proofs and bases follow at the end. */
         [CHUNK_IMPORT_RECORD] = "INSERT INTO chunk (place, hash, rest, raw_len, stored_len, refs, epoch, base, at, proof)"
                                 " VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, 0) ON CONFLICT (place) DO UPDATE SET"
-                                " hash = ?2, rest = ?3, raw_len = ?4, stored_len = ?5, base = ?6, at = ?7",
+                                " hash = ?2, rest = ?3, raw_len = ?4, stored_len = ?5, base = ?6, at = ?7 WHERE ?7 > at",
         [CHUNK_IMPORT_ENTRY] = "INSERT INTO chunk (place, raw_len, stored_len, refs, epoch, base, at, proof)"
-                               " VALUES (?1, ?2, ?3, 1, 0, 0, 0, 0)"
+                               " VALUES (?1, ?2, ?3, 1, 0, 0, ?4, 0)"
                                " ON CONFLICT (place) DO UPDATE SET refs = refs + 1 RETURNING refs",
         [CHUNK_IMPORT_NAME] = "UPDATE chunk SET hash = ?2, rest = ?3, base = ?4 WHERE place = ?1",
         [CHUNK_IMPORT_BASE] = "INSERT INTO chunk (place, raw_len, stored_len, refs, epoch, base, at, proof)"
@@ -206,19 +221,6 @@ static int index_judge(struct index *ix, int dir_fd)
         if (ix->total.next_segment < state.next_segment)
                 ix->total.next_segment = state.next_segment;
         return 0;
-}
-
-int index_write_state(struct index *ix, uint64_t token)
-{
-        const struct index_state state = {
-                .generation = ix->total.generation,
-                .token = token,
-                .next_segment = ix->total.next_segment,
-        };
-
-        int r = index_state_write(ix->dir_fd, &state);
-
-        return r == -EDQUOT ? -ENOSPC : r; /* a full disk, as SQLite has it */
 }
 
 static int index_open_mode(int dir_fd, const char *name, enum index_db_mode mode, struct segments *segments,

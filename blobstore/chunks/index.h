@@ -55,6 +55,7 @@ enum blob_state {
 };
 
 struct index;
+struct moves;
 
 /* A stored chunk that was found. */
 struct index_twin {
@@ -108,10 +109,10 @@ int index_open_read_only(int dir_fd, struct segments *segments, atomic_bool *deg
 bool index_is_certain(struct index *ix);
 
 /*
- * After it was: takes in what a crash left behind the known ends of segments, and describes these. From here on it may
- * be written to. 1: there was something.
+ * After it was: takes in what a crash left behind the known ends of segments, and describes these; ends what was being
+ * moved (index_move.h). From here on it may be written to. MOVES may be NULL where nothing ever is.
  */
-int index_recover(struct index *ix);
+int index_recover(struct index *ix, struct moves *moves);
 
 /* An empty one: index.db.new, until index_publish() makes it index.db; or nowhere, gone when it is closed. */
 int index_new(int dir_fd, struct segments *segments, atomic_bool *degraded, struct index **ret);
@@ -189,13 +190,14 @@ uint64_t index_orphans_since(struct index *ix);
 int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret);
 
 /*
- * Where a segment's dead chunks lie, owned by the caller, release with free(). *ret_empty: it is sealed, and nothing else
- * lives in it. -EBUSY: a writer is appending to it.
+ * Where a segment's dead chunks lie, owned by the caller, release with free(). *ret_empty: nothing lives in it; *ret_sealed:
+ * nor will anything. -EBUSY: a writer is appending to it.
  */
-int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty);
+int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty,
+               bool *ret_sealed);
 
 /* Is each chunk that the segment says it holds known to be dead, or to lie elsewhere? 1, 0. */
-int index_accounts_for(struct index *ix, uint32_t segment, const struct footer *footer);
+int index_accounts_for(struct index *ix, struct moves *moves, uint32_t segment, const struct footer *footer);
 
 /* Something is about to be given back: an index that is older than this is known for it from now on. */
 int index_begin_generation(struct index *ix);
@@ -218,7 +220,7 @@ int index_stats(struct index *ix, struct blobstore_stats *ret);
 int index_import_segment(struct index *ix, uint32_t id, uint64_t size);
 int index_import_record(struct index *ix, const struct footer_record *record, uint64_t at,
                         const struct chunk_features *features);
-int index_import_map_entry(struct index *ix, uint64_t place, uint32_t raw_len, uint32_t stored_len);
+int index_import_map_entry(struct index *ix, uint64_t place, uint64_t at, uint32_t raw_len, uint32_t stored_len);
 int index_import_blob(struct index *ix, const struct index_blob *blob);
 int index_import_name(struct index *ix, uint64_t place, const struct chunk_name *name, uint64_t base,
                       const struct chunk_features *features);

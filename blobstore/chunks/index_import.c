@@ -70,7 +70,7 @@ int index_import_record(struct index *ix, const struct footer_record *record, ui
         return r < 0 ? r : index_import_features(ix, record->place, record->base, features);
 }
 
-int index_import_map_entry(struct index *ix, uint64_t place, uint32_t raw_len, uint32_t stored_len)
+int index_import_map_entry(struct index *ix, uint64_t place, uint64_t at, uint32_t raw_len, uint32_t stored_len)
 {
         int64_t refs = 0;
         int r;
@@ -81,7 +81,7 @@ int index_import_map_entry(struct index *ix, uint64_t place, uint32_t raw_len, u
         if (r < 0)
                 return r;
         r = index_db_get(ix->db, CHUNK_IMPORT_ENTRY, &refs, 1,
-                         DB_ARGS(DB_INT(place), DB_INT(raw_len), DB_INT(stored_len)));
+                         DB_ARGS(DB_INT(place), DB_INT(raw_len), DB_INT(stored_len), DB_INT(at)));
         return r < 0 ? r : refs == 1;
 }
 

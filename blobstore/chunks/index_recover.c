@@ -13,6 +13,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/chunks/batch_priv.h"
+#include "blobstore/chunks/index_move.h"
 #include "blobstore/chunks/index_priv.h"
 
 struct open_segments {
@@ -60,20 +61,27 @@ static int recover_describe(struct index *ix, uint32_t id, struct footer *ret)
 static int recover_segment(struct index *ix, const struct segment_state *s)
 {
         struct footer footer = { 0 };
-        uint64_t size, allocated, sealed = s->end;
+        uint64_t size, allocated, end;
         int r;
 
         r = segments_stat(ix->batch.segments, s->id, &size, &allocated);
         if (r == -ENOENT)
                 return index_db_run(ix->db, SEGMENT_SEAL, DB_ARGS(DB_INT(s->id), DB_INT(s->end)));
-        if (r == 0 && size > s->end)
-                r = index_tx_add_debris(ix, place_make(s->id, (uint32_t)s->end), size - s->end, 0);
+        end = size;
         if (r == 0)
+                r = segments_describe(ix->batch.segments, s->id, &footer);
+        if (r == 0) {
+                end = footer.start; /* only its row came too late */
+        } else if (r == -ENOENT || r == -EBADMSG) {
                 r = recover_describe(ix, s->id, &footer);
-        if (r == 0)
-                r = segments_add_footer(ix->batch.segments, s->id, &footer, &sealed);
+                if (r == 0)
+                        r = segments_add_footer(ix->batch.segments, s->id, &footer, &size);
+        }
         footer_done(&footer);
-        return r < 0 ? r : index_db_run(ix->db, SEGMENT_SEAL, DB_ARGS(DB_INT(s->id), DB_INT(sealed)));
+        /* What is moved has its row elsewhere. */
+        if (r == 0 && end > s->end && !s->filling)
+                r = index_tx_add_debris(ix, place_make(s->id, (uint32_t)s->end), end - s->end, 0);
+        return r < 0 ? r : index_db_run(ix->db, SEGMENT_SEAL, DB_ARGS(DB_INT(s->id), DB_INT(size)));
 }
 
 /* A file that was made after the last batch that the index knows of. */
@@ -81,35 +89,55 @@ static int recover_stranger(void *ctx, uint32_t id, uint64_t size)
 {
         struct index *ix = ctx;
         struct footer footer = { 0 };
-        uint64_t sealed;
+        uint64_t end = size;
         int r;
 
         r = segments_describe(ix->batch.segments, id, &footer);
+        if (r == 0)
+                end = footer.start;
         footer_done(&footer);
         if (r == -ENOENT || r == -EBADMSG)
-                r = segments_add_footer(ix->batch.segments, id, &footer, &sealed);
+                r = segments_add_footer(ix->batch.segments, id, &footer, &size);
         if (r < 0)
                 return r;
         r = index_db_run(ix->db, SEGMENT_IMPORT, DB_ARGS(DB_INT(id), DB_INT(size)));
-        if (r == 0 && size > SEGMENT_HEADER_SIZE)
-                r = index_tx_add_debris(ix, place_make(id, SEGMENT_HEADER_SIZE), size - SEGMENT_HEADER_SIZE, 0);
+        if (r == 0 && end > SEGMENT_HEADER_SIZE)
+                r = index_tx_add_debris(ix, place_make(id, SEGMENT_HEADER_SIZE), end - SEGMENT_HEADER_SIZE, 0);
         if (id >= ix->total.next_segment)
                 ix->total.next_segment = (uint64_t)id + 1;
         return r;
 }
 
-int index_recover(struct index *ix)
+/* Call with the lock held, in a transaction. */
+static int recover_moves(struct index *ix, struct moves *moves)
+{
+        int64_t id;
+        int r;
+
+        while ((r = index_db_get(ix->db, SEGMENT_FILLING, &id, 1, DB_NONE)) > 0) {
+                r = index_move_finish(ix, moves, (uint32_t)id);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+int index_recover(struct index *ix, struct moves *moves)
 {
         struct open_segments open = { 0 };
         uint32_t next = segments_get_next(ix->batch.segments);
-        int r;
+        int r, filling = 0;
+        int64_t id;
 
         LOCK_SCOPE(&ix->lock);
         r = index_tx_open_segments(ix, recover_list, &open);
+        if (r == 0)
+                r = filling = index_db_get(ix->db, SEGMENT_FILLING, &id, 1, DB_NONE);
         if (r == 0 && ix->certain && open.n == 0) {
                 ix->recovered = true;
                 return 0;
         }
+        r = r < 0 ? r : 0;
         if (r == 0)
                 r = batch_begin_change(ix);
         for (size_t i = 0; r == 0 && i < open.n; i++)
@@ -117,6 +145,8 @@ int index_recover(struct index *ix)
         free(open.states);
         if (r == 0)
                 r = segments_each(ix->batch.segments, next, recover_stranger, ix);
+        if (r == 0 && filling > 0)
+                r = recover_moves(ix, moves);
         if (r == 0)
                 segments_set_next(ix->batch.segments, (uint32_t)ix->total.next_segment);
         r = batch_end_change(ix, r);

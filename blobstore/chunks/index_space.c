@@ -13,6 +13,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/chunks/batch_priv.h"
 #include "blobstore/chunks/index_priv.h"
+#include "blobstore/chunks/moves.h"
 
 int index_sweep_begin(struct index *ix, uint64_t *ret_limit)
 {
@@ -265,7 +266,8 @@ static int index_find_gaps(struct index *ix, uint32_t segment, struct gaps *g, b
         return r;
 }
 
-int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty)
+int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty,
+               bool *ret_sealed)
 {
         struct gaps g = { 0 };
         bool alive = false;
@@ -285,35 +287,46 @@ int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_
         }
         *ret = g.gaps;
         *ret_n = g.n;
-        *ret_empty = state[1] && !alive;
+        *ret_empty = !alive;
+        *ret_sealed = state[1] != 0;
         return 0;
 }
 
 /* Is what a record says known to be dead, or to lie elsewhere? 1, 0. */
-static int index_accounts_for_record(struct index *ix, uint32_t segment, const struct footer_record *record)
+static int index_accounts_for_record(struct index *ix, struct moves *moves, uint32_t segment,
+                                     const struct footer_record *record)
 {
         uint64_t lies = place_make(segment, record->offset);
+        struct moved_chunk moved;
         int64_t v[3];
         int r;
 
-        r = index_db_get(ix->db, CHUNK_WHERE, v, 2, DB_ARGS(DB_INT(record->place)));
+        r = index_db_get(ix->db, CHUNK_WHERE, v, 3, DB_ARGS(DB_INT(record->place)));
         if (r < 0)
                 return r;
-        if (r > 0 && (v[1] == -1 || (v[0] ? (uint64_t)v[0] : record->place) != lies))
+        if (r > 0 && v[1] == -1)
                 return 1;
+        /* Readers must be sent to the same place. */
         if (r > 0)
-                return 0;
+                return (v[0] ? (uint64_t)v[0] : record->place) != lies &&
+                       !(moves_find(moves, record->place, &moved) > 0 && moved.at == lies);
+        /* A copy of one that was dead when the segment went that it is known by, and its row with it. */
+        if (place_segment(record->place) != segment) {
+                r = index_db_get(ix->db, SEGMENT_GET, v, 2, DB_ARGS(DB_INT(place_segment(record->place))));
+                if (r <= 0)
+                        return r < 0 ? r : 1;
+        }
         r = index_db_get(ix->db, DEBRIS_COVER, v, 3, DB_ARGS(DB_INT(place_make(segment, 0)), DB_INT(lies)));
         return r > 0 ? v[2] == 1 && (uint64_t)v[0] + (uint64_t)v[1] >= lies + record->stored_len : r;
 }
 
-int index_accounts_for(struct index *ix, uint32_t segment, const struct footer *footer)
+int index_accounts_for(struct index *ix, struct moves *moves, uint32_t segment, const struct footer *footer)
 {
         int r = 1;
 
         LOCK_SCOPE(&ix->lock);
         for (size_t i = 0; r > 0 && i < footer->n; i++)
-                r = index_accounts_for_record(ix, segment, &footer->records[i]);
+                r = index_accounts_for_record(ix, moves, segment, &footer->records[i]);
         return index_error(ix, r);
 }
 

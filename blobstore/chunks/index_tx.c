@@ -13,6 +13,7 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/chunks/index_priv.h"
+#include "blobstore/chunks/index_state.h"
 
 #define INDEX_NAME_STALE "index.stale"
 
@@ -48,13 +49,26 @@ int index_error(struct index *ix, int r)
 
 /* ---- transactions ---- */
 
+int index_write_state(struct index *ix, uint64_t token)
+{
+        const struct index_state state = {
+                .generation = ix->total.generation,
+                .token = token,
+                .next_segment = ix->total.next_segment,
+        };
+        int r = index_state_write(ix->dir_fd, &state);
+
+        return r == -EDQUOT ? -ENOSPC : r; /* a full disk, as SQLite has it */
+}
+
 int index_tx_begin(struct index *ix, bool durable)
 {
+        int r;
+
         if (atomic_load(ix->degraded))
                 return -EROFS;
         if (ix->dir_fd >= 0 && !ix->changed) {
-                int r = index_write_state(ix, 0);
-
+                r = index_write_state(ix, 0);
                 if (r < 0)
                         return r;
                 ix->changed = true;
@@ -71,6 +85,7 @@ int index_tx_open_segments(struct index *ix, index_segment_fn *fn, void *ctx)
         while (r == 0 && (r = index_db_next(ix->db, SEGMENT_OPEN_LIST)) > 0) {
                 s.id = (uint32_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 0);
                 s.end = (uint64_t)index_db_column(ix->db, SEGMENT_OPEN_LIST, 1);
+                s.filling = index_db_column(ix->db, SEGMENT_OPEN_LIST, 2) == 2;
                 r = fn(ctx, &s);
         }
         index_db_end(ix->db, SEGMENT_OPEN_LIST);

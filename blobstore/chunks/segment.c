@@ -201,7 +201,7 @@ static uint32_t segments_next_id(struct segments *s)
         return s->next_id < SEGMENT_ID_MAX ? s->next_id++ : SEGMENT_ID_MAX;
 }
 
-static int segments_create(struct segments *s, struct segment **ret)
+int segments_begin(struct segments *s, struct segment **ret)
 {
         struct segment *seg;
         uint32_t id;
@@ -232,6 +232,11 @@ static int segments_create(struct segments *s, struct segment **ret)
         return 0;
 }
 
+uint32_t segment_id(const struct segment *seg)
+{
+        return seg->id;
+}
+
 int segments_take(struct segments *s, struct segment **ret)
 {
         struct segment *seg;
@@ -245,7 +250,7 @@ int segments_take(struct segments *s, struct segment **ret)
         unlock(&s->lock);
 
         if (!seg)
-                return segments_create(s, ret);
+                return segments_begin(s, ret);
         *ret = seg;
         return 0;
 }
@@ -259,29 +264,31 @@ static void segment_retire(struct segment *seg)
         segment_free(seg);
 }
 
-/*
- * Call as its appender. Where it does not work out, the segment stays without a footer, and is given one as if after a
- * crash: its bytes are as safe as before.
- */
-static void segment_seal(struct segment *seg)
+int segment_seal(struct segment *seg)
 {
         struct segments *s = seg->owner;
         uint64_t len;
+        int r;
 
-        if (seg->sealed || atomic_load(s->degraded) ||
-            footer_write(&seg->footer, seg->fd, seg->end, s->store, seg->id, &len) < 0)
-                return;
+        if (seg->sealed)
+                return 0;
+        r = atomic_load(s->degraded) ? -EROFS :
+                                       footer_write(&seg->footer, seg->fd, seg->end, s->store, seg->id, &len);
+        if (r < 0)
+                return r;
         LOCK_SCOPE(&s->lock);
         seg->end += len;
         seg->sealed = true;
+        return 0;
 }
 
 void segments_give(struct segments *s, struct segment *seg)
 {
         if (!seg)
                 return;
+        /* Without a footer it is given one as if after a crash: its bytes are as safe as before. */
         if (seg->full)
-                segment_seal(seg);
+                (void)segment_seal(seg);
         LOCK_SCOPE(&s->lock);
         seg->busy = false;
         segment_retire(seg);

@@ -54,6 +54,7 @@ struct segment_state {
         uint64_t end;
         uint64_t added; /* bytes of payloads since it was recorded last */
         bool sealed;
+        bool filling; /* as the index knows it: with what is moved (index_move.h) */
 };
 
 /* DIR_FD is borrowed until segments_free(). *DEGRADED is set, and honoured, as blobstore.h tells. */
@@ -68,6 +69,8 @@ uint32_t segments_get_next(struct segments *s);
 
 /* A segment to append to, until segments_give(). */
 int segments_take(struct segments *s, struct segment **ret);
+/* One that is new. */
+int segments_begin(struct segments *s, struct segment **ret);
 void segments_give(struct segments *s, struct segment *seg); /* accepts NULL */
 
 /*
@@ -78,6 +81,10 @@ void segments_give(struct segments *s, struct segment *seg); /* accepts NULL */
 int segment_append(struct segment *seg, const void *bytes, size_t n, const struct footer_record *what,
                    const struct chunk_features *features, uint64_t *ret_place);
 bool segment_is_full(const struct segment *seg);
+uint32_t segment_id(const struct segment *seg);
+
+/* Writes the footer; not durable before segments_sync(). Nothing is appended after it. */
+int segment_seal(struct segment *seg);
 
 /* Makes every payload appended before the call durable. */
 int segments_sync(struct segments *s);

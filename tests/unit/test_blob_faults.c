@@ -283,6 +283,7 @@ static int fault_everywhere(enum fault f, enum calls which, write_fn *write)
         do {
                 n += step;
                 try_begin(&t, write);
+                if (getenv("VERB")) fprintf(stderr, "fault %d n %d\n", f, n);
                 try_run(&t, f, which, n);
                 unharmed = t.unharmed;
                 degraded += t.degraded;
@@ -291,6 +292,32 @@ static int fault_everywhere(enum fault f, enum calls which, write_fn *write)
         } while (!unharmed);
         assert_true(n > 10);
         return degraded;
+}
+
+static bool never(void *ctx)
+{
+        (void)ctx;
+        return false;
+}
+
+/* And moves all that there is. */
+static int image_write_and_tidy(struct blobstore *bs, const uint8_t *bytes, size_t n, struct blob **ret)
+{
+        struct blobstore_tidy_stats moved = { 0 };
+        struct blobstore_gc_stats stats;
+        int r = image_write(bs, bytes, n, ret);
+
+        if (r == 0 && blobstore_tidy(bs, never, NULL, &moved) > 0)
+                (void)blobstore_gc(bs, NULL, NULL, NULL, 0, &stats);
+        return r;
+}
+
+static void test_tidying_loses_nothing_whatever_befalls_it(void **state)
+{
+        (void)state;
+        (void)fault_everywhere(FAULT_KILL, CALLS_ALL, image_write_and_tidy);
+        (void)fault_everywhere(FAULT_ENOSPC, CALLS_ALL, image_write_and_tidy);
+        (void)fault_everywhere(FAULT_EIO, CALLS_ALL, image_write_and_tidy);
 }
 
 static void test_killed_at_any_call_nothing_acknowledged_is_lost(void **state)
@@ -695,6 +722,7 @@ static void test_killed_at_any_moment_again_and_again(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_tidying_loses_nothing_whatever_befalls_it),
                 cmocka_unit_test(test_killed_at_any_call_nothing_acknowledged_is_lost),
                 cmocka_unit_test(test_no_space_at_any_call_loses_nothing_acknowledged),
                 cmocka_unit_test(test_quota_of_the_disk_at_any_write_is_like_a_full_disk),

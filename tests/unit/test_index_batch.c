@@ -64,7 +64,7 @@ static void open_index(struct fixture *f)
 {
         assert_ok(segments_new(f->dir_fd, &f->degraded, &f->segments));
         assert_ok(index_open(f->dir_fd, f->segments, &f->degraded, &f->ix));
-        assert_ok(index_recover(f->ix));
+        assert_ok(index_recover(f->ix, NULL));
         assert_ok(segments_take(f->segments, &f->seg));
 }
 
