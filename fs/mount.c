@@ -183,6 +183,7 @@ static int mount_open(struct mount *m)
                        &(struct model_opts){ .workers = (unsigned)m->opts->workers,
                                              .import_private = m->opts->import_private,
                                              .cache_bytes = m->opts->cache_bytes,
+                                             .tidy_seconds = m->opts->tidy_seconds,
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
                                              .listener_ctx = m },

@@ -24,6 +24,8 @@ struct option {
         size_t offset; /* in struct options; for OPTION_FUSE of a flag that is set too, or 0 */
 };
 
+#define TIDY_SECONDS_DEFAULT 600
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option option_table[] = {
@@ -40,6 +42,8 @@ static const struct option option_table[] = {
         { "import-private", "everybody may import from this machine and private networks", OPTION_FLAG,
           AT(import_private) },
         { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers) },
+        { "tidy=SECONDS", "make what is stored smaller after so long without work; 0: never (600)", OPTION_NUMBER,
+          AT(tidy_seconds) },
         { "http=ADDRESS:PORT", "serve downloads there (off)", OPTION_TEXT, AT(http) },
         { "http-cert=FILE", "with TLS: the certificate, PEM", OPTION_TEXT, AT(http_cert) },
         { "http-key=FILE", "its key, PEM", OPTION_TEXT, AT(http_key) },
@@ -156,7 +160,7 @@ int options_parse(int argc, char **argv, struct options *ret)
         bool words_only = false;
         int r;
 
-        *ret = (struct options){ 0 };
+        *ret = (struct options){ .tidy_seconds = TIDY_SECONDS_DEFAULT };
         if (fuse_opt_add_arg(&ret->fuse, "imagefs") < 0)
                 return -ENOMEM;
 

@@ -18,6 +18,7 @@ struct options {
         bool import_private;
         uint64_t cache_bytes; /* 0: the default */
         uint64_t workers; /* 0: the default */
+        uint64_t tidy_seconds; /* 0: never */
         char *http, *http_cert, *http_key, *http_name; /* NULL: not given */
         struct fuse_args fuse; /* what goes on to libfuse */
 };

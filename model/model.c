@@ -111,7 +111,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
                 if (r == 0)
                         r = volumes_recover(m);
                 if (r == 0)
-                        r = runner_start(m, opts->workers ? opts->workers : DEFAULT_WORKERS, &m->runner);
+                        r = runner_start(m, opts->workers ? opts->workers : DEFAULT_WORKERS,
+                                         opts->tidy_seconds * 1000000, &m->runner);
         }
         if (r < 0)
                 return diag_set(diag, r, "%s: the library cannot be opened: %s", dir, strerror(-r));

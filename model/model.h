@@ -23,6 +23,7 @@ struct model_opts {
         bool import_private; /* files are fetched from this machine and the networks of the site for everybody */
         unsigned workers; /* threads that run tasks; 0: two */
         uint64_t cache_bytes; /* for each blob store; 0: its default */
+        uint64_t tidy_seconds; /* without work, after which stores are made smaller; 0: never */
         const char *mountpoint; /* no store may lie in it; may be NULL */
         model_listener_fn *listener; /* may be NULL */
         void *listener_ctx;

@@ -163,6 +163,16 @@ bool jobs_is_stopping(struct model *m)
         return js->stopping;
 }
 
+bool jobs_has_upkeep(struct model *m)
+{
+        struct jobs *js = m->jobs;
+
+        if (!js)
+                return false;
+        LOCK_SCOPE(&js->mutex);
+        return js->stopping || js->tidy;
+}
+
 /* ---- for a job ---- */
 
 int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes)

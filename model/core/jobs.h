@@ -53,6 +53,9 @@ bool jobs_is_busy(struct model *m);
 /* Is the library being closed? */
 bool jobs_is_stopping(struct model *m);
 
+/* Is it, or is there something for the upkeep to look at? */
+bool jobs_has_upkeep(struct model *m);
+
 /* ---- for a job ---- */
 
 /* Notes how far JOB is. -ECANCELED: stop now; it was cancelled, or the library is being closed. */

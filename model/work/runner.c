@@ -26,6 +26,7 @@
 #include "model/work/checksum.h"
 #include "model/work/reap.h"
 #include "model/work/task_kinds.h"
+#include "model/work/tidy.h"
 
 #define WORKERS_DEFAULT 2
 #define WORKERS_MAX     64
@@ -48,6 +49,7 @@ struct runner {
 
         struct worker *workers;
         size_t n_workers;
+        uint64_t quiet_us; /* see tidy.h */
         pthread_t keeper;
         bool has_keeper;
 };
@@ -229,15 +231,21 @@ static void *keeper_main(void *arg)
         struct runner *r = arg;
         struct reaper reaper = { .m = r->m, .inherited = r->inherited };
         struct upkeep more;
-        int64_t due_us = 0, copy_us = 0;
+        struct tidier tidier = { .m = r->m, .quiet_us = r->quiet_us };
+        int64_t due_us = 0, copy_us = 0, tidy_us;
+        bool woken;
 
         while (jobs_wait_for_upkeep(r->jobs, due_us, &more)) {
+                woken = due_us == 0 || clock_now_us() < due_us;
                 if (more.left)
                         reaper.collected = false;
                 due_us = reap_run(&reaper, &more.garbage);
                 copy_catalogue(r, &copy_us);
                 if (due_us == 0 || due_us > copy_us)
                         due_us = copy_us;
+                tidy_us = tidy_run(&tidier, woken, &more.garbage);
+                if (tidy_us && due_us > tidy_us)
+                        due_us = tidy_us;
 
                 /* Not at once, or it would spin: the next round looks again. */
                 jobs_defer_upkeep(r->jobs, (struct upkeep){ .garbage = more.garbage });
@@ -277,7 +285,7 @@ static int start_worker(struct runner *r, unsigned lane)
         return 0;
 }
 
-int runner_start(struct model *m, unsigned workers, struct runner **ret)
+int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct runner **ret)
 {
         struct runner *r;
         int k;
@@ -293,6 +301,7 @@ int runner_start(struct model *m, unsigned workers, struct runner **ret)
 
         r->m = m;
         r->jobs = m->jobs;
+        r->quiet_us = quiet_us;
 
         k = task_requeue(m, &r->inherited);
         if (k < 0)
