@@ -288,8 +288,10 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
                 return version;
         if (version == 0 && opts->existing)
                 return -ENOENT;
-        if (version < FORMAT_VERSION && bs->read_only)
-                return version == 0 ? -EUCLEAN : -ESTALE;
+        if (version == 0 && bs->read_only)
+                return -EUCLEAN;
+        if (version != 0 && version < FORMAT_VERSION && (bs->read_only || opts->as_it_is))
+                return -ESTALE;
         if (version == 0) {
                 r = dir_each(bs->dir_fd, ".", store_check_creatable_name, NULL);
                 if (r < 0)

@@ -5,6 +5,7 @@
 
 #include "fs/mount.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -160,6 +161,19 @@ static void mount_warn(void *ctx, const char *sentence)
         log_warning("%s", sentence);
 }
 
+/* A model_progress_fn, for whoever waits at a terminal. */
+static void mount_tell_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+        (void)ctx;
+        if (!isatty(STDERR_FILENO))
+                return;
+        if (total)
+                (void)fprintf(stderr, "\rimagefs: blob store: %s: %" PRIu64 " of %" PRIu64 "%s", what, done, total,
+                              done == total ? "\n" : "");
+        else if (done % 64 == 0)
+                (void)fprintf(stderr, "\rimagefs: blob store: %s: %" PRIu64, what, done);
+}
+
 static int mount_open(struct mount *m)
 {
         struct diag diag = { 0 };
@@ -186,6 +200,7 @@ static int mount_open(struct mount *m)
                                              .tidy_seconds = m->opts->tidy_seconds,
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
+                                             .progress = mount_tell_progress,
                                              .listener_ctx = m },
                        &diag, &m->fs.model);
         if (r < 0)

@@ -89,6 +89,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         m->import_private = opts->import_private;
         m->listener = opts->listener;
         m->listener_ctx = opts->listener_ctx;
+        m->progress = opts->progress;
 
         r = home_open(m, dir, !m->read_only, diag);
         if (r == 0)

@@ -17,6 +17,9 @@
 #include "model/core/user.h"
 #include "model/machine/access.h"
 
+/* What is being made again of a blob store, and how much of it is done; TOTAL 0: of how much is not known. */
+typedef void model_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
+
 struct model_opts {
         bool read_only; /* for checking */
         bool idle; /* for repairs: nothing is worked on, nothing comes in, and nothing that has no name is removed */
@@ -27,6 +30,7 @@ struct model_opts {
         const char *mountpoint; /* no store may lie in it; may be NULL */
         model_listener_fn *listener; /* may be NULL */
         void *listener_ctx;
+        model_progress_fn *progress; /* of what takes long in opening, with the same context; may be NULL */
 };
 
 /*

@@ -39,8 +39,8 @@ static int say_failure(int r, const char *dir, bool known, struct diag *diag)
                 return diag_set(diag, r, "%s: this blob store was made by another version of imagefs: use that one",
                                 dir);
         case -ESTALE:
-                return diag_set(diag, r, "%s: this blob store was made by an older version of imagefs: mount the library "
-                                "once, which brings it up to date", dir);
+                return diag_set(diag, r, "%s: this blob store was made by an older version of imagefs: mount its library "
+                                "once with this one, which brings it up to date", dir);
         case -ENOENT:
                 return diag_set(diag, r, "%s: %s", dir, words[known].nothing);
         }
@@ -58,12 +58,24 @@ static void close_to_others(const char *dir)
         (void)fchmod(fd, S_IRWXU); /* not ours: as private_entries() */
 }
 
+/* So that nothing of another library's store is changed, before that is known for sure. */
+static bool is_anothers(const struct store_place *at, const char *dir)
+{
+        CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct store_owner owner;
+
+        return fd >= 0 && blobstore_read_owner(fd, &owner) == 0 && strcmp(owner.library, at->we->library) != 0;
+}
+
 static int open_at(struct model *m, const struct store_place *at, const char *dir, struct blobstore **ret,
                    struct store_owner *ret_owner)
 {
         const struct blobstore_opts opts = {
                 .read_only = m->read_only,
                 .existing = at->known,
+                .as_it_is = is_anothers(at, dir),
+                .progress = m->progress,
+                .progress_ctx = m->listener_ctx,
                 .cache_bytes = at->cache_bytes,
         };
         struct blobstore *bs;
