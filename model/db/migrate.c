@@ -14,7 +14,7 @@
 
 #include "model/db/db_errno.h"
 
-extern const char embed_schema_sql[], embed_3_sql[];
+extern const char embed_schema_sql[], embed_3_sql[], embed_5_sql[];
 
 /*
  * The schema makes a new database at the newest version; every other row brings one version to the next. There is none
@@ -26,6 +26,7 @@ static const struct step {
 } steps[] = {
         { 0, MIGRATE_VERSION, embed_schema_sql },
         { 2, 3, embed_3_sql },
+        { 3, 5, embed_5_sql },
 };
 
 static int exec(sqlite3 *conn, const char *sql)

@@ -16,6 +16,7 @@
 #include "model/core/clock.h"
 #include "model/core/ident.h"
 #include "model/core/object_row.h"
+#include "model/core/quota_row.h"
 #include "model/image/image_row.h"
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
@@ -254,7 +255,9 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
 {
         int r;
 
-        r = ident_new("i", instance->ident, sizeof(instance->ident));
+        r = quota_check(t, instance->region, instance->o.uid, LIMIT_INSTANCES, 1, diag);
+        if (r == 0)
+                r = ident_new("i", instance->ident, sizeof(instance->ident));
         if (r < 0)
                 return r;
         r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region),

@@ -143,10 +143,33 @@ static int clones_make(struct model *m, struct clones *cs, struct diag *diag)
         return r;
 }
 
+/* One that the machine has alone is in no list. */
+static bool is_listed(const struct clone *clone, const struct instance *instance)
+{
+        return !clone->system || instance->type == TYPE_CLOUD;
+}
+
+static int clones_check_quota(struct db_txn *t, const struct clones *cs, const struct instance *instance,
+                              struct diag *diag)
+{
+        uint64_t disks = 0, bytes = 0;
+
+        for (size_t i = 0; i < cs->n; i++) {
+                disks += is_listed(&cs->clone[i], instance);
+                bytes += cs->clone[i].size_bytes;
+        }
+        return volume_check_quota(t, instance->region, instance->o.uid, disks, bytes, diag);
+}
+
 /* The volumes, as those of the instance, who its owner has. */
 static int clones_insert(struct db_txn *t, const struct clones *cs, const struct instance *instance, struct changes *ch,
                          struct diag *diag)
 {
+        int r;
+
+        r = clones_check_quota(t, cs, instance, diag);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < cs->n; i++) {
                 const struct clone *clone = &cs->clone[i];
                 struct volume_new n = {
@@ -160,12 +183,11 @@ static int clones_insert(struct db_txn *t, const struct clones *cs, const struct
                         .snapshot = clone->snapshot,
                         .made_with = true,
                 };
-                int r;
 
                 name_disk(instance, clone->device, n.v.name);
                 memcpy(n.v.device, clone->device, sizeof(n.v.device));
                 memcpy(n.v.source, clone->source, sizeof(n.v.source));
-                if (!clone->system || instance->type == TYPE_CLOUD)
+                if (is_listed(clone, instance))
                         memcpy(n.v.o.handle, n.v.name, sizeof(n.v.o.handle));
                 r = volume_insert(t, &n, true, diag);
                 if (r < 0)
@@ -432,6 +454,11 @@ int instance_set_type(struct db_txn *t, const struct instance *instance, const c
         r = load_system(t, instance->o.id, &system);
         if (r < 0 || !system.exists)
                 return r < 0 ? r : -EBADMSG;
+        if (!local) {
+                r = volume_check_quota(t, instance->region, instance->o.uid, 1, 0, diag);
+                if (r < 0)
+                        return r;
+        }
         name_disk(instance, SYSTEM_DEVICE, handle);
         r = volume_set_listed(t, &system.v, local ? NULL : handle);
         if (r == 0)

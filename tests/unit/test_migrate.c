@@ -20,7 +20,7 @@
 #include "tests/lib/fault.h"
 #include "tests/lib/tempdir.h"
 
-extern const char embed_schema_2_sql[];
+extern const char embed_schema_2_sql[], embed_schema_3_sql[];
 
 struct fixture {
         char dir[TEMPDIR_MAX];
@@ -60,13 +60,13 @@ static sqlite3 *connect_to(struct fixture *f)
         return conn;
 }
 
-static void make_old(struct fixture *f)
+static void make_old(struct fixture *f, const char *sql)
 {
         sqlite3 *conn;
 
         (void)unlinkat(f->dir_fd, DB_FILE, 0);
         conn = connect_to(f);
-        assert_int_equal(sqlite3_exec(conn, embed_schema_2_sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(conn, sql, NULL, NULL, NULL), SQLITE_OK);
         assert_int_equal(sqlite3_close(conn), SQLITE_OK);
 }
 
@@ -106,7 +106,9 @@ static int take_table(void *ctx, int n, char **values, char **names)
 {
         struct tables *tables = ctx;
         bool library = strcmp(values[0], "library") == 0; /* gets a name, at random */
-        char *sql = sqlite3_mprintf("SELECT %s FROM %Q ORDER BY 1", library ? "born" : "*", values[0]);
+        bool usage = strcmp(values[0], "usage") == 0; /* counts more than it did */
+        char *sql = sqlite3_mprintf("SELECT %s FROM %Q%s ORDER BY 1", library ? "born" : "*", values[0],
+                                    usage ? " WHERE key LIKE '%-images' OR key = 'snapshots'" : "");
 
         (void)n;
         (void)names;
@@ -150,7 +152,7 @@ static void test_version_2_keeps_every_row(void **state)
         CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 };
         struct fixture *f = *state;
 
-        make_old(f);
+        make_old(f, embed_schema_2_sql);
         rows_of(f, &before);
         assert_non_null(strstr(strbuf_text(&before), "task|9|\n")); /* the newest id, of a task that is gone */
         assert_ok(open_db(f, false));
@@ -159,13 +161,33 @@ static void test_version_2_keeps_every_row(void **state)
 }
 
 /* Put back, it is what it was; and is brought up to date as the first time. */
+static void test_version_3_keeps_every_row_and_counts_machines(void **state)
+{
+        CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 }, usage = { 0 };
+        struct fixture *f = *state;
+        sqlite3 *conn;
+
+        make_old(f, embed_schema_3_sql);
+        rows_of(f, &before);
+        assert_ok(open_db(f, false));
+        rows_of(f, &after);
+        assert_string_equal(strbuf_text(&after), strbuf_text(&before));
+
+        conn = connect_to(f);
+        ask(conn, "SELECT uid, key, used FROM usage WHERE key IN ('instances', 'disks', 'disk-bytes') ORDER BY uid, key",
+            &usage);
+        assert_int_equal(sqlite3_close(conn), SQLITE_OK);
+        assert_string_equal(strbuf_text(&usage), "0|disk-bytes|12582912|\n0|disks|2|\n0|instances|2|\n"
+                                                 "61001|disk-bytes|8388608|\n61001|disks|1|\n61001|instances|1|\n");
+}
+
 static void test_the_old_one_stays_beside(void **state)
 {
         CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 };
         struct fixture *f = *state;
         struct stat st;
 
-        make_old(f);
+        make_old(f, embed_schema_2_sql);
         schema_of(f, &before);
         rows_of(f, &before);
         for (int i = 0; i < 2; i++) {
@@ -186,17 +208,22 @@ static void test_the_old_one_stays_beside(void **state)
         assert_err(faccessat(f->dir_fd, DB_FILE ".schema-2", F_OK, 0), -1);
 }
 
-static void test_version_2_becomes_what_is_made_today(void **state)
+static void test_old_ones_become_what_is_made_today(void **state)
 {
-        CLEANUP_STRBUF struct strbuf fresh = { 0 }, migrated = { 0 };
+        static const char *const old[] = { embed_schema_2_sql, embed_schema_3_sql };
+        CLEANUP_STRBUF struct strbuf fresh = { 0 };
         struct fixture *f = *state;
 
         assert_ok(open_db(f, false));
         schema_of(f, &fresh);
-        make_old(f);
-        assert_ok(open_db(f, false));
-        schema_of(f, &migrated);
-        assert_string_equal(strbuf_text(&migrated), strbuf_text(&fresh));
+        for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
+                CLEANUP_STRBUF struct strbuf migrated = { 0 };
+
+                make_old(f, old[i]);
+                assert_ok(open_db(f, false));
+                schema_of(f, &migrated);
+                assert_string_equal(strbuf_text(&migrated), strbuf_text(&fresh));
+        }
 }
 
 /* A full disk or a failed write at any moment leaves one version or the other. */
@@ -206,12 +233,12 @@ static void test_a_step_that_fails_is_done_again(void **state)
         struct fixture *f = *state;
         bool done = false;
 
-        make_old(f);
+        make_old(f, embed_schema_2_sql);
         rows_of(f, &before);
         for (unsigned n = 1; !done; n++) {
                 CLEANUP_STRBUF struct strbuf after = { 0 };
 
-                make_old(f);
+                make_old(f, embed_schema_2_sql);
                 fault_set(FAULT_WRITE, n, n % 2);
                 done = open_db(f, false) == 0 && fault_count(FAULT_WRITE) < n;
                 fault_set(FAULT_WRITE, 0, 0);
@@ -229,7 +256,7 @@ static void test_an_old_one_is_not_changed_by_who_only_looks(void **state)
         struct diag diag = { 0 };
         int fd;
 
-        make_old(f);
+        make_old(f, embed_schema_2_sql);
         fd = openat(f->dir_fd, "lock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* as every library has it */
         assert_true(fd >= 0);
         (void)close(fd);
@@ -248,7 +275,8 @@ int main(void)
         static const struct CMUnitTest tests[] = {
                 TEST(test_version_2_keeps_every_row),
                 TEST(test_the_old_one_stays_beside),
-                TEST(test_version_2_becomes_what_is_made_today),
+                TEST(test_version_3_keeps_every_row_and_counts_machines),
+                TEST(test_old_ones_become_what_is_made_today),
                 TEST(test_a_step_that_fails_is_done_again),
                 TEST(test_an_old_one_is_not_changed_by_who_only_looks),
         };

@@ -52,6 +52,7 @@ static const struct {
         { KIND_REGION, 7, "snapshots" }, { KIND_REGION, 8, "disks" }, { KIND_REGION, 9, "instances" },
         { KIND_REGION, 10, "quota" }, { KIND_REGION, 11, "images.csv" }, { KIND_REGION, 12, "images.json" },
         { KIND_REGION, 13, "images.xlsx" }, { KIND_REGION, 14, "batch" }, { KIND_REGION, 15, "store" },
+        { KIND_REGION, 16, "quota-by-user" },
         { KIND_IMAGE, 1, "id" }, { KIND_IMAGE, 2, "name" }, { KIND_IMAGE, 3, "description" },
         { KIND_IMAGE, 4, "status" }, { KIND_IMAGE, 5, "progress" }, { KIND_IMAGE, 6, "error" },
         { KIND_IMAGE, 7, "type" }, { KIND_IMAGE, 8, "source" }, { KIND_IMAGE, 9, "owner" },

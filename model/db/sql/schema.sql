@@ -1,4 +1,4 @@
--- The library's database, version 3. What each table is for stands above it; who writes it is the file of the same name.
+-- The library's database, version 5. What each table is for stands above it; who writes it is the file of the same name.
 -- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
 -- A change here needs a step in migrate/ and an old database among the tests.
 
@@ -43,7 +43,8 @@ CREATE UNIQUE INDEX quota_limit_key ON quota_limit (ifnull(region, 0), ifnull(ui
 CREATE TABLE usage (
         region  INTEGER NOT NULL REFERENCES region ON DELETE CASCADE,
         uid     INTEGER NOT NULL,
-        key     TEXT NOT NULL CHECK (key IN ('private-images', 'snapshots', 'shared-images')),
+        key     TEXT NOT NULL CHECK (key IN ('private-images', 'snapshots', 'shared-images', 'instances', 'disks',
+                                             'disk-bytes')),
         used    INTEGER NOT NULL CHECK (used >= 0),
         PRIMARY KEY (region, uid, key)
 ) STRICT, WITHOUT ROWID;
@@ -275,6 +276,7 @@ CREATE INDEX task_by_instance ON task (instance) WHERE instance IS NOT NULL;
 CREATE INDEX task_by_volume ON task (volume) WHERE volume IS NOT NULL;
 CREATE INDEX task_by_snapshot ON task (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX task_finished ON task (finished) WHERE finished IS NOT NULL;
+CREATE INDEX task_ended ON task (uid, finished) WHERE finished IS NOT NULL AND in_tasks = 1;
 CREATE UNIQUE INDEX task_copy ON task (image, region) WHERE kind = 'copy' AND in_image = 1;
 
 -- Addresses at which a disk may be fetched; key and secret together are the token in it.
@@ -348,6 +350,36 @@ CREATE TRIGGER share_usage_insert AFTER INSERT ON share BEGIN
 END;
 CREATE TRIGGER share_usage_delete AFTER DELETE ON share BEGIN
         UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'shared-images';
+END;
+CREATE TRIGGER instance_usage_insert AFTER INSERT ON instance BEGIN
+        INSERT INTO usage VALUES (new.region, new.uid, 'instances', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+CREATE TRIGGER instance_usage_delete AFTER DELETE ON instance BEGIN
+        UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'instances';
+END;
+CREATE TRIGGER instance_usage_update AFTER UPDATE OF uid, region ON instance
+        WHEN old.uid <> new.uid OR old.region <> new.region BEGIN
+        UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'instances';
+        INSERT INTO usage VALUES (new.region, new.uid, 'instances', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+-- Disks count where they are listed, bytes as guests see them: what is stored is nobody's affair.
+CREATE TRIGGER volume_usage_insert AFTER INSERT ON volume BEGIN
+        INSERT INTO usage VALUES (new.region, new.uid, 'disks', new.handle IS NOT NULL),
+                (new.region, new.uid, 'disk-bytes', new.size)
+                ON CONFLICT DO UPDATE SET used = used + excluded.used;
+END;
+CREATE TRIGGER volume_usage_delete AFTER DELETE ON volume BEGIN
+        UPDATE usage SET used = used - iif(key = 'disks', old.handle IS NOT NULL, old.size)
+                WHERE region = old.region AND uid = old.uid AND key IN ('disks', 'disk-bytes');
+END;
+CREATE TRIGGER volume_usage_update AFTER UPDATE OF uid, region, handle, size ON volume
+        WHEN old.uid <> new.uid OR old.region <> new.region OR old.size <> new.size
+        OR (old.handle IS NULL) <> (new.handle IS NULL) BEGIN
+        UPDATE usage SET used = used - iif(key = 'disks', old.handle IS NOT NULL, old.size)
+                WHERE region = old.region AND uid = old.uid AND key IN ('disks', 'disk-bytes');
+        INSERT INTO usage VALUES (new.region, new.uid, 'disks', new.handle IS NOT NULL),
+                (new.region, new.uid, 'disk-bytes', new.size)
+                ON CONFLICT DO UPDATE SET used = used + excluded.used;
 END;
 
 -- Shares end when the image is no longer private, and for whoever becomes its owner.
