@@ -34,7 +34,14 @@ int image_set_error(struct db_txn *t, uint64_t id, const char *sentence);
 /* The row and its device mapping; blobs that nothing else names become candidates of the reaper. */
 int image_erase(struct db_txn *t, uint64_t id);
 
-/* An instance that was made from the image. -ENOENT; DB_READ will do. */
+/*
+ * SQL on a row of image and one of instance that was made from it: may the owner of that still use the image? Else it
+ * no longer has a say in what becomes of the image, nor sees how that is called.
+ */
+#define IMAGE_OPENS_TO_INSTANCE                                                                                        \
+        "(instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = 40 "  \
+        "OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id AND share.uid = instance.uid))"
+/* An instance that was made from the image and keeps it from being deleted. -ENOENT; DB_READ will do. */
 int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret);
 
 /* What the room above, of what comes in, is asked; no transaction may be open. */

@@ -407,6 +407,26 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
         return r;
 }
 
+/* The machine keeps its disks, and what it is; the image counts it no longer. */
+static int make_independent(struct model *m, uint64_t id, struct changes *ch, struct diag *diag)
+{
+        struct instance instance;
+        LOCK_SCOPE(volumes_gate(m));
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = instance_load_for(m, &t, id, INSTANCE_REBUILD, diag, &instance);
+        if (r == 0 && instance.image)
+                r = instance_set_image(&t, id, 0, instance.type);
+        if (r < 0)
+                return r;
+        changes_add(ch, OBJECT_INSTANCE, id);
+        changes_add(ch, OBJECT_IMAGE, instance.image);
+        return db_commit(&t);
+}
+
 int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
 {
         CLEANUP(clones_done) struct clones cs = { 0 };
@@ -414,11 +434,15 @@ int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const
         struct image image;
         int r;
 
-        r = plan_rebuild(m, c, id, name, &image, &cs, diag);
-        if (r == 0)
-                r = clones_make(m, &cs, diag);
-        if (r == 0)
-                r = carry_out_rebuild(m, c, id, &cs, &ch, diag);
+        if (strcmp(name, "none") == 0) {
+                r = make_independent(m, id, &ch, diag);
+        } else {
+                r = plan_rebuild(m, c, id, name, &image, &cs, diag);
+                if (r == 0)
+                        r = clones_make(m, &cs, diag);
+                if (r == 0)
+                        r = carry_out_rebuild(m, c, id, &cs, &ch, diag);
+        }
         if (r == 0)
                 changes_tell(m, &ch);
         return r;
@@ -437,11 +461,14 @@ int instance_set_type(struct db_txn *t, const struct instance *instance, const c
 
         if (!local && strcmp(word, "cloud") != 0)
                 return diag_set(diag, -EINVAL, "type: one of: local, cloud");
-        if (instance->image == 0)
+        if (instance->bare)
                 return diag_set(diag, -EBUSY, "type: %s has no image yet, which decides: write one to image first",
                                 instance->o.handle);
         if (local == (instance->type == TYPE_LOCAL))
                 return 0;
+        if (instance->image == 0)
+                return diag_set(diag, -EOPNOTSUPP, "type: %s has no image any more, and stays what it is",
+                                instance->o.handle);
         r = image_load(t, instance->image, &image);
         if (r < 0)
                 return r;

@@ -387,6 +387,11 @@ CREATE TRIGGER share_end AFTER UPDATE OF class, uid ON image WHEN new.class <> '
         DELETE FROM share WHERE image = new.id AND (new.class <> 'private' OR uid = new.uid);
 END;
 
+-- Machines that keep no image from going: they stay as they are, without one.
+CREATE TRIGGER image_instances_delete BEFORE DELETE ON image BEGIN
+        UPDATE instance SET image = NULL, updated = updated + 1 WHERE image = old.id;
+END;
+
 -- What shows in images.csv and its kin, so that an unchanged list need not be made again.
 CREATE TRIGGER image_lists_insert AFTER INSERT ON image BEGIN
         UPDATE region SET lists = lists + 1 WHERE id = new.region;

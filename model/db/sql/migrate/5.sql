@@ -46,3 +46,6 @@ CREATE TRIGGER volume_usage_update AFTER UPDATE OF uid, region, handle, size ON 
                 ON CONFLICT DO UPDATE SET used = used + excluded.used;
 END;
 CREATE INDEX task_ended ON task (uid, finished) WHERE finished IS NOT NULL AND in_tasks = 1;
+CREATE TRIGGER image_instances_delete BEFORE DELETE ON image BEGIN
+        UPDATE instance SET image = NULL, updated = updated + 1 WHERE image = old.id;
+END;
