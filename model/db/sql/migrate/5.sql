@@ -1,5 +1,6 @@
 -- From version 3 to 5: machines and disks count for quotas, and what counts has a name of its own for each; ended tasks
--- are found by whose they are. Triggers on other tables go on writing to the table of the same name.
+-- are found by whose they are; tokens are no longer in the database, so that the addresses with those that were end (they
+-- last a day). Triggers on other tables go on writing to the table of the same name.
 CREATE TABLE usage_old AS SELECT * FROM usage;
 DROP TABLE usage;
 CREATE TABLE usage (
@@ -49,3 +50,20 @@ CREATE INDEX task_ended ON task (uid, finished) WHERE finished IS NOT NULL AND i
 CREATE TRIGGER image_instances_delete BEFORE DELETE ON image BEGIN
         UPDATE instance SET image = NULL, updated = updated + 1 WHERE image = old.id;
 END;
+
+CREATE TABLE download_newest AS SELECT name, seq FROM sqlite_sequence WHERE name = 'download';
+DROP TABLE download;
+CREATE TABLE download (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        image   INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+        device  TEXT NOT NULL,
+        format  TEXT NOT NULL CHECK (format IN ('raw', 'qcow2')),
+        nonce   BLOB NOT NULL CHECK (length(nonce) = 16),
+        hash    BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        UNIQUE (image, device, format)
+) STRICT;
+CREATE INDEX download_by_expiry ON download (expires);
+INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM download_newest;
+DROP TABLE download_newest;
