@@ -51,6 +51,7 @@ struct image_hooks {
         /* The image was removed: whoever writes to its upload is told, a fetch of it stops, and the file goes. */
         void (*gone)(struct model *m, uint64_t image, uint64_t region, const char *ident);
 };
+/* Only of one that is not in the recycle bin: after the commit it may be restored, and be at work, at any moment. */
 void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const char *ident);
 
 /* image_remove() inside the caller's transaction; image_tell_gone() is left to the caller. */

@@ -76,8 +76,12 @@ same "$(as $B grep -rc secret "$R/instances/vm1/" 2>/dev/null | grep -v ':0')" "
 by $A ok rename "$R/private/secret" "$web"
 by $B refused EACCES "$R/instances/vm2" write "$R/instances/vm2/image" "$(cat "$web/id")"
 by $B refused ENOENT "$R/instances/vm2" write "$R/instances/vm2/image" shared/web
+# Nor what A writes of the image now.
+by $A ok write "$web/platform" "Secret Linux"
+by $A ok write "$web/os" linux
 by $B ok mkdir "$R/instances/vm1/images/own"
 settle "$R/private/own"
+same "$(as $B cat "$R/private/own/platform" "$R/private/own/os" "$R/private/own/features")" "" "what B's image has of A's texts"
 same "$(stat -c '%a %u' "$R/private/own") $(cat "$R/private/own/owner")" "700 $B $B" "B's own image"
 same "$(as $B head -c 7 "$R/private/own/disks/vda.raw")" changed "its disk"
 
