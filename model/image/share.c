@@ -253,8 +253,8 @@ static int check_user(struct db_txn *t, const struct image *image, const char *u
         if (r < 0)
                 return r;
         return diag_set(diag, -EDQUOT,
-                        "%s accepts at most %llu shared images in %s, and has them: one has to end, or the limit be "
-                        "raised",
+                        "%s accepts at most %llu shared images in %s, and has them: one has to end or be given back "
+                        "(with rmdir in shared/), or the limit be raised",
                         user, (unsigned long long)quota.limit, region.o.handle);
 }
 

@@ -52,7 +52,8 @@ enum {
 #define COLUMNS                                                                                                        \
         OBJECT_COLUMNS("instance")                                                                                     \
         ", instance.ident, instance.region, power, started, instance.type, instance.image, "                           \
-        IMAGE_PATH ", instance.name, image_disks, hostname, password <> '', "                                          \
+        IMAGE_PATH ", ifnull(" IMAGE_OPENS_TO_INSTANCE ", 0), instance.name, image_disks, hostname, "                  \
+        "password <> '', "                                                                                             \
         "ifnull(image.source = 'iso', 0), "                                                                            \
         "NOT EXISTS (SELECT 1 FROM volume WHERE volume.instance = instance.id AND volume.role = 'system'), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND "  \
         "task.instance = instance.id), instance.description, ssh_keys"
@@ -101,6 +102,7 @@ static int load_row(void *ctx, const struct db_row *row)
         i->type = strcmp(db_row_str(row, col++), "local") == 0 ? TYPE_LOCAL : TYPE_CLOUD;
         i->image = (uint64_t)db_row_int(row, col++);
         TEXT(image_path);
+        i->image_open = db_row_int(row, col++) != 0;
         TEXT(name);
         TEXT(image_disks);
         TEXT(hostname);

@@ -23,6 +23,7 @@ struct instance {
         enum image_type type; /* local or cloud */
         uint64_t image; /* 0: none set yet, or none any more */
         char image_path[3 * NAME_LEN_MAX]; /* "private/web", or an id where the owner may know no more; "": none */
+        bool image_open; /* may its owner still use the image? */
         char name[NAME_LEN_MAX + 1];
         char image_disks[IMAGE_VALUE_MAX + 1]; /* "all", "none" or "vdb vdd" */
         char hostname[NAME_LEN_MAX + 1];

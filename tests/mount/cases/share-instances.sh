@@ -81,6 +81,8 @@ by $A ok write "$web/platform" "Secret Linux"
 by $A ok write "$web/os" linux
 by $B ok mkdir "$R/instances/vm1/images/own"
 settle "$R/private/own"
+by $A ok write "$web/features" hot-upgrade
+by $B ok write "$R/instances/vm1/hostname" elsewhere
 same "$(as $B cat "$R/private/own/platform" "$R/private/own/os" "$R/private/own/features")" "" "what B's image has of A's texts"
 same "$(stat -c '%a %u' "$R/private/own") $(cat "$R/private/own/owner")" "700 $B $B" "B's own image"
 same "$(as $B head -c 7 "$R/private/own/disks/vda.raw")" changed "its disk"
