@@ -82,8 +82,8 @@ static int open_secret(struct model *m, struct diag *diag)
         int r = secret_open(m);
 
         if (r == -EUCLEAN)
-                return diag_set(diag, r, "%s/" SECRET_FILE ": not the key of a library: bring it back from a backup, or "
-                                         "remove it, which ends all addresses of downloads", m->dir);
+                return diag_set(diag, r, "%s/" SECRET_FILE ": not the key of a library: bring it back from a "
+                                         "backup, or remove it, which ends all addresses of downloads", m->dir);
         return r > 0 ? download_end_all(m) : r;
 }
 

@@ -154,7 +154,7 @@ static int shared_remove(struct req *rq, uint64_t child)
         return share_give_back(rq->fs->model, &rq->caller, child, &rq->diag);
 }
 
-/* Whoever an image is shared with gives it back by rmdir: its being the owner's must not stop her, so it is not sticky. */
+/* Not sticky: whoever an image is shared with gives it back by rmdir, and it is not hers. */
 const struct dir_kind dir_shared = {
         .name = "shared",
         .mode = 0777,

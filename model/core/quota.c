@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * How many objects a user may have in a region, and how large disks. What is used is counted by triggers of the schema, in the
- * transaction that makes or removes the object; here it is only compared. The limit that counts is the most
- * particular one: the user's in the region, the region's, the library's, the built-in one.
+ * How many objects a user may have in a region, and how large disks. What is used is counted by triggers of the
+ * schema, in the transaction that makes or removes the object; here it is only compared. The limit that counts is the
+ * most particular one: the user's in the region, the region's, the library's, the built-in one.
  */
 
 #include "model/core/quota.h"

@@ -199,7 +199,8 @@ static int check_image(struct db_txn *t, uint64_t id, const char *device, struct
         return r;
 }
 
-static int insert(struct model *m, struct db_txn *t, uint64_t image, const char *device, enum export_format format, struct diag *diag)
+static int insert(struct model *m, struct db_txn *t, uint64_t image, const char *device, enum export_format format,
+                  struct diag *diag)
 {
         const int64_t now = clock_now_us();
         uint8_t nonce[NONCE_SIZE], hash[SHA256_SIZE];
@@ -220,7 +221,8 @@ static int insert(struct model *m, struct db_txn *t, uint64_t image, const char 
         if (r < 0)
                 return r;
         r = db_run(t, download_sql[INSERT], DB_INT(image), DB_TEXT(device), DB_TEXT(export_format_name(format)),
-                   DB_BLOB(nonce, sizeof(nonce)), DB_BLOB(hash, sizeof(hash)), DB_INT(now), DB_INT(now + (int64_t)hours * HOUR_US));
+                   DB_BLOB(nonce, sizeof(nonce)), DB_BLOB(hash, sizeof(hash)), DB_INT(now),
+                   DB_INT(now + (int64_t)hours * HOUR_US));
         if (r == -EEXIST)
                 return diag_set(diag, r, "there is an address for %s.%s already: rmdir ends it", device,
                                 export_format_name(format));

@@ -4,8 +4,8 @@
 
 /*
  * Sharing: the owner of a private image names users, who may then read it and make instances of it, under shared/ of
- * the region. A share ends with its owner's word or the user's, and with the image's being private: in the recycle bin and once
- * published there are none. Who becomes the owner of an image that was shared with her needs no share any more.
+ * the region. A share ends with its owner's word or the user's, and with the image's being private: in the recycle bin
+ * and once published there are none. Who becomes the owner of an image that was shared with her needs no share any more.
  *
  * Asking whether an image is shared with somebody takes one search of an index, so that it is asked for every request,
  * and the end of a share shows at once.

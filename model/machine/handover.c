@@ -26,7 +26,8 @@
 enum { DISKS_OF_INSTANCE };
 
 static const char *const handover_sql[] = {
-        [DISKS_OF_INSTANCE] = "SELECT count(handle), ifnull(sum(size), 0) FROM volume WHERE instance = ?1 AND made_with = 1",
+        [DISKS_OF_INSTANCE] = "SELECT count(handle), ifnull(sum(size), 0) FROM volume "
+                              "WHERE instance = ?1 AND made_with = 1",
 };
 const struct db_statements handover_statements = DB_STATEMENTS(handover_sql);
 

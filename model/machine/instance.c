@@ -53,13 +53,14 @@ enum {
         OBJECT_COLUMNS("instance")                                                                                     \
         ", instance.ident, instance.region, power, started, instance.type, instance.image, "                           \
         IMAGE_PATH ", ifnull(" IMAGE_OPENS_TO_INSTANCE ", 0), instance.name, image_disks, hostname, "                  \
-        "password <> '', "                                                                                             \
-        "ifnull(image.source = 'iso', 0), "                                                                            \
-        "NOT EXISTS (SELECT 1 FROM volume WHERE volume.instance = instance.id AND volume.role = 'system'), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND "  \
+        "password <> '', ifnull(image.source = 'iso', 0), NOT EXISTS (SELECT 1 FROM volume WHERE volume.instance = "   \
+        "instance.id AND volume.role = 'system'), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', "         \
+        "'running') AND "                                                                                              \
         "task.instance = instance.id), instance.description, ssh_keys"
-/* What shows them to people, of those made from an image. */
+/* Those that keep their image from being deleted. */
 #define KEEP_IMAGE_FROM " FROM instance JOIN image ON image.id = instance.image WHERE instance.image = ?1 AND " \
                         IMAGE_OPENS_TO_INSTANCE
+/* What shows them to people, of those made from an image. */
 #define OF_IMAGE_OBJECTS "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1"
 
 static const char *const instance_sql[] = {
@@ -70,8 +71,8 @@ static const char *const instance_sql[] = {
         [OF_IMAGE] = OF_IMAGE_OBJECTS " ORDER BY handle",
         [KEEP_IMAGE] = "SELECT " OBJECT_COLUMNS("instance") KEEP_IMAGE_FROM " ORDER BY instance.handle",
         [FIND_OF_IMAGE] = OF_IMAGE_OBJECTS " AND handle = ?2",
-        [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(instance.id)" KEEP_IMAGE_FROM " AND instance.uid <> ?2 "
-                        "GROUP BY instance.uid) ORDER BY uid",
+        [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(instance.id)" KEEP_IMAGE_FROM
+                        " AND instance.uid <> ?2 GROUP BY instance.uid) ORDER BY uid",
         [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9)",
         [SET_IMAGE] = "UPDATE instance SET image = ?2, type = ?3, updated = max(?4, updated + 1) WHERE id = ?1",

@@ -215,8 +215,9 @@ CREATE INDEX volume_by_base ON volume (base) WHERE base IS NOT NULL;
 CREATE INDEX volume_by_snapshot ON volume (snapshot) WHERE snapshot IS NOT NULL;
 
 -- Where the file of an image is being fetched from. url has the user and password for the server, so that it is sealed
--- with the library's key, and the row goes with the end of the transfer. etag to size say which version of it the bytes are of that came so far (size -1: not
--- known), place where they are good for sure, and safe how many of them survive a power cut.
+-- with the library's key, and the row goes with the end of the transfer. etag to size say which version of it the bytes
+-- are of that came so far (size -1: not known), place where they are good for sure, and safe how many of them survive a
+-- power cut.
 CREATE TABLE fetch (
         image    INTEGER PRIMARY KEY REFERENCES image ON DELETE CASCADE,
         url      TEXT NOT NULL,
@@ -279,7 +280,8 @@ CREATE INDEX task_finished ON task (finished) WHERE finished IS NOT NULL;
 CREATE INDEX task_ended ON task (uid, finished) WHERE finished IS NOT NULL AND in_tasks = 1;
 CREATE UNIQUE INDEX task_copy ON task (image, region) WHERE kind = 'copy' AND in_image = 1;
 
--- Addresses at which a disk may be fetched. The token in one follows from nonce and the library's key; hash is its SHA-256.
+-- Addresses at which a disk may be fetched. The token in one follows from nonce and the library's key; hash is its
+-- SHA-256.
 CREATE TABLE download (
         id      INTEGER PRIMARY KEY AUTOINCREMENT,
         image   INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,

@@ -1,6 +1,6 @@
 -- From version 3 to 5: machines and disks count for quotas, and what counts has a name of its own for each; ended tasks
--- are found by whose they are; tokens are no longer in the database, so that the addresses with those that were end (they
--- last a day). Triggers on other tables go on writing to the table of the same name.
+-- are found by whose they are; tokens are no longer in the database, so that the addresses with those that were end
+-- (they last a day). Triggers on other tables go on writing to the table of the same name.
 CREATE TABLE usage_old AS SELECT * FROM usage;
 DROP TABLE usage;
 CREATE TABLE usage (
