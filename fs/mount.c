@@ -21,6 +21,7 @@
 #include "fs/nosec.h"
 #include "fs/ops/alias.h"
 #include "fs/ops/ops.h"
+#include "fs/ops/parting.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
 #include "fs/tree/req.h"
@@ -184,6 +185,8 @@ static int mount_open(struct mount *m)
                 return r;
         r = aliases_new(&m->fs.aliases);
         if (r == 0)
+                r = partings_new(&m->fs.partings);
+        if (r == 0)
                 r = waiters_new(&m->fs.waiters);
         if (r == 0)
                 r = spread_new(&m->fs.spread);
@@ -292,6 +295,7 @@ static void mount_close(struct mount *m)
                 fuse_session_destroy(m->session);
         spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
+        partings_free(m->fs.partings);
         aliases_free(m->fs.aliases);
         free(m->mountpoint);
 }

@@ -23,7 +23,10 @@ const char *const check_sql[] = {
                         "SELECT region, uid, key, used, 0 AS counted FROM usage"
                         " UNION ALL SELECT region, uid, 'private-images', 0, 1 FROM image WHERE class = 'private'"
                         " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot"
-                        " UNION ALL SELECT region, uid, 'shared-images', 0, 1 FROM share)"
+                        " UNION ALL SELECT region, uid, 'shared-images', 0, 1 FROM share"
+                        " UNION ALL SELECT region, uid, 'instances', 0, 1 FROM instance"
+                        " UNION ALL SELECT region, uid, 'disks', 0, handle IS NOT NULL FROM volume"
+                        " UNION ALL SELECT region, uid, 'disk-bytes', 0, size FROM volume)"
                         " GROUP BY region, uid, key HAVING sum(used) <> sum(counted)",
         [CHECK_IN_WORK] = "SELECT " IMAGE_IS " || ' is ' || image.status || ', but no task works on it' FROM image"
                           " WHERE image.status IN ('pending', 'replicating') AND NOT EXISTS"

@@ -6,6 +6,7 @@
  *      imagefs.db (-wal)        the database; -shm: an earlier version's, removed
  *      imagefs.db.schema-2      as it was before it was brought up to date; kept until a person removes it
  *      imagefs.db.….damaged     what a restored one took the place of; likewise
+ *      secret                   what the database's secrets are sealed with (core/secret.h), in no copy of it
  *      lock                     locked while somebody has the library open
  *      blobs/                   its own blob store
  */
@@ -30,6 +31,7 @@
 #include "blobstore/base/parse.h"
 #include "model/core/catalogue.h"
 #include "model/core/private.h"
+#include "model/core/secret.h"
 #include "model/core/stores.h"
 
 #define LOCK_FILE       "lock"
@@ -46,7 +48,7 @@
 
 static bool may_lie_beside(const char *name)
 {
-        static const char *const names[] = { LOCK_FILE, STORES_OWN_DIR, "lost+found" };
+        static const char *const names[] = { LOCK_FILE, SECRET_FILE, SECRET_FILE ".tmp", STORES_OWN_DIR, "lost+found" };
 
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
                 if (strcmp(name, names[i]) == 0)

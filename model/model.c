@@ -15,9 +15,12 @@
 
 #include "model/core/catalogue.h"
 #include "model/core/jobs.h"
+#include "model/core/secret.h"
 #include "model/core/stores.h"
 #include "model/home.h"
+#include "model/image/download_row.h"
 #include "model/image/listing_cache.h"
+#include "model/intake/fetch_task.h"
 #include "model/intake/uploads.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
@@ -74,6 +77,16 @@ static int open_db(struct model *m, struct diag *diag)
         return diag_set(diag, r, "%s/" DB_FILE ": cannot be opened: %s", m->dir, strerror(-r));
 }
 
+static int open_secret(struct model *m, struct diag *diag)
+{
+        int r = secret_open(m);
+
+        if (r == -EUCLEAN)
+                return diag_set(diag, r, "%s/" SECRET_FILE ": not the key of a library: bring it back from a "
+                                         "backup, or remove it, which ends all addresses of downloads", m->dir);
+        return r > 0 ? download_end_all(m) : r;
+}
+
 DEFINE_CLEANUP(struct model *, cleanup_model, model_close)
 
 int model_open(const char *dir, const struct model_opts *opts, struct diag *diag, struct model **ret)
@@ -97,6 +110,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = open_db(m, diag);
         if (r == 0)
+                r = open_secret(m, diag);
+        if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)
                 r = stores_open(m, opts->cache_bytes, diag);
@@ -109,6 +124,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
                         r = jobs_new(&m->jobs);
                 if (r == 0)
                         r = uploads_recover(m);
+                if (r == 0)
+                        r = fetch_recover(m);
                 if (r == 0)
                         r = volumes_recover(m);
                 if (r == 0)
@@ -134,6 +151,7 @@ void model_close(struct model *m)
         stores_close(m->stores);
         jobs_free(m->jobs);
         listings_free(m->listings);
+        secret_close(m);
         db_close(m->db);
         home_close(m);
         free(m->mountpoint);

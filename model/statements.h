@@ -19,6 +19,7 @@
         X(dismiss)          \
         X(download)         \
         X(fetch)            \
+        X(handover)         \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \

@@ -35,7 +35,9 @@ int attr_object(struct req *rq, struct node n, struct object *ret)
 
 double attr_entry_timeout(struct node n, double timeout)
 {
-        /* who may enter is asked at every lookup: the cache is everybody's */
+        /* who may enter is asked at every lookup: the cache is everybody's; and so is what only one is to see */
+        if (n.kind == KIND_SHARED_PARTING)
+                return 0;
         return n.row != 0 && tree_kind(n.kind)->enter ? 0 : timeout;
 }
 

@@ -13,6 +13,7 @@
 
 #include "fs/ops/alias.h"
 #include "fs/ops/ops_priv.h"
+#include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 
@@ -40,6 +41,8 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
         ret_object->id = 0;
         if (!kind || dir.row != 0)
                 return -ENOTDIR;
+        if (kind->parting && parting_find(rq->fs->partings, parent, name, fuse_req_ctx(rq->fuse), ret))
+                return 0;
 
         for (const struct entry *e = kind->entries; e && e->name; e++) {
                 if (strcmp(e->name, name) != 0)
@@ -139,6 +142,10 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         int r;
 
         req_init(&rq, fuse);
+        if (kind && kind->parting && parting_end(rq.fs->partings, parent, name, fuse_req_ctx(fuse))) {
+                reply_error(&rq, 0);
+                return;
+        }
         r = permit_change(&rq, n);
         if (r == 0)
                 r = ops_resolve(&rq, parent, name, &n, &o);
@@ -150,8 +157,13 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 else
                         r = kind->remove(&rq, n.oid);
         }
+        if (r == 0 && kind->parting)
+                r = parting_begin(rq.fs->partings, parent, name, fuse_req_ctx(fuse),
+                                  (struct node){ .kind = kind->parting, .oid = n.oid });
         if (r < 0)
                 reply_refusal(&rq, n, r);
+        else if (kind->parting)
+                reply_error(&rq, -ESTALE);
         else
                 reply_error(&rq, 0);
 }

@@ -75,6 +75,7 @@ extern const struct dir_kind dir_snapshots, dir_snapshot;
 extern const struct dir_kind dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
 extern const struct dir_kind dir_shares, dir_share;
 extern const struct dir_kind dir_shared, dir_shared_image, dir_shared_disks, dir_shared_instances, dir_shared_closed;
+extern const struct dir_kind dir_shared_parting;
 extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images, dir_instance_used_by;

@@ -136,7 +136,7 @@ static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
         if (r == 0)
                 r = image_used_by(rq->fs->model, oid, used_by_add_task, &v);
         if (r == 0)
-                r = instance_each_of_image(rq->fs->model, oid, used_by_add_instance, &v);
+                r = instance_each_user_of_image(rq->fs->model, oid, used_by_add_instance, &v);
         if (r == 0 && image.uid == rq->caller.uid && !rq->caller.admin)
                 r = instance_each_other_user_of_image(rq->fs->model, oid, image.uid, used_by_add_user, &v);
         return r;

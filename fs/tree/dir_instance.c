@@ -126,7 +126,7 @@ DEFINE_SHOW(id, strbuf_add(out, i->ident))
 DEFINE_SHOW(name, strbuf_add(out, i->name))
 DEFINE_SHOW(description, strbuf_add(out, i->description))
 DEFINE_SHOW(status, strbuf_add(out, i->running ? "running" : "stopped"))
-DEFINE_SHOW(type, i->image ? strbuf_add(out, image_type_name(i->type)) : (void)0)
+DEFINE_SHOW(type, !i->bare ? strbuf_add(out, image_type_name(i->type)) : (void)0)
 DEFINE_SHOW(image, strbuf_add(out, i->image_path))
 DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
@@ -185,7 +185,7 @@ static const struct entry instance_entries[] = {
         WO(5, "power", INSTANCE_FIELD_POWER, "write start or stop"),
         RW(6, "type", show_type, INSTANCE_FIELD_TYPE, "local cloud: where the system disk is"),
         RW(7, "image", show_image, INSTANCE_FIELD_IMAGE,
-           "CLASS/IMAGE; writing one makes the disks, or rebuilds the system disk"),
+           "CLASS/IMAGE; writing one makes the disks, or rebuilds the system disk; none makes it independent"),
         RO(8, "owner", show_owner, "user name"),
         RO(9, "created", show_created, "when it was made"),
         { 10, "device-mapping", "device, role, disk, size; a line per disk", 0444, .show = show_mapping },

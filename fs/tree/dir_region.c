@@ -30,6 +30,12 @@ static enum image_class class_of(uint64_t oid)
 
 /* ---- files of a region ---- */
 
+static void add_quota(struct strbuf *out, enum limit l, const struct quota *q)
+{
+        strbuf_addf(out, "%s used=%llu limit=%llu\n", limit_name(l), (unsigned long long)q->used,
+                    (unsigned long long)q->limit);
+}
+
 static int show_quota(struct req *rq, struct strbuf *out)
 {
         struct quota q;
@@ -39,10 +45,24 @@ static int show_quota(struct req *rq, struct strbuf *out)
                 r = quota_get(rq->fs->model, rq->oid, rq->caller.uid, l, &q);
                 if (r < 0)
                         return r;
-                strbuf_addf(out, "%s used=%llu limit=%llu\n", limit_name(l), (unsigned long long)q.used,
-                            (unsigned long long)q.limit);
+                add_quota(out, l, &q);
         }
         return 0;
+}
+
+/* As it is written to quota, where a number is to be changed. */
+static int user_quota_add(void *ctx, uid_t uid, enum limit l, const struct quota *q)
+{
+        dir_add_user(ctx, uid);
+        strbuf_add(ctx, " ");
+        add_quota(ctx, l, q);
+        return 0;
+}
+
+/* Has no text for others than the administrator, as info/store has none. */
+static int show_quota_by_user(struct req *rq, struct strbuf *out)
+{
+        return rq->caller.admin ? quota_each(rq->fs->model, rq->oid, user_quota_add, out) : 0;
 }
 
 static int store_quota(struct req *rq, const char *text)
@@ -107,6 +127,7 @@ static const struct entry region_entries[] = {
         { 8, "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
         { 9, "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
         { 10, "quota", "what you use and may use", 0644, .show = show_quota, .store = store_quota },
+        { 16, "quota-by-user", "what everybody uses and may use", 0400, ENTRY_ADMIN, .show = show_quota_by_user },
         ENTRY_LIST(11, "images.csv", LISTING_CSV, "the images you can see, a row each"),
         ENTRY_LIST(12, "images.json", LISTING_JSON, "the same for programs"),
         ENTRY_LIST(13, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),

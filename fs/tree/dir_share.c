@@ -151,14 +151,13 @@ static int shared_make(struct req *rq, uint64_t oid, const char *name, uint64_t 
 
 static int shared_remove(struct req *rq, uint64_t child)
 {
-        (void)child;
-        return diag_set(&rq->diag, -EPERM, "a shared image is its owner's: the share ends with rmdir "
-                                           "private/<image>/shares/<user>");
+        return share_give_back(rq->fs->model, &rq->caller, child, &rq->diag);
 }
 
+/* Not sticky: whoever an image is shared with gives it back by rmdir, and it is not hers. */
 const struct dir_kind dir_shared = {
         .name = "shared",
-        .mode = 0755,
+        .mode = 0777,
         .child = KIND_SHARED_IMAGE,
         .child_name = "<image>",
         .object_kind = OBJECT_REGION,
@@ -167,6 +166,16 @@ const struct dir_kind dir_shared = {
         .find = shared_find,
         .make = shared_make,
         .remove = shared_remove,
+        .parting = KIND_SHARED_PARTING,
+};
+
+/* What stands for a shared image while one of those who have it gives it back: see ops/parting.h. */
+const struct dir_kind dir_shared_parting = {
+        .name = "parting",
+        .mode = 0555,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = shared_object,
 };
 
 /* ---- copies and shares of a shared image: what only its owner may do, there to say so ---- */

@@ -102,6 +102,7 @@ struct dir_kind {
         int (*make)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child); /* mkdir */
         int (*create)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* a file: the short form */
         int (*remove)(struct req *rq, uint64_t child); /* rmdir */
+        enum node_kind parting; /* rmdir takes it from the caller alone: see ops/parting.h; KIND_ROOT: from all */
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
         bool access; /* chmod and chown of it are the object's */
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */

@@ -58,7 +58,8 @@ enum node_kind {
         KIND_SHARED_INSTANCES = 39,
         KIND_SHARED_CLOSED = 40, /* what only the owner may do: oid is image << 1 | which */
         KIND_SHARED_INSTANCE = 41, /* oid: the instance */
-        KIND_COUNT = 42, /* one more than the greatest of these */
+        KIND_SHARED_PARTING = 42, /* never listed; oid: the image */
+        KIND_COUNT = 43, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

@@ -24,6 +24,7 @@
 #include "model/work/tasks.h"
 
 struct aliases;
+struct partings;
 struct dir_kind;
 struct http;
 struct nosec;
@@ -42,6 +43,7 @@ struct fs {
         atomic_uint comparisons; /* of snapshots, at work: dir_snapshot.c */
 
         struct aliases *aliases; /* ops/alias.c */
+        struct partings *partings; /* ops/parting.c */
         struct waiters *waiters; /* ops/wait.c */
         struct spread *spread; /* ops/spread.c */
         atomic_flag read_ahead_raised; /* ops/read_ahead.c */

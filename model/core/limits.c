@@ -23,17 +23,25 @@ static const char *const limits_sql[] = {
 };
 const struct db_statements limits_statements = DB_STATEMENTS(limits_sql);
 
+#define NUMBER_MAX 1000000 /* as days it still fits in microseconds */
+#define BYTES_MAX  (UINT64_C(1) << 60) /* a sum of sizes within it, and one size more, fit into a column */
+
 static const struct {
         const char *name;
         uint64_t value;
+        bool bytes;
 } limits[LIMIT_COUNT] = {
         [LIMIT_PRIVATE_IMAGES] = { "private-images", 5 },
         [LIMIT_SNAPSHOTS] = { "snapshots", 20 },
         [LIMIT_SHARED_IMAGES] = { "shared-images", 5 },
+        [LIMIT_INSTANCES] = { "instances", 50 },
+        [LIMIT_DISKS] = { "disks", 50 },
+        [LIMIT_DISK_BYTES] = { "disk-bytes", UINT64_C(10) << 40, .bytes = true },
         [LIMIT_SHARES_PER_IMAGE] = { "shares-per-image", 5 },
         [LIMIT_IMAGES_PER_BATCH] = { "images-per-batch", 5 },
         [LIMIT_DOWNLOAD_HOURS] = { "download-hours", 24 },
         [LIMIT_RECYCLE_DAYS] = { "recycle-days", 30 },
+        [LIMIT_ENDED_TASKS] = { "ended-tasks", 100 },
         [LIMIT_UNNAMED_DAYS] = { "unnamed-days", 30 },
 };
 
@@ -53,12 +61,17 @@ int limit_parse_name(const char *name, enum limit *ret)
         return -EINVAL;
 }
 
-int limit_parse_value(const char *text, uint64_t *ret)
+int limit_parse_value(enum limit l, const char *text, uint64_t *ret, struct diag *diag)
 {
         uint64_t value;
 
-        if (parse_u64(text, &value) < 0 || value > LIMIT_VALUE_MAX)
-                return -EINVAL;
+        if (limits[l].bytes) {
+                if (parse_size(text, &value) < 0 || value > BYTES_MAX)
+                        return diag_set(diag, -EINVAL, "%s: bytes, or a number with K, M, G or T, up to %lluT",
+                                        limits[l].name, (unsigned long long)(BYTES_MAX >> 40));
+        } else if (parse_u64(text, &value) < 0 || value > NUMBER_MAX) {
+                return diag_set(diag, -EINVAL, "%s: a whole number from 0 to %d", limits[l].name, NUMBER_MAX);
+        }
         *ret = value;
         return 0;
 }
@@ -109,15 +122,14 @@ int limit_set_line(struct model *m, const struct caller *c, const char *line, st
         if (sscanf(line, "%31s %31s %n", key, value, &end) != 2 || line[end] || limit_parse_name(key, &l) < 0)
                 return diag_set(diag, -EINVAL, "limits: write a name that info/limits shows and a number, such as "
                                                "\"recycle-days 30\"");
-        if (limit_parse_value(value, &number) < 0)
-                return diag_set(diag, -EINVAL, "%s: a whole number from 0 to %d", limits[l].name, LIMIT_VALUE_MAX);
-
-        r = db_begin(m->db, DB_WRITE, &t);
+        r = limit_parse_value(l, value, &number, diag);
+        if (r == 0)
+                r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = limit_write(&t, 0, NULL, l, number);
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
-                jobs_wake(m); /* recycled images may be due now */
+                jobs_wake(m); /* recycled images and ended tasks may be due now */
         return r;
 }

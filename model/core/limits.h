@@ -7,16 +7,20 @@
 #include "model/core/object.h"
 
 enum limit {
-        LIMIT_PRIVATE_IMAGES, /* the first three are also quotas */
+        LIMIT_PRIVATE_IMAGES, /* the first ones are also quotas */
         LIMIT_SNAPSHOTS,
         LIMIT_SHARED_IMAGES,
+        LIMIT_INSTANCES,
+        LIMIT_DISKS, /* those that disks/ lists */
+        LIMIT_DISK_BYTES, /* as guests see them; of all disks, the unlisted ones of local instances too */
         LIMIT_SHARES_PER_IMAGE,
         LIMIT_IMAGES_PER_BATCH,
         LIMIT_DOWNLOAD_HOURS,
         LIMIT_RECYCLE_DAYS,
+        LIMIT_ENDED_TASKS, /* of each user, in /tasks */
         LIMIT_UNNAMED_DAYS,
         LIMIT_COUNT,
-        LIMIT_QUOTAS = LIMIT_SHARED_IMAGES + 1,
+        LIMIT_QUOTAS = LIMIT_DISK_BYTES + 1,
 };
 
 const char *limit_name(enum limit l); /* static */

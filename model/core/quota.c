@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * How many objects a user may have in a region. What is used is counted by triggers of the schema, in the
- * transaction that makes or removes the object; here it is only compared. The limit that counts is the most
- * particular one: the user's in the region, the region's, the library's, the built-in one.
+ * How many objects a user may have in a region, and how large disks. What is used is counted by triggers of the
+ * schema, in the transaction that makes or removes the object; here it is only compared. The limit that counts is the
+ * most particular one: the user's in the region, the region's, the library's, the built-in one.
  */
 
 #include "model/core/quota.h"
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/strbuf.h"
 #include "model/core/changes.h"
 #include "model/core/limits_row.h"
 #include "model/core/quota_row.h"
@@ -20,13 +21,15 @@
 
 #define USER_NAME_MAX 255
 
-enum { USED, LIMIT };
+enum { USED, LIMIT, USERS };
 
 static const char *const quota_sql[] = {
         [USED] = "SELECT used FROM usage WHERE region = ?1 AND uid = ?2 AND key = ?3",
         [LIMIT] = "SELECT value FROM quota_limit "
                   "WHERE ifnull(region, 0) = ?1 AND ifnull(uid, -1) IN (?2, -1) AND key = ?3 "
                   "ORDER BY uid IS NULL LIMIT 1",
+        [USERS] = "SELECT uid FROM usage WHERE region = ?1 AND used > 0 "
+                  "UNION SELECT uid FROM quota_limit WHERE region = ?1 AND uid IS NOT NULL ORDER BY uid",
 };
 const struct db_statements quota_statements = DB_STATEMENTS(quota_sql);
 
@@ -35,6 +38,9 @@ static const char *const nouns[LIMIT_QUOTAS] = {
         [LIMIT_PRIVATE_IMAGES] = "private images",
         [LIMIT_SNAPSHOTS] = "snapshots",
         [LIMIT_SHARED_IMAGES] = "shared images",
+        [LIMIT_INSTANCES] = "instances",
+        [LIMIT_DISKS] = "disks",
+        [LIMIT_DISK_BYTES] = "bytes of disks",
 };
 
 int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret)
@@ -80,7 +86,7 @@ int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint
                 return r;
         db_end(t);
         user_name(uid, user, sizeof(user));
-        if (more == 1)
+        if (more == 1 && q != LIMIT_DISK_BYTES)
                 return diag_set(diag, -EDQUOT, "%s has %llu of %llu %s for %s: delete one, or have the limit raised",
                                 place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit,
                                 nouns[q], user);
@@ -100,10 +106,44 @@ int quota_get(struct model *m, uint64_t region, uid_t uid, enum limit q, struct 
         return r < 0 ? r : quota_read(&t, region, uid, q, ret);
 }
 
+static int add_user(void *ctx, const struct db_row *row)
+{
+        uid_t uid = (uid_t)db_row_int(row, 0);
+
+        strbuf_add_bytes(ctx, &uid, sizeof(uid));
+        return strbuf_error(ctx);
+}
+
+int quota_each(struct model *m, uint64_t region, quota_fn *fn, void *ctx)
+{
+        CLEANUP_STRBUF struct strbuf users = { 0 };
+        const uid_t *uid;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = db_each(&t, quota_sql[USERS], add_user, &users, DB_INT(region));
+        }
+        uid = (const uid_t *)users.text;
+        for (size_t i = 0; i < users.len / sizeof(*uid) && r == 0; i++) {
+                for (enum limit q = 0; q < LIMIT_QUOTAS && r == 0; q++) {
+                        struct quota quota;
+
+                        r = quota_get(m, region, uid[i], q, &quota);
+                        if (r == 0)
+                                r = fn(ctx, uid[i], q, &quota);
+                }
+        }
+        return r;
+}
+
 struct command {
         char user[USER_NAME_MAX + 1]; /* "": the region's default */
         enum limit quota;
-        uint64_t limit;
+        char value[32];
 };
 
 /* "[USER] KEY limit=N" */
@@ -123,12 +163,14 @@ static int parse_command(const char *line, struct command *ret)
         if (limit_parse_name(key, &ret->quota) < 0 || ret->quota >= LIMIT_QUOTAS ||
             strncmp(value, "limit=", strlen("limit=")) != 0)
                 return -EINVAL;
-        return limit_parse_value(value + strlen("limit="), &ret->limit);
+        n = snprintf(ret->value, sizeof(ret->value), "%s", value + strlen("limit="));
+        return n < (int)sizeof(ret->value) ? 0 : -EINVAL;
 }
 
 int quota_set_line(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag)
 {
         struct command cmd;
+        uint64_t limit;
         uid_t uid = 0;
         DB_TXN(t);
         int r;
@@ -138,8 +180,10 @@ int quota_set_line(struct model *m, const struct caller *c, uint64_t region, con
         if (parse_command(line, &cmd) < 0)
                 return diag_set(diag, -EINVAL,
                                 "quota: write \"private-images limit=20\" for everybody in the region or "
-                                "\"alice private-images limit=20\", with a number from 0 to %d",
-                                LIMIT_VALUE_MAX);
+                                "\"alice private-images limit=20\"");
+        r = limit_parse_value(cmd.quota, cmd.value, &limit, diag);
+        if (r < 0)
+                return r;
         if (cmd.user[0]) {
                 r = user_find(cmd.user, &uid);
                 if (r == -ENOENT)
@@ -150,7 +194,7 @@ int quota_set_line(struct model *m, const struct caller *c, uint64_t region, con
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = limit_write(&t, region, cmd.user[0] ? &uid : NULL, cmd.quota, cmd.limit);
+                r = limit_write(&t, region, cmd.user[0] ? &uid : NULL, cmd.quota, limit);
         if (r == -EBUSY) /* the foreign key */
                 r = -ENOENT;
         if (r == 0)

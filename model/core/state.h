@@ -20,6 +20,7 @@ struct image_hooks;
 struct jobs;
 struct listings;
 struct runner;
+struct secret;
 struct stores;
 struct uploads;
 struct volumes;
@@ -34,6 +35,7 @@ struct model {
         bool import_private;
         struct stores *stores; /* core/stores.c */
         atomic_int catalogue_error; /* core/catalogue.c */
+        struct secret *secret; /* core/secret.c; NULL: there is none, and nothing makes one */
         struct jobs *jobs; /* core/jobs.c; NULL: nothing is worked on */
         struct listings *listings; /* image/listing_cache.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */

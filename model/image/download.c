@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Addresses for downloads. A token is two random numbers: the row is found by the first, and the second is compared in
- * constant time. So what can be learnt from how long a search of the index takes ends with the first, and the second is
- * as hard to guess as before. Tokens are kept as they are, since `url` shows them: who reads the database has the disks
- * anyway.
+ * Addresses for downloads. A token follows from a random number, which the row has, and the library's key (secret.h),
+ * which is in no database: so `url` can go on showing it. It is found by its hash, so that who reads the database, or a
+ * copy of it, has nothing that a server would take; and what can be learnt from how long a search of the index takes
+ * is something about hashes.
  *
  * Rows whose time is up do not exist for anybody; the upkeep removes them.
  */
@@ -16,32 +16,38 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "blobstore/base/bytes.h"
+#include "blobstore/hash/sha256.h"
 #include "model/core/clock.h"
 #include "model/core/jobs.h"
 #include "model/core/limits_row.h"
+#include "model/core/secret.h"
 #include "model/image/download_row.h"
 #include "model/image/image_row.h"
 
 #define HOUR_US (INT64_C(3600) * 1000000)
 
-#define KEY_SIZE (DOWNLOAD_TOKEN_LEN / 4) /* of each of the two numbers, in bytes */
+#define NONCE_SIZE 16
 
-enum { GET, FIND, FIND_KEY, EACH, DISK, INSERT, REMOVE, FORGET, NEXT_EXPIRY };
+_Static_assert(DOWNLOAD_TOKEN_LEN == 2 * SECRET_MAC_SIZE, "tokens are those numbers, in hexadecimal digits");
+
+enum { GET, FIND, FIND_HASH, EACH, DISK, INSERT, REMOVE, FORGET, FORGET_ALL, NEXT_EXPIRY };
 
 #define SELECT                                                                                             \
-        "SELECT download.id, image, ident, device, download.format, key, secret, download.created, expires " \
+        "SELECT download.id, image, ident, device, download.format, nonce, download.created, expires "       \
         "FROM download JOIN image ON image.id = download.image "
 
 static const char *const download_sql[] = {
         [GET] = SELECT "WHERE download.id = ?1 AND expires > ?2",
         [FIND] = SELECT "WHERE image = ?1 AND device = ?2 AND download.format = ?3 AND expires > ?4",
-        [FIND_KEY] = SELECT "WHERE key = ?1 AND expires > ?2",
+        [FIND_HASH] = SELECT "WHERE hash = ?1 AND expires > ?2",
         [EACH] = SELECT "WHERE image = ?1 AND expires > ?2 ORDER BY device, download.format",
         [DISK] = "SELECT id FROM image_disk WHERE image = ?1 AND device = ?2",
-        [INSERT] = "INSERT INTO download (image, device, format, key, secret, created, expires) "
+        [INSERT] = "INSERT INTO download (image, device, format, nonce, hash, created, expires) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [REMOVE] = "DELETE FROM download WHERE id = ?1",
         [FORGET] = "DELETE FROM download WHERE expires <= ?1",
+        [FORGET_ALL] = "DELETE FROM download",
         [NEXT_EXPIRY] = "SELECT ifnull(min(expires), 0) FROM download",
 };
 const struct db_statements download_statements = DB_STATEMENTS(download_sql);
@@ -65,58 +71,65 @@ static int parse_name(const char *name, char device[8], enum export_format *ret)
         return export_format_parse(dot + 1, ret);
 }
 
-static int hex_digit(char c)
+static int make_token(struct model *m, const uint8_t nonce[NONCE_SIZE], char ret[DOWNLOAD_TOKEN_LEN + 1])
 {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+        uint8_t mac[SECRET_MAC_SIZE];
+        int r;
 
-static int parse_token(const char *text, uint8_t ret[2 * KEY_SIZE])
-{
-        if (strnlen(text, DOWNLOAD_TOKEN_LEN + 1) != DOWNLOAD_TOKEN_LEN)
-                return -EINVAL;
-        for (size_t i = 0; i < 2 * KEY_SIZE; i++) {
-                int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-
-                if (high < 0 || low < 0)
-                        return -EINVAL;
-                ret[i] = (uint8_t)(high << 4 | low);
-        }
+        r = secret_mac(m, "download", nonce, NONCE_SIZE, mac);
+        if (r < 0)
+                return r;
+        put_hex(ret, mac, sizeof(mac));
         return 0;
 }
 
-/* Takes the same time wherever they differ. */
-static bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n)
+static int hash_token(const char *token, uint8_t ret[SHA256_SIZE])
 {
-        volatile uint8_t difference = 0;
-
-        for (size_t i = 0; i < n; i++)
-                difference |= a[i] ^ b[i];
-        return difference == 0;
+        return sha256(token, DOWNLOAD_TOKEN_LEN, ret);
 }
 
 /* ---- rows ---- */
 
-static int fill_download(struct download *d, const struct db_row *row)
+static int fill_download(struct model *m, struct download *d, const struct db_row *row)
 {
-        uint8_t token[2 * KEY_SIZE];
+        uint8_t nonce[NONCE_SIZE];
+        int r;
 
         d->id = (uint64_t)db_row_int(row, 0);
         d->image = (uint64_t)db_row_int(row, 1);
         db_row_text(row, 2, d->image_ident, sizeof(d->image_ident));
         db_row_text(row, 3, d->device, sizeof(d->device));
-        db_row_blob(row, 5, token, KEY_SIZE);
-        db_row_blob(row, 6, token + KEY_SIZE, KEY_SIZE);
-        for (size_t i = 0; i < sizeof(token); i++)
-                (void)snprintf(d->token + 2 * i, 3, "%02x", token[i]);
-        d->created_us = db_row_int(row, 7);
-        d->expires_us = db_row_int(row, 8);
-        return export_format_parse(db_row_str(row, 4), &d->format);
+        db_row_blob(row, 5, nonce, sizeof(nonce));
+        d->created_us = db_row_int(row, 6);
+        d->expires_us = db_row_int(row, 7);
+        r = make_token(m, nonce, d->token);
+        return r < 0 ? r : export_format_parse(db_row_str(row, 4), &d->format);
 }
 
-static int download_row(void *ctx, const struct db_row *row)
+struct walk {
+        struct model *m;
+        download_fn *fn;
+        void *ctx;
+};
+
+static int walk_row(void *ctx, const struct db_row *row)
 {
-        return fill_download(ctx, row);
+        const struct walk *walk = ctx;
+        struct download d;
+        int r;
+
+        r = fill_download(walk->m, &d, row);
+        return r < 0 ? r : walk->fn(walk->ctx, &d);
 }
+
+static int copy_download(void *ctx, const struct download *d)
+{
+        *(struct download *)ctx = *d;
+        return 0;
+}
+
+/* What db_one() is handed to fill RET. */
+#define COPY(m, ret) (&(struct walk){ m, copy_download, ret })
 
 int download_get(struct model *m, uint64_t id, struct download *ret)
 {
@@ -124,14 +137,7 @@ int download_get(struct model *m, uint64_t id, struct download *ret)
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_one(&t, download_sql[GET], download_row, ret, DB_INT(id), DB_INT(clock_now_us()));
-}
-
-static int find_in(struct db_txn *t, uint64_t image, const char *device, enum export_format format,
-                   struct download *ret)
-{
-        return db_one(t, download_sql[FIND], download_row, ret, DB_INT(image), DB_TEXT(device),
-                      DB_TEXT(export_format_name(format)), DB_INT(clock_now_us()));
+        return r < 0 ? r : db_one(&t, download_sql[GET], walk_row, COPY(m, ret), DB_INT(id), DB_INT(clock_now_us()));
 }
 
 int download_find(struct model *m, uint64_t image, const char *name, struct download *ret)
@@ -144,48 +150,28 @@ int download_find(struct model *m, uint64_t image, const char *name, struct down
         if (parse_name(name, device, &format) < 0)
                 return -ENOENT;
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : find_in(&t, image, device, format, ret);
+        return r < 0 ? r : db_one(&t, download_sql[FIND], walk_row, COPY(m, ret), DB_INT(image), DB_TEXT(device),
+                                  DB_TEXT(export_format_name(format)), DB_INT(clock_now_us()));
 }
 
 int download_find_token(struct model *m, const char *token, struct download *ret)
 {
-        uint8_t wanted[2 * KEY_SIZE], found[2 * KEY_SIZE];
-        struct download d;
+        uint8_t hash[SHA256_SIZE];
         DB_TXN(t);
         int r;
 
-        if (parse_token(token, wanted) < 0)
+        if (strnlen(token, DOWNLOAD_TOKEN_LEN + 1) != DOWNLOAD_TOKEN_LEN)
                 return -ENOENT;
-        r = db_begin(m->db, DB_READ, &t);
+        r = hash_token(token, hash);
         if (r == 0)
-                r = db_one(&t, download_sql[FIND_KEY], download_row, &d, DB_BLOB(wanted, KEY_SIZE),
-                           DB_INT(clock_now_us()));
-        if (r < 0)
-                return r;
-        if (parse_token(d.token, found) < 0 || !same_bytes(found, wanted, sizeof(found)))
-                return -ENOENT;
-        *ret = d;
-        return 0;
-}
-
-struct walk {
-        download_fn *fn;
-        void *ctx;
-};
-
-static int walk_row(void *ctx, const struct db_row *row)
-{
-        const struct walk *walk = ctx;
-        struct download d;
-        int r;
-
-        r = fill_download(&d, row);
-        return r < 0 ? r : walk->fn(walk->ctx, &d);
+                r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_one(&t, download_sql[FIND_HASH], walk_row, COPY(m, ret), DB_BLOB(hash, sizeof(hash)),
+                                  DB_INT(clock_now_us()));
 }
 
 int download_each(struct model *m, uint64_t image, download_fn *fn, void *ctx)
 {
-        struct walk walk = { .fn = fn, .ctx = ctx };
+        struct walk walk = { .m = m, .fn = fn, .ctx = ctx };
         DB_TXN(t);
         int r;
 
@@ -213,10 +199,12 @@ static int check_image(struct db_txn *t, uint64_t id, const char *device, struct
         return r;
 }
 
-static int insert(struct db_txn *t, uint64_t image, const char *device, enum export_format format, struct diag *diag)
+static int insert(struct model *m, struct db_txn *t, uint64_t image, const char *device, enum export_format format,
+                  struct diag *diag)
 {
         const int64_t now = clock_now_us();
-        uint8_t token[2 * KEY_SIZE];
+        uint8_t nonce[NONCE_SIZE], hash[SHA256_SIZE];
+        char token[DOWNLOAD_TOKEN_LEN + 1];
         uint64_t hours;
         int r;
 
@@ -225,10 +213,15 @@ static int insert(struct db_txn *t, uint64_t image, const char *device, enum exp
                 return r;
         if (hours == 0)
                 return diag_set(diag, -EOPNOTSUPP, "download-hours is 0: the administrator allows no downloads");
-        if (getrandom(token, sizeof(token), 0) != (ssize_t)sizeof(token))
+        if (getrandom(nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
                 return -EIO;
+        r = make_token(m, nonce, token);
+        if (r == 0)
+                r = hash_token(token, hash);
+        if (r < 0)
+                return r;
         r = db_run(t, download_sql[INSERT], DB_INT(image), DB_TEXT(device), DB_TEXT(export_format_name(format)),
-                   DB_BLOB(token, KEY_SIZE), DB_BLOB(token + KEY_SIZE, KEY_SIZE), DB_INT(now),
+                   DB_BLOB(nonce, sizeof(nonce)), DB_BLOB(hash, sizeof(hash)), DB_INT(now),
                    DB_INT(now + (int64_t)hours * HOUR_US));
         if (r == -EEXIST)
                 return diag_set(diag, r, "there is an address for %s.%s already: rmdir ends it", device,
@@ -254,7 +247,7 @@ int download_create(struct model *m, uint64_t image, const char *name, struct di
         if (r == 0)
                 r = db_run(&t, download_sql[FORGET], DB_INT(clock_now_us()));
         if (r >= 0)
-                r = insert(&t, image, device, format, diag);
+                r = insert(m, &t, image, device, format, diag);
         if (r < 0)
                 return r;
         id = db_last_id(&t);
@@ -274,7 +267,7 @@ int download_remove(struct model *m, uint64_t id)
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = db_one(&t, download_sql[GET], download_row, &d, DB_INT(id), DB_INT(clock_now_us()));
+                r = db_one(&t, download_sql[GET], walk_row, COPY(m, &d), DB_INT(id), DB_INT(clock_now_us()));
         if (r == 0)
                 r = db_run(&t, download_sql[REMOVE], DB_INT(id));
         if (r < 0)
@@ -283,6 +276,17 @@ int download_remove(struct model *m, uint64_t id)
         if (r == 0)
                 changes_send(m, OBJECT_IMAGE, d.image);
         return r;
+}
+
+int download_end_all(struct model *m)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run(&t, download_sql[FORGET_ALL]);
+        return r < 0 ? r : db_commit(&t);
 }
 
 int download_expire(struct model *m, int64_t *ret_due_us)

@@ -52,8 +52,9 @@ static const char *const image_sql[] = {
         [ERASE] = "DELETE FROM image WHERE id = ?1",
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
-        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1 ORDER BY handle "
-                           "LIMIT 1",
+        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance JOIN image "
+                           "ON image.id = instance.image WHERE instance.image = ?1 AND " IMAGE_OPENS_TO_INSTANCE
+                           " ORDER BY instance.handle LIMIT 1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);
 

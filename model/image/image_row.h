@@ -34,7 +34,14 @@ int image_set_error(struct db_txn *t, uint64_t id, const char *sentence);
 /* The row and its device mapping; blobs that nothing else names become candidates of the reaper. */
 int image_erase(struct db_txn *t, uint64_t id);
 
-/* An instance that was made from the image. -ENOENT; DB_READ will do. */
+/*
+ * SQL on a row of image and one of instance that was made from it: may the owner of that still use the image? Else it
+ * no longer has a say in what becomes of the image, nor sees how that is called.
+ */
+#define IMAGE_OPENS_TO_INSTANCE                                                                                        \
+        "(instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = 40 "  \
+        "OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id AND share.uid = instance.uid))"
+/* An instance that was made from the image and keeps it from being deleted. -ENOENT; DB_READ will do. */
 int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret);
 
 /* What the room above, of what comes in, is asked; no transaction may be open. */
@@ -44,6 +51,7 @@ struct image_hooks {
         /* The image was removed: whoever writes to its upload is told, a fetch of it stops, and the file goes. */
         void (*gone)(struct model *m, uint64_t image, uint64_t region, const char *ident);
 };
+/* Only of one that is not in the recycle bin: after the commit it may be restored, and be at work, at any moment. */
 void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const char *ident);
 
 /* image_remove() inside the caller's transaction; image_tell_gone() is left to the caller. */

@@ -24,7 +24,7 @@
 #include "model/image/image_row.h"
 #include "model/image/share_row.h"
 
-enum { GET, FIND, EACH, COUNT, INSERT, ERASE, IS_WITH, FIND_IMAGE, EACH_IMAGE, EACH_IMAGE_OF };
+enum { GET, FIND, EACH, COUNT, INSERT, ERASE, ERASE_WITH, IS_WITH, FIND_IMAGE, EACH_IMAGE, EACH_IMAGE_OF };
 
 /* The handle is the image's at first; with the user's name in its place a share is ready to be shown. */
 #define SELECT                                                                                                  \
@@ -39,6 +39,7 @@ static const char *const share_sql[] = {
         [COUNT] = "SELECT count(*) FROM share WHERE image = ?1",
         [INSERT] = "INSERT INTO share (image, region, uid, created) VALUES (?1, ?2, ?3, ?4)",
         [ERASE] = "DELETE FROM share WHERE id = ?1",
+        [ERASE_WITH] = "DELETE FROM share WHERE image = ?1 AND uid = ?2",
         [IS_WITH] = "SELECT EXISTS (SELECT 1 FROM share WHERE image = ?1 AND uid = ?2)",
         [FIND_IMAGE] = SELECT_IMAGE "WHERE region = ?1 AND class = 'private' AND handle = ?2 "
                        "AND EXISTS (SELECT 1 FROM share WHERE share.image = image.id)",
@@ -252,8 +253,8 @@ static int check_user(struct db_txn *t, const struct image *image, const char *u
         if (r < 0)
                 return r;
         return diag_set(diag, -EDQUOT,
-                        "%s accepts at most %llu shared images in %s, and has them: one has to end, or the limit be "
-                        "raised",
+                        "%s accepts at most %llu shared images in %s, and has them: one has to end or be given back "
+                        "(with rmdir in shared/), or the limit be raised",
                         user, (unsigned long long)quota.limit, region.o.handle);
 }
 
@@ -332,5 +333,26 @@ int share_remove(struct model *m, const struct caller *c, uint64_t id, struct di
                 r = db_commit(&t);
         if (r == 0)
                 changes_send(m, OBJECT_IMAGE, share.image);
+        return r;
+}
+
+int share_give_back(struct model *m, const struct caller *c, uint64_t image, struct diag *diag)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+        r = db_run(&t, share_sql[ERASE_WITH], DB_INT(image), DB_INT(c->uid));
+        if (r == 0 && c->admin)
+                return diag_set(diag, -EPERM, "this image is shared with others, not with you: the share ends with "
+                                              "rmdir private/<image>/shares/<user>");
+        if (r == 0)
+                return share_load_check(&t, c, image, diag);
+        if (r > 0)
+                r = db_commit(&t);
+        if (r == 0)
+                changes_send(m, OBJECT_IMAGE, image);
         return r;
 }

@@ -4,8 +4,8 @@
 
 /*
  * Sharing: the owner of a private image names users, who may then read it and make instances of it, under shared/ of
- * the region. A share ends with its owner's word, and with the image's being private: in the recycle bin and once
- * published there are none. Who becomes the owner of an image that was shared with her needs no share any more.
+ * the region. A share ends with its owner's word or the user's, and with the image's being private: in the recycle bin
+ * and once published there are none. Who becomes the owner of an image that was shared with her needs no share any more.
  *
  * Asking whether an image is shared with somebody takes one search of an index, so that it is asked for every request,
  * and the end of a share shows at once.
@@ -29,6 +29,9 @@ int share_create(struct model *m, const struct caller *c, uint64_t image, const 
                  uint64_t *ret);
 /* What was made of the image stays as it is. -ENOENT, -EPERM. */
 int share_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
+
+/* The caller, with whom the image is shared, wants it no more. -EACCES, -EPERM (admin, with whom it is not shared). */
+int share_give_back(struct model *m, const struct caller *c, uint64_t image, struct diag *diag);
 
 int share_get(struct model *m, uint64_t id, struct share *ret); /* -ENOENT */
 int share_find(struct model *m, uint64_t image, const char *user, struct share *ret); /* -ENOENT */

@@ -5,7 +5,8 @@
  *      queued ──import-url──► uploading ──all there, checksum right──► pending, with an import task
  *                                 └── given up, refused, cancelled ──► error
  *
- * The row knows the address, login and all, and goes with the end of the transfer. It also says what the bytes in the
+ * The row knows the address, login and all, sealed (secret.h): it has to be shown to the server again after a restart,
+ * and so cannot be kept as a hash. It goes with the end of the transfer. It also says what the bytes in the
  * file are: those of one version of the server's file, from its start. A new version empties the file before the row
  * says so, and bytes are written after that, so that the two never disagree in a way that matters. After a restart all
  * of the file is believed if its machine and mount are the same, since then the page cache is; otherwise what had been
@@ -28,6 +29,7 @@
 #include "blobstore/import/file_sum.h"
 #include "model/core/region_row.h"
 #include "model/core/room.h"
+#include "model/core/secret.h"
 #include "model/image/making.h"
 #include "model/intake/fetch_task.h"
 #include "model/intake/incoming.h"
@@ -45,13 +47,15 @@
 
 #define CANCELLED "the import was cancelled: remove the image, or begin again with another one"
 
-enum { FETCH_INSERT, FETCH_GET, FETCH_BEGIN, FETCH_SAFE, FETCH_DELETE };
+enum { FETCH_INSERT, FETCH_GET, FETCH_BEGIN, FETCH_SAFE, FETCH_DELETE, FETCH_OPEN, FETCH_SEAL };
 
 static const char *const fetch_sql[] = {
         [FETCH_INSERT] = "INSERT INTO fetch (image, url, sum, private) VALUES (?1, ?2, ?3, ?4)",
         [FETCH_GET] = "SELECT url, sum, private, etag, modified, size, place, safe FROM fetch WHERE image = ?1",
         [FETCH_BEGIN] = "UPDATE fetch SET etag = ?2, modified = ?3, size = ?4, place = ?5, safe = ?6 WHERE image = ?1",
         [FETCH_SAFE] = "UPDATE fetch SET safe = ?2 WHERE image = ?1",
+        [FETCH_OPEN] = "SELECT image, url FROM fetch WHERE url NOT LIKE 'sealed:%' LIMIT 1",
+        [FETCH_SEAL] = "UPDATE fetch SET url = ?2 WHERE image = ?1",
         [FETCH_DELETE] = "DELETE FROM fetch WHERE image = ?1",
 };
 
@@ -59,6 +63,7 @@ const struct db_statements fetch_statements = DB_STATEMENTS(fetch_sql);
 
 struct fetch_row {
         char url[URL_MAX + 1];
+        char sealed[SECRET_SEALED_SIZE(URL_MAX)];
         char sum[FILE_SUM_TEXT_MAX]; /* "" without one */
         bool reach_private;
         struct pull_version version;
@@ -70,7 +75,7 @@ static int take_row(void *ctx, const struct db_row *row)
 {
         struct fetch_row *f = ctx;
 
-        db_row_text(row, 0, f->url, sizeof(f->url));
+        db_row_text(row, 0, f->sealed, sizeof(f->sealed));
         db_row_text(row, 1, f->sum, sizeof(f->sum));
         f->reach_private = db_row_int(row, 2);
         db_row_text(row, 3, f->version.etag, sizeof(f->version.etag));
@@ -110,6 +115,13 @@ static int parse(const char *text, struct fetch_row *ret, struct url *ret_url, s
         return 0;
 }
 
+static int load_fetch_row(struct model *m, struct db_txn *t, uint64_t image, struct fetch_row *ret)
+{
+        int r = db_one(t, fetch_sql[FETCH_GET], take_row, ret, DB_INT(image));
+
+        return r < 0 ? r : secret_unseal(m, ret->sealed, ret->url, sizeof(ret->url));
+}
+
 static int accept(struct model *m, const struct caller *c, uint64_t id, const struct fetch_row *row, struct changes *ch,
                   struct diag *diag)
 {
@@ -138,7 +150,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
         if (r < 0)
                 return r;
 
-        r = db_run(&t, fetch_sql[FETCH_INSERT], DB_INT(id), DB_TEXT(row->url), DB_TEXT(row->sum),
+        r = db_run(&t, fetch_sql[FETCH_INSERT], DB_INT(id), DB_TEXT(row->sealed), DB_TEXT(row->sum),
                    DB_INT(c->admin || m->import_private));
         if (r < 0)
                 return r;
@@ -171,6 +183,8 @@ int image_fetch(struct model *m, const struct caller *c, uint64_t image, const c
                                                    "and cp it to upload");
 
         r = parse(text, &row, &url, diag);
+        if (r == 0)
+                r = secret_seal(m, row.url, row.sealed, sizeof(row.sealed));
         if (r < 0)
                 return r;
 
@@ -196,7 +210,7 @@ static int load_row(struct model *m, uint64_t image, struct fetch_row *ret)
         if (r < 0)
                 return r;
 
-        return db_one(&t, fetch_sql[FETCH_GET], take_row, ret, DB_INT(image));
+        return load_fetch_row(m, &t, image, ret);
 }
 
 int image_get_fetch(struct model *m, uint64_t image, char *buf, size_t size)
@@ -208,7 +222,7 @@ int image_get_fetch(struct model *m, uint64_t image, char *buf, size_t size)
         r = load_row(m, image, &row);
         if (r == 0)
                 r = url_parse(row.url, &url, NULL);
-        if (r < 0 && r != -ENOENT)
+        if (r < 0 && r != -ENOENT && r != -EKEYREJECTED)
                 return r;
 
         (void)snprintf(buf, size, "%s", r == 0 ? url.shown : "");
@@ -243,7 +257,12 @@ static int load_fetch(struct job *job, struct fetch *f)
         if (r < 0)
                 return r;
 
-        r = db_one(&t, fetch_sql[FETCH_GET], take_row, &f->row, DB_INT(job->task.image));
+        r = load_fetch_row(job->m, &t, job->task.image, &f->row);
+        if (r == -EKEYREJECTED) {
+                strbuf_add(&job->reason, "the address was sealed with a key that this library has lost (its file "
+                                         SECRET_FILE "): make another image, and write the address again");
+                return -EPROTO;
+        }
         if (r < 0)
                 return r;
 
@@ -558,4 +577,54 @@ int fetch_undo(struct db_txn *t, const struct task *task, const char *sentence, 
                 return r;
 
         return making_fail(t, task->image, sentence ? sentence : CANCELLED, ch);
+}
+
+/* ---- at start ---- */
+
+struct open_row {
+        uint64_t image;
+        char url[URL_MAX + 1];
+};
+
+static int take_open_row(void *ctx, const struct db_row *row)
+{
+        struct open_row *open = ctx;
+
+        open->image = (uint64_t)db_row_int(row, 0);
+        db_row_text(row, 1, open->url, sizeof(open->url));
+        return 0;
+}
+
+static int seal_one(struct model *m)
+{
+        char sealed[SECRET_SEALED_SIZE(URL_MAX)];
+        struct open_row open;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r < 0)
+                return r;
+
+        r = db_one(&t, fetch_sql[FETCH_OPEN], take_open_row, &open);
+        if (r < 0)
+                return r;
+
+        r = secret_seal(m, open.url, sealed, sizeof(sealed));
+        if (r < 0)
+                return r;
+
+        r = db_run(&t, fetch_sql[FETCH_SEAL], DB_INT(open.image), DB_TEXT(sealed));
+        return r < 0 ? r : db_commit(&t);
+}
+
+int fetch_recover(struct model *m)
+{
+        int r;
+
+        do
+                r = seal_one(m);
+        while (r == 0);
+
+        return r == -ENOENT ? 0 : r;
 }

@@ -23,6 +23,14 @@
 #include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
+enum { DISKS_OF_INSTANCE };
+
+static const char *const handover_sql[] = {
+        [DISKS_OF_INSTANCE] = "SELECT count(handle), ifnull(sum(size), 0) FROM volume "
+                              "WHERE instance = ?1 AND made_with = 1",
+};
+const struct db_statements handover_statements = DB_STATEMENTS(handover_sql);
+
 static int hand_snapshot(struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag)
 {
         struct snapshot snapshot;
@@ -37,7 +45,34 @@ static int hand_snapshot(struct db_txn *t, uint64_t id, uid_t uid, struct diag *
         return quota_check(t, snapshot.region, uid, LIMIT_SNAPSHOTS, 1, diag);
 }
 
-static int hand_volume(struct model *m, struct db_txn *t, uint64_t id, struct diag *diag)
+struct disks {
+        uint64_t listed, bytes;
+};
+
+static int take_disks(void *ctx, const struct db_row *row)
+{
+        struct disks *disks = ctx;
+
+        disks->listed = (uint64_t)db_row_int(row, 0);
+        disks->bytes = (uint64_t)db_row_int(row, 1);
+        return 0;
+}
+
+static int hand_instance(struct model *m, struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag)
+{
+        struct instance instance;
+        struct disks disks;
+        int r;
+
+        r = instance_load_for(m, t, id, INSTANCE_HAND_OVER, diag, &instance);
+        if (r == 0)
+                r = quota_check(t, instance.region, uid, LIMIT_INSTANCES, 1, diag);
+        if (r == 0)
+                r = db_one(t, handover_sql[DISKS_OF_INSTANCE], take_disks, &disks, DB_INT(id));
+        return r < 0 ? r : volume_check_quota(t, instance.region, uid, disks.listed, disks.bytes, diag);
+}
+
+static int hand_volume(struct model *m, struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag)
 {
         struct volume v;
         int r;
@@ -45,23 +80,22 @@ static int hand_volume(struct model *m, struct db_txn *t, uint64_t id, struct di
         r = volume_load(t, id, &v);
         if (r < 0)
                 return r;
-        return volume_life_ask(m, t, &v, NULL, VOLUME_HAND_OVER, diag);
+        r = volume_life_ask(m, t, &v, NULL, VOLUME_HAND_OVER, diag);
+        return r < 0 ? r : volume_check_quota(t, v.region, uid, 1, v.size_bytes, diag);
 }
 
 int handover(struct model *m, struct db_txn *t, enum object_kind kind, uint64_t id, uid_t uid, const gid_t *gid,
              struct diag *diag)
 {
-        struct instance instance;
-
         switch (kind) {
         case OBJECT_IMAGE:
                 return image_handover(t, id, uid, gid, diag);
         case OBJECT_SNAPSHOT:
                 return hand_snapshot(t, id, uid, diag);
         case OBJECT_INSTANCE:
-                return instance_load_for(m, t, id, INSTANCE_HAND_OVER, diag, &instance);
+                return hand_instance(m, t, id, uid, diag);
         case OBJECT_VOLUME:
-                return hand_volume(m, t, id, diag);
+                return hand_volume(m, t, id, uid, diag);
         case OBJECT_TASK:
         case OBJECT_REGION:
         case OBJECT_NONE:

@@ -16,6 +16,7 @@
 #include "model/core/clock.h"
 #include "model/core/ident.h"
 #include "model/core/object_row.h"
+#include "model/core/quota_row.h"
 #include "model/image/image_row.h"
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
@@ -29,6 +30,7 @@ enum {
         FIND,
         EACH,
         OF_IMAGE,
+        KEEP_IMAGE,
         FIND_OF_IMAGE,
         OTHER_USERS,
         INSERT,
@@ -46,14 +48,18 @@ enum {
 #define IMAGE_PATH                                                                                                     \
         "CASE WHEN image.id IS NULL THEN '' WHEN image.class = 'private' AND EXISTS (SELECT 1 FROM share WHERE "       \
         "share.image = image.id AND share.uid = instance.uid) THEN 'shared/' || image.handle "                         \
-        "WHEN instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = " \
-        "40 THEN image.class || '/' || image.handle ELSE image.ident END"
+        "WHEN " IMAGE_OPENS_TO_INSTANCE " THEN image.class || '/' || image.handle ELSE image.ident END"
 #define COLUMNS                                                                                                        \
         OBJECT_COLUMNS("instance")                                                                                     \
         ", instance.ident, instance.region, power, started, instance.type, instance.image, "                           \
-        IMAGE_PATH ", instance.name, image_disks, hostname, password <> '', "                                          \
-        "ifnull(image.source = 'iso', 0), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND "  \
+        IMAGE_PATH ", ifnull(" IMAGE_OPENS_TO_INSTANCE ", 0), instance.name, image_disks, hostname, "                  \
+        "password <> '', ifnull(image.source = 'iso', 0), NOT EXISTS (SELECT 1 FROM volume WHERE volume.instance = "   \
+        "instance.id AND volume.role = 'system'), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', "         \
+        "'running') AND "                                                                                              \
         "task.instance = instance.id), instance.description, ssh_keys"
+/* Those that keep their image from being deleted. */
+#define KEEP_IMAGE_FROM " FROM instance JOIN image ON image.id = instance.image WHERE instance.image = ?1 AND " \
+                        IMAGE_OPENS_TO_INSTANCE
 /* What shows them to people, of those made from an image. */
 #define OF_IMAGE_OBJECTS "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1"
 
@@ -63,9 +69,10 @@ static const char *const instance_sql[] = {
         [FIND] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE region = ?1 AND handle = ?2",
         [EACH] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE region = ?1 ORDER BY handle",
         [OF_IMAGE] = OF_IMAGE_OBJECTS " ORDER BY handle",
+        [KEEP_IMAGE] = "SELECT " OBJECT_COLUMNS("instance") KEEP_IMAGE_FROM " ORDER BY instance.handle",
         [FIND_OF_IMAGE] = OF_IMAGE_OBJECTS " AND handle = ?2",
-        [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(id) FROM instance WHERE image = ?1 AND uid <> ?2 "
-                        "GROUP BY uid) ORDER BY uid",
+        [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(instance.id)" KEEP_IMAGE_FROM
+                        " AND instance.uid <> ?2 GROUP BY instance.uid) ORDER BY uid",
         [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9)",
         [SET_IMAGE] = "UPDATE instance SET image = ?2, type = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
@@ -96,11 +103,13 @@ static int load_row(void *ctx, const struct db_row *row)
         i->type = strcmp(db_row_str(row, col++), "local") == 0 ? TYPE_LOCAL : TYPE_CLOUD;
         i->image = (uint64_t)db_row_int(row, col++);
         TEXT(image_path);
+        i->image_open = db_row_int(row, col++) != 0;
         TEXT(name);
         TEXT(image_disks);
         TEXT(hostname);
         i->has_password = db_row_int(row, col++) != 0;
         i->has_cdrom = db_row_int(row, col++) != 0;
+        i->bare = db_row_int(row, col++) != 0;
         i->busy = db_row_int(row, col++) != 0;
         TEXT(description);
         TEXT(ssh_keys);
@@ -164,6 +173,11 @@ static int copy_object(void *ctx, const struct db_row *row)
         object_fill(&o, row);
         strbuf_add_bytes(ctx, &o, sizeof(o));
         return strbuf_error(ctx);
+}
+
+int instance_each_user_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx)
+{
+        return object_each(m, instance_sql[KEEP_IMAGE], image, fn, ctx);
 }
 
 int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx)
@@ -254,7 +268,9 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
 {
         int r;
 
-        r = ident_new("i", instance->ident, sizeof(instance->ident));
+        r = quota_check(t, instance->region, instance->o.uid, LIMIT_INSTANCES, 1, diag);
+        if (r == 0)
+                r = ident_new("i", instance->ident, sizeof(instance->ident));
         if (r < 0)
                 return r;
         r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region),
@@ -270,6 +286,6 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
 
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type)
 {
-        return db_run_one(t, instance_sql[SET_IMAGE], DB_INT(id), DB_INT(image), DB_TEXT(image_type_name(type)),
+        return db_run_one(t, instance_sql[SET_IMAGE], DB_INT(id), DB_ID(image), DB_TEXT(image_type_name(type)),
                           DB_INT(clock_now_us()));
 }

@@ -21,13 +21,15 @@ struct instance {
         bool started; /* has run at least once */
         bool busy; /* an image or a snapshot is being made of it */
         enum image_type type; /* local or cloud */
-        uint64_t image; /* 0: none set yet */
+        uint64_t image; /* 0: none set yet, or none any more */
         char image_path[3 * NAME_LEN_MAX]; /* "private/web", or an id where the owner may know no more; "": none */
+        bool image_open; /* may its owner still use the image? */
         char name[NAME_LEN_MAX + 1];
         char image_disks[IMAGE_VALUE_MAX + 1]; /* "all", "none" or "vdb vdd" */
         char hostname[NAME_LEN_MAX + 1];
         bool has_password;
         bool has_cdrom; /* made from an iso image */
+        bool bare; /* has no system disk: no image was set yet */
         char description[IMAGE_TEXT_MAX + 1];
         char ssh_keys[INSTANCE_KEYS_MAX + 1];
 };
@@ -36,9 +38,10 @@ int instance_get(struct model *m, uint64_t id, struct instance *ret); /* -ENOENT
 int instance_get_object(struct model *m, uint64_t id, struct object *ret);
 int instance_find(struct model *m, uint64_t region, const char *handle, struct object *ret);
 int instance_each(struct model *m, uint64_t region, object_fn *fn, void *ctx);
-/* Those made from an image, for instances/ and used-by/ of it. */
+/* Those made from an image; and of them those that keep it from being deleted, as long as it is open to their owner. */
 int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx);
-/* One instance of each user other than UID who has any made from the image. FN may call the model, or look up users. */
+int instance_each_user_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx);
+/* One of the latter for each user other than UID who has any. FN may call the model, or look up users. */
 int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx);
 int instance_find_of_image(struct model *m, uint64_t image, const char *handle, struct object *ret);
 
@@ -52,7 +55,7 @@ int instance_create_from_image(struct model *m, const struct caller *c, uint64_t
 enum instance_field {
         INSTANCE_FIELD_NAME,
         INSTANCE_FIELD_DESCRIPTION,
-        /* "private/web", "shared/web" or an image's id: makes the disks, or rebuilds the system disk */
+        /* "private/web", "shared/web" or an image's id: makes the disks, or rebuilds the system disk; "none" */
         INSTANCE_FIELD_IMAGE,
         INSTANCE_FIELD_TYPE, /* local or cloud, for an image of both, before the first start */
         INSTANCE_FIELD_POWER, /* start, stop */

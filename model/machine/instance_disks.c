@@ -143,10 +143,33 @@ static int clones_make(struct model *m, struct clones *cs, struct diag *diag)
         return r;
 }
 
+/* One that the machine has alone is in no list. */
+static bool is_listed(const struct clone *clone, const struct instance *instance)
+{
+        return !clone->system || instance->type == TYPE_CLOUD;
+}
+
+static int clones_check_quota(struct db_txn *t, const struct clones *cs, const struct instance *instance,
+                              struct diag *diag)
+{
+        uint64_t disks = 0, bytes = 0;
+
+        for (size_t i = 0; i < cs->n; i++) {
+                disks += is_listed(&cs->clone[i], instance);
+                bytes += cs->clone[i].size_bytes;
+        }
+        return volume_check_quota(t, instance->region, instance->o.uid, disks, bytes, diag);
+}
+
 /* The volumes, as those of the instance, who its owner has. */
 static int clones_insert(struct db_txn *t, const struct clones *cs, const struct instance *instance, struct changes *ch,
                          struct diag *diag)
 {
+        int r;
+
+        r = clones_check_quota(t, cs, instance, diag);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < cs->n; i++) {
                 const struct clone *clone = &cs->clone[i];
                 struct volume_new n = {
@@ -160,12 +183,11 @@ static int clones_insert(struct db_txn *t, const struct clones *cs, const struct
                         .snapshot = clone->snapshot,
                         .made_with = true,
                 };
-                int r;
 
                 name_disk(instance, clone->device, n.v.name);
                 memcpy(n.v.device, clone->device, sizeof(n.v.device));
                 memcpy(n.v.source, clone->source, sizeof(n.v.source));
-                if (!clone->system || instance->type == TYPE_CLOUD)
+                if (is_listed(clone, instance))
                         memcpy(n.v.o.handle, n.v.name, sizeof(n.v.o.handle));
                 r = volume_insert(t, &n, true, diag);
                 if (r < 0)
@@ -385,6 +407,26 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
         return r;
 }
 
+/* The machine keeps its disks, and what it is; the image counts it no longer. */
+static int make_independent(struct model *m, uint64_t id, struct changes *ch, struct diag *diag)
+{
+        struct instance instance;
+        LOCK_SCOPE(volumes_gate(m));
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = instance_load_for(m, &t, id, INSTANCE_REBUILD, diag, &instance);
+        if (r == 0 && instance.image)
+                r = instance_set_image(&t, id, 0, instance.type);
+        if (r < 0)
+                return r;
+        changes_add(ch, OBJECT_INSTANCE, id);
+        changes_add(ch, OBJECT_IMAGE, instance.image);
+        return db_commit(&t);
+}
+
 int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
 {
         CLEANUP(clones_done) struct clones cs = { 0 };
@@ -392,11 +434,15 @@ int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const
         struct image image;
         int r;
 
-        r = plan_rebuild(m, c, id, name, &image, &cs, diag);
-        if (r == 0)
-                r = clones_make(m, &cs, diag);
-        if (r == 0)
-                r = carry_out_rebuild(m, c, id, &cs, &ch, diag);
+        if (strcmp(name, "none") == 0) {
+                r = make_independent(m, id, &ch, diag);
+        } else {
+                r = plan_rebuild(m, c, id, name, &image, &cs, diag);
+                if (r == 0)
+                        r = clones_make(m, &cs, diag);
+                if (r == 0)
+                        r = carry_out_rebuild(m, c, id, &cs, &ch, diag);
+        }
         if (r == 0)
                 changes_tell(m, &ch);
         return r;
@@ -415,11 +461,14 @@ int instance_set_type(struct db_txn *t, const struct instance *instance, const c
 
         if (!local && strcmp(word, "cloud") != 0)
                 return diag_set(diag, -EINVAL, "type: one of: local, cloud");
-        if (instance->image == 0)
+        if (instance->bare)
                 return diag_set(diag, -EBUSY, "type: %s has no image yet, which decides: write one to image first",
                                 instance->o.handle);
         if (local == (instance->type == TYPE_LOCAL))
                 return 0;
+        if (instance->image == 0)
+                return diag_set(diag, -EOPNOTSUPP, "type: %s has no image any more, and stays what it is",
+                                instance->o.handle);
         r = image_load(t, instance->image, &image);
         if (r < 0)
                 return r;
@@ -432,6 +481,11 @@ int instance_set_type(struct db_txn *t, const struct instance *instance, const c
         r = load_system(t, instance->o.id, &system);
         if (r < 0 || !system.exists)
                 return r < 0 ? r : -EBADMSG;
+        if (!local) {
+                r = volume_check_quota(t, instance->region, instance->o.uid, 1, 0, diag);
+                if (r < 0)
+                        return r;
+        }
         name_disk(instance, SYSTEM_DEVICE, handle);
         r = volume_set_listed(t, &system.v, local ? NULL : handle);
         if (r == 0)

@@ -121,7 +121,7 @@ int instance_life_ask(struct model *m, struct db_txn *t, const struct instance *
         unsigned holds = instance->power ? S(RUNNING) : S(STOPPED);
         const struct life_row *row;
 
-        if (instance->image == 0)
+        if (instance->bare)
                 holds |= S(BARE);
         if (volumes_are_written(m, instance->o.id, NULL))
                 holds |= S(WRITTEN);

@@ -17,6 +17,7 @@
 #include "model/core/clock.h"
 #include "model/core/ident.h"
 #include "model/core/object_row.h"
+#include "model/core/quota_row.h"
 #include "model/core/task_kinds.h"
 #include "model/image/image_disk_row.h"
 #include "model/machine/volume_row.h"
@@ -193,6 +194,13 @@ int volume_snapshots(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 int volume_refuse_taken(const char *handle, struct diag *diag)
 {
         return object_refuse_taken("disks", handle, "a disk", diag);
+}
+
+int volume_check_quota(struct db_txn *t, uint64_t region, uid_t uid, uint64_t disks, uint64_t bytes, struct diag *diag)
+{
+        int r = quota_check(t, region, uid, LIMIT_DISKS, disks, diag);
+
+        return r < 0 ? r : quota_check(t, region, uid, LIMIT_DISK_BYTES, bytes, diag);
 }
 
 int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct diag *diag)

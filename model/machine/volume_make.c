@@ -46,7 +46,9 @@ int volume_create(struct model *m, const struct caller *c, uint64_t region, cons
         if (r < 0)
                 return r;
         init_new(&n, c, region, handle);
-        r = volume_insert(&t, &n, false, diag);
+        r = volume_check_quota(&t, region, c->uid, 1, 0, diag);
+        if (r == 0)
+                r = volume_insert(&t, &n, false, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r < 0)
@@ -90,7 +92,9 @@ static int insert_clone(struct model *m, const struct caller *c, uint64_t snapsh
         n.key = key;
         n.base = origin->blob.id;
         n.snapshot = snapshot;
-        r = volume_insert(&t, &n, false, diag);
+        r = volume_check_quota(&t, n.v.region, c->uid, 1, n.v.size_bytes, diag);
+        if (r == 0)
+                r = volume_insert(&t, &n, false, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)

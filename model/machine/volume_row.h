@@ -35,6 +35,11 @@ struct volume_new {
         bool made_with; /* goes with its instance */
 };
 
+/*
+ * May UID have so many more disks in the list, and so many more bytes of disks in all? To be asked before rows are
+ * inserted, grow or change hands. As quota_check().
+ */
+int volume_check_quota(struct db_txn *t, uint64_t region, uid_t uid, uint64_t disks, uint64_t bytes, struct diag *diag);
 /* Sets v.o.id, v.o.handle and v.ident. With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST with a sentence. */
 int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct diag *diag);
 

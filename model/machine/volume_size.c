@@ -3,7 +3,8 @@
 /*
  * The size of a volume. An empty one gets its disk with its first size; from then on a disk grows, and never shrinks.
  * The disk goes ahead of the row: a new one that no row names is removed, one that is larger than its row says is found
- * when it is opened the next time.
+ * when it is opened the next time. It goes no further than what counts for its owner may, so that it grows inside the
+ * transaction that has found room: nothing else can take that meanwhile.
  */
 
 #include <errno.h>
@@ -38,7 +39,13 @@ static int refuse_growth(struct model *m, struct db_txn *t, const struct volume 
         return volume_life_ask(m, t, v, own, VOLUME_RESIZE, diag);
 }
 
-static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_t size_bytes)
+static int check_quota(struct db_txn *t, const struct volume *v, uint64_t size_bytes, struct diag *diag)
+{
+        return volume_check_quota(t, v->region, v->o.uid, 0, size_bytes - v->size_bytes, diag);
+}
+
+static int make_disk(struct model *m, struct blobstore *bs, const struct volume *v, uint64_t size_bytes,
+                     struct diag *diag)
 {
         struct disk_id key;
         DB_TXN(t);
@@ -49,7 +56,9 @@ static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_
                 return r;
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = db_run_one(&t, volume_size_sql[SET_DISK], DB_INT(id), DB_BLOB(key.bytes, sizeof(key.bytes)),
+                r = check_quota(&t, v, size_bytes, diag);
+        if (r == 0)
+                r = db_run_one(&t, volume_size_sql[SET_DISK], DB_INT(v->o.id), DB_BLOB(key.bytes, sizeof(key.bytes)),
                                DB_INT(size_bytes), DB_INT(clock_now_us()));
         if (r == 0)
                 r = db_commit(&t);
@@ -61,16 +70,29 @@ static int make_disk(struct model *m, struct blobstore *bs, uint64_t id, uint64_
 
 DEFINE_CLEANUP(struct disk *, disk_closep, disk_close)
 
-/* The disk first: where the row does not follow, the next one to open it mends that. */
-static int grow_disk(struct model *m, struct blobstore *bs, const struct disk_id *key, uint64_t id, uint64_t size_bytes)
+static int set_size(struct db_txn *t, uint64_t id, uint64_t size_bytes)
+{
+        return db_run_one(t, volume_size_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes), DB_INT(clock_now_us()));
+}
+
+/* Where the commit does not follow, the next one to open the disk mends that. */
+static int grow_disk(struct model *m, struct blobstore *bs, const struct disk_id *key, const struct volume *v,
+                     uint64_t size_bytes, struct diag *diag)
 {
         CLEANUP(disk_closep) struct disk *d = NULL;
+        DB_TXN(t);
         int r;
 
         r = disk_open(bs, key, &d);
         if (r == 0)
+                r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = check_quota(&t, v, size_bytes, diag);
+        if (r == 0)
+                r = set_size(&t, v->o.id, size_bytes);
+        if (r == 0)
                 r = disk_resize(d, size_bytes);
-        return r < 0 ? r : volume_note_size(m, id, size_bytes);
+        return r < 0 ? r : db_commit(&t);
 }
 
 int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
@@ -80,8 +102,7 @@ int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
 
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
-                r = db_run_one(&t, volume_size_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes),
-                               DB_INT(clock_now_us()));
+                r = set_size(&t, id, size_bytes);
         return r < 0 ? r : db_commit(&t);
 }
 
@@ -109,7 +130,8 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
                 }
                 r = stores_get(m, ref.store, diag, &bs);
                 if (r == 0)
-                        r = ref.exists ? grow_disk(m, bs, &ref.key, id, size_bytes) : make_disk(m, bs, id, size_bytes);
+                        r = ref.exists ? grow_disk(m, bs, &ref.key, &v, size_bytes, diag) :
+                                         make_disk(m, bs, &v, size_bytes, diag);
                 if (r < 0)
                         return r;
         }

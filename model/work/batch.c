@@ -31,6 +31,7 @@ const struct db_statements batch_statements = DB_STATEMENTS(batch_sql);
 struct batch_item {
         const char *name; /* borrowed from the command's copy */
         uint64_t image;
+        bool gone; /* it is, and not in the recycle bin, from where others may have it back at once */
         char ident[IDENT_MAX];
         struct changes changes;
 };
@@ -168,6 +169,7 @@ static int run_one(struct model *m, struct db_txn *t, const struct caller *c, st
         if (r < 0)
                 return r;
 
+        item->gone = !target && (image.status == IMAGE_QUEUED || image.status == IMAGE_UPLOADING);
         if (target)
                 return copy_submit(m, t, c, &image, target, &item->changes, diag, &task);
 
@@ -236,7 +238,7 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
         }
 
         for (size_t i = 0; i < batch.n; i++) {
-                if (!batch.region)
+                if (batch.items[i].gone)
                         image_tell_gone(m, batch.items[i].image, region, batch.items[i].ident);
                 changes_tell(m, &batch.items[i].changes);
         }

@@ -18,6 +18,7 @@
 #include "model/core/refusal_row.h"
 #include "model/core/region_row.h"
 #include "model/image/making.h"
+#include "model/image/share_row.h"
 #include "model/machine/instance_life.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
@@ -110,7 +111,16 @@ static int load_selection(struct db_txn *t, const struct caller *c, const struct
         return 0;
 }
 
-/* What an image says of the system in it comes from the image that the instance was made from. */
+/* Of one that was shared, and is no longer, its owner tells no more: not what it says now, either. */
+static bool may_read(struct db_txn *t, const struct caller *c, const struct image *image)
+{
+        return object_allows(&image->o, c, 05) || share_load_check(t, c, image->o.id, NULL) == 0;
+}
+
+/*
+ * What an image says of the system in it comes from the image that the instance was made from, where that is open to
+ * who makes it.
+ */
 static int insert_image(struct db_txn *t, const struct caller *c, const struct instance *instance, const char *handle,
                         struct diag *diag, struct image *ret)
 {
@@ -122,6 +132,8 @@ static int insert_image(struct db_txn *t, const struct caller *c, const struct i
                 r = image_load(t, instance->image, image);
                 if (r < 0)
                         return r;
+                if (!may_read(t, c, image))
+                        *image = (struct image){ 0 };
         }
         if (image->class == CLASS_PRIVATE && image->o.uid != c->uid) {
                 image->labels[0] = '\0'; /* what another user, who may have shared it once, notes about hers */

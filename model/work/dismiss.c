@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks that leave the views: dismissed by users, in /tasks and in an image's copies/, or because they ended long ago.
+ * Tasks that leave the views: dismissed by users, in /tasks and in an image's copies/, or because they ended long ago
+ * or too many ended since.
  * A row that is shown nowhere any more is gone.
  */
 
@@ -10,6 +11,7 @@
 #include <errno.h>
 
 #include "model/core/clock.h"
+#include "model/core/limits_row.h"
 #include "model/work/copy.h"
 #include "model/work/task_kinds.h"
 #include "model/work/tasks.h"
@@ -19,7 +21,7 @@
 /* Rows that one transaction takes from /tasks. */
 #define FORGET_AT_ONCE 50
 
-enum { HIDE_IN_TASKS, HIDE_IN_IMAGE, DELETE_UNSHOWN, DELETE_ORPHANS, OLD, OLDEST_END };
+enum { HIDE_IN_TASKS, HIDE_IN_IMAGE, DELETE_UNSHOWN, DELETE_ORPHANS, OLD, OLDEST_END, MANY };
 
 static const char *const dismiss_sql[] = {
         [HIDE_IN_TASKS] = "UPDATE task SET in_tasks = 0 WHERE id = ?1",
@@ -28,6 +30,8 @@ static const char *const dismiss_sql[] = {
         /* What is shown in an image alone goes with the image. */
         [DELETE_ORPHANS] = "DELETE FROM task WHERE image IS NULL AND in_tasks = 0",
         [OLD] = "SELECT id FROM task WHERE finished <= ?1 AND in_tasks = 1 LIMIT ?2",
+        [MANY] = "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY uid ORDER BY finished DESC, id DESC) AS n"
+                 " FROM task WHERE finished IS NOT NULL AND in_tasks = 1) WHERE n > ?1 LIMIT ?2",
         [OLDEST_END] = "SELECT ifnull(min(finished), 0) FROM task WHERE finished IS NOT NULL AND in_tasks = 1",
 };
 
@@ -125,8 +129,8 @@ static int collect_id(void *ctx, const struct db_row *row)
         return 0;
 }
 
-/* One transaction's worth of old tasks; gives how many there were. */
-static int forget_some(struct model *m, int64_t before_us, int64_t *ret_oldest_us)
+/* One transaction's worth of those that the statement WHICH gives for ARG; gives how many there were. */
+static int forget_some(struct model *m, const char *which, int64_t arg, int64_t *ret_oldest_us)
 {
         struct id_list list = { 0 };
         int64_t oldest_us;
@@ -139,7 +143,7 @@ static int forget_some(struct model *m, int64_t before_us, int64_t *ret_oldest_u
                 if (r < 0)
                         return r;
 
-                r = db_each(&t, dismiss_sql[OLD], collect_id, &list, DB_INT(before_us), DB_INT(FORGET_AT_ONCE));
+                r = db_each(&t, which, collect_id, &list, DB_INT(arg), DB_INT(FORGET_AT_ONCE));
                 if (r < 0)
                         return r;
 
@@ -180,11 +184,45 @@ int task_forget_old(struct model *m, int64_t *ret_due_us)
         int r;
 
         do {
-                r = forget_some(m, clock_now_us() - shown_us, &oldest_us);
+                r = forget_some(m, dismiss_sql[OLD], clock_now_us() - shown_us, &oldest_us);
                 if (r < 0)
                         return r;
         } while (r == FORGET_AT_ONCE);
 
         *ret_due_us = oldest_us ? oldest_us + shown_us : 0;
         return 0;
+}
+
+/* Looks before it writes: this is asked after each task. */
+static int any_too_many(struct model *m, uint64_t *ret_limit)
+{
+        struct id_list list = { 0 };
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r < 0)
+                return r;
+
+        r = limit_read(&t, LIMIT_ENDED_TASKS, ret_limit);
+        if (r < 0)
+                return r;
+
+        r = db_each(&t, dismiss_sql[MANY], collect_id, &list, DB_INT(*ret_limit), DB_INT(1));
+        return r < 0 ? r : list.n > 0;
+}
+
+int task_forget_many(struct model *m)
+{
+        int64_t oldest_us;
+        uint64_t limit;
+        int r;
+
+        do {
+                r = any_too_many(m, &limit);
+                if (r > 0)
+                        r = forget_some(m, dismiss_sql[MANY], (int64_t)limit, &oldest_us);
+        } while (r > 0);
+
+        return r;
 }

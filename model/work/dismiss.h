@@ -13,5 +13,7 @@ struct model;
 
 /* Takes tasks that ended before a while from /tasks. *ret_due_us: when the next one is due, 0: none is. */
 int task_forget_old(struct model *m, int64_t *ret_due_us);
+/* Likewise of each user what ended before the newest of hers that are shown. */
+int task_forget_many(struct model *m);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Upkeep: images whose time in the recycle bin is up and addresses of downloads whose time is up, tasks that ended days
- * ago, disks whose volume is gone, blobs that nothing names any more, and the space of chunks that nothing uses.
+ * ago or are too many, disks whose volume is gone, blobs that nothing names any more, and the space of chunks that
+ * nothing uses.
  *
  * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
  * into the table reap, and disks into trash. Of a store that is offline they wait there until it is back.
@@ -439,6 +440,7 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         /* Each by itself: what one cannot do now, the next round tries again. */
         (void)expire(reaper->m, &expiry_us);
         (void)download_expire(reaper->m, &download_us);
+        (void)task_forget_many(reaper->m);
         forget_tasks(reaper, &forget_us);
         (void)reap_disks(reaper->m);
 

@@ -2,6 +2,8 @@
 /* Several images at once: all or none. */
 
 #include "model/core/quota.h"
+#include "model/core/state.h"
+#include "model/image/image_row.h"
 #include "model/work/batch.h"
 #include "tests/lib/work.h"
 
@@ -51,6 +53,38 @@ static void test_one_that_is_refused_keeps_all(void **state)
 
         assert_ok(run(l, &l->admin, "delete a b bobs"));
         assert_int_not_equal(recycled(l, "b"), 0);
+}
+
+static unsigned told;
+
+static void count_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
+{
+        (void)m;
+        (void)image;
+        (void)region;
+        (void)ident;
+        told++;
+}
+
+/*
+ * What works on an image that is gone is stopped. One in the recycle bin may be back by then, and be copied: its task
+ * would never end.
+ */
+static void test_only_what_is_gone_for_good_is_said_to_be_gone(void **state)
+{
+        struct library *l = *state;
+        const struct image_hooks *hooks = l->m->image_hooks, counting = { .overlay = hooks->overlay, .gone = count_gone };
+
+        (void)work_image(l, &l->alice, l->region, "a", NULL, 5000, 1);
+        (void)work_image(l, &l->alice, l->region, "b", NULL, 5000, 1);
+        (void)library_image(l, "queued");
+        l->m->image_hooks = &counting;
+        assert_ok(run(l, &l->alice, "delete a b"));
+        assert_int_equal(told, 0);
+        assert_ok(run(l, &l->alice, "delete queued"));
+        assert_int_equal(told, 1);
+        l->m->image_hooks = hooks;
+        work_assert_clean(l);
 }
 
 static void test_the_number_is_limited(void **state)
@@ -117,6 +151,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
                 TEST(test_images_are_deleted_by_handle_and_id),
                 TEST(test_one_that_is_refused_keeps_all),
+                TEST(test_only_what_is_gone_for_good_is_said_to_be_gone),
                 TEST(test_the_number_is_limited),
                 TEST(test_what_is_no_command_is_invalid),
                 TEST(test_several_are_copied),

@@ -2,6 +2,7 @@
 /* Images made of instances. */
 
 #include "model/core/quota.h"
+#include "model/image/share.h"
 #include "tests/lib/machine.h"
 
 #include <stdlib.h>
@@ -313,17 +314,24 @@ static void test_a_closed_disk_does_not_go_along(void **state)
 static void test_what_another_noted_about_her_image_stays_hers(void **state)
 {
         struct library *l = *state;
-        uint64_t image = machine_image(l, "web", NULL, ""), id = machine_make(l, image, "vm1");
+        uint64_t image = machine_image(l, "web", NULL, ""), vm = machine_make(l, image, "vm1"), id, share;
+        char alice[16];
 
         assert_ok(image_set(l->m, &l->alice, image, IMAGE_FIELD_OS, "linux", library_diag(l)));
         assert_ok(image_set(l->m, &l->alice, image, IMAGE_FIELD_LABELS, "k=v", library_diag(l)));
         assert_ok(image_set(l->m, &l->alice, image, IMAGE_FIELD_PROJECT_GROUP, "x", library_diag(l)));
-        assert_string_equal(work_get(l, capture(l, id, "own")).labels, "k=v");
+        assert_string_equal(work_get(l, capture(l, vm, "own")).labels, "k=v");
         assert_ok(model_set_access(l->m, &l->admin, OBJECT_IMAGE, image, NULL, &l->bob.uid, NULL, library_diag(l)));
-        id = capture(l, id, "next");
+        (void)snprintf(alice, sizeof(alice), "%u", l->alice.uid);
+        assert_ok(share_create(l->m, &l->bob, image, alice, library_diag(l), &share));
+        id = capture(l, vm, "next");
         assert_string_equal(work_get(l, id).os, "linux");
         assert_string_equal(work_get(l, id).labels, "");
         assert_string_equal(work_get(l, id).project_group, "");
+
+        /* And all of it, once it is not shared. */
+        assert_ok(share_remove(l->m, &l->bob, share, library_diag(l)));
+        assert_string_equal(work_get(l, capture(l, vm, "last")).os, "");
 }
 
 int main(void)

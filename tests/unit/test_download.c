@@ -112,6 +112,35 @@ static void test_tokens_must_be_right_to_the_last_digit(void **state)
         assert_err(download_find_token(l->m, "not hexadecimal", &found), -ENOENT);
 }
 
+/* Whoever reads the database has nothing that leads to a disk. */
+static void test_the_database_does_not_hold_tokens(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = work_image(l, &l->alice, l->region, "a", NULL, SIZE, 1);
+        struct download d = make(l, image, "vda.raw"), found;
+        char path[TEMPDIR_MAX + 32];
+
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM download WHERE lower(hex(nonce) || hex(hash)) LIKE '%%%s%%'",
+                                         d.token), 0);
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM download WHERE lower(hex(hash)) LIKE '%%%.16s%%'", d.token), 0);
+
+        library_close(l);
+        assert_ok(library_open(l));
+        assert_ok(download_get(l->m, d.id, &found));
+        assert_string_equal(found.token, d.token);
+        assert_ok(download_find_token(l->m, d.token, &found));
+
+        /* With another key there are none. */
+        library_close(l);
+        (void)snprintf(path, sizeof(path), "%s/lib/secret", l->dir);
+        assert_ok(unlink(path));
+        assert_ok(library_open(l));
+        assert_gone(l, &d);
+        assert_int_equal(downloads(l, image), 0);
+        found = make(l, image, "vda.raw");
+        assert_string_not_equal(found.token, d.token);
+}
+
 static void test_refusals(void **state)
 {
         static const char *const names[] = { "", "vda", ".raw", "vda.", "vda.vmdk", "raw", "vda.raw.raw", "longdevice.raw" };
@@ -229,6 +258,7 @@ int main(void)
                 TEST(test_an_address_leads_to_the_disk),
                 TEST(test_each_format_has_its_address),
                 TEST(test_tokens_must_be_right_to_the_last_digit),
+                TEST(test_the_database_does_not_hold_tokens),
                 TEST(test_refusals),
                 TEST(test_it_ends_when_it_is_removed),
                 TEST(test_it_ends_with_the_image),

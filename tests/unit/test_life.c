@@ -159,6 +159,8 @@ static void settle(struct world *w)
         library_sql(w->l, "DELETE FROM task WHERE ident = 'task-x'");
         library_sql(w->l, "UPDATE instance SET power = 0, image = %lld WHERE id = %lld", (long long)w->image,
                     (long long)w->instance);
+        library_sql(w->l, "UPDATE volume SET role = 'system' WHERE instance = %lld AND device = 'vda'",
+                    (long long)w->instance);
 }
 
 static struct world make_world(struct library *l)
@@ -236,6 +238,7 @@ static void enter_instance_state(struct world *w, enum instance_state s)
                 break;
         case INSTANCE_BARE:
                 library_sql(w->l, "UPDATE instance SET image = NULL WHERE id = %lld", (long long)w->instance);
+                library_sql(w->l, "UPDATE volume SET role = 'data' WHERE instance = %lld", (long long)w->instance);
                 break;
         case INSTANCE_WRITTEN:
                 open_for_writing(w, w->volume);

@@ -20,9 +20,10 @@ static void test_defaults_are_those_of_the_contract(void **state)
                 const char *name;
                 uint64_t value;
         } wanted[LIMIT_COUNT] = {
-                { "private-images", 5 },   { "snapshots", 20 },      { "shared-images", 5 }, { "shares-per-image", 5 },
-                { "images-per-batch", 5 }, { "download-hours", 24 }, { "recycle-days", 30 },
-                { "unnamed-days", 30 },
+                { "private-images", 5 },   { "snapshots", 20 },      { "shared-images", 5 },
+                { "instances", 50 },       { "disks", 50 },          { "disk-bytes", UINT64_C(10) << 40 },
+                { "shares-per-image", 5 }, { "images-per-batch", 5 }, { "download-hours", 24 },
+                { "recycle-days", 30 },    { "ended-tasks", 100 },   { "unnamed-days", 30 },
         };
 
         for (enum limit i = 0; i < LIMIT_COUNT; i++) {
@@ -43,6 +44,32 @@ static void test_a_line_changes_one(void **state)
         library_close(l);
         assert_ok(library_open(l));
         assert_int_equal(value(l, LIMIT_RECYCLE_DAYS), 8);
+}
+
+static void test_bytes_have_units(void **state)
+{
+        static const struct {
+                const char *line;
+                uint64_t value;
+        } wanted[] = {
+                { "disk-bytes 0", 0 },
+                { "disk-bytes 1000001", 1000001 },
+                { "disk-bytes 3K", 3072 },
+                { "disk-bytes 1048576T", UINT64_C(1) << 60 },
+        };
+        static const char *const refused[] = { "disk-bytes 1048577T", "disk-bytes 1P", "disk-bytes -1",
+                                               "disk-bytes 18446744073709551615", "recycle-days 1K" };
+        struct library *l = *state;
+
+        for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+                assert_ok(limit_set_line(l->m, &l->admin, wanted[i].line, library_diag(l)));
+                assert_int_equal(value(l, LIMIT_DISK_BYTES), wanted[i].value);
+        }
+        for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+                assert_err(limit_set_line(l->m, &l->admin, refused[i], library_diag(l)), -EINVAL);
+                assert_true(l->diag.text[0] != '\0');
+        }
+        assert_int_equal(value(l, LIMIT_DISK_BYTES), UINT64_C(1) << 60);
 }
 
 static void test_refuses_what_it_does_not_understand(void **state)
@@ -83,6 +110,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_defaults_are_those_of_the_contract),
                 TEST(test_a_line_changes_one),
+                TEST(test_bytes_have_units),
                 TEST(test_refuses_what_it_does_not_understand),
                 TEST(test_only_the_administrator_changes_them),
         };

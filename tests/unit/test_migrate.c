@@ -20,7 +20,7 @@
 #include "tests/lib/fault.h"
 #include "tests/lib/tempdir.h"
 
-extern const char embed_schema_2_sql[], embed_schema_3_sql[];
+extern const char embed_schema_2_sql[], embed_schema_3_sql[], embed_schema_3_machines_sql[];
 
 static const struct old {
         int version;
@@ -31,6 +31,8 @@ static const struct old {
         { 3, embed_schema_3_sql, "task|7|\n" },
 };
 #define OLDS (sizeof(olds) / sizeof(olds[0]))
+
+static const struct old with_machines = { 3, embed_schema_3_machines_sql, NULL };
 
 struct fixture {
         char dir[TEMPDIR_MAX];
@@ -116,14 +118,18 @@ struct tables {
 static int take_table(void *ctx, int n, char **values, char **names)
 {
         struct tables *tables = ctx;
-        bool gets_name = strcmp(values[0], "library") == 0 && tables->old->version < 3; /* at random */
+        bool library = strcmp(values[0], "library") == 0 && tables->old->version < 3; /* gets a name, at random */
+        bool usage = strcmp(values[0], "usage") == 0; /* counts more than it did */
+        bool download = strcmp(values[0], "download") == 0; /* those end: their tokens were in the database */
         char *sql;
 
         (void)n;
         (void)names;
         if (strcmp(values[0], "unnamed") == 0 && tables->old->version < 3) /* there was no such table */
                 return 0;
-        sql = sqlite3_mprintf("SELECT %s FROM %Q ORDER BY 1", gets_name ? "born" : "*", values[0]);
+        sql = sqlite3_mprintf("SELECT %s FROM %Q%s ORDER BY 1", library ? "born" : "*", values[0],
+                              usage ? " WHERE key LIKE '%-images' OR key = 'snapshots'" :
+                              download ? " WHERE false" : "");
         strbuf_addf(tables->out, "[%s]\n", values[0]);
         ask(tables->conn, sql, tables->out);
         sqlite3_free(sql);
@@ -175,6 +181,26 @@ static void test_every_version_keeps_every_row(void **state)
 }
 
 /* Put back, it is what it was; and is brought up to date as the first time. */
+static void test_version_3_keeps_every_row_and_counts_machines(void **state)
+{
+        CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 }, usage = { 0 };
+        struct fixture *f = *state;
+        sqlite3 *conn;
+
+        make_old(f, &with_machines);
+        rows_of(f, &with_machines, &before);
+        assert_ok(open_db(f, false));
+        rows_of(f, &with_machines, &after);
+        assert_string_equal(strbuf_text(&after), strbuf_text(&before));
+
+        conn = connect_to(f);
+        ask(conn, "SELECT uid, key, used FROM usage WHERE key IN ('instances', 'disks', 'disk-bytes') ORDER BY uid, key",
+            &usage);
+        assert_int_equal(sqlite3_close(conn), SQLITE_OK);
+        assert_string_equal(strbuf_text(&usage), "0|disk-bytes|12582912|\n0|disks|2|\n0|instances|2|\n"
+                                                 "61001|disk-bytes|8388608|\n61001|disks|1|\n61001|instances|1|\n");
+}
+
 static void test_the_old_one_stays_beside(void **state)
 {
         CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 };
@@ -272,6 +298,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 TEST(test_every_version_keeps_every_row),
+                TEST(test_version_3_keeps_every_row_and_counts_machines),
                 TEST(test_the_old_one_stays_beside),
                 TEST(test_every_version_becomes_what_is_made_today),
                 TEST(test_a_step_that_fails_is_done_again),

@@ -285,6 +285,18 @@ static int op_volume_snapshot(struct actor *a)
         return id ? volume_snapshot(a->m, &a->c, id, handle(a, name), &a->diag, &snapshot) : 0;
 }
 
+static int op_volume_grow(struct actor *a)
+{
+        struct volume v;
+        uint64_t id = a_volume(a).id;
+        int r;
+
+        if (!id)
+                return 0;
+        r = volume_get(a->m, id, &v); /* another may have been faster */
+        return r < 0 ? r : volume_set_size(a->m, &a->c, id, v.size_bytes + DISK_BYTES * below(a, 3), &a->diag);
+}
+
 static int op_volume_remove(struct actor *a)
 {
         uint64_t id = a_volume(a).id;
@@ -300,6 +312,23 @@ static int op_instance_create(struct actor *a)
         if (!image)
                 return 0;
         return instance_create_from_image(a->m, &a->c, image, handle(a, name), &a->diag, &id);
+}
+
+/* By name: what is not there, or another's, is asked for as well. */
+static int op_rebuild(struct actor *a)
+{
+        uint64_t id = an_instance(a);
+        char image[24], name[16];
+
+        (void)snprintf(image, sizeof(image), "%s/%s", below(a, 2) ? "private" : "public", handle(a, name));
+        return id ? instance_set(a->m, &a->c, id, INSTANCE_FIELD_IMAGE, image, &a->diag) : 0;
+}
+
+static int op_retype(struct actor *a)
+{
+        uint64_t id = an_instance(a);
+
+        return id ? instance_set(a->m, &a->c, id, INSTANCE_FIELD_TYPE, below(a, 2) ? "local" : "cloud", &a->diag) : 0;
 }
 
 static int op_attach(struct actor *a)
@@ -422,18 +451,21 @@ static int op_hand_over(struct actor *a)
 static int op_limit(struct actor *a)
 {
         const char *key = limit_name((enum limit)below(a, LIMIT_QUOTAS));
-        unsigned value = (unsigned)below(a, LIMIT_MAX + 1);
+        uint64_t value = below(a, LIMIT_MAX + 1);
         char line[64];
 
+        if (strcmp(key, limit_name(LIMIT_DISK_BYTES)) == 0)
+                value *= 2 * DISK_BYTES;
         switch (below(a, 3)) {
         case 0:
-                (void)snprintf(line, sizeof(line), "%s %u", key, value);
+                (void)snprintf(line, sizeof(line), "%s %llu", key, (unsigned long long)value);
                 return must_be_admin(a, limit_set_line(a->m, &a->c, line, &a->diag));
         case 1:
-                (void)snprintf(line, sizeof(line), "%s limit=%u", key, value);
+                (void)snprintf(line, sizeof(line), "%s limit=%llu", key, (unsigned long long)value);
                 break;
         default:
-                (void)snprintf(line, sizeof(line), "%u %s limit=%u", a->w->user[below(a, N_USERS)].uid, key, value);
+                (void)snprintf(line, sizeof(line), "%u %s limit=%llu", a->w->user[below(a, N_USERS)].uid, key,
+                               (unsigned long long)value);
         }
         return must_be_admin(a, quota_set_line(a->m, &a->c, a->region, line, &a->diag));
 }
@@ -458,8 +490,11 @@ static const struct op {
         { "snapshot-remove", 5, op_snapshot_remove },
         { "volume-create", 3, op_volume_create },
         { "volume-snapshot", 4, op_volume_snapshot },
+        { "volume-grow", 4, op_volume_grow },
         { "volume-remove", 4, op_volume_remove },
         { "instance-create", 4, op_instance_create },
+        { "rebuild", 3, op_rebuild },
+        { "retype", 3, op_retype },
         { "attach", 2, op_attach },
         { "capture", 4, op_capture },
         { "instance-remove", 4, op_instance_remove },
@@ -533,6 +568,7 @@ static void assert_counted(const struct world *w)
         for (size_t i = 0; i < N_REGIONS; i++) {
                 for (size_t u = 0; u < N_USERS; u++) {
                         struct count images = { .uid = w->user[u].uid }, snapshots = images, shared = images;
+                        struct count instances = images, disks = images;
                         struct caller c = { .uid = images.uid }; /* no admin: root sees all that are shared */
 
                         assert_ok(image_each(w->l->m, w->region[i], CLASS_PRIVATE, count_own, &images));
@@ -541,6 +577,15 @@ static void assert_counted(const struct world *w)
                         assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_PRIVATE_IMAGES).used, images.n);
                         assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_SHARED_IMAGES).used, shared.n);
                         assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_SNAPSHOTS).used, snapshots.n);
+
+                        assert_ok(instance_each(w->l->m, w->region[i], count_own, &instances));
+                        assert_ok(volume_each(w->l->m, w->region[i], count_own, &disks));
+                        assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_INSTANCES).used, instances.n);
+                        assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_DISKS).used, disks.n);
+                        assert_int_equal(quota_of(w, w->region[i], images.uid, LIMIT_DISK_BYTES).used,
+                                         library_sql_int(w->l, "SELECT ifnull(sum(size), 0) FROM volume "
+                                                               "WHERE region = %llu AND uid = %u",
+                                                         (unsigned long long)w->region[i], images.uid));
                 }
         }
         assert_int_equal(library_sql_int(w->l, "SELECT count(*) FROM usage WHERE used <> 0 AND uid NOT IN (%u, %u, %u, %u)",

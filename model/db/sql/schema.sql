@@ -43,7 +43,8 @@ CREATE UNIQUE INDEX quota_limit_key ON quota_limit (ifnull(region, 0), ifnull(ui
 CREATE TABLE usage (
         region  INTEGER NOT NULL REFERENCES region ON DELETE CASCADE,
         uid     INTEGER NOT NULL,
-        key     TEXT NOT NULL CHECK (key IN ('private-images', 'snapshots', 'shared-images')),
+        key     TEXT NOT NULL CHECK (key IN ('private-images', 'snapshots', 'shared-images', 'instances', 'disks',
+                                             'disk-bytes')),
         used    INTEGER NOT NULL CHECK (used >= 0),
         PRIMARY KEY (region, uid, key)
 ) STRICT, WITHOUT ROWID;
@@ -215,9 +216,10 @@ CREATE INDEX volume_by_key ON volume (key) WHERE key IS NOT NULL;
 CREATE INDEX volume_by_base ON volume (base) WHERE base IS NOT NULL;
 CREATE INDEX volume_by_snapshot ON volume (snapshot) WHERE snapshot IS NOT NULL;
 
--- Where the file of an image is being fetched from. url has the user and password for the server, so that the row goes
--- with the end of the transfer. etag to size say which version of it the bytes are of that came so far (size -1: not
--- known), place where they are good for sure, and safe how many of them survive a power cut.
+-- Where the file of an image is being fetched from. url has the user and password for the server, so that it is sealed
+-- with the library's key, and the row goes with the end of the transfer. etag to size say which version of it the bytes
+-- are of that came so far (size -1: not known), place where they are good for sure, and safe how many of them survive a
+-- power cut.
 CREATE TABLE fetch (
         image    INTEGER PRIMARY KEY REFERENCES image ON DELETE CASCADE,
         url      TEXT NOT NULL,
@@ -277,16 +279,18 @@ CREATE INDEX task_by_instance ON task (instance) WHERE instance IS NOT NULL;
 CREATE INDEX task_by_volume ON task (volume) WHERE volume IS NOT NULL;
 CREATE INDEX task_by_snapshot ON task (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX task_finished ON task (finished) WHERE finished IS NOT NULL;
+CREATE INDEX task_ended ON task (uid, finished) WHERE finished IS NOT NULL AND in_tasks = 1;
 CREATE UNIQUE INDEX task_copy ON task (image, region) WHERE kind = 'copy' AND in_image = 1;
 
--- Addresses at which a disk may be fetched; key and secret together are the token in it.
+-- Addresses at which a disk may be fetched. The token in one follows from nonce and the library's key; hash is its
+-- SHA-256.
 CREATE TABLE download (
         id      INTEGER PRIMARY KEY AUTOINCREMENT,
         image   INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
         device  TEXT NOT NULL,
         format  TEXT NOT NULL CHECK (format IN ('raw', 'qcow2')),
-        key     BLOB NOT NULL UNIQUE CHECK (length(key) = 16),
-        secret  BLOB NOT NULL CHECK (length(secret) = 16),
+        nonce   BLOB NOT NULL CHECK (length(nonce) = 16),
+        hash    BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
         created INTEGER NOT NULL,
         expires INTEGER NOT NULL,
         UNIQUE (image, device, format)
@@ -351,10 +355,45 @@ END;
 CREATE TRIGGER share_usage_delete AFTER DELETE ON share BEGIN
         UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'shared-images';
 END;
+CREATE TRIGGER instance_usage_insert AFTER INSERT ON instance BEGIN
+        INSERT INTO usage VALUES (new.region, new.uid, 'instances', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+CREATE TRIGGER instance_usage_delete AFTER DELETE ON instance BEGIN
+        UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'instances';
+END;
+CREATE TRIGGER instance_usage_update AFTER UPDATE OF uid, region ON instance
+        WHEN old.uid <> new.uid OR old.region <> new.region BEGIN
+        UPDATE usage SET used = used - 1 WHERE region = old.region AND uid = old.uid AND key = 'instances';
+        INSERT INTO usage VALUES (new.region, new.uid, 'instances', 1) ON CONFLICT DO UPDATE SET used = used + 1;
+END;
+-- Disks count where they are listed, bytes as guests see them: what is stored is nobody's affair.
+CREATE TRIGGER volume_usage_insert AFTER INSERT ON volume BEGIN
+        INSERT INTO usage VALUES (new.region, new.uid, 'disks', new.handle IS NOT NULL),
+                (new.region, new.uid, 'disk-bytes', new.size)
+                ON CONFLICT DO UPDATE SET used = used + excluded.used;
+END;
+CREATE TRIGGER volume_usage_delete AFTER DELETE ON volume BEGIN
+        UPDATE usage SET used = used - iif(key = 'disks', old.handle IS NOT NULL, old.size)
+                WHERE region = old.region AND uid = old.uid AND key IN ('disks', 'disk-bytes');
+END;
+CREATE TRIGGER volume_usage_update AFTER UPDATE OF uid, region, handle, size ON volume
+        WHEN old.uid <> new.uid OR old.region <> new.region OR old.size <> new.size
+        OR (old.handle IS NULL) <> (new.handle IS NULL) BEGIN
+        UPDATE usage SET used = used - iif(key = 'disks', old.handle IS NOT NULL, old.size)
+                WHERE region = old.region AND uid = old.uid AND key IN ('disks', 'disk-bytes');
+        INSERT INTO usage VALUES (new.region, new.uid, 'disks', new.handle IS NOT NULL),
+                (new.region, new.uid, 'disk-bytes', new.size)
+                ON CONFLICT DO UPDATE SET used = used + excluded.used;
+END;
 
 -- Shares end when the image is no longer private, and for whoever becomes its owner.
 CREATE TRIGGER share_end AFTER UPDATE OF class, uid ON image WHEN new.class <> 'private' OR new.uid <> old.uid BEGIN
         DELETE FROM share WHERE image = new.id AND (new.class <> 'private' OR uid = new.uid);
+END;
+
+-- Machines that keep no image from going: they stay as they are, without one.
+CREATE TRIGGER image_instances_delete BEFORE DELETE ON image BEGIN
+        UPDATE instance SET image = NULL, updated = updated + 1 WHERE image = old.id;
 END;
 
 -- What shows in images.csv and its kin, so that an unchanged list need not be made again.

@@ -4,7 +4,7 @@ start
 two_regions
 me=$(id -un)
 quota=$R/quota
-same "$(cat "$quota")" $'private-images used=0 limit=5\nsnapshots used=0 limit=20\nshared-images used=0 limit=5' "quota"
+same "$(cat "$quota")" $'private-images used=0 limit=5\nsnapshots used=0 limit=20\nshared-images used=0 limit=5\ninstances used=0 limit=50\ndisks used=0 limit=50\ndisk-bytes used=0 limit=10995116277760' "quota"
 
 for i in 1 2 3 4 5; do ok mkdir "$R/private/i$i"; done
 refused EDQUOT - mkdir "$R/private/i6"
@@ -41,17 +41,17 @@ refused "ENOENT" - write "$quota" "nosuchuser private-images limit=3"
 for line in "private-images" "private-images x" "sheep 3" $'\n' "private-images 1 2" "private-images -1"; do
         refused EINVAL - write "$MNT/info/limits" "$line"
 done
-same "$(cat "$MNT/info/limits")" $'private-images 9\nsnapshots 20\nshared-images 5\nshares-per-image 5\nimages-per-batch 5\ndownload-hours 24\nrecycle-days 30\nunnamed-days 30' "limits"
+same "$(cat "$MNT/info/limits")" $'private-images 9\nsnapshots 20\nshared-images 5\ninstances 50\ndisks 50\ndisk-bytes 10995116277760\nshares-per-image 5\nimages-per-batch 5\ndownload-hours 24\nrecycle-days 30\nended-tasks 100\nunnamed-days 30' "limits"
 ok write "$MNT/info/limits" "images-per-batch 2"
 refused E2BIG - write "$R/batch" "delete i1 i2 i3"
 
-# Each of them by its name: for the library, for the region, for one user in it; only the first three are counted.
+# Each of them by its name: for the library, for the region, for one user in it; only the first ones are counted.
 while read -r key value; do
         ok write "$MNT/info/limits" "$key $((value + 1))"
         same "$(keyed "$MNT/info/limits" "$key")" $((value + 1)) "$key of the library"
         ok write "$MNT/info/limits" "$key $value"
         case $key in
-        private-images | snapshots | shared-images)
+        private-images | snapshots | shared-images | instances | disks | disk-bytes)
                 ok write "$R2/quota" "$key limit=41"
                 grep -qx "$key used=[0-9]* limit=41" "$R2/quota" || fail "$key of the region: $(cat "$R2/quota")"
                 ok write "$R2/quota" "$me $key limit=42"
@@ -60,7 +60,7 @@ while read -r key value; do
                 ;;
         *) refused EINVAL - write "$R2/quota" "$key limit=41" ;;
         esac
-        refused EINVAL - write "$MNT/info/limits" "$key 1000001"
+        refused EINVAL - write "$MNT/info/limits" "$key $([ "$key" = disk-bytes ] && echo 1048577T || echo 1000001)"
         refused EINVAL - write "$MNT/info/limits" "$key limit=3"
 done < <(cat "$MNT/info/limits")
 

@@ -27,7 +27,7 @@ for ((i = 0; i < $2; i++)); do
         regions=("$R" "$R2")
         r=${regions[RANDOM % 2]} other=$([ $((RANDOM % 2)) = 0 ] && echo cn-east-2 || echo cn-north-1)
         name=n$((RANDOM % 9)) image=$r/private/$(one "$r/private")
-        case $((RANDOM % 20)) in
+        case $((RANDOM % 24)) in
         0) mkdir "$r/private/$name" ;;
         1 | 2 | 3) cp "d$((RANDOM % 3 + 1)).raw" "$r/private/$name.raw" ;;
         4) mkdir "$r/private/$name" && echo local >"$r/private/$name/type" && cp d1.raw "$r/private/$name/upload" ;;
@@ -45,6 +45,10 @@ for ((i = 0; i < $2; i++)); do
         17) rmdir "$r/disks/$(one "$r/disks")" ;;
         18) mkdir "$image/shares/${users[RANDOM % 3]}" ;;
         19) rmdir "$MNT/tasks/$(one "$MNT/tasks")" ;;
+        20) mkdir "$r/disks/$name" && echo $((RANDOM % 4))M >"$r/disks/$name/size" ;;
+        21) truncate -s "+$((RANDOM % 4))M" "$r/disks/$(one "$r/disks")/data.raw" ;;
+        22) echo "private/$(basename "$image")" >"$r/instances/$(one "$r/instances")/image" ;;
+        23) one "$r/disks" >"$r/instances/$(one "$r/instances")/attach" ;;
         esac
 done
 exit 0
@@ -61,6 +65,8 @@ working() { kill -0 $workers; }
 while working 2>/dev/null; do
         "$FSOP" write "$R/quota" "${everybody[RANDOM % 3]} private-images limit=$((RANDOM % 9))" >>answers
         "$FSOP" write "$R2/quota" "snapshots limit=$((RANDOM % 12))" >>answers
+        "$FSOP" write "$R/quota" "${everybody[RANDOM % 3]} disk-bytes limit=$((RANDOM % 20))M" >>answers
+        "$FSOP" write "$R2/quota" "disks limit=$((RANDOM % 6))" >>answers
         image=$R/private/$(ls "$R/private" | shuf -n 1 --random-source=<(yes $RANDOM))
         "$FSOP" chown "${everybody[RANDOM % 3]}" "${everybody[RANDOM % 3]}" "$image" >>answers
         sleep 0.1
@@ -77,7 +83,11 @@ for uid in $users; do
                 same "$(as $uid cat "$r/quota" | sed 's/ limit=.*//')" \
                         "private-images used=$(as $uid ls "$r/private" | wc -l)
 snapshots used=$(as $uid ls "$r/snapshots" | wc -l)
-shared-images used=$(as $uid ls "$r/shared" | wc -l)" "what counts for $uid in $r"
+shared-images used=$(as $uid ls "$r/shared" | wc -l)
+instances used=$(as $uid ls "$r/instances" | wc -l)
+disks used=$(as $uid ls "$r/disks" | wc -l)
+disk-bytes used=$(as $uid cat "$r"/instances/*/device-mapping "$r"/disks/*/size 2>/dev/null |
+                                awk '$3 !~ /^disk:/ { sum += $NF } END { print sum + 0 }')" "what counts for $uid in $r"
         done
 done
 restart -o allow_other
@@ -97,7 +107,7 @@ for r in "$R" "$R2"; do
         done
 done
 for uid in $users; do
-        same "$(as $uid cat "$R/quota" "$R2/quota" | grep -c used=0)" 6 "what counts for $uid when all is removed"
+        same "$(as $uid cat "$R/quota" "$R2/quota" | grep -c used=0)" 12 "what counts for $uid when all is removed"
         same "$(as $uid ls "$R/private" "$R2/private" "$R/recycle" "$R/shared" "$R/disks" "$R2/instances" | grep -v :)" "" "what is left"
 done
 nothing_stored() { [ "$(keyed "$MNT/info/store" blobs) $(keyed "$MNT/info/store" chunks)" = "0 0" ]; }

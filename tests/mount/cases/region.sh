@@ -4,11 +4,11 @@ start
 r=$MNT/regions/one
 ok mkdir "$r"
 unchanged EEXIST mkdir "$r"
-for entry in public marketplace private iso recycle snapshots quota images.csv images.json batch store; do
+for entry in public marketplace private iso recycle snapshots quota quota-by-user images.csv images.json batch store; do
         expect ok stat "$r/$entry"
 done
 for entry in $(ls -A "$r"); do
-        [[ $entry == @(public|marketplace|private|shared|iso|recycle|snapshots|disks|instances|quota|images.csv|images.json|images.xlsx|batch|store) ]] ||
+        [[ $entry == @(public|marketplace|private|shared|iso|recycle|snapshots|disks|instances|quota|quota-by-user|images.csv|images.json|images.xlsx|batch|store) ]] ||
                 fail "$entry is no part of a region"
 done
 refused "EPERM" - mkdir "$r/extra"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Instances of a shared image are hers who made them, whatever becomes of the share; and they keep the image.
+# Instances of a shared image are hers who made them, whatever becomes of the share; while it lasts they keep the image.
 . "$lib/users.sh"
 A=12001 B=12002 C=12003
 users $A $B $C
@@ -35,7 +35,7 @@ by $C expect EACCES stat "$view/instances/vm1/status"
 by $C unchanged EEXIST mkdir "$R/instances/vm1"
 by $C unchanged "EPERM|EACCES" rmdir "$view/instances/vm1"
 
-# They keep the image; whose they are is all that A is told.
+# As long as the share lasts they keep the image; whose they are is all that A is told.
 by $A refused EBUSY "$web" rmdir "$web"
 same "$(as $A cat "$web/last-error")" "web: an instance of $B was made from it: it has to be removed first" "the sentence"
 same "$(as $A ls "$web/used-by")" "instances-of-$B" "A's used-by"
@@ -76,14 +76,47 @@ same "$(as $B grep -rc secret "$R/instances/vm1/" 2>/dev/null | grep -v ':0')" "
 by $A ok rename "$R/private/secret" "$web"
 by $B refused EACCES "$R/instances/vm2" write "$R/instances/vm2/image" "$(cat "$web/id")"
 by $B refused ENOENT "$R/instances/vm2" write "$R/instances/vm2/image" shared/web
+# Nor what A writes of the image now.
+by $A ok write "$web/platform" "Secret Linux"
+by $A ok write "$web/os" linux
 by $B ok mkdir "$R/instances/vm1/images/own"
 settle "$R/private/own"
+by $A ok write "$web/features" hot-upgrade
+by $B ok write "$R/instances/vm1/hostname" elsewhere
+same "$(as $B cat "$R/private/own/platform" "$R/private/own/os" "$R/private/own/features")" "" "what B's image has of A's texts"
 same "$(stat -c '%a %u' "$R/private/own") $(cat "$R/private/own/owner")" "700 $B $B" "B's own image"
 same "$(as $B head -c 7 "$R/private/own/disks/vda.raw")" changed "its disk"
-by $A refused EBUSY "$web" rmdir "$web"
+
+# From then on they keep no image of A's, and lose nothing with it.
+same "$(as $A ls "$web/used-by")" "" "used-by"
 restart -o allow_other
-by $A refused EBUSY "$web" rmdir "$web"
+same "$(ls "$web/used-by")" "" "used-by, for root"
+by $A ok rmdir "$web"
+same "$(as $B cat "$R/instances/vm1/image")" "$(cat "$R/recycle/web/id")" "image of vm1"
+by $A ok rmdir "$R/recycle/web"
+same "$(as $B cat "$R/instances/vm1/image") $(as $B cat "$R/instances/vm1/type")" " cloud" "vm1 has no image"
+same_disk <(as $B cat "$R/instances/vm2/disks/vda.raw") disk.raw
+by $B ok write "$R/instances/vm1/power" start
+by $B ok write "$R/instances/vm1/power" stop
+by $B ok write "$R/instances/vm1/password" "other than the image's"
+by $B refused EOPNOTSUPP "$R/instances/vm1" write "$R/instances/vm1/type" local
+by $B ok mkdir "$R/instances/vm1/images/later"
+settle "$R/private/later"
+same "$(as $B head -c 7 "$R/private/later/disks/vda.raw")" changed "its disk"
+stop
+check_store
+start -o allow_other
+
+# An owner makes them independent by a word.
+by $B ok write "$R/instances/vm1/image" private/own
+by $B refused EBUSY "$R/private/own" rmdir "$R/private/own"
+by $B ok write "$R/instances/vm1/power" start
+by $B refused EBUSY "$R/instances/vm1" write "$R/instances/vm1/image" none
+by $B ok write "$R/instances/vm1/power" stop
+by $B ok write "$R/instances/vm1/image" none
+same "$(as $B cat "$R/instances/vm1/image")$(as $B ls "$R/private/own/used-by")" "" "image of vm1, and used-by"
+same "$(as $B head -c 7 "$R/instances/vm1/disks/vda.raw")" changed "the disk"
+by $B ok rmdir "$R/private/own"
 for vm in vm1 vm2; do
         by $B ok rmdir "$R/instances/$vm"
 done
-by $A ok rmdir "$web"

@@ -82,7 +82,7 @@ for i in 1 2 3 4; do
 done
 image i5
 by $A refused EDQUOT "$R/private/i5" mkdir "$R/private/i5/shares/$B"
-sentence "$R/private/i5" $A "$B accepts at most 5 shared images in cn-north-1, and has them: one has to end, or the limit be raised"
+sentence "$R/private/i5" $A "$B accepts at most 5 shared images in cn-north-1, and has them: one has to end or be given back (with rmdir in shared/), or the limit be raised"
 same "$(as $B ls "$R/shared" | wc -l) $(as $B sed -n 's/^shared-images //p' "$R/quota")" "5 used=5 limit=5" "B's"
 by $A ok mkdir "$R/private/i1/copies/cn-east-2"
 settle "$R2/private/i1"

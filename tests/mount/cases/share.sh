@@ -83,9 +83,8 @@ refused EPERM - mkdir "$R/shared/other"
 for file in name description os labels; do
         by $B unchanged EACCES write "$view/$file" mine
 done
-by $B unchanged EACCES rmdir "$view"
 by $B unchanged EACCES rename "$view" "$R/private/mine"
-by $B unchanged EACCES rename "$view" "$R/shared/mine"
+by $B unchanged EPERM rename "$view" "$R/shared/mine"
 by $B unchanged "EPERM|EACCES" chmod 777 "$view"
 by $B unchanged "EPERM|EACCES" chown $B $B "$view"
 by $B unchanged "EPERM|EACCES" unlink "$view/name"

@@ -15,6 +15,8 @@ crash_within() {
 quota_is_true() {
         same "$(used "$1" private-images)" "$(find "$1/private" -mindepth 1 -maxdepth 1 | wc -l)" "images charged in $1"
         same "$(used "$1" snapshots)" "$(find "$1/snapshots" -mindepth 1 -maxdepth 1 | wc -l)" "snapshots charged in $1"
+        same "$(used "$1" instances)" "$(find "$1/instances" -mindepth 1 -maxdepth 1 | wc -l)" "instances charged in $1"
+        same "$(used "$1" disks)" "$(find "$1/disks" -mindepth 1 -maxdepth 1 | wc -l)" "disks charged in $1"
 }
 
 # Removes an image of the private class for good, with its snapshots.

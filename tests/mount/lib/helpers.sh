@@ -290,8 +290,9 @@ used() {
 
 # Enough for cases that are not about quotas.
 raise_limits() {
-        ok write "$MNT/info/limits" "private-images 1000"
-        ok write "$MNT/info/limits" "snapshots 1000"
+        local key
+        for key in private-images snapshots instances disks; do ok write "$MNT/info/limits" "$key 1000"; done
+        ok write "$MNT/info/limits" "disk-bytes 1000T"
 }
 
 # slow_disk MILLISECONDS: each write of the daemon to its store takes that much longer, so that work can be met while it
