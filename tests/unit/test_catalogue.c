@@ -240,7 +240,7 @@ static void test_every_store_of_ours_has_some_and_no_other(void **state)
         (void)snprintf(theirs, sizeof(theirs), "%s/lib/blobs", other.dir);
         (void)snprintf(adopt, sizeof(adopt), "adopt %s", theirs);
         assert_ok(library_open(&other));
-        assert_ok(stores_get(other.m, 1, &bs));
+        assert_ok(stores_get(other.m, 1, NULL, &bs));
         assert_ok(blobstore_get_owner(bs, &owner));
         library_close(&other);
         assert_ok(region_set_store(l->m, &l->admin, work_region(l, "r9"), adopt, library_diag(l)));
