@@ -299,10 +299,30 @@ static const struct field {
         [INSTANCE_FIELD_HOSTNAME] = { set_hostname, INSTANCE_DESCRIBE },
 };
 
+/* The disk that is to be attached: whoever has closed it may go on. */
+static void settle_disk(struct model *m, uint64_t id, const char *disk)
+{
+        struct instance instance;
+        struct volume v;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = instance_load(&t, id, &instance);
+                if (r == 0)
+                        r = volume_load_by_name(&t, instance.region, disk, &v);
+        }
+        if (r == 0)
+                volumes_settle(m, OBJECT_VOLUME, v.o.id);
+}
+
 static int carry_out(struct command *cmd, uint64_t id, const char *value, struct diag *diag)
 {
         const struct field *f = &fields[cmd->field];
-        LOCK_SCOPE(volumes_gate(cmd->m));
+        LOCK_SCOPE(volumes_gate(cmd->m, OBJECT_INSTANCE, id));
         DB_TXN(t);
         int r;
 
@@ -323,6 +343,8 @@ int instance_set(struct model *m, const struct caller *c, uint64_t id, enum inst
 
         if (field == INSTANCE_FIELD_IMAGE)
                 return instance_rebuild(m, c, id, value, diag);
+        if (field == INSTANCE_FIELD_ATTACH)
+                settle_disk(m, id, value);
         r = carry_out(&cmd, id, value, diag);
         if (r < 0)
                 return r;

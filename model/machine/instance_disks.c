@@ -329,7 +329,7 @@ static int plan_rebuild(struct model *m, const struct caller *c, uint64_t id, co
         DB_TXN(t);
         int r;
 
-        volumes_settle(m);
+        volumes_settle(m, OBJECT_INSTANCE, id);
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
                 r = instance_load_for(m, &t, id, INSTANCE_REBUILD, diag, &instance);
@@ -348,7 +348,7 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
         struct instance instance;
         struct system old;
         struct image image;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(volumes_gate(m, OBJECT_INSTANCE, id));
         DB_TXN(t);
         int r;
 
