@@ -21,6 +21,7 @@ struct jobs;
 struct listings;
 struct runner;
 struct stores;
+struct texts;
 struct uploads;
 struct volumes;
 
@@ -35,6 +36,7 @@ struct model {
         struct stores *stores; /* core/stores.c */
         atomic_int catalogue_error; /* core/catalogue.c */
         struct jobs *jobs; /* core/jobs.c; NULL: nothing is worked on */
+        struct texts *texts; /* core/text.c */
         struct listings *listings; /* image/listing_cache.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
         struct volumes *volumes; /* machine/volume_gate.c */
