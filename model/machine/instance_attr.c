@@ -41,6 +41,13 @@ static const char *const instance_attr_sql[] = {
 };
 const struct db_statements instance_attr_statements = DB_STATEMENTS(instance_attr_sql);
 
+/* Hashed before anything is locked, since that takes milliseconds; what is wrong with it is told in its turn. */
+struct password {
+        char hash[INSTANCE_HASH_MAX];
+        int r;
+        struct diag diag;
+};
+
 struct command {
         struct model *m;
         struct db_txn *t;
@@ -48,6 +55,7 @@ struct command {
         struct instance instance;
         enum instance_field field;
         struct changes ch;
+        struct password password; /* of INSTANCE_FIELD_PASSWORD */
 };
 
 /* Checks VALUE, and carries it out. */
@@ -205,13 +213,16 @@ static int need_cloud_init(struct command *cmd, struct diag *diag)
 
 static int set_password(struct command *cmd, const char *value, struct diag *diag)
 {
-        char hash[INSTANCE_HASH_MAX];
+        const struct password *p = &cmd->password;
         int r;
 
+        (void)value;
         r = need_cloud_init(cmd, diag);
-        if (r == 0)
-                r = instance_hash_password(value, diag, hash, sizeof(hash));
-        return r < 0 ? r : update(cmd, DB_TEXT(hash));
+        if (r < 0)
+                return r;
+        if (p->r < 0)
+                return p->diag.error ? diag_set(diag, p->r, "%s", p->diag.text) : p->r;
+        return update(cmd, DB_TEXT(p->hash));
 }
 
 static bool is_key(const char *line, size_t len)
@@ -343,6 +354,9 @@ int instance_set(struct model *m, const struct caller *c, uint64_t id, enum inst
 
         if (field == INSTANCE_FIELD_IMAGE)
                 return instance_rebuild(m, c, id, value, diag);
+        if (field == INSTANCE_FIELD_PASSWORD)
+                cmd.password.r = instance_hash_password(value, &cmd.password.diag, cmd.password.hash,
+                                                        sizeof(cmd.password.hash));
         if (field == INSTANCE_FIELD_ATTACH)
                 settle_disk(m, id, value);
         r = carry_out(&cmd, id, value, diag);
