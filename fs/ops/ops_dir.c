@@ -7,6 +7,7 @@
  */
 
 #include <string.h>
+#include <time.h>
 
 #include "fs/ops/attr.h"
 #include "fs/ops/later.h"
@@ -47,7 +48,16 @@ struct open_dir {
         struct node dir;
         size_t n;
         struct text *text;
+        double taken_s; /* when that was so, by the monotonic clock */
 };
+
+static double monotonic_s(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 static int listing_add(struct listing *l, const char *name, struct node n, unsigned char type, const struct object *o)
 {
@@ -164,6 +174,7 @@ static int open_dir(struct req *rq, struct node n, struct open_dir *d)
 
         if (n.row != 0 || !tree_kind(n.kind))
                 return -ESTALE;
+        d->taken_s = monotonic_s();
         r = attr_object(rq, n, &o); /* is it still there? */
         if (r == 0)
                 r = permit(rq, n, PERMIT_READ);
@@ -218,9 +229,13 @@ void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
         (void)fuse_reply_err(fuse, 0);
 }
 
-/* Adds one name with its attributes; 0 bytes where it does not fit. An object gone meanwhile is added without them. */
-static size_t listing_put_plus(struct req *rq, const char *name, const struct listed *i, char *buf, size_t left,
-                               off_t next)
+/*
+ * Adds one name with its attributes; 0 bytes where it does not fit. An object gone meanwhile is added without them. What
+ * is AGE_S seconds old is believed for that much less: a directory may stay open, and be read again, for as long as one
+ * likes, and the modes from before would let in who is not to come in any more.
+ */
+static size_t listing_put_plus(struct req *rq, const char *name, const struct listed *i, double age_s, char *buf,
+                               size_t left, off_t next)
 {
         struct fuse_entry_param e = { .ino = node_ino(i->node) };
         struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode,
@@ -232,6 +247,10 @@ static size_t listing_put_plus(struct req *rq, const char *name, const struct li
         /* what takes work to measure is measured for those who ask, not for everybody who wants the names */
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(entry && entry->measure))
                 r = attr_get(rq, i->node, i->has_object ? &o : NULL, &e.attr, &e.attr_timeout);
+        if (r == 0 && i->has_object)
+                e.attr_timeout -= age_s;
+        if (e.attr_timeout < 0)
+                r = -ESTALE;
         e.entry_timeout = attr_entry_timeout(i->node, e.attr_timeout);
         if (r < 0) /* an inode number of 0 says: a name only, look it up if you want to know */
                 e = (struct fuse_entry_param){ .attr = st };
@@ -286,6 +305,7 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
         CLEANUP(window_done) struct window w = { 0 };
         CLEANUP_FREE char *buf = NULL;
         CLEANUP_REQ struct req rq;
+        const double age_s = monotonic_s() - d->taken_s;
         size_t used = 0, n;
         int r;
 
@@ -307,7 +327,7 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
                 const off_t next = (off_t)(w.first + i) + 1;
 
                 if (plus)
-                        n = listing_put_plus(&rq, name, item, buf + used, size - used, next);
+                        n = listing_put_plus(&rq, name, item, age_s, buf + used, size - used, next);
                 else
                         n = fuse_add_direntry(fuse, buf + used, size - used, name, &st, next);
                 if (n > size - used)
