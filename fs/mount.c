@@ -20,6 +20,7 @@
 #include "fs/http/http.h"
 #include "fs/nosec.h"
 #include "fs/ops/alias.h"
+#include "fs/ops/later.h"
 #include "fs/ops/ops.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/spread.h"
@@ -190,6 +191,8 @@ static int mount_open(struct mount *m)
                 r = waiters_new(&m->fs.waiters);
         if (r == 0)
                 r = spread_new(&m->fs.spread);
+        if (r == 0)
+                r = later_new(&m->fs.later);
         if (r < 0)
                 return mount_fail(r, "out of memory");
 
@@ -293,6 +296,7 @@ static void mount_close(struct mount *m)
         model_close(m->fs.model);
         if (m->session)
                 fuse_session_destroy(m->session);
+        later_free(m->fs.later);
         spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
         partings_free(m->fs.partings);
@@ -341,6 +345,8 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 ready(ctx);
                 r = fuse_session_loop_mt(m.session, config);
                 wait_shutdown(m.fs.waiters);
+                atomic_store(&m.fs.stopping, true);
+                later_stop(m.fs.later);
                 spread_free(TAKE_PTR(m.fs.spread));
                 if (r > 0) /* a signal: the way to stop */
                         r = 0;

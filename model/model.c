@@ -17,6 +17,8 @@
 #include "model/core/jobs.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
+#include "model/core/text.h"
+#include "model/core/turns.h"
 #include "model/home.h"
 #include "model/image/download_row.h"
 #include "model/image/listing_cache.h"
@@ -112,6 +114,10 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = open_secret(m, diag);
         if (r == 0)
+                r = texts_new(m->dir_fd, &m->texts);
+        if (r == 0)
+                r = turns_new(&m->turns);
+        if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)
                 r = stores_open(m, opts->cache_bytes, diag);
@@ -151,6 +157,8 @@ void model_close(struct model *m)
         stores_close(m->stores);
         jobs_free(m->jobs);
         listings_free(m->listings);
+        turns_free(m->turns);
+        texts_free(m->texts);
         secret_close(m);
         db_close(m->db);
         home_close(m);

@@ -49,6 +49,7 @@
         X(upload_state)     \
         X(volume)           \
         X(volume_file)      \
+        X(volume_gate)      \
         X(volume_make)      \
         X(volume_size)      \
         X(volume_snapshot)

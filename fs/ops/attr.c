@@ -33,6 +33,14 @@ int attr_object(struct req *rq, struct node n, struct object *ret)
         return r == -ENOENT ? -ESTALE : r;
 }
 
+bool attr_is_long(struct node n)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+
+        return (n.row == ROW_CHILD && kind && kind->show_child) || (entry && entry->text);
+}
+
 double attr_entry_timeout(struct node n, double timeout)
 {
         /* who may enter is asked at every lookup: the cache is everybody's; and so is what only one is to see */
@@ -206,9 +214,7 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
         }
         if (entry->flags & ENTRY_UPLOAD)
                 st->st_blksize = ATTR_PIECE;
-        if (entry->flags & ENTRY_WAIT)
-                return 0;
-        return entry->measure ? attr_ask(rq, entry, st) : attr_measure(rq, n, st);
+        return entry->flags & ENTRY_WAIT ? 0 : attr_measure(rq, n, st);
 }
 
 static mode_t attr_type(struct node n)
@@ -245,7 +251,9 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
         *ret_timeout = ATTR_TIMEOUT_DIR;
 
         r = 0;
-        if (n.row == ROW_CHILD)
+        if (attr_is_long(n))
+                *ret_timeout = ATTR_TIMEOUT_CTL;
+        else if (n.row == ROW_CHILD)
                 r = attr_child(rq, n, kind, &st, ret_timeout);
         else if (n.row != 0)
                 r = attr_entry(rq, n, entry, &st, ret_timeout);
@@ -253,4 +261,18 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
                 return r;
         *ret = st;
         return 0;
+}
+
+int attr_get_long(struct req *rq, struct node n, struct stat *ret, double *ret_timeout)
+{
+        const struct entry *entry = tree_entry(n);
+        int r;
+
+        r = attr_get(rq, n, NULL, ret, ret_timeout);
+        if (r < 0)
+                return r;
+        rq->entry = entry;
+        rq->dir = tree_kind(n.kind);
+        rq->oid = n.oid;
+        return entry ? attr_ask(rq, entry, ret) : attr_measure(rq, n, ret);
 }

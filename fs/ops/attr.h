@@ -17,6 +17,15 @@
  */
 int attr_get(struct req *rq, struct node n, const struct object *object, struct stat *ret, double *ret_timeout);
 
+/*
+ * Does its text take time to make? Then attributes that come with a name or a listing are without its size (and may not
+ * be believed), and who asks for them, or for the text, is answered by a thread for that (later.h).
+ */
+bool attr_is_long(struct node n);
+
+/* The same for one that is long, with its size. */
+int attr_get_long(struct req *rq, struct node n, struct stat *ret, double *ret_timeout);
+
 /* How long the kernel may believe that N is there by its name, where it may believe what it is for TIMEOUT. */
 double attr_entry_timeout(struct node n, double timeout);
 

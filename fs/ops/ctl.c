@@ -18,13 +18,15 @@
 #include "fs/ops/file.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/reply_buffer.h"
+#include "model/core/text.h"
 
 /* Longer than any command; a text is limited by the attribute itself. */
 #define CTL_COMMAND_MAX 65536
 
 struct ctl {
         struct file file;
-        struct strbuf text; /* as of the open */
+        struct text *text; /* as of the open; NULL: only written */
         uid_t uid; /* who opened it */
         bool append; /* opened with >> */
         pthread_mutex_t mutex;
@@ -35,7 +37,7 @@ static void ctl_release(struct file *f)
 {
         struct ctl *c = (struct ctl *)f;
 
-        strbuf_done(&c->text);
+        text_unref(c->text);
         strbuf_done(&c->written);
         (void)pthread_mutex_destroy(&c->mutex);
         free(c);
@@ -44,10 +46,20 @@ static void ctl_release(struct file *f)
 static void ctl_read(struct req *rq, struct file *f, size_t size, off_t off)
 {
         const struct ctl *c = (const struct ctl *)f;
-        size_t start = off < 0 || (uint64_t)off > c->text.len ? c->text.len : (size_t)off;
-        size_t n = c->text.len - start;
+        size_t len = c->text ? text_size(c->text) : 0;
+        size_t start = off < 0 || (uint64_t)off > len ? len : (size_t)off;
+        size_t n = len - start < size ? len - start : size;
+        const char *bytes = "";
 
-        (void)fuse_reply_buf(rq->fuse, strbuf_text(&c->text) + start, n < size ? n : size);
+        if (n > 0) {
+                char *buf = reply_buffer(n);
+
+                bytes = buf ? text_get(c->text, start, n, buf) : NULL;
+        }
+        if (bytes)
+                (void)fuse_reply_buf(rq->fuse, bytes, n);
+        else
+                reply_error(rq, -EIO);
 }
 
 int ctl_command(const struct entry *entry, const char *text, size_t n, char **ret, struct diag *diag)
@@ -126,6 +138,22 @@ static const struct file_ops ctl_ops = {
         .release = ctl_release,
 };
 
+static int ctl_freeze(struct req *rq, struct node n, struct text **ret)
+{
+        const struct entry *entry = tree_entry(n);
+        CLEANUP_STRBUF struct strbuf shown = { 0 };
+        int r;
+
+        if (entry && entry->text) {
+                rq->entry = entry;
+                rq->oid = n.oid;
+                r = entry->text(rq, ret);
+                return r == -ENOENT ? -ESTALE : r;
+        }
+        r = attr_text(rq, n, &shown);
+        return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &shown, &rq->diag, ret);
+}
+
 int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
 {
         const struct entry *entry = tree_entry(n);
@@ -144,7 +172,7 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         c->append = (flags & O_APPEND) && entry && (entry->flags & ENTRY_TEXT);
         r = 0;
         if ((flags & O_ACCMODE) != O_WRONLY)
-                r = attr_text(rq, n, &c->text);
+                r = ctl_freeze(rq, n, &c->text);
         if (r == 0 && c->append)
                 r = attr_text(rq, n, &c->written);
         if (r < 0) {

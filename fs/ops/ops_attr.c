@@ -7,24 +7,38 @@
 
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
+#include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 
-void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
+        const struct node n = node_of(ino);
         CLEANUP_REQ struct req rq;
         double timeout;
         struct stat st;
         int r;
 
+        (void)size;
+        (void)off;
         (void)fi;
         req_init(&rq, fuse);
-        r = attr_get(&rq, node_of(ino), NULL, &st, &timeout);
-        if (r < 0)
+        r = attr_is_long(n) ? attr_get_long(&rq, n, &st, &timeout) : attr_get(&rq, n, NULL, &st, &timeout);
+        if (r < 0 && rq.diag.error)
+                reply_refusal(&rq, n, r);
+        else if (r < 0)
                 reply_error(&rq, r);
         else
                 (void)fuse_reply_attr(fuse, &st, timeout);
+}
+
+void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        if (attr_is_long(node_of(ino)))
+                later_run(fuse, later_lane(node_of(ino)), getattr_now, ino, 0, 0, fi);
+        else
+                getattr_now(fuse, ino, 0, 0, fi);
 }
 
 static int ops_set_access(struct req *rq, struct node n, const struct stat *attr, int to_set)

@@ -7,11 +7,14 @@
  */
 
 #include <string.h>
+#include <time.h>
 
 #include "fs/ops/attr.h"
+#include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "model/core/text.h"
 
 struct listed {
         struct node node;
@@ -25,23 +28,36 @@ struct listed {
         int64_t updated_us;
 };
 
+/* While it is made. */
 struct listing {
         struct node dir;
         struct strbuf names;
         struct listed *items;
         size_t n, size;
-        struct req *rq; /* while it is filled */
+        struct req *rq;
 };
 
-static void listing_free(struct listing *l)
+static void listing_done(struct listing *l)
 {
-        if (!l)
-                return;
         strbuf_done(&l->names);
         free(l->items);
-        free(l);
 }
-DEFINE_CLEANUP(struct listing *, listing_freep, listing_free)
+
+/* An open directory: the items, and the names after them. */
+struct open_dir {
+        struct node dir;
+        size_t n;
+        struct text *text;
+        double taken_s; /* when that was so, by the monotonic clock */
+};
+
+static double monotonic_s(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 static int listing_add(struct listing *l, const char *name, struct node n, unsigned char type, const struct object *o)
 {
@@ -134,47 +150,93 @@ static int listing_fill(struct req *rq, struct listing *l)
         return r < 0 ? r : listing_drop_closed_links(rq, l);
 }
 
-void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+/* What a directory holds is as long as others make it, and it stays open as long as its reader likes: see text.h. */
+static int listing_freeze(struct req *rq, struct listing *l, struct open_dir *d)
 {
-        CLEANUP(listing_freep) struct listing *l = NULL;
-        CLEANUP_REQ struct req rq;
+        CLEANUP_STRBUF struct strbuf all = { 0 };
+        int r;
+
+        strbuf_add_bytes(&all, l->items, l->n * sizeof(*l->items));
+        strbuf_add_bytes(&all, l->names.text, l->names.len);
+        r = strbuf_error(&all);
+        if (r < 0)
+                return r;
+        d->dir = l->dir;
+        d->n = l->n;
+        return text_new(rq->fs->model, rq->caller.uid, &all, &rq->diag, &d->text);
+}
+
+static int open_dir(struct req *rq, struct node n, struct open_dir *d)
+{
+        CLEANUP(listing_done) struct listing l = { .dir = n };
         struct object o;
         int r;
 
+        if (n.row != 0 || !tree_kind(n.kind))
+                return -ESTALE;
+        d->taken_s = monotonic_s();
+        r = attr_object(rq, n, &o); /* is it still there? */
+        if (r == 0)
+                r = permit(rq, n, PERMIT_READ);
+        if (r == 0)
+                r = listing_fill(rq, &l);
+        return r < 0 ? r : listing_freeze(rq, &l, d);
+}
+
+static void open_dir_free(struct open_dir *d)
+{
+        text_unref(d->text);
+        free(d);
+}
+
+static void opendir_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        struct open_dir *d = calloc(1, sizeof(*d));
+        CLEANUP_REQ struct req rq;
+        int r;
+
+        (void)size;
+        (void)off;
         req_init(&rq, fuse);
-        l = calloc(1, sizeof(*l));
-        r = l ? 0 : -ENOMEM;
-        if (r == 0 && (node_of(ino).row != 0 || !tree_kind(node_of(ino).kind)))
-                r = -ESTALE;
-        if (r == 0)
-                r = attr_object(&rq, node_of(ino), &o); /* is it still there? */
-        if (r == 0)
-                r = permit(&rq, node_of(ino), PERMIT_READ);
-        if (r == 0) {
-                l->dir = node_of(ino);
-                r = listing_fill(&rq, l);
-        }
+        r = d ? open_dir(&rq, node_of(ino), d) : -ENOMEM;
         if (r < 0) {
-                reply_error(&rq, r);
+                free(d);
+                if (rq.diag.error)
+                        reply_refusal(&rq, node_of(ino), r);
+                else
+                        reply_error(&rq, r);
                 return;
         }
-        fi->fh = (uintptr_t)l;
-        if (fuse_reply_open(fuse, fi) == 0)
-                (void)TAKE_PTR(l);
+        fi->fh = (uintptr_t)d;
+        if (fuse_reply_open(fuse, fi) != 0)
+                open_dir_free(d);
+}
+
+void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        const struct dir_kind *kind = tree_kind(node_of(ino).kind);
+
+        if (kind && kind->list)
+                later_run(fuse, LATER_LIST, opendir_now, ino, 0, 0, fi);
+        else
+                opendir_now(fuse, ino, 0, 0, fi);
 }
 
 void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         (void)ino;
-        listing_free((struct listing *)(uintptr_t)fi->fh);
+        open_dir_free((struct open_dir *)(uintptr_t)fi->fh);
         (void)fuse_reply_err(fuse, 0);
 }
 
-/* Adds one name with its attributes; 0 bytes where it does not fit. An object gone meanwhile is added without them. */
-static size_t listing_put_plus(struct req *rq, const struct listing *l, const struct listed *i, char *buf, size_t left,
-                               off_t next)
+/*
+ * Adds one name with its attributes; 0 bytes where it does not fit. An object gone meanwhile is added without them. What
+ * is AGE_S seconds old is believed for that much less: a directory may stay open, and be read again, for as long as one
+ * likes, and the modes from before would let in who is not to come in any more.
+ */
+static size_t listing_put_plus(struct req *rq, const char *name, const struct listed *i, double age_s, char *buf,
+                               size_t left, off_t next)
 {
-        const char *name = l->names.text + i->name;
         struct fuse_entry_param e = { .ino = node_ino(i->node) };
         struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode,
                             .updated_us = i->updated_us };
@@ -185,38 +247,89 @@ static size_t listing_put_plus(struct req *rq, const struct listing *l, const st
         /* what takes work to measure is measured for those who ask, not for everybody who wants the names */
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(entry && entry->measure))
                 r = attr_get(rq, i->node, i->has_object ? &o : NULL, &e.attr, &e.attr_timeout);
+        if (r == 0 && i->has_object)
+                e.attr_timeout -= age_s;
+        if (e.attr_timeout < 0)
+                r = -ESTALE;
         e.entry_timeout = attr_entry_timeout(i->node, e.attr_timeout);
         if (r < 0) /* an inode number of 0 says: a name only, look it up if you want to know */
                 e = (struct fuse_entry_param){ .attr = st };
         return fuse_add_direntry_plus(rq->fuse, buf, left, name, &e, next);
 }
 
+/* Items from FIRST on with their names, as many as one answer can hold. */
+struct window {
+        size_t first, n;
+        const struct listed *items;
+        const char *names; /* from the name of the first on */
+        char *items_buf, *names_buf;
+};
+
+static void window_done(struct window *w)
+{
+        free(w->items_buf);
+        free(w->names_buf);
+}
+
+/* A name takes this of an answer, and more. */
+#define DIRENT_MIN 24
+
+static int window_read(const struct open_dir *d, size_t first, size_t size, struct window *w)
+{
+        const size_t names_at = d->n * sizeof(*w->items);
+        size_t names_n, left;
+
+        w->first = first;
+        w->n = d->n - first < size / DIRENT_MIN + 1 ? d->n - first : size / DIRENT_MIN + 1;
+        if (w->n == 0)
+                return 0;
+        w->items_buf = malloc(w->n * sizeof(*w->items));
+        if (!w->items_buf)
+                return -ENOMEM;
+        w->items = (const void *)text_get(d->text, first * sizeof(*w->items), w->n * sizeof(*w->items), w->items_buf);
+        if (!w->items)
+                return -EIO;
+        names_n = w->items[w->n - 1].name - w->items[0].name + NAME_LEN_MAX + 1;
+        left = text_size(d->text) - names_at - w->items[0].name;
+        names_n = names_n < left ? names_n : left;
+        w->names_buf = malloc(names_n);
+        if (!w->names_buf)
+                return -ENOMEM;
+        w->names = text_get(d->text, names_at + w->items[0].name, names_n, w->names_buf);
+        return w->names ? 0 : -EIO;
+}
+
 static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
-        const struct listing *l = (struct listing *)(uintptr_t)fi->fh;
+        const struct open_dir *d = (struct open_dir *)(uintptr_t)fi->fh;
+        CLEANUP(window_done) struct window w = { 0 };
         CLEANUP_FREE char *buf = NULL;
         CLEANUP_REQ struct req rq;
+        const double age_s = monotonic_s() - d->taken_s;
         size_t used = 0, n;
         int r;
 
         req_init(&rq, fuse);
-        r = permit_enter(&rq, l->dir);
+        r = permit_enter(&rq, d->dir);
         buf = malloc(size);
         if (r == 0 && !buf)
                 r = -ENOMEM;
+        if (r == 0)
+                r = window_read(d, off < 0 || (size_t)off > d->n ? d->n : (size_t)off, size, &w);
         if (r < 0) {
                 reply_error(&rq, r);
                 return;
         }
-        for (size_t i = off < 0 ? l->n : (size_t)off; i < l->n; i++) {
-                const struct listed *item = &l->items[i];
+        for (size_t i = 0; i < w.n; i++) {
+                const struct listed *item = &w.items[i];
+                const char *name = w.names + (item->name - w.items[0].name);
                 struct stat st = { .st_ino = node_ino(item->node), .st_mode = DTTOIF(item->type) };
+                const off_t next = (off_t)(w.first + i) + 1;
 
                 if (plus)
-                        n = listing_put_plus(&rq, l, item, buf + used, size - used, (off_t)i + 1);
+                        n = listing_put_plus(&rq, name, item, age_s, buf + used, size - used, next);
                 else
-                        n = fuse_add_direntry(fuse, buf + used, size - used, l->names.text + item->name, &st,
-                                              (off_t)i + 1);
+                        n = fuse_add_direntry(fuse, buf + used, size - used, name, &st, next);
                 if (n > size - used)
                         break;
                 used += n;

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 
 #include "fs/ops/alias.h"
+#include "fs/ops/attr.h"
 #include "fs/ops/disk_file.h"
 #include "fs/ops/file.h"
+#include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
@@ -42,13 +44,15 @@ static mode_t file_permit(int flags)
         }
 }
 
-void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
         struct node n = node_of(ino);
         struct file *f;
         int r;
 
+        (void)size;
+        (void)off;
         req_init(&rq, fuse);
         r = permit(&rq, n, file_permit(fi->flags));
         if (r == 0)
@@ -98,6 +102,14 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         return r;
 }
 
+void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        if (attr_is_long(node_of(ino)))
+                later_run(fuse, later_lane(node_of(ino)), open_now, ino, 0, 0, fi);
+        else
+                open_now(fuse, ino, 0, 0, fi);
+}
+
 void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
@@ -118,7 +130,7 @@ void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mod
                 f->ops->release(f);
 }
 
-void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void read_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
         struct file *f = file_of(fi);
@@ -126,6 +138,14 @@ void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fu
         (void)ino;
         req_init(&rq, fuse);
         f->ops->read(&rq, f, size, off);
+}
+
+void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        if (attr_is_long(file_of(fi)->node))
+                later_run(fuse, later_lane(file_of(fi)->node), read_now, ino, size, off, fi);
+        else
+                read_now(fuse, ino, size, off, fi);
 }
 
 void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)

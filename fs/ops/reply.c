@@ -7,6 +7,7 @@
 #include "blobstore/base/log.h"
 #include "fs/ops/attr.h"
 #include "fs/tree/tree.h"
+#include "model/core/user.h"
 
 void reply_error(struct req *rq, int error)
 {
@@ -43,6 +44,7 @@ void reply_refusal(struct req *rq, struct node n, int error)
                 reply_error(rq, error);
                 return;
         }
+        user_name_in(&rq->diag);
         kind = reply_answerable(rq, n, &id);
         if (!rq->diag.error) {
                 (void)diag_set(&rq->diag, error, "%s: not possible here", strerror(-error));

@@ -70,9 +70,9 @@ static int store_quota(struct req *rq, const char *text)
         return quota_set_line(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
 }
 
-static int show_list(struct req *rq, struct strbuf *out)
+static int list_text(struct req *rq, struct text **ret)
 {
-        return listing_get(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag, out);
+        return listing_get(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag, ret);
 }
 
 static int measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
@@ -107,7 +107,7 @@ static int store_region_store(struct req *rq, const char *text)
         { number, name, help, 0777, .dir = KIND_IMAGES, .dir_oid = class_oid, .arg = class }
 
 #define ENTRY_LIST(number, name, format, help, ...) \
-        { number, name, help, 0444, .show = show_list, .measure = measure_list, .arg = format, __VA_ARGS__ }
+        { number, name, help, 0444, .text = list_text, .measure = measure_list, .arg = format, __VA_ARGS__ }
 
 /* One that cannot be opened is in no listing: backups read all that they find. */
 #ifdef HAVE_XLSX

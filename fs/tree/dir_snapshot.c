@@ -260,11 +260,10 @@ const struct dir_kind dir_snapshot_used_by = {
 /* ---- changed/<other> ---- */
 
 /*
- * What is compared is read, as far as the two share no chunks, by the thread that answers: it takes its time, and its
- * text memory. So only a few threads may be at it, never so many that others wait for an answer; they notice when who
- * asked has gone, or the daemon is to stop; and who has more differences to tell of than anybody reads is refused.
+ * What is compared is read, as far as the two share no chunks: it takes its time, and its text memory. So it is not done
+ * by the threads that answer (ops/later.h), and by few at once; they notice when who asked has gone, or the daemon is to
+ * stop; and who has more differences to tell of than anybody reads is refused.
  */
-#define COMPARISONS_MAX  4
 #define CHANGED_TEXT_MAX (64 << 20)
 
 /* A child's oid holds both ids. */
@@ -316,21 +315,7 @@ static int changed_go_on(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 
         (void)done_bytes;
         (void)total_bytes;
-        return fuse_req_interrupted(c->rq->fuse) || fuse_session_exited(c->rq->fs->session) ? -EINTR : 0;
-}
-
-static int changed_compare(struct req *rq, struct blob *a, struct blob *b, struct strbuf *out)
-{
-        atomic_uint *at_work = &rq->fs->comparisons;
-        int r;
-
-        if (atomic_fetch_add(at_work, 1) < COMPARISONS_MAX)
-                r = blob_diff(a, b, changed_add, changed_go_on, &(struct changed){ rq, out });
-        else
-                r = diag_set(&rq->diag, -EBUSY, "%d comparisons are at work: try again when one of them has ended",
-                             COMPARISONS_MAX);
-        atomic_fetch_sub(at_work, 1);
-        return r;
+        return fuse_req_interrupted(c->rq->fuse) || atomic_load(&c->rq->fs->stopping) ? -EINTR : 0;
 }
 
 static void blob_closep(struct blob **b)
@@ -356,7 +341,7 @@ static int changed_show(struct req *rq, uint64_t child, struct strbuf *out)
                 r = snapshot_open(rq->fs->model, other_id, &rq->diag, &b);
         if (r == -ENOENT)
                 return diag_set(&rq->diag, -EBUSY, "one of the two snapshots is still being created");
-        return r < 0 ? r : changed_compare(rq, a, b, out);
+        return r < 0 ? r : blob_diff(a, b, changed_add, changed_go_on, &(struct changed){ rq, out });
 }
 
 const struct dir_kind dir_snapshot_changed = {

@@ -35,6 +35,7 @@ static void kind_check_entry(const struct dir_kind *kind, const struct entry *e)
         kind_require(name_is_valid(e->name), kind, e->name, "not a name");
         kind_require(e->help && e->help[0], kind, e->name, "no help line");
         kind_require(!e->dir || (!e->show && !e->store && !e->blob), kind, e->name, "a directory with content");
+        kind_require(!e->text == !e->measure && !(e->text && e->show), kind, e->name, "a long text without a size");
         kind_require(!(e->flags & ENTRY_LINE) || e->show, kind, e->name, "an attribute that cannot be read");
         for (const struct entry *other = kind->entries; other < e; other++) {
                 kind_require(strcmp(other->name, e->name) != 0, kind, e->name, "there twice");

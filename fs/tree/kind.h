@@ -57,7 +57,11 @@ struct entry {
         int arg;
         int (*show)(struct req *rq, struct strbuf *out); /* NULL: reads as empty */
         int (*store)(struct req *rq, const char *text); /* NULL: read-only */
-        /* The text's size and mtime (0: the object's), where that takes less than showing it. */
+        /*
+         * In place of show, of a long text, which takes time to make and is shared by all who have it open; and its size
+         * and mtime (0: the object's). Both or none. Not called by threads that answer requests (ops/later.h).
+         */
+        int (*text)(struct req *rq, struct text **ret);
         int (*measure)(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
         bool (*visible)(struct req *rq); /* NULL: always there */
         const struct blob_ops *blob;

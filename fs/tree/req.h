@@ -27,6 +27,7 @@ struct aliases;
 struct partings;
 struct dir_kind;
 struct http;
+struct later;
 struct nosec;
 struct spread;
 struct waiters;
@@ -39,12 +40,13 @@ struct fs {
         const char *mountpoint; /* absolute */
         uid_t uid; /* who mounted: administrator, and owner of what belongs to nobody else */
         gid_t gid;
+        atomic_bool stopping; /* the mount has ended: whoever is at work gives up */
         int64_t born_us; /* when the library was made: the time of what never changes */
-        atomic_uint comparisons; /* of snapshots, at work: dir_snapshot.c */
 
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */
         struct waiters *waiters; /* ops/wait.c */
+        struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */
         atomic_flag read_ahead_raised; /* ops/read_ahead.c */
         struct nosec *nosec; /* nosec.c */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "blobstore/base/parse.h"
@@ -43,6 +44,30 @@ int diag_set(struct diag *diag, int error, const char *fmt, ...)
                 cut_to_character(diag->text, sizeof(diag->text) - 1);
         text_make_clean(diag->text);
         diag->error = error;
+        return error;
+}
+
+int diag_set_user(struct diag *diag, int error, uid_t user, const char *end, const char *fmt, ...)
+{
+        char start[DIAG_TEXT_MAX], number[16];
+        va_list ap;
+        int n;
+
+        if (!diag || diag->error)
+                return error;
+
+        va_start(ap, fmt);
+        n = vsnprintf(start, sizeof(start), fmt, ap);
+        va_end(ap);
+        if (n < 0)
+                start[0] = '\0';
+        (void)snprintf(number, sizeof(number), "%u", user);
+        (void)diag_set(diag, error, "%s%s%s", start, number, end);
+        if (strlen(start) + strlen(number) + strlen(end) < sizeof(diag->text)) { /* it was not cut */
+                diag->user_at = (unsigned)strlen(start);
+                diag->user_digits = (unsigned)strlen(number);
+                diag->user = user;
+        }
         return error;
 }
 

@@ -8,11 +8,16 @@
  * sentence stays, since it is closest to the cause.
  */
 
+#include <sys/types.h>
+
 #define DIAG_TEXT_MAX 1024
 
 struct diag {
         int error; /* negative errno, 0 while nothing was said */
         char text[DIAG_TEXT_MAX];
+        /* Where it has the number of a user in place of the name, which user_name_in() looks up; 0 digits: nowhere. */
+        unsigned user_at, user_digits;
+        uid_t user;
 };
 
 /*
@@ -20,6 +25,13 @@ struct diag {
  * characters and what is no UTF-8, as names that were asked for may have them, become question marks: it is one line.
  */
 int diag_set(struct diag *diag, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * The same of a sentence that goes on with a user, and ends with END. It is mostly said with locks held, under which no
+ * name may be looked up.
+ */
+int diag_set_user(struct diag *diag, int error, uid_t user, const char *end, const char *fmt, ...)
+        __attribute__((format(printf, 5, 6)));
 
 /* Adds a sentence about ERROR, which befell the store or the machine and not the user's request. */
 struct strbuf;

@@ -70,7 +70,7 @@ int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint
 {
         struct region place;
         struct quota quota;
-        char user[USER_NAME_MAX + 1];
+        char end[96];
         int r;
 
         if (more == 0)
@@ -85,16 +85,14 @@ int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint
         if (r < 0)
                 return r;
         db_end(t);
-        user_name(uid, user, sizeof(user));
         if (more == 1 && q != LIMIT_DISK_BYTES)
-                return diag_set(diag, -EDQUOT, "%s has %llu of %llu %s for %s: delete one, or have the limit raised",
-                                place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit,
-                                nouns[q], user);
-        return diag_set(diag, -EDQUOT,
-                        "%s has %llu of %llu %s for %s and %llu more are needed: delete some, or have the "
-                        "limit raised",
-                        place.o.handle, (unsigned long long)quota.used, (unsigned long long)quota.limit, nouns[q], user,
-                        (unsigned long long)more);
+                return diag_set_user(diag, -EDQUOT, uid, ": delete one, or have the limit raised",
+                                     "%s has %llu of %llu %s for ", place.o.handle, (unsigned long long)quota.used,
+                                     (unsigned long long)quota.limit, nouns[q]);
+        (void)snprintf(end, sizeof(end), " and %llu more are needed: delete some, or have the limit raised",
+                       (unsigned long long)more);
+        return diag_set_user(diag, -EDQUOT, uid, end, "%s has %llu of %llu %s for ", place.o.handle,
+                             (unsigned long long)quota.used, (unsigned long long)quota.limit, nouns[q]);
 }
 
 int quota_get(struct model *m, uint64_t region, uid_t uid, enum limit q, struct quota *ret)

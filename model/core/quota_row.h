@@ -9,7 +9,8 @@
 
 /*
  * May UID have MORE objects of quota Q in the region? To be asked before the rows are inserted. -EDQUOT, which
- * ends the transaction: for the sentence, the machine may have to ask another for the user's name.
+ * ends the transaction, so that nothing of it is committed; the sentence has the user's number, as diag_set_user() leaves
+ * it.
  */
 int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint64_t more, struct diag *diag);
 int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret); /* DB_READ will do */

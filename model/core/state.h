@@ -22,6 +22,8 @@ struct listings;
 struct runner;
 struct secret;
 struct stores;
+struct texts;
+struct turns;
 struct uploads;
 struct volumes;
 
@@ -37,6 +39,8 @@ struct model {
         atomic_int catalogue_error; /* core/catalogue.c */
         struct secret *secret; /* core/secret.c; NULL: there is none, and nothing makes one */
         struct jobs *jobs; /* core/jobs.c; NULL: nothing is worked on */
+        struct texts *texts; /* core/text.c */
+        struct turns *turns; /* core/turns.c */
         struct listings *listings; /* image/listing_cache.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
         struct volumes *volumes; /* machine/volume_gate.c */

@@ -19,11 +19,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/core/clock.h"
 #include "model/core/ident.h"
 #include "model/core/stores.h"
 #include "model/core/task_row.h"
+#include "model/core/turns.h"
 
 /* The columns of the table of kinds that matter for rows. */
 static const struct kind {
@@ -68,6 +70,14 @@ enum {
         " (SELECT region.store FROM image JOIN region ON region.id = image.region"       \
         " WHERE image.id = task.image) FROM task WHERE " TASK_IS_ACTIVE
 
+/* The same, to choose from: whose it is, and how many of hers run. */
+#define SELECT_NEXT(kinds)                                                                                        \
+        "SELECT task.id, (SELECT store FROM region WHERE region.id = task.region),"                               \
+        " (SELECT region.store FROM image JOIN region ON region.id = image.region WHERE image.id = task.image),"  \
+        " task.uid, (SELECT count(*) FROM task AS other WHERE other.status IN ('queued', 'running')"              \
+        " AND other.status = 'running' AND other.uid = task.uid AND other.kind IN " kinds ")"                     \
+        " FROM task WHERE " TASK_IS_ACTIVE " AND task.status = 'queued'"
+
 static const char *const task_sql[] = {
         [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result,"
                         " detail, in_image, uid, gid, mode, created, instance, volume, snapshot)"
@@ -79,11 +89,10 @@ static const char *const task_sql[] = {
                                              " LIMIT 1",
         [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
         [TASK_ACTIVE_OF_VOLUME] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.volume = ?1 LIMIT 1",
-        [TASK_NEXT_WORK] = SELECT_WORK " AND task.status = 'queued' AND kind IN " TASK_IN_LANE_WORK " ORDER BY task.id",
-        [TASK_NEXT_INSTANT] = SELECT_WORK " AND task.status = 'queued' AND detail = '" TASK_DETAIL_INSTANT "'"
+        [TASK_NEXT_WORK] = SELECT_NEXT(TASK_IN_LANE_WORK) " AND kind IN " TASK_IN_LANE_WORK " ORDER BY task.id",
+        [TASK_NEXT_INSTANT] = SELECT_NEXT(TASK_IN_LANE_WORK) " AND detail = '" TASK_DETAIL_INSTANT "'"
                               " ORDER BY task.id",
-        [TASK_NEXT_FETCH] = SELECT_WORK " AND task.status = 'queued' AND kind IN " TASK_IN_LANE_FETCH
-                            " ORDER BY task.id",
+        [TASK_NEXT_FETCH] = SELECT_NEXT(TASK_IN_LANE_FETCH) " AND kind IN " TASK_IN_LANE_FETCH " ORDER BY task.id",
         [TASK_START] = "UPDATE task SET status = 'running', started = ifnull(started, ?2) WHERE id = ?1"
                        " AND status = 'queued'",
         [TASK_FINISH] = "UPDATE task SET status = ?2, error = ?3, done_bytes = ?4, total_bytes = ?5, finished = ?6"
@@ -296,26 +305,54 @@ static int pick_row(void *ctx, const struct db_row *row)
         return 1;
 }
 
-static int pick_next(struct model *m, struct db_txn *t, const char *next, int64_t *ret)
+struct choice {
+        struct model *m;
+        enum task_lane lane;
+        unsigned of_one_user;
+        int64_t id; /* 0: none yet; else of a user of whom so many run, and whose turn was then */
+        int64_t running;
+        uint64_t turn;
+};
+
+/*
+ * Of those that can be worked on the oldest of the user of whom the fewest run, and among such users whose last turn was
+ * the longest ago; who has submitted a hundred has them done when nobody else wants anything. The administrator is
+ * everybody, and not bounded.
+ */
+static int choose_row(void *ctx, const struct db_row *row)
 {
-        struct pick pick = { .m = m };
-        int r;
+        struct choice *c = ctx;
+        const uid_t uid = (uid_t)db_row_int(row, 3);
+        const int64_t running = db_row_int(row, 4);
+        uint64_t turn;
 
-        r = db_each(t, next, pick_row, &pick);
-        if (r < 0)
-                return r;
-        if (r == 0)
-                return -ENOENT;
-
-        *ret = pick.id;
+        if (stores_is_offline(c->m, (uint64_t)db_row_int(row, 1)) ||
+            stores_is_offline(c->m, (uint64_t)db_row_int(row, 2)))
+                return 0;
+        if (running >= c->of_one_user && uid != 0 && uid != getuid())
+                return 0;
+        turn = turns_last(c->m->turns, c->lane, uid);
+        if (c->id && (running > c->running || (running == c->running && turn >= c->turn)))
+                return 0;
+        c->id = db_row_int(row, 0);
+        c->running = running;
+        c->turn = turn;
         return 0;
 }
 
-int task_claim(struct model *m, enum task_lane lane, struct task *ret)
+static int pick_next(struct choice *c, struct db_txn *t)
 {
-        const char *next = task_sql[TASK_NEXT_WORK + (int)lane];
+        int r;
+
+        c->id = 0;
+        r = db_each(t, task_sql[TASK_NEXT_WORK + (int)c->lane], choose_row, c);
+        return r < 0 ? r : c->id ? 0 : -ENOENT;
+}
+
+int task_claim(struct model *m, enum task_lane lane, unsigned of_one_user, struct task *ret)
+{
+        struct choice choice = { .m = m, .lane = lane, .of_one_user = of_one_user };
         struct task task;
-        int64_t id;
         int r;
 
         {
@@ -326,7 +363,7 @@ int task_claim(struct model *m, enum task_lane lane, struct task *ret)
                 if (r < 0)
                         return r;
 
-                r = pick_next(m, &t, next, &id);
+                r = pick_next(&choice, &t);
                 if (r < 0)
                         return r;
         }
@@ -337,15 +374,15 @@ int task_claim(struct model *m, enum task_lane lane, struct task *ret)
         if (r < 0)
                 return r;
 
-        r = pick_next(m, &t, next, &id);
+        r = pick_next(&choice, &t);
         if (r < 0)
                 return r;
 
-        r = db_run(&t, task_sql[TASK_START], DB_INT(id), DB_INT(clock_now_us()));
+        r = db_run(&t, task_sql[TASK_START], DB_INT(choice.id), DB_INT(clock_now_us()));
         if (r < 0)
                 return r;
 
-        r = task_load(&t, (uint64_t)id, &task);
+        r = task_load(&t, (uint64_t)choice.id, &task);
         if (r < 0)
                 return r;
 
@@ -353,6 +390,7 @@ int task_claim(struct model *m, enum task_lane lane, struct task *ret)
         if (r < 0)
                 return r;
 
+        turns_take(m->turns, lane, task.o.uid);
         *ret = task;
         return 0;
 }

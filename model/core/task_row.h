@@ -59,8 +59,11 @@ int task_finish(struct db_txn *t, uint64_t id, uint64_t bytes);
 /* Who takes which tasks: those that wait for others' networks keep nobody waiting, and instant ones wait for nobody. */
 enum task_lane { TASK_LANE_WORK, TASK_LANE_INSTANT, TASK_LANE_FETCH, TASK_LANE_COUNT };
 
-/* Takes the oldest queued task of a lane that can be worked on, and marks it running. -ENOENT: there is none. */
-int task_claim(struct model *m, enum task_lane lane, struct task *ret);
+/*
+ * Takes a queued task of a lane that can be worked on, users in turn and each one's oldest, and marks it running.
+ * OF_ONE_USER: no more of one user's run than that, but for the administrator's. -ENOENT: there is none.
+ */
+int task_claim(struct model *m, enum task_lane lane, unsigned of_one_user, struct task *ret);
 
 /* At start: what ran when the library was closed is queued again. Gives the newest task's id. */
 int task_requeue(struct model *m, uint64_t *ret_newest);

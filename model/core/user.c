@@ -8,12 +8,14 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/parse.h"
 
 #define ENTRY_BYTES_FIRST 1024
 #define ENTRY_BYTES_MAX   (1024 * 1024)
+#define USER_TEXT_MAX     256
 
 /* Looks up by NAME, or by UID where it is NULL; *ret_entry borrows from *ret_buf, to be freed by the caller. */
 static int lookup(const char *name, uid_t uid, struct passwd *ret_entry, char **ret_buf)
@@ -50,6 +52,19 @@ void user_name(uid_t uid, char *buf, size_t size)
                 (void)snprintf(buf, size, "%s", entry.pw_name);
         else
                 (void)snprintf(buf, size, "%u", uid);
+}
+
+void user_name_in(struct diag *diag)
+{
+        char name[USER_TEXT_MAX], text[DIAG_TEXT_MAX];
+
+        if (!diag->user_digits)
+                return;
+        user_name(diag->user, name, sizeof(name));
+        if (snprintf(text, sizeof(text), "%.*s%s%s", (int)diag->user_at, diag->text, name,
+                     diag->text + diag->user_at + diag->user_digits) < (int)sizeof(text))
+                memcpy(diag->text, text, sizeof(text));
+        diag->user_digits = 0;
 }
 
 int user_find(const char *name, uid_t *ret)

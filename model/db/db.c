@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Transactions, statements and rows. There are two connections to one database in WAL mode (db_open.c), each used by
- * one thread at a time, under its mutex; so sqlite is told to do without locks of its own. A transaction holds the
- * mutex of its connection until it ends.
+ * Transactions, statements and rows. There are several connections to one database in WAL mode (db_open.c), each used
+ * by one thread at a time; so sqlite is told to do without locks of its own. A transaction has its connection for itself
+ * until it ends. One that is to read takes any that is free, and opens one more where none is: a list of a hundred
+ * thousand images, which goes through all rows, must not be what a user's quota waits for.
  *
  * After a commit or a checkpoint that failed with an I/O error the kernel counts the pages that it could not write as
  * clean, and a later sync would succeed without them: from then on nothing is written until the library has been opened
@@ -25,6 +26,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "blobstore/base/cleanup.h"
@@ -66,25 +68,79 @@ static int set_lazy(struct connection *c, bool lazy)
         return 0;
 }
 
+/* A thread that waited for its own connection would wait for ever, if not today. */
+static _Thread_local const struct db *in_transaction_of[2]; /* by enum db_mode */
+
+/* A free one, or NULL; with UNOPENED, one that is still to be opened. Needs the mutex. */
+static struct connection *find_reader(struct db *db, bool unopened)
+{
+        for (unsigned i = 0; i < READERS_MAX; i++) {
+                if (!db->reader[i].busy && !db->reader[i].conn == unopened)
+                        return &db->reader[i];
+        }
+        return NULL;
+}
+
+static struct connection *take_reader(struct db *db)
+{
+        bool may_open = db->dir_fd >= 0;
+        struct connection *c;
+        LOCK_SCOPE(&db->reading);
+
+        while (!(c = find_reader(db, false))) {
+                c = may_open ? find_reader(db, true) : NULL;
+                if (!c) {
+                        (void)pthread_cond_wait(&db->reader_free, &db->reading);
+                        continue;
+                }
+                c->busy = true;
+                unlock(&db->reading);
+                may_open = db_open_reader(db, c) == 0; /* else there are others, which become free */
+                if (!may_open)
+                        db_close_connection(c);
+                lock(&db->reading);
+                c->busy = false;
+        }
+        c->busy = true;
+        return c;
+}
+
+static void give_back(struct db *db, enum db_mode mode, struct connection *c)
+{
+        in_transaction_of[mode] = NULL;
+        if (mode == DB_WRITE) {
+                unlock(&db->writing);
+                return;
+        }
+        LOCK_SCOPE(&db->reading);
+        c->busy = false;
+        (void)pthread_cond_signal(&db->reader_free);
+}
+
 static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret)
 {
-        struct connection *c = &db->connections[mode];
+        struct connection *c;
         int r;
 
-        if (!c->conn || (mode == DB_WRITE && db_is_degraded(db)))
+        if (mode == DB_WRITE && (!db->writer.conn || db_is_degraded(db)))
                 return -EROFS;
+        if (in_transaction_of[mode] == db)
+                abort();
 
-        lock(&c->lock);
+        if (mode == DB_WRITE)
+                lock(&db->writing);
+        c = mode == DB_WRITE ? &db->writer : take_reader(db);
+        in_transaction_of[mode] = db;
         if (mode == DB_WRITE)
                 reserve_ease(db->dir_fd);
-        r = set_lazy(c, lazy);
+        r = mode == DB_WRITE ? set_lazy(c, lazy) : 0;
         if (r == 0)
                 r = step_once(c->begin);
         if (r < 0) {
-                unlock(&c->lock);
+                give_back(db, mode, c);
                 return r;
         }
-        *ret = (struct db_txn){ .db = db, .mode = mode };
+        *ret = (struct db_txn){ .db = db, .mode = mode, .c = c };
         return 0;
 }
 
@@ -106,7 +162,7 @@ int db_commit(struct db_txn *t)
         assert(t->mode == DB_WRITE);
         if (!t->db)
                 return -EIO;
-        c = &t->db->connections[t->mode];
+        c = t->c;
         /* Rolled back meanwhile, by an error that the caller has seen. */
         if (sqlite3_get_autocommit(c->conn)) {
                 db_end(t);
@@ -124,20 +180,19 @@ int db_commit(struct db_txn *t)
 
 void db_end(struct db_txn *t)
 {
-        struct connection *c;
+        struct db *db = t->db;
 
-        if (!t->db)
+        if (!db)
                 return;
-        c = &t->db->connections[t->mode];
-        if (!sqlite3_get_autocommit(c->conn))
-                (void)step_once(c->rollback); /* what was not committed is not there, also when this fails */
+        if (!sqlite3_get_autocommit(t->c->conn))
+                (void)step_once(t->c->rollback); /* what was not committed is not there, also when this fails */
         t->db = NULL;
-        unlock(&c->lock);
+        give_back(db, t->mode, t->c);
 }
 
 uint64_t db_last_id(struct db_txn *t)
 {
-        return (uint64_t)sqlite3_last_insert_rowid(t->db->connections[t->mode].conn);
+        return (uint64_t)sqlite3_last_insert_rowid(t->c->conn);
 }
 
 /* ---- statements ---- */
@@ -165,7 +220,7 @@ static int begin_statement(struct db_txn *t, const char *sql, const struct db_va
 
         if (!t->db)
                 return -EIO;
-        c = &t->db->connections[t->mode];
+        c = t->c;
         stmt = db_find_statement(c, sql);
         assert(!sqlite3_stmt_busy(stmt)); /* a walk's callback may not run the walk's own statement */
         assert((size_t)sqlite3_bind_parameter_count(stmt) == n);

@@ -5,11 +5,12 @@
 /*
  * The database behind the model, and the only user of sqlite. Private to model/.
  *
- * Two connections: one does all writing and checkpointing (sqlite 3.40 can corrupt a
- * WAL when two write or checkpoint at once), one reads, so that readers do not wait for
- * a commit's fsync. Each has a mutex, held from db_begin() to db_end(): a transaction
- * belongs to one thread and must be short. No blob I/O, no callback and no kernel
- * notification while one is open. A thread has at most one transaction open.
+ * One connection does all writing and checkpointing (sqlite 3.40 can corrupt a
+ * WAL when two write or checkpoint at once), others read, so that readers do not wait for
+ * a commit's fsync, nor for one that goes through all rows. A transaction has its
+ * connection for itself from db_begin() to db_end(): it belongs to one thread and must be
+ * short. No blob I/O, no callback and no kernel notification while one is open. A thread
+ * has at most one transaction open.
  *
  * Statement text stands in a table at the top of each aggregate's file; whoever opens the database hands the
  * tables down (model/statements.h lists them), and every statement is prepared then, so that a mistake in any of them
@@ -24,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct connection;
 struct db;
 struct db_row;
 
@@ -58,6 +60,7 @@ enum db_mode {
 struct db_txn {
         struct db *db; /* NULL: not begun, or ended */
         enum db_mode mode;
+        struct connection *c; /* it alone uses */
 };
 
 int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);

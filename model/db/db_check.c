@@ -60,8 +60,8 @@ int db_check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx)
         r = db_begin(db, DB_READ, &t);
         if (r < 0)
                 return r;
-        r = check_with(db->connections[DB_READ].conn, "PRAGMA integrity_check", integrity_row, &f);
+        r = check_with(t.c->conn, "PRAGMA integrity_check", integrity_row, &f);
         if (r == 0)
-                r = check_with(db->connections[DB_READ].conn, "PRAGMA foreign_key_check", foreign_key_row, &f);
+                r = check_with(t.c->conn, "PRAGMA foreign_key_check", foreign_key_row, &f);
         return r < 0 ? r : f.count;
 }

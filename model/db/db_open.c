@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Opening the database: two connections to one file in WAL mode, the one that writes and the one that reads, with every
- * statement of the model prepared on both, and all other programs kept out (db_vfs.h). A library that is only looked at
+ * Opening the database: connections to one file in WAL mode, the one that writes and those that read, with every
+ * statement of the model prepared on each, and all other programs kept out (db_vfs.h). A library that is only looked at
  * is opened so that no trace is left.
  */
 
@@ -158,7 +158,7 @@ static int keep_old(void *ctx, sqlite3 *conn, int version)
 
 static int open_writer(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
-        struct connection *c = &db->connections[DB_WRITE];
+        struct connection *c = &db->writer;
         bool made;
         int r;
 
@@ -178,13 +178,14 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         return prepare_all(c, tables, false);
 }
 
-static int open_reader(struct db *db, const char *path, const struct db_statements *const *tables)
+int db_open_reader(struct db *db, struct connection *c)
 {
-        struct connection *c = &db->connections[DB_READ];
+        char path[64];
         int r;
 
+        db_path(db->dir_fd, path, sizeof(path));
         r = db_connect_reader(c, path);
-        return r < 0 ? r : prepare_all(c, tables, true);
+        return r < 0 ? r : prepare_all(c, db->tables, true);
 }
 
 /* Closing copies the WAL back and removes it, of a database that cannot be read without the first. */
@@ -205,7 +206,7 @@ static void keep_wal(struct connection *c)
  */
 static int open_read_only(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
-        struct connection *c = &db->connections[DB_READ];
+        struct connection *c = &db->reader[0];
         bool has_wal = faccessat(dir_fd, DB_FILE "-wal", F_OK, 0) == 0;
         char uri[96];
         int r;
@@ -268,8 +269,10 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         if (!db)
                 return -ENOMEM;
         db->dir_fd = -1;
-        init_lock(&db->connections[DB_READ].lock);
-        init_lock(&db->connections[DB_WRITE].lock);
+        db->tables = opts->tables;
+        init_lock(&db->writing);
+        init_lock(&db->reading);
+        (void)pthread_cond_init(&db->reader_free, NULL); /* cannot fail without attributes */
         db_path(dir_fd, path, sizeof(path));
 
         if (!opts->read_only) {
@@ -288,10 +291,10 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         else
                 r = open_writer(db, dir_fd, path, opts->tables);
         if (r == 0 && !opts->read_only)
-                r = open_reader(db, path, opts->tables);
+                r = db_open_reader(db, &db->reader[0]);
         if (r < 0) {
-                keep_wal(&db->connections[DB_READ]);
-                keep_wal(&db->connections[DB_WRITE]);
+                keep_wal(&db->reader[0]);
+                keep_wal(&db->writer);
                 return r;
         }
         if (!opts->read_only)
@@ -300,7 +303,7 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         return 0;
 }
 
-static void close_connection(struct connection *c)
+void db_close_connection(struct connection *c)
 {
         for (size_t i = 0; i < c->n_statements; i++)
                 (void)sqlite3_finalize(c->statements[i].stmt);
@@ -309,7 +312,7 @@ static void close_connection(struct connection *c)
         (void)sqlite3_finalize(c->commit);
         (void)sqlite3_finalize(c->rollback);
         (void)sqlite3_close_v2(c->conn);
-        (void)pthread_mutex_destroy(&c->lock);
+        *c = (struct connection){ .busy = c->busy };
 }
 
 void db_close(struct db *db)
@@ -317,8 +320,12 @@ void db_close(struct db *db)
         if (!db)
                 return;
         /* The writer last: whoever closes last does a checkpoint. */
-        close_connection(&db->connections[DB_READ]);
-        close_connection(&db->connections[DB_WRITE]);
+        for (unsigned i = 0; i < READERS_MAX; i++)
+                db_close_connection(&db->reader[i]);
+        db_close_connection(&db->writer);
+        (void)pthread_cond_destroy(&db->reader_free);
+        (void)pthread_mutex_destroy(&db->reading);
+        (void)pthread_mutex_destroy(&db->writing);
         cleanup_close(&db->dir_fd);
         free(db);
 }

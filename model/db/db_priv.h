@@ -2,7 +2,7 @@
 #ifndef MODEL_DB_DB_PRIV_H
 #define MODEL_DB_DB_PRIV_H
 
-/* The two connections, as the files model/db/ share them. */
+/* The connections, as the files of model/db/ share them. */
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -16,18 +16,27 @@ struct prepared {
         sqlite3_stmt *stmt;
 };
 
+/* One that reads is used by who has made it busy, the writer by who holds its mutex. */
 struct connection {
-        pthread_mutex_t lock; /* of all below, and of the connection itself */
         sqlite3 *conn; /* NULL: there is no such connection */
+        bool busy; /* of one that reads: under the mutex of readers */
         struct prepared *statements; /* sorted by key */
         size_t n_statements;
         sqlite3_stmt *begin, *commit, *rollback;
         bool lazy; /* commits are not synced */
 };
 
+/* Of the threads that answer requests, few are inside the database at once; walks through all rows take four at most. */
+#define READERS_MAX 8
+
 struct db {
-        int dir_fd; /* for the reserve */
-        struct connection connections[2]; /* by enum db_mode */
+        int dir_fd; /* for the reserve, and for readers that come later; -1: only to be read */
+        const struct db_statements *const *tables;
+        pthread_mutex_t writing; /* held by who uses the writer */
+        struct connection writer;
+        pthread_mutex_t reading; /* of which readers are busy */
+        pthread_cond_t reader_free;
+        struct connection reader[READERS_MAX]; /* the first is always there, others since they were wanted */
         atomic_bool degraded;
 };
 
@@ -51,6 +60,10 @@ int db_connect(struct connection *c, const char *path, int flags, const char *vf
 
 /* Likewise one that only reads, beside the one that writes. */
 int db_connect_reader(struct connection *c, const char *path);
+
+/* Opens one that reads, with all statements, and closes it, also one that could not be opened. */
+int db_open_reader(struct db *db, struct connection *c);
+void db_close_connection(struct connection *c);
 
 /* The statement for SQL of a statement table, by the pointer. SQL must be of a table that was handed down. */
 sqlite3_stmt *db_find_statement(struct connection *c, const char *sql);

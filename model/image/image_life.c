@@ -51,7 +51,6 @@ static int guard_unused(const struct life_subject *s, struct diag *diag)
 static int guard_free(const struct life_subject *s, struct diag *diag)
 {
         const struct image *image = s->object;
-        char user[NAME_LEN_MAX + 1];
         struct object instance;
         int r;
 
@@ -63,12 +62,9 @@ static int guard_free(const struct life_subject *s, struct diag *diag)
                 return 0;
         if (r < 0)
                 return r;
-        if (instance.uid != image->o.uid) { /* of another's there is no more to say than whose it is */
-                db_end(s->t);
-                user_name(instance.uid, user, sizeof(user));
-                return diag_set(diag, -EBUSY, "%s: an instance of %s was made from it: it has to be removed first",
-                                image->o.handle, user);
-        }
+        if (instance.uid != image->o.uid) /* of another's there is no more to say than whose it is */
+                return diag_set_user(diag, -EBUSY, instance.uid, " was made from it: it has to be removed first",
+                                     "%s: an instance of ", image->o.handle);
         return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by/ shows all): remove that first",
                         image->o.handle, instance.handle);
 }

@@ -4,17 +4,18 @@
 
 /* Lists of a region's images. */
 
-#include "blobstore/base/strbuf.h"
 #include "model/core/object.h"
+#include "model/core/text.h"
 
 enum listing_format { LISTING_CSV, LISTING_JSON, LISTING_XLSX, LISTING_FORMATS };
 
 /*
  * One row (or object) per image that C may see in the region; columns as the contract has them. Those that were made
- * last are kept. -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without spreadsheets.
+ * last are kept. Release *ret with text_unref(). -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without
+ * spreadsheets; -EDQUOT: C has too many open.
  */
 int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                struct strbuf *out);
+                struct text **ret);
 /* The same list's size, and when the last of its rows changed (0: there is none). */
 int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
                     struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us);

@@ -9,9 +9,10 @@
  * is. What the database does not know, it does not notice: after a user was given another name, lists show the old one
  * until an image changes.
  *
- * Texts take TEXT_BYTES_MAX together; a longer one is not kept. Of lists without their text the size is
- * still known. One list is made at a time: each reads all rows through the one connection for readers, and who wants
- * the same one then finds it made.
+ * A text is shared by all who have it open, and lies in a file when it is long (core/text.h). Those that are kept take
+ * TEXT_BYTES_MAX together, or there is one longer one; who has too much open gives up those that are kept for her. Of
+ * lists without their text the size is still known. One list is made at a time, since all its rows are in memory then,
+ * and who wants the same one finds it made.
  */
 
 #include "model/image/listing_cache.h"
@@ -26,7 +27,7 @@
 #include "model/image/listing_priv.h"
 
 #define KEPT_MAX       128
-#define TEXT_BYTES_MAX ((size_t)32 << 20)
+#define TEXT_BYTES_MAX ((size_t)256 << 20)
 
 struct key {
         uint64_t region;
@@ -41,7 +42,7 @@ struct kept {
         uint64_t used; /* when, by the clock of the cache; 0: free */
         int64_t version, changed_us;
         size_t size;
-        char *text; /* NULL: made, and too long or too long ago */
+        struct text *text; /* NULL: made, and too long ago */
         struct strbuf groups; /* as the list has them */
 };
 
@@ -71,7 +72,7 @@ void listings_free(struct listings *ls)
         if (!ls)
                 return;
         for (size_t i = 0; i < KEPT_MAX; i++) {
-                free(ls->kept[i].text);
+                text_unref(ls->kept[i].text);
                 strbuf_done(&ls->kept[i].groups);
         }
         (void)pthread_mutex_destroy(&ls->mutex);
@@ -90,8 +91,7 @@ static void drop_text(struct listings *ls, struct kept *k)
 {
         if (k->text)
                 ls->text_bytes -= k->size;
-        free(k->text);
-        k->text = NULL;
+        text_unref(TAKE_PTR(k->text));
 }
 
 /* The place of a list: its own, else a free one, else that of the one that was used longest ago. */
@@ -112,7 +112,7 @@ static struct kept *place_of(struct listings *ls, const struct key *key)
 
 static void make_room(struct listings *ls, size_t bytes)
 {
-        while (ls->text_bytes + bytes > TEXT_BYTES_MAX) {
+        while (ls->text_bytes > 0 && ls->text_bytes + bytes > TEXT_BYTES_MAX) {
                 struct kept *oldest = NULL;
 
                 for (size_t i = 0; i < KEPT_MAX; i++) {
@@ -126,11 +126,10 @@ static void make_room(struct listings *ls, size_t bytes)
         }
 }
 
-/* Takes the groups out of LISTING, and the text where it is to be kept. */
-static void keep(struct listings *ls, const struct key *key, struct listing *listing)
+/* TEXT, which may be NULL, is of LISTING, which loses its groups. */
+static void keep(struct listings *ls, const struct key *key, struct listing *listing, size_t size, struct text *text)
 {
         struct kept *k = place_of(ls, key);
-        char *text, *fitting;
 
         drop_text(ls, k);
         strbuf_done(&k->groups);
@@ -139,25 +138,29 @@ static void keep(struct listings *ls, const struct key *key, struct listing *lis
                 .used = ++ls->clock,
                 .version = listing->version,
                 .changed_us = listing->changed_us,
-                .size = listing->text.len,
+                .size = size,
                 .groups = listing->groups,
         };
         listing->groups = (struct strbuf){ 0 };
-        if (k->size > TEXT_BYTES_MAX)
-                return;
-        make_room(ls, k->size);
-        text = strbuf_take(&listing->text);
         if (!text)
                 return;
-        fitting = realloc(text, k->size + 1); /* it grew by doubling */
-        k->text = fitting ? fitting : text;
+        make_room(ls, k->size);
+        k->text = text_ref(text);
         ls->text_bytes += k->size;
+}
+
+static void drop_texts_of(struct listings *ls, uid_t uid)
+{
+        for (size_t i = 0; i < KEPT_MAX; i++) {
+                if (ls->kept[i].key.uid == uid)
+                        drop_text(ls, &ls->kept[i]);
+        }
 }
 
 /* What a caller wants of a list. */
 struct wanted {
         const struct caller *caller;
-        struct strbuf *out; /* may be NULL */
+        struct text **ret; /* may be NULL */
         uint64_t size;
         int64_t changed_us;
 };
@@ -179,14 +182,14 @@ static bool look(struct listings *ls, const struct key *key, int64_t version, st
 {
         struct kept *k = place_of(ls, key);
 
-        if (!k->used || !key_is(&k->key, key) || k->version != version || (w->out && !k->text) ||
+        if (!k->used || !key_is(&k->key, key) || k->version != version || (w->ret && !k->text) ||
             !groups_are(k, w->caller))
                 return false;
         k->used = ++ls->clock;
         w->size = k->size;
         w->changed_us = k->changed_us;
-        if (w->out)
-                strbuf_add_bytes(w->out, k->text, k->size);
+        if (w->ret)
+                *w->ret = text_ref(k->text);
         return true;
 }
 
@@ -202,9 +205,29 @@ static int look_now(struct model *m, const struct key *key, struct wanted *w)
         return look(m->listings, key, version, w);
 }
 
+static int make_text(struct model *m, struct listing *listing, struct diag *diag, const struct wanted *w,
+                     struct text **ret)
+{
+        const uid_t uid = w->caller->uid;
+        int r;
+
+        r = text_new(m, uid, &listing->text, NULL, ret);
+        if (r == -EDQUOT) {
+                {
+                        LOCK_SCOPE(&m->listings->mutex);
+                        drop_texts_of(m->listings, uid);
+                }
+                r = text_new(m, uid, &listing->text, w->ret ? diag : NULL, ret);
+        }
+        return w->ret ? r : 0; /* who only wants to know the size needs none */
+}
+
+DEFINE_CLEANUP(struct text *, text_unrefp, text_unref)
+
 static int make(struct model *m, const struct key *key, struct diag *diag, struct wanted *w)
 {
         CLEANUP(listing_done) struct listing listing = { 0 };
+        CLEANUP(text_unrefp) struct text *text = NULL;
         int r;
 
         r = listing_make(m, w->caller, key->region, key->format, diag, &listing);
@@ -212,10 +235,15 @@ static int make(struct model *m, const struct key *key, struct diag *diag, struc
                 return r;
         w->size = listing.text.len;
         w->changed_us = listing.changed_us;
-        if (w->out)
-                strbuf_add_bytes(w->out, listing.text.text, listing.text.len);
-        LOCK_SCOPE(&m->listings->mutex);
-        keep(m->listings, key, &listing);
+        r = make_text(m, &listing, diag, w, &text);
+        if (r < 0)
+                return r;
+        {
+                LOCK_SCOPE(&m->listings->mutex);
+                keep(m->listings, key, &listing, w->size, text);
+        }
+        if (w->ret)
+                *w->ret = TAKE_PTR(text);
         return 0;
 }
 
@@ -236,13 +264,11 @@ static int want(struct model *m, uint64_t region, enum listing_format format, st
 }
 
 int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                struct strbuf *out)
+                struct text **ret)
 {
-        struct wanted w = { .caller = c, .out = out };
-        int r;
+        struct wanted w = { .caller = c, .ret = ret };
 
-        r = want(m, region, format, diag, &w);
-        return r < 0 ? r : strbuf_error(out);
+        return want(m, region, format, diag, &w);
 }
 
 int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,

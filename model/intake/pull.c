@@ -25,6 +25,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "blobstore/base/block.h"
 #include "blobstore/base/parse.h"
@@ -36,7 +37,7 @@
 
 #define CONNECT_S       30
 #define REDIRECTS_MAX   10
-#define STALL_BYTES     1024 /* a second */
+#define SPEED_MIN       16384 /* bytes a second, over stall_s: else a server could keep a fetch for ever */
 #define HEADER_TEXT_MAX 256
 
 /* The reply whose body comes, or is to come: a redirect begins another one. */
@@ -55,6 +56,9 @@ struct pulling {
         struct reply reply;
         bool begun;
         bool refused_address;
+        bool too_slow;
+        int64_t window_us; /* when the present one of stall_s began, and with how much */
+        uint64_t window_at;
         uint64_t at, size; /* SIZE may be unknown */
         int error; /* what ended it from this side; REASON is there then */
 };
@@ -207,6 +211,14 @@ static int read_ftp(struct pulling *p, struct pull_version *v, uint64_t *ret_off
         return 0;
 }
 
+static int64_t monotonic_us(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+        return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* Judges the reply before its first byte. */
 static int begin(struct pulling *p)
 {
@@ -228,7 +240,8 @@ static int begin(struct pulling *p)
         }
 
         p->begun = true;
-        p->at = off;
+        p->at = p->window_at = off;
+        p->window_us = monotonic_us();
         p->size = v.size;
         return p->pull->begin(p->pull->ctx, off, &v);
 }
@@ -250,6 +263,19 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
         return size * n;
 }
 
+/* libcurl gives up who is slow all the time; this one also who sends a little in time. */
+static bool is_too_slow(struct pulling *p)
+{
+        const int64_t now_us = monotonic_us();
+
+        if (!p->begun || now_us - p->window_us < (int64_t)p->pull->stall_s * 1000000)
+                return false;
+        p->too_slow = p->at - p->window_at < (uint64_t)SPEED_MIN * p->pull->stall_s;
+        p->window_us = now_us;
+        p->window_at = p->at;
+        return p->too_slow;
+}
+
 static int on_progress(void *ctx, curl_off_t all_down, curl_off_t down, curl_off_t all_up, curl_off_t up)
 {
         struct pulling *p = ctx;
@@ -258,7 +284,7 @@ static int on_progress(void *ctx, curl_off_t all_down, curl_off_t down, curl_off
 
         if (p->error == 0)
                 p->error = p->pull->poll(p->pull->ctx);
-        return p->error < 0;
+        return p->error < 0 || is_too_slow(p);
 }
 
 static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
@@ -306,7 +332,7 @@ static CURLcode set_limits(struct pulling *p)
         SET(CURLOPT_FAILONERROR, 1L); /* what comes with 404 is not the file */
         SET(CURLOPT_NOSIGNAL, 1L); /* one thread of many */
         SET(CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-        SET(CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES);
+        SET(CURLOPT_LOW_SPEED_LIMIT, (long)SPEED_MIN);
         SET(CURLOPT_LOW_SPEED_TIME, (long)pull->stall_s);
         SET(CURLOPT_FTP_RESPONSE_TIMEOUT, (long)pull->stall_s);
 #if LIBCURL_VERSION_NUM >= 0x075700
@@ -393,7 +419,7 @@ static int judge(struct pulling *p, CURLcode code, const char *text)
                 return -EPROTO;
         }
 
-        switch (code) {
+        switch (p->too_slow ? CURLE_OPERATION_TIMEDOUT : code) {
         case CURLE_HTTP_RETURNED_ERROR:
                 return judge_http_error(p);
         case CURLE_OUT_OF_MEMORY:
@@ -407,7 +433,8 @@ static int judge(struct pulling *p, CURLcode code, const char *text)
                                       "and ftp are followed, and from https only https unless a checksum is given");
                 return -EPROTO;
         case CURLE_OPERATION_TIMEDOUT:
-                strbuf_addf(p->reason, "%s sent next to nothing for too long", p->pull->url->host);
+                strbuf_addf(p->reason, "%s sent next to nothing for too long, less than %d KiB a second", p->pull->url->host,
+                            SPEED_MIN >> 10);
                 return -EAGAIN;
         case CURLE_PEER_FAILED_VERIFICATION:
                 strbuf_addf(p->reason, "%s does not prove who it is: ", p->pull->url->host);

@@ -48,7 +48,7 @@ int model_set_access(struct model *m, const struct caller *c, enum object_kind k
                      const uid_t *uid, const gid_t *gid, struct diag *diag)
 {
         struct object o;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(volumes_gate(m, kind, id));
         DB_TXN(t);
         int r;
 

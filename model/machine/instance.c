@@ -135,9 +135,7 @@ int instance_get(struct model *m, uint64_t id, struct instance *ret)
                 if (r < 0)
                         return r;
         }
-        if (!ret->power)
-                volumes_settle(m);
-        ret->running = ret->power || volumes_are_written(m, id, NULL);
+        ret->running = ret->power || volumes_seem_written(m, id);
         return 0;
 }
 

@@ -41,6 +41,13 @@ static const char *const instance_attr_sql[] = {
 };
 const struct db_statements instance_attr_statements = DB_STATEMENTS(instance_attr_sql);
 
+/* Hashed before anything is locked, since that takes milliseconds; what is wrong with it is told in its turn. */
+struct password {
+        char hash[INSTANCE_HASH_MAX];
+        int r;
+        struct diag diag;
+};
+
 struct command {
         struct model *m;
         struct db_txn *t;
@@ -48,6 +55,7 @@ struct command {
         struct instance instance;
         enum instance_field field;
         struct changes ch;
+        struct password password; /* of INSTANCE_FIELD_PASSWORD */
 };
 
 /* Checks VALUE, and carries it out. */
@@ -207,13 +215,16 @@ static int need_cloud_init(struct command *cmd, struct diag *diag)
 
 static int set_password(struct command *cmd, const char *value, struct diag *diag)
 {
-        char hash[INSTANCE_HASH_MAX];
+        const struct password *p = &cmd->password;
         int r;
 
+        (void)value;
         r = need_cloud_init(cmd, diag);
-        if (r == 0)
-                r = instance_hash_password(value, diag, hash, sizeof(hash));
-        return r < 0 ? r : update(cmd, DB_TEXT(hash));
+        if (r < 0)
+                return r;
+        if (p->r < 0)
+                return p->diag.error ? diag_set(diag, p->r, "%s", p->diag.text) : p->r;
+        return update(cmd, DB_TEXT(p->hash));
 }
 
 static bool is_key(const char *line, size_t len)
@@ -301,10 +312,30 @@ static const struct field {
         [INSTANCE_FIELD_HOSTNAME] = { set_hostname, INSTANCE_DESCRIBE },
 };
 
+/* The disk that is to be attached: whoever has closed it may go on. */
+static void settle_disk(struct model *m, uint64_t id, const char *disk)
+{
+        struct instance instance;
+        struct volume v;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = instance_load(&t, id, &instance);
+                if (r == 0)
+                        r = volume_load_by_name(&t, instance.region, disk, &v);
+        }
+        if (r == 0)
+                volumes_settle(m, OBJECT_VOLUME, v.o.id);
+}
+
 static int carry_out(struct command *cmd, uint64_t id, const char *value, struct diag *diag)
 {
         const struct field *f = &fields[cmd->field];
-        LOCK_SCOPE(volumes_gate(cmd->m));
+        LOCK_SCOPE(volumes_gate(cmd->m, OBJECT_INSTANCE, id));
         DB_TXN(t);
         int r;
 
@@ -325,6 +356,11 @@ int instance_set(struct model *m, const struct caller *c, uint64_t id, enum inst
 
         if (field == INSTANCE_FIELD_IMAGE)
                 return instance_rebuild(m, c, id, value, diag);
+        if (field == INSTANCE_FIELD_PASSWORD)
+                cmd.password.r = instance_hash_password(value, &cmd.password.diag, cmd.password.hash,
+                                                        sizeof(cmd.password.hash));
+        if (field == INSTANCE_FIELD_ATTACH)
+                settle_disk(m, id, value);
         r = carry_out(&cmd, id, value, diag);
         if (r < 0)
                 return r;

@@ -351,7 +351,7 @@ static int plan_rebuild(struct model *m, const struct caller *c, uint64_t id, co
         DB_TXN(t);
         int r;
 
-        volumes_settle(m);
+        volumes_settle(m, OBJECT_INSTANCE, id);
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
                 r = instance_load_for(m, &t, id, INSTANCE_REBUILD, diag, &instance);
@@ -370,7 +370,7 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
         struct instance instance;
         struct system old;
         struct image image;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(volumes_gate(m, OBJECT_INSTANCE, id));
         DB_TXN(t);
         int r;
 
@@ -411,7 +411,7 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
 static int make_independent(struct model *m, uint64_t id, struct changes *ch, struct diag *diag)
 {
         struct instance instance;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(volumes_gate(m, OBJECT_INSTANCE, id));
         DB_TXN(t);
         int r;
 

@@ -61,7 +61,7 @@ int instance_rename(struct model *m, const struct caller *c, uint64_t id, const 
 static int remove_instance(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
 {
         struct instance instance;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(volumes_gate(m, OBJECT_INSTANCE, id));
         DB_TXN(t);
         int r;
 

@@ -139,7 +139,7 @@ int volume_open(struct model *m, uint64_t id, bool writable, struct diag *diag, 
                 return r;
         r = open_disk(m, f->v, diag);
         if (r < 0) {
-                (void)volumes_leave(m->volumes, f->v, writable);
+                (void)volumes_leave(f);
                 return r;
         }
         if (started)
@@ -195,11 +195,9 @@ void volume_close(struct volume_file *f)
         if (f->writable && !f->resized)
                 (void)note_written(f->m, f->v->id); /* at worst it looks older than it is */
         id = f->v->id;
-        stopped = volumes_leave(f->m->volumes, f->v, f->writable);
-        if (f->writable) {
-                volumes_leave_end(f->m->volumes);
+        stopped = volumes_leave(f);
+        if (f->writable)
                 changes_send(f->m, OBJECT_VOLUME, id);
-        }
         if (stopped)
                 changes_send(f->m, OBJECT_INSTANCE, stopped);
         free(f);

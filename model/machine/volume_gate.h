@@ -15,6 +15,8 @@
 #include <stdint.h>
 
 #include "blobstore/base/lock.h"
+#include "model/core/object.h"
+#include "model/db/db.h"
 
 struct model;
 struct volume_file;
@@ -24,14 +26,20 @@ int volumes_open(struct volumes **ret);
 /* Accepts NULL. */
 void volumes_close(struct volumes *vs);
 
-/* To be taken by the caller. Waits for writers that are leaving, so not within a transaction. */
-pthread_mutex_t *volumes_gate(struct model *m);
-/* That wait alone, for who only looks. */
-void volumes_settle(struct model *m);
+/*
+ * To be taken by the caller, who is about to do something with that object. Of an instance, or of a disk and the
+ * instance that it is in, it waits for writers that are leaving, so not within a transaction.
+ */
+pthread_mutex_t *volumes_gate(struct model *m, enum object_kind kind, uint64_t id);
+/* That wait alone, for who takes a first look. */
+void volumes_settle(struct model *m, enum object_kind kind, uint64_t id);
 
 /* Is it open for writing, but for FILE (may be NULL)? The answer holds as long as the caller has the gate. */
 bool volume_is_written(struct model *m, uint64_t id, const struct volume_file *file);
 /* Is any disk of the instance? */
 bool volumes_are_written(struct model *m, uint64_t instance, const struct volume_file *file);
+/* The same, to be shown: without those that are leaving, and for a flush that has just come its release is waited for
+ * no longer than a look may take. */
+bool volumes_seem_written(struct model *m, uint64_t instance);
 
 #endif

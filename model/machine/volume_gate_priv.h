@@ -15,6 +15,8 @@ struct open_volume {
         uint64_t id;
         _Atomic(struct disk *) disk; /* set once, under the list's mutex */
         unsigned users, writers; /* under the list's mutex, as the rest */
+        unsigned leaving; /* writers that are being released */
+        LIST_HEAD(, volume_file) flushed; /* writers whose release may follow */
         uint64_t instance; /* that its writers make run */
         LIST_ENTRY(open_volume) link;
 };
@@ -24,29 +26,28 @@ struct volume_file {
         struct open_volume *v;
         bool writable;
         atomic_bool resized; /* through this file */
-        uint64_t announced; /* the round in which it is among volumes.announced, or 0; under the list's mutex */
+        bool leaving; /* under the list's mutex, as the rest */
+        int64_t flushed_us; /* by the monotonic clock; 0: it is not among v->flushed */
+        LIST_ENTRY(volume_file) link;
 };
 
 struct volumes {
         pthread_mutex_t gate;
         pthread_mutex_t mutex;
-        pthread_cond_t left; /* of the two counts below, one has become less */
-        unsigned announced; /* writers that were flushed, and not released yet; under the mutex, as the rest */
-        uint64_t round; /* of announcements: the next one, when those before have been waited for in vain */
-        unsigned leaving; /* writers that are being released */
+        pthread_cond_t left; /* a writer has begun to leave, or has left */
+        unsigned waiting; /* for that; under the mutex, as the rest */
         LIST_HEAD(, open_volume) open;
 };
 
 /* The list's entry, one more user. With WRITER, of INSTANCE; *ret_first: it is the first to write to the volume. */
 int volumes_join(struct volumes *vs, uint64_t id, bool writer, uint64_t instance, struct open_volume **ret,
                  bool *ret_first);
-/* One less. Gives the instance that has one volume less that is written to, or 0. */
-uint64_t volumes_leave(struct volumes *vs, struct open_volume *v, bool writer);
+/* One less, which FILE was. Gives the instance that has one volume less that is written to, or 0. */
+uint64_t volumes_leave(struct volume_file *file);
 
 /* FILE was flushed: its release may follow. */
 void volumes_announce(struct volume_file *file);
-/* The release that was announced, or was not, begins, and ends. */
+/* The release of a writer begins; volumes_leave() ends it. */
 void volumes_leave_begin(struct volume_file *file);
-void volumes_leave_end(struct volumes *vs);
 
 #endif

@@ -210,7 +210,7 @@ int volume_remove(struct model *m, const struct caller *c, uint64_t id, struct d
         int r;
 
         {
-                LOCK_SCOPE(volumes_gate(m));
+                LOCK_SCOPE(volumes_gate(m, OBJECT_VOLUME, id));
                 r = remove_volume(m, c, id, diag);
         }
         if (r == 0)

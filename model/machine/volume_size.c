@@ -114,7 +114,7 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
         int r;
 
         {
-                LOCK_SCOPE(volumes_gate(m));
+                LOCK_SCOPE(volumes_gate(m, OBJECT_VOLUME, id));
                 {
                         DB_TXN(t);
 

@@ -56,7 +56,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         struct snapshot snapshot;
         struct volume v;
         uint64_t task;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(volumes_gate(m, OBJECT_VOLUME, id));
         DB_TXN(t);
         int r;
 

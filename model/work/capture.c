@@ -199,7 +199,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         struct instance instance;
         struct image image;
         uint64_t task;
-        LOCK_SCOPE(volumes_gate(m));
+        LOCK_SCOPE(volumes_gate(m, OBJECT_INSTANCE, id));
         DB_TXN(t);
         int r;
 

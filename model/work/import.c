@@ -12,6 +12,7 @@
 #include <fcntl.h>
 
 #include "model/core/room.h"
+#include "model/core/user.h"
 #include "model/image/making.h"
 #include "model/intake/incoming.h"
 #include "model/work/task_kinds.h"
@@ -179,6 +180,8 @@ static int charge_disks(struct job *job, struct import *import)
 
                 r = making_add_disks(&t, &import->image, import->disks.n, import->n, &changes, &diag);
                 if (r < 0) {
+                        db_end(&t); /* to look a name up may take long */
+                        user_name_in(&diag);
                         strbuf_add(&job->reason, diag.text);
                         return r;
                 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The threads that do the work: some workers that run tasks, oldest first; one more worker that takes only tasks that
+ * The threads that do the work: some workers that run tasks, of users in turn, each one's oldest first, and one of them
+ * for whoever has none running; one more worker that takes only tasks that
  * move no bytes, so that those do not wait behind long imports; some that take only fetches, which mostly wait
  * themselves; one that works out checksums (checksum.c); and one for upkeep (reap.c). Rows say what is to be done,
  * core/jobs.c when to look: whoever commits something that needs work wakes it, and nothing polls. At the end the jobs
@@ -13,6 +14,7 @@
 #include "model/work/runner.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,10 +37,13 @@
 #define RETRY_S 5
 
 #define FETCHERS 8
+/* A server may take as long as it likes to send a file that is large: three of one user's leave room for others'. */
+#define FETCHERS_OF_ONE_USER 3
 
 struct worker {
         struct runner *r;
         unsigned lane;
+        unsigned of_one_user; /* of a user's tasks in this lane, so many at once */
         pthread_t thread;
 };
 
@@ -167,7 +172,7 @@ static void *worker_main(void *arg)
                         job = malloc(sizeof(*job));
                 if (job) {
                         *job = (struct job){ .m = r->m };
-                        k = task_claim(r->m, (enum task_lane)w->lane, &job->task);
+                        k = task_claim(r->m, (enum task_lane)w->lane, w->of_one_user, &job->task);
                 } else {
                         k = -ENOMEM;
                 }
@@ -185,6 +190,7 @@ static void *worker_main(void *arg)
                 job->inherited = job->task.o.id <= r->inherited;
                 run_job(r, job);
                 strbuf_done(&job->reason);
+                jobs_look_again(r->jobs, w->lane); /* the same user may have another one now */
         }
 
         free(job);
@@ -270,12 +276,12 @@ void runner_stop(struct runner *r)
         free(r);
 }
 
-static int start_worker(struct runner *r, unsigned lane)
+static int start_worker(struct runner *r, unsigned lane, unsigned of_one_user)
 {
         struct worker *w = &r->workers[r->n_workers];
         int k;
 
-        *w = (struct worker){ .r = r, .lane = lane };
+        *w = (struct worker){ .r = r, .lane = lane, .of_one_user = of_one_user };
 
         k = pthread_create(&w->thread, NULL, lane == JOBS_LANE_CHECKSUM ? checksum_main : worker_main, w);
         if (k != 0)
@@ -313,13 +319,13 @@ int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct ru
                 goto fail;
         }
 
-        k = start_worker(r, TASK_LANE_INSTANT);
+        k = start_worker(r, TASK_LANE_INSTANT, UINT_MAX);
         if (k == 0)
-                k = start_worker(r, JOBS_LANE_CHECKSUM);
+                k = start_worker(r, JOBS_LANE_CHECKSUM, 0);
         for (unsigned i = 0; i < workers && k == 0; i++)
-                k = start_worker(r, TASK_LANE_WORK);
+                k = start_worker(r, TASK_LANE_WORK, workers > 1 ? workers - 1 : 1);
         for (unsigned i = 0; i < FETCHERS && k == 0; i++)
-                k = start_worker(r, TASK_LANE_FETCH);
+                k = start_worker(r, TASK_LANE_FETCH, FETCHERS_OF_ONE_USER);
         if (k == 0) {
                 k = -pthread_create(&r->keeper, NULL, keeper_main, r);
                 r->has_keeper = k == 0;

@@ -517,6 +517,37 @@ static void *read_stores(void *arg)
         return NULL;
 }
 
+struct reader {
+        struct db *db;
+        unsigned n;
+};
+
+static void *read_beside(void *arg)
+{
+        struct reader *r = arg;
+        DB_TXN(t);
+
+        if (db_begin(r->db, DB_READ, &t) == 0)
+                r->n++;
+        return NULL;
+}
+
+/* One that goes through all rows held up everybody who looked up one. */
+static void test_readers_do_not_wait_for_each_other(void **state)
+{
+        struct fixture *f = *state;
+        struct reader r = { .db = f->db };
+        pthread_t thread;
+        DB_TXN(t);
+
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        for (unsigned i = 0; i < 3; i++) {
+                assert_ok(pthread_create(&thread, NULL, read_beside, &r));
+                assert_ok(pthread_join(thread, NULL));
+        }
+        assert_int_equal(r.n, 3);
+}
+
 static void test_threads_write_and_read_together(void **state)
 {
         atomic_bool stop = false;
@@ -558,6 +589,7 @@ int main(void)
                 TEST(test_a_failed_write_ends_all_writing),
                 TEST(test_a_full_disk_refuses_and_recovers),
                 TEST(test_a_failed_checkpoint_ends_all_writing),
+                TEST(test_readers_do_not_wait_for_each_other),
                 TEST(test_threads_write_and_read_together),
         };
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "model/check.h"
 #include "model/work/convert.h"
@@ -453,6 +454,31 @@ static void test_who_has_closed_a_disk_may_rebuild(void **state)
         assert_seed(l, machine_disk(l, id, "vda").o.id, 1);
 }
 
+/* A look at an instance waited for every release that anybody's flush had announced. */
+static void test_to_look_at_an_instance_takes_no_time(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "cloud", ""), id = machine_make(l, image, "vm1");
+        uint64_t other = machine_make(l, image, "vm2");
+        struct timespec before, after;
+        struct volume_file *f;
+        pthread_t thread;
+
+        assert_ok(volume_open(l->m, machine_disk(l, id, "vda").o.id, true, library_diag(l), &f));
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        for (int i = 0; i < 20; i++) {
+                assert_ok(volume_flush(f));
+                assert_false(machine_get(l, other).running);
+                assert_true(machine_get(l, id).running);
+        }
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        assert_true(after.tv_sec - before.tv_sec < 2); /* 20 waits would be 4 */
+        assert_ok(volume_flush(f));
+        thread = machine_close_later(f);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_false(machine_get(l, id).running);
+}
+
 /* ---- attributes ---- */
 
 static void test_names_and_texts(void **state)
@@ -625,6 +651,7 @@ int main(void)
                 TEST(test_writing_image_to_an_empty_instance_makes_its_disks),
                 TEST(test_a_rebuild_replaces_the_system_disk_alone),
                 TEST(test_who_has_closed_a_disk_may_rebuild),
+                TEST(test_to_look_at_an_instance_takes_no_time),
                 TEST(test_names_and_texts),
                 TEST(test_image_disks_names_data_disks_that_are_there),
                 TEST(test_handing_over_takes_along_what_was_made_with_it),

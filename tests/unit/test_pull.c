@@ -23,6 +23,7 @@ struct server {
         in_port_t port;
         pthread_t thread;
         const char *reply; /* NULL: it says nothing */
+        bool dribbles; /* the end of the reply comes in small pieces, 4 KiB a second, for some seconds */
         char request[4096]; /* the last one; after the end of the try */
 };
 
@@ -43,7 +44,13 @@ static void *server_main(void *arg)
                         have += (size_t)n;
                         s->request[have] = '\0';
                 }
-                if (s->reply)
+                if (s->dribbles) {
+                        const struct timespec pause = { .tv_nsec = 100000000 };
+
+                        (void)send(fd, s->reply, strlen(s->reply), MSG_NOSIGNAL);
+                        for (int i = 0; i < 50 && send(fd, (char[400]){ 0 }, 400, MSG_NOSIGNAL) == 400; i++)
+                                (void)nanosleep(&pause, NULL);
+                } else if (s->reply)
                         (void)send(fd, s->reply, strlen(s->reply), MSG_NOSIGNAL);
                 else if (read(fd, &n, sizeof(n)) < 0) /* until the other side gives up */
                         break;
@@ -57,7 +64,11 @@ static void server_start(struct server *s, const char *reply)
         struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t len = sizeof(sa);
 
-        *s = (struct server){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .reply = reply };
+        *s = (struct server){
+                .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                .reply = reply,
+                .dribbles = reply && strstr(reply, "dribble"),
+        };
         assert_int_equal(bind(s->fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
         assert_int_equal(listen(s->fd, 8), 0);
         assert_int_equal(getsockname(s->fd, (struct sockaddr *)&sa, &len), 0);
@@ -77,7 +88,7 @@ struct got {
         bool begun;
         uint64_t off;
         struct pull_version version;
-        char body[256];
+        char body[32768];
         size_t n;
         int begin_error, write_error, poll_error;
 };
@@ -278,6 +289,18 @@ static void test_a_server_that_says_nothing_is_given_up(void **state)
         assert_true(time(NULL) - start < 10);
 }
 
+/* So little that the fetch would have gone on for days, and others' behind it. */
+static void test_a_server_that_dribbles_is_given_up(void **state)
+{
+        struct strbuf reason CLEANUP_STRBUF = { 0 };
+        struct got got = { 0 };
+
+        (void)state;
+        assert_err(try_reply(OK("X-How: dribble\r\nContent-Length: 1000000\r\n", "abc"), NULL, &got, &reason, NULL),
+                   -EAGAIN);
+        assert_contains(strbuf_text(&reason), "less than 16 KiB a second");
+}
+
 static void test_what_will_not_go_better_is_refused(void **state)
 {
         static const struct {
@@ -353,6 +376,7 @@ int main(void)
                 cmocka_unit_test(test_a_part_of_another_file_is_not_taken),
                 cmocka_unit_test(test_what_is_cut_off_may_go_better_later),
                 cmocka_unit_test(test_a_server_that_says_nothing_is_given_up),
+                cmocka_unit_test(test_a_server_that_dribbles_is_given_up),
                 cmocka_unit_test(test_what_will_not_go_better_is_refused),
                 cmocka_unit_test(test_a_file_larger_than_the_limit_is_refused),
                 cmocka_unit_test(test_this_machine_is_for_those_who_may),

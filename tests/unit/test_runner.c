@@ -9,6 +9,7 @@
 
 #include "model/check.h"
 #include "model/core/limits.h"
+#include "model/core/task_row.h"
 #include "model/work/convert.h"
 #include "model/work/copy.h"
 #include "tests/lib/work.h"
@@ -73,6 +74,56 @@ static void test_more_tasks_than_workers_all_end(void **state)
                 work_assert_bytes(l, id[i], SMALL, i);
         }
         work_assert_clean(l);
+}
+
+static void add_task(struct library *l, const char *ident, uid_t uid)
+{
+        library_sql(l, "INSERT INTO task (ident, kind, status, image_ident, region, region_name, uid, gid, mode, created) "
+                       "VALUES ('%s', 'import', 'queued', '', %llu, 'r1', %u, 0, 0, 1)",
+                    ident, (unsigned long long)l->region, (unsigned)uid);
+}
+
+static const char *claim(struct library *l, unsigned of_one_user)
+{
+        static struct task task;
+
+        return task_claim(l->m, TASK_LANE_WORK, of_one_user, &task) == 0 ? task.o.handle : "none";
+}
+
+/* Rows that nobody was told of: the library's own workers leave them alone. */
+static void test_users_take_turns(void **state)
+{
+        struct library *l = *state;
+
+        for (int i = 1; i <= 6; i++) {
+                char ident[16];
+
+                (void)snprintf(ident, sizeof(ident), "a%d", i);
+                add_task(l, ident, l->alice.uid);
+        }
+        add_task(l, "b1", l->bob.uid);
+        add_task(l, "b2", l->bob.uid);
+        assert_string_equal(claim(l, 2), "a1");
+        assert_string_equal(claim(l, 2), "b1");
+        assert_string_equal(claim(l, 2), "a2");
+        assert_string_equal(claim(l, 2), "b2");
+        assert_string_equal(claim(l, 2), "none"); /* two of hers run */
+        assert_string_equal(claim(l, 3), "a3");
+
+        /* one worker: whose turn it is does not depend on what runs */
+        library_sql(l, "UPDATE task SET status = 'done', finished = 1 WHERE status = 'running'");
+        add_task(l, "b3", l->bob.uid);
+        assert_string_equal(claim(l, 1), "b3");
+        library_sql(l, "UPDATE task SET status = 'done', finished = 1 WHERE status = 'running'");
+        add_task(l, "b4", l->bob.uid);
+        assert_string_equal(claim(l, 1), "a4");
+        add_task(l, "root1", 0);
+        add_task(l, "root2", 0);
+        assert_string_equal(claim(l, 1), "root1");
+        assert_string_equal(claim(l, 1), "b4");
+        assert_string_equal(claim(l, 1), "root2");
+        assert_string_equal(claim(l, 1), "none");
+        library_sql(l, "DELETE FROM task");
 }
 
 static void test_closing_does_not_wait_for_long_work(void **state)
@@ -192,6 +243,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
                 TEST(test_what_moves_no_bytes_does_not_wait_for_imports),
                 TEST(test_more_tasks_than_workers_all_end),
+                TEST(test_users_take_turns),
                 TEST(test_closing_does_not_wait_for_long_work),
                 TEST(test_a_cancel_stops_the_worker),
                 TEST(test_killed_at_any_moment_it_goes_on),

@@ -1,19 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine may have to ask another for a user's name, and that one may take its time. Here it begins two
- * transactions: one that is open already, of the same thread, ends the program.
+ * transactions, and takes the gate of disks: what is held already, by the same thread, ends the program.
  */
 
+#include <crypt.h>
 #include <pwd.h>
 #include <string.h>
 
 #include "model/core/quota.h"
 #include "model/core/state.h"
+#include "model/core/user.h"
+#include "model/machine/volume_gate.h"
 #include "model/work/batch.h"
 #include "tests/lib/machine.h"
 
 static struct model *model; /* asked by whoever looks up a name */
-static unsigned lookups;
+static unsigned lookups, hashes;
+
+static void take_all(void)
+{
+        for (enum db_mode mode = DB_READ; mode <= DB_WRITE; mode++) {
+                DB_TXN(t);
+
+                assert_ok(db_begin(model->db, mode, &t));
+        }
+        if (model->volumes) { /* nor is anybody kept from the disks meanwhile */
+                pthread_mutex_t *gate = volumes_gate(model, OBJECT_NONE, 0);
+
+                assert_int_equal(pthread_mutex_trylock(gate), 0);
+                (void)pthread_mutex_unlock(gate);
+        }
+}
 
 /* In place of the C library's. Nobody is known. */
 int getpwuid_r(uid_t uid, struct passwd *entry, char *buf, size_t size, struct passwd **ret)
@@ -22,14 +40,21 @@ int getpwuid_r(uid_t uid, struct passwd *entry, char *buf, size_t size, struct p
         (void)entry;
         (void)buf;
         (void)size;
-        for (enum db_mode mode = DB_READ; mode <= DB_WRITE; mode++) {
-                DB_TXN(t);
-
-                assert_ok(db_begin(model->db, mode, &t));
-        }
+        take_all();
         lookups++;
         *ret = NULL;
         return 0;
+}
+
+/* In place of the library's. There is no such method. */
+char *crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
+{
+        (void)phrase;
+        (void)setting;
+        (void)data;
+        take_all();
+        hashes++;
+        return NULL;
 }
 
 static int setup(void **state)
@@ -52,6 +77,8 @@ static void test_a_quota(void **state)
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=0", library_diag(l)));
         assert_refused(l, volume_snapshot(l->m, &l->alice, id, "s1", library_diag(l), &s), -EDQUOT);
         assert_contains(l->diag.text, "for 61001");
+        user_name_in(&l->diag);
+        assert_contains(l->diag.text, "for 61001: delete one");
         assert_int_equal(lookups, 1);
 
         /* The change that was refused is not there, and the next one is not in its way. */
@@ -59,6 +86,16 @@ static void test_a_quota(void **state)
         assert_int_equal(work_snapshots(l, l->region), 0);
         assert_ok(volume_snapshot(l->m, &l->alice, id, "s1", library_diag(l), &s));
         machine_wait_volume(l, id);
+}
+
+/* To hash one takes milliseconds. */
+static void test_a_password(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_make(l, machine_image(l, "web", "cloud", ""), "vm");
+
+        assert_true(machine_set(l, id, INSTANCE_FIELD_PASSWORD, "secret") < 0);
+        assert_int_equal(hashes, 1);
 }
 
 static int look_up(void *ctx, const struct object *o)
@@ -78,8 +115,10 @@ static void test_an_image_that_others_have_instances_of(void **state)
 
         assert_ok(instance_create_from_image(l->m, &l->admin, image, "vm", library_diag(l), &id));
         assert_refused(l, image_remove(l->m, &l->alice, image, library_diag(l)), -EBUSY);
-        assert_contains(l->diag.text, "an instance of 0");
+        user_name_in(&l->diag);
+        assert_contains(l->diag.text, "an instance of 0 was made");
         assert_refused(l, batch_run(l->m, &l->alice, l->region, "delete web", library_diag(l)), -EBUSY);
+        user_name_in(&l->diag);
         assert_int_equal(lookups, 2);
         assert_ok(instance_each_other_user_of_image(l->m, image, l->alice.uid, look_up, NULL));
         assert_int_equal(lookups, 3);
@@ -114,6 +153,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(test_a_quota),
+                TEST(test_a_password),
                 TEST(test_an_image_that_others_have_instances_of),
                 TEST(test_refusals),
         };

@@ -391,6 +391,25 @@ static void test_a_flush_that_no_close_follows_is_waited_for_once(void **state)
         assert_ok(volume_remove(l->m, &l->alice, id, library_diag(l)));
 }
 
+/* One user's close() held up what anybody did with disks, and every look at an instance. */
+static void test_a_flush_is_waited_for_by_who_asks_for_that_disk(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 1 << 20), other = machine_volume(l, "d2", 1 << 20);
+        struct timespec before, after;
+        struct volume_file *f;
+
+        assert_ok(volume_open(l->m, id, true, library_diag(l), &f));
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        for (int i = 1; i <= 20; i++) {
+                assert_ok(volume_flush(f));
+                assert_ok(volume_set_size(l->m, &l->alice, other, (1 << 20) + (uint64_t)i * 4096, library_diag(l)));
+        }
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        assert_true(after.tv_sec - before.tv_sec < 3); /* 20 waits would be 4 */
+        volume_close(f);
+}
+
 static void test_writers_and_snapshots_take_turns(void **state)
 {
         struct library *l = *state;
@@ -429,6 +448,7 @@ int main(void)
                 TEST(test_a_damaged_base_ends_the_snapshot_in_error_and_leaves_nothing),
                 TEST(test_who_has_closed_a_disk_is_not_told_that_it_is_open),
                 TEST(test_a_flush_that_no_close_follows_is_waited_for_once),
+                TEST(test_a_flush_is_waited_for_by_who_asks_for_that_disk),
                 TEST(test_writers_and_snapshots_take_turns),
         };
 

@@ -172,6 +172,36 @@ static int op_list_later(char **a)
         return r;
 }
 
+/* Keeps a directory open, and after a byte reads it again and again for two seconds: what then of a file below it? */
+static int op_list_again(char **a)
+{
+        DIR *dir = opendir(a[0]);
+        struct stat st;
+        char c;
+        int r;
+
+        if (!dir)
+                return failed("opendir");
+        while (readdir(dir))
+                ;
+        puts("open");
+        fflush(stdout);
+        if (read(STDIN_FILENO, &c, 1) < 0)
+                return failed("read");
+        for (int i = 0; i < 20; i++) {
+                rewinddir(dir);
+                while (readdir(dir))
+                        ;
+                usleep(100000);
+        }
+        rewinddir(dir);
+        while (readdir(dir))
+                ;
+        r = fstatat(dirfd(dir), a[1], &st, 0) == 0 ? ok() : failed("fstatat");
+        (void)closedir(dir);
+        return r;
+}
+
 static int op_truncate(char **a)
 {
         return done(truncate(a[1], number(a[0])), "truncate");
@@ -667,6 +697,7 @@ static const struct op ops[] = {
         { "stat", op_stat, 1 },
         { "opendir", op_opendir, 1 },
         { "list-later", op_list_later, 1 },
+        { "list-again", op_list_again, 2 },
         { "truncate", op_truncate, 2 },
         { "open", op_open, 2 },
         { "write", op_write, 2 },

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "fs/ops/later.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "blobstore/base/lock.h"
+
+/*
+ * A user's requests are taken one after the other, users in turn, and no user has all threads: another's request waits
+ * at the most for one of those that are at work to end.
+ */
+static const struct {
+        unsigned threads, of_one_user;
+} lanes[] = {
+        [LATER_LIST] = { 4, 2 },
+        [LATER_COMPARE] = { 4, 1 },
+};
+_Static_assert(sizeof(lanes) / sizeof(lanes[0]) == LATER_LANES, "each lane needs its threads");
+
+struct waiting {
+        STAILQ_ENTRY(waiting) link;
+        fuse_req_t fuse;
+        later_fn *fn;
+        fuse_ino_t ino;
+        size_t size;
+        off_t off;
+        bool has_fi;
+        struct fuse_file_info fi;
+};
+
+/* Who waits in a lane, or has something at work there. */
+struct asker {
+        TAILQ_ENTRY(asker) link;
+        uid_t uid;
+        unsigned at_work;
+        STAILQ_HEAD(, waiting) waiting;
+};
+
+struct lane {
+        struct later *l;
+        unsigned number;
+        TAILQ_HEAD(, asker) askers; /* whose turn is next is the first */
+        pthread_cond_t more;
+        pthread_t threads[4];
+        unsigned n_threads;
+};
+
+struct later {
+        pthread_mutex_t mutex; /* of all below */
+        bool stopped;
+        struct lane lanes[LATER_LANES];
+};
+
+/* ---- who is next; with the mutex held ---- */
+
+static struct asker *find_asker(struct lane *lane, uid_t uid)
+{
+        struct asker *a;
+
+        TAILQ_FOREACH(a, &lane->askers, link) {
+                if (a->uid == uid)
+                        return a;
+        }
+        a = calloc(1, sizeof(*a));
+        if (!a)
+                return NULL;
+        a->uid = uid;
+        STAILQ_INIT(&a->waiting);
+        TAILQ_INSERT_TAIL(&lane->askers, a, link);
+        return a;
+}
+
+static void drop_idle(struct lane *lane, struct asker *a)
+{
+        if (a->at_work > 0 || !STAILQ_EMPTY(&a->waiting))
+                return;
+        TAILQ_REMOVE(&lane->askers, a, link);
+        free(a);
+}
+
+static struct waiting *take_next(struct lane *lane, struct asker **ret)
+{
+        struct waiting *w;
+        struct asker *a;
+
+        TAILQ_FOREACH(a, &lane->askers, link) {
+                if (STAILQ_EMPTY(&a->waiting) || a->at_work == lanes[lane->number].of_one_user)
+                        continue;
+                w = STAILQ_FIRST(&a->waiting);
+                STAILQ_REMOVE_HEAD(&a->waiting, link);
+                a->at_work++;
+                TAILQ_REMOVE(&lane->askers, a, link);
+                TAILQ_INSERT_TAIL(&lane->askers, a, link);
+                *ret = a;
+                return w;
+        }
+        return NULL;
+}
+
+/* Answers those who wait, or, unless FUSE is NULL, that one. */
+static void answer_interrupted(struct lane *lane, fuse_req_t fuse)
+{
+        struct asker *next_asker;
+        struct waiting *next;
+
+        for (struct asker *a = TAILQ_FIRST(&lane->askers); a; a = next_asker) {
+                next_asker = TAILQ_NEXT(a, link);
+                for (struct waiting *w = STAILQ_FIRST(&a->waiting); w; w = next) {
+                        next = STAILQ_NEXT(w, link);
+                        if (fuse && w->fuse != fuse)
+                                continue;
+                        STAILQ_REMOVE(&a->waiting, w, waiting, link);
+                        (void)fuse_reply_err(w->fuse, EINTR);
+                        free(w);
+                }
+                drop_idle(lane, a);
+        }
+}
+
+/* ---- threads ---- */
+
+static void *work(void *arg)
+{
+        struct lane *lane = arg;
+        struct later *l = lane->l;
+        struct waiting *w;
+        struct asker *a;
+        LOCK_SCOPE(&l->mutex);
+
+        while (!l->stopped) {
+                w = take_next(lane, &a);
+                if (!w) {
+                        (void)pthread_cond_wait(&lane->more, &l->mutex);
+                        continue;
+                }
+                unlock(&l->mutex);
+                w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
+                free(w);
+                lock(&l->mutex);
+                a->at_work--;
+                drop_idle(lane, a);
+        }
+        return NULL;
+}
+
+/* With the first request: a daemon that goes to the background has no thread before that. */
+static int start_threads(struct lane *lane)
+{
+        while (lane->n_threads < lanes[lane->number].threads) {
+                if (pthread_create(&lane->threads[lane->n_threads], NULL, work, lane) != 0)
+                        return lane->n_threads > 0 ? 0 : -EAGAIN;
+                lane->n_threads++;
+        }
+        return 0;
+}
+
+int later_new(struct later **ret)
+{
+        struct later *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        (void)pthread_mutex_init(&l->mutex, NULL); /* cannot fail without attributes, as below */
+        for (unsigned i = 0; i < LATER_LANES; i++) {
+                l->lanes[i].l = l;
+                l->lanes[i].number = i;
+                TAILQ_INIT(&l->lanes[i].askers);
+                (void)pthread_cond_init(&l->lanes[i].more, NULL);
+        }
+        *ret = l;
+        return 0;
+}
+
+void later_stop(struct later *l)
+{
+        if (!l)
+                return;
+        {
+                LOCK_SCOPE(&l->mutex);
+                l->stopped = true;
+                for (unsigned i = 0; i < LATER_LANES; i++) {
+                        answer_interrupted(&l->lanes[i], NULL);
+                        (void)pthread_cond_broadcast(&l->lanes[i].more);
+                }
+        }
+        for (unsigned i = 0; i < LATER_LANES; i++) {
+                for (unsigned t = 0; t < l->lanes[i].n_threads; t++)
+                        (void)pthread_join(l->lanes[i].threads[t], NULL);
+                l->lanes[i].n_threads = 0;
+        }
+}
+
+void later_free(struct later *l)
+{
+        if (!l)
+                return;
+        for (unsigned i = 0; i < LATER_LANES; i++)
+                (void)pthread_cond_destroy(&l->lanes[i].more);
+        (void)pthread_mutex_destroy(&l->mutex);
+        free(l);
+}
+
+/* ---- requests ---- */
+
+/* libfuse may call it when the request has just been answered: see wait.c, which has the same rules. */
+static void interrupt(fuse_req_t fuse, void *data)
+{
+        struct later *l = data;
+        LOCK_SCOPE(&l->mutex);
+
+        for (unsigned i = 0; i < LATER_LANES; i++)
+                answer_interrupted(&l->lanes[i], fuse);
+}
+
+static int enqueue(struct later *l, struct lane *lane, struct waiting *w)
+{
+        struct asker *a;
+        int r;
+        LOCK_SCOPE(&l->mutex);
+
+        if (l->stopped || fuse_req_interrupted(w->fuse))
+                return -EINTR;
+        r = start_threads(lane);
+        if (r < 0)
+                return r;
+        a = find_asker(lane, fuse_req_ctx(w->fuse)->uid);
+        if (!a)
+                return -ENOMEM;
+        STAILQ_INSERT_TAIL(&a->waiting, w, link);
+        (void)pthread_cond_signal(&lane->more);
+        return 0;
+}
+
+void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,
+               const struct fuse_file_info *fi)
+{
+        struct later *l = ((struct fs *)fuse_req_userdata(fuse))->later;
+        struct waiting *w = malloc(sizeof(*w));
+        int r;
+
+        if (!w) {
+                (void)fuse_reply_err(fuse, ENOMEM);
+                return;
+        }
+        *w = (struct waiting){ .fuse = fuse, .fn = fn, .ino = ino, .size = size, .off = off, .has_fi = fi };
+        if (fi)
+                w->fi = *fi;
+        fuse_req_interrupt_func(fuse, interrupt, l);
+        r = enqueue(l, &l->lanes[lane], w);
+        if (r < 0) {
+                free(w);
+                (void)fuse_reply_err(fuse, -r);
+        }
+}

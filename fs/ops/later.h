@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_OPS_LATER_H
+#define FS_OPS_LATER_H
+
+/*
+ * Requests whose answer takes time to make: lists of all images, listings, comparisons; and reading those texts, which
+ * are long. They are answered by threads of their own, in turn by user, so that those that answer everything else are
+ * never busy with them.
+ */
+
+#include "fs/tree/node.h"
+#include "fs/tree/req.h"
+
+enum later_lane {
+        LATER_LIST, /* goes through many rows */
+        LATER_COMPARE, /* reads disks */
+        LATER_LANES,
+};
+
+int later_new(struct later **ret);
+/* Whoever still waits is answered EINTR, as whoever comes later; what is at work ends. Accepts NULL. */
+void later_stop(struct later *l);
+void later_free(struct later *l); /* accepts NULL; stopped */
+
+/* Of a node whose text takes time (attr_is_long()): a child is a comparison, an entry a list. */
+static inline enum later_lane later_lane(struct node n)
+{
+        return n.row == ROW_CHILD ? LATER_COMPARE : LATER_LIST;
+}
+
+/* A handler, which replies. SIZE and OFF are those of a read. */
+typedef void later_fn(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+
+/* Has FN called by a thread of the lane, FI (may be NULL) being a copy. */
+void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,
+               const struct fuse_file_info *fi);
+
+#endif
