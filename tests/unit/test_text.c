@@ -86,8 +86,10 @@ static void test_many_small_ones_are_bounded_too(void **state)
         free(held);
 }
 
+/* Others come and go: the database's, the reserve. */
 static unsigned count_files(struct library *l)
 {
+        const struct dirent *e;
         char path[TEMPDIR_MAX + 8];
         unsigned n = 0;
         DIR *d;
@@ -95,8 +97,8 @@ static unsigned count_files(struct library *l)
         (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
         d = opendir(path);
         assert_non_null(d);
-        while (readdir(d))
-                n++;
+        while ((e = readdir(d)))
+                n += strncmp(e->d_name, "text", 4) == 0 || e->d_name[0] == '#';
         (void)closedir(d);
         return n;
 }
@@ -104,11 +106,10 @@ static unsigned count_files(struct library *l)
 static void test_its_file_has_no_name(void **state)
 {
         struct library *l = *state;
-        unsigned before = count_files(l);
         struct text *t;
 
         assert_ok(make(l, 1, MIB, &t));
-        assert_int_equal(count_files(l), before);
+        assert_int_equal(count_files(l), 0);
         text_unref(t);
 }
 
