@@ -253,11 +253,11 @@ static int store_rebuild_index(struct blobstore *bs)
         return r < 0 ? r : index_recover(bs->chunks->index, bs->chunks->moves);
 }
 
-static int store_open_index(struct blobstore *bs, bool migrate)
+static int store_open_index(struct blobstore *bs, bool remake)
 {
         int r = 0;
 
-        if (migrate)
+        if (remake)
                 return store_rebuild_index(bs);
         if (!bs->read_only && account_is_short(bs))
                 r = index_mark_stale(bs->dir_fd); /* perhaps all can be read by now */
@@ -312,7 +312,7 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
                                     opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT,
                                     threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
         if (r == 0)
-                r = store_open_index(bs, version < FORMAT_VERSION);
+                r = store_open_index(bs, version < FORMAT_VERSION || (opts->remake && !bs->read_only));
         if (r == 0 && !bs->read_only)
                 gc_fill_reserve(bs);
         if (r == 0 && version < FORMAT_VERSION)

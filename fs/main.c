@@ -161,9 +161,18 @@ static int main_check_all(const struct main_check *c, bool repaired)
         problems = model_check(c->store, c->read_data, main_report, NULL, &diag);
         if (problems < 0)
                 return main_check_fail(&diag, problems);
-        found = (c->repair ? model_found_name : model_found_list)(c->store, main_report, NULL, &diag);
+        /* What is wrong with an index, or with what a segment says of itself, is put right by making it again. */
+        found = c->repair ? model_found_name(c->store, problems > 0, main_report, NULL, &diag) :
+                            model_found_list(c->store, main_report, NULL, &diag);
         if (found < 0)
                 return main_check_fail(&diag, found);
+        if (c->repair && problems > 0) {
+                (void)printf("the indices of the blob stores were made again; what is left:\n");
+                problems = model_check(c->store, c->read_data, main_report, NULL, &diag);
+                if (problems < 0)
+                        return main_check_fail(&diag, problems);
+                repaired |= problems == 0;
+        }
         repaired |= c->repair && found > 0;
         if (problems > 0)
                 (void)printf("%d problems\n", problems);

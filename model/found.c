@@ -43,6 +43,7 @@ struct finder {
         found_fn *fn;
         void *ctx;
         bool name; /* or only list */
+        bool remake; /* the indices of stores */
         int n; /* found, or named */
 
         /* of the store that is being looked at */
@@ -282,7 +283,7 @@ DEFINE_CLEANUP(struct model *, model_closep, model_close)
 
 static int look(const char *dir, struct finder *f, struct diag *diag)
 {
-        const struct model_opts opts = { .read_only = !f->name, .idle = true };
+        const struct model_opts opts = { .read_only = !f->name, .idle = true, .remake = f->remake };
         CLEANUP(model_closep) struct model *m = NULL;
         int r;
 
@@ -302,7 +303,7 @@ int model_found_list(const char *dir, found_fn *fn, void *ctx, struct diag *diag
         return look(dir, &(struct finder){ .fn = fn, .ctx = ctx }, diag);
 }
 
-int model_found_name(const char *dir, found_fn *fn, void *ctx, struct diag *diag)
+int model_found_name(const char *dir, bool remake, found_fn *fn, void *ctx, struct diag *diag)
 {
-        return look(dir, &(struct finder){ .fn = fn, .ctx = ctx, .name = true }, diag);
+        return look(dir, &(struct finder){ .fn = fn, .ctx = ctx, .name = true, .remake = remake }, diag);
 }

@@ -7,6 +7,8 @@
  * catalogue that was put back. It stays for unnamed-days. Stores of other libraries are left out.
  */
 
+#include <stdbool.h>
+
 #include "model/core/diag.h"
 
 typedef void found_fn(void *ctx, const char *line);
@@ -16,8 +18,9 @@ int model_found_list(const char *dir, found_fn *fn, void *ctx, struct diag *diag
 
 /*
  * Makes each such blob an image in the recycle bin of a region that uses the store, the first by name: found-<the
- * blob's id>, of whoever calls this. Gives how many; a blob that cannot be one is told of, and left as it is.
+ * blob's id>, of whoever calls this. Gives how many; a blob that cannot be one is told of, and left as it is. REMAKE: the
+ * indices of the blob stores are made again before.
  */
-int model_found_name(const char *dir, found_fn *fn, void *ctx, struct diag *diag);
+int model_found_name(const char *dir, bool remake, found_fn *fn, void *ctx, struct diag *diag);
 
 #endif

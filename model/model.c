@@ -105,6 +105,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         m->listener = opts->listener;
         m->listener_ctx = opts->listener_ctx;
         m->progress = opts->progress;
+        m->remake = opts->remake;
 
         r = home_open(m, dir, !m->read_only, diag);
         if (r == 0)

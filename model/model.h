@@ -23,6 +23,7 @@ typedef void model_progress_fn(void *ctx, const char *what, uint64_t done, uint6
 struct model_opts {
         bool read_only; /* for checking */
         bool idle; /* for repairs: nothing is worked on, nothing comes in, and nothing that has no name is removed */
+        bool remake; /* the indices of blob stores are made again */
         bool import_private; /* files are fetched from this machine and the networks of the site for everybody */
         unsigned workers; /* threads that run tasks; 0: two */
         uint64_t cache_bytes; /* for each blob store; 0: its default */

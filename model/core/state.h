@@ -48,6 +48,7 @@ struct model {
         struct runner *runner; /* work/runner.c */
         model_listener_fn *listener;
         void *listener_ctx;
+        bool remake; /* the indices of blob stores, as they are opened */
         void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total); /* of what takes long in opening; of the same context; may be NULL */
 };
 

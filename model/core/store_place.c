@@ -74,6 +74,7 @@ static int open_at(struct model *m, const struct store_place *at, const char *di
                 .read_only = m->read_only,
                 .existing = at->known,
                 .as_it_is = is_anothers(at, dir),
+                .remake = m->remake && !is_anothers(at, dir),
                 .progress = m->progress,
                 .progress_ctx = m->listener_ctx,
                 .cache_bytes = at->cache_bytes,

@@ -283,7 +283,6 @@ static int fault_everywhere(enum fault f, enum calls which, write_fn *write)
         do {
                 n += step;
                 try_begin(&t, write);
-                if (getenv("VERB")) fprintf(stderr, "fault %d n %d\n", f, n);
                 try_run(&t, f, which, n);
                 unharmed = t.unharmed;
                 degraded += t.degraded;

@@ -55,7 +55,8 @@ static int restore(struct library *l, struct strbuf *said)
 
 static int find(struct library *l, bool name, struct strbuf *said)
 {
-        return (name ? model_found_name : model_found_list)(path_in(l, "lib"), note, said, library_diag(l));
+        return name ? model_found_name(path_in(l, "lib"), false, note, said, library_diag(l)) :
+                      model_found_list(path_in(l, "lib"), note, said, library_diag(l));
 }
 
 /* An image in a copy, and one that came later. */
