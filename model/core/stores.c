@@ -461,7 +461,8 @@ static int add_new(struct model *m, const char *path, bool adopt, struct diag *d
 
         r = store_place_open(m, &at, diag, &bs, &owner);
         if (r < 0)
-                return r == -EUCLEAN || r == -EPROTONOSUPPORT ? -EINVAL : r; /* of a path that somebody wrote */
+                /* Of a path that somebody wrote. */
+                return r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -ESTALE ? -EINVAL : r;
         if (r == 0 && !adopt)
                 r = owner_refuse(path, &owner, diag);
         else

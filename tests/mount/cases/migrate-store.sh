@@ -47,6 +47,20 @@ same "$(cat "$MNT/regions/here/private/one/status")" available
 stop
 check_store
 
+# Another library's is left as it is, by whoever is given it.
+fixture
+mv "$STORE/blobs" theirs
+rm -rf "$STORE"
+find theirs -type f ! -name lock -exec sha256sum {} + | sort >before
+start
+ok mkdir "$MNT/regions/theirs"
+expect EINVAL write "$MNT/regions/theirs/store" "$WORK/theirs"
+grep -q "older version" "$MNT/info/errors" || fail "$(tail -n 2 "$MNT/info/errors")"
+expect EINVAL write "$MNT/regions/theirs/store" "adopt $WORK/theirs"
+stop
+find theirs -type f ! -name lock -exec sha256sum {} + | sort >after
+run cmp before after
+
 # Killed at any moment of it, the next mount goes on from there.
 need strace
 for n in 1 2 3 4 6 9 13 18 24 31; do
