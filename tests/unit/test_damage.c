@@ -3,7 +3,7 @@
 /*
  * A store damaged at a place chosen at random, and used: what is not concerned reads right, what is gives an error and
  * never other bytes, and what was collected meanwhile had nobody who needed it: with the damaged file mended, everything
- * is there again. TEST_COUNT damages (scripts/hostile makes thousands), TEST_SEED to repeat one.
+ * is there again. IMAGEFS_TEST_COUNT damages (scripts/hostile makes thousands), IMAGEFS_TEST_SEED to repeat one.
  */
 
 #include <dirent.h>
@@ -265,7 +265,7 @@ static void use(struct world *w, const char *name, bool again, uint64_t seed, ui
 
 static void test_damage_anywhere_costs_what_it_concerns_and_nothing_else(void **state)
 {
-        uint64_t count = environment_number("TEST_COUNT", 150), first = environment_number("TEST_SEED", 1);
+        uint64_t count = environment_number("IMAGEFS_TEST_COUNT", 150), first = environment_number("IMAGEFS_TEST_SEED", 1);
         uint8_t *buf = malloc(NEW_BYTES);
         struct world *w = *state;
         unsigned opened = 0;
