@@ -3,11 +3,10 @@
 /*
  * A store's directory:
  *
- *      format          "imagefs blob store 3", and the store's id in 32 hex digits with a hash; written last when a store is made, so
- *                      that it tells a whole one; "format.next" while one of version 2 is brought to this
- *      lock            held with flock(2) by the process that has the store open, shared by those that only look
- *      index.db        see chunks/index.h; beside it its WAL, index.stale where it has to be made again, and
- *                      index.short where that could not count everything
+ *      format          "imagefs blob store 3", and the store's id in 32 hex digits with a hash; written last when a
+ * store is made, so that it tells a whole one; "format.next" while one of version 2 is brought to this lock held with
+ * flock(2) by the process that has the store open, shared by those that only look index.db        see chunks/index.h;
+ * beside it its WAL, index.stale where it has to be made again, and index.short where that could not count everything
  *      state           whether the index is current; see chunks/index_state.h
  *      segments/       see chunks/segment.h
  *      moved/          see chunks/moves.h
@@ -47,24 +46,24 @@
 #include "blobstore/hash/hash.h"
 
 #define FORMAT_VERSION 3
-#define FORMAT_FILE   "format"
-#define FORMAT_NEXT   "format.next"
+#define FORMAT_FILE "format"
+#define FORMAT_NEXT "format.next"
 #define FORMAT_PREFIX "imagefs blob store "
 #define FORMAT_TEXT_2 FORMAT_PREFIX "2\n"
-#define FORMAT_TEXT   FORMAT_PREFIX "3\nid "
+#define FORMAT_TEXT FORMAT_PREFIX "3\nid "
 /* The id's digits, and a hash of it: another id would make every segment somebody else's. */
-#define FORMAT_SIZE   (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1 + 16 + 1)
+#define FORMAT_SIZE (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1 + 16 + 1)
 
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
-#define THREADS_MAX         256
+#define THREADS_MAX 256
 
 static const char *const store_dirs[] = { "segments", "moved", "maps", "temp", "incoming", "disks" };
 
 /* What a crash during creation may leave, so that creating goes on there. */
 static const char *const store_files[] = {
-        "lock",        "format.tmp",      "index.db", "index.db.new", "index.db-journal", "index.db-wal",
-        "index.stale", "index.stale.tmp", "index.short", "index.short.tmp", "reserve",     "owner",           "owner.tmp",
-        "state",       "state.tmp",       "format.next", "format.next.tmp",
+        "lock",        "format.tmp",      "index.db",    "index.db.new",    "index.db-journal", "index.db-wal",
+        "index.stale", "index.stale.tmp", "index.short", "index.short.tmp", "reserve",          "owner",
+        "owner.tmp",   "state",           "state.tmp",   "format.next",     "format.next.tmp",
 };
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
@@ -203,7 +202,8 @@ static int store_lock(struct blobstore *bs)
 
 static int store_open_subdirs(struct blobstore *bs)
 {
-        int disks_fd, *const fds[] = { &bs->segments_fd, &bs->moved_fd, &bs->maps_fd, &bs->temp_fd, &bs->incoming_fd, &disks_fd };
+        int disks_fd, *const fds[] = { &bs->segments_fd, &bs->moved_fd,    &bs->maps_fd,
+                                       &bs->temp_fd,     &bs->incoming_fd, &disks_fd };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof(fds) / sizeof(fds[0]); i++)

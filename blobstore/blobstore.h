@@ -35,12 +35,12 @@
 typedef void blobstore_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
 struct blobstore_opts {
-        bool read_only; /* nothing is created, repaired or collected; for checking */
-        bool existing; /* it is not made where there is none: -ENOENT */
-        bool remake; /* make the index again, whatever it says of itself */
-        bool as_it_is; /* one of an older version is left so: -ESTALE */
-        size_t cache_bytes; /* decoded chunks kept in memory; 0: 64 MiB */
-        unsigned threads; /* that hash and compress, per store; 0: one per processor */
+        bool read_only;                  /* nothing is created, repaired or collected; for checking */
+        bool existing;                   /* it is not made where there is none: -ENOENT */
+        bool remake;                     /* make the index again, whatever it says of itself */
+        bool as_it_is;                   /* one of an older version is left so: -ESTALE */
+        size_t cache_bytes;              /* decoded chunks kept in memory; 0: 64 MiB */
+        unsigned threads;                /* that hash and compress, per store; 0: one per processor */
         blobstore_progress_fn *progress; /* of making the index again; may be NULL */
         void *progress_ctx;
 };

@@ -153,7 +153,8 @@ static void mount_warn_of_others(const char *store)
 
         if (stat(store, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
                 log_warning("other users can enter the library's directory (mode %03o), where nothing is for them: "
-                            "chmod 700 %s", (unsigned)st.st_mode & 0777, store);
+                            "chmod 700 %s",
+                            (unsigned)st.st_mode & 0777, store);
 }
 
 /* A model_health_fn. */

@@ -42,9 +42,9 @@ struct finder {
         struct model *m;
         found_fn *fn;
         void *ctx;
-        bool name; /* or only list */
+        bool name;   /* or only list */
         bool remake; /* the indices of stores */
-        int n; /* found, or named */
+        int n;       /* found, or named */
 
         /* of the store that is being looked at */
         uint64_t store;
@@ -189,8 +189,10 @@ static void fill_image(const struct finder *f, const struct thing *blob, struct 
         ret->o.mode = 0700;
         (void)snprintf(ret->o.handle, sizeof(ret->o.handle), "found-%s", id);
         (void)snprintf(ret->name, sizeof(ret->name), "found-%s", id);
-        (void)snprintf(ret->description, sizeof(ret->description), "found by imagefs check --repair, %s: no image named "
-                                                                   "this blob", strbuf_text(&now));
+        (void)snprintf(ret->description, sizeof(ret->description),
+                       "found by imagefs check --repair, %s: no image named "
+                       "this blob",
+                       strbuf_text(&now));
 }
 
 /* The image, its disk and the blob's row, and into the recycle bin with it. */
@@ -294,7 +296,8 @@ static int look(const char *dir, struct finder *f, struct diag *diag)
         r = stores_each(m, look_at_store, f);
         free(f->blob);
         if (r < 0)
-                return diag_set(diag, r, "%s: what no image names cannot be looked for to the end: %s", dir, strerror(-r));
+                return diag_set(diag, r, "%s: what no image names cannot be looked for to the end: %s", dir,
+                                strerror(-r));
         return f->n;
 }
 

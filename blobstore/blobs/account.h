@@ -6,9 +6,9 @@
  * Is all that may need the bytes of a store accounted for? For blobs/ and the store alone.
  *
  * The index says what nobody uses. It may be older than the maps (a backup put back file by file, a WAL that was lost),
- * and it may have been made again while a map could not be read whole: then it counts too little. What counts too little
- * blocks giving back, and never reading. Where a map is there of which the index does not know, the index is made again
- * at the next opening; where a map's entries could not all be counted, a mark stands in the store (the file
+ * and it may have been made again while a map could not be read whole: then it counts too little. What counts too
+ * little blocks giving back, and never reading. Where a map is there of which the index does not know, the index is
+ * made again at the next opening; where a map's entries could not all be counted, a mark stands in the store (the file
  * "index.short") until it was made again with all of them, or without that blob.
  */
 
@@ -18,8 +18,8 @@
 int account_is_current(struct blobstore *bs);
 
 /*
- * At the opening: 1, if also each blob of the index has its map; 0: it may name chunks that were given back since. Nobody
- * compares bytes with a chunk before sharing it.
+ * At the opening: 1, if also each blob of the index has its map; 0: it may name chunks that were given back since.
+ * Nobody compares bytes with a chunk before sharing it.
  */
 int account_fits(struct blobstore *bs);
 

@@ -416,9 +416,9 @@ static int check_compare(struct check *c, struct check_differences *d)
                 check_count_row(d, a);
                 is->i++;
                 d->counts += c->incomplete ? a->refs < b->refs : a->refs != b->refs;
-                /* What is only a base is in no map that would say how long it is, and what was moved was made shorter. */
-                d->contents += b->raw_len &&
-                               (a->raw_len != b->raw_len || (!a->at && a->stored_len != b->stored_len));
+                /* What is only a base is in no map that would say how long it is, and what was moved was made shorter.
+                 */
+                d->contents += b->raw_len && (a->raw_len != b->raw_len || (!a->at && a->stored_len != b->stored_len));
         }
 }
 

@@ -9,11 +9,11 @@
 #include "blobstore/blobs/blob.h"
 
 enum blobstore_problem {
-        BLOBSTORE_PROBLEM_MAP, /* a blob's map is missing or damaged */
-        BLOBSTORE_PROBLEM_CHUNK, /* a chunk of a blob is missing, out of place or damaged */
-        BLOBSTORE_PROBLEM_INDEX, /* the index disagrees with the maps: counts, places, statistics */
+        BLOBSTORE_PROBLEM_MAP,    /* a blob's map is missing or damaged */
+        BLOBSTORE_PROBLEM_CHUNK,  /* a chunk of a blob is missing, out of place or damaged */
+        BLOBSTORE_PROBLEM_INDEX,  /* the index disagrees with the maps: counts, places, statistics */
         BLOBSTORE_PROBLEM_ORPHAN, /* a file or a chunk that belongs to nothing */
-        BLOBSTORE_PROBLEM_DISK, /* a writable disk is damaged, or its base is missing */
+        BLOBSTORE_PROBLEM_DISK,   /* a writable disk is damaged, or its base is missing */
 };
 
 /* ID is NULL where no blob is concerned; TEXT says what, for a person. Both borrowed for the call. */

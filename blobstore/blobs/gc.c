@@ -36,14 +36,14 @@
 #include "blobstore/blobs/map_file_priv.h"
 
 #define GC_SWEEP_BATCH 4096
-#define GC_REF_BATCH   8192 /* references taken back in one transaction */
+#define GC_REF_BATCH 8192 /* references taken back in one transaction */
 
 /*
  * With steps of a map's page of entries, a transaction changes some hundred pages of 4 KiB at most: each entry's row,
  * and its place in two trees.
  */
 #define GC_THRIFTY_BATCH MAP_PAGE_ENTRIES
-#define GC_RESERVE       (UINT64_C(2) << 20)
+#define GC_RESERVE (UINT64_C(2) << 20)
 
 #define GC_BLOB_PAGE 64
 
@@ -227,7 +227,7 @@ static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
 }
 
 struct gc_names {
-        blob_live_fn *live; /* NULL: nothing is dropped */
+        blob_live_fn *live;   /* NULL: nothing is dropped */
         blob_stays_fn *stays; /* may be NULL */
         void *ctx;
 };

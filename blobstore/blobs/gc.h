@@ -24,8 +24,8 @@ struct blobstore_gc_stats {
 };
 
 /*
- * Drops every blob that LIVE denies (LIVE NULL: none), and that STAYS (NULL: no) does not keep, and returns the space of
- * chunks that nothing uses to the file system. What was found in segments when the index was made again or after a
+ * Drops every blob that LIVE denies (LIVE NULL: none), and that STAYS (NULL: no) does not keep, and returns the space
+ * of chunks that nothing uses to the file system. What was found in segments when the index was made again or after a
  * crash, and nobody has named for UNNAMED_US microseconds since, is among them. Safe beside readers and writers at any
  * moment: what they may still need is left for the next call. Not to be called before interrupted work that should find
  * its chunks again has started its writers.

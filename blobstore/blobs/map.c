@@ -16,10 +16,10 @@
 #include "blobstore/chunks/segment.h"
 #include "blobstore/hash/hash.h"
 
-#define MAP_MAGIC   UINT64_C(0x70616d2d73666d69) /* "imfs-map" */
+#define MAP_MAGIC UINT64_C(0x70616d2d73666d69) /* "imfs-map" */
 #define MAP_VERSION 2
 
-#define MAP_ENTRY_SIZE     48
+#define MAP_ENTRY_SIZE 48
 #define MAP_PAGE_HEAD_SIZE 16
 #define MAP_TABLE_ROW_SIZE 16
 
@@ -48,13 +48,13 @@ struct map_writer {
         struct blob_id id;
         uint64_t seed;
         uint64_t entries;
-        uint64_t pages; /* written */
-        unsigned n; /* entries in the page that is being filled */
-        uint64_t page_rank; /* clusters with data before that of its first entry */
+        uint64_t pages;                     /* written */
+        unsigned n;                         /* entries in the page that is being filled */
+        uint64_t page_rank;                 /* clusters with data before that of its first entry */
         uint64_t data_clusters, data_spans; /* of the entries so far */
-        uint64_t end; /* of the last entry */
+        uint64_t end;                       /* of the last entry */
         uint8_t page[MAP_PAGE_SIZE];
-        uint8_t *table; /* as on disk */
+        uint8_t *table;    /* as on disk */
         size_t table_size; /* allocated bytes */
 };
 
@@ -68,8 +68,8 @@ struct map {
         uint64_t pages;
         struct map_row {
                 uint64_t offset; /* of its first entry */
-                uint64_t rank; /* clusters with data before that offset's */
-        } *table; /* of each page */
+                uint64_t rank;   /* clusters with data before that offset's */
+        } * table;               /* of each page */
 };
 
 _Static_assert(sizeof(struct map_row) == MAP_TABLE_ROW_SIZE, "the table is decoded where it was read");
@@ -352,7 +352,8 @@ static bool map_page_is_sane(const struct map *m, uint64_t page, const uint8_t *
         for (unsigned i = 0; i < map_page_entries(m, page); i++) {
                 map_entry_get(bytes, i, &e);
                 if (!map_chunk_is_sane(&e) || e.len == 0 || e.len > e.raw_len || e.skip > e.raw_len - e.len ||
-                    e.skip % BLOB_BLOCK_SIZE || e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > limit || e.len > limit - e.offset)
+                    e.skip % BLOB_BLOCK_SIZE || e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > limit ||
+                    e.len > limit - e.offset)
                         return false;
                 end = e.offset + e.len;
         }

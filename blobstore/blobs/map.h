@@ -32,18 +32,18 @@
 #include "blobstore/chunks/blob_info.h"
 #include "blobstore/chunks/chunk_id.h"
 
-#define MAP_PAGE_SIZE    4096
+#define MAP_PAGE_SIZE 4096
 #define MAP_PAGE_ENTRIES 85
-#define MAP_HOLE_PAGES   256
+#define MAP_HOLE_PAGES 256
 
 /* "<32 hex digits>" */
 #define MAP_NAME_SIZE (2 * BLOB_ID_SIZE + 1)
 
 struct map_entry {
         uint64_t offset;
-        uint32_t len; /* bytes of the blob */
-        uint32_t skip; /* bytes of the chunk before them, a multiple of the block size */
-        uint32_t raw_len; /* of the chunk */
+        uint32_t len;        /* bytes of the blob */
+        uint32_t skip;       /* bytes of the chunk before them, a multiple of the block size */
+        uint32_t raw_len;    /* of the chunk */
         uint32_t stored_len; /* of the chunk; equal to raw_len: stored as it is */
         uint64_t place;
         struct chunk_id name;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A new index from what the segments say of themselves and what the maps name. Every blob with a map is live again; those
- * that were being removed are so no more once nobody names them, which the next collection asks. What segments describe
- * and no map names becomes an orphan: its space is given back only after unnamed-days.
+ * A new index from what the segments say of themselves and what the maps name. Every blob with a map is live again;
+ * those that were being removed are so no more once nobody names them, which the next collection asks. What segments
+ * describe and no map names becomes an orphan: its space is given back only after unnamed-days.
  *
- * A segment without a footer, or with a damaged one, is described anew, by the chunks that maps name in it: they are read
- * and named. This is how a store of version 2, which had no footers, becomes one of version 3.
+ * A segment without a footer, or with a damaged one, is described anew, by the chunks that maps name in it: they are
+ * read and named. This is how a store of version 2, which had no footers, becomes one of version 3.
  *
  * A map whose header or table is damaged is read page by page, and its blob stays, for its readers to be told. Where a
  * page is damaged or cannot be read, its chunks are not known, and nothing is given back any more (account.h).
@@ -26,7 +26,7 @@
 struct rebuild {
         struct blobstore *store;
         struct index *index;
-        bool is_short; /* not all entries of all maps are counted */
+        bool is_short;         /* not all entries of all maps are counted */
         uint32_t *undescribed; /* segments */
         size_t n_undescribed;
         uint64_t segments; /* all of them */
@@ -158,7 +158,8 @@ static int rebuild_segment(void *ctx, uint32_t id, uint64_t size)
 }
 
 /* Reads a chunk for its name. What cannot be read has none, and is as it is for whoever reads it. */
-static int rebuild_name_chunk(struct rebuild *rb, struct codec *codec, const struct index_chunk *c, struct footer *footer)
+static int rebuild_name_chunk(struct rebuild *rb, struct codec *codec, const struct index_chunk *c,
+                              struct footer *footer)
 {
         struct chunk_store *cs = rb->store->chunks;
         struct footer_record record = { .place = c->place, .raw_len = c->raw_len, .stored_len = c->stored_len };
@@ -304,7 +305,8 @@ static int rebuild_moves(struct rebuild *rb)
         if (r == 0)
                 r = moved_write(rb, &m);
         free(m.chunks);
-        /* Where not every segment tells what is in it, a table that nobody seems to need may be the only one that does. */
+        /* Where not every segment tells what is in it, a table that nobody seems to need may be the only one that does.
+         */
         return r < 0 || rb->n_undescribed ? r : moves_each(rb->store->chunks->moves, moved_is_needed, rb);
 }
 

@@ -25,17 +25,18 @@ struct disks;
 
 struct blobstore {
         bool read_only;
-        void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total); /* of what takes long in opening; may be NULL */
+        void (*progress)(void *ctx, const char *what, uint64_t done,
+                         uint64_t total); /* of what takes long in opening; may be NULL */
         void *progress_ctx;
         struct timespec opened; /* by the clock of the disk's files */
         int dir_fd, lock_fd, segments_fd, moved_fd, maps_fd, temp_fd, incoming_fd;
-        atomic_bool thrifty; /* the disk was full, and the reserve is spent */
+        atomic_bool thrifty;  /* the disk was full, and the reserve is spent */
         atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */
 
         struct chunk_store *chunks;
         struct cache *map_pages; /* of open blobs */
-        struct disks *disks; /* the open ones; see disks/ */
-        atomic_uint streams; /* intakes that store what comes in */
+        struct disks *disks;     /* the open ones; see disks/ */
+        atomic_uint streams;     /* intakes that store what comes in */
 
         pthread_mutex_t blobs_lock;
         LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock */

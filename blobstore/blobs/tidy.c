@@ -2,8 +2,8 @@
 
 /*
  * Tidying: what an import stored in haste is encoded anew, a hundred times as slowly, and what lives in a half-empty
- * segment joins it. chunks/index_move.c tells in which order that becomes durable. A chunk keeps the base that it has, and
- * one without stays without: it may be others' base, and bases have none.
+ * segment joins it. chunks/index_move.c tells in which order that becomes durable. A chunk keeps the base that it has,
+ * and one without stays without: it may be others' base, and bases have none.
  *
  * A chunk that cannot be read stays where it is, and its segment with it.
  */
@@ -103,7 +103,8 @@ static int tidy_chunk(struct tidy *t, const struct index_chunk *c)
         r = tidy_load(t, c, &base, &has_base);
         if (r <= 0)
                 return r;
-        r = codec_encode(t->codec, CODEC_BEST, t->codec->raw, c->raw_len, has_base ? &base : NULL, t->codec->stored, &len);
+        r = codec_encode(t->codec, CODEC_BEST, t->codec->raw, c->raw_len, has_base ? &base : NULL, t->codec->stored,
+                         &len);
         if (r == 0)
                 r = tidy_begin_segment(t);
         if (r < 0)

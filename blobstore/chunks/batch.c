@@ -99,7 +99,8 @@ int batch_lose(struct index *ix, int r)
         if (ix->batch.chunks > 0)
                 batch_disown(ix);
         ix->batch.chunks = 0;
-        LIST_FOREACH(w, &ix->writers, link) {
+        LIST_FOREACH(w, &ix->writers, link)
+        {
                 if (w->in_batch)
                         w->error = r;
                 w->in_batch = false;
@@ -134,7 +135,7 @@ static int batch_commit(struct index *ix)
         ix->batch.n_lost = 0;
         ix->batch.chunks = 0;
         LIST_FOREACH(w, &ix->writers, link)
-                w->in_batch = false;
+        w->in_batch = false;
         return 0;
 }
 

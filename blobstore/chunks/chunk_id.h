@@ -15,7 +15,7 @@
 
 #include "blobstore/hash/hash.h"
 
-#define CHUNK_ID_SIZE   HASH128_SIZE
+#define CHUNK_ID_SIZE HASH128_SIZE
 #define CHUNK_NAME_SIZE 24
 
 struct chunk_id {

@@ -9,8 +9,8 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/chunks/index_move.h"
 
-int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
-                    unsigned threads, struct chunk_store **ret)
+int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only,
+                    size_t cache_bytes, unsigned threads, struct chunk_store **ret)
 {
         struct chunk_store *cs = calloc(1, sizeof(*cs));
         int r;
@@ -94,8 +94,8 @@ int chunk_store_resolve(struct chunk_store *cs, uint64_t *place, size_t *stored_
 }
 
 /*
- * Reads a payload of up to MAX bytes. It may be moved again, and its segment be gone, while this looks for it: then it is
- * found at the second try. Where a table of moves is missing, the index knows.
+ * Reads a payload of up to MAX bytes. It may be moved again, and its segment be gone, while this looks for it: then it
+ * is found at the second try. Where a table of moves is missing, the index knows.
  */
 static int chunk_store_read_payload(struct chunk_store *cs, uint64_t place, size_t *stored_len, void *buf, size_t max)
 {
@@ -145,8 +145,8 @@ static int chunk_store_read_base(struct chunk_store *cs, struct codec *codec, st
         return r;
 }
 
-int chunk_store_load_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, struct codec *codec,
-                          struct codec_base *ret)
+int chunk_store_load_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len,
+                          struct codec *codec, struct codec_base *ret)
 {
         uint8_t head[CODEC_BASE_HEAD];
         int r;
@@ -268,8 +268,8 @@ static int chunk_store_find_base(struct chunk_store *cs, struct index_writer *w,
         return 1;
 }
 
-int chunk_store_pack(struct chunk_store *cs, struct index_writer *w, enum codec_effort effort, const void *raw, size_t n,
-                     void *stored, struct packed_chunk *ret)
+int chunk_store_pack(struct chunk_store *cs, struct index_writer *w, enum codec_effort effort, const void *raw,
+                     size_t n, void *stored, struct packed_chunk *ret)
 {
         struct codec_base base;
         struct codec *codec;

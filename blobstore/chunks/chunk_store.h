@@ -35,8 +35,8 @@ struct chunk_store {
 };
 
 /* Everything but the index, which is in DIR_FD. The descriptors are borrowed until chunk_store_free(). */
-int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only, size_t cache_bytes,
-                    unsigned threads, struct chunk_store **ret);
+int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only,
+                    size_t cache_bytes, unsigned threads, struct chunk_store **ret);
 void chunk_store_free(struct chunk_store *cs); /* accepts NULL; commits the index */
 
 /* -ENOENT, -EUCLEAN: to be rebuilt, and then opened once more. */
@@ -45,7 +45,8 @@ int chunk_store_open_index(struct chunk_store *cs);
 /* Closes it, and forgets what it told of segments: they are not open in a new one. */
 int chunk_store_forget_index(struct chunk_store *cs);
 
-/* Reads and decodes a chunk into BUF (RAW_LEN bytes); ID, unless NULL, must fit. -EBADMSG: nobody shares it any more. */
+/* Reads and decodes a chunk into BUF (RAW_LEN bytes); ID, unless NULL, must fit. -EBADMSG: nobody shares it any more.
+ */
 int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id, void *buf,
                      size_t raw_len);
 
@@ -56,17 +57,17 @@ int chunk_store_resolve(struct chunk_store *cs, uint64_t *place, size_t *stored_
 int chunk_store_peek_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, uint64_t *ret);
 
 /* The base that a chunk has, in CODEC's buffer. -EBADMSG: it has none, or cannot be read. */
-int chunk_store_load_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, struct codec *codec,
-                          struct codec_base *ret);
+int chunk_store_load_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len,
+                          struct codec *codec, struct codec_base *ret);
 
 struct packed_chunk {
         uint32_t stored_len; /* as long as the chunk: to be stored as it is */
-        uint64_t base; /* 0: none */
+        uint64_t base;       /* 0: none */
         struct chunk_features features;
 };
 
 /* Encodes N bytes into STORED (N bytes), with a chunk like it as the base where there is one; W holds it then. */
-int chunk_store_pack(struct chunk_store *cs, struct index_writer *w, enum codec_effort effort, const void *raw, size_t n,
-                     void *stored, struct packed_chunk *ret);
+int chunk_store_pack(struct chunk_store *cs, struct index_writer *w, enum codec_effort effort, const void *raw,
+                     size_t n, void *stored, struct packed_chunk *ret);
 
 #endif

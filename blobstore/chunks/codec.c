@@ -23,20 +23,20 @@
  *      level 1, match 5, table 12     381     0.379
  *      level 1, match 5, table 11     398     0.384
  */
-#define CODEC_LEVEL     1
+#define CODEC_LEVEL 1
 #define CODEC_MIN_MATCH 5
-#define CODEC_HASH_LOG  12
+#define CODEC_HASH_LOG 12
 
 /* With a base, whose places are to be found as well. */
 #define CODEC_BASE_HASH_LOG 15
-#define CODEC_BASE_WINDOW   20
+#define CODEC_BASE_WINDOW 20
 
 #define CODEC_BEST_LEVEL 19
 
 /* The skippable frame that names a base. */
-#define BASE_MAGIC     0x184d2a50U
+#define BASE_MAGIC 0x184d2a50U
 #define BASE_DATA_SIZE (CODEC_BASE_HEAD - 8)
-#define BASE_SIZE      CODEC_BASE_HEAD
+#define BASE_SIZE CODEC_BASE_HEAD
 
 /* More than this many are not kept: threads of the store and of the layer above, with room. */
 #define CODEC_POOL_MAX 32
@@ -44,7 +44,7 @@
 struct codec_pool {
         pthread_mutex_t lock;
         struct codec *idle; /* under lock */
-        unsigned count; /* idle ones; under lock */
+        unsigned count;     /* idle ones; under lock */
 };
 
 static void codec_free(struct codec *c)

@@ -33,7 +33,7 @@ enum codec_effort {
  * thread at a time.
  */
 struct codec {
-        struct codec *next; /* in the pool */
+        struct codec *next;                             /* in the pool */
         struct ZSTD_CCtx_s *compressors[CODEC_EFFORTS]; /* made when first needed, as is the next */
         struct ZSTD_DCtx_s *decompressor;
         uint8_t stored[CHUNK_SIZE_MAX];
@@ -54,7 +54,7 @@ void codec_pool_put(struct codec_pool *p, struct codec *c); /* accepts NULL */
 struct codec_base {
         uint64_t place;
         uint32_t raw_len, stored_len;
-        uint64_t hash; /* of the bytes */
+        uint64_t hash;        /* of the bytes */
         const uint8_t *bytes; /* NULL: not there yet */
 };
 

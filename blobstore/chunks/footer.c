@@ -11,10 +11,10 @@
 #include "blobstore/base/io.h"
 #include "blobstore/hash/hash.h"
 
-#define FOOTER_MAGIC   UINT64_C(0x746f662d73666d69) /* "imfs-fot" */
+#define FOOTER_MAGIC UINT64_C(0x746f662d73666d69) /* "imfs-fot" */
 #define FOOTER_VERSION 1
 
-#define RECORD_SIZE  56
+#define RECORD_SIZE 56
 #define TRAILER_SIZE 64
 
 /* Offsets in the trailer. */

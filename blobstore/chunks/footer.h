@@ -10,8 +10,8 @@
  *                  (0: none), u32 where its payload begins in this file, u32 raw length, u32 stored length, u32 how
  *                  many features it has
  *      features    u64 each, of the first record, of the second …
- *      trailer     64 bytes: u64 magic, u32 version, u32 segment, the store's id[16], u32 records, u32 features, u64 where
- *                  the records begin, u64 hash of records and features, u64 hash of the trailer before this
+ *      trailer     64 bytes: u64 magic, u32 version, u32 segment, the store's id[16], u32 records, u32 features, u64
+ * where the records begin, u64 hash of records and features, u64 hash of the trailer before this
  *
  * Hashes are XXH3-64. A chunk that was never moved is known by the place where it lies. What lies in the file without
  * a record was left by a crash.
@@ -27,8 +27,8 @@
 
 struct footer_record {
         struct chunk_name name;
-        uint64_t place; /* as maps know it */
-        uint64_t base; /* 0: none */
+        uint64_t place;  /* as maps know it */
+        uint64_t base;   /* 0: none */
         uint32_t offset; /* of the payload in the segment */
         uint32_t raw_len, stored_len;
         uint32_t n_features;
@@ -51,8 +51,8 @@ int footer_write(const struct footer *f, int fd, uint64_t end, const uint8_t sto
                  uint64_t *ret_len);
 
 /*
- * The footer of a segment of SIZE bytes, to be released with footer_done(). -ENOENT: it has none; -EBADMSG: it is damaged,
- * or another store's or segment's.
+ * The footer of a segment of SIZE bytes, to be released with footer_done(). -ENOENT: it has none; -EBADMSG: it is
+ * damaged, or another store's or segment's.
  */
 int footer_read(int fd, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint32_t segment, struct footer *ret);
 

@@ -19,17 +19,17 @@
 #include "blobstore/chunks/index_priv.h"
 #include "blobstore/chunks/index_state.h"
 
-#define INDEX_NAME     "index.db"
+#define INDEX_NAME "index.db"
 #define INDEX_NAME_NEW "index.db.new"
-#define INDEX_VERSION  2
+#define INDEX_VERSION 2
 
 /* The proof of a chunk's row with so many references and that name; of a blob's. */
-#define PROOF_WITH(refs, hash, rest, base, at) \
+#define PROOF_WITH(refs, hash, rest, base, at)                                                                         \
         "row_proof(place, " refs ", " hash ", " rest ", raw_len, stored_len, " base ", " at ")"
-#define PROOF_REFS(refs)     PROOF_WITH(refs, "hash", "rest", "base", "at")
-#define PROOF                PROOF_REFS("refs")
+#define PROOF_REFS(refs) PROOF_WITH(refs, "hash", "rest", "base", "at")
+#define PROOF PROOF_REFS("refs")
 #define PROOF_NAMELESS(refs) PROOF_WITH(refs, "NULL", "NULL", "base", "at")
-#define DEBRIS_PROOF(dead)   "row_proof(place, len, epoch, " dead ")"
+#define DEBRIS_PROOF(dead) "row_proof(place, len, epoch, " dead ")"
 #define BLOB_PROOF(state, retained) "row_proof(id, " state ", " retained ")"
 
 static const char index_schema[] =
@@ -47,8 +47,8 @@ static const char index_schema[] =
         "CREATE TABLE debris (place INTEGER PRIMARY KEY, len INTEGER NOT NULL, epoch INTEGER NOT NULL,"
         " dead INTEGER NOT NULL, proof INTEGER NOT NULL) STRICT;"
         /* live: bytes of chunks that are not dead. gaps: something in it died, and its space is not given back yet.
-         * tidy: 0 what it holds was written in haste, 1 it was not, 2 it is being filled with what is moved, 3 what is left
-         * in it cannot be moved. */
+         * tidy: 0 what it holds was written in haste, 1 it was not, 2 it is being filled with what is moved, 3 what is
+         * left in it cannot be moved. */
         "CREATE TABLE segment (id INTEGER PRIMARY KEY, end INTEGER NOT NULL, sealed INTEGER NOT NULL,"
         " live INTEGER NOT NULL, gaps INTEGER NOT NULL DEFAULT 0, tidy INTEGER NOT NULL DEFAULT 0) STRICT;"
         "CREATE INDEX segment_open ON segment (id) WHERE sealed = 0;"
@@ -71,9 +71,10 @@ _Static_assert(SEGMENT_HEADER_SIZE == 16, "SEGMENT_FILL says so");
 #define BLOB_COLUMNS "id, state, retained, size, data_bytes, data_clusters, data_spans, checksum"
 
 /* The payloads that lie in a segment, whose places are from ?1 to ?2. */
-#define CHUNKS_IN(columns)                                                                                    \
-        "SELECT place AS lies, " columns " FROM chunk WHERE place BETWEEN ?1 AND ?2 AND at = 0 UNION ALL SELECT at, " \
-        columns " FROM chunk WHERE at BETWEEN ?1 AND ?2 AND at <> 0"
+#define CHUNKS_IN(columns)                                                                                             \
+        "SELECT place AS lies, " columns                                                                               \
+        " FROM chunk WHERE place BETWEEN ?1 AND ?2 AND at = 0 UNION ALL SELECT at, " columns                           \
+        " FROM chunk WHERE at BETWEEN ?1 AND ?2 AND at <> 0"
 
 static const char *const index_statements[INDEX_SQL_COUNT] = {
         [TOTAL_GET] = "SELECT logical_bytes, unique_bytes, stored_bytes, blobs, chunks, epoch, next_segment,"
@@ -110,33 +111,34 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [CHUNK_TOUCH] = "UPDATE chunk SET epoch = ?2 WHERE place = ?1",
         [CHUNK_ADD] = "INSERT INTO chunk (place, hash, rest, raw_len, stored_len, refs, epoch, base, at, proof)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, 0, row_proof(?1, 0, ?2, ?3, ?4, ?5, ?7, 0))",
-        [CHUNK_RETAIN] = "UPDATE chunk SET refs = refs + 1, proof = " PROOF_REFS("refs + 1")
-                         " WHERE place = ?1 AND refs >= 0 AND proof = " PROOF " RETURNING refs, raw_len, stored_len",
-        [CHUNK_RELEASE] = "UPDATE chunk SET refs = refs - 1, epoch = ?2, proof = " PROOF_REFS("refs - 1")
-                          " WHERE place = ?1 AND refs > 0 AND proof = " PROOF " RETURNING refs, raw_len, stored_len",
-        [CHUNK_DISTRUST] = "UPDATE chunk SET hash = NULL, rest = NULL, proof = " PROOF_NAMELESS("refs")
-                           " WHERE place = ?1 AND refs >= 0 AND proof = " PROOF,
+        [CHUNK_RETAIN] = "UPDATE chunk SET refs = refs + 1, proof = " PROOF_REFS(
+                "refs + 1") " WHERE place = ?1 AND refs >= 0 AND proof = " PROOF " RETURNING refs, raw_len, stored_len",
+        [CHUNK_RELEASE] = "UPDATE chunk SET refs = refs - 1, epoch = ?2, proof = " PROOF_REFS(
+                "refs - 1") " WHERE place = ?1 AND refs > 0 AND proof = " PROOF " RETURNING refs, raw_len, stored_len",
+        [CHUNK_DISTRUST] = "UPDATE chunk SET hash = NULL, rest = NULL, proof = " PROOF_NAMELESS(
+                "refs") " WHERE place = ?1 AND refs >= 0 AND proof = " PROOF,
         [CHUNK_UNUSED] = "SELECT place, at, base, stored_len, proof = " PROOF " FROM chunk WHERE refs = 0"
                          " AND epoch >= ?1 AND epoch < ?2 LIMIT ?3",
-        [CHUNK_KILL] = "UPDATE chunk SET refs = -1, hash = NULL, rest = NULL, proof = " PROOF_NAMELESS("-1")
-                       " WHERE place = ?1",
+        [CHUNK_KILL] = "UPDATE chunk SET refs = -1, hash = NULL, rest = NULL, proof = " PROOF_NAMELESS(
+                "-1") " WHERE place = ?1",
         [CHUNK_FORGET] = "DELETE FROM chunk WHERE refs = -1 AND at = 0 AND place BETWEEN ?1 AND ?2",
         [CHUNK_FORGET_MOVED] = "DELETE FROM chunk WHERE refs = -1 AND at <> 0 AND at BETWEEN ?1 AND ?2",
         [CHUNK_PLACES] = CHUNKS_IN("stored_len, refs, proof = " PROOF) " ORDER BY lies",
         [CHUNK_WHERE] = "SELECT at, refs, stored_len FROM chunk WHERE place = ?1 AND proof = " PROOF,
         [CHUNK_OF_SEGMENT] = "SELECT place, raw_len, stored_len, base, hash, rest FROM chunk"
                              " WHERE place BETWEEN ?1 AND ?2 AND at = 0 AND raw_len > 0 ORDER BY place",
-        [CHUNK_IN] = "SELECT * FROM (" CHUNKS_IN("place, raw_len, stored_len, base, refs, proof = " PROOF ", hash, rest")
-                     ") WHERE refs >= 0 ORDER BY lies LIMIT ?3",
+        [CHUNK_IN] = "SELECT * FROM (" CHUNKS_IN("place, raw_len, stored_len, base, refs, proof = " PROOF
+                                                 ", hash, rest") ") WHERE refs >= 0 ORDER BY lies LIMIT ?3",
         [CHUNK_MOVE] = "UPDATE chunk SET at = ?2, stored_len = ?3,"
                        " proof = row_proof(place, refs, hash, rest, raw_len, ?3, base, ?2)"
                        " WHERE place = ?1 AND proof = " PROOF " RETURNING refs, place",
         [CHUNK_LIST] = "SELECT place, at, hash, rest, raw_len, stored_len, base, refs, proof = " PROOF
                        " FROM chunk WHERE place >= ?1 AND refs >= 0 ORDER BY place LIMIT ?2",
         /* Proofs and bases follow at the end. */
-        [CHUNK_IMPORT_RECORD] = "INSERT INTO chunk (place, hash, rest, raw_len, stored_len, refs, epoch, base, at, proof)"
-                                " VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, 0) ON CONFLICT (place) DO UPDATE SET"
-                                " hash = ?2, rest = ?3, raw_len = ?4, stored_len = ?5, base = ?6, at = ?7 WHERE ?7 > at",
+        [CHUNK_IMPORT_RECORD] =
+                "INSERT INTO chunk (place, hash, rest, raw_len, stored_len, refs, epoch, base, at, proof)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, 0) ON CONFLICT (place) DO UPDATE SET"
+                " hash = ?2, rest = ?3, raw_len = ?4, stored_len = ?5, base = ?6, at = ?7 WHERE ?7 > at",
         [CHUNK_IMPORT_ENTRY] = "INSERT INTO chunk (place, raw_len, stored_len, refs, epoch, base, at, proof)"
                                " VALUES (?1, ?2, ?3, 1, 0, 0, ?4, 0)"
                                " ON CONFLICT (place) DO UPDATE SET refs = refs + 1 RETURNING refs",
@@ -156,21 +158,22 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [DEBRIS_ADD] = "INSERT INTO debris (place, len, epoch, dead, proof)"
                        " VALUES (?1, ?2, ?3, 0, row_proof(?1, ?2, ?3, 0))",
         [DEBRIS_UNUSED] = "SELECT place, proof = " DEBRIS_PROOF("dead") " FROM debris WHERE dead = 0"
-                          " AND epoch >= ?1 AND epoch < ?2 LIMIT ?3",
+                                                                        " AND epoch >= ?1 AND epoch < ?2 LIMIT ?3",
         [DEBRIS_KILL] = "UPDATE debris SET dead = 1, proof = " DEBRIS_PROOF("1") " WHERE place = ?1",
-        [DEBRIS_COVER] = "SELECT place, len, dead FROM debris WHERE place BETWEEN ?1 AND ?2 AND proof = "
-                         DEBRIS_PROOF("dead") " ORDER BY place DESC LIMIT 1",
-        [DEBRIS_PLACES] = "SELECT place, len, dead, proof = " DEBRIS_PROOF("dead") " FROM debris"
-                          " WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
+        [DEBRIS_COVER] = "SELECT place, len, dead FROM debris WHERE place BETWEEN ?1 AND ?2 AND proof = " DEBRIS_PROOF(
+                "dead") " ORDER BY place DESC LIMIT 1",
+        [DEBRIS_PLACES] = "SELECT place, len, dead, proof = " DEBRIS_PROOF(
+                "dead") " FROM debris"
+                        " WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
         [DEBRIS_FORGET] = "DELETE FROM debris WHERE place BETWEEN ?1 AND ?2",
         [BLOB_ADD] = "INSERT INTO blob (" BLOB_COLUMNS ", proof) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
                      " row_proof(?1, ?2, ?3))",
-        [BLOB_COUNT] = "UPDATE blob SET retained = retained + ?2, state = ?3, proof = " BLOB_PROOF("?3", "retained + ?2")
-                       " WHERE id = ?1 AND proof = " BLOB_PROOF("state", "retained") " RETURNING 1",
-        [BLOB_KILL] = "UPDATE blob SET state = 2, proof = " BLOB_PROOF("2", "retained")
-                      " WHERE id = ?1 AND proof = " BLOB_PROOF("state", "retained") " RETURNING 1",
-        [BLOB_UNCOUNT] = "UPDATE blob SET retained = ?2, proof = " BLOB_PROOF("state", "?2")
-                         " WHERE id = ?1 AND proof = " BLOB_PROOF("state", "retained") " RETURNING 1",
+        [BLOB_COUNT] = "UPDATE blob SET retained = retained + ?2, state = ?3, proof = " BLOB_PROOF(
+                "?3", "retained + ?2") " WHERE id = ?1 AND proof = " BLOB_PROOF("state", "retained") " RETURNING 1",
+        [BLOB_KILL] = "UPDATE blob SET state = 2, proof = " BLOB_PROOF(
+                "2", "retained") " WHERE id = ?1 AND proof = " BLOB_PROOF("state", "retained") " RETURNING 1",
+        [BLOB_UNCOUNT] = "UPDATE blob SET retained = ?2, proof = " BLOB_PROOF(
+                "state", "?2") " WHERE id = ?1 AND proof = " BLOB_PROOF("state", "retained") " RETURNING 1",
         [BLOB_FORGET] = "DELETE FROM blob WHERE id = ?1",
         [BLOB_GET] = "SELECT " BLOB_COLUMNS " FROM blob WHERE id = ?1",
         [BLOB_LIST_LIVE] = "SELECT " BLOB_COLUMNS " FROM blob WHERE id > ?1 AND state = 1 ORDER BY id LIMIT ?2",
@@ -413,8 +416,8 @@ int index_column_name(struct index *ix, enum index_sql stmt, int column, struct 
 }
 
 /*
- * Has what was found with REFS and EPOCH stay until W ends. One with references gets the epoch in which the last of them
- * goes, which cannot be before this.
+ * Has what was found with REFS and EPOCH stay until W ends. One with references gets the epoch in which the last of
+ * them goes, which cannot be before this.
  */
 static int index_hold(struct index *ix, struct index_writer *w, uint64_t place, int64_t refs, int64_t epoch)
 {

@@ -17,9 +17,9 @@
  * (index_is_certain()); where it does not, whoever opens it holds it against the names of maps and segments.
  *
  * References. chunk.refs counts the entries of maps that name the chunk, and the chunks that have it as their base; a
- * chunk of a writer at work has none, and a dead one, whose space may be given back, has -1. A row of a dead chunk stays
- * as long as its segment does, so that what has no row is unknown and not unused. Each row of a chunk or blob carries a
- * proof, a hash of it, that is asked whenever something is changed on its word. A blob is
+ * chunk of a writer at work has none, and a dead one, whose space may be given back, has -1. A row of a dead chunk
+ * stays as long as its segment does, so that what has no row is unknown and not unused. Each row of a chunk or blob
+ * carries a proof, a hash of it, that is asked whenever something is changed on its word. A blob is
  *
  *      new      its map is written, and its first `retained` entries are counted: a commit in progress
  *      live     all are
@@ -33,9 +33,9 @@
  * the oldest writer's. A writer that begins before the first sweep of this opening counts as older than everything,
  * so that what an interrupted writer had left is there for the one that does its work again.
  *
- * Orphans. What nobody named when the index was made again, or what a crash left in a segment, has a row of epoch 0, and
- * is not found by anybody. It becomes dead only when the owner of the store says so: it may be that the maps that name
- * it are about to be put back.
+ * Orphans. What nobody named when the index was made again, or what a crash left in a segment, has a row of epoch 0,
+ * and is not found by anybody. It becomes dead only when the owner of the store says so: it may be that the maps that
+ * name it are about to be put back.
  */
 
 #include <stdatomic.h>
@@ -68,8 +68,8 @@ struct index_twin {
 struct index_writer {
         LIST_ENTRY(index_writer) link;
         uint64_t epoch; /* in which it began */
-        bool in_batch; /* has chunks in the batch */
-        int error; /* the batch with its chunks was lost */
+        bool in_batch;  /* has chunks in the batch */
+        int error;      /* the batch with its chunks was lost */
 };
 
 struct index_blob {
@@ -80,8 +80,8 @@ struct index_blob {
 };
 
 struct index_chunk {
-        uint64_t place; /* as maps know it */
-        uint64_t at; /* where it lies since it was moved; 0: at its place */
+        uint64_t place;         /* as maps know it */
+        uint64_t at;            /* where it lies since it was moved; 0: at its place */
         struct chunk_name name; /* zeros: not known */
         uint32_t raw_len, stored_len;
         uint64_t base; /* place of the chunk that it is encoded with; 0: none */
@@ -155,8 +155,8 @@ int index_blob_begin(struct index *ix, struct index_writer *w, const struct blob
  * Counts the chunks of the N entries that come next, in the batch; the last call makes all of it durable, and the blob
  * live. -EUCLEAN: a chunk is not there.
  */
-int index_blob_retain(struct index *ix, struct index_writer *w, const struct blob_id *id,
-                      const uint64_t *places, size_t n, bool last);
+int index_blob_retain(struct index *ix, struct index_writer *w, const struct blob_id *id, const uint64_t *places,
+                      size_t n, bool last);
 
 /* live → dead; no change where it is new or dead. -ENOENT. */
 int index_blob_kill(struct index *ix, const struct blob_id *id);
@@ -190,8 +190,8 @@ uint64_t index_orphans_since(struct index *ix);
 int index_marked_segment(struct index *ix, uint32_t after, uint32_t *ret);
 
 /*
- * Where a segment's dead chunks lie, owned by the caller, release with free(). *ret_empty: nothing lives in it; *ret_sealed:
- * nor will anything. -EBUSY: a writer is appending to it.
+ * Where a segment's dead chunks lie, owned by the caller, release with free(). *ret_empty: nothing lives in it;
+ * *ret_sealed: nor will anything. -EBUSY: a writer is appending to it.
  */
 int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_t *ret_n, bool *ret_empty,
                bool *ret_sealed);
@@ -213,9 +213,9 @@ void index_set_thrifty(struct index *ix, bool thrifty);
 int index_stats(struct index *ix, struct blobstore_stats *ret);
 
 /*
- * For a new index, in this order: what the segments say, and what the maps say, each in any order; what no segment said;
- * and the end of it, after which it can be published. index_import_map_entry() gives 1 for a chunk without a reference so
- * far.
+ * For a new index, in this order: what the segments say, and what the maps say, each in any order; what no segment
+ * said; and the end of it, after which it can be published. index_import_map_entry() gives 1 for a chunk without a
+ * reference so far.
  */
 int index_import_segment(struct index *ix, uint32_t id, uint64_t size);
 int index_import_record(struct index *ix, const struct footer_record *record, uint64_t at,

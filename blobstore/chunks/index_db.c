@@ -28,7 +28,7 @@ struct index_db {
         atomic_bool *degraded;
         int wal_pages; /* as of the last commit */
         int wal_limit; /* pages after which it is copied back */
-        bool lazy; /* commits are not synced */
+        bool lazy;     /* commits are not synced */
         size_t count;
         sqlite3_stmt *stmts[];
 };
@@ -144,10 +144,9 @@ static int index_db_connect_read_only(struct index_db *db, int dir_fd, const cha
         has_wal = fstatat(dir_fd, wal, &st, 0) == 0 && st.st_size > 0;
         (void)snprintf(uri, sizeof(uri), "file:/proc/self/fd/%d/%s?%s", dir_fd, name,
                        has_wal ? "mode=rw" : "mode=ro&immutable=1");
-        code = sqlite3_open_v2(uri, &db->handle,
-                               SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
-                                       (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
-                               NULL);
+        code = sqlite3_open_v2(
+                uri, &db->handle,
+                SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY), NULL);
         if (code != SQLITE_OK)
                 return db->handle ? index_db_error(db, code) : -ENOMEM;
         if (has_wal) {
@@ -293,7 +292,7 @@ void index_db_close(struct index_db *db)
                 return;
         for (size_t i = 0; i < db->count; i++)
                 (void)sqlite3_finalize(db->stmts[i]); /* tells the last step's error again */
-        (void)sqlite3_close(db->handle); /* what a last checkpoint could not do is still in the WAL */
+        (void)sqlite3_close(db->handle);              /* what a last checkpoint could not do is still in the WAL */
         free(db);
 }
 

@@ -29,8 +29,7 @@ static struct name_args index_name_args(const struct chunk_name *name)
 {
         if (!chunk_name_is_known(name))
                 return (struct name_args){ DB_NULL, DB_NULL };
-        return (struct name_args){ DB_INT(chunk_name_key(name)),
-                                   DB_BLOB(chunk_name_rest(name), CHUNK_NAME_REST_SIZE) };
+        return (struct name_args){ DB_INT(chunk_name_key(name)), DB_BLOB(chunk_name_rest(name), CHUNK_NAME_REST_SIZE) };
 }
 
 static int index_import_features(struct index *ix, uint64_t place, uint64_t base, const struct chunk_features *features)

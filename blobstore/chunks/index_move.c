@@ -9,8 +9,8 @@
  *      3   the tables of moves say where readers find them
  *      4   the chunks' rows say so, too, and the new segment's row is like any other; the old one is marked
  *
- * After that a collection removes the old segment once nothing lives in it any more. A crash between 3 and 4 is finished
- * by index_recover(), from the footer and the tables; one before 3 leaves a segment in which nothing lives.
+ * After that a collection removes the old segment once nothing lives in it any more. A crash between 3 and 4 is
+ * finished by index_recover(), from the footer and the tables; one before 3 leaves a segment in which nothing lives.
  */
 
 #include <errno.h>
@@ -121,7 +121,8 @@ int index_tidied(struct index *ix, uint32_t segment)
 /* ---- after a crash ---- */
 
 /* Call with the lock held, in a transaction. What the tables say lies there does. */
-static int index_finish_record(struct index *ix, struct moves *moves, uint32_t segment, const struct footer_record *record)
+static int index_finish_record(struct index *ix, struct moves *moves, uint32_t segment,
+                               const struct footer_record *record)
 {
         struct moved_chunk found;
         int64_t v[3];

@@ -85,13 +85,13 @@ struct index_total {
         uint64_t epoch;
         uint64_t next_segment;
         uint64_t generation, token; /* see index_state.h */
-        uint64_t orphans_us; /* since when there are some; 0: none */
+        uint64_t orphans_us;        /* since when there are some; 0: none */
 };
 
 /* batch.c's alone; all of it under the index's lock, but for the conditions and the segments. */
 struct batch {
-        struct segments *segments; /* borrowed */
-        unsigned chunks; /* added or counted in the open transaction */
+        struct segments *segments;  /* borrowed */
+        unsigned chunks;            /* added or counted in the open transaction */
         struct segment_range *lost; /* bytes of lost batches, to be recorded with the next one that is not */
         size_t n_lost;
 
@@ -100,7 +100,7 @@ struct batch {
         bool has_flusher;
         bool flushing; /* it is asked to, or at it */
         bool closing;
-        pthread_cond_t flush; /* flushing or closing was set */
+        pthread_cond_t flush;   /* flushing or closing was set */
         pthread_cond_t flushed; /* flushing was cleared */
 };
 
@@ -112,10 +112,10 @@ struct index {
         struct index_db *db;
         struct index_total total; /* as it is with the open transaction */
         struct index_total committed;
-        bool certain; /* constant after the opening */
+        bool certain;   /* constant after the opening */
         bool recovered; /* it may be written to, and closed as one that is certain */
-        bool changed; /* the store's state says that it may have been */
-        bool swept; /* since the opening */
+        bool changed;   /* the store's state says that it may have been */
+        bool swept;     /* since the opening */
         LIST_HEAD(, index_writer) writers;
         struct batch batch;
 };

@@ -33,8 +33,8 @@ int index_sweep_begin(struct index *ix, uint64_t *ret_limit)
         ix->swept = true;
         limit = ix->total.epoch;
         LIST_FOREACH(w, &ix->writers, link)
-                if (w->epoch < limit)
-                        limit = w->epoch;
+        if (w->epoch < limit)
+                limit = w->epoch;
         *ret_limit = limit;
         return 0;
 }
@@ -46,8 +46,8 @@ struct dying {
 };
 
 /* What is unused, of one of the two tables, behind the N that are known; gives the new count. */
-static int index_list_unused(struct index *ix, bool debris, int64_t from, uint64_t limit, struct dying *dying, unsigned n,
-                             unsigned max)
+static int index_list_unused(struct index *ix, bool debris, int64_t from, uint64_t limit, struct dying *dying,
+                             unsigned n, unsigned max)
 {
         enum index_sql stmt = debris ? DEBRIS_UNUSED : CHUNK_UNUSED;
         int r;
@@ -80,8 +80,7 @@ static int index_kill(struct index *ix, const struct dying *d)
                 r = index_db_run(ix->db, d->debris ? DEBRIS_KILL : CHUNK_KILL, DB_ARGS(DB_INT(d->place)));
         if (r < 0 || !d->base)
                 return r;
-        r = index_tx_one(index_db_get(ix->db, CHUNK_RELEASE, v, 3,
-                                      DB_ARGS(DB_INT(d->base), DB_INT(ix->total.epoch))));
+        r = index_tx_one(index_db_get(ix->db, CHUNK_RELEASE, v, 3, DB_ARGS(DB_INT(d->base), DB_INT(ix->total.epoch))));
         if (r < 0 || v[0] > 0)
                 return r;
         index_count_chunk(ix, v[1], v[2], -1);
@@ -226,8 +225,9 @@ static int gaps_of(struct index *ix, uint32_t segment, uint64_t from, uint64_t t
         uint64_t pos = from, lies;
         int r;
 
-        r = index_db_start(ix->db, CHUNK_PLACES,
-                           DB_ARGS(DB_INT(place_make(segment, (uint32_t)from)), DB_INT(place_make(segment, (uint32_t)to))));
+        r = index_db_start(
+                ix->db, CHUNK_PLACES,
+                DB_ARGS(DB_INT(place_make(segment, (uint32_t)from)), DB_INT(place_make(segment, (uint32_t)to))));
         while (r == 0 && (r = index_db_next(ix->db, CHUNK_PLACES)) > 0) {
                 bool dead = index_db_column(ix->db, CHUNK_PLACES, 2) == -1;
 
@@ -350,8 +350,8 @@ int index_unmark_segment(struct index *ix, uint32_t segment, bool removed)
         r = batch_begin_change(ix);
         if (r < 0)
                 return r;
-        r = removed ? index_delete_segment(ix, segment) :
-                      index_db_run(ix->db, SEGMENT_UNMARK, DB_ARGS(DB_INT(segment)));
+        r = removed ? index_delete_segment(ix, segment)
+                    : index_db_run(ix->db, SEGMENT_UNMARK, DB_ARGS(DB_INT(segment)));
         return batch_end_change(ix, r);
 }
 

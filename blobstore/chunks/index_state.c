@@ -13,7 +13,7 @@
 #include "blobstore/hash/hash.h"
 
 #define STATE_NAME "state"
-#define STATE_MAX  256
+#define STATE_MAX 256
 
 /* One line, and a hash of it, since an accident must not make numbers larger or smaller. */
 static int state_format(const struct index_state *s, char ret[STATE_MAX])

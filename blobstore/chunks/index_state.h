@@ -9,10 +9,9 @@
  *      generation      counts how often something began to be given back. The index has the new number first, so that
  *                      its own is the file's or one more; one that is smaller is older than what was given back
  *      token           a random number, set in both when the store is closed; zero in the file while it is open. Where
- *                      they are the same, nobody has changed anything since, and nothing has to be looked at. Else, after
- *                      a crash or with a copy made while the store was open, maps and segments are held against the
- *                      index
- *      next segment    in the file alone: ids below it are not used again, whatever else is lost
+ *                      they are the same, nobody has changed anything since, and nothing has to be looked at. Else,
+ * after a crash or with a copy made while the store was open, maps and segments are held against the index next segment
+ * in the file alone: ids below it are not used again, whatever else is lost
  *
  * For the chunks' index alone.
  */

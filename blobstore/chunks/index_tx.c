@@ -134,8 +134,8 @@ static int index_write_total(struct index *ix)
         return index_db_run(ix->db, TOTAL_SET,
                             DB_ARGS(DB_INT(t->stats.logical_bytes), DB_INT(t->stats.unique_bytes),
                                     DB_INT(t->stats.stored_bytes), DB_INT(t->stats.blobs), DB_INT(t->stats.chunks),
-                                    DB_INT(t->epoch), DB_INT(t->next_segment), DB_INT(t->generation),
-                                    DB_INT(t->token), DB_INT(t->orphans_us)));
+                                    DB_INT(t->epoch), DB_INT(t->next_segment), DB_INT(t->generation), DB_INT(t->token),
+                                    DB_INT(t->orphans_us)));
 }
 
 int index_tx_commit(struct index *ix, uint32_t next_segment)

@@ -21,10 +21,10 @@
 #include "blobstore/chunks/segment.h"
 #include "blobstore/hash/hash.h"
 
-#define MOVES_MAGIC   UINT64_C(0x766f6d2d73666d69) /* "imfs-mov" */
+#define MOVES_MAGIC UINT64_C(0x766f6d2d73666d69) /* "imfs-mov" */
 #define MOVES_VERSION 1
-#define HEADER_SIZE   32
-#define ROW_SIZE      16
+#define HEADER_SIZE 32
+#define ROW_SIZE 16
 
 /* A segment has some three thousand chunks: so many segments' tables stay in memory. */
 #define MOVES_CACHE_BYTES ((size_t)8 << 20)
@@ -34,7 +34,7 @@
 
 /* What is known of a segment's table. */
 struct table {
-        uint32_t rows; /* 0: there is none */
+        uint32_t rows;    /* 0: there is none */
         uint32_t version; /* counts its replacements: the cache's key changes with it */
 };
 
@@ -89,7 +89,8 @@ static int moves_found(void *ctx, const char *name)
         if (segment > SEGMENT_ID_MAX)
                 return 0;
         /* One that is too short to have a row is damaged, and not absent. */
-        return moves_set(m, segment, st.st_size < HEADER_SIZE + ROW_SIZE ? 1 : (uint32_t)((st.st_size - HEADER_SIZE) / ROW_SIZE));
+        return moves_set(m, segment,
+                         st.st_size < HEADER_SIZE + ROW_SIZE ? 1 : (uint32_t)((st.st_size - HEADER_SIZE) / ROW_SIZE));
 }
 
 int moves_new(int dir_fd, atomic_bool *degraded, struct moves **ret)
@@ -164,8 +165,8 @@ static int moves_load(void *ctx, uint64_t key, void *buf, size_t len)
 static int moves_rows(struct moves *m, uint32_t segment, struct table table, struct cache_entry **ret,
                       const uint8_t **ret_rows)
 {
-        return cache_get(m->cache, (uint64_t)segment << 32 | table.version, (size_t)table.rows * ROW_SIZE, moves_load, m,
-                         ret, ret_rows);
+        return cache_get(m->cache, (uint64_t)segment << 32 | table.version, (size_t)table.rows * ROW_SIZE, moves_load,
+                         m, ret, ret_rows);
 }
 
 static void moves_decode(uint32_t segment, const uint8_t *row, struct moved_chunk *ret)

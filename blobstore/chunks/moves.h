@@ -3,8 +3,9 @@
 #define BLOBSTORE_CHUNKS_MOVES_H
 
 /*
- * Where chunks lie that were moved. Maps never change, and name a chunk by the place where it lay first; of each segment
- * from which some were moved there is a table, moved/<8 hex digits of the segment>, little endian, whole or replaced:
+ * Where chunks lie that were moved. Maps never change, and name a chunk by the place where it lay first; of each
+ * segment from which some were moved there is a table, moved/<8 hex digits of the segment>, little endian, whole or
+ * replaced:
  *
  *      u64 magic, u32 version, u32 segment, u32 rows, u32 zero, u64 XXH3-64 of the rows
  *      rows of 16 bytes, by offset: u32 the offset that the chunk is known by, u32 its stored length now, u64 the place
@@ -21,7 +22,7 @@ struct moves;
 
 struct moved_chunk {
         uint64_t place; /* that it is known by */
-        uint64_t at; /* where it lies */
+        uint64_t at;    /* where it lies */
         uint32_t stored_len;
 };
 

@@ -19,7 +19,7 @@
 #include "blobstore/objects/fd_cache.h"
 #include "blobstore/objects/objects.h"
 
-#define SEGMENT_MAGIC   "imfs-seg"
+#define SEGMENT_MAGIC "imfs-seg"
 #define SEGMENT_VERSION 1
 
 /* "xxxxxxxx.seg" */
@@ -41,20 +41,20 @@ struct segment {
         struct segments *owner;
         uint32_t id;
         int fd;
-        uint64_t writeback; /* up to here it was started; the appender's, as is the next */
+        uint64_t writeback;   /* up to here it was started; the appender's, as is the next */
         struct footer footer; /* to be written when it is sealed */
 
         /* Under the owner's lock. */
         uint64_t end;
-        uint64_t synced; /* up to here it is durable */
-        uint64_t wanted; /* up to here the sync that runs makes it durable */
-        uint64_t recorded; /* up to here the index knows */
+        uint64_t synced;                                            /* up to here it is durable */
+        uint64_t wanted;                                            /* up to here the sync that runs makes it durable */
+        uint64_t recorded;                                          /* up to here the index knows */
         uint64_t added, added_synced, added_wanted, added_recorded; /* bytes of payloads, likewise */
-        uint64_t disowned; /* up to here, rows were lost */
+        uint64_t disowned;                                          /* up to here, rows were lost */
         bool full;
         bool sealed; /* it has its footer */
         bool sealed_recorded;
-        bool busy; /* has an appender */
+        bool busy;    /* has an appender */
         bool syncing; /* a sync looks at it: not to be freed */
 };
 
@@ -243,8 +243,8 @@ int segments_take(struct segments *s, struct segment **ret)
 
         lock(&s->lock);
         TAILQ_FOREACH(seg, &s->active, link)
-                if (!seg->busy && !seg->sealed && !seg->full)
-                        break;
+        if (!seg->busy && !seg->sealed && !seg->full)
+                break;
         if (seg)
                 seg->busy = true;
         unlock(&s->lock);
@@ -272,8 +272,7 @@ int segment_seal(struct segment *seg)
 
         if (seg->sealed)
                 return 0;
-        r = atomic_load(s->degraded) ? -EROFS :
-                                       footer_write(&seg->footer, seg->fd, seg->end, s->store, seg->id, &len);
+        r = atomic_load(s->degraded) ? -EROFS : footer_write(&seg->footer, seg->fd, seg->end, s->store, seg->id, &len);
         if (r < 0)
                 return r;
         LOCK_SCOPE(&s->lock);
@@ -301,8 +300,8 @@ static struct segment *segments_take_unsealed(struct segments *s)
 
         LOCK_SCOPE(&s->lock);
         TAILQ_FOREACH(seg, &s->active, link)
-                if (!seg->busy && !seg->sealed && !seg->full)
-                        break;
+        if (!seg->busy && !seg->sealed && !seg->full)
+                break;
         if (seg)
                 seg->busy = seg->full = true;
         return seg;
@@ -364,8 +363,8 @@ static struct segment *segments_next_unsynced(struct segments *s)
         struct segment *seg;
 
         TAILQ_FOREACH(seg, &s->active, link)
-                if (seg->synced < seg->wanted)
-                        return seg;
+        if (seg->synced < seg->wanted)
+                return seg;
         return NULL;
 }
 
@@ -395,7 +394,8 @@ int segments_sync(struct segments *s)
                 return -EROFS;
 
         lock(&s->lock);
-        TAILQ_FOREACH(seg, &s->active, link) {
+        TAILQ_FOREACH(seg, &s->active, link)
+        {
                 seg->wanted = seg->end;
                 seg->added_wanted = seg->added;
         }
@@ -431,13 +431,14 @@ int segments_unrecorded(struct segments *s, struct segment_state **ret, size_t *
 
         LOCK_SCOPE(&s->lock);
         TAILQ_FOREACH(seg, &s->active, link)
-                n++;
+        n++;
         states = calloc(n ? n : 1, sizeof(*states));
         if (!states)
                 return -ENOMEM;
 
         n = 0;
-        TAILQ_FOREACH(seg, &s->active, link) {
+        TAILQ_FOREACH(seg, &s->active, link)
+        {
                 /*
                  * Sealed says: every byte before the end is named by a row or dead. An appender may be between the two.
                  */
@@ -482,12 +483,13 @@ int segments_disown(struct segments *s, struct segment_range **ret, size_t *ret_
 
         LOCK_SCOPE(&s->lock);
         TAILQ_FOREACH(seg, &s->active, link)
-                n++;
+        n++;
         ranges = calloc(n ? n : 1, sizeof(*ranges));
         if (!ranges)
                 return -ENOMEM;
         n = 0;
-        TAILQ_FOREACH(seg, &s->active, link) {
+        TAILQ_FOREACH(seg, &s->active, link)
+        {
                 from = seg->recorded > seg->disowned ? seg->recorded : seg->disowned;
                 if (from < SEGMENT_HEADER_SIZE)
                         from = SEGMENT_HEADER_SIZE;
@@ -507,8 +509,8 @@ bool segments_is_busy(struct segments *s, uint32_t id)
 
         LOCK_SCOPE(&s->lock);
         TAILQ_FOREACH(seg, &s->active, link)
-                if (seg->id == id)
-                        return seg->busy;
+        if (seg->id == id)
+                return seg->busy;
         return false;
 }
 

@@ -4,8 +4,8 @@
 
 /*
  * Payloads of chunks, appended to files of some 64 MiB: segments/<8 hex digits>.seg. A header of 16 bytes (magic,
- * version, id), then payloads back to back, and, once the segment is sealed, its footer (footer.h), which says what they
- * are.
+ * version, id), then payloads back to back, and, once the segment is sealed, its footer (footer.h), which says what
+ * they are.
  *
  * A place, the segment's id and the offset in it, names a payload for ever: a segment is never appended to once it is
  * sealed, and ids are not used again. So maps carry places, and reading needs no index. Only two things happen to bytes
@@ -75,8 +75,8 @@ void segments_give(struct segments *s, struct segment *seg); /* accepts NULL */
 
 /*
  * Appends the payload of N bytes. WHAT says what is to be known of it: name, base, raw_len, and the place, where it is
- * one that maps know already, or 0. FEATURES may be NULL. Not durable before segments_sync(). Afterwards give the segment
- * back if it is full.
+ * one that maps know already, or 0. FEATURES may be NULL. Not durable before segments_sync(). Afterwards give the
+ * segment back if it is full.
  */
 int segment_append(struct segment *seg, const void *bytes, size_t n, const struct footer_record *what,
                    const struct chunk_features *features, uint64_t *ret_place);
@@ -89,7 +89,8 @@ int segment_seal(struct segment *seg);
 /* Makes every payload appended before the call durable. */
 int segments_sync(struct segments *s);
 
-/* Seals every segment that has no appender; not durable before segments_sync(). What cannot be sealed is left as it is. */
+/* Seals every segment that has no appender; not durable before segments_sync(). What cannot be sealed is left as it is.
+ */
 void segments_seal(struct segments *s);
 
 /*

@@ -3,9 +3,9 @@
 #define BLOBSTORE_CHUNKS_SIMILAR_H
 
 /*
- * What tells that two chunks are alike: the hashes of some of their blocks, of one in four, picked by the hash itself, so
- * that the same blocks are picked from every chunk. Of three related system disks, 4372 of 15 355 chunks had a block in
- * common with an earlier one; looking at one in four finds nine tenths of what all of them would find. Pure: no
+ * What tells that two chunks are alike: the hashes of some of their blocks, of one in four, picked by the hash itself,
+ * so that the same blocks are picked from every chunk. Of three related system disks, 4372 of 15 355 chunks had a block
+ * in common with an earlier one; looking at one in four finds nine tenths of what all of them would find. Pure: no
  * memory, no I/O.
  */
 

@@ -39,8 +39,10 @@ static int say_failure(int r, const char *dir, bool known, struct diag *diag)
                 return diag_set(diag, r, "%s: this blob store was made by another version of imagefs: use that one",
                                 dir);
         case -ESTALE:
-                return diag_set(diag, r, "%s: this blob store was made by an older version of imagefs: mount its library "
-                                "once with this one, which brings it up to date", dir);
+                return diag_set(diag, r,
+                                "%s: this blob store was made by an older version of imagefs: mount its library "
+                                "once with this one, which brings it up to date",
+                                dir);
         case -ENOENT:
                 return diag_set(diag, r, "%s: %s", dir, words[known].nothing);
         }
@@ -94,7 +96,7 @@ static int open_at(struct model *m, const struct store_place *at, const char *di
 }
 
 int store_place_open(struct model *m, const struct store_place *at, struct diag *diag, struct blobstore **ret,
-               struct store_owner *ret_owner)
+                     struct store_owner *ret_owner)
 {
         char dir[PATH_MAX];
         int r;
@@ -106,7 +108,7 @@ int store_place_open(struct model *m, const struct store_place *at, struct diag 
 }
 
 int store_place_make_ours(struct model *m, const struct store_place *at, struct blobstore *bs,
-                    const struct store_owner *owner, struct diag *diag)
+                          const struct store_owner *owner, struct diag *diag)
 {
         char dir[PATH_MAX];
         int r;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What imports stored in haste is made smaller when there has been no work for a while (blobstore/blobs/tidy.h), one step
- * at a time, in a thread that every other comes before. Any work that turns up ends the step, with what it has moved.
+ * What imports stored in haste is made smaller when there has been no work for a while (blobstore/blobs/tidy.h), one
+ * step at a time, in a thread that every other comes before. Any work that turns up ends the step, with what it has
+ * moved.
  */
 
 #include "model/work/tidy.h"
@@ -21,7 +22,7 @@
 
 /* linux/ioprio.h: of this thread, when the disk is idle. */
 #define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_IDLE        (3 << 13)
+#define IOPRIO_IDLE (3 << 13)
 
 struct step {
         struct model *m;

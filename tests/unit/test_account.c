@@ -111,8 +111,8 @@ static void copy_index(struct store *s, const char *from, const char *to)
 {
         char command[5 * TEMPDIR_MAX];
 
-        (void)snprintf(command, sizeof(command), "cp '%s/store/%s' '%s/store/%s' && rm -f '%s'/store/index.db-*", s->dir,
-                       from, s->dir, to, s->dir);
+        (void)snprintf(command, sizeof(command), "cp '%s/store/%s' '%s/store/%s' && rm -f '%s'/store/index.db-*",
+                       s->dir, from, s->dir, to, s->dir);
         assert_int_equal(system(command), 0);
 }
 
@@ -189,13 +189,14 @@ static void crash(struct store *s)
         (void)snprintf(command, sizeof(command), "cp -a '%s/store' '%s/crashed'", s->dir, s->dir);
         assert_int_equal(system(command), 0);
         store_close(s);
-        (void)snprintf(command, sizeof(command), "rm -r '%s/store' && mv '%s/crashed' '%s/store'", s->dir, s->dir, s->dir);
+        (void)snprintf(command, sizeof(command), "rm -r '%s/store' && mv '%s/crashed' '%s/store'", s->dir, s->dir,
+                       s->dir);
         assert_int_equal(system(command), 0);
 }
 
 /*
- * What a crash leaves behind a segment's known end is nobody's, as far as the index knows; it is given back by a collection
- * after unnamed-days.
+ * What a crash leaves behind a segment's known end is nobody's, as far as the index knows; it is given back by a
+ * collection after unnamed-days.
  */
 static void test_what_a_crash_left_is_given_back_when_its_time_is_up(void **state)
 {

@@ -63,11 +63,11 @@ static bool faulted(bool is_sync)
 }
 
 /* Stands in for the library's function of that name, for the store and for SQLite. */
-#define INTERPOSE(is_sync, name, number, params, ...)                                            \
-        int name params;                                                                         \
-        int name params                                                                          \
-        {                                                                                        \
-                return faulted(is_sync) ? -1 : (int)syscall(number, __VA_ARGS__);                \
+#define INTERPOSE(is_sync, name, number, params, ...)                                                                  \
+        int name params;                                                                                               \
+        int name params                                                                                                \
+        {                                                                                                              \
+                return faulted(is_sync) ? -1 : (int)syscall(number, __VA_ARGS__);                                      \
         }
 
 INTERPOSE(true, fsync, SYS_fsync, (int fd), fd)
@@ -78,7 +78,8 @@ INTERPOSE(false, fallocate, SYS_fallocate, (int fd, int mode, off_t off, off_t n
 INTERPOSE(false, unlink, SYS_unlink, (const char *path), path)
 INTERPOSE(false, unlinkat, SYS_unlinkat, (int fd, const char *path, int flags), fd, path, flags)
 INTERPOSE(false, mkdirat, SYS_mkdirat, (int fd, const char *path, mode_t mode), fd, path, mode)
-INTERPOSE(false, renameat, SYS_renameat, (int from_fd, const char *from, int to_fd, const char *to), from_fd, from, to_fd, to)
+INTERPOSE(false, renameat, SYS_renameat, (int from_fd, const char *from, int to_fd, const char *to), from_fd, from,
+          to_fd, to)
 
 ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
 {
@@ -113,7 +114,8 @@ ssize_t pread64(int fd, void *buf, size_t n, off_t off)
 
 typedef int write_fn(struct blobstore *bs, const uint8_t *bytes, size_t n, struct blob **ret);
 
-struct try {
+struct
+try {
         struct store s;
         write_fn *write;
         uint8_t *old_bytes, *new_bytes;
@@ -211,7 +213,8 @@ static bool is_named(void *ctx, const struct blob_id *id)
 {
         struct try *t = ctx;
 
-        return (t->wrote && memcmp(id, &t->new, sizeof(*id)) == 0) || (!t->removing && memcmp(id, &t->old, sizeof(*id)) == 0);
+        return (t->wrote && memcmp(id, &t->new, sizeof(*id)) == 0) ||
+               (!t->removing && memcmp(id, &t->old, sizeof(*id)) == 0);
 }
 
 static void try_inspect(struct try *t)

@@ -2,8 +2,9 @@
 
 /*
  * A store damaged at a place chosen at random, and used: what is not concerned reads right, what is gives an error and
- * never other bytes, and what was collected meanwhile had nobody who needed it: with the damaged file mended, everything
- * is there again. IMAGEFS_TEST_COUNT damages (scripts/hostile makes thousands), IMAGEFS_TEST_SEED to repeat one.
+ * never other bytes, and what was collected meanwhile had nobody who needed it: with the damaged file mended,
+ * everything is there again. IMAGEFS_TEST_COUNT damages (scripts/hostile makes thousands), IMAGEFS_TEST_SEED to repeat
+ * one.
  */
 
 #include <dirent.h>
@@ -19,9 +20,9 @@
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
-#define BLOBS      5
+#define BLOBS 5
 #define BLOB_BYTES ((size_t)320 * 1024)
-#define DAY_US     (UINT64_C(86400) * 1000000)
+#define DAY_US (UINT64_C(86400) * 1000000)
 
 /* The first is removed while the store is damaged. */
 enum { VICTIM = 0 };
@@ -117,8 +118,8 @@ static void list_files(const struct world *w, struct files *ret)
         char command[2 * TEMPDIR_MAX];
         FILE *p;
 
-        (void)snprintf(command, sizeof(command), "cd '%s/whole' && find . -type f -size +0 ! -name reserve ! -name lock | sort",
-                       w->s.dir);
+        (void)snprintf(command, sizeof(command),
+                       "cd '%s/whole' && find . -type f -size +0 ! -name reserve ! -name lock | sort", w->s.dir);
         p = popen(command, "r");
         assert_non_null(p);
         for (ret->n = 0; ret->n < 64 && fscanf(p, "./%95s\n", ret->names[ret->n]) == 1; ret->n++)
@@ -222,8 +223,8 @@ static void collect(struct world *w)
 }
 
 /*
- * What comes in anew: something of its own, what is just going, and what only an index that is older than the store still
- * knows, behind holes, so that it is cut as it was.
+ * What comes in anew: something of its own, what is just going, and what only an index that is older than the store
+ * still knows, behind holes, so that it is cut as it was.
  */
 #define NEW_BYTES (3 * BLOB_BYTES + 2 * 65536)
 
@@ -265,7 +266,8 @@ static void use(struct world *w, const char *name, bool again, uint64_t seed, ui
 
 static void test_damage_anywhere_costs_what_it_concerns_and_nothing_else(void **state)
 {
-        uint64_t count = environment_number("IMAGEFS_TEST_COUNT", 150), first = environment_number("IMAGEFS_TEST_SEED", 1);
+        uint64_t count = environment_number("IMAGEFS_TEST_COUNT", 150),
+                 first = environment_number("IMAGEFS_TEST_SEED", 1);
         uint8_t *buf = malloc(NEW_BYTES);
         struct world *w = *state;
         unsigned opened = 0;
@@ -302,7 +304,8 @@ static void test_damage_anywhere_costs_what_it_concerns_and_nothing_else(void **
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_damage_anywhere_costs_what_it_concerns_and_nothing_else, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_damage_anywhere_costs_what_it_concerns_and_nothing_else, setup,
+                                                teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,7 +206,7 @@ static void test_writers_of_a_batch_that_is_lost_are_told_and_others_are_not(voi
         for (i = 1; i < MANY && r == 0; i++)
                 r = add(f, &a, i);
         assert_true(r == -EIO || r == -EROFS); /* its batch, or the store that was degraded a moment before */
-        assert_true(i < MANY); /* soon, and not only at the end */
+        assert_true(i < MANY);                 /* soon, and not only at the end */
         while ((r = share(f, &b, 0, &twin)) == 1)
                 (void)sched_yield();
         assert_err(r, -EIO);
@@ -263,7 +263,8 @@ static void test_a_blob_whose_references_were_lost_does_not_live(void **state)
         assert_ok(index_blob_retain(f->ix, &w, &id, f->places, 1, false));
 
         assert_ok(add(f, &other, 1));
-        assert_err(index_add(f->ix, &other, &(struct index_chunk){ .place = f->places[1], .raw_len = 1 }, NULL), -EBADMSG);
+        assert_err(index_add(f->ix, &other, &(struct index_chunk){ .place = f->places[1], .raw_len = 1 }, NULL),
+                   -EBADMSG);
         assert_true(index_blob_retain(f->ix, &w, &id, f->places, 0, true) < 0);
         assert_ok(index_blob_get(f->ix, &id, &blob));
         assert_int_equal(blob.state, BLOB_NEW);

@@ -299,7 +299,9 @@ static void assert_described(struct fixture *f, uint32_t id, size_t n)
 
 static void append_described(struct segment *seg, unsigned i)
 {
-        const struct footer_record what = { .name = { .bytes = { [23] = (uint8_t)(i + 1) } }, .base = 7 + i, .raw_len = 100 + i };
+        const struct footer_record what = { .name = { .bytes = { [23] = (uint8_t)(i + 1) } },
+                                            .base = 7 + i,
+                                            .raw_len = 100 + i };
         const struct chunk_features features = { .n = 2, .block = { 1000 + i, 2000 + i } };
         uint64_t place;
 
@@ -361,7 +363,8 @@ static void test_damaged_description_is_none(void **state)
                 assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
                 byte ^= 16;
                 assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
-                assert_true(segments_describe(f->s, 1, &footer) == (at >= size - 64 && at < size - 56 ? -ENOENT : -EBADMSG));
+                assert_true(segments_describe(f->s, 1, &footer) ==
+                            (at >= size - 64 && at < size - 56 ? -ENOENT : -EBADMSG));
                 byte ^= 16;
                 assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Chunks that have some blocks in common are stored as what differs, and the first of them stays as long as one needs it. */
+/* Chunks that have some blocks in common are stored as what differs, and the first of them stays as long as one needs
+ * it. */
 
 #include "blobstore/chunks/similar.h"
 
@@ -10,7 +11,7 @@
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
-#define MIB   (UINT64_C(1) << 20)
+#define MIB (UINT64_C(1) << 20)
 #define BYTES (8 * MIB)
 
 /* Noise, and the same with every eighth block another one. */

@@ -14,7 +14,7 @@
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
-#define MIB   (UINT64_C(1) << 20)
+#define MIB (UINT64_C(1) << 20)
 #define BYTES (3 * MIB)
 
 static bool never(void *ctx)
@@ -190,7 +190,7 @@ static void test_damaged_chunk_stays_where_it_is(void **state)
         assert_int_equal(fclose(f), 0);
         (void)tidy(s);
         assert_int_equal(access(path, F_OK), 0);
-        blob_close(image_store(s, a, BYTES / 2)); /* the rest goes on */
+        blob_close(image_store(s, a, BYTES / 2));  /* the rest goes on */
         assert_int_equal(tidy(s).chunks_moved, 0); /* and it is not tried for ever */
         assert_true(store_check(s) > 0);
         store_close(s);
