@@ -126,9 +126,10 @@ static int check_segments(struct check *c)
         for (size_t id = 0; r == 0 && id < c->n_sizes; id++)
                 if (c->sizes[id] && known[id] & SEGMENT_SEALED)
                         r = check_description(c, (uint32_t)id);
-        /* Ids not given out yet are a crash's, and become known when the store is opened. */
+        /* What a crash left becomes known when the store is opened, and what a writer has just begun, by its batch. */
         for (size_t id = 0; r == 0 && id < c->n_sizes && id < segments_get_next(c->chunks->segments); id++)
-                if (c->sizes[id] && !known[id])
+                if (c->sizes[id] && !known[id] && index_is_certain(c->chunks->index) &&
+                    !segments_is_active(c->chunks->segments, (uint32_t)id))
                         check_report(c, BLOBSTORE_PROBLEM_ORPHAN, NULL, "segment %08zx is not in the index", id);
         return r;
 }

@@ -84,14 +84,18 @@ static int recover_segment(struct index *ix, const struct segment_state *s)
         return r < 0 ? r : index_db_run(ix->db, SEGMENT_SEAL, DB_ARGS(DB_INT(s->id), DB_INT(size)));
 }
 
-/* A file that was made after the last batch that the index knows of. */
+/* A file whose row was lost, or that was made after the last batch that the index knows of. */
 static int recover_stranger(void *ctx, uint32_t id, uint64_t size)
 {
         struct index *ix = ctx;
         struct footer footer = { 0 };
         uint64_t end = size;
+        int64_t state[2];
         int r;
 
+        r = index_db_get(ix->db, SEGMENT_GET, state, 2, DB_ARGS(DB_INT(id)));
+        if (r != 0)
+                return r < 0 ? r : 0;
         r = segments_describe(ix->batch.segments, id, &footer);
         if (r == 0)
                 end = footer.start;
@@ -122,10 +126,19 @@ static int recover_moves(struct index *ix, struct moves *moves)
         return r;
 }
 
+static int recover_note(void *ctx, uint32_t id, uint64_t size)
+{
+        bool *strangers = ctx;
+
+        (void)id, (void)size;
+        *strangers = true;
+        return 0;
+}
+
 int index_recover(struct index *ix, struct moves *moves)
 {
         struct open_segments open = { 0 };
-        uint32_t next = segments_get_next(ix->batch.segments);
+        bool strangers = false;
         int r, filling = 0;
         int64_t id;
 
@@ -133,7 +146,10 @@ int index_recover(struct index *ix, struct moves *moves)
         r = index_tx_open_segments(ix, recover_list, &open);
         if (r == 0)
                 r = filling = index_db_get(ix->db, SEGMENT_FILLING, &id, 1, DB_NONE);
-        if (r == 0 && ix->certain && open.n == 0) {
+        /* Also one that was killed before its first change may have begun a segment. */
+        if (r == 0 && ix->certain && open.n == 0)
+                r = segments_each(ix->batch.segments, (uint32_t)ix->total.next_segment, recover_note, &strangers);
+        if (r == 0 && ix->certain && open.n == 0 && !strangers) {
                 ix->recovered = true;
                 return 0;
         }
@@ -144,7 +160,7 @@ int index_recover(struct index *ix, struct moves *moves)
                 r = recover_segment(ix, &open.states[i]);
         free(open.states);
         if (r == 0)
-                r = segments_each(ix->batch.segments, next, recover_stranger, ix);
+                r = segments_each(ix->batch.segments, 0, recover_stranger, ix);
         if (r == 0 && filling > 0)
                 r = recover_moves(ix, moves);
         if (r == 0)

@@ -514,6 +514,17 @@ bool segments_is_busy(struct segments *s, uint32_t id)
         return false;
 }
 
+bool segments_is_active(struct segments *s, uint32_t id)
+{
+        struct segment *seg;
+
+        LOCK_SCOPE(&s->lock);
+        TAILQ_FOREACH(seg, &s->active, link)
+                if (seg->id == id)
+                        return true;
+        return false;
+}
+
 int segments_read(struct segments *s, uint64_t place, void *buf, size_t n)
 {
         struct fd_ref *ref;

@@ -115,6 +115,9 @@ int segments_disown(struct segments *s, struct segment_range **ret, size_t *ret_
 /* Does a segment have an appender, which may have appended what no row names yet? */
 bool segments_is_busy(struct segments *s, uint32_t id);
 
+/* May the index not know it yet, as its last state is not recorded? */
+bool segments_is_active(struct segments *s, uint32_t id);
+
 /* Reads exactly N bytes. -EBADMSG: the segment is missing or too short. */
 int segments_read(struct segments *s, uint64_t place, void *buf, size_t n);
 
