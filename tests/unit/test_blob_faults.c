@@ -276,26 +276,6 @@ static void try_end(struct try *t)
         tempdir_remove(t->s.dir);
 }
 
-static int fault_everywhere(enum fault f, enum calls which, write_fn *write)
-{
-        struct try t;
-        /* What is not new with streams has its turn with a plain writer: every other call will do for them. */
-        int n = 0, step = write == image_write ? 1 : 2, degraded = 0;
-        bool unharmed;
-
-        do {
-                n += step;
-                try_begin(&t, write);
-                try_run(&t, f, which, n);
-                unharmed = t.unharmed;
-                degraded += t.degraded;
-                try_inspect(&t);
-                try_end(&t);
-        } while (!unharmed);
-        assert_true(n > 10);
-        return degraded;
-}
-
 static bool never(void *ctx)
 {
         (void)ctx;
@@ -312,6 +292,26 @@ static int image_write_and_tidy(struct blobstore *bs, const uint8_t *bytes, size
         if (r == 0 && blobstore_tidy(bs, never, NULL, &moved) > 0)
                 (void)blobstore_gc(bs, NULL, NULL, NULL, 0, &stats);
         return r;
+}
+
+static int fault_everywhere(enum fault f, enum calls which, write_fn *write)
+{
+        struct try t;
+        /* What is not new with streams has its turn with a plain writer: every other call will do for them. */
+        int n = 0, step = write == image_write ? 1 : write == image_write_and_tidy ? 5 : 2, degraded = 0;
+        bool unharmed;
+
+        do {
+                n += step;
+                try_begin(&t, write);
+                try_run(&t, f, which, n);
+                unharmed = t.unharmed;
+                degraded += t.degraded;
+                try_inspect(&t);
+                try_end(&t);
+        } while (!unharmed);
+        assert_true(n > 10);
+        return degraded;
 }
 
 static void test_tidying_loses_nothing_whatever_befalls_it(void **state)
