@@ -94,9 +94,12 @@ as $A chgrp $GROUP "$vm" || fail "chgrp"
 by ok $B open r "$vm/disks/vda.raw"
 by EACCES $B open w "$vm/disks/vda.raw"
 
-# The image's new owner learns whose machine keeps it, and not what it is called.
+# The machine's new owner has no way into the image, so that the machine does not keep it; with one, it would.
+same "$(as $B ls "$web/used-by")" "" "what keeps the image"
+by ok $B mkdir "$web/shares/$A"
 by EBUSY $B rmdir "$web"
 same "$(as $B cat "$web/last-error" | grep -c "$A")" 1 "whose it is"
+by ok $B rmdir "$web/shares/$A"
 
 # Queued ones, recycled ones, tasks; the owner of a task cancels and forgets it.
 by ok $B mkdir "$R/private/empty"
