@@ -58,6 +58,7 @@ same_disk "$c/data.raw" want.raw
 # A snapshot of it.
 ok mkdir "$c/snapshots/s1"
 s=$R/snapshots/s1
+until_true 20 grep -q . "$s/checksum" || fail "no checksum" # which is worked out later, and is a change of the snapshot
 until_true 20 grep -qx available "$s/status" || fail "the snapshot: $(cat "$s/status")"
 same_disk "$s/data.raw" want.raw
 value "$s/source" "disk:$(cat "$c/id")"
