@@ -107,7 +107,6 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
                        " AND refs >= 0 AND proof = " PROOF,
         [CHUNK_BASE] = "SELECT raw_len, stored_len, refs, epoch, hash, rest FROM chunk WHERE place = ?1 AND base = 0"
                        " AND refs >= 0 AND hash IS NOT NULL AND proof = " PROOF,
-        [CHUNK_USE] = "SELECT refs, proof = " PROOF " FROM chunk WHERE place = ?1",
         [CHUNK_TOUCH] = "UPDATE chunk SET epoch = ?2 WHERE place = ?1",
         [CHUNK_ADD] = "INSERT INTO chunk (place, hash, rest, raw_len, stored_len, refs, epoch, base, at, proof)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, 0, row_proof(?1, 0, ?2, ?3, ?4, ?5, ?7, 0))",

@@ -36,7 +36,6 @@ enum index_sql {
         SEGMENT_COUNT,
         CHUNK_FIND,
         CHUNK_BASE,
-        CHUNK_USE,
         CHUNK_TOUCH,
         CHUNK_ADD,
         CHUNK_RETAIN,

@@ -222,12 +222,15 @@ struct keeping {
         int error; /* of any store */
 };
 
+/* Names are at least a second apart, so that some that were made at once say a few seconds too much. */
+#define AHEAD_US (CATALOGUE_KEPT * SECOND_US)
+
 /* One from the future was made by a clock that was wrong: it says nothing of how old it is. */
 static bool is_fresh(const struct keeping *k, const struct catalogue_copies *copies)
 {
         const int64_t time_us = copies->n > 0 ? copies->copy[0].time_us : 0;
 
-        return time_us <= k->now_us && time_us > k->now_us - CATALOGUE_APART_US;
+        return time_us <= k->now_us + AHEAD_US && time_us > k->now_us - CATALOGUE_APART_US;
 }
 
 static int keep_in(struct keeping *k, struct blobstore *bs)
