@@ -14,7 +14,7 @@
 
 #include "model/db/db_errno.h"
 
-extern const char embed_schema_sql[], embed_3_sql[], embed_4_sql[];
+extern const char embed_schema_sql[], embed_3_sql[], embed_4_sql[], embed_5_sql[];
 
 /*
  * The schema makes a new database at the newest version; every other row brings one version to the next. There is none
@@ -27,6 +27,7 @@ static const struct step {
         { 0, MIGRATE_VERSION, embed_schema_sql },
         { 2, 3, embed_3_sql },
         { 3, 4, embed_4_sql },
+        { 4, 5, embed_5_sql },
 };
 
 static int exec(sqlite3 *conn, const char *sql)
