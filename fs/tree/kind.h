@@ -44,7 +44,7 @@ enum entry_flags {
  * them all.
  */
 #define ENTRY_NUMBER_MAX 255
-_Static_assert(ENTRY_NUMBER_MAX < ROW_CHILD, "an entry's number must fit into an inode number");
+_Static_assert(ENTRY_NUMBER_MAX < ROW_PLACE, "an entry's number must fit into an inode number");
 
 struct entry {
         unsigned number; /* from 1 on */
@@ -74,6 +74,7 @@ struct child {
         uint64_t oid;
         unsigned char type; /* DT_DIR, DT_LNK, DT_REG */
         const struct object *object; /* may be NULL: asked for when needed */
+        unsigned places; /* its object's; of directories */
         bool elsewhere; /* it is NODE, a file that has its place elsewhere too, as a hard link has */
         struct node node;
 };
