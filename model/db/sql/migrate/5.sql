@@ -2,6 +2,9 @@
 -- Images' directories in the recycle bin are others than before.
 ALTER TABLE image ADD COLUMN places INTEGER NOT NULL DEFAULT 0;
 
+DROP INDEX instance_by_image;
+CREATE INDEX instance_by_image ON instance (image, uid) WHERE image IS NOT NULL;
+
 -- Warnings are kept apart from refusals, among which they were those without an errno.
 CREATE TABLE image_warning (
         id       INTEGER PRIMARY KEY,
