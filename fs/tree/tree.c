@@ -21,13 +21,10 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_IMAGE] = &dir_image,
         [KIND_IMAGE_DISKS] = &dir_image_disks,
         [KIND_IMAGE_SNAPSHOTS] = &dir_image_snapshots,
-        [KIND_IMAGE_USED_BY] = &dir_image_used_by,
         [KIND_COPIES] = &dir_copies,
         [KIND_COPY] = &dir_copy,
         [KIND_SNAPSHOTS] = &dir_snapshots,
         [KIND_SNAPSHOT] = &dir_snapshot,
-        [KIND_SNAPSHOT_IMAGES] = &dir_snapshot_images,
-        [KIND_SNAPSHOT_USED_BY] = &dir_snapshot_used_by,
         [KIND_SNAPSHOT_CHANGED] = &dir_snapshot_changed,
         [KIND_DOWNLOADS] = &dir_downloads,
         [KIND_DOWNLOAD] = &dir_download,
@@ -53,7 +50,6 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_INSTANCE_DISKS] = &dir_instance_disks,
         [KIND_INSTANCE_IMAGES] = &dir_instance_images,
         [KIND_INSTANCE_IMAGE] = &dir_instance_image,
-        [KIND_INSTANCE_USED_BY] = &dir_instance_used_by,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)
@@ -68,18 +64,20 @@ const struct entry *tree_entry(struct node n)
         return kind ? kind_entry(kind, n.row) : NULL;
 }
 
-struct node tree_subdir(const struct entry *e, uint64_t oid)
+struct node tree_subdir(const struct entry *e, struct node dir)
 {
-        return (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(oid, e->arg) : oid };
+        return (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(dir.oid, e->arg) : dir.oid,
+                              .place = dir.place };
 }
 
-struct node tree_child(enum node_kind dir, const struct child *c)
+struct node tree_child(struct node dir, const struct child *c)
 {
         if (c->elsewhere)
                 return c->node;
         if (c->type == DT_DIR)
-                return (struct node){ .kind = tree_kinds[dir]->child, .oid = c->oid };
-        return (struct node){ .kind = dir, .row = ROW_CHILD, .oid = c->oid };
+                return (struct node){ .kind = tree_kinds[dir.kind]->child, .oid = c->oid,
+                                      .place = dir.place + c->places };
+        return (struct node){ .kind = dir.kind, .row = ROW_CHILD, .oid = c->oid };
 }
 
 static void tree_check_leads(const struct dir_kind *kind, enum node_kind below)

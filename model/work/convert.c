@@ -112,6 +112,10 @@ static int insert_result(struct db_txn *t, const struct caller *c, const struct 
         if (r < 0)
                 return r;
 
+        r = image_copy_warnings(t, source->o.id, result.o.id); /* of the same data */
+        if (r < 0)
+                return r;
+
         *ret = result;
         return 0;
 }
@@ -143,7 +147,7 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
                 if (r < 0)
                         return r;
 
-                r = making_check_quota(&t, source.region, c, 1, diag);
+                r = making_check_quota(&t, source.region, c, 1, 1, diag);
                 if (r < 0)
                         return r;
 
