@@ -186,7 +186,7 @@ static int check_copies(struct model *m, struct db_txn *t, const struct caller *
                 return -ENOMEM;
         for (size_t i = 0; i < batch->n; i++)
                 images[i] = batch->items[i].image;
-        return copy_check_all(m, t, c, images, batch->n, target, diag);
+        return copy_check_all(m, t, images, batch->n, target, diag);
 }
 
 static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region, struct batch *batch,
