@@ -203,10 +203,12 @@ static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t 
         int r;
 
         r = ctl_run(rq, (struct ctl *)f, bytes, size, off);
-        if (r < 0)
+        if (r < 0) {
                 reply_refusal(rq, f->node, r);
-        else
-                (void)fuse_reply_write(rq->fuse, size);
+                return;
+        }
+        reply_done(rq, f->node);
+        (void)fuse_reply_write(rq->fuse, size);
 }
 
 static bool ctl_size(const struct file *f, uint64_t *ret)
@@ -220,6 +222,7 @@ static bool ctl_size(const struct file *f, uint64_t *ret)
 
 static const struct file_ops ctl_ops = {
         .size = ctl_size,
+        .is_command = true,
         .read = ctl_read,
         .write = ctl_write,
         .release = ctl_release,

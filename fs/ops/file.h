@@ -12,6 +12,7 @@
 struct file;
 
 struct file_ops {
+        bool is_command; /* writing is the command, not opening it to write */
         void (*read)(struct req *rq, struct file *f, size_t size, off_t off); /* replies */
         void (*write)(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off); /* replies */
         bool (*size)(const struct file *f, uint64_t *ret); /* of what was frozen when it was opened; false: nothing was */
