@@ -51,7 +51,7 @@ for step in "rmdir $R/private/web" "rename $R/private/web $R/private/mine" "rena
 done
 by EPERM $S rmdir "$R/private/web"
 by EPERM $S rename "$R/private/web" "$R/private/mine"
-as $M grep -q 'EACCES: web: its group may not write' "$MNT/info/errors" || fail "no sentence"
+as $M grep -q 'web: its group may not write' "$MNT/info/errors" || fail "no sentence"
 
 # who may write: all of it, and the owner has what comes of it
 open_to 0770 "$R/private/web"
