@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "blobstore/base/strbuf.h"
+#include "fs/tree/node.h"
 #include "model/core/quota.h"
 #include "model/core/region.h"
 #include "model/image/image.h"
@@ -28,6 +29,7 @@ struct aliases;
 struct partings;
 struct dir_kind;
 struct http;
+struct frozens;
 struct later;
 struct nosec;
 struct spread;
@@ -46,11 +48,20 @@ struct fs {
 
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */
+        struct frozens *frozens; /* ops/frozen.c */
         struct waiters *waiters; /* ops/wait.c */
         struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */
         atomic_flag read_ahead_raised; /* ops/read_ahead.c */
         struct nosec *nosec; /* nosec.c */
+};
+
+/* What the user does, in the words of last-error: "mkdir shares/alice", "rename a to b". NULL: nothing to say. */
+struct doing {
+        const char *verb;
+        struct node in; /* the directory that NAME is in */
+        const char *name; /* NULL: it is done to the node itself */
+        const char *to;
 };
 
 /*
@@ -59,6 +70,7 @@ struct fs {
  */
 struct req {
         struct fs *fs;
+        struct doing doing;
         fuse_req_t fuse; /* NULL in tests */
         struct caller caller;
         const struct entry *entry; /* while one is shown or stored */

@@ -14,7 +14,7 @@ image() { # NAME: an image of A's
         settle "$R/private/$1"
 }
 sentence() { # FILE UID TEXT
-        same "$(as "$2" cat "$1/last-error")" "$3" "the sentence"
+        same "$(as "$2" cat "$1/last-error" | sentence_alone)" "$3" "the sentence"
 }
 image web
 web=$R/private/web
@@ -44,7 +44,11 @@ by $A unchanged "EPERM" chmod 777 "$web/shares/daemon"
 by $B unchanged EACCES mkdir "$web/shares/$B"
 by $B unchanged EACCES rmdir "$web/shares/daemon"
 chgrp $B "$web" || fail "chgrp"
-by $A ok chmod 770 "$web"
+by $A ok chmod 750 "$web"
+by $B unchanged EACCES mkdir "$web/shares/$B"
+by $B unchanged EACCES rmdir "$web/shares/daemon"
+by $A ok chmod 777 "$web"
+ok chown $A $A "$web"
 by $B refused EPERM "$web" mkdir "$web/shares/$B"
 sentence "$web" $B "web: only its owner and the administrator say with whom it is shared"
 by $B refused EPERM "$web" rmdir "$web/shares/daemon"
