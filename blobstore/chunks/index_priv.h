@@ -3,9 +3,9 @@
 #define BLOBSTORE_CHUNKS_INDEX_PRIV_H
 
 /*
- * What the files of the index share: index.c (opening, writers), index_blob.c (a blob's life), index_lend.c (pages
- * that maps share), index_space.c (giving space back) and index_audit.c (counting, rebuilding, checking). They change it by way of batch.c, which commits, and
- * that by way of index_tx.c.
+ * What the files of the index share: index.c (opening, writers), index_blob.c (a blob's life), index_lend.c (pages that
+ * maps share), index_space.c (giving space back) and index_audit.c (counting, rebuilding, checking). They change it by
+ * way of batch.c, which commits, and that by way of index_tx.c.
  */
 
 #include <pthread.h>
