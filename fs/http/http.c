@@ -28,10 +28,12 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/log.h"
+#include "fs/http/http_clients.h"
 #include "fs/http/http_range.h"
 
 #define HTTP_THREADS      4
 #define HTTP_CLIENTS_MAX  2048
+#define HTTP_CLIENTS_PART 4 /* of the clients that there may be, one place has this part at most */
 #define HTTP_CLIENT_BYTES (16 << 10) /* for a request's headers */
 #define HTTP_PIECE_BYTES  (64 << 10) /* read at once, and held for each client */
 #define HTTP_IDLE_SECONDS 60
@@ -41,6 +43,7 @@ struct http {
         struct model *model;
         const atomic_uint *changes;
         struct MHD_Daemon *daemon;
+        struct http_clients *clients;
         char *base; /* "http://host:port" */
         char *cert, *key;
 };
@@ -416,8 +419,28 @@ static int http_read_pems(struct http *h, const struct http_opts *opts, struct d
         return r < 0 ? r : http_read_pem(opts->key_file, diag, &h->key);
 }
 
+static enum MHD_Result http_admit(void *ctx, const struct sockaddr *from, socklen_t n)
+{
+        struct http *h = ctx;
+
+        (void)n;
+        return http_clients_admit(h->clients, from) ? MHD_YES : MHD_NO;
+}
+
+/* SOCKET_CTX: it was counted. */
+static void http_notify(void *ctx, struct MHD_Connection *c, void **socket_ctx, enum MHD_ConnectionNotificationCode what)
+{
+        const union MHD_ConnectionInfo *from = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        struct http *h = ctx;
+
+        if (what == MHD_CONNECTION_NOTIFY_STARTED)
+                *socket_ctx = from && http_clients_come(h->clients, from->client_addr) ? h : NULL;
+        else if (*socket_ctx && from)
+                http_clients_go(h->clients, from->client_addr);
+}
+
 /* How many clients there may be: half of the files, since the store needs some too. */
-static unsigned http_clients(void)
+static unsigned http_clients_max(void)
 {
         struct rlimit files;
 
@@ -439,11 +462,14 @@ static int http_run(struct http *h, int fd, struct diag *diag)
                 { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" },
                 { MHD_OPTION_END, 0, NULL },
         };
-        const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | (h->cert ? MHD_USE_TLS : 0);
+        const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | (h->cert ? MHD_USE_TLS : 0), all = http_clients_max();
 
-        h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_answer, h, MHD_OPTION_LISTEN_SOCKET, fd,
+        h->clients = http_clients_make(all < HTTP_CLIENTS_PART ? 1 : all / HTTP_CLIENTS_PART);
+        if (!h->clients)
+                return -ENOMEM;
+        h->daemon = MHD_start_daemon(flags, 0, http_admit, h, http_answer, h, MHD_OPTION_LISTEN_SOCKET, fd,
                                      MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
-                                     MHD_OPTION_CONNECTION_LIMIT, http_clients(),
+                                     MHD_OPTION_CONNECTION_LIMIT, all, MHD_OPTION_NOTIFY_CONNECTION, http_notify, h,
                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CLIENT_BYTES,
                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS,
                                      MHD_OPTION_ARRAY, h->cert ? tls : tls + 3, MHD_OPTION_END);
@@ -485,6 +511,7 @@ void http_stop(struct http *h)
                 return;
         if (h->daemon)
                 MHD_stop_daemon(h->daemon);
+        http_clients_free(h->clients);
         if (h->key)
                 explicit_bzero(h->key, strlen(h->key));
         free(h->key);

@@ -84,6 +84,27 @@ at_once 1000
 peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$daemon_pid/status")
 [ "$peak" -le $((300 * 1024)) ] || fail "the daemon took $peak KiB"
 
+# From one place come a quarter of all clients that there may be, 2048, at most; others have theirs.
+held=$(python3 - "${small#http://}" <<'END'
+import socket, subprocess, sys, time
+host, port = sys.argv[1].split("/")[0].split(":")
+held = [socket.create_connection((host, int(port))) for i in range(600)]
+got = subprocess.run(["curl", "-s", "--interface", "127.0.0.2", "-o", "other.raw", "http://" + sys.argv[1]]).returncode
+left = 0
+for s in held:
+    s.setblocking(False)
+    try:
+        s.recv(1)
+    except BlockingIOError:
+        left += 1
+    except ConnectionError:
+        pass
+print(left if got == 0 else f"curl from another place: {got}")
+END
+)
+[ "$held" -gt 0 ] && [ "$held" -le 516 ] || fail "one place holds $held of 600 connections"
+cmp other.raw small.raw || fail "another place got other bytes"
+
 # With few files allowed there are fewer clients, which the log says; the others wait for their turn, and so does no file.
 stop
 (ulimit -n 128; exec "$IMAGEFS" "$STORE" "$MNT" -f -o http=127.0.0.1:0 >>"$WORK/daemon.log" 2>&1) &
