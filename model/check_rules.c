@@ -14,8 +14,8 @@
         " FROM volume JOIN region ON region.id = volume.region LEFT JOIN instance ON instance.id = volume.instance"
 
 /* A case of SQL for each kind of task. */
-#define MAKES(kind, word, lane, disks, of, shown, doing, makes, ...)            " WHEN '" word "' THEN " makes
-#define CHECKED(kind, word, lane, disks, of, shown, doing, makes, checked, ...) " WHEN '" word "' THEN " checked
+#define MAKES(kind, word, lane, disks, of, shown, doing, from, makes, ...)            " WHEN '" word "' THEN " makes
+#define CHECKED(kind, word, lane, disks, of, shown, doing, from, makes, checked, ...) " WHEN '" word "' THEN " checked
 
 const char *const check_sql[] = {
         [CHECK_USAGE] = "SELECT 'quota: user ' || uid || ' has ' || sum(counted) || ' ' || key || ' in region '"

@@ -13,6 +13,7 @@
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/ways.h"
 
 static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *fi)
 {
@@ -83,7 +84,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         if (r < 0)
                 return r;
         if (!kind->create)
-                return diag_set(&rq->diag, -EPERM, "files cannot be made here");
+                return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(dir.kind));
         r = kind->create(rq, dir.oid, name, &image);
         if (r < 0)
                 return r;

@@ -16,6 +16,7 @@
 #include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/ways.h"
 
 static int ops_resolve_child(struct req *rq, const struct dir_kind *kind, struct node dir, const char *name,
                              struct node *ret, struct object *ret_object)
@@ -119,7 +120,7 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         r = permit_change(&rq, dir);
         if (r == 0) {
                 if (!kind->make)
-                        r = diag_set(&rq.diag, -EPERM, "directories cannot be made here");
+                        r = diag_set(&rq.diag, -EPERM, "directories cannot be made here: %s", ways_in(dir.kind));
                 else
                         r = kind->make(&rq, dir.oid, name, &child);
         }
@@ -172,7 +173,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                        const char *new_name, unsigned flags)
 {
         CLEANUP_REQ struct req rq;
-        const struct dir_kind *kind = tree_kind(node_of(parent).kind);
+        const struct dir_kind *kind = tree_kind(node_of(parent).kind), *to = tree_kind(node_of(new_parent).kind);
         struct node n = node_of(parent), existing;
         struct object o;
         int r;
@@ -187,10 +188,10 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 if (flags & ~(unsigned)RENAME_NOREPLACE)
                         r = diag_set(&rq.diag, -EINVAL, "two names cannot be exchanged here");
                 else if (n.row != 0 || !kind->rename || n.kind != kind->child)
-                        r = diag_set(&rq.diag, -EPERM, "%s cannot be renamed or moved", name);
+                        r = diag_set(&rq.diag, -EPERM, "%s cannot be renamed or moved: it belongs to what it is in", name);
                 else if (parent == new_parent && strcmp(name, new_name) == 0)
                         r = 0;
-                else if (ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
+                else if (to && to->child == kind->child && ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
                         r = diag_set(&rq.diag, -EEXIST, "%s is taken: choose another name, or remove it first",
                                      new_name);
                 else
@@ -203,18 +204,23 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
 }
 
 /* What the tree never takes. A name that is there already never gets here: the kernel answers EEXIST itself. */
-static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, int error, const char *sentence)
+static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, const char *sentence, const char *way)
 {
         CLEANUP_REQ struct req rq;
 
         req_init(&rq, fuse);
-        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, error, "%s", sentence));
+        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, -EPERM, "%s: %s", sentence, way));
+}
+
+static void ops_refuse_new(fuse_req_t fuse, fuse_ino_t parent, const char *sentence)
+{
+        ops_refuse_in(fuse, parent, sentence, ways_in(node_of(parent).kind));
 }
 
 void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         (void)name;
-        ops_refuse_in(fuse, parent, -EPERM, "generated files cannot be removed: rmdir removes the directory with them");
+        ops_refuse_in(fuse, parent, "generated files cannot be removed", "rmdir removes the directory with them");
 }
 
 void ops_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -222,19 +228,19 @@ void ops_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         (void)name;
         (void)mode;
         (void)rdev;
-        ops_refuse_in(fuse, parent, -EPERM, "special files cannot be made here");
+        ops_refuse_new(fuse, parent, "special files cannot be made here");
 }
 
 void ops_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name)
 {
         (void)target;
         (void)name;
-        ops_refuse_in(fuse, parent, -EPERM, "links cannot be made here");
+        ops_refuse_new(fuse, parent, "links cannot be made here");
 }
 
 void ops_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t new_parent, const char *name)
 {
         (void)ino;
         (void)name;
-        ops_refuse_in(fuse, new_parent, -EPERM, "links cannot be made here");
+        ops_refuse_new(fuse, new_parent, "links cannot be made here");
 }

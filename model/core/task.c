@@ -32,9 +32,9 @@ static const struct kind {
         const char *word;
         unsigned of;
         enum task_shown shown;
-        const char *doing;
+        const char *doing, *from;
 } kinds[TASK_KIND_COUNT] = {
-#define KIND(kind, word, lane, disks, of, shown, doing, ...) [TASK_##kind] = { word, of, shown, doing },
+#define KIND(kind, word, lane, disks, of, shown, doing, from, ...) [TASK_##kind] = { word, of, shown, doing, from },
         TASK_KINDS(KIND)
 };
 
@@ -111,10 +111,14 @@ const char *task_kind_name(enum task_kind k)
         return kinds[k].word;
 }
 
-const char *task_kind_doing(enum task_kind k)
+int task_refuse(const struct task *task, uint64_t image, const char *whose, struct diag *diag)
 {
-        assert(k < TASK_KIND_COUNT);
-        return kinds[k].doing;
+        const struct kind *kind = &kinds[task->kind];
+        const char *doing = image && task->result == image ? kind->doing : kind->from;
+        const size_t n = strlen(doing);
+
+        return diag_set(diag, -EBUSY, "%s %s%s: wait for it%s, or cancel it with rmdir /tasks/%s", whose, doing,
+                        n && doing[n - 1] == ' ' ? task->region_name : "", image ? " (cat wait)" : "", task->o.handle);
 }
 
 const char *task_status_name(enum task_status s)

@@ -25,7 +25,7 @@
 #define IMAGE_MODE_PRIVATE 0700
 #define IMAGE_MODE_SHOWN   0755
 
-enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, FIRST_INSTANCE };
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT };
 
 /* The size of its disks, and whether work on it, or one that makes something of it, goes on. */
 #define SIZE_OF_DISKS                                                                                            \
@@ -52,9 +52,6 @@ static const char *const image_sql[] = {
         [ERASE] = "DELETE FROM image WHERE id = ?1",
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
-        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance JOIN image "
-                           "ON image.id = instance.image WHERE instance.image = ?1 AND " IMAGE_OPENS_TO_INSTANCE
-                           " ORDER BY instance.handle LIMIT 1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);
 
@@ -84,6 +81,30 @@ static const char *const type_names[] = {
         [TYPE_CLOUD] = "cloud",
         [TYPE_BOTH] = "both",
 };
+
+static const char *const class_phrases[CLASS_COUNT] = {
+        [CLASS_PRIVATE] = "a private image",
+        [CLASS_PUBLIC] = "a public image",
+        [CLASS_MARKETPLACE] = "a marketplace image",
+        [CLASS_ISO] = "an ISO image",
+        [CLASS_RECYCLE] = "a deleted image",
+};
+
+static const char *const type_phrases[] = {
+        [TYPE_LOCAL] = "a local image",
+        [TYPE_CLOUD] = "a cloud image",
+        [TYPE_BOTH] = "an image of both types",
+};
+
+const char *image_class_phrase(enum image_class c)
+{
+        return class_phrases[c];
+}
+
+const char *image_type_phrase(enum image_type t)
+{
+        return type_phrases[t];
+}
 
 const char *image_class_name(enum image_class c)
 {
@@ -490,9 +511,4 @@ void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const cha
 {
         if (m->image_hooks)
                 m->image_hooks->gone(m, image, region, ident);
-}
-
-int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret)
-{
-        return db_one(t, image_sql[FIRST_INSTANCE], object_load_row, ret, DB_INT(image));
 }

@@ -30,6 +30,9 @@ enum image_type { TYPE_LOCAL, TYPE_CLOUD, TYPE_BOTH };
 const char *image_class_name(enum image_class c);
 const char *image_status_name(enum image_status s);
 const char *image_type_name(enum image_type t);
+/* For sentences: "a private image", "a cloud image". */
+const char *image_class_phrase(enum image_class c);
+const char *image_type_phrase(enum image_type t);
 
 struct image {
         struct object o;

@@ -228,8 +228,8 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
                 return r;
         if (f->queued_only && image.status != IMAGE_QUEUED)
                 return diag_set(diag, -EBUSY,
-                                "%s: can only be set while the image is queued, before its upload; %s is %s", f->name,
-                                image.o.handle, image_status_name(image.status));
+                                "%s: can only be set while the image is queued, before its upload; the status of %s is %s",
+                                f->name, image.o.handle, image_status_name(image.status));
         r = f->check(f, &image, value, &changed, diag);
         if (r == 0)
                 r = strbuf_error(&changed);

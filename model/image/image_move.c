@@ -65,7 +65,7 @@ static int restore(struct db_txn *t, struct image *image, enum image_class class
         int r;
 
         if (class != image->source)
-                return diag_set(diag, -EPERM, "%s was deleted from %s: restore it there", image->o.handle,
+                return diag_set(diag, -EPERM, "%s was deleted from %s/: restore it there", image->o.handle,
                                 image_class_name(image->source));
         r = image_life_apply(t, image, VERB_RESTORE, diag);
         if (r == 0 && class == CLASS_PRIVATE)
@@ -118,7 +118,7 @@ static int move(struct db_txn *t, const struct caller *c, struct image *image, e
                 return restore(t, image, class, handle, diag);
         if (image->class == CLASS_PRIVATE && (class == CLASS_PUBLIC || class == CLASS_MARKETPLACE))
                 return publish(t, c, image, class, handle, diag);
-        return diag_set(diag, -EPERM, "%s: images do not move from %s to %s%s", image->o.handle,
+        return diag_set(diag, -EPERM, "%s: images do not move from %s/ to %s/%s", image->o.handle,
                         image_class_name(image->class), image_class_name(class),
                         class == CLASS_RECYCLE ? ": delete it with rmdir" : "");
 }

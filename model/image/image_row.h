@@ -41,8 +41,6 @@ int image_erase(struct db_txn *t, uint64_t id);
 #define IMAGE_OPENS_TO_INSTANCE                                                                                        \
         "(instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = 40 "  \
         "OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id AND share.uid = instance.uid))"
-/* An instance that was made from the image and keeps it from being deleted. -ENOENT; DB_READ will do. */
-int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret);
 
 /* What the room above, of what comes in, is asked; no transaction may be open. */
 struct image_hooks {

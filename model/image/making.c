@@ -15,6 +15,7 @@
 
 int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag *diag)
 {
+        char whose[NAME_LEN_MAX + sizeof(" is")];
         struct task task;
         int r;
 
@@ -24,8 +25,8 @@ int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag
         if (r < 0)
                 return r;
 
-        return diag_set(diag, -EBUSY, "%s is being worked on (%s): wait for it, or cancel it with rmdir in /tasks",
-                        source->o.handle, task.o.handle);
+        (void)snprintf(whose, sizeof(whose), "%s is", source->o.handle);
+        return task_refuse(&task, source->o.id, whose, diag);
 }
 
 int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t images, uint64_t snapshots,

@@ -510,7 +510,8 @@ static int find_free_device(struct db_txn *t, const struct instance *instance, c
                 if (r < 0)
                         return r;
         }
-        return diag_set(diag, -EBUSY, "%s has as many disks as it may: detach one first", instance->o.handle);
+        return diag_set(diag, -EBUSY, "%s has a disk for every letter from vdb to vdz: detach one first",
+                        instance->o.handle);
 }
 
 int instance_attach(struct model *m, struct db_txn *t, const struct caller *c, const struct instance *instance,

@@ -29,6 +29,8 @@ refused EINVAL "$R/disks/d1" write "$R/disks/d1/name" $'\n'
 refused EBUSY "$R/disks/vm-vda" rmdir "$R/disks/vm-vda"
 refused EBUSY "$vm" write "$vm/attach" vm-vda
 refused EBUSY "$own" write "$own/attach" vm-vda
+[[ $(cat "$own/last-error") == *"vm-vda is the system disk of vm, which stays there: attach a disk that is made of a snapshot of it (mkdir disks/vm-vda/snapshots/<name>, then mkdir snapshots/<name>/disks/<disk>)" ]] ||
+        fail "$(cat "$own/last-error")"
 refused EINVAL "$own" write "$own/detach" vda
 refused EINVAL "$own" truncate 512K "$own/disks/vda.raw"
 refused EINVAL "$own" truncate 65T "$own/disks/vda.raw"
