@@ -5,6 +5,7 @@
 
 #include "fs/tree/dir.h"
 #include "fs/tree/seed.h"
+#include "fs/tree/users.h"
 
 static int instances_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
@@ -164,6 +165,51 @@ static int show_mapping(struct req *rq, struct strbuf *out)
         return r;
 }
 
+static int go_on(void *ctx)
+{
+        const struct req *rq = ctx;
+
+        return (rq->fuse && fuse_req_interrupted(rq->fuse)) || atomic_load(&rq->fs->stopping) ? -EINTR : 0;
+}
+
+static int make_warnings(struct req *rq, struct strbuf *out, int64_t *ret_changed_us)
+{
+        int r;
+
+        r = instance_get_warnings(rq->fs->model, rq->oid, go_on, rq, out, ret_changed_us);
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r < 0 ? r : strbuf_error(out);
+}
+
+static int warnings_text(struct req *rq, struct text **ret)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        int64_t changed_us;
+        int r;
+
+        r = make_warnings(rq, &out, &changed_us);
+        return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &out, &rq->diag, ret);
+}
+
+/* It changes with the disks, which the instance itself does not. */
+static int measure_warnings(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        const struct instance *i;
+        int r;
+
+        r = make_warnings(rq, &out, ret_changed_us);
+        if (r == 0)
+                r = req_instance(rq, rq->oid, &i);
+        if (r < 0)
+                return r;
+        if (i->o.updated_us > *ret_changed_us)
+                *ret_changed_us = i->o.updated_us;
+        *ret_size = out.len;
+        return 0;
+}
+
 #define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
 #define RW(number, name, show_fn, field, help) \
         { number, name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
@@ -196,7 +242,7 @@ static const struct entry instance_entries[] = {
         RW(14, "image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
            "data disks that go into images: all, none, or devices"),
         { 15, "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
-        { 16, "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
+        { 16, "used-by", "a line for each thing that keeps it from being removed", 0444, .show = users_show_of_instance },
         { 17, "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
           .arg = INSTANCE_FIELD_PASSWORD },
         { 18, "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,
@@ -205,6 +251,8 @@ static const struct entry instance_entries[] = {
           .arg = INSTANCE_FIELD_HOSTNAME },
         { 20, "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
         DIR_LAST_ERROR(21),
+        { 23, "warnings", "what to know before an image is made of it", 0444, ENTRY_LOOK, .text = warnings_text,
+          .measure = measure_warnings },
         { 22, "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT,
           .show = NULL },
         { 0 },
@@ -326,53 +374,4 @@ const struct dir_kind dir_instance_images = {
         .find = images_find,
         .make = images_make,
         .remove = images_remove,
-};
-
-/* ---- links to what uses it ---- */
-
-static int task_object(struct req *rq, uint64_t child, struct object *ret)
-{
-        return task_get_object(rq->fs->model, child, ret);
-}
-
-static int used_by_add(void *ctx, const struct object *task)
-{
-        const struct dir_children *v = ctx;
-
-        return v->fn(v->ctx, &(struct child){ .name = task->handle, .oid = task->id, .type = DT_LNK });
-}
-
-static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
-{
-        return instance_used_by(rq->fs->model, oid, used_by_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
-}
-
-static int used_by_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
-{
-        (void)ret_object;
-        return dir_find_in(used_by_list, rq, oid, name, ret);
-}
-
-/* From regions/<r>/instances/<instance>/used-by/. */
-static int used_by_target(struct req *rq, uint64_t child, struct strbuf *out)
-{
-        struct object task;
-        int r;
-
-        r = task_get_object(rq->fs->model, child, &task);
-        if (r < 0)
-                return r;
-        strbuf_addf(out, "../../../../../tasks/%s", task.handle);
-        return 0;
-}
-
-const struct dir_kind dir_instance_used_by = {
-        .name = "used-by",
-        .child = KIND_NONE,
-        .object_kind = OBJECT_INSTANCE,
-        .object = instance_object,
-        .child_object = task_object,
-        .list = used_by_list,
-        .find = used_by_find,
-        .target = used_by_target,
 };
