@@ -275,6 +275,45 @@ static void test_printed_tree_shows_every_entry_with_its_help(void **state)
                 }
 }
 
+static char *printed_part(const char *name, bool wanted)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        assert_non_null(f);
+        assert_int_equal(tree_print_part(f, name), wanted);
+        assert_int_equal(fclose(f), 0);
+        return text;
+}
+
+static void test_a_part_of_the_tree_is_printed_by_its_name(void **state)
+{
+        static const char *const none[] = { "", "/", "nothing", "mage", "priv", "name" };
+        static const char *const one[] = { "<instance>/disks", "instance/disks", "instances/<instance>/disks/",
+                                           "regions/<region>/instances/<instance>/disks" };
+        char *text;
+
+        (void)state;
+        text = printed_part("quota", false); /* a file */
+        free(text);
+        for (size_t i = 0; i < sizeof(one) / sizeof(one[0]); i++) {
+                text = printed_part(one[i], true);
+                assert_non_null(strstr(text, "regions/<region>/instances/<instance>/disks/\n"));
+                free(text);
+        }
+        text = printed_part("instances", true);
+        assert_non_null(strstr(text, "regions/<region>/private/<image>/instances/\n"));
+        assert_non_null(strstr(text, "\nregions/<region>/instances/\n  <instance>/\n"));
+        assert_null(strstr(text, "quota"));
+        free(text);
+        for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+                text = printed_part(none[i], false);
+                assert_string_equal(text, "");
+                free(text);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -288,6 +327,7 @@ int main(void)
                 cmocka_unit_test(test_numbers_and_nodes_are_the_same_thing),
                 cmocka_unit_test(test_numbers_that_are_no_node_have_no_entry),
                 cmocka_unit_test(test_printed_tree_shows_every_entry_with_its_help),
+                cmocka_unit_test(test_a_part_of_the_tree_is_printed_by_its_name),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
