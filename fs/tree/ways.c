@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where something can never be made, the refusal names what can: a line for each kind of directory. A kind that has none
- * sends its reader to the README.
+ * Where something can never be made, the refusal names what can: a line for each kind of directory. A kind that has
+ * none sends its reader to the README.
  */
 
 #include "fs/tree/ways.h"
@@ -20,8 +20,8 @@ static const char *const ways[KIND_COUNT] = {
         [KIND_REGIONS] = "a region is made with mkdir regions/<name>",
         [KIND_TASKS] = "tasks are made by operations, such as mkdir private/<image>/copies/<region>",
         [KIND_TASK] = "a task shows how its operation goes; rmdir cancels or forgets it",
-        [KIND_REGION] = "an image is made with mkdir or cp in private/, a machine with mkdir in instances/, a disk with "
-                        "mkdir in disks/",
+        [KIND_REGION] = "an image is made with mkdir or cp in private/, a machine with mkdir in instances/, a disk "
+                        "with mkdir in disks/",
         [KIND_IMAGES] = "an image is made with mkdir <name>, or with cp of a disk file such as web.qcow2",
         [KIND_IMAGE] = "its disk goes into upload while it is queued, values into the files that ls shows, and mkdir "
                        "makes something in instances/, copies/, shares/ and download/",
@@ -33,8 +33,8 @@ static const char *const ways[KIND_COUNT] = {
         [KIND_SNAPSHOT] = "values go into the files that ls shows; a disk is made of it with mkdir disks/<name> in it",
         [KIND_SNAPSHOT_CHANGED] = "changed/<another snapshot> is there to be read",
         [KIND_SNAPSHOT_VOLUMES] = "a disk is made of the snapshot with mkdir disks/<name>",
-        [KIND_VOLUMES] = "a disk is made with mkdir disks/<name>; then its size is written into size, and its bytes into "
-                         "data.raw",
+        [KIND_VOLUMES] = "a disk is made with mkdir disks/<name>; then its size is written into size, and its bytes "
+                         "into data.raw",
         [KIND_VOLUME] = "values go into the files that ls shows, bytes into data.raw; a snapshot is taken with mkdir "
                         "snapshots/<name>",
         [KIND_SNAPSHOT_VOLUME] = "a snapshot of the disk is taken with mkdir snapshots/<name>",
@@ -45,8 +45,8 @@ static const char *const ways[KIND_COUNT] = {
         [KIND_INSTANCES] = INSTANCES,
         [KIND_INSTANCE] = "values go into the files that ls shows; an image is made of the machine with mkdir "
                           "images/<name>",
-        [KIND_INSTANCE_DISKS] = "a disk comes here with echo <disk> > attach; it is made with mkdir disks/<disk> in the "
-                                "region",
+        [KIND_INSTANCE_DISKS] = "a disk comes here with echo <disk> > attach; it is made with mkdir disks/<disk> in "
+                                "the region",
         [KIND_INSTANCE_IMAGES] = "an image is made of the machine with mkdir images/<name>",
         [KIND_INSTANCE_IMAGE] = "values go into the files that ls shows",
         [KIND_DOWNLOADS] = "an address is made with mkdir download/<disk>.qcow2 or download/<disk>.raw",
