@@ -27,12 +27,15 @@ enum { MOVE };
 static const char *const image_move_sql[] = {
         [MOVE] = "UPDATE image SET class = ?2, handle = ?3, name = ?4, source = ?5, type = ?6, uid = ?7, gid = ?8, "
                  "mode = ?9, restore_status = ?10, deleted = iif(?2 = 'recycle', ifnull(deleted, ?11), NULL), "
-                 "places = places + (?2 = 'recycle' AND class <> ?2), updated = max(?11, updated + 1) WHERE id = ?1",
+                 "places = places + ?12, updated = max(?11, updated + 1) WHERE id = ?1",
 };
 const struct db_statements image_move_statements = DB_STATEMENTS(image_move_sql);
 
-/* Writes where IMAGE is now. The status has been moved before. */
-static int write_place(struct db_txn *t, const struct image *image, struct diag *diag)
+/*
+ * Writes where IMAGE is now. The status has been moved before. With NEW_PLACE it went there by other means than rename(2),
+ * by which the kernel knows where it went.
+ */
+static int write_new_place(struct db_txn *t, const struct image *image, bool new_place, struct diag *diag)
 {
         bool recycled = image->class == CLASS_RECYCLE;
         int r;
@@ -41,10 +44,15 @@ static int write_place(struct db_txn *t, const struct image *image, struct diag 
                    DB_TEXT(image->o.handle), DB_TEXT(image->name), DB_TEXT(image_class_name(image->source)),
                    DB_TEXT(image_type_name(image->type)), DB_INT(image->o.uid), DB_INT(image->o.gid),
                    DB_INT(image->o.mode), DB_TEXT(recycled ? image_status_name(image->restore) : ""),
-                   DB_INT(clock_now_us()));
+                   DB_INT(clock_now_us()), DB_INT(new_place));
         if (r == -EEXIST)
                 return image_refuse_taken(image->class, image->o.handle, diag);
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+static int write_place(struct db_txn *t, const struct image *image, struct diag *diag)
+{
+        return write_new_place(t, image, false, diag);
 }
 
 static void set_handle(struct image *image, const char *handle)
@@ -152,6 +160,9 @@ static int unpublish(struct db_txn *t, const struct caller *c, struct image *ima
         return r < 0 ? r : write_place(t, image, diag);
 }
 
+static int remove_in(struct db_txn *t, const struct caller *c, const struct image *image, bool by_rename,
+                     struct changes *ch, struct diag *diag);
+
 /* As rmdir does; but what was never filled would be gone, and not where it was moved to. */
 static int move_into_bin(struct db_txn *t, const struct caller *c, const struct image *image, const char *handle,
                          struct changes *ch, struct diag *diag)
@@ -162,7 +173,7 @@ static int move_into_bin(struct db_txn *t, const struct caller *c, const struct 
         if (image->status == IMAGE_QUEUED || image->status == IMAGE_UPLOADING)
                 return diag_set(diag, -EBUSY, "%s has no data yet that the recycle bin could keep: rmdir removes it",
                                 image->o.handle);
-        return image_remove_in(t, c, image, ch, diag);
+        return remove_in(t, c, image, true, ch, diag);
 }
 
 static int move(struct db_txn *t, const struct caller *c, struct image *image, enum image_class class,
@@ -225,7 +236,7 @@ int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t re
 
 /* ---- rmdir ---- */
 
-static int recycle(struct db_txn *t, const struct image *image, struct diag *diag)
+static int recycle(struct db_txn *t, const struct image *image, bool by_rename, struct diag *diag)
 {
         struct image recycled = *image;
         int r;
@@ -233,7 +244,7 @@ static int recycle(struct db_txn *t, const struct image *image, struct diag *dia
         recycled.class = CLASS_RECYCLE;
         recycled.restore = image->status;
         r = image_free_handle(t, image->region, CLASS_RECYCLE, image->o.handle, recycled.o.handle);
-        return r < 0 ? r : write_place(t, &recycled, diag);
+        return r < 0 ? r : write_new_place(t, &recycled, !by_rename, diag);
 }
 
 /* If it is being fetched, that ends here, as cancelled. */
@@ -253,8 +264,8 @@ static int cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch)
         return task_end(t, task.o.id, TASK_CANCELLED, "", &progress);
 }
 
-int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
-                    struct diag *diag)
+static int remove_in(struct db_txn *t, const struct caller *c, const struct image *image, bool by_rename,
+                     struct changes *ch, struct diag *diag)
 {
         enum image_verb verb = image->class == CLASS_RECYCLE ? VERB_DESTROY : VERB_DELETE;
         int r;
@@ -270,8 +281,14 @@ int image_remove_in(struct db_txn *t, const struct caller *c, const struct image
                 return r;
         changes_add(ch, OBJECT_IMAGE, image->o.id);
         if (image_life_target(image, verb, image->status) == IMAGE_DELETED)
-                return recycle(t, image, diag);
+                return recycle(t, image, by_rename, diag);
         return verb == VERB_DESTROY ? making_destroy(t, image->o.id, ch) : making_drop(t, image->o.id, ch);
+}
+
+int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
+                    struct diag *diag)
+{
+        return remove_in(t, c, image, false, ch, diag);
 }
 
 int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
