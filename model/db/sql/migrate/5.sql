@@ -14,4 +14,6 @@ CREATE TABLE image_warning (
 ) STRICT;
 INSERT OR IGNORE INTO image_warning (image, sentence) SELECT object, sentence FROM refusal
         WHERE errno = 0 AND object_kind = 'image' AND object IN (SELECT id FROM image) ORDER BY id;
-DELETE FROM refusal WHERE errno = 0;
+
+-- Refusals are kept in memory.
+DROP TABLE refusal;
