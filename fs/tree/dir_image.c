@@ -221,14 +221,14 @@ static int store_import_url(struct req *rq, const char *text)
         RO(4, "status", show_status, "queued uploading pending replicating available error deleting deleted"),         \
         { 5, "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },                            \
         RO(6, "error", show_error, "why the status is error"),                                                         \
-        LINE(7, "type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),                     \
+        LINE(7, "type", show_type, IMAGE_FIELD_TYPE, "local cloud, in private/: may be set while queued; both elsewhere"),                     \
         RO(8, "source", show_source, "private public shared marketplace iso"),                                         \
         RO(9, "owner", show_owner, "user name"),                                                                       \
         RO(10, "created", show_created, "when it was made"),                                                           \
         RO(11, "updated", show_updated, "when it last changed"),                                                       \
         RO(12, "size", show_size, "virtual bytes of all disks"),                                                       \
         LINE(13, "format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),          \
-        LINE(14, "os", show_os, IMAGE_FIELD_OS, "linux windows other"),                                                \
+        LINE(14, "os", show_os, IMAGE_FIELD_OS, "linux windows kylin other"),                                                \
         LINE(15, "platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),                                 \
         LINE(16, "platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),              \
         LINE(17, "architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),                       \

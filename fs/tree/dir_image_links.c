@@ -76,7 +76,7 @@ const struct dir_kind dir_image_snapshots = {
  * link for each user, to where instances are. The low bits of a link's oid say which it is; the rest is the id of the
  * task, of the instance, or of the user's first instance.
  */
-enum used_by { USED_BY_TASK, USED_BY_INSTANCE, USED_BY_USER };
+enum used_by { USED_BY_TASK, USED_BY_INSTANCE, USED_BY_USER, USED_BY_DRIVE_OF_USER };
 #define USED_BY_BITS 2
 
 static enum used_by used_by_of(uint64_t child)
@@ -96,8 +96,11 @@ static int used_by_object(struct req *rq, uint64_t child, struct object *ret)
         case USED_BY_INSTANCE:
                 return instance_get_object(rq->fs->model, id, ret);
         case USED_BY_USER: /* the link itself is the owner's to see */
+        case USED_BY_DRIVE_OF_USER:
                 r = req_instance(rq, id, &i);
-                return r < 0 ? r : image_get_object(rq->fs->model, i->image, ret);
+                if (r < 0)
+                        return r;
+                return image_get_object(rq->fs->model, used_by_of(child) == USED_BY_USER ? i->image : i->cdrom, ret);
         }
         return -ENOENT;
 }
@@ -117,13 +120,26 @@ static int used_by_add_instance(void *ctx, const struct object *instance)
         return used_by_add(ctx, instance->handle, instance->id, USED_BY_INSTANCE);
 }
 
+struct used_by_users {
+        struct dir_children *children;
+        struct req *rq;
+        uint64_t image;
+};
+
 static int used_by_add_user(void *ctx, const struct object *instance)
 {
+        const struct used_by_users *v = ctx;
         char user[NAME_LEN_MAX + 1], name[sizeof("instances-of-") + NAME_LEN_MAX];
+        const struct instance *i;
+        int r;
 
         user_name(instance->uid, user, sizeof(user));
         (void)snprintf(name, sizeof(name), "instances-of-%s", user);
-        return used_by_add(ctx, name, instance->id, USED_BY_USER);
+        r = req_instance(v->rq, instance->id, &i);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r; /* removed meanwhile */
+        return used_by_add(v->children, name, instance->id,
+                           i->image == v->image ? USED_BY_USER : USED_BY_DRIVE_OF_USER);
 }
 
 static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
@@ -138,7 +154,8 @@ static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
         if (r == 0)
                 r = instance_each_user_of_image(rq->fs->model, oid, used_by_add_instance, &v);
         if (r == 0 && image.uid == rq->caller.uid && !rq->caller.admin)
-                r = instance_each_other_user_of_image(rq->fs->model, oid, image.uid, used_by_add_user, &v);
+                r = instance_each_other_user_of_image(rq->fs->model, oid, image.uid, used_by_add_user,
+                                                      &(struct used_by_users){ &v, rq, oid });
         return r;
 }
 
@@ -165,6 +182,7 @@ static int used_by_target(struct req *rq, uint64_t child, struct strbuf *out)
                 strbuf_addf(out, "../../../instances/%s", o.handle);
                 break;
         case USED_BY_USER:
+        case USED_BY_DRIVE_OF_USER:
                 strbuf_add(out, "../../../instances");
                 break;
         }

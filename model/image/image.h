@@ -69,7 +69,7 @@ int image_each(struct model *m, uint64_t region, enum image_class class, object_
 typedef int image_fn(void *ctx, const struct object *image, enum image_class class);
 
 /*
- * Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in another class than private unless admin; never
+ * Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in public and marketplace unless admin; never
  * in recycle.
  */
 int image_create(struct model *m, const struct caller *c, uint64_t region, enum image_class class, const char *handle,

@@ -129,12 +129,12 @@ static int check_words(const struct field *f, const struct image *image, const c
 static int check_type(const struct field *f, const struct image *image, const char *value, struct strbuf *out,
                       struct diag *diag)
 {
-        static const char *const private_words[] = { "local", "cloud", NULL };
-        const char *const *words = image->source == CLASS_PRIVATE ? private_words : f->words;
-
         (void)out;
-        if (!is_word(words, value, strlen(value)))
-                return refuse_words(f, "one of:", words, diag);
+        if (image->source != CLASS_PRIVATE && strcmp(value, "both") != 0)
+                return diag_set(diag, -EINVAL, "%s: an image in %s is always both", f->name,
+                                image_class_name(image->source));
+        if (image->source == CLASS_PRIVATE && !is_word(f->words, value, strlen(value)))
+                return refuse_words(f, "one of:", f->words, diag);
         return 0;
 }
 
@@ -188,8 +188,8 @@ static int check_labels(const struct field *f, const struct image *image, const 
 
 /* ---- the table ---- */
 
-static const char *const type_words[] = { "local", "cloud", "both", NULL };
-static const char *const os_words[] = { "linux", "windows", "other", NULL };
+static const char *const type_words[] = { "local", "cloud", NULL };
+static const char *const os_words[] = { "linux", "windows", "kylin", "other", NULL };
 static const char *const architecture_words[] = { "x86_64", "aarch64", NULL };
 static const char *const boot_mode_words[] = { "bios", "uefi", NULL };
 static const char *const feature_words[] = { "cloud-init", "qemu-ga", "hot-upgrade", NULL };

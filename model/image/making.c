@@ -47,18 +47,12 @@ void making_take_over(struct image *image, const struct caller *c, enum image_ve
 }
 
 /*
- * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
- * them.
+ * Is the disk a snapshot, or the image's own bytes? Data disks are, but for ISOs, and the system disks of cloud images
+ * and of those that are both.
  */
-static bool disks_are_snapshots(const struct image *image)
-{
-        return image->class == CLASS_PRIVATE && image->type == TYPE_CLOUD;
-}
-
-/* Data disks of private images always are. */
 static bool disk_is_snapshot(const struct image *image, size_t number)
 {
-        return disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
+        return image->class != CLASS_ISO && (number > 0 || image->type != TYPE_LOCAL);
 }
 
 int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
@@ -92,7 +86,8 @@ int making_add_disks(struct db_txn *t, const struct image *image, size_t from, s
         size_t snapshots = 0;
         int r;
 
-        for (size_t i = from; i < to; i++)
+        /* What is for everybody counts against nobody's limit. */
+        for (size_t i = from; i < to && image->class == CLASS_PRIVATE; i++)
                 snapshots += disk_is_snapshot(image, i);
 
         r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, snapshots, diag);

@@ -40,7 +40,7 @@ set_and_read() { # FILE TEXT
 }
 set_and_read name "The web server"
 set_and_read description "first"
-for os in linux windows other; do set_and_read os "$os"; done
+for os in linux windows kylin other; do set_and_read os "$os"; done
 set_and_read platform Debian
 set_and_read platform-version 12.5
 for arch in x86_64 aarch64; do set_and_read architecture "$arch"; done
