@@ -69,9 +69,9 @@ static int guard_free(const struct life_subject *s, struct diag *diag)
                                                 " was made from it: it has to be removed first",
                                      "%s: an instance of ", image->o.handle);
         if (in_drive)
-                return diag_set(diag, -EBUSY, "%s: the instance %s has it in its drive (used-by/ shows all): take it "
+                return diag_set(diag, -EBUSY, "%s: the instance %s has it in its drive (used-by says which): take it "
                                 "out first (echo none > cdrom)", image->o.handle, instance.handle);
-        return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by/ shows all): remove that first",
+        return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by says which): remove that first",
                         image->o.handle, instance.handle);
 }
 

@@ -100,7 +100,7 @@ by $B expect EINVAL write "$other/cdrom" private/web
 value "$other/cdrom" ""
 by $B ok write "$other/cdrom" root
 same_disk "$other/disks/cdrom.iso" root.iso
-ls "$R/iso/root/used-by" | grep -qx other || fail "used-by: $(ls "$R/iso/root/used-by")"
+grep -qx "instance instances/other" "$R/iso/root/used-by" || fail "used-by: $(cat "$R/iso/root/used-by")"
 refused EBUSY "$R/iso/root" rmdir "$R/iso/root"
 [[ $(cat "$R/iso/root/last-error") == *drive* ]] || fail "not why: $(cat "$R/iso/root/last-error")"
 by $B ok write "$other/power" start

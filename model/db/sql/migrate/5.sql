@@ -1,5 +1,8 @@
 -- From version 4 to 5.
 
+DROP INDEX instance_by_image;
+CREATE INDEX instance_by_image ON instance (image, uid) WHERE image IS NOT NULL;
+
 -- Warnings are kept apart from refusals, among which they were those without an errno.
 CREATE TABLE image_warning (
         id       INTEGER PRIMARY KEY,
@@ -14,7 +17,7 @@ DELETE FROM refusal WHERE errno = 0;
 -- ISOs have become their tenants', and count for them; one may be in any machine's drive.
 ALTER TABLE instance ADD COLUMN cdrom INTEGER REFERENCES image;
 UPDATE instance SET cdrom = image WHERE image IN (SELECT id FROM image WHERE source = 'iso');
-CREATE INDEX instance_by_cdrom ON instance (cdrom) WHERE cdrom IS NOT NULL;
+CREATE INDEX instance_by_cdrom ON instance (cdrom, uid) WHERE cdrom IS NOT NULL;
 INSERT INTO usage SELECT region, uid, 'private-images', count(*) FROM image WHERE class = 'iso' AND uid <> 0
         GROUP BY region, uid ON CONFLICT DO UPDATE SET used = used + excluded.used;
 DROP TRIGGER image_usage_insert;
