@@ -108,6 +108,12 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
               struct diag *diag);
 
 /*
+ * Sets what TEXT, a metadata.json that was saved, says of all that can be written, or nothing: while queued (-EBUSY).
+ * Gives 1 where TEXT is no object yet, but may become one when more comes. -EINVAL.
+ */
+int image_set_metadata(struct model *m, const struct caller *c, uint64_t id, const char *text, struct diag *diag);
+
+/*
  * rename(2) of the directory: a new handle and name in the same class, a restore from recycle, or publishing
  * (private to public or marketplace, admin only); region and all other moves: -EPERM. -EEXIST, -EINVAL, -EDQUOT,
  * -EBUSY.

@@ -210,11 +210,32 @@ static const struct field fields[IMAGE_FIELD_COUNT] = {
         [IMAGE_FIELD_PROVIDER] = { "provider", check_line, NULL, false },
 };
 
-int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_field field, const char *value,
-              struct diag *diag)
+int image_set_in(struct db_txn *t, const struct image *image, enum image_field field, const char *value,
+                 struct diag *diag)
 {
         CLEANUP_STRBUF struct strbuf changed = { 0 };
         const struct field *f = &fields[field];
+        int r;
+
+        if (f->queued_only && image->status != IMAGE_QUEUED)
+                return diag_set(diag, -EBUSY,
+                                "%s: can only be set while the image is queued, before its upload; %s is %s", f->name,
+                                image->o.handle, image_status_name(image->status));
+        r = f->check(f, image, value, &changed, diag);
+        if (r == 0)
+                r = strbuf_error(&changed);
+        if (r < 0)
+                return r;
+
+        if (changed.text)
+                value = strbuf_text(&changed);
+        r = db_run(t, image_attr_sql[field], DB_INT(image->o.id), DB_TEXT(value), DB_INT(clock_now_us()));
+        return r < 0 ? r : 0;
+}
+
+int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_field field, const char *value,
+              struct diag *diag)
+{
         struct image image;
         DB_TXN(t);
         int r;
@@ -224,22 +245,9 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
                 r = image_load(&t, id, &image);
         if (r == 0)
                 r = image_refuse_stranger(image.source, c, diag);
-        if (r < 0)
-                return r;
-        if (f->queued_only && image.status != IMAGE_QUEUED)
-                return diag_set(diag, -EBUSY,
-                                "%s: can only be set while the image is queued, before its upload; %s is %s", f->name,
-                                image.o.handle, image_status_name(image.status));
-        r = f->check(f, &image, value, &changed, diag);
         if (r == 0)
-                r = strbuf_error(&changed);
-        if (r < 0)
-                return r;
-
-        if (changed.text)
-                value = strbuf_text(&changed);
-        r = db_run(&t, image_attr_sql[field], DB_INT(id), DB_TEXT(value), DB_INT(clock_now_us()));
-        if (r >= 0)
+                r = image_set_in(&t, &image, field, value, diag);
+        if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
                 changes_send(m, OBJECT_IMAGE, id);

@@ -28,6 +28,9 @@ bool image_counts(enum image_class class, uid_t uid);
 int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag);
 /* -EEXIST, with its sentence. */
 int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag);
+/* image_set() of one that was loaded and may be changed, inside the caller's transaction. */
+int image_set_in(struct db_txn *t, const struct image *image, enum image_field field, const char *value,
+                 struct diag *diag);
 /* Sets what an import found out. */
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
 /* What an import was told about the machine, each where nothing was set; "": nothing was said. */
