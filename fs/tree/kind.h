@@ -34,10 +34,10 @@ enum entry_flags {
         ENTRY_WAIT = 1 << 3, /* reading blocks until the work is done */
         ENTRY_UPLOAD = 1 << 4, /* takes a file in */
         ENTRY_ADMIN = 1 << 5, /* the administrator's to read, whoever owns the directory */
-        ENTRY_LOOK = 1 << 8, /* making its text reads disks a little */
-        ENTRY_PIECES = 1 << 9, /* a text that means nothing before its end: store gives 1 until that has come */
         ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
         ENTRY_COMMANDS = 1 << 7, /* more than one command may come through one open, in writes of their own */
+        ENTRY_LOOK = 1 << 8, /* making its text reads disks a little */
+        ENTRY_PIECES = 1 << 9, /* a text that means nothing before its end: store gives 1 until that has come */
 };
 
 /*
@@ -47,7 +47,7 @@ enum entry_flags {
  * them all.
  */
 #define ENTRY_NUMBER_MAX 255
-_Static_assert(ENTRY_NUMBER_MAX < ROW_CHILD, "an entry's number must fit into an inode number");
+_Static_assert(ENTRY_NUMBER_MAX < ROW_PLACE, "an entry's number must fit into an inode number");
 
 struct entry {
         unsigned number; /* from 1 on */
@@ -77,6 +77,7 @@ struct child {
         uint64_t oid;
         unsigned char type; /* DT_DIR, DT_LNK, DT_REG */
         const struct object *object; /* may be NULL: asked for when needed */
+        unsigned places; /* its object's; of directories */
         bool elsewhere; /* it is NODE, a file that has its place elsewhere too, as a hard link has */
         struct node node;
 };

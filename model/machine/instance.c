@@ -91,8 +91,8 @@ static const char *const instance_sql[] = {
         [SET_CDROM] = "UPDATE instance SET cdrom = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [CDROM] = "SELECT image_disk.blob FROM instance JOIN image_disk ON image_disk.image = instance.cdrom "
                   "WHERE instance.id = ?1 AND image_disk.blob IS NOT NULL ORDER BY device LIMIT 1",
-        [IMAGES] = "SELECT " OBJECT_COLUMNS("image") ", class FROM image WHERE instance = ?1 ORDER BY id",
-        [TASKS] = "SELECT id, ident, uid, gid, mode, created, created FROM task WHERE status IN ('queued', 'running') "
+        [IMAGES] = "SELECT " OBJECT_COLUMNS_IMAGE ", class FROM image WHERE instance = ?1 ORDER BY id",
+        [TASKS] = "SELECT id, ident, uid, gid, mode, created, created, 0 FROM task WHERE status IN ('queued', 'running') "
                   "AND instance = ?1 ORDER BY ident",
         [PASSWORD] = "SELECT password FROM instance WHERE id = ?1",
 };
