@@ -77,7 +77,7 @@ refused EINVAL "$web" write "$web/description" "$(printf 'x%.0s' {1..5000})"
 ok write "$web/description" "$(printf 'x%.0s' {1..4096})"
 
 # Reading only.
-for file in id status progress error source owner created updated size encrypted checksum device-mapping metadata.json \
+for file in id status progress error source owner created updated size encrypted checksum device-mapping warnings \
         last-error copy-targets; do
         expect "EACCES|EPERM" write "$web/$file" x
 done
