@@ -25,7 +25,7 @@
 #include "tests/lib/machine.h"
 #include "tests/lib/store.h"
 
-#define COUNT_DEFAULT 1500
+#define COUNT_DEFAULT 800
 #define BATCH         50 /* operations between two counts */
 #define HANDLES       12 /* few, so that names are taken */
 #define LIMIT_MAX     7
