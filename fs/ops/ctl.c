@@ -202,10 +202,12 @@ static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t 
         int r;
 
         r = ctl_run(rq, (struct ctl *)f, bytes, size, off);
-        if (r < 0)
+        if (r < 0) {
                 reply_refusal(rq, f->node, r);
-        else
-                (void)fuse_reply_write(rq->fuse, size);
+                return;
+        }
+        reply_done(rq, f->node);
+        (void)fuse_reply_write(rq->fuse, size);
 }
 
 /* Of a text whose end did not come nothing was done. It is said once: descriptors that were copied are closed, too. */
@@ -222,6 +224,7 @@ static int ctl_flush(struct req *rq, struct file *f)
 }
 
 static const struct file_ops ctl_ops = {
+        .is_command = true,
         .flush = ctl_flush,
         .read = ctl_read,
         .write = ctl_write,

@@ -14,7 +14,6 @@ CREATE TABLE image_warning (
 ) STRICT;
 INSERT OR IGNORE INTO image_warning (image, sentence) SELECT object, sentence FROM refusal
         WHERE errno = 0 AND object_kind = 'image' AND object IN (SELECT id FROM image) ORDER BY id;
-DELETE FROM refusal WHERE errno = 0;
 
 -- ISOs have become their tenants', and count for them; one may be in any machine's drive.
 ALTER TABLE instance ADD COLUMN cdrom INTEGER REFERENCES image;
@@ -52,3 +51,6 @@ END;
 
 -- What is for everybody is always both.
 UPDATE image SET type = 'both' WHERE source IN ('public', 'marketplace') AND type <> 'both';
+
+-- Refusals are kept in memory.
+DROP TABLE refusal;
