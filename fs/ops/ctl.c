@@ -22,6 +22,7 @@
 #include "blobstore/base/lock.h"
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
+#include "fs/ops/frozen.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
@@ -33,6 +34,7 @@
 struct ctl {
         struct file file;
         struct text *text; /* as of the open; NULL: only written */
+        struct frozen frozen; /* its size */
         uid_t uid; /* who opened it */
         bool append; /* opened with >> */
         pthread_mutex_t mutex; /* of what follows */
@@ -47,6 +49,7 @@ static void ctl_release(struct file *f)
 {
         struct ctl *c = (struct ctl *)f;
 
+        frozen_remove(&c->frozen);
         text_unref(c->text);
         strbuf_done(&c->written);
         strbuf_done(&c->before);
@@ -223,7 +226,17 @@ static int ctl_flush(struct req *rq, struct file *f)
                         tree_entry(f->node)->name);
 }
 
+static bool ctl_size(const struct file *f, uint64_t *ret)
+{
+        const struct ctl *c = (const struct ctl *)f;
+
+        if (c->text)
+                *ret = text_size(c->text);
+        return c->text;
+}
+
 static const struct file_ops ctl_ops = {
+        .size = ctl_size,
         .is_command = true,
         .flush = ctl_flush,
         .read = ctl_read,
@@ -275,6 +288,8 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         /* an unset text reads as an empty line, which is nothing to add to */
         if (c->append && strcmp(strbuf_text(&c->written), "\n") == 0)
                 strbuf_reset(&c->written);
+        if (c->text)
+                frozen_add(rq->fs->frozens, &c->frozen, node_ino(n), fuse_req_ctx(rq->fuse)->pid, text_size(c->text));
         fi->direct_io = 1;
         fi->fh = (uintptr_t)c;
         return 0;

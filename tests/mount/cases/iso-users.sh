@@ -22,7 +22,7 @@ used() { # UID
 }
 
 # A's own, for nobody else to read, and counted; root's for all, and not.
-same "$(stat -c %a "$R/iso")" 1777 "iso/"
+same "$(stat -c %a "$R/iso")" 777 "iso/"
 as $A cp a.iso "$R/iso/" || fail "A cannot import"
 settle "$R/iso/a"
 same "$(stat -c '%a %u' "$R/iso/a")" "700 $A" "A's ISO"
