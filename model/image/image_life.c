@@ -141,8 +141,10 @@ static int guard_free(const struct life_subject *s, struct diag *diag)
 {
         const struct image *image = s->object;
         CLEANUP_STRBUF struct strbuf said = { 0 };
+        struct object instance;
         struct users users;
         struct task task;
+        bool in_drive;
         int busy, r;
 
         busy = task_active_of_image(s->t, image->o.id, &task);
@@ -151,13 +153,26 @@ static int guard_free(const struct life_subject *s, struct diag *diag)
         r = load_users(s->t, image->o.id, &users);
         if (r < 0)
                 return r;
-        if (busy == -ENOENT)
-                return users.own || users.other >= 0 ? refuse_users(image, &users, diag) : 0;
-        if (users.own) {
-                add_own(&said, &users);
-                strbuf_addf(&said, " %s made from it, too", users.own == 1 ? "was" : "were");
+        if (busy != -ENOENT) {
+                if (users.own) {
+                        add_own(&said, &users);
+                        strbuf_addf(&said, " %s made from it, too", users.own == 1 ? "was" : "were");
+                }
+                return refuse_task(image, &task, strbuf_text(&said), diag);
         }
-        return refuse_task(image, &task, strbuf_text(&said), diag);
+        if (users.own || users.other >= 0)
+                return refuse_users(image, &users, diag);
+
+        r = image_load_instance(s->t, image->o.id, &instance, &in_drive);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        if (instance.uid != image->o.uid) /* of another's there is no more to say than whose it is */
+                return diag_set_user(diag, -EBUSY, instance.uid, " has it in its drive: it has to be taken out first",
+                                     "%s: an instance of ", image->o.handle);
+        return diag_set(diag, -EBUSY, "%s: the instance %s has it in its drive (used-by says which): take it out first "
+                        "(echo none > cdrom)", image->o.handle, instance.handle);
 }
 
 #define S(status) (1u << IMAGE_##status)
