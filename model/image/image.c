@@ -25,7 +25,7 @@
 #define IMAGE_MODE_PRIVATE 0700
 #define IMAGE_MODE_SHOWN   0755
 
-enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT };
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, FIRST_INSTANCE };
 
 /* The size of its disks, and whether work on it, or one that makes something of it, goes on. */
 #define SIZE_OF_DISKS                                                                                            \
