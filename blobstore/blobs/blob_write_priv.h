@@ -33,6 +33,7 @@ struct blob_writer {
 
         /* The caller's thread. */
         struct checksum *checksum; /* NULL: not all bytes are seen */
+        uint64_t summed_holes; /* bytes of holes that went into it */
         struct chunker chunker;
         struct chunk_job *cut; /* the chunk that is being filled, or NULL */
         uint64_t size; /* bytes in chunks and holes so far */

@@ -6,7 +6,7 @@
  *
  *      file ──the first INTAKE_HEAD_BYTES are there──► stream ──intake_commit()──► blob
  *       ▲                                                │
- *       └── written to once more, cut off, huge holes, or no plain disk at its end: read back from the store ──┘
+ *       └── written to once more, cut off, or no plain disk at its end: read back from the store ──────┘
  *
  * The file keeps the first bytes of a stream, and is given the last ones and the length for whoever wants to look what
  * it is: signatures stand nowhere else. Gaps become holes.
@@ -29,14 +29,9 @@
 /* Streams at once in a store, each with a writer's buffers, some 10 MiB. More uploads than that go by way of files. */
 #define INTAKE_STREAMS_MAX 8
 
-/*
- * Holes cost their checksum, at 16 GB/s, and whoever writes behind one waits for that. With more of them in one upload
- * the import of the file does it, where it can be cancelled.
- */
-#define INTAKE_HOLES_MAX (UINT64_C(128) << 30)
-
-#define INTAKE_PIECE     ((size_t)1 << 20)
-#define INTAKE_END_BYTES 512 /* that signatures stand in */
+#define INTAKE_PIECE      ((size_t)1 << 20)
+#define INTAKE_END_BYTES  512 /* that signatures stand in */
+#define INTAKE_SHOWN_SIZE (UINT64_C(1) << 30) /* where a file system takes no file of the stream's length; ext4: 16 TiB */
 
 struct intake {
         struct blobstore *store;
@@ -51,7 +46,6 @@ struct intake {
         uint64_t in_order; /* the bytes before this were written without a gap, and those of a stream are in the writer */
         bool is_judged; /* whether it is to be a stream */
         struct blob_writer *writer; /* NULL: the bytes are in the file */
-        uint64_t holes; /* bytes of the stream's gaps */
         time_t begun; /* when the writer did */
         uint8_t last[INTAKE_END_BYTES]; /* of a stream, before in_order */
 };
@@ -124,11 +118,6 @@ static void intake_note_last(struct intake *in, const uint8_t *buf, uint64_t n)
         in->in_order += n;
 }
 
-static bool stream_takes_hole(const struct intake *in, uint64_t n)
-{
-        return n <= INTAKE_HOLES_MAX - in->holes;
-}
-
 static int stream_append(struct intake *in, const void *buf, size_t n)
 {
         int r;
@@ -146,7 +135,6 @@ static int stream_hole(struct intake *in, uint64_t n)
         r = blob_writer_hole(in->writer, n);
         if (r == 0)
                 intake_note_last(in, NULL, n);
-        in->holes += n;
         return r;
 }
 
@@ -187,7 +175,6 @@ static void intake_judge(struct intake *in)
                 return;
         }
         in->begun = intake_now();
-        in->holes = 0;
         if (stream_catch_up(in, buf) < 0)
                 intake_drop_writer(in);
 }
@@ -277,7 +264,7 @@ static int intake_take(struct intake *in, const void *buf, size_t n, uint64_t of
                 return in->error;
         if (n == 0)
                 return 0;
-        if (in->writer && (off < in->in_order || !stream_takes_hole(in, off - in->in_order)))
+        if (in->writer && off < in->in_order)
                 r = stream_settle(in);
         if (r == 0 && !in->writer)
                 r = file_write(in, buf, n, off);
@@ -365,8 +352,20 @@ int intake_sync(struct intake *in)
         return in->writer ? intake_fail(in, blob_writer_sync(in->writer)) : 0;
 }
 
+/* The last bytes of a stream that ends at SIZE, after a hole of HOLE bytes. */
+static int show_end(struct intake *in, uint64_t size, uint64_t hole)
+{
+        int r;
+
+        r = pwrite_full(in->fd, in->last, INTAKE_END_BYTES, size - hole - INTAKE_END_BYTES);
+        if (r == 0 && ftruncate(in->fd, (off_t)size) < 0)
+                r = -errno;
+        return r;
+}
+
 int intake_show(struct intake *in)
 {
+        uint64_t hole;
         int r;
 
         LOCK_SCOPE(&in->lock);
@@ -374,9 +373,11 @@ int intake_show(struct intake *in)
                 return in->error;
         if (!in->writer)
                 return 0;
-        r = pwrite_full(in->fd, in->last, INTAKE_END_BYTES, in->in_order - INTAKE_END_BYTES);
-        if (r == 0 && ftruncate(in->fd, (off_t)in->size) < 0)
-                r = -errno;
+        hole = in->size - in->in_order;
+        r = show_end(in, in->size, hole);
+        if (r == -EFBIG)
+                r = show_end(in, INTAKE_SHOWN_SIZE + in->size % BLOB_BLOCK_SIZE,
+                             hole < INTAKE_SHOWN_SIZE / 2 ? hole : INTAKE_SHOWN_SIZE / 2);
         return intake_fail(in, r);
 }
 
@@ -388,9 +389,7 @@ int intake_commit(struct intake *in, struct blob **ret)
         LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
-        if (in->writer && !stream_takes_hole(in, in->size - in->in_order)) {
-                r = stream_settle(in);
-        } else if (in->writer) {
+        if (in->writer) {
                 r = stream_hole(in, in->size - in->in_order);
                 if (r == 0)
                         r = blob_writer_commit(in->writer, &b);

@@ -61,7 +61,10 @@ int intake_renew(struct intake *in, unsigned seconds);
 /* Waits until a stream is on disk, as blob_writer_sync(). */
 int intake_sync(struct intake *in);
 
-/* Makes the file look as if it held all that was written: its start, its end and its length. */
+/*
+ * Makes the file look as if it held all that was written: its start, its end and its length, or where the file system
+ * takes no file of that length, a shorter one.
+ */
 int intake_show(struct intake *in);
 
 /*

@@ -173,6 +173,21 @@ bool jobs_has_upkeep(struct model *m)
         return js->stopping || js->tidy;
 }
 
+bool jobs_has_news(struct model *m, unsigned lane)
+{
+        struct jobs *js = m->jobs;
+        bool news;
+
+        if (!js)
+                return false;
+
+        LOCK_SCOPE(&js->mutex);
+
+        news = js->look[lane];
+        js->look[lane] = false;
+        return news;
+}
+
 /* ---- for a job ---- */
 
 int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes)

@@ -56,6 +56,9 @@ bool jobs_is_stopping(struct model *m);
 /* Is it, or is there something for the upkeep to look at? */
 bool jobs_has_upkeep(struct model *m);
 
+/* Has something been committed since this, or the last look for work in the lane, that may be work for it? */
+bool jobs_has_news(struct model *m, unsigned lane);
+
 /* ---- for a job ---- */
 
 /* Notes how far JOB is. -ECANCELED: stop now; it was cancelled, or the library is being closed. */

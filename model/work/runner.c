@@ -200,7 +200,7 @@ static void *worker_main(void *arg)
 static void *checksum_main(void *arg)
 {
         struct worker *w = arg;
-        uint64_t after = 0; /* blobs up to this one have had their turn */
+        struct checksum_turns turns = { 0 };
         size_t online = 0, before;
 
         checksum_give_way();
@@ -208,8 +208,8 @@ static void *checksum_main(void *arg)
                 before = online;
                 online = stores_count(w->r->m);
                 if (online != before)
-                        after = 0; /* those of a store that has come back had none */
-                while (checksum_next(w->r->m, &after) == 0)
+                        turns = (struct checksum_turns){ 0 }; /* those of a store that has come back had none */
+                while (checksum_next(w->r->m, &turns) == 0)
                         ;
         }
 

@@ -171,43 +171,30 @@ static void test_what_is_written_to_again_goes_into_the_file(void **state)
         free(bytes);
 }
 
-/* Its checksum would keep whoever writes waiting. */
-static void test_a_huge_hole_is_the_imports_to_read(void **state)
+/* It costs nothing but its checksum, which would keep whoever writes waiting: that is left to be worked out. */
+static void test_a_huge_hole_costs_nothing(void **state)
 {
-        const uint64_t far = UINT64_C(300) << 30;
+        const uint64_t far = UINT64_C(60) << 40;
         struct store *s = *state;
         uint8_t *bytes = image_make(12, MIB), *got = malloc(MIB);
         struct intake *in;
         struct blob *b;
-        struct stat st;
+        uint64_t data;
         int fd;
 
-        assert_non_null(got);
         in = make(s, IMAGE_FORMAT_AUTO, &fd);
         write_in_order(in, bytes, 0, MIB);
         assert_ok(intake_write(in, bytes, MIB, far, NULL, NULL));
-        assert_false(intake_is_streaming(in));
-        assert_int_equal(pread_full(fd, got, MIB, far), MIB);
-        assert_memory_equal(got, bytes, MIB);
-
-        /* Nor do many smaller ones. */
-        assert_ok(intake_truncate(in, 0));
-        write_in_order(in, bytes, 0, MIB);
-        assert_ok(intake_write(in, bytes, MIB, MIB + far / 512, NULL, NULL));
+        assert_ok(intake_truncate(in, far + (UINT64_C(2) << 40)));
         assert_true(intake_is_streaming(in));
-        assert_ok(intake_write(in, bytes, MIB, 2 * MIB + far / 512 + (UINT64_C(128) << 30), NULL, NULL));
-        assert_false(intake_is_streaming(in));
-
-        assert_ok(intake_truncate(in, 0));
-        write_in_order(in, bytes, 0, MIB);
-        assert_ok(intake_truncate(in, far));
-        assert_true(intake_is_streaming(in)); /* more may follow */
         assert_ok(intake_commit(in, &b));
-        assert_null(b);
-        assert_int_equal(pread_full(fd, got, MIB, 0), MIB);
+        assert_int_equal(blob_get_info(b)->size_bytes, far + (UINT64_C(2) << 40));
+        assert_false(blob_has_checksum(blob_get_info(b)));
+        assert_ok(blob_seek(b, MIB, SEEK_DATA, &data));
+        assert_true(data >= far && data < far + MIB);
+        assert_int_equal(blob_pread(b, got, MIB, far), MIB);
         assert_memory_equal(got, bytes, MIB);
-        assert_ok(fstat(fd, &st));
-        assert_int_equal(st.st_size, far);
+        blob_close(b);
         done(in, fd);
         (void)store_gc(s);
         free(bytes);
@@ -597,7 +584,7 @@ int main(void)
                 TEST(test_a_disk_in_order_is_stored_while_it_comes),
                 TEST(test_gaps_and_a_longer_end_are_holes),
                 TEST(test_what_is_written_to_again_goes_into_the_file),
-                TEST(test_a_huge_hole_is_the_imports_to_read),
+                TEST(test_a_huge_hole_costs_nothing),
                 TEST(test_it_goes_into_the_file_only_where_there_is_room),
                 TEST(test_cut_off_it_goes_into_the_file_and_at_nothing_it_begins_anew),
                 TEST(test_only_what_begins_like_a_plain_disk_streams),
