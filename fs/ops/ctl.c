@@ -2,9 +2,15 @@
 /*
  * Control files. The text is made and frozen at open; one write(2) is one command, and its errno is the answer: it must
  * be in the reply to WRITE, since shells ignore what FLUSH says. Offsets mean nothing to a line, so that > and >> do
- * the same. A text may come in several writes, as bash's printf sends it line by line: what continues the writes before
- * it through the same open is added to them, and >> adds to what is there. direct_io keeps the page cache out of it
- * all.
+ * the same. direct_io keeps the page cache out of it all.
+ *
+ * One thing may come in several writes, as bash's printf sends it line by line. What continues the writes before it
+ * through the same open (those of an open with >> all do)
+ *
+ *      is added to them, in a text, to which >> adds what is there; where it is refused, the text is again what it was
+ *              before the first of them, unless somebody else has written since, so that no half of one is left;
+ *      is refused, where there is one value, which it would replace without a word;
+ *      is the next command, where commands are taken (ENTRY_COMMANDS).
  *
  * A command is the word of its writer, who must be the one who opened the file and may still write to it: else a user
  * could open `batch`, and have a set-user-id program that prints what it is told speak for root.
@@ -29,8 +35,11 @@ struct ctl {
         struct text *text; /* as of the open; NULL: only written */
         uid_t uid; /* who opened it */
         bool append; /* opened with >> */
-        pthread_mutex_t mutex;
-        struct strbuf written; /* of a text, so far; under the mutex */
+        pthread_mutex_t mutex; /* of what follows */
+        bool begun; /* a write was carried out */
+        bool broken; /* one that went on was refused: what follows is the rest of it */
+        struct strbuf written; /* of a text, so far */
+        struct strbuf before, after; /* how it was shown before the first write, and after the last */
 };
 
 static void ctl_release(struct file *f)
@@ -39,6 +48,8 @@ static void ctl_release(struct file *f)
 
         text_unref(c->text);
         strbuf_done(&c->written);
+        strbuf_done(&c->before);
+        strbuf_done(&c->after);
         (void)pthread_mutex_destroy(&c->mutex);
         free(c);
 }
@@ -83,12 +94,79 @@ int ctl_command(const struct entry *entry, const char *text, size_t n, char **re
         return 0;
 }
 
-/* A command refused leaves what was written before as it was. */
-static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size, off_t off)
+static bool is_text(const struct ctl *c)
+{
+        return tree_entry(c->file.node)->flags & ENTRY_TEXT;
+}
+
+/* How the text is shown at the moment. */
+static int take_shown(struct req *rq, const struct ctl *c, struct strbuf *out)
+{
+        strbuf_reset(out);
+        req_forget(rq);
+        return attr_text(rq, c->file.node, out);
+}
+
+static void run_store(struct req *rq, const struct ctl *c, const char *command, int *ret)
+{
+        rq->entry = tree_entry(c->file.node);
+        rq->oid = c->file.node.oid;
+        *ret = rq->entry->store(rq, command);
+}
+
+/* Puts back what a text was before the writes of which one was refused. Between the two steps another may write. */
+static void ctl_restore(struct req *rq, struct ctl *c)
+{
+        CLEANUP_STRBUF struct strbuf now = { 0 };
+        size_t n = c->before.len;
+        int r;
+
+        if (!tree_entry(c->file.node)->show)
+                return;
+        r = take_shown(rq, c, &now);
+        if (r < 0 || strcmp(strbuf_text(&now), strbuf_text(&c->after)) != 0)
+                return;
+        if (n > 0 && c->before.text[n - 1] == '\n')
+                c->before.text[n - 1] = '\0';
+        run_store(rq, c, strbuf_text(&c->before), &r); /* it failed: the refusal is the answer all the same */
+}
+
+/* A command refused leaves what was written before as it was. Under the mutex. */
+static int ctl_store(struct req *rq, struct ctl *c, const char *bytes, size_t size, bool goes_on)
 {
         const struct entry *entry = tree_entry(c->file.node);
         CLEANUP_STRBUF struct strbuf whole = { 0 };
         CLEANUP_FREE char *command = NULL;
+        int r = 0;
+
+        if (size > CTL_COMMAND_MAX)
+                return ctl_command(entry, NULL, size, &command, &rq->diag);
+        if (is_text(c) && goes_on)
+                strbuf_add_bytes(&whole, strbuf_text(&c->written), c->written.len);
+        strbuf_add_bytes(&whole, bytes, size);
+        r = strbuf_error(&whole);
+        if (r == 0)
+                r = ctl_command(entry, whole.text, whole.len, &command, &rq->diag);
+        if (r == 0 && is_text(c) && !(c->begun && goes_on))
+                r = take_shown(rq, c, &c->before);
+        if (r < 0)
+                return r;
+
+        run_store(rq, c, command, &r);
+        if (r < 0)
+                return r == -ENOENT && !rq->diag.error ? -ESTALE : r;
+        strbuf_done(&c->written);
+        c->written = whole;
+        whole = (struct strbuf){ 0 };
+        if (is_text(c))
+                (void)take_shown(rq, c, &c->after); /* it failed: nothing will be put back */
+        return 0;
+}
+
+static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size, off_t off)
+{
+        const struct entry *entry = tree_entry(c->file.node);
+        bool goes_on;
         int r;
 
         if (rq->caller.uid != c->uid)
@@ -97,28 +175,24 @@ static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size
         if (r < 0)
                 return r;
 
-        if (size > CTL_COMMAND_MAX)
-                return ctl_command(entry, NULL, size, &command, &rq->diag);
-
         LOCK_SCOPE(&c->mutex);
-        if ((entry->flags & ENTRY_TEXT) && (c->append || (off > 0 && (uint64_t)off == c->written.len)))
-                strbuf_add_bytes(&whole, strbuf_text(&c->written), c->written.len);
-        strbuf_add_bytes(&whole, bytes, size);
-        r = strbuf_error(&whole);
-        if (r == 0)
-                r = ctl_command(entry, whole.text, whole.len, &command, &rq->diag);
-        if (r < 0)
-                return r;
-
-        rq->entry = entry;
-        rq->oid = c->file.node.oid;
-        r = entry->store(rq, command);
-        if (r < 0)
-                return r == -ENOENT && !rq->diag.error ? -ESTALE : r;
-        strbuf_done(&c->written);
-        c->written = whole;
-        whole = (struct strbuf){ 0 };
-        return 0;
+        goes_on = c->append || off > 0;
+        if (c->broken && goes_on)
+                return diag_set(&rq->diag, -EINVAL, "%s: what was written before this was refused: write all of it again",
+                                entry->name);
+        if (c->begun && goes_on && !(entry->flags & (ENTRY_TEXT | ENTRY_COMMANDS)))
+                return diag_set(&rq->diag, -EINVAL,
+                                "%s takes one line in one write: the line before this one was taken, and this is not",
+                                entry->name);
+        /* A text that begins anew. */
+        if (is_text(c) && !c->append && (off <= 0 || (uint64_t)off != c->written.len))
+                goes_on = false;
+        r = ctl_store(rq, c, bytes, size, goes_on);
+        c->broken = r < 0 && is_text(c) && c->begun && goes_on;
+        if (c->broken)
+                ctl_restore(rq, c);
+        c->begun = c->begun || r == 0;
+        return r;
 }
 
 static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
@@ -169,11 +243,11 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         c->file = (struct file){ .ops = &ctl_ops, .node = n };
         (void)pthread_mutex_init(&c->mutex, NULL); /* cannot fail without attributes */
         c->uid = rq->caller.uid;
-        c->append = (flags & O_APPEND) && entry && (entry->flags & ENTRY_TEXT);
+        c->append = flags & O_APPEND;
         r = 0;
         if ((flags & O_ACCMODE) != O_WRONLY)
                 r = ctl_freeze(rq, n, &c->text);
-        if (r == 0 && c->append)
+        if (r == 0 && c->append && entry && (entry->flags & ENTRY_TEXT))
                 r = attr_text(rq, n, &c->written);
         if (r < 0) {
                 ctl_release(&c->file);

@@ -167,7 +167,8 @@ static int show_mapping(struct req *rq, struct strbuf *out)
 #define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
 #define RW(number, name, show_fn, field, help) \
         { number, name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
-#define WO(number, name, field, help) { number, name, help, 0666, 0, .store = store_field, .arg = field }
+#define WO(number, name, field, help) \
+        { number, name, help, 0666, ENTRY_COMMANDS, .store = store_field, .arg = field }
 
 /* One that cannot be opened is in no listing: backups read all that they find. */
 #ifdef HAVE_LIBARCHIVE

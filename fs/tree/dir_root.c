@@ -142,7 +142,7 @@ static int show_health(struct req *rq, struct strbuf *out)
 
 static const struct entry info_entries[] = {
         { 1, "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
-        { 2, "limits", "write `key value` to change one", 0644, .show = show_limits, .store = store_limits },
+        { 2, "limits", "write `key value` to change one", 0644, ENTRY_COMMANDS, .show = show_limits, .store = store_limits },
         { 3, "store", "what the blobs take", 0400, ENTRY_ADMIN, .show = show_store, .changed_us = store_changed_us },
         { 4, "errors", "your latest refusals, with reasons", 0444, .show = show_errors,
           .changed_us = errors_changed_us },

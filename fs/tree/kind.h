@@ -35,6 +35,7 @@ enum entry_flags {
         ENTRY_UPLOAD = 1 << 4, /* takes a file in */
         ENTRY_ADMIN = 1 << 5, /* the administrator's to read, whoever owns the directory */
         ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
+        ENTRY_COMMANDS = 1 << 7, /* more than one command may come through one open, in writes of their own */
 };
 
 /*

@@ -97,9 +97,11 @@ int object_check_text(const char *text, size_t max, const char *what, struct dia
 {
         size_t len = strlen(text);
 
-        if (len <= max && text_is_clean_multiline(text, len))
+        if (len > max)
+                return diag_set(diag, -EINVAL, "%s: %zu bytes, and it takes %zu at most", what, len, max);
+        if (text_is_clean_multiline(text, len))
                 return 0;
-        return diag_set(diag, -EINVAL, "%s: up to %zu bytes of UTF-8 text", what, max);
+        return diag_set(diag, -EINVAL, "%s: up to %zu bytes of text in UTF-8, without control characters", what, max);
 }
 
 static void number_handle(const char *wanted, unsigned number, char *buf)

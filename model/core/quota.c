@@ -33,14 +33,16 @@ static const char *const quota_sql[] = {
 };
 const struct db_statements quota_statements = DB_STATEMENTS(quota_sql);
 
-/* How sentences call what is counted. */
-static const char *const nouns[LIMIT_QUOTAS] = {
-        [LIMIT_PRIVATE_IMAGES] = "private images",
-        [LIMIT_SNAPSHOTS] = "snapshots",
-        [LIMIT_SHARED_IMAGES] = "shared images",
-        [LIMIT_INSTANCES] = "instances",
-        [LIMIT_DISKS] = "disks",
-        [LIMIT_DISK_BYTES] = "bytes of disks",
+/* How sentences call what is counted: one of one, and all other numbers. */
+static const struct {
+        const char *one, *many;
+} nouns[LIMIT_QUOTAS] = {
+        [LIMIT_PRIVATE_IMAGES] = { "private image", "private images" },
+        [LIMIT_SNAPSHOTS] = { "snapshot", "snapshots" },
+        [LIMIT_SHARED_IMAGES] = { "shared image", "shared images" },
+        [LIMIT_INSTANCES] = { "instance", "instances" },
+        [LIMIT_DISKS] = { "disk", "disks" },
+        [LIMIT_DISK_BYTES] = { "byte of disks", "bytes of disks" },
 };
 
 int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struct quota *ret)
@@ -66,11 +68,33 @@ int quota_read(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, struc
         return 0;
 }
 
+/* The rule and the numbers, and the way out: to delete as many as it takes, if there are so many. */
+static int refuse(const struct region *place, uid_t uid, enum limit q, const struct quota *quota, uint64_t more,
+                  struct diag *diag)
+{
+        const uint64_t over = quota->used > quota->limit ? quota->used - quota->limit + more :
+                                                           more - (quota->limit - quota->used);
+        char needs[48] = "", delete[64] = "", end[160];
+
+        if (more > 1 || q == LIMIT_DISK_BYTES)
+                (void)snprintf(needs, sizeof(needs), ", and this needs %llu", (unsigned long long)more);
+        if (over <= quota->used && q == LIMIT_DISK_BYTES)
+                (void)snprintf(delete, sizeof(delete), "delete disks of %llu byte%s, or ", (unsigned long long)over,
+                               over == 1 ? "" : "s");
+        else if (over <= quota->used && over > 1)
+                (void)snprintf(delete, sizeof(delete), "delete %llu, or ", (unsigned long long)over);
+        else if (over <= quota->used)
+                (void)snprintf(delete, sizeof(delete), "delete one, or ");
+        (void)snprintf(end, sizeof(end), "%s: %shave the limit raised", needs, delete);
+        return diag_set_user(diag, -EDQUOT, uid, end, "%s has %llu of %llu %s for ", place->o.handle,
+                             (unsigned long long)quota->used, (unsigned long long)quota->limit,
+                             quota->limit == 1 ? nouns[q].one : nouns[q].many);
+}
+
 int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint64_t more, struct diag *diag)
 {
         struct region place;
         struct quota quota;
-        char end[96];
         int r;
 
         if (more == 0)
@@ -85,14 +109,7 @@ int quota_check(struct db_txn *t, uint64_t region, uid_t uid, enum limit q, uint
         if (r < 0)
                 return r;
         db_end(t);
-        if (more == 1 && q != LIMIT_DISK_BYTES)
-                return diag_set_user(diag, -EDQUOT, uid, ": delete one, or have the limit raised",
-                                     "%s has %llu of %llu %s for ", place.o.handle, (unsigned long long)quota.used,
-                                     (unsigned long long)quota.limit, nouns[q]);
-        (void)snprintf(end, sizeof(end), " and %llu more are needed: delete some, or have the limit raised",
-                       (unsigned long long)more);
-        return diag_set_user(diag, -EDQUOT, uid, end, "%s has %llu of %llu %s for ", place.o.handle,
-                             (unsigned long long)quota.used, (unsigned long long)quota.limit, nouns[q]);
+        return refuse(&place, uid, q, &quota, more, diag);
 }
 
 int quota_get(struct model *m, uint64_t region, uid_t uid, enum limit q, struct quota *ret)

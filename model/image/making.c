@@ -28,12 +28,12 @@ int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag
                         source->o.handle, task.o.handle);
 }
 
-int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t snapshots,
+int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t images, uint64_t snapshots,
                        struct diag *diag)
 {
         int r;
 
-        r = quota_check(t, region, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
+        r = quota_check(t, region, c->uid, LIMIT_PRIVATE_IMAGES, images, diag);
         return r < 0 ? r : quota_check(t, region, c->uid, LIMIT_SNAPSHOTS, snapshots, diag);
 }
 

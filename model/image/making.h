@@ -15,8 +15,8 @@
 /* -EBUSY while a task works on SOURCE, which another image is to be made from, or makes it. */
 int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag *diag);
 
-/* May C have one more private image in REGION, with so many new SNAPSHOTS? -EDQUOT. */
-int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t snapshots,
+/* May C have so many more private IMAGES in REGION, with so many new SNAPSHOTS? -EDQUOT. */
+int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t images, uint64_t snapshots,
                        struct diag *diag);
 
 /* Whatever IMAGE was filled from, it becomes C's own, which the task of VERB is going to make; for image_insert(). */

@@ -252,10 +252,14 @@ static int check_user(struct db_txn *t, const struct image *image, const char *u
         r = region_load(t, image->region, &region);
         if (r < 0)
                 return r;
+        if (quota.limit == 0)
+                return diag_set(diag, -EDQUOT, "%s accepts no shared images in %s: have the limit raised", user,
+                                region.o.handle);
         return diag_set(diag, -EDQUOT,
-                        "%s accepts at most %llu shared images in %s, and has them: one has to end or be given back "
+                        "%s accepts at most %llu shared image%s in %s, and has %s: one has to end or be given back "
                         "(with rmdir in shared/), or the limit be raised",
-                        user, (unsigned long long)quota.limit, region.o.handle);
+                        user, (unsigned long long)quota.limit, quota.limit == 1 ? "" : "s", region.o.handle,
+                        quota.limit == 1 ? "it" : "them");
 }
 
 static int check_limits(struct db_txn *t, const struct image *image, const char *user, uid_t uid, struct diag *diag)
@@ -275,8 +279,9 @@ static int check_limits(struct db_txn *t, const struct image *image, const char 
                 return r;
         if ((uint64_t)shares >= limit)
                 return diag_set(diag, -EDQUOT,
-                                "%s is shared with %lld of %llu users: end one with rmdir, or have the limit raised",
-                                image->o.handle, (long long)shares, (unsigned long long)limit);
+                                "%s is shared with %lld of %llu user%s: %shave the limit raised", image->o.handle,
+                                (long long)shares, (unsigned long long)limit, limit == 1 ? "" : "s",
+                                shares ? "end one with rmdir, or " : "");
         return check_user(t, image, user, uid, diag);
 }
 

@@ -18,6 +18,8 @@
 
 /* Of what a server says. */
 #define QUOTED_MAX 200
+/* A password is hidden from this length on where it stands by itself. */
+#define PASSWORD_ALONE_MIN 4
 
 static const char *const schemes[] = { [URL_HTTP] = "http", [URL_HTTPS] = "https", [URL_FTP] = "ftp" };
 
@@ -151,12 +153,26 @@ int url_parse(const char *text, struct url *ret, struct diag *diag)
         return 0;
 }
 
-/* The length of SECRET if TEXT begins with it. */
-static size_t begins_with(const char *text, const char *secret)
+/*
+ * Is there the whole of SECRET at P of TEXT, and not a part of another word? A password may be a letter, or a word that
+ * servers use: by itself it is one that is worth hiding from so many characters on, and else where a login has it, beside
+ * ':' or '@'. What is said stays to be read. *ret_len is its length.
+ */
+static bool is_secret(const char *text, const char *p, const char *secret, size_t alone_from, size_t *ret_len)
 {
-        size_t n = strlen(secret);
+        const size_t n = strlen(secret);
+        const unsigned char before = p > text ? (unsigned char)p[-1] : ' ';
+        unsigned char after;
 
-        return n > 0 && strncmp(text, secret, n) == 0 ? n : 0;
+        if (n == 0 || strncmp(p, secret, n) != 0)
+                return false;
+        after = (unsigned char)p[n];
+        if (isalnum(before) || isalnum(after))
+                return false;
+        if (n < alone_from && before != ':' && after != ':' && after != '@')
+                return false;
+        *ret_len = n;
+        return true;
 }
 
 void url_add_quoted(struct strbuf *out, const struct url *url, const char *text)
@@ -164,14 +180,14 @@ void url_add_quoted(struct strbuf *out, const struct url *url, const char *text)
         size_t n = 0;
 
         for (const char *p = text; *p && n < QUOTED_MAX; n++) {
-                size_t secret = begins_with(p, url->password);
+                size_t secret = 1;
 
-                if (secret == 0)
-                        secret = begins_with(p, url->user);
-                if (secret > 0)
+                if (is_secret(text, p, url->password, PASSWORD_ALONE_MIN, &secret) ||
+                    is_secret(text, p, url->user, SIZE_MAX, &secret)) {
                         strbuf_add(out, "***");
-                else if (isprint((unsigned char)*p))
+                } else if (isprint((unsigned char)*p)) {
                         strbuf_add_bytes(out, p, 1);
-                p += secret ? secret : 1;
+                }
+                p += secret;
         }
 }

@@ -29,7 +29,10 @@ struct url {
 /* -EINVAL, with a sentence that holds nothing of TEXT. */
 int url_parse(const char *text, struct url *ret, struct diag *diag);
 
-/* Adds what a server said, as printable text without the user and the password, and not all of it if it is long. */
+/*
+ * Adds what a server said, as printable text without the login that it may repeat, and not all of it if it is long. Words
+ * that only look like a part of the login stay.
+ */
 void url_add_quoted(struct strbuf *out, const struct url *url, const char *text);
 
 #endif

@@ -176,6 +176,19 @@ static int run_one(struct model *m, struct db_txn *t, const struct caller *c, st
         return image_remove_in(t, c, &image, &item->changes, diag);
 }
 
+/* Before the first of them is made, or the numbers of a refusal would have those that were made before it. */
+static int check_copies(struct model *m, struct db_txn *t, const struct caller *c, const struct batch *batch,
+                        const struct region *target, struct diag *diag)
+{
+        CLEANUP_FREE uint64_t *images = calloc(batch->n, sizeof(*images));
+
+        if (!images)
+                return -ENOMEM;
+        for (size_t i = 0; i < batch->n; i++)
+                images[i] = batch->items[i].image;
+        return copy_check_all(m, t, c, images, batch->n, target, diag);
+}
+
 static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region, struct batch *batch,
                    struct diag *diag)
 {
@@ -195,6 +208,8 @@ static int run_all(struct model *m, struct db_txn *t, const struct caller *c, ui
         }
 
         r = find_images(t, c, region, batch, diag);
+        if (r == 0 && batch->region)
+                r = check_copies(m, t, c, batch, &target, diag);
         if (r < 0)
                 return r;
 

@@ -169,7 +169,7 @@ static int check_quota(struct db_txn *t, const struct caller *c, const struct in
 
         for (size_t i = 0; i < selection->n; i++)
                 snapshots += is_snapshot(instance, &selection->choice[i]);
-        return making_check_quota(t, instance->region, c, snapshots, diag);
+        return making_check_quota(t, instance->region, c, 1, snapshots, diag);
 }
 
 static int insert_disks(struct db_txn *t, const struct instance *instance, const struct selection *selection,

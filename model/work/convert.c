@@ -143,7 +143,7 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
                 if (r < 0)
                         return r;
 
-                r = making_check_quota(&t, source.region, c, 1, diag);
+                r = making_check_quota(&t, source.region, c, 1, 1, diag);
                 if (r < 0)
                         return r;
 

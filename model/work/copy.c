@@ -120,6 +120,38 @@ static int insert_disks(struct db_txn *t, const struct disk_list *disks, const s
         return 0;
 }
 
+static int copy_check(struct model *m, struct db_txn *t, const struct image *source, const struct region *target,
+                      struct diag *diag, struct disk_list *ret_disks)
+{
+        int r;
+
+        r = check_source(t, source, target, diag);
+        if (r == 0)
+                r = region_refuse_offline(m, t, source->region, diag);
+        if (r == 0)
+                r = region_refuse_offline(m, t, target->o.id, diag);
+        return r < 0 ? r : disk_list_load(t, source->o.id, ret_disks);
+}
+
+int copy_check_all(struct model *m, struct db_txn *t, const struct caller *c, const uint64_t *images, size_t n,
+                   const struct region *target, struct diag *diag)
+{
+        struct disk_list disks;
+        struct image source;
+        uint64_t snapshots = 0;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                r = image_load(t, images[i], &source);
+                if (r == 0)
+                        r = copy_check(m, t, &source, target, diag, &disks);
+                if (r < 0)
+                        return r;
+                snapshots += disks.n;
+        }
+        return making_check_quota(t, target->o.id, c, n, snapshots, diag);
+}
+
 int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const struct image *source,
                 const struct region *target, struct changes *ch, struct diag *diag, uint64_t *ret_task)
 {
@@ -128,21 +160,11 @@ int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const
         struct region own;
         int r;
 
-        r = check_source(t, source, target, diag);
+        r = copy_check(m, t, source, target, diag, &disks);
         if (r < 0)
                 return r;
 
-        r = region_refuse_offline(m, t, source->region, diag);
-        if (r == 0)
-                r = region_refuse_offline(m, t, target->o.id, diag);
-        if (r < 0)
-                return r;
-
-        r = disk_list_load(t, source->o.id, &disks);
-        if (r < 0)
-                return r;
-
-        r = making_check_quota(t, target->o.id, c, disks.n, diag);
+        r = making_check_quota(t, target->o.id, c, 1, disks.n, diag);
         if (r < 0)
                 return r;
 

@@ -125,7 +125,7 @@ static void test_an_image_takes_its_snapshots_along_and_their_quota(void **state
         assert_used(l, &l->alice, 1, 2);
         limit_bob(l, "snapshots", 1);
         assert_refused(l, give(l, OBJECT_IMAGE, image), -EDQUOT);
-        assert_contains(l->diag.text, "2 more are needed");
+        assert_contains(l->diag.text, "has 0 of 1 snapshot for 61002, and this needs 2: have the limit raised");
         limit_bob(l, "snapshots", 2);
         limit_bob(l, "private-images", 0);
         assert_refused(l, give(l, OBJECT_IMAGE, image), -EDQUOT);

@@ -45,6 +45,43 @@ static void test_the_administrator_has_a_quota_too(void **state)
 
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "private-images limit=0", library_diag(l)));
         assert_err(create(l, &l->admin, "a"), -EDQUOT);
+        assert_string_equal(l->diag.text, "r1 has 0 of 0 private images for 0: have the limit raised");
+}
+
+/* What is deleted must be enough, and be there; of one there is one. */
+static void test_the_way_out_is_one(void **state)
+{
+        static const struct {
+                const char *limit;
+                enum limit q;
+                uint64_t more;
+                const char *sentence;
+        } cases[] = {
+                { "private-images limit=3", LIMIT_PRIVATE_IMAGES, 2,
+                  "3 of 3 private images for 61001, and this needs 2: delete 2, or have the limit raised" },
+                { "private-images limit=2", LIMIT_PRIVATE_IMAGES, 1,
+                  "3 of 2 private images for 61001: delete 2, or have the limit raised" },
+                { "private-images limit=3", LIMIT_PRIVATE_IMAGES, 4,
+                  "3 of 3 private images for 61001, and this needs 4: have the limit raised" },
+                { "snapshots limit=1", LIMIT_SNAPSHOTS, 2,
+                  "0 of 1 snapshot for 61001, and this needs 2: have the limit raised" },
+                { "disk-bytes limit=1K", LIMIT_DISK_BYTES, 1025,
+                  "0 of 1024 bytes of disks for 61001, and this needs 1025: have the limit raised" },
+        };
+        struct library *l = *state;
+
+        (void)library_image(l, "a");
+        (void)library_image(l, "b");
+        (void)library_image(l, "c");
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                DB_TXN(t);
+
+                assert_ok(quota_set_line(l->m, &l->admin, l->region, cases[i].limit, library_diag(l)));
+                assert_ok(db_begin(l->m->db, DB_WRITE, &t));
+                assert_err(quota_check(&t, l->region, l->alice.uid, cases[i].q, cases[i].more, library_diag(l)),
+                           -EDQUOT);
+                assert_string_equal(l->diag.text + strlen("r1 has "), cases[i].sentence);
+        }
 }
 
 static void test_public_images_have_none(void **state)
@@ -154,8 +191,8 @@ static void test_several_are_checked_together(void **state)
         assert_ok(db_begin(l->m->db, DB_WRITE, &t));
         assert_ok(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 4, library_diag(l)));
         assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, 5, library_diag(l)), -EDQUOT);
-        assert_contains(l->diag.text, "1 of 5");
-        assert_contains(l->diag.text, "5 more");
+        assert_string_equal(l->diag.text, "r1 has 1 of 5 private images for 61001, and this needs 5: delete one, or "
+                                          "have the limit raised");
         assert_err(db_commit(&t), -EIO); /* it has ended */
         assert_ok(db_begin(l->m->db, DB_WRITE, &t));
         assert_err(quota_check(&t, l->region, l->alice.uid, LIMIT_PRIVATE_IMAGES, UINT64_MAX, library_diag(l)),
@@ -226,6 +263,7 @@ int main(void)
                 TEST(test_the_most_particular_limit_counts),
                 TEST(test_refuses_what_it_does_not_understand),
                 TEST(test_several_are_checked_together),
+                TEST(test_the_way_out_is_one),
                 TEST(test_threads_together_do_not_exceed_it),
         };
 

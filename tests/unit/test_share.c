@@ -224,7 +224,7 @@ static void test_a_user_accepts_so_many_in_a_region(void **state)
         (void)share(l, web, "61002");
         assert_refused(l, try_share(l, &l->alice, db, "61002"), -EDQUOT);
         assert_string_equal(l->diag.text,
-                            "61002 accepts at most 1 shared images in r1, and has them: one has to end or be given back "
+                            "61002 accepts at most 1 shared image in r1, and has it: one has to end or be given back "
                             "(with rmdir in shared/), or the limit be "
                             "raised");
         (void)share(l, far, "61002");

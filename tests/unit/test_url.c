@@ -135,6 +135,29 @@ static void test_a_server_that_repeats_the_login_is_not_repeated(void **state)
         assert_true(out.len < 300);
 }
 
+/* It used to be taken out of the middle of words: of "failed", where it was "a". */
+static void test_what_is_no_login_stays_to_be_read(void **state)
+{
+        static const struct {
+                const char *address, *said, *shown;
+        } cases[] = {
+                { "http://a:a@host/x", "a bad day at a@host, as a:a said", "a bad day at ***@host, as ***:*** said" },
+                { "http://u:file@host/x", "530 no profile", "530 no profile" },
+                { "http://u:file@host/x", "530 not u:file", "530 not ***:***" },
+                { "http://bob:sesame@host/x", "bob has not sesame, nor sesames", "bob has not ***, nor sesames" },
+                { "ftp://bob:sesame@host/x", "530 ftp://bob:sesame@host/", "530 ftp://***:***@host/" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct url url = parse(cases[i].address);
+                struct strbuf out CLEANUP_STRBUF = { 0 };
+
+                url_add_quoted(&out, &url, cases[i].said);
+                assert_string_equal(strbuf_text(&out), cases[i].shown);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -142,6 +165,7 @@ int main(void)
                 cmocka_unit_test(test_the_login_is_not_in_what_is_shown),
                 cmocka_unit_test(test_what_is_not_understood_is_refused_without_being_repeated),
                 cmocka_unit_test(test_a_server_that_repeats_the_login_is_not_repeated),
+                cmocka_unit_test(test_what_is_no_login_stays_to_be_read),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,9 @@ refused EINVAL - write "$batch" $'delete i1\ndelete i2'
 refused ENOENT - write "$batch" "delete i1 nothing"
 ok write "$R2/quota" "snapshots limit=1"
 refused EDQUOT - write "$batch" "copy cn-east-2 i1 i2"
+# What all of them need together, and what there is without them.
+[[ $(tail -n 1 "$MNT/info/errors") == *"cn-east-2 has 0 of 1 snapshot for $(id -un), and this needs 2: have the limit raised" ]] ||
+        fail "$(tail -n 1 "$MNT/info/errors")"
 ok write "$R2/quota" "snapshots limit=50"
 same "$(ls "$R2/private")" "" "nothing was copied"
 

@@ -34,9 +34,57 @@ expect EPERM unlink "$web/name"
 expect EPERM unlink "$MNT/README"
 fails rm -rf "$web/name"
 
-# Two writes in one open are two commands, the second's answer its own.
-expect "EINVAL write" write "$web/os" windows beos
+# What follows a value through one open does not replace it without a word: bash writes each line by itself.
+says() { [[ $(tail -n 1 "$MNT/info/errors") == *"$1" ]] || fail "not '$1' but: $(tail -n 1 "$MNT/info/errors")"; }
+expect "EINVAL write" write "$web/os" windows linux
 value "$web/os" windows
+says "os takes one line in one write: the line before this one was taken, and this is not"
+if printf 'cloud-init\nqemu-ga\nhot-upgrade\n' >"$web/features" 2>err; then fail "three lines were one value"; fi
+value "$web/features" cloud-init
+if printf 'qemu-ga\nhot-upgrade\n' >>"$web/features" 2>err; then fail "two lines were one value"; fi
+value "$web/features" qemu-ga
+if printf '%5000s\n' 'too long' >"$web/name" 2>err; then fail "5000 bytes were a name"; fi
+value "$web/name" kept
+python3 - "$web/os" <<'END' || fail "a value that is written again"
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY)
+os.pwrite(fd, b"linux\n", 0)
+os.pwrite(fd, b"windows\n", 0)
+END
+value "$web/os" windows
+# Commands may follow each other.
+{ echo "private-images limit=7" && echo "snapshots limit=8" && ! echo "sheep limit=9" 2>err &&
+        echo "disks limit=9"; } >"$R/quota" || fail "commands through one open"
+same "$(grep -cE '^(private-images used=1 limit=7|snapshots used=0 limit=8|disks used=0 limit=9)$' "$R/quota")" 3 "quota"
+
+# A text is all of what came through one open, or what it was before.
+printf 'a\nb\nc\n' >"$web/description" || fail "three lines"
+value "$web/description" $'a\nb\nc'
+printf 'd\n%s\n' e >>"$web/description" || fail "lines more"
+value "$web/description" $'a\nb\nc\nd\ne'
+for way in '>' '>>'; do
+        if bash -c "for i in {1..50}; do printf 'line %s of %90s\n' \$i x; done $way'$web/description'" 2>err; then
+                fail "more than 4 KiB were a description"
+        fi
+        value "$web/description" $'a\nb\nc\nd\ne'
+done
+if printf '%5000s\n' x >"$web/description" 2>err; then fail "5000 bytes were a description"; fi
+value "$web/description" $'a\nb\nc\nd\ne'
+fails dd if=/dev/zero of="$web/description" bs=1k count=1 status=none
+head -c 5000 /dev/zero | tr '\0' x >5000
+fails dd if=5000 of="$web/description" bs=1k status=none
+says "description: 5000 bytes, and it takes 4096 at most"
+value "$web/description" $'a\nb\nc\nd\ne'
+if printf 'a=1\nb=2\nb=3\nc=4\n' >"$web/labels" 2>err; then fail "a key twice"; fi
+value "$web/labels" ""
+# What somebody else has written meanwhile stays.
+exec 5>"$web/description"
+echo half >&5
+ok write "$web/description" "of another"
+if head -c 5000 5000 >&5 2>err; then fail "too much of a description"; fi
+exec 5>&-
+value "$web/description" "of another"
+ok write "$web/description" $'\n'
 
 # Text that comes at an offset without what stood before is a command all the same for append, else the offset is no matter.
 refused EINVAL "$web" write "$web/name" $'two\nlines'

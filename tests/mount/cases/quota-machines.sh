@@ -42,7 +42,7 @@ for n in $(seq 3 50); do by $A ok rmdir "$R/disks/d$n"; done
 by $A ok write "$R/disks/d1/size" 10T
 has 0 2 $((10 * M * M))
 by $A expect EDQUOT write "$R/disks/d2/size" 1
-sentence "cn-north-1 has $((10 * M * M)) of $((10 * M * M)) bytes of disks for $A and 1 more are needed: delete some, or have the limit raised"
+sentence "cn-north-1 has $((10 * M * M)) of $((10 * M * M)) bytes of disks for $A, and this needs 1: delete disks of 1 byte, or have the limit raised"
 value "$R/disks/d2/size" ""
 by $A expect EDQUOT truncate 11T "$R/disks/d1/data.raw"
 same "$(stat -c %s "$R/disks/d1/data.raw")" $((10 * M * M)) "size of d1"
