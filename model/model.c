@@ -27,6 +27,7 @@
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
 #include "model/statements.h"
+#include "model/work/outlooks.h"
 #include "model/work/runner.h"
 
 #define DEFAULT_WORKERS 2
@@ -121,6 +122,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)
+                r = outlooks_new(&m->outlooks);
+        if (r == 0)
                 r = stores_open(m, opts->cache_bytes, diag);
         if (r == 0 && !m->read_only && !opts->idle) {
                 r = uploads_open(m, &m->uploads);
@@ -157,6 +160,7 @@ void model_close(struct model *m)
                 catalogue_close(m);
         stores_close(m->stores);
         jobs_free(m->jobs);
+        outlooks_free(m->outlooks);
         listings_free(m->listings);
         turns_free(m->turns);
         texts_free(m->texts);

@@ -25,6 +25,7 @@
         X(image_disk)       \
         X(image_handover)   \
         X(image_move)       \
+        X(image_warning)    \
         X(instance)         \
         X(instance_attr)    \
         X(instance_disks)   \

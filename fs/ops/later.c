@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "blobstore/base/lock.h"
+#include "fs/tree/tree.h"
 
 /*
  * A user's requests are taken one after the other, users in turn, and no user has all threads: another's request waits
@@ -17,6 +18,7 @@ static const struct {
 } lanes[] = {
         [LATER_LIST] = { 4, 2 },
         [LATER_COMPARE] = { 4, 1 },
+        [LATER_LOOK] = { 4, 1 },
 };
 _Static_assert(sizeof(lanes) / sizeof(lanes[0]) == LATER_LANES, "each lane needs its threads");
 
@@ -232,6 +234,16 @@ static int enqueue(struct later *l, struct lane *lane, struct waiting *w)
         STAILQ_INSERT_TAIL(&a->waiting, w, link);
         (void)pthread_cond_signal(&lane->more);
         return 0;
+}
+
+/* A child is a comparison, an entry a list, where it does not say otherwise. */
+enum later_lane later_lane(struct node n)
+{
+        const struct entry *entry = tree_entry(n);
+
+        if (n.row == ROW_CHILD)
+                return LATER_COMPARE;
+        return entry && (entry->flags & ENTRY_LOOK) ? LATER_LOOK : LATER_LIST;
 }
 
 void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,

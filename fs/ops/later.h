@@ -14,6 +14,7 @@
 enum later_lane {
         LATER_LIST, /* goes through many rows */
         LATER_COMPARE, /* reads disks */
+        LATER_LOOK, /* reads a little of them */
         LATER_LANES,
 };
 
@@ -22,11 +23,8 @@ int later_new(struct later **ret);
 void later_stop(struct later *l);
 void later_free(struct later *l); /* accepts NULL; stopped */
 
-/* Of a node whose text takes time (attr_is_long()): a child is a comparison, an entry a list. */
-static inline enum later_lane later_lane(struct node n)
-{
-        return n.row == ROW_CHILD ? LATER_COMPARE : LATER_LIST;
-}
+/* Of a node whose text takes time (attr_is_long()). */
+enum later_lane later_lane(struct node n);
 
 /* A handler, which replies. SIZE and OFF are those of a read. */
 typedef void later_fn(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);

@@ -164,6 +164,16 @@ static int show_metadata(struct req *rq, struct strbuf *out)
         return r < 0 ? r : image_json(rq, i, source_name(rq, i), out);
 }
 
+static int show_warnings(struct req *rq, struct strbuf *out)
+{
+        int r;
+
+        r = image_get_warnings(rq->fs->model, rq->oid, out);
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r;
+}
+
 static bool upload_visible(struct req *rq)
 {
         const struct image *i;
@@ -233,7 +243,8 @@ static int store_import_url(struct req *rq, const char *text)
           .show = show_mapping },                                                                                      \
         { 26, "metadata.json", "all of this for programs", 0444, .show = show_metadata },                              \
         { 27, "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },      \
-        DIR_LAST_ERROR(28)
+        DIR_LAST_ERROR(28),                                                                                            \
+        { 40, "warnings", "what to know before a machine is made of it", 0444, .show = show_warnings }
 
 static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),

@@ -164,6 +164,51 @@ static int show_mapping(struct req *rq, struct strbuf *out)
         return r;
 }
 
+static int go_on(void *ctx)
+{
+        const struct req *rq = ctx;
+
+        return (rq->fuse && fuse_req_interrupted(rq->fuse)) || atomic_load(&rq->fs->stopping) ? -EINTR : 0;
+}
+
+static int make_warnings(struct req *rq, struct strbuf *out, int64_t *ret_changed_us)
+{
+        int r;
+
+        r = instance_get_warnings(rq->fs->model, rq->oid, go_on, rq, out, ret_changed_us);
+        if (r == 0 && out->len == 0)
+                strbuf_add(out, "\n");
+        return r < 0 ? r : strbuf_error(out);
+}
+
+static int warnings_text(struct req *rq, struct text **ret)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        int64_t changed_us;
+        int r;
+
+        r = make_warnings(rq, &out, &changed_us);
+        return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &out, &rq->diag, ret);
+}
+
+/* It changes with the disks, which the instance itself does not. */
+static int measure_warnings(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        const struct instance *i;
+        int r;
+
+        r = make_warnings(rq, &out, ret_changed_us);
+        if (r == 0)
+                r = req_instance(rq, rq->oid, &i);
+        if (r < 0)
+                return r;
+        if (i->o.updated_us > *ret_changed_us)
+                *ret_changed_us = i->o.updated_us;
+        *ret_size = out.len;
+        return 0;
+}
+
 #define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
 #define RW(number, name, show_fn, field, help) \
         { number, name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
@@ -205,6 +250,8 @@ static const struct entry instance_entries[] = {
           .arg = INSTANCE_FIELD_HOSTNAME },
         { 20, "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
         DIR_LAST_ERROR(21),
+        { 23, "warnings", "what to know before an image is made of it", 0444, ENTRY_LOOK, .text = warnings_text,
+          .measure = measure_warnings },
         { 22, "wait", "reading waits for the end of the work in progress", 0444, ENTRY_UNLISTED | ENTRY_WAIT,
           .show = NULL },
         { 0 },

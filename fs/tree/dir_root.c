@@ -105,7 +105,7 @@ static int errors_add(void *ctx, int64_t at_us, uid_t uid, int error, const char
                 user_name(uid, name, sizeof(name));
                 strbuf_addf(v->out, " %s", name);
         }
-        strbuf_addf(v->out, " %s: %s\n", error ? strerrorname_np(-error) ?: "E?" : "warning", sentence);
+        strbuf_addf(v->out, " %s: %s\n", strerrorname_np(-error) ?: "E?", sentence);
         return 0;
 }
 

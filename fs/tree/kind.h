@@ -34,6 +34,7 @@ enum entry_flags {
         ENTRY_WAIT = 1 << 3, /* reading blocks until the work is done */
         ENTRY_UPLOAD = 1 << 4, /* takes a file in */
         ENTRY_ADMIN = 1 << 5, /* the administrator's to read, whoever owns the directory */
+        ENTRY_LOOK = 1 << 7, /* making its text reads disks a little */
         ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
         ENTRY_COMMANDS = 1 << 7, /* more than one command may come through one open, in writes of their own */
 };

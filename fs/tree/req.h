@@ -21,6 +21,7 @@
 #include "model/work/batch.h"
 #include "model/work/convert.h"
 #include "model/work/copy.h"
+#include "model/work/instance_warning.h"
 #include "model/work/tasks.h"
 
 struct aliases;

@@ -3,7 +3,7 @@
 /*
  * What was refused, to whom and why: the newest of each user, so that nobody's pushes out another's. It shows in
  * /info/errors, and the newest of an object in its last-error. Both show a user her own alone, of a public object too:
- * sentences name what the one who is told them may see. A warning is kept as a refusal without an errno.
+ * sentences name what the one who is told them may see.
  *
  * Anybody can be refused as often as she likes, so that refusals are not synced: a power cut may take the newest.
  */
@@ -15,7 +15,6 @@
 
 #include "blobstore/base/strbuf.h"
 #include "model/core/clock.h"
-#include "model/core/refusal_row.h"
 #include "model/core/state.h"
 
 #define REFUSALS_PER_USER "256"
@@ -43,28 +42,20 @@ static const char *const kind_names[] = {
         [OBJECT_VOLUME] = "volume",
 };
 
-int refusal_insert(struct db_txn *t, uid_t uid, enum object_kind kind, uint64_t id, int error, const char *sentence)
-{
-        bool of_object = kind != OBJECT_NONE;
-        int r;
-
-        r = db_run(t, refusal_sql[INSERT], DB_INT(clock_now_us()), DB_INT(uid),
-                   of_object ? DB_TEXT(kind_names[kind]) : DB_NULL, of_object ? DB_INT(id) : DB_NULL, DB_INT(-error),
-                   DB_TEXT(sentence));
-        if (r >= 0)
-                r = db_run(t, refusal_sql[TRIM], DB_INT(uid));
-        return r < 0 ? r : 0;
-}
-
 static int record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
                   const char *sentence)
 {
+        bool of_object = kind != OBJECT_NONE;
         DB_TXN(t);
         int r;
 
         r = db_begin_lazy(m->db, &t);
         if (r == 0)
-                r = refusal_insert(&t, c->uid, kind, id, error, sentence);
+                r = db_run(&t, refusal_sql[INSERT], DB_INT(clock_now_us()), DB_INT(c->uid),
+                           of_object ? DB_TEXT(kind_names[kind]) : DB_NULL, of_object ? DB_INT(id) : DB_NULL,
+                           DB_INT(-error), DB_TEXT(sentence));
+        if (r >= 0)
+                r = db_run(&t, refusal_sql[TRIM], DB_INT(c->uid));
         return r < 0 ? r : db_commit(&t);
 }
 

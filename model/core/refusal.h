@@ -14,7 +14,7 @@ void refusal_record(struct model *m, const struct caller *c, enum object_kind ki
 int refusal_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, char *buf, size_t size,
                  int64_t *ret_at_us);
 
-/* The caller's refusals (all, for the administrator), oldest first. ERROR 0: a warning. FN may call the model. */
+/* The caller's refusals (all, for the administrator), oldest first. FN may call the model. */
 typedef int refusal_fn(void *ctx, int64_t at_us, uid_t uid, int error, const char *sentence);
 int refusal_each(struct model *m, const struct caller *c, refusal_fn *fn, void *ctx);
 

@@ -19,6 +19,7 @@
 struct image_hooks;
 struct jobs;
 struct listings;
+struct outlooks;
 struct runner;
 struct secret;
 struct stores;
@@ -46,6 +47,7 @@ struct model {
         struct volumes *volumes; /* machine/volume_gate.c */
         struct uploads *uploads; /* intake/uploads.c */
         struct runner *runner; /* work/runner.c */
+        struct outlooks *outlooks; /* work/instance_warning.c */
         model_listener_fn *listener;
         void *listener_ctx;
         bool remake; /* the indices of blob stores, as they are opened */

@@ -60,6 +60,9 @@ struct image {
 
 int image_get(struct model *m, uint64_t id, struct image *ret); /* -ENOENT */
 int image_get_object(struct model *m, uint64_t id, struct object *ret); /* as image_get(), for the directory alone */
+/* Adds what its owner should know of it to OUT, a line each. */
+struct strbuf;
+int image_get_warnings(struct model *m, uint64_t id, struct strbuf *out);
 int image_find(struct model *m, uint64_t region, enum image_class class, const char *handle, struct object *ret);
 int image_each(struct model *m, uint64_t region, enum image_class class, object_fn *fn, void *ctx);
 /* An image and where it is, for the lists of what refers to images. */

@@ -30,6 +30,9 @@ int image_refuse_taken(enum image_class class, const char *handle, struct diag *
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
 /* What an import was told about the machine, each where nothing was set; "": nothing was said. */
 int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description);
+/* Adds a sentence to the image's `warnings`, unless it is there; and those of FROM to those of TO. */
+int image_warn(struct db_txn *t, uint64_t id, const char *sentence);
+int image_copy_warnings(struct db_txn *t, uint64_t from, uint64_t to);
 int image_set_error(struct db_txn *t, uint64_t id, const char *sentence);
 /* The row and its device mapping; blobs that nothing else names become candidates of the reaper. */
 int image_erase(struct db_txn *t, uint64_t id);

@@ -255,6 +255,13 @@ int instance_load_password(struct db_txn *t, uint64_t id, char *buf, size_t size
         return db_one(t, instance_sql[PASSWORD], take_text, &text, DB_INT(id));
 }
 
+bool instance_selects(const char *image_disks, const struct volume *v)
+{
+        if (v->system || strcmp(image_disks, "all") == 0)
+                return true;
+        return strstr(image_disks, v->device) != NULL; /* devices have no parts in common, nor has "none" */
+}
+
 /* ---- rows ---- */
 
 int instance_refuse_taken(const char *handle, struct diag *diag)

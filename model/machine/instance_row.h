@@ -18,6 +18,9 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
 int instance_refuse_taken(const char *handle, struct diag *diag);
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type);
 
+/* Does the disk go along into an image, with this in image-disks? */
+bool instance_selects(const char *image_disks, const struct volume *v);
+
 /* ---- instance_disks.c ---- */
 
 /* image (a path or an id), type, attach, detach: those fields of instance_set() that change its disks. */

@@ -15,11 +15,11 @@
 
 #include "blobstore/import/source.h"
 #include "model/core/object_row.h"
-#include "model/core/refusal_row.h"
 #include "model/core/region_row.h"
 #include "model/image/making.h"
 #include "model/image/share_row.h"
 #include "model/machine/instance_life.h"
+#include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
 #include "model/machine/volume_snapshot.h"
@@ -49,19 +49,12 @@ struct selection {
         size_t n;
 };
 
-static bool is_selected(const char *image_disks, const struct volume *v)
-{
-        if (v->system || strcmp(image_disks, "all") == 0)
-                return true;
-        return strstr(image_disks, v->device) != NULL; /* devices have no parts in common, nor has "none" */
-}
-
 static int select_volume(void *ctx, const struct volume *v)
 {
         struct selection *s = ctx;
         struct volume_choice *choice = &s->choice[s->n];
 
-        if (!is_selected(s->image_disks, v))
+        if (!instance_selects(s->image_disks, v))
                 return 0;
         if (!object_allows(&v->o, s->c, 05))
                 memcpy(s->closed, v->device, sizeof(s->closed));
@@ -340,6 +333,37 @@ static int make_blobs(struct capture *cap)
         return 0;
 }
 
+static bool is_of_image(void *ctx, const struct volume *v)
+{
+        const struct capture *cap = ctx;
+
+        for (size_t i = 0; i < cap->disks.n; i++) {
+                if (strcmp(cap->disks.disk[i].device, v->device) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static int is_cancelled(void *ctx)
+{
+        const struct capture *cap = ctx;
+
+        return job_pause(cap->job, 0);
+}
+
+static int look_ahead(struct capture *cap)
+{
+        const struct capture_look what = {
+                .m = cap->job->m,
+                .instance = cap->job->task.instance,
+                .stays = is_of_image,
+                .go_on = is_cancelled,
+                .ctx = cap,
+        };
+
+        return capture_look(&what, &cap->warning);
+}
+
 static int finish(struct capture *cap, struct changes *ch)
 {
         struct image image;
@@ -356,7 +380,7 @@ static int finish(struct capture *cap, struct changes *ch)
         if (r == 0)
                 r = image_life_apply(&t, &image, VERB_FINISH, NULL);
         if (r == 0 && cap->warning.len > 0)
-                r = refusal_insert(&t, image.o.uid, OBJECT_IMAGE, image.o.id, 0, strbuf_text(&cap->warning));
+                r = image_warn(&t, image.o.id, strbuf_text(&cap->warning));
         return r < 0 ? r : db_commit(&t);
 }
 
@@ -372,7 +396,7 @@ int capture_run(struct job *job)
         if (r == 0)
                 r = make_blobs(&cap);
         if (r == 0)
-                r = capture_warn(job, &cap.disks, &cap.warning);
+                r = look_ahead(&cap);
         if (r == 0)
                 r = finish(&cap, &ch);
         if (r < 0)

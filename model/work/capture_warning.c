@@ -5,8 +5,9 @@
  * of the image would wait for it in vain when it starts. Disks that go along bring what the lines name, so with
  * image-disks `all` there is nothing to say but of disks that were detached before.
  *
- * Looking takes milliseconds and reads some hundred KiB, from the disks themselves: nobody writes to them meanwhile.
- * It comes before the image is available, so that who waits for that finds the warning in last-error.
+ * Looking takes milliseconds and reads some hundred KiB, from the disks themselves. While an image is made nobody
+ * writes to them; beforehand somebody may, and then finds out with the next look. That an image has its warning comes
+ * before it is available, so that who waits for that finds it.
  */
 
 #include "model/work/capture_warning.h"
@@ -15,14 +16,14 @@
 #include <string.h>
 
 #include "blobstore/base/log.h"
+#include "blobstore/base/strbuf.h"
 #include "blobstore/import/fstab.h"
-#include "model/image/image_row.h"
+#include "model/core/stores.h"
+#include "model/image/image_disk_row.h"
 #include "model/machine/volume_row.h"
 
 struct look {
-        struct job *job;
-        const struct disk_list *disks;
-        char handle[NAME_LEN_MAX + 1]; /* of the image */
+        const struct capture_look *what;
         size_t n;
         struct fstab_disk disk[DISKS_MAX];
         uint64_t volume[DISKS_MAX];
@@ -35,15 +36,6 @@ static void look_done(struct look *look)
                 disk_close(look->open[i]);
 }
 
-static bool goes_along(const struct disk_list *disks, const char *device)
-{
-        for (size_t i = 0; i < disks->n; i++) {
-                if (strcmp(disks->disk[i].device, device) == 0)
-                        return true;
-        }
-        return false;
-}
-
 static int add_volume(void *ctx, const struct volume *v)
 {
         struct look *look = ctx;
@@ -51,7 +43,7 @@ static int add_volume(void *ctx, const struct volume *v)
 
         if (look->n == DISKS_MAX)
                 return -E2BIG;
-        *d = (struct fstab_disk){ .stays = goes_along(look->disks, v->device), .size_bytes = v->size_bytes };
+        *d = (struct fstab_disk){ .stays = look->what->stays(look->what->ctx, v), .size_bytes = v->size_bytes };
         memcpy(d->device, v->device, sizeof(d->device));
         look->volume[look->n++] = v->o.id;
         return 0;
@@ -59,19 +51,11 @@ static int add_volume(void *ctx, const struct volume *v)
 
 static int load(struct look *look)
 {
-        const struct task *task = &look->job->task;
-        struct image image;
         DB_TXN(t);
         int r;
 
-        r = db_begin(look->job->m->db, DB_READ, &t);
-        if (r == 0)
-                r = image_load(&t, task->image, &image);
-        if (r == 0)
-                r = volume_load_each(&t, task->instance, add_volume, look);
-        if (r == 0)
-                memcpy(look->handle, image.o.handle, sizeof(look->handle));
-        return r;
+        r = db_begin(look->what->m->db, DB_READ, &t);
+        return r < 0 ? r : volume_load_each(&t, look->what->instance, add_volume, look);
 }
 
 static int open_disk(struct look *look, size_t i)
@@ -83,7 +67,7 @@ static int open_disk(struct look *look, size_t i)
         {
                 DB_TXN(t);
 
-                r = db_begin(look->job->m->db, DB_READ, &t);
+                r = db_begin(look->what->m->db, DB_READ, &t);
                 if (r == 0)
                         r = volume_load_disk(&t, look->volume[i], &ref);
                 if (r < 0)
@@ -91,7 +75,7 @@ static int open_disk(struct look *look, size_t i)
         }
         if (!ref.exists)
                 return -EBADMSG; /* it has a size */
-        r = stores_get(look->job->m, ref.store, NULL, &bs);
+        r = stores_get(look->what->m, ref.store, NULL, &bs);
         return r < 0 ? r : disk_open(bs, &ref.key, &look->open[i]);
 }
 
@@ -101,7 +85,7 @@ static int read_disk(void *ctx, size_t i, void *buf, size_t n, uint64_t off)
         ssize_t got;
         int r;
 
-        r = job_pause(look->job, 0); /* cancelled? */
+        r = look->what->go_on(look->what->ctx);
         if (r == 0 && !look->open[i])
                 r = open_disk(look, i);
         if (r < 0)
@@ -112,11 +96,11 @@ static int read_disk(void *ctx, size_t i, void *buf, size_t n, uint64_t off)
         return (size_t)got == n ? 0 : -EBADMSG;
 }
 
-static void write_sentence(const struct look *look, const struct fstab_findings *found, struct strbuf *ret)
+static void write_sentence(const struct fstab_findings *found, struct strbuf *ret)
 {
         bool starts = true; /* if late */
 
-        strbuf_addf(ret, "%s: the guest's /etc/fstab asks for what is on disks that this image lacks: ", look->handle);
+        strbuf_add(ret, "the guest's /etc/fstab asks for what is on disks that do not go along: ");
         for (size_t i = 0; i < found->n; i++) {
                 const struct fstab_finding *f = &found->finding[i];
 
@@ -126,15 +110,15 @@ static void write_sentence(const struct look *look, const struct fstab_findings 
                         strbuf_addf(ret, "%s%s on %s (%s)", i ? ", " : "", f->source, f->target, f->device);
                 starts = starts && f->swap;
         }
-        strbuf_addf(ret, ". Without them a new instance %s: give these lines the option nofail and make the image "
-                    "again, with image-disks naming the disks if they are to go along, or attach such disks to each "
-                    "new instance",
+        strbuf_addf(ret, ". Without them a new instance %s: give these lines the option nofail before the image is made "
+                    "(or made again), name the disks in image-disks if they are to go along, or attach such disks to "
+                    "each new instance",
                     starts ? "waits long at each start" : "does not start");
 }
 
-int capture_warn(struct job *job, const struct disk_list *disks, struct strbuf *ret)
+int capture_look(const struct capture_look *what, struct strbuf *ret)
 {
-        CLEANUP(look_done) struct look look = { .job = job, .disks = disks };
+        CLEANUP(look_done) struct look look = { .what = what };
         struct fstab_findings found;
         int r;
 
@@ -142,9 +126,9 @@ int capture_warn(struct job *job, const struct disk_list *disks, struct strbuf *
         if (r == 0)
                 r = fstab_check(look.disk, look.n, read_disk, &look, &found);
         if (r == 0 && found.n > 0)
-                write_sentence(&look, &found, ret);
-        if (r < 0 && r != -ECANCELED)
-                log_debug("/etc/fstab of image %llu was not looked at: %s", (unsigned long long)job->task.image,
+                write_sentence(&found, ret);
+        if (r < 0 && r != -ECANCELED && r != -EINTR)
+                log_debug("/etc/fstab of instance %llu was not looked at: %s", (unsigned long long)what->instance,
                           strerror(-r));
-        return r == -ECANCELED ? r : 0;
+        return r == -ECANCELED || r == -EINTR ? r : 0;
 }

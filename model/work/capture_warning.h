@@ -2,16 +2,23 @@
 #ifndef MODEL_WORK_CAPTURE_WARNING_H
 #define MODEL_WORK_CAPTURE_WARNING_H
 
-/* What the owner of an image should know before making a machine of it. Private to model/. */
+/* What the owner of an image made of an instance should know before making a machine of it. Private to model/. */
 
-#include "model/core/jobs.h"
-#include "model/image/image_disk_row.h"
+#include "model/core/state.h"
+#include "model/machine/instance.h"
+
+struct capture_look {
+        struct model *m;
+        uint64_t instance;
+        bool (*stays)(void *ctx, const struct volume *v); /* does it go along into the image? */
+        int (*go_on)(void *ctx); /* asked now and then: 0, -ECANCELED or -EINTR */
+        void *ctx;
+};
 
 /*
- * Adds a sentence to RET where the /etc/fstab of the instance that JOB makes an image of asks for disks that are not
- * among the image's DISKS. That there is none is not promised: what cannot be found out is no reason to fail. The only
- * error is -ECANCELED.
+ * Adds a sentence to RET where the /etc/fstab of the instance asks for disks that do not go along. That there is none
+ * is not promised: what cannot be found out is no reason to fail. The only errors are GO_ON's.
  */
-int capture_warn(struct job *job, const struct disk_list *disks, struct strbuf *ret);
+int capture_look(const struct capture_look *what, struct strbuf *ret);
 
 #endif

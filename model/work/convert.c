@@ -112,6 +112,10 @@ static int insert_result(struct db_txn *t, const struct caller *c, const struct 
         if (r < 0)
                 return r;
 
+        r = image_copy_warnings(t, source->o.id, result.o.id); /* of the same data */
+        if (r < 0)
+                return r;
+
         *ret = result;
         return 0;
 }

@@ -89,6 +89,10 @@ static int insert_replica(struct db_txn *t, const struct caller *c, const struct
         if (r < 0)
                 return r;
 
+        r = image_copy_warnings(t, source->o.id, replica.o.id);
+        if (r < 0)
+                return r;
+
         *ret = replica;
         return 0;
 }

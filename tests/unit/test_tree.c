@@ -65,7 +65,7 @@ static const struct {
         { KIND_IMAGE, 28, "last-error" }, { KIND_IMAGE, 29, "disks" }, { KIND_IMAGE, 30, "snapshots" },
         { KIND_IMAGE, 31, "used-by" }, { KIND_IMAGE, 32, "upload" }, { KIND_IMAGE, 33, "import-url" },
         { KIND_IMAGE, 34, "convert" }, { KIND_IMAGE, 35, "instances" }, { KIND_IMAGE, 36, "copies" },
-        { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" },
+        { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
         { KIND_SNAPSHOT, 1, "id" }, { KIND_SNAPSHOT, 2, "name" }, { KIND_SNAPSHOT, 3, "description" },
         { KIND_SNAPSHOT, 4, "size" }, { KIND_SNAPSHOT, 5, "status" }, { KIND_SNAPSHOT, 6, "created" },
@@ -84,7 +84,7 @@ static const struct {
         { KIND_INSTANCE, 13, "detach" }, { KIND_INSTANCE, 14, "image-disks" }, { KIND_INSTANCE, 15, "images" },
         { KIND_INSTANCE, 16, "used-by" }, { KIND_INSTANCE, 17, "password" }, { KIND_INSTANCE, 18, "ssh-keys" },
         { KIND_INSTANCE, 19, "hostname" }, { KIND_INSTANCE, 20, "seed.iso" }, { KIND_INSTANCE, 21, "last-error" },
-        { KIND_INSTANCE, 22, "wait" },
+        { KIND_INSTANCE, 22, "wait" }, { KIND_INSTANCE, 23, "warnings" },
         { KIND_DOWNLOAD, 1, "url" }, { KIND_DOWNLOAD, 2, "expires" },
         { KIND_SHARE, 1, "user" }, { KIND_SHARE, 2, "created" },
         { KIND_SHARED_IMAGE, 1, "id" }, { KIND_SHARED_IMAGE, 2, "name" }, { KIND_SHARED_IMAGE, 3, "description" },
@@ -101,6 +101,7 @@ static const struct {
         { KIND_SHARED_IMAGE, 28, "last-error" }, { KIND_SHARED_IMAGE, 29, "disks" },
         { KIND_SHARED_IMAGE, 30, "instances" }, { KIND_SHARED_IMAGE, 31, "convert" },
         { KIND_SHARED_IMAGE, 32, "copies" }, { KIND_SHARED_IMAGE, 33, "shares" },
+        { KIND_SHARED_IMAGE, 40, "warnings" },
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -158,6 +158,14 @@ CREATE TABLE image_disk (
 CREATE INDEX image_disk_by_snapshot ON image_disk (snapshot);
 CREATE INDEX image_disk_by_blob ON image_disk (blob);
 
+-- What the owner of an image should know of it: see image_warning.c.
+CREATE TABLE image_warning (
+        id       INTEGER PRIMARY KEY,
+        image    INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+        sentence TEXT NOT NULL,
+        UNIQUE (image, sentence)
+) STRICT;
+
 -- Machines. power is what was asked for; one runs as well while a disk of it is open for writing, which is not kept.
 CREATE TABLE instance (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,

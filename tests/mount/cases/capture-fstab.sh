@@ -42,24 +42,27 @@ capture() {
         image=$R/private/next-$((++images))
         ok mkdir "$vm/images/next-$images"
         settle "$image"
+        value "$image/last-error" ""
+        said=$(cat "$image/warnings")
+        same "$(cat "$vm/warnings")" "$said" "what was said before"
+        same "$(stat -c %s "$vm/warnings")" "$(wc -c <"$vm/warnings")" "its size"
 }
 
 quiet() {
         capture "$@"
-        value "$image/last-error" ""
+        same "$said" ""
 }
 
 # warned DISKS WORD …: of each of these, and not of vdb where that is no word.
 warned() {
-        local disks=$1 word said
+        local disks=$1 word
         shift
         capture "$disks"
-        said=$(cat "$image/last-error")
-        for word in "next-$images" "/etc/fstab" nofail "$@"; do
+        for word in "/etc/fstab" nofail "$@"; do
                 [[ $said == *"$word"* ]] || fail "image-disks $disks: not a word of $word: $said"
         done
         [[ $* == *vdb* ]] || [[ $said != *vdb* ]] || fail "image-disks $disks: no reason to speak of vdb: $said"
-        [[ $(tail -n 1 "$MNT/info/errors") == *" warning: $said" ]] || fail "/info/errors says something else"
+        ! grep -q fstab "$MNT/info/errors" || fail "/info/errors has the warning"
 }
 
 start
@@ -117,11 +120,27 @@ quiet none
 # What the guest wrote comes cut and without what a terminal would obey.
 fstab "$root" "/dev/vdb2 /a$(printf '\033[2Jx\303\251')$(printf 'y%.0s' {1..200}) ext4 defaults"
 warned none vdb "/a?[2Jx??yyy"
-[ "$(wc -c <"$image/last-error")" -lt 600 ] || fail "it was not cut: $(cat "$image/last-error")"
+[ "$(wc -c <"$image/warnings")" -lt 600 ] || fail "it was not cut: $said"
 
-# A machine that is made of such an image has its warning no more than others do; a later refusal takes its place.
-refused EEXIST "$image" mkdir "$image/instances/vm"
-[[ $(cat "$image/last-error") != *fstab* ]] || fail "the refusal is not the last one"
+# It stays: a refusal takes nothing from it, nor a restart; what is made of the image has it too. Both files can only be
+# read.
+restart
+[[ $(cat "$vm/warnings") == *"/a?[2Jx??yyy"* ]] || fail "not found again: $(cat "$vm/warnings")"
+refused EPERM "$image" write "$image/warnings" x
+refused EPERM "$vm" write "$vm/warnings" x
+same "$(cat "$image/warnings")" "$said"
+ok mkdir "$image/copies/cn-east-2"
+settle "$MNT/regions/cn-east-2/private/next-$images"
+same "$(cat "$MNT/regions/cn-east-2/private/next-$images/warnings")" "$said" "of the copy"
+
+# Of a disk that is written to meanwhile, it says what is there now.
+ok write "$vm/image-disks" none
+ok write "$vm/power" start
+fstab "$root"
+value "$vm/warnings" ""
+fstab "$root" "/dev/vdb2 /data ext4 defaults"
+[[ $(cat "$vm/warnings") == *"on /data (vdb)"* ]] || fail "not of now: $(cat "$vm/warnings")"
+ok write "$vm/power" stop
 
 # ---- where nobody can look ----
 
@@ -134,7 +153,7 @@ import_raw "$R/private/xfs" xfs.raw
 ok mkdir "$R/private/xfs/instances/other"
 ok mkdir "$R/instances/other/images/other-2"
 settle "$R/private/other-2"
-value "$R/private/other-2/last-error" ""
+value "$R/private/other-2/warnings" ""
 warned none vdb
 
 # Without the program: the daemon looks beside itself.
@@ -146,6 +165,7 @@ IMAGEFS=$WORK/bin/imagefs
 start
 warned none vdb
 rm bin/imagefs-fstab
+restart
 quiet none
 
 # program STATEMENT …: what runs in its place; it has the socket as 3, and nothing else to open.

@@ -1,1 +1,12 @@
 -- From version 4 to 5.
+
+-- Warnings are kept apart from refusals, among which they were those without an errno.
+CREATE TABLE image_warning (
+        id       INTEGER PRIMARY KEY,
+        image    INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+        sentence TEXT NOT NULL,
+        UNIQUE (image, sentence)
+) STRICT;
+INSERT OR IGNORE INTO image_warning (image, sentence) SELECT object, sentence FROM refusal
+        WHERE errno = 0 AND object_kind = 'image' AND object IN (SELECT id FROM image) ORDER BY id;
+DELETE FROM refusal WHERE errno = 0;
