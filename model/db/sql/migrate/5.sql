@@ -1,1 +1,2 @@
 -- From version 4 to 5.
+CREATE INDEX image_queued ON image (updated) WHERE status = 'queued';
