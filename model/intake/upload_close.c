@@ -19,6 +19,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "model/core/jobs.h"
+#include "model/intake/brief.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload.h"
 #include "model/intake/upload_state.h"
@@ -132,6 +133,7 @@ static void drop_blob(struct model *m, struct upload_result *result)
 void upload_close(struct upload *u)
 {
         CLEANUP(upload_result_done) struct upload_result result = { .store = u->store, .fd = u->fd };
+        const uint64_t image = u->image;
         struct model *m = u->m;
         struct changes changes = { 0 };
         bool keep = false;
@@ -169,6 +171,7 @@ void upload_close(struct upload *u)
                 uploads_put(u);
         }
 
+        brief_closed(m, image, result.bytes == 0);
         drop_blob(m, &result);
         if (result.bytes > 0 && !keep && !result.named)
                 jobs_tidy(m);

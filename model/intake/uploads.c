@@ -16,6 +16,7 @@
 
 #include "blobstore/base/lock.h"
 #include "model/core/jobs.h"
+#include "model/intake/brief.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
 #include "model/intake/uploads_priv.h"
@@ -98,17 +99,26 @@ void uploads_unlink(struct uploads *us, struct upload *upload)
 
 /* ---- what others ask ---- */
 
-uint64_t upload_bytes(struct model *m, uint64_t image)
+void upload_progress(struct model *m, uint64_t image, uint64_t *ret_done_bytes, uint64_t *ret_total_bytes)
 {
+        uint64_t end, written, announced;
         const struct upload *u;
 
+        *ret_done_bytes = *ret_total_bytes = 0;
         if (!m->uploads)
-                return 0;
+                return;
 
         LOCK_SCOPE(&m->uploads->mutex);
 
         u = uploads_find(m->uploads, image);
-        return u ? atomic_load(&u->bytes) : 0;
+        if (!u)
+                return;
+
+        end = atomic_load(&u->bytes);
+        written = atomic_load(&u->written);
+        announced = atomic_load(&u->announced);
+        *ret_done_bytes = written < end ? written : end; /* what is written over counts once */
+        *ret_total_bytes = end <= announced ? announced : 0;
 }
 
 /* The first upload after *LAST (an image's id), which is noted there, for uploads_put(); NULL: there is none. */
@@ -170,6 +180,7 @@ static void image_gone(struct model *m, uint64_t image, uint64_t region, const c
                 return;
 
         jobs_cancel_image(m, image);
+        brief_forget(m->briefs, image);
 
         LOCK_SCOPE(&m->uploads->mutex);
 

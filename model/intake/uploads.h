@@ -14,8 +14,8 @@ void uploads_close(struct uploads *u); /* accepts NULL */
 /* The room's answers to what images ask. */
 extern const struct image_hooks uploads_hooks;
 
-/* Bytes of the file that is being uploaded, 0 where there is none. */
-uint64_t upload_bytes(struct model *m, uint64_t image);
+/* What came of the file that is being uploaded, and how much will come: 0 where that is not known, or there is none. */
+void upload_progress(struct model *m, uint64_t image, uint64_t *ret_done_bytes, uint64_t *ret_total_bytes);
 /* Records ends that could not be recorded when they came, if there is space now. */
 void uploads_settle(struct model *m);
 /* Has streams that have gone on for long keep less from being collected. Is anything being streamed? */

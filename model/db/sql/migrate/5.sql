@@ -10,3 +10,4 @@ CREATE TABLE image_warning (
 INSERT OR IGNORE INTO image_warning (image, sentence) SELECT object, sentence FROM refusal
         WHERE errno = 0 AND object_kind = 'image' AND object IN (SELECT id FROM image) ORDER BY id;
 DELETE FROM refusal WHERE errno = 0;
+CREATE INDEX image_queued ON image (updated) WHERE status = 'queued';
