@@ -492,6 +492,12 @@ void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const cha
                 m->image_hooks->gone(m, image, region, ident);
 }
 
+void image_tell_recycled(struct model *m, uint64_t image, uint64_t region, const char *ident)
+{
+        if (m->image_hooks)
+                m->image_hooks->recycled(m, image, region, ident);
+}
+
 int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret)
 {
         return db_one(t, image_sql[FIRST_INSTANCE], object_load_row, ret, DB_INT(image));

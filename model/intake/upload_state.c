@@ -26,7 +26,7 @@ static const char *const upload_state_sql[] = {
                                 " AND NOT EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id) LIMIT 1",
         [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
                               " WHERE image.ident = ?1 AND region.store = ?2 AND (image.status = 'pending'"
-                              " OR EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
+                              " OR image.status <> 'deleted' AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
 };
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);

@@ -194,4 +194,28 @@ static void image_gone(struct model *m, uint64_t image, uint64_t region, const c
         uploads_unlink(m->uploads, u);
 }
 
-const struct image_hooks uploads_hooks = { .overlay = overlay, .gone = image_gone };
+/* It may have been restored, and tried again, by now. */
+static bool is_recycled(struct model *m, uint64_t id)
+{
+        struct image image;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = image_load(&t, id, &image);
+        return r == -ENOENT || (r == 0 && image.status == IMAGE_DELETED);
+}
+
+static void image_recycled(struct model *m, uint64_t id, uint64_t region, const char *ident)
+{
+        if (!m->uploads)
+                return;
+
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        if (is_recycled(m, id))
+                incoming_discard_in(m, region, ident);
+}
+
+const struct image_hooks uploads_hooks = { .overlay = overlay, .gone = image_gone, .recycled = image_recycled };

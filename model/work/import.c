@@ -14,6 +14,7 @@
 #include "model/core/room.h"
 #include "model/core/user.h"
 #include "model/image/making.h"
+#include "model/intake/fetch_task.h"
 #include "model/intake/incoming.h"
 #include "model/work/task_kinds.h"
 
@@ -305,6 +306,10 @@ static int finish(struct job *job, const struct import *import)
                 return r;
 
         r = image_life_apply(&t, &image, VERB_FINISH, NULL);
+        if (r < 0)
+                return r;
+
+        r = fetch_forget(&t, id);
         if (r < 0)
                 return r;
 
