@@ -79,12 +79,11 @@ void dir_add_progress(struct strbuf *out, const struct progress *p)
                     (unsigned long long)p->done_bytes, (unsigned long long)p->total_bytes);
 }
 
-void dir_add_checksum(struct strbuf *out, const char *name, const struct blob_info *info)
+void dir_add_checksum(struct strbuf *out, const struct blob_info *info, const char *name)
 {
-        strbuf_addf(out, "%s xxh128 ", name);
         for (size_t i = 0; i < BLOB_CHECKSUM_SIZE; i++)
                 strbuf_addf(out, "%02x", info->checksum.bytes[i]);
-        strbuf_add(out, "\n");
+        strbuf_addf(out, "  %s\n", name);
 }
 
 int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint64_t image)

@@ -30,8 +30,8 @@ int dir_region_object(struct req *rq, uint64_t oid, struct object *ret);
 
 void dir_add_user(struct strbuf *out, uid_t uid);
 void dir_add_progress(struct strbuf *out, const struct progress *p);
-/* "xxh128 <hex>", nothing while it is unknown. */
-void dir_add_checksum(struct strbuf *out, const char *name, const struct blob_info *info);
+/* "<hex>  <name>", as xxhsum -H2 prints it, and -c takes it. */
+void dir_add_checksum(struct strbuf *out, const struct blob_info *info, const char *name);
 
 /* UP/<region>/<class>/<handle>: a link's target, where UP leads to regions/. */
 int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint64_t image);
@@ -68,17 +68,16 @@ int64_t dir_last_error_us(struct req *rq);
 /* The tables of them all, for tree.c; a family may show what another has. */
 extern const struct dir_kind dir_root, dir_info, dir_regions;
 extern const struct dir_kind dir_region, dir_images;
-extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots, dir_image_used_by;
+extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots;
 extern const struct dir_kind dir_copies, dir_copy;
 extern const struct dir_kind dir_downloads, dir_download;
-extern const struct dir_kind dir_snapshots, dir_snapshot;
-extern const struct dir_kind dir_snapshot_images, dir_snapshot_used_by, dir_snapshot_changed;
+extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_changed;
 extern const struct dir_kind dir_shares, dir_share;
 extern const struct dir_kind dir_shared, dir_shared_image, dir_shared_disks, dir_shared_instances, dir_shared_closed;
 extern const struct dir_kind dir_shared_parting;
 extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
-extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images, dir_instance_used_by;
+extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images;
 extern const struct dir_kind dir_image_instances;
 /* dir_mirror.c */
 extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;

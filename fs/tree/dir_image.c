@@ -6,6 +6,7 @@
 #include "fs/tree/dir.h"
 
 #include "fs/tree/image_json.h"
+#include "fs/tree/users.h"
 #include "model/intake/fetch.h"
 
 static int image_object(struct req *rq, uint64_t oid, struct object *ret)
@@ -64,11 +65,11 @@ static int show_progress(struct req *rq, struct strbuf *out)
 
 static int checksum_add(void *ctx, const struct image_disk *d)
 {
-        char name[sizeof(d->device) + sizeof(".raw")];
+        char name[sizeof("disks/.raw") + sizeof(d->device)];
 
-        (void)snprintf(name, sizeof(name), "%s.raw", d->device);
+        (void)snprintf(name, sizeof(name), "disks/%s.raw", d->device);
         if (d->has_blob && blob_has_checksum(&d->blob))
-                dir_add_checksum(ctx, name, &d->blob);
+                dir_add_checksum(ctx, &d->blob, name);
         return 0;
 }
 
@@ -249,7 +250,7 @@ static int store_import_url(struct req *rq, const char *text)
         LINE(21, "project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),       \
         RO(22, "encrypted", show_encrypted, "yes no, as found in the data"),                                           \
         LINE(23, "provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),                                    \
-        { 24, "checksum", "XXH3-128 of each disk's raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum }, \
+        { 24, "checksum", "XXH3-128 of each disk: xxhsum -c checksum compares", 0444, .show = show_checksum }, \
         { 25, "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444,                      \
           .show = show_mapping },                                                                                      \
         { 26, "metadata.json", "all of this for programs", 0444, .show = show_metadata },                              \
@@ -260,8 +261,8 @@ static int store_import_url(struct req *rq, const char *text)
 static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),
         { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
-        { 30, "snapshots", "links to the snapshots of the device mapping", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
-        { 31, "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_IMAGE_USED_BY },
+        { 30, "snapshots", "links to the snapshots of the device mapping, by device", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
+        { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
         { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
           .visible = upload_visible },
         { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,

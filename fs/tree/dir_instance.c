@@ -5,6 +5,7 @@
 
 #include "fs/tree/dir.h"
 #include "fs/tree/seed.h"
+#include "fs/tree/users.h"
 
 static int instances_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
@@ -241,7 +242,7 @@ static const struct entry instance_entries[] = {
         RW(14, "image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
            "data disks that go into images: all, none, or devices"),
         { 15, "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
-        { 16, "used-by", "links to what keeps it from being removed", 0777, .dir = KIND_INSTANCE_USED_BY },
+        { 16, "used-by", "a line for each thing that keeps it from being removed", 0444, .show = users_show_of_instance },
         { 17, "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
           .arg = INSTANCE_FIELD_PASSWORD },
         { 18, "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,
@@ -373,53 +374,4 @@ const struct dir_kind dir_instance_images = {
         .find = images_find,
         .make = images_make,
         .remove = images_remove,
-};
-
-/* ---- links to what uses it ---- */
-
-static int task_object(struct req *rq, uint64_t child, struct object *ret)
-{
-        return task_get_object(rq->fs->model, child, ret);
-}
-
-static int used_by_add(void *ctx, const struct object *task)
-{
-        const struct dir_children *v = ctx;
-
-        return v->fn(v->ctx, &(struct child){ .name = task->handle, .oid = task->id, .type = DT_LNK });
-}
-
-static int used_by_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
-{
-        return instance_used_by(rq->fs->model, oid, used_by_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
-}
-
-static int used_by_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
-{
-        (void)ret_object;
-        return dir_find_in(used_by_list, rq, oid, name, ret);
-}
-
-/* From regions/<r>/instances/<instance>/used-by/. */
-static int used_by_target(struct req *rq, uint64_t child, struct strbuf *out)
-{
-        struct object task;
-        int r;
-
-        r = task_get_object(rq->fs->model, child, &task);
-        if (r < 0)
-                return r;
-        strbuf_addf(out, "../../../../../tasks/%s", task.handle);
-        return 0;
-}
-
-const struct dir_kind dir_instance_used_by = {
-        .name = "used-by",
-        .child = KIND_NONE,
-        .object_kind = OBJECT_INSTANCE,
-        .object = instance_object,
-        .child_object = task_object,
-        .list = used_by_list,
-        .find = used_by_find,
-        .target = used_by_target,
 };

@@ -7,6 +7,9 @@
  * So the second place is a directory that holds a link to each entry of the first: paths through it work, and a backup
  * finds every byte once.
  *
+ * What it shows of other things in turn (the images made of an instance …) is found there and not listed: things can be
+ * made of each other in a circle, and who follows links would walk it without end.
+ *
  * oid is that of the thing; a link's is oid << MIRROR_BITS | number of the entry.
  */
 
@@ -15,12 +18,19 @@
 #define MIRROR_BITS 8
 _Static_assert(ENTRY_NUMBER_MAX < 1 << MIRROR_BITS, "an entry's number must fit into a link's oid");
 
+/* Are there second places in that directory? */
+static bool leads_on(const struct entry *e)
+{
+        return e->dir == KIND_IMAGE_INSTANCES || e->dir == KIND_INSTANCE_IMAGES || e->dir == KIND_SNAPSHOT_VOLUMES ||
+               e->dir == KIND_VOLUME_SNAPSHOTS;
+}
+
 static int mirror_each(struct req *rq, const struct dir_kind *of, uint64_t oid, bool unlisted, child_fn *fn, void *ctx)
 {
         int r;
 
         for (const struct entry *e = of->entries; e->name; e++) {
-                if ((e->flags & ENTRY_UNLISTED) && !unlisted)
+                if (((e->flags & ENTRY_UNLISTED) || leads_on(e)) && !unlisted)
                         continue;
                 rq->entry = e;
                 rq->oid = oid;

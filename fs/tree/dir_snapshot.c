@@ -5,6 +5,8 @@
 
 #include "fs/tree/dir.h"
 
+#include "fs/tree/users.h"
+
 static int snapshots_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
         return snapshot_each(rq->fs->model, oid, dir_add_object, &(struct dir_children){ .fn = fn, .ctx = ctx });
@@ -83,7 +85,7 @@ static int show_checksum(struct req *rq, struct strbuf *out)
         if (r < 0)
                 return r;
         if (s->available && blob_has_checksum(&s->blob))
-                dir_add_checksum(out, "data.raw", &s->blob);
+                dir_add_checksum(out, &s->blob, "data.raw");
         else
                 strbuf_add(out, "\n");
         return 0;
@@ -149,10 +151,11 @@ static const struct entry snapshot_entries[] = {
         RO(8, "source", show_source, "what it was made from"),
         { 9, "data.raw", "the guest's bytes", 0444, .blob = &raw_ops, .visible = data_visible },
         { 10, "data.qcow2", "the same as a qcow2 file", 0444, .blob = &qcow2_ops, .visible = data_visible },
-        { 11, "images", "links to every image that refers to it", 0777, .dir = KIND_SNAPSHOT_IMAGES },
+        { 11, "images", "`id class/image`, a line for each that refers to it", 0444, .show = users_show_images },
         { 12, "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
-        { 13, "used-by", "links to what keeps it from being deleted", 0777, .dir = KIND_SNAPSHOT_USED_BY },
-        { 14, "checksum", "XXH3-128 of the raw bytes, as xxhsum -H2 prints it", 0444, .show = show_checksum },
+        { 13, "used-by", "a line for each thing that keeps it from being removed", 0444,
+          .show = users_show_of_snapshot },
+        { 14, "checksum", "XXH3-128 of data.raw: xxhsum -c checksum compares", 0444, .show = show_checksum },
         DIR_LAST_ERROR(15),
         { 16, "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
           .dir = KIND_SNAPSHOT_CHANGED },
@@ -166,95 +169,6 @@ const struct dir_kind dir_snapshot = {
         .object_kind = OBJECT_SNAPSHOT,
         .object = snapshot_object,
         .access = true,
-};
-
-/* ---- links to images: by id, since handles repeat between the classes ---- */
-
-static int image_link_object(struct req *rq, uint64_t child, struct object *ret)
-{
-        return image_get_object(rq->fs->model, child, ret);
-}
-
-/* The ids of the images: their names are asked for when the walk over the database has ended. */
-struct image_ids {
-        uint64_t *ids;
-        size_t n;
-};
-
-static int image_ids_add(void *ctx, const struct object *image, enum image_class class)
-{
-        struct image_ids *v = ctx;
-        uint64_t *ids;
-
-        (void)class;
-        ids = reallocarray(v->ids, v->n + 1, sizeof(*ids));
-        if (!ids)
-                return -ENOMEM;
-        v->ids = ids;
-        v->ids[v->n++] = image->id;
-        return 0;
-}
-
-static void image_ids_done(struct image_ids *v)
-{
-        free(v->ids);
-}
-
-static int image_links_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
-{
-        CLEANUP(image_ids_done) struct image_ids v = { 0 };
-        const struct image *i;
-        int r;
-
-        r = snapshot_images(rq->fs->model, oid, image_ids_add, &v);
-        if (r < 0)
-                return r;
-        for (size_t k = 0; k < v.n; k++) {
-                r = req_image(rq, v.ids[k], &i);
-                if (r == -ENOENT) /* removed meanwhile */
-                        continue;
-                if (r == 0)
-                        r = fn(ctx, &(struct child){ .name = i->ident, .oid = i->o.id, .type = DT_LNK });
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int image_links_find(struct req *rq, uint64_t oid, const char *name, struct child *ret,
-                            struct object *ret_object)
-{
-        (void)ret_object;
-        return dir_find_in(image_links_list, rq, oid, name, ret);
-}
-
-/* From regions/<r>/snapshots/<snapshot>/images/. */
-static int image_link_target(struct req *rq, uint64_t child, struct strbuf *out)
-{
-        return dir_add_image_path(rq, out, "../../../..", child);
-}
-
-const struct dir_kind dir_snapshot_images = {
-        .name = "images",
-        .child = KIND_NONE,
-        .object_kind = OBJECT_SNAPSHOT,
-        .object = snapshot_object,
-        .child_object = image_link_object,
-        .list = image_links_list,
-        .find = image_links_find,
-        .target = image_link_target,
-};
-
-/* What keeps a snapshot is the images that refer to it, those being made from it included. */
-const struct dir_kind dir_snapshot_used_by = {
-        .name = "used-by",
-        .child = KIND_NONE,
-        .object_kind = OBJECT_SNAPSHOT,
-        .object = snapshot_object,
-        .child_object = image_link_object,
-        .list = image_links_list,
-        .find = image_links_find,
-        .target = image_link_target,
 };
 
 /* ---- changed/<other> ---- */

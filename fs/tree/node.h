@@ -26,13 +26,12 @@ enum node_kind {
         KIND_IMAGE = 7,
         KIND_IMAGE_DISKS = 8, /* oid: the image; its children's: the disk */
         KIND_IMAGE_SNAPSHOTS = 9, /* oid: the image; its children's: the disk */
-        KIND_IMAGE_USED_BY = 10, /* oid: the image; its children's: the task */
+        /* 10 was used-by of an image */
         KIND_COPIES = 11, /* oid: the image */
         KIND_COPY = 12, /* oid: the task */
         KIND_SNAPSHOTS = 13, /* oid: the region */
         KIND_SNAPSHOT = 14,
-        KIND_SNAPSHOT_IMAGES = 15, /* oid: the snapshot; its children's: the image */
-        KIND_SNAPSHOT_USED_BY = 16, /* likewise */
+        /* 15 and 16 were images and used-by of a snapshot */
         KIND_SNAPSHOT_CHANGED = 17, /* oid: the snapshot; its children's: two snapshots, see dir_snapshot.c */
         KIND_SNAPSHOT_VOLUMES = 18, /* snapshots/<s>/disks: oid: the snapshot */
         KIND_SNAPSHOT_VOLUME = 19, /* oid: the volume */
@@ -47,7 +46,7 @@ enum node_kind {
         KIND_INSTANCE_DISKS = 28, /* oid: the instance */
         KIND_INSTANCE_IMAGES = 29, /* oid: the instance */
         KIND_INSTANCE_IMAGE = 30, /* oid: the image */
-        KIND_INSTANCE_USED_BY = 31, /* oid: the instance; its children's: the task */
+        /* 31 was used-by of an instance */
         KIND_DOWNLOADS = 32, /* oid: the image */
         KIND_DOWNLOAD = 33,
         KIND_SHARES = 34, /* oid: the image */

@@ -21,13 +21,10 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_IMAGE] = &dir_image,
         [KIND_IMAGE_DISKS] = &dir_image_disks,
         [KIND_IMAGE_SNAPSHOTS] = &dir_image_snapshots,
-        [KIND_IMAGE_USED_BY] = &dir_image_used_by,
         [KIND_COPIES] = &dir_copies,
         [KIND_COPY] = &dir_copy,
         [KIND_SNAPSHOTS] = &dir_snapshots,
         [KIND_SNAPSHOT] = &dir_snapshot,
-        [KIND_SNAPSHOT_IMAGES] = &dir_snapshot_images,
-        [KIND_SNAPSHOT_USED_BY] = &dir_snapshot_used_by,
         [KIND_SNAPSHOT_CHANGED] = &dir_snapshot_changed,
         [KIND_DOWNLOADS] = &dir_downloads,
         [KIND_DOWNLOAD] = &dir_download,
@@ -53,7 +50,6 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_INSTANCE_DISKS] = &dir_instance_disks,
         [KIND_INSTANCE_IMAGES] = &dir_instance_images,
         [KIND_INSTANCE_IMAGE] = &dir_instance_image,
-        [KIND_INSTANCE_USED_BY] = &dir_instance_used_by,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)

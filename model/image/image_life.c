@@ -66,7 +66,7 @@ static int guard_free(const struct life_subject *s, struct diag *diag)
         if (instance.uid != image->o.uid) /* of another's there is no more to say than whose it is */
                 return diag_set_user(diag, -EBUSY, instance.uid, " was made from it: it has to be removed first",
                                      "%s: an instance of ", image->o.handle);
-        return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by/ shows all): remove that first",
+        return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by says which): remove that first",
                         image->o.handle, instance.handle);
 }
 

@@ -54,7 +54,7 @@ static int guard_unreferenced(const struct life_subject *s, struct diag *diag)
                 return diag_set(diag, -EBUSY, "%s: %u image(s) of others refer to it: those have to be removed first",
                                 snapshot->o.handle, ref.count);
         return diag_set(diag, -EBUSY,
-                        "%s: %u image(s) refer to it, such as %s/%s: images/ shows them; remove them first",
+                        "%s: %u image(s) refer to it, such as %s/%s: images shows them; remove them first",
                         snapshot->o.handle, ref.count, image_class_name(ref.class), ref.image.handle);
 }
 

@@ -31,6 +31,7 @@ enum {
         EACH,
         OF_IMAGE,
         KEEP_IMAGE,
+        KEEP_IMAGE_OF_USER,
         FIND_OF_IMAGE,
         OTHER_USERS,
         INSERT,
@@ -70,6 +71,8 @@ static const char *const instance_sql[] = {
         [EACH] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE region = ?1 ORDER BY handle",
         [OF_IMAGE] = OF_IMAGE_OBJECTS " ORDER BY handle",
         [KEEP_IMAGE] = "SELECT " OBJECT_COLUMNS("instance") KEEP_IMAGE_FROM " ORDER BY instance.handle",
+        [KEEP_IMAGE_OF_USER] = "SELECT " OBJECT_COLUMNS("instance") KEEP_IMAGE_FROM " AND instance.uid = ?2 "
+                               "ORDER BY instance.handle",
         [FIND_OF_IMAGE] = OF_IMAGE_OBJECTS " AND handle = ?2",
         [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(instance.id)" KEEP_IMAGE_FROM
                         " AND instance.uid <> ?2 GROUP BY instance.uid) ORDER BY uid",
@@ -173,9 +176,18 @@ static int copy_object(void *ctx, const struct db_row *row)
         return strbuf_error(ctx);
 }
 
-int instance_each_user_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx)
+int instance_each_user_of_image(struct model *m, uint64_t image, const uid_t *uid, object_fn *fn, void *ctx)
 {
-        return object_each(m, instance_sql[KEEP_IMAGE], image, fn, ctx);
+        struct object_walk walk = { .fn = fn, .ctx = ctx };
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r < 0)
+                return r;
+        if (!uid)
+                return db_each(&t, instance_sql[KEEP_IMAGE], object_row, &walk, DB_INT(image));
+        return db_each(&t, instance_sql[KEEP_IMAGE_OF_USER], object_row, &walk, DB_INT(image), DB_INT(*uid));
 }
 
 int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx)

@@ -38,9 +38,10 @@ int instance_get(struct model *m, uint64_t id, struct instance *ret); /* -ENOENT
 int instance_get_object(struct model *m, uint64_t id, struct object *ret);
 int instance_find(struct model *m, uint64_t region, const char *handle, struct object *ret);
 int instance_each(struct model *m, uint64_t region, object_fn *fn, void *ctx);
-/* Those made from an image; and of them those that keep it from being deleted, as long as it is open to their owner. */
+/* Those made from an image. */
 int instance_each_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx);
-int instance_each_user_of_image(struct model *m, uint64_t image, object_fn *fn, void *ctx);
+/* Of them those that keep it from being deleted, as long as it is open to their owner: *UID's, or NULL: all. */
+int instance_each_user_of_image(struct model *m, uint64_t image, const uid_t *uid, object_fn *fn, void *ctx);
 /* One of the latter for each user other than UID who has any. FN may call the model, or look up users. */
 int instance_each_other_user_of_image(struct model *m, uint64_t image, uid_t uid, object_fn *fn, void *ctx);
 int instance_find_of_image(struct model *m, uint64_t image, const char *handle, struct object *ret);

@@ -19,6 +19,7 @@ enum {
         VIEW_BY_IDENT,
         VIEW_ALL,
         VIEW_ALL_ACTIVE_OF_IMAGE,
+        VIEW_ALL_ACTIVE_OF_SNAPSHOT,
         VIEW_COPIES,
         VIEW_COPY_TO,
         VIEW_LAST_CONVERT,
@@ -39,6 +40,8 @@ static const char *const task_view_sql[] = {
         [VIEW_ALL] = SELECT_TASK "WHERE task.in_tasks = ?1 ORDER BY task.ident",
         [VIEW_ALL_ACTIVE_OF_IMAGE] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
                                                  " ORDER BY task.ident",
+        [VIEW_ALL_ACTIVE_OF_SNAPSHOT] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND task.snapshot = ?1"
+                                                    " ORDER BY task.ident",
         [VIEW_COPIES] = SELECT_COPY "ORDER BY 2",
         [VIEW_COPY_TO] = SELECT_COPY "AND " REGION_NAME " = ?2",
         [VIEW_LAST_CONVERT] = TASK_SELECT "WHERE task.image = ?1 AND task.kind = 'convert' AND task.in_image = 1"
@@ -97,6 +100,11 @@ int task_each(struct model *m, object_fn *fn, void *ctx)
 int image_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 {
         return object_each(m, task_view_sql[VIEW_ALL_ACTIVE_OF_IMAGE], id, fn, ctx);
+}
+
+int snapshot_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
+{
+        return object_each(m, task_view_sql[VIEW_ALL_ACTIVE_OF_SNAPSHOT], id, fn, ctx);
 }
 
 int image_get_progress(struct model *m, uint64_t id, struct progress *ret)

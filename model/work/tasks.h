@@ -15,6 +15,8 @@ int task_remove(struct model *m, const struct caller *c, uint64_t id, struct dia
 
 /* What keeps the image from being deleted: calls FN with tasks of it that run. */
 int image_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx);
+/* Likewise a snapshot. */
+int snapshot_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx);
 
 /* How far the work on the image is; 100 % of its size when it is available. */
 int image_get_progress(struct model *m, uint64_t id, struct progress *ret);

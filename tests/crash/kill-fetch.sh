@@ -30,7 +30,7 @@ for ((i = 1; i <= kills; i++)); do
                 continue # it was not accepted
         fi
         settle "$web"
-        value "$web/checksum" "vda.raw xxh128 $sum"
+        value "$web/checksum" "$sum  disks/vda.raw"
         value "$web/format" qcow2
         expect ENOENT stat "$web/import-url"
         # The second request is for the rest, if there was one to ask for.

@@ -25,7 +25,7 @@ for ((i = 1; i <= kills; i++)); do
         timeout 60 cat "$R/private/i$i/wait" >/dev/null 2>&1
         case $(cat "$R/private/i$i/status") in
         available)
-                value "$R/private/i$i/checksum" "vda.raw xxh128 $sum"
+                value "$R/private/i$i/checksum" "$sum  disks/vda.raw"
                 same_disk "$R/private/i$i/disks/vda.raw" disk.raw
                 same_disk "$R/snapshots/i$i/data.raw" disk.raw
                 ;;

@@ -191,7 +191,7 @@ CREATE TABLE instance (
         description TEXT NOT NULL DEFAULT '',
         UNIQUE (region, handle)
 ) STRICT;
-CREATE INDEX instance_by_image ON instance (image) WHERE image IS NOT NULL;
+CREATE INDEX instance_by_image ON instance (image, uid) WHERE image IS NOT NULL;
 
 -- Writable disks. One without a handle is the system disk of a local instance, which is in no list. key names the disk
 -- in the region's store, once there is a size; base is what it is a clone of, named for as long as the row is there.

@@ -27,7 +27,7 @@ settle "$image" error
 same "$(ls "$R/snapshots")" web "snapshots of the operation"
 same "$(used "$R" private-images) $(used "$R" snapshots)" "2 1" "charged"
 value "$vm/status" stopped
-same "$(ls "$vm/used-by")" "" "nothing works on it any more"
+same "$(cat "$vm/used-by")" "" "nothing works on it any more"
 expect EBUSY mkdir "$image/instances/x"
 restart
 value "$image/status" error

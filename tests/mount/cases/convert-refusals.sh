@@ -32,7 +32,7 @@ ok write "$web/convert" cloud
 if [ "$(keyed "$web/convert" status)" = running ]; then
         answer=$("$FSOP" write "$web/convert" cloud)
         [ "$answer" = "EBUSY write" ] || [ "$(keyed "$web/convert" status)" != running ] || fail "converting twice: $answer"
-        [ -n "$(ls "$web/used-by")" ] || [ "$(keyed "$web/convert" status)" != running ] ||
+        [ -n "$(cat "$web/used-by")" ] || [ "$(keyed "$web/convert" status)" != running ] ||
                 fail "used-by does not say what is running"
         # It can have ended by now: then, and only then, the image can go.
         if [ "$("$FSOP" rmdir "$web")" = ok ]; then
@@ -45,5 +45,5 @@ fi
 fast_disk
 settle "$web"
 settle "$R/private/web-cloud"
-same "$(ls "$web/used-by")" "" "used-by"
+same "$(cat "$web/used-by")" "" "used-by"
 ok rmdir "$web"

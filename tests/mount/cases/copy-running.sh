@@ -16,7 +16,7 @@ value "$copy/status" running
 [[ $(cat "$replica/status") == @(pending|replicating) ]] || fail "the replica is $(cat "$replica/status")"
 [ "$(keyed "$replica/progress" percent)" -lt 100 ] || fail "100 % of a running copy"
 same "$(used "$R2" private-images) $(used "$R2" snapshots)" "1 1" "accepted work counts at once"
-[ -n "$(ls "$web/used-by")" ] || fail "used-by does not show the copy"
+value "$web/used-by" "task $(basename "$(task_of "$web" copy)")"
 
 # The source: not deleted, not copied again; all else works.
 expect EBUSY rmdir "$web"
@@ -44,7 +44,7 @@ until_true 20 test ! -e "$replica" || fail "the replica is still there"
 same "$(cd "$R2" && ls private snapshots | grep -c web)" 0 "the replica has left something"
 same "$(used "$R2" private-images) $(used "$R2" snapshots)" "0 0" "quota came back"
 [ ! -e "$copy" ] || value "$copy/status" cancelled
-same "$(ls "$web/used-by")" "" "used-by"
+same "$(cat "$web/used-by")" "" "used-by"
 
 # Cancelling by the task. With bytes of its own, since those that the first had brought over are found again.
 pattern second.raw 12M 77

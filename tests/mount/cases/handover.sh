@@ -95,7 +95,7 @@ by ok $B open r "$vm/disks/vda.raw"
 by EACCES $B open w "$vm/disks/vda.raw"
 
 # The machine's new owner has no way into the image, so that the machine does not keep it; with one, it would.
-same "$(as $B ls "$web/used-by")" "" "what keeps the image"
+same "$(as $B cat "$web/used-by")" "" "what keeps the image"
 by ok $B mkdir "$web/shares/$A"
 by EBUSY $B rmdir "$web"
 same "$(as $B cat "$web/last-error" | grep -c "$A")" 1 "whose it is"

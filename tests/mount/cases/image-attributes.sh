@@ -29,7 +29,7 @@ done
 for file in created updated; do
         [[ $(cat "$web/$file") =~ ^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$ ]] || fail "$file is $(cat "$web/$file")"
 done
-for dir in disks snapshots used-by copies; do
+for dir in disks snapshots copies; do
         [ -d "$web/$dir" ] || fail "no $dir/"
 done
 same "$(keyed "$web/convert" status)" idle "convert"

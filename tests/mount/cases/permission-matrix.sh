@@ -56,7 +56,7 @@ for access in closed:700 read:750 write:770 shown:755; do
         settle "$R2/private/$name"
         mine mkdir "$R/snapshots/$name/disks/$name-disk"
         mine mkdir "$R/disks/$name-disk/snapshots/$name-taken"
-        until_true 30 grep -q xxh128 "$R/snapshots/$name-taken/checksum" || fail "no snapshot"
+        until_true 30 grep -q data.raw "$R/snapshots/$name-taken/checksum" || fail "no snapshot"
         mine mkdir "$R/instances/$name-vm/images/$name-made"
         settle "$R/private/$name-made"
         for object in "$R"/{private,recycle,snapshots,disks,instances}/"$name"* "$R2"/{private,snapshots}/"$name"*; do

@@ -24,7 +24,7 @@ accepted_disk() {
         run qemu-img compare -q -f qcow2 -F raw "$1" "$2"
 }
 accepted_disk "$qcow2" web.raw
-snapshot=$R/private/web/snapshots/web
+snapshot=$R/private/web/snapshots/vda
 accepted_disk "$snapshot/data.qcow2" web.raw
 same_disk "$snapshot/data.qcow2" "$qcow2"
 run qemu-img convert -f qcow2 -O raw "$qcow2" back.raw

@@ -100,7 +100,7 @@ reads "$none"
 # All that rows say can be read.
 same "$(ls "$far")" $'cloud\ncoming\ndropped\nempty\nlarge\nlocal' "images"
 value "$far/cloud/status" available
-value "$far/cloud/checksum" "vda.raw xxh128 $(xxh cloud.raw)"
+value "$far/cloud/checksum" "$(xxh cloud.raw)  disks/vda.raw"
 same "$(stat -c %s "$far/cloud/disks/vda.raw")" 3145728 "size of the disk"
 same "$(jq -r .status "$far/cloud/metadata.json")" available "metadata.json"
 same "$(grep -c "^private,cloud," "$R2/images.csv")" 1 "images.csv"

@@ -271,7 +271,7 @@ settle() {
 }
 
 _summed() {
-        [ "$(grep -c xxh128 "$1/checksum")" = "$(find "$1/disks" -name '*.raw' | wc -l)" ]
+        [ "$(grep -c disks/ "$1/checksum")" = "$(find "$1/disks" -name '*.raw' | wc -l)" ]
 }
 
 # image_by_id REGION-DIR ID: the directory of the image with that id, in any class.
@@ -360,7 +360,7 @@ same_disk() {
 
 # same_checksum IMAGE FILE: the image says of its system disk what xxhsum says of the file.
 same_checksum() {
-        value "$1/checksum" "vda.raw xxh128 $(xxh "$2")"
+        value "$1/checksum" "$(xxh "$2")  disks/vda.raw"
 }
 
 # A local image, ready to be converted, in $R/private/NAME, of a disk of SIZE.

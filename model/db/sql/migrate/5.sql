@@ -1,5 +1,8 @@
 -- From version 4 to 5.
 
+DROP INDEX instance_by_image;
+CREATE INDEX instance_by_image ON instance (image, uid) WHERE image IS NOT NULL;
+
 -- Warnings are kept apart from refusals, among which they were those without an errno.
 CREATE TABLE image_warning (
         id       INTEGER PRIMARY KEY,
