@@ -207,6 +207,10 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
         if (r < 0)
                 return r;
 
+        r = incoming_warn(t, id, result->probe.format, blob_get_info(result->blob)->size_bytes);
+        if (r < 0)
+                return r;
+
         r = task_finish(t, task, result->bytes);
         if (r < 0)
                 return r;

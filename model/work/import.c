@@ -297,6 +297,10 @@ static int finish(struct job *job, const struct import *import)
         if (r < 0)
                 return r;
 
+        r = incoming_warn(&t, id, format, import->source[0].probe.size_bytes);
+        if (r < 0)
+                return r;
+
         r = image_set_hints(&t, id, pack->os, pack->platform, pack->description);
         if (r < 0)
                 return r;
