@@ -122,13 +122,14 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
         return 0;
 }
 
+/* FD < 0: the import makes the file, and the token after that. */
 static int accept_import(struct db_txn *t, const struct image *image, int fd, struct changes *ch)
 {
         char token[TASK_DETAIL_MAX] = "";
         uint64_t ignored;
         int r;
 
-        r = incoming_token(fd, token, sizeof(token));
+        r = fd < 0 ? 0 : incoming_token(fd, token, sizeof(token));
         if (r < 0)
                 log_debug("model: no token for %s: %s", image->ident, strerror(-r)); /* not trusted after a restart */
 
@@ -247,7 +248,7 @@ int upload_end(struct model *m, uint64_t id, struct upload_result *result, struc
         } else if (result->blob) {
                 r = accept_stored(&t, id, result, ch);
         } else {
-                r = accept_import(&t, &image, result->fd, ch);
+                r = accept_import(&t, &image, result->rest ? -1 : result->fd, ch);
                 keep = true;
         }
         if (r < 0)
