@@ -98,6 +98,7 @@ void jobs_cancel(struct model *m, uint64_t task)
                 return;
 
         job->cancelled = true;
+        child_leash_pull(&job->leash);
         pthread_cond_broadcast(&js->stop);
 }
 
@@ -111,7 +112,10 @@ void jobs_cancel_image(struct model *m, uint64_t image)
         LOCK_SCOPE(&js->mutex);
 
         for (struct job *job = js->first; job; job = job->next)
-                job->cancelled |= job->task.image == image;
+                if (job->task.image == image) {
+                        job->cancelled = true;
+                        child_leash_pull(&job->leash);
+                }
         pthread_cond_broadcast(&js->stop);
 }
 
@@ -265,6 +269,8 @@ void jobs_stop(struct jobs *js)
         LOCK_SCOPE(&js->mutex);
 
         js->stopping = true;
+        for (struct job *job = js->first; job; job = job->next)
+                child_leash_pull(&job->leash);
         for (unsigned lane = 0; lane < JOBS_LANE_COUNT; lane++)
                 pthread_cond_broadcast(&js->queued[lane]);
         pthread_cond_broadcast(&js->upkeep);
@@ -301,6 +307,8 @@ void jobs_link(struct jobs *js, struct job *job)
 
         job->next = js->first;
         js->first = job;
+        if (js->stopping)
+                child_leash_pull(&job->leash);
 }
 
 /* Call with the mutex held. */

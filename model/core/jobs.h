@@ -9,6 +9,7 @@
  * model accept that. Private to model/.
  */
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/strbuf.h"
 #include "model/core/task_row.h"
 
@@ -24,6 +25,7 @@ struct job {
         struct job *next; /* the rest is under the mutex of jobs */
         uint64_t done_bytes, total_bytes;
         bool cancelled;
+        struct child_leash leash; /* of its children: pulled when it is to stop */
 };
 
 struct jobs;

@@ -145,6 +145,7 @@ static void run_job(struct runner *r, struct job *job)
         jobs_link(r->jobs, job);
         changes_send(r->m, OBJECT_TASK, job->task.o.id);
 
+        child_leash_take(&job->leash);
         k = job_is_wanted(job);
         if (k == 0)
                 k = task_kinds[job->task.kind].run(job);
@@ -152,6 +153,7 @@ static void run_job(struct runner *r, struct job *job)
         if (k < 0 && k != -ECANCELED && k != -EROFS && !job_must_stop(job))
                 fail_job(job, k);
 
+        child_leash_take(NULL);
         jobs_unlink(r->jobs, job, k < 0);
 
         changes_send(r->m, OBJECT_TASK, job->task.o.id);
@@ -171,7 +173,7 @@ static void *worker_main(void *arg)
                 if (!job)
                         job = malloc(sizeof(*job));
                 if (job) {
-                        *job = (struct job){ .m = r->m };
+                        *job = (struct job){ .m = r->m, .leash = CHILD_LEASH_INIT };
                         k = task_claim(r->m, (enum task_lane)w->lane, w->of_one_user, &job->task);
                 } else {
                         k = -ENOMEM;
