@@ -10,6 +10,7 @@ create_encrypted() {
 need qemu-img
 start
 two_regions
+raise_limits
 create_encrypted -f luks --object secret,id=s,data=abc -o key-secret=s,iter-time=500 luks.raw 4M
 for form in upload short; do
         if [ $form = upload ]; then
