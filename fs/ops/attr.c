@@ -241,7 +241,7 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
         }
         attr_access(rq, n, &own);
 
-        st.st_ino = node_ino(n);
+        st.st_ino = node_number(n);
         st.st_mode = attr_type(n) | own.mode;
         st.st_nlink = 1; /* as btrfs has it: says nothing about sub-directories, so that find looks for itself */
         st.st_uid = own.uid;

@@ -93,7 +93,7 @@ static int listing_add(struct listing *l, const char *name, struct node n, unsig
 static int listing_add_child(void *ctx, const struct child *c)
 {
         struct listing *l = ctx;
-        struct node n = tree_child(l->dir.kind, c);
+        struct node n = tree_child(l->dir, c);
 
         if (c->type == DT_DIR && c->object && !tree_kind(n.kind)->mode && !object_allows(c->object, &l->rq->caller, 01))
                 return 0;
@@ -137,7 +137,7 @@ static int listing_fill(struct req *rq, struct listing *l)
                 if ((e->flags & ENTRY_UNLISTED) || (e->visible && !e->visible(rq)))
                         continue;
                 if (e->dir)
-                        n = tree_subdir(e, l->dir.oid);
+                        n = tree_subdir(e, l->dir);
                 r = listing_add(l, e->name, n, e->dir ? DT_DIR : DT_REG, NULL);
                 if (r < 0)
                         return r;
@@ -237,10 +237,10 @@ void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 static size_t listing_put_plus(struct req *rq, const char *name, const struct listed *i, double age_s, char *buf,
                                size_t left, off_t next)
 {
-        struct fuse_entry_param e = { .ino = node_ino(i->node) };
+        struct fuse_entry_param e = { .ino = node_ino(i->node), .generation = node_generation(i->node) };
         struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode,
                             .updated_us = i->updated_us };
-        struct stat st = { .st_ino = e.ino, .st_mode = DTTOIF(i->type) };
+        struct stat st = { .st_ino = node_number(i->node), .st_mode = DTTOIF(i->type) };
         const struct entry *entry = tree_entry(i->node);
         int r = -ENODATA;
 
@@ -323,7 +323,7 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
         for (size_t i = 0; i < w.n; i++) {
                 const struct listed *item = &w.items[i];
                 const char *name = w.names + (item->name - w.items[0].name);
-                struct stat st = { .st_ino = node_ino(item->node), .st_mode = DTTOIF(item->type) };
+                struct stat st = { .st_ino = node_number(item->node), .st_mode = DTTOIF(item->type) };
                 const off_t next = (off_t)(w.first + i) + 1;
 
                 if (plus)

@@ -28,7 +28,7 @@ static int ops_resolve_child(struct req *rq, const struct dir_kind *kind, struct
         r = kind->find(rq, dir.oid, name, &c, ret_object);
         if (r < 0)
                 return r;
-        *ret = tree_child(dir.kind, &c);
+        *ret = tree_child(dir, &c);
         return 0;
 }
 
@@ -48,7 +48,7 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
                 if (strcmp(e->name, name) != 0)
                         continue;
                 if (e->dir) {
-                        *ret = tree_subdir(e, dir.oid);
+                        *ret = tree_subdir(e, dir);
                         return 0;
                 }
                 rq->entry = e;
@@ -125,7 +125,7 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         }
         if (r == 0) {
                 req_forget(&rq);
-                r = reply_fill_entry(&rq, (struct node){ .kind = kind->child, .oid = child }, NULL, &e);
+                r = reply_fill_entry(&rq, tree_child(dir, &(struct child){ .oid = child, .type = DT_DIR }), NULL, &e);
         }
         if (r < 0)
                 reply_refusal(&rq, dir, r);

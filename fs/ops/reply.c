@@ -62,7 +62,7 @@ int reply_fill_entry(struct req *rq, struct node n, const struct object *o, stru
 {
         int r;
 
-        *ret = (struct fuse_entry_param){ .ino = node_ino(n) };
+        *ret = (struct fuse_entry_param){ .ino = node_ino(n), .generation = node_generation(n) };
         r = attr_get(rq, n, o && o->id ? o : NULL, &ret->attr, &ret->attr_timeout);
         if (r < 0)
                 return r;

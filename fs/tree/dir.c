@@ -6,13 +6,14 @@ int dir_add_object(void *ctx, const struct object *o)
 {
         struct dir_children *v = ctx;
 
-        return v->fn(v->ctx, &(struct child){ .name = o->handle, .oid = o->id, .type = DT_DIR, .object = o });
+        return v->fn(v->ctx, &(struct child){ .name = o->handle, .oid = o->id, .type = DT_DIR, .object = o,
+                                              .places = o->places });
 }
 
 int dir_found(int r, struct child *ret, const struct object *object)
 {
         if (r == 0)
-                *ret = (struct child){ .oid = object->id, .type = DT_DIR };
+                *ret = (struct child){ .oid = object->id, .type = DT_DIR, .places = object->places };
         return r;
 }
 

@@ -34,9 +34,9 @@ enum entry_flags {
         ENTRY_WAIT = 1 << 3, /* reading blocks until the work is done */
         ENTRY_UPLOAD = 1 << 4, /* takes a file in */
         ENTRY_ADMIN = 1 << 5, /* the administrator's to read, whoever owns the directory */
-        ENTRY_LOOK = 1 << 7, /* making its text reads disks a little */
         ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
         ENTRY_COMMANDS = 1 << 7, /* more than one command may come through one open, in writes of their own */
+        ENTRY_LOOK = 1 << 8, /* making its text reads disks a little */
 };
 
 /*
@@ -46,7 +46,7 @@ enum entry_flags {
  * them all.
  */
 #define ENTRY_NUMBER_MAX 255
-_Static_assert(ENTRY_NUMBER_MAX < ROW_CHILD, "an entry's number must fit into an inode number");
+_Static_assert(ENTRY_NUMBER_MAX < ROW_PLACE, "an entry's number must fit into an inode number");
 
 struct entry {
         unsigned number; /* from 1 on */
@@ -76,6 +76,7 @@ struct child {
         uint64_t oid;
         unsigned char type; /* DT_DIR, DT_LNK, DT_REG */
         const struct object *object; /* may be NULL: asked for when needed */
+        unsigned places; /* its object's; of directories */
         bool elsewhere; /* it is NODE, a file that has its place elsewhere too, as a hard link has */
         struct node node;
 };

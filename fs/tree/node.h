@@ -7,8 +7,14 @@
  * survive a remount. oid is what the kind says it is (the id of an image, a region …) and belongs to the directory; row
  * 0 is the directory itself, ROW_CHILD a child that is not a directory (oid is then the child's), any other the entry
  * with that number.
+ *
+ * Directories have a place besides. Linux knows one name for each, and takes one that rmdir(2) removed for dead as long
+ * as anybody has it open. So an image that goes to the recycle bin goes on as other directories, it and all below it:
+ * their place is how often that happened (struct object), and is part of what the kernel has for their numbers, where
+ * entries have theirs. What stat(2) says is without it. Who stands in an old place goes on there.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -66,26 +72,56 @@ enum node_kind {
 #define KIND_BITS 6
 #define OID_BITS  (64 - KIND_BITS - ROW_BITS)
 #define ROW_CHILD ((1U << ROW_BITS) - 1)
+/*
+ * Rows from here up to ROW_CHILD are directories at another place than the first. After all of them they begin again,
+ * with another generation, so that the kernel gives up whom it still has with the number.
+ */
+#define ROW_PLACE 256
+#define PLACES    (ROW_CHILD - ROW_PLACE)
 _Static_assert(KIND_COUNT <= 1 << KIND_BITS, "a kind must fit into an inode number");
 
 struct node {
         enum node_kind kind;
         unsigned row;
         uint64_t oid;
+        unsigned place; /* of directories; what is gone by is kept modulo PLACES only */
 };
+
+/* The row as it is packed. */
+static inline unsigned node_row(struct node n)
+{
+        return n.row == 0 && n.place ? ROW_PLACE + (n.place - 1) % PLACES : n.row;
+}
 
 static inline uint64_t node_ino(struct node n)
 {
-        return (uint64_t)n.kind << (OID_BITS + ROW_BITS) | (uint64_t)n.row << OID_BITS | n.oid;
+        return (uint64_t)n.kind << (OID_BITS + ROW_BITS) | (uint64_t)node_row(n) << OID_BITS | n.oid;
+}
+
+/* Tells apart what has the same number. */
+static inline uint64_t node_generation(struct node n)
+{
+        return n.row == 0 && n.place ? (n.place - 1) / PLACES : 0;
+}
+
+/* The number that stat(2) says. */
+static inline uint64_t node_number(struct node n)
+{
+        n.place = 0;
+        return node_ino(n);
 }
 
 /* The root's number is fixed by the protocol: kind 0, row 0, oid 1. */
 static inline struct node node_of(uint64_t ino)
 {
+        const unsigned row = (unsigned)(ino >> OID_BITS) & ROW_CHILD;
+        const bool placed = row >= ROW_PLACE && row != ROW_CHILD;
+
         return (struct node){
                 .kind = (enum node_kind)(ino >> (OID_BITS + ROW_BITS)),
-                .row = (unsigned)(ino >> OID_BITS) & ROW_CHILD,
+                .row = placed ? 0 : row,
                 .oid = ino & ((UINT64_C(1) << OID_BITS) - 1),
+                .place = placed ? row - ROW_PLACE + 1 : 0,
         };
 }
 

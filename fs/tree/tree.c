@@ -64,18 +64,20 @@ const struct entry *tree_entry(struct node n)
         return kind ? kind_entry(kind, n.row) : NULL;
 }
 
-struct node tree_subdir(const struct entry *e, uint64_t oid)
+struct node tree_subdir(const struct entry *e, struct node dir)
 {
-        return (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(oid, e->arg) : oid };
+        return (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(dir.oid, e->arg) : dir.oid,
+                              .place = dir.place };
 }
 
-struct node tree_child(enum node_kind dir, const struct child *c)
+struct node tree_child(struct node dir, const struct child *c)
 {
         if (c->elsewhere)
                 return c->node;
         if (c->type == DT_DIR)
-                return (struct node){ .kind = tree_kinds[dir]->child, .oid = c->oid };
-        return (struct node){ .kind = dir, .row = ROW_CHILD, .oid = c->oid };
+                return (struct node){ .kind = tree_kinds[dir.kind]->child, .oid = c->oid,
+                                      .place = dir.place + c->places };
+        return (struct node){ .kind = dir.kind, .row = ROW_CHILD, .oid = c->oid };
 }
 
 static void tree_check_leads(const struct dir_kind *kind, enum node_kind below)

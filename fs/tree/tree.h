@@ -11,11 +11,11 @@
 const struct dir_kind *tree_kind(enum node_kind kind); /* NULL for a number that is none */
 const struct entry *tree_entry(struct node n); /* NULL unless n is an entry */
 
-/* The node of a fixed sub-directory, E of the directory OID. */
-struct node tree_subdir(const struct entry *e, uint64_t oid);
+/* The node of a fixed sub-directory, E of the directory DIR. */
+struct node tree_subdir(const struct entry *e, struct node dir);
 
 /* The node of a child of a directory. */
-struct node tree_child(enum node_kind dir, const struct child *c);
+struct node tree_child(struct node dir, const struct child *c);
 
 /* Are the tables consistent? Aborts with a message when they are not; run at start. */
 void tree_check(void);

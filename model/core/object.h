@@ -53,6 +53,7 @@ struct object {
         mode_t mode; /* permission bits of the directory */
         int64_t created_us;
         int64_t updated_us;
+        unsigned places; /* of an image: how often it was removed from where it was, to be there elsewhere */
 };
 
 /* Do the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. */

@@ -36,13 +36,13 @@ enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, F
         "WHERE (task.image = image.id OR task.result = image.id) AND task.status IN ('queued', 'running')))"
 
 static const char *const image_sql[] = {
-        [GET] = "SELECT " OBJECT_COLUMNS("image") ", ident, region, class, source, status, restore_status, type, "
+        [GET] = "SELECT " OBJECT_COLUMNS_IMAGE ", ident, region, class, source, status, restore_status, type, "
                 "encrypted, " IS_BUSY ", " SIZE_OF_DISKS ", name, error, format, os, platform, platform_version, "
                 "architecture, boot_mode, features, project_group, provider, description, labels "
                 "FROM image WHERE id = ?1",
-        [GET_OBJECT] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE id = ?1",
-        [FIND] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
-        [EACH] = "SELECT " OBJECT_COLUMNS("image") " FROM image WHERE region = ?1 AND class = ?2 ORDER BY handle",
+        [GET_OBJECT] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE id = ?1",
+        [FIND] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
+        [EACH] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 ORDER BY handle",
         [INSERT] = "INSERT INTO image (ident, region, class, source, handle, uid, gid, mode, created, updated, name, "
                    "status, type, encrypted, error, format, os, platform, platform_version, architecture, boot_mode, "
                    "features, project_group, provider, description, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "

@@ -24,7 +24,7 @@ enum { MOVE };
 static const char *const image_move_sql[] = {
         [MOVE] = "UPDATE image SET class = ?2, handle = ?3, name = ?4, source = ?5, type = ?6, uid = ?7, gid = ?8, "
                  "mode = ?9, restore_status = ?10, deleted = iif(?2 = 'recycle', ifnull(deleted, ?11), NULL), "
-                 "updated = max(?11, updated + 1) WHERE id = ?1",
+                 "places = places + (?2 = 'recycle' AND class <> ?2), updated = max(?11, updated + 1) WHERE id = ?1",
 };
 const struct db_statements image_move_statements = DB_STATEMENTS(image_move_sql);
 

@@ -10,7 +10,7 @@
 
 /* The images that refer to snapshot ?1: object and class. */
 #define SNAPSHOT_IMAGES                                                                                                \
-        "SELECT " OBJECT_COLUMNS("image") ", class FROM image WHERE id IN (SELECT image FROM image_disk "              \
+        "SELECT " OBJECT_COLUMNS_IMAGE ", class FROM image WHERE id IN (SELECT image FROM image_disk "              \
         "WHERE image_disk.snapshot = ?1) ORDER BY id"
 
 int snapshot_load(struct db_txn *t, uint64_t id, struct snapshot *ret); /* DB_READ will do */

@@ -82,8 +82,8 @@ static const char *const instance_sql[] = {
         [CDROM] = "SELECT image_disk.blob FROM instance JOIN image ON image.id = instance.image "
                   "JOIN image_disk ON image_disk.image = image.id WHERE instance.id = ?1 AND image.source = 'iso' "
                   "AND image_disk.blob IS NOT NULL ORDER BY device LIMIT 1",
-        [IMAGES] = "SELECT " OBJECT_COLUMNS("image") ", class FROM image WHERE instance = ?1 ORDER BY id",
-        [TASKS] = "SELECT id, ident, uid, gid, mode, created, created FROM task WHERE status IN ('queued', 'running') "
+        [IMAGES] = "SELECT " OBJECT_COLUMNS_IMAGE ", class FROM image WHERE instance = ?1 ORDER BY id",
+        [TASKS] = "SELECT id, ident, uid, gid, mode, created, created, 0 FROM task WHERE status IN ('queued', 'running') "
                   "AND instance = ?1 ORDER BY ident",
         [PASSWORD] = "SELECT password FROM instance WHERE id = ?1",
 };

@@ -28,7 +28,7 @@ enum {
 /* A task's directory, as a struct object: it is called by the task's id, or by the region that a copy goes to. */
 #define TASK_DIRECTORY(handle)                                                          \
         "SELECT task.id, " handle ", task.uid, task.gid, task.mode, task.created,"      \
-        " coalesce(task.finished, task.started, task.created) FROM task "
+        " coalesce(task.finished, task.started, task.created), 0 FROM task "
 #define SELECT_TASK TASK_DIRECTORY("task.ident")
 #define REGION_NAME "ifnull(region.handle, task.region_name)"
 #define SELECT_COPY TASK_DIRECTORY(REGION_NAME) "LEFT JOIN region ON region.id = task.region "      \

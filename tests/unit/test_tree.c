@@ -125,7 +125,7 @@ static void test_files_keep_their_numbers(void **state)
 {
         (void)state;
         for (size_t i = 0; i < N_FILES; i++) {
-                const struct entry *e = tree_entry((struct node){ files[i].kind, files[i].number, 1 });
+                const struct entry *e = tree_entry((struct node){ files[i].kind, files[i].number, 1, 0 });
 
                 if (files[i].name && !e)
                         fail_msg("%s of kind %u has lost its number %u", files[i].name, files[i].kind,
@@ -168,9 +168,9 @@ static void test_every_file_has_a_number_that_is_kept(void **state)
 static void test_inode_numbers_are_made_as_ever(void **state)
 {
         (void)state;
-        assert_true(node_ino((struct node){ KIND_IMAGE, 0, 5 }) == 0x1c00000000000005);
-        assert_true(node_ino((struct node){ KIND_IMAGE, 2, 5 }) == 0x1c02000000000005);
-        assert_true(node_ino((struct node){ KIND_IMAGE_DISKS, ROW_CHILD, 5 }) == 0x23ff000000000005);
+        assert_true(node_ino((struct node){ KIND_IMAGE, 0, 5, 0 }) == 0x1c00000000000005);
+        assert_true(node_ino((struct node){ KIND_IMAGE, 2, 5, 0 }) == 0x1c02000000000005);
+        assert_true(node_ino((struct node){ KIND_IMAGE_DISKS, ROW_CHILD, 5, 0 }) == 0x23ff000000000005);
 }
 
 /* Does the check of a table with these two files abort, as it does at start? */
@@ -247,6 +247,34 @@ static void test_numbers_and_nodes_are_the_same_thing(void **state)
                         }
 }
 
+/* What is removed and comes back was the same directory for the kernel, which took it for dead. */
+static void test_directories_at_other_places_have_other_numbers(void **state)
+{
+        struct node n = { .kind = KIND_IMAGE, .oid = 5 };
+        const uint64_t first = node_ino(n);
+
+        (void)state;
+        for (n.place = 1; n.place < 3 * PLACES; n.place++) {
+                const struct node back = node_of(node_ino(n)), file = { KIND_IMAGE, 7, 5, n.place };
+                const struct node before = { KIND_IMAGE, 0, 5, n.place - 1 };
+
+                assert_true(node_ino(n) != first);
+                assert_true(node_ino(n) != node_ino(before) || node_generation(n) != node_generation(before));
+                assert_int_equal(node_number(n), first);
+                assert_int_equal(back.kind, n.kind);
+                assert_int_equal(back.row, 0);
+                assert_int_equal(back.oid, n.oid);
+                assert_int_equal(back.place, (n.place - 1) % PLACES + 1);
+                assert_int_equal(node_ino(back), node_ino(n));
+                assert_int_equal(node_of(node_ino(file)).row, 7);
+                assert_int_equal(node_of(node_ino(file)).place, 0);
+        }
+        n.place = 1;
+        assert_int_equal(node_generation(n), 0);
+        n.place += PLACES;
+        assert_int_equal(node_generation(n), 1);
+}
+
 static void test_numbers_that_are_no_node_have_no_entry(void **state)
 {
         (void)state;
@@ -286,6 +314,7 @@ int main(void)
                 cmocka_unit_test(test_tables_are_consistent),
                 cmocka_unit_test(test_root_has_the_number_that_the_protocol_wants),
                 cmocka_unit_test(test_numbers_and_nodes_are_the_same_thing),
+                cmocka_unit_test(test_directories_at_other_places_have_other_numbers),
                 cmocka_unit_test(test_numbers_that_are_no_node_have_no_entry),
                 cmocka_unit_test(test_printed_tree_shows_every_entry_with_its_help),
         };

@@ -114,6 +114,8 @@ CREATE TABLE image (
         -- the machine that it was made of
         instance         INTEGER REFERENCES instance ON DELETE SET NULL,
         description      TEXT NOT NULL DEFAULT '',
+        -- how often it went to the recycle bin: its directory there is another one for the kernel
+        places           INTEGER NOT NULL DEFAULT 0,
         CHECK ((class = 'recycle') = (deleted IS NOT NULL)),
         UNIQUE (region, class, handle)
 ) STRICT;

@@ -1,4 +1,6 @@
 -- From version 4 to 5.
+-- Images' directories in the recycle bin are others than before.
+ALTER TABLE image ADD COLUMN places INTEGER NOT NULL DEFAULT 0;
 
 DROP INDEX instance_by_image;
 CREATE INDEX instance_by_image ON instance (image, uid) WHERE image IS NOT NULL;
