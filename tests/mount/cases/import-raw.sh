@@ -66,10 +66,10 @@ same_checksum "$R/private/two" disk.raw
 
 # A size that is no multiple of anything; and a disk that is all hole but its size.
 pattern odd.raw 1000001 9
-import_raw "$R/private/odd" odd.raw
+import_raw "$R/private/odd-bytes" odd-bytes.raw
 value "$R/private/odd/size" 1000001
 same_disk "$R/private/odd/disks/vda.raw" odd.raw
-same_checksum "$R/private/odd" odd.raw
+same_checksum "$R/private/odd-bytes" odd-bytes.raw
 
 ok write "$MNT/info/limits" "private-images 20"
 truncate -s 100G hole.raw
@@ -98,7 +98,7 @@ settle "$R/private/notes"
 same_disk "$R/private/notes/disks/vda.raw" notes
 warning="bytes, which is no multiple of 512: a machine may not see what is behind the last whole sector, and perhaps this is no disk"
 value "$R/private/notes/warnings" "the file has 600 $warning"
-head -c 1000001 /dev/urandom >odd.raw
-import_raw "$R/private/odd" odd.raw
-value "$R/private/odd/warnings" "the file has 1000001 $warning"
+head -c 1000001 /dev/urandom >odd-bytes.raw
+import_raw "$R/private/odd-bytes" odd-bytes.raw
+value "$R/private/odd-bytes/warnings" "the file has 1000001 $warning"
 value "$web/warnings" ""
