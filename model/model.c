@@ -15,6 +15,7 @@
 
 #include "model/core/catalogue.h"
 #include "model/core/jobs.h"
+#include "model/core/refusal.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
 #include "model/core/text.h"
@@ -117,6 +118,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = open_secret(m, diag);
         if (r == 0)
+                r = refusals_new(&m->refusals);
+        if (r == 0)
                 r = texts_new(m->dir_fd, &m->texts);
         if (r == 0)
                 r = turns_new(&m->turns);
@@ -168,6 +171,7 @@ void model_close(struct model *m)
         listings_free(m->listings);
         turns_free(m->turns);
         texts_free(m->texts);
+        refusals_free(m->refusals);
         secret_close(m);
         db_close(m->db);
         home_close(m);

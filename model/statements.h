@@ -38,7 +38,6 @@
         X(owner)            \
         X(quota)            \
         X(reap)             \
-        X(refusal)          \
         X(region)           \
         X(share)            \
         X(snapshot)         \

@@ -30,6 +30,13 @@ add_executable(fsop tests/mount/lib/fsop.c)
 add_executable(disk-stress tests/mount/lib/disk-stress.c)
 add_executable(matrix tests/mount/lib/matrix.c)
 set_target_properties(fsop disk-stress matrix PROPERTIES RUNTIME_OUTPUT_DIRECTORY "$<TARGET_FILE_DIR:imagefs>")
+# What cases run, without the unit tests.
+add_custom_target(programs DEPENDS imagefs fsop disk-stress matrix)
+foreach(child imagefs-judge imagefs-unpack imagefs-fstab)
+        if(TARGET ${child})
+                add_dependencies(programs ${child})
+        endif()
+endforeach()
 
 file(GLOB MOUNT_CASES CONFIGURE_DEPENDS tests/mount/cases/*.sh tests/crash/*.sh)
 foreach(case IN LISTS MOUNT_CASES)

@@ -200,13 +200,16 @@ static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t 
         int r;
 
         r = ctl_run(rq, (struct ctl *)f, bytes, size, off);
-        if (r < 0)
+        if (r < 0) {
                 reply_refusal(rq, f->node, r);
-        else
-                (void)fuse_reply_write(rq->fuse, size);
+                return;
+        }
+        reply_done(rq, f->node);
+        (void)fuse_reply_write(rq->fuse, size);
 }
 
 static const struct file_ops ctl_ops = {
+        .is_command = true,
         .read = ctl_read,
         .write = ctl_write,
         .release = ctl_release,

@@ -12,6 +12,7 @@
 struct file;
 
 struct file_ops {
+        bool is_command; /* writing is the command, not opening it to write */
         void (*read)(struct req *rq, struct file *f, size_t size, off_t off); /* replies */
         void (*write)(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off); /* replies */
         int (*flush)(struct req *rq, struct file *f); /* for each close(2) */

@@ -24,6 +24,7 @@ static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
         (void)off;
         (void)fi;
         req_init(&rq, fuse);
+        rq.doing.verb = "stat";
         r = attr_is_long(n) ? attr_get_long(&rq, n, &st, &timeout) : attr_get(&rq, n, NULL, &st, &timeout);
         if (r < 0 && rq.diag.error)
                 reply_refusal(&rq, n, r);
@@ -99,6 +100,25 @@ static int ops_change(struct req *rq, struct node n, const struct stat *attr, in
         return 0;
 }
 
+static const char *ops_change_verb(int to_set)
+{
+        if (to_set & FUSE_SET_ATTR_MODE)
+                return "chmod";
+        if (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+                return "chown";
+        return to_set & FUSE_SET_ATTR_SIZE ? "truncate" : "touch";
+}
+
+/* A shell's > before a command is none itself. */
+static bool ops_change_is_command(struct node n, int to_set)
+{
+        const struct entry *entry = tree_entry(n);
+
+        if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+                return true;
+        return (to_set & FUSE_SET_ATTR_SIZE) && entry && (entry->flags & ENTRY_DISK);
+}
+
 void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
@@ -108,12 +128,15 @@ void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set,
         int r;
 
         req_init(&rq, fuse);
+        rq.doing.verb = ops_change_verb(to_set);
         r = ops_change(&rq, n, attr, to_set, fi);
         if (r < 0) {
                 reply_refusal(&rq, n, r);
                 return;
         }
         req_forget(&rq);
+        if (ops_change_is_command(n, to_set))
+                reply_done(&rq, n);
         r = attr_get(&rq, n, NULL, &st, &timeout);
         if (r < 0)
                 reply_error(&rq, r);

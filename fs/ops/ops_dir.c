@@ -198,6 +198,7 @@ static void opendir_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
         (void)size;
         (void)off;
         req_init(&rq, fuse);
+        rq.doing.verb = "list";
         r = d ? open_dir(&rq, node_of(ino), d) : -ENOMEM;
         if (r < 0) {
                 free(d);

@@ -55,6 +55,7 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
         (void)size;
         (void)off;
         req_init(&rq, fuse);
+        rq.doing.verb = "open";
         r = permit(&rq, n, file_permit(fi->flags));
         if (r == 0)
                 r = ops_open_node(&rq, n, fi);
@@ -67,6 +68,8 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
                 return;
         }
         f = file_of(fi);
+        if (file_permit(fi->flags) != PERMIT_READ && !f->ops->is_command)
+                reply_done(&rq, n);
         if (fuse_reply_open(fuse, fi) == -ENOENT)
                 f->ops->release(f); /* the open was interrupted: no release will come */
 }
@@ -122,6 +125,7 @@ void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mod
 
         (void)mode;
         req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "create", .in = node_of(parent), .name = name };
         r = ops_create_file(&rq, parent, name, fi, &e);
         if (r < 0) {
                 reply_refusal(&rq, node_of(parent), r);
@@ -140,6 +144,7 @@ static void read_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
 
         (void)ino;
         req_init(&rq, fuse);
+        rq.doing.verb = "read";
         f->ops->read(&rq, f, size, off);
 }
 
@@ -158,6 +163,7 @@ void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, 
 
         (void)ino;
         req_init(&rq, fuse);
+        rq.doing.verb = "write";
         if (f->ops->write)
                 f->ops->write(&rq, f, bytes, size, off);
         else
@@ -172,6 +178,7 @@ void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 
         (void)ino;
         req_init(&rq, fuse);
+        rq.doing.verb = "close";
         if (f->ops->flush)
                 r = f->ops->flush(&rq, f);
         if (r < 0)
@@ -199,6 +206,7 @@ void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_i
         (void)ino;
         (void)datasync;
         req_init(&rq, fuse);
+        rq.doing.verb = "fsync";
         if (f->ops->sync)
                 r = f->ops->sync(&rq, f);
         if (r < 0)
@@ -223,6 +231,7 @@ void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t l
 
         (void)ino;
         req_init(&rq, fuse);
+        rq.doing.verb = "fallocate";
         if (f->ops->allocate)
                 r = f->ops->allocate(&rq, f, mode, off, len);
         if (r < 0 && r != -EOPNOTSUPP)
@@ -243,6 +252,7 @@ void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struc
         (void)ino_out;
         (void)flags; /* none are defined */
         req_init(&rq, fuse);
+        rq.doing.verb = "write";
         if (to->ops->copy && from->ops->fetch)
                 n = to->ops->copy(&rq, to, (uint64_t)off_out, from, (uint64_t)off_in, len);
         if (n == -EOPNOTSUPP)

@@ -92,6 +92,7 @@ void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         int r;
 
         req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "look up", .in = node_of(parent), .name = name };
         r = ops_resolve(&rq, parent, name, &n, &o);
         if (r == 0)
                 r = reply_fill_entry(&rq, n, &o, &e);
@@ -116,6 +117,7 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
 
         (void)mode; /* new objects are their maker's alone; chmod opens them */
         req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "mkdir", .in = dir, .name = name };
         r = permit_change(&rq, dir);
         if (r == 0) {
                 if (!kind->make)
@@ -127,10 +129,12 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
                 req_forget(&rq);
                 r = reply_fill_entry(&rq, tree_child(dir, &(struct child){ .oid = child, .type = DT_DIR }), NULL, &e);
         }
-        if (r < 0)
+        if (r < 0) {
                 reply_refusal(&rq, dir, r);
-        else
-                (void)fuse_reply_entry(fuse, &e);
+                return;
+        }
+        reply_done(&rq, dir);
+        (void)fuse_reply_entry(fuse, &e);
 }
 
 void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
@@ -142,6 +146,7 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         int r;
 
         req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "rmdir", .in = n, .name = name };
         if (kind && kind->parting && parting_end(rq.fs->partings, parent, name, fuse_req_ctx(fuse))) {
                 reply_error(&rq, 0);
                 return;
@@ -160,12 +165,12 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         if (r == 0 && kind->parting)
                 r = parting_begin(rq.fs->partings, parent, name, fuse_req_ctx(fuse),
                                   (struct node){ .kind = kind->parting, .oid = n.oid });
-        if (r < 0)
+        if (r < 0) {
                 reply_refusal(&rq, n, r);
-        else if (kind->parting)
-                reply_error(&rq, -ESTALE);
-        else
-                reply_error(&rq, 0);
+                return;
+        }
+        reply_done(&rq, node_of(parent));
+        reply_error(&rq, kind->parting ? -ESTALE : 0);
 }
 
 void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -178,6 +183,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
         int r;
 
         req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "rename", .in = n, .name = name, .to = new_name };
         r = permit_change(&rq, n);
         if (r == 0)
                 r = permit_change(&rq, node_of(new_parent));
@@ -196,45 +202,44 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 else
                         r = kind->rename(&rq, n.oid, node_of(new_parent), new_name);
         }
-        if (r < 0)
+        if (r < 0) {
                 reply_refusal(&rq, n, r);
-        else
-                reply_error(&rq, 0);
+                return;
+        }
+        reply_done(&rq, n);
+        reply_error(&rq, 0);
 }
 
 /* What the tree never takes. A name that is there already never gets here: the kernel answers EEXIST itself. */
-static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, int error, const char *sentence)
+static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, const char *verb, const char *name, const char *sentence)
 {
         CLEANUP_REQ struct req rq;
 
         req_init(&rq, fuse);
-        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, error, "%s", sentence));
+        rq.doing = (struct doing){ .verb = verb, .in = node_of(parent), .name = name };
+        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, -EPERM, "%s", sentence));
 }
 
 void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
-        (void)name;
-        ops_refuse_in(fuse, parent, -EPERM, "generated files cannot be removed: rmdir removes the directory with them");
+        ops_refuse_in(fuse, parent, "rm", name, "generated files cannot be removed: rmdir removes the directory with them");
 }
 
 void ops_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-        (void)name;
         (void)mode;
         (void)rdev;
-        ops_refuse_in(fuse, parent, -EPERM, "special files cannot be made here");
+        ops_refuse_in(fuse, parent, "mknod", name, "special files cannot be made here");
 }
 
 void ops_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name)
 {
         (void)target;
-        (void)name;
-        ops_refuse_in(fuse, parent, -EPERM, "links cannot be made here");
+        ops_refuse_in(fuse, parent, "ln -s", name, "links cannot be made here");
 }
 
 void ops_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t new_parent, const char *name)
 {
         (void)ino;
-        (void)name;
-        ops_refuse_in(fuse, new_parent, -EPERM, "links cannot be made here");
+        ops_refuse_in(fuse, new_parent, "ln", name, "links cannot be made here");
 }

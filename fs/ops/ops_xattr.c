@@ -114,6 +114,7 @@ static void xattr_refuse(fuse_req_t fuse, fuse_ino_t ino, const char *name)
         CLEANUP_REQ struct req rq;
 
         req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "setfattr", .in = node_of(ino), .name = name };
         if (strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0)
                 reply_refusal(&rq, node_of(ino),
                            diag_set(&rq.diag, -EPERM, "attributes are read-only: write to the file %s",

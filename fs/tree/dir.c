@@ -105,25 +105,24 @@ int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint6
 
 int dir_show_last_error(struct req *rq, struct strbuf *out)
 {
-        char text[DIAG_TEXT_MAX];
-        int64_t at_us;
-        int r;
+        CLEANUP(cleanup_refusal) const struct refusal *last =
+                refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid);
 
-        r = refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us);
-        if (r < 0)
-                return r;
-        strbuf_addf(out, "%s\n", text);
+        if (last) {
+                strbuf_add_time(out, last->at_us);
+                strbuf_addf(out, " %s: %s", last->operation, last->sentence);
+        }
+        strbuf_add(out, "\n");
         return 0;
 }
 
 int64_t dir_last_error_us(struct req *rq)
 {
-        char text[DIAG_TEXT_MAX];
+        CLEANUP(cleanup_refusal) const struct refusal *last =
+                refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid);
         struct object o;
-        int64_t at_us;
 
-        if (refusal_last(rq->fs->model, &rq->caller, rq->dir->object_kind, rq->oid, text, sizeof(text), &at_us) == 0 &&
-            text[0])
-                return at_us;
+        if (last)
+                return last->at_us;
         return rq->dir->object(rq, rq->oid, &o) < 0 ? 0 : o.updated_us;
 }

@@ -92,20 +92,20 @@ struct errors_view {
         int64_t last_us;
 };
 
-static int errors_add(void *ctx, int64_t at_us, uid_t uid, int error, const char *sentence)
+static int errors_add(void *ctx, const struct refusal *r)
 {
         struct errors_view *v = ctx;
         char name[NAME_LEN_MAX + 1];
 
-        v->last_us = at_us;
+        v->last_us = r->at_us;
         if (!v->out)
                 return 0;
-        strbuf_add_time(v->out, at_us);
+        strbuf_add_time(v->out, r->at_us);
         if (v->with_user) {
-                user_name(uid, name, sizeof(name));
+                user_name(r->uid, name, sizeof(name));
                 strbuf_addf(v->out, " %s", name);
         }
-        strbuf_addf(v->out, " %s: %s\n", strerrorname_np(-error) ?: "E?", sentence);
+        strbuf_addf(v->out, " %s %s: %s\n", strerrorname_np(-r->error) ?: "E?", r->operation, r->sentence);
         return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "blobstore/base/strbuf.h"
+#include "fs/tree/node.h"
 #include "model/core/quota.h"
 #include "model/core/region.h"
 #include "model/image/image.h"
@@ -53,12 +54,21 @@ struct fs {
         struct nosec *nosec; /* nosec.c */
 };
 
+/* What the user does, in the words of last-error: "mkdir shares/alice", "rename a to b". NULL: nothing to say. */
+struct doing {
+        const char *verb;
+        struct node in; /* the directory that NAME is in */
+        const char *name; /* NULL: it is done to the node itself */
+        const char *to;
+};
+
 /*
  * One request of the kernel's. Handlers fill it, call one function and reply once. Objects are loaded once for a
  * request, however many control files are shown from them.
  */
 struct req {
         struct fs *fs;
+        struct doing doing;
         fuse_req_t fuse; /* NULL in tests */
         struct caller caller;
         const struct entry *entry; /* while one is shown or stored */

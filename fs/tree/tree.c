@@ -70,6 +70,19 @@ struct node tree_subdir(const struct entry *e, struct node dir)
                               .place = dir.place };
 }
 
+const char *tree_subdir_name(struct node n, uint64_t oid)
+{
+        for (unsigned k = 0; k < KIND_COUNT && n.kind != KIND_ROOT; k++) {
+                const struct dir_kind *kind = tree_kinds[k];
+
+                for (const struct entry *e = kind ? kind->entries : NULL; e && e->name; e++) {
+                        if (e->dir == n.kind && (!e->dir_oid || e->dir_oid(oid, e->arg) == n.oid))
+                                return e->name;
+                }
+        }
+        return NULL;
+}
+
 struct node tree_child(struct node dir, const struct child *c)
 {
         if (c->elsewhere)

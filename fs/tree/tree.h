@@ -14,6 +14,11 @@ const struct entry *tree_entry(struct node n); /* NULL unless n is an entry */
 /* The node of a fixed sub-directory, E of the directory DIR. */
 struct node tree_subdir(const struct entry *e, struct node dir);
 
+/*
+ * The name that a fixed sub-directory always has in the directory of an object; OID is the object's id. NULL: it is none.
+ */
+const char *tree_subdir_name(struct node n, uint64_t oid);
+
 /* The node of a child of a directory. */
 struct node tree_child(struct node dir, const struct child *c);
 

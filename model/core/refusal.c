@@ -1,157 +1,272 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What was refused, to whom and why: the newest of each user, so that nobody's pushes out another's. It shows in
- * /info/errors, and the newest of an object in its last-error. Both show a user her own alone, of a public object too:
- * sentences name what the one who is told them may see.
+ * What was refused, to whom and why: the newest show in /info/errors, and the newest of an object in its last-error until
+ * a command there succeeds. Both show a user her own alone, of a public object too: sentences name what the one who is
+ * told them may see.
  *
- * Anybody can be refused as often as she likes, so that refusals are not synced: a power cut may take the newest.
+ * Anybody can be refused as fast as she can ask, so that it is kept in memory, and little of it: two shelves, of all
+ * and of the last of each object. A user has a share of each, and where a shelf is full, who has most there makes room:
+ * nobody pushes out what another was told while she herself has more. Nothing is lost by forgetting all of it when the
+ * library is closed.
+ *
+ * A shelf is an array, the newest last: a thousand short entries are looked through in a microsecond.
  */
 
 #include "model/core/refusal.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "blobstore/base/strbuf.h"
+#include "blobstore/base/lock.h"
 #include "model/core/clock.h"
 #include "model/core/state.h"
 
-#define REFUSALS_PER_USER "256"
+#define SHELF_MAX       1000
+#define SHELF_OF_A_USER 256
 
-enum { INSERT, TRIM, LAST, EACH };
-
-static const char *const refusal_sql[] = {
-        [INSERT] = "INSERT INTO refusal (at, uid, object_kind, object, errno, sentence) "
-                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        [TRIM] = "DELETE FROM refusal WHERE uid = ?1 AND id <= (SELECT id FROM refusal WHERE uid = ?1 "
-                 "ORDER BY id DESC LIMIT 1 OFFSET " REFUSALS_PER_USER ")",
-        [LAST] = "SELECT sentence, at FROM refusal WHERE object_kind = ?1 AND object = ?2 "
-                 "AND (?3 OR uid = ?4) ORDER BY id DESC LIMIT 1",
-        [EACH] = "SELECT at, uid, errno, sentence FROM refusal WHERE ?1 OR uid = ?2 ORDER BY id",
-};
-const struct db_statements refusal_statements = DB_STATEMENTS(refusal_sql);
-
-static const char *const kind_names[] = {
-        [OBJECT_NONE] = "",
-        [OBJECT_REGION] = "region",
-        [OBJECT_IMAGE] = "image",
-        [OBJECT_SNAPSHOT] = "snapshot",
-        [OBJECT_TASK] = "task",
-        [OBJECT_INSTANCE] = "instance",
-        [OBJECT_VOLUME] = "volume",
+/* Counted, since both shelves have it, and readers while they read. */
+struct kept {
+        struct refusal r;
+        atomic_uint refs;
+        char text[]; /* the operation, and after it the sentence */
 };
 
-static int record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
-                  const char *sentence)
+struct place {
+        uint64_t id;
+        enum object_kind kind;
+        uid_t uid;
+        struct kept *kept;
+};
+
+struct share {
+        uid_t uid;
+        size_t n;
+};
+
+struct shelf {
+        size_t n, n_shares;
+        struct place places[SHELF_MAX];
+        struct share shares[SHELF_MAX]; /* of those who have something there */
+};
+
+struct refusals {
+        pthread_mutex_t mutex; /* of both */
+        struct shelf all;
+        struct shelf last; /* one for each object and user */
+};
+
+/* ---- shelves; with the mutex held ---- */
+
+static void kept_unref(struct kept *k)
 {
-        bool of_object = kind != OBJECT_NONE;
-        DB_TXN(t);
-        int r;
+        if (atomic_fetch_sub(&k->refs, 1) == 1)
+                free(k);
+}
 
-        r = db_begin_lazy(m->db, &t);
-        if (r == 0)
-                r = db_run(&t, refusal_sql[INSERT], DB_INT(clock_now_us()), DB_INT(c->uid),
-                           of_object ? DB_TEXT(kind_names[kind]) : DB_NULL, of_object ? DB_INT(id) : DB_NULL,
-                           DB_INT(-error), DB_TEXT(sentence));
-        if (r >= 0)
-                r = db_run(&t, refusal_sql[TRIM], DB_INT(c->uid));
-        return r < 0 ? r : db_commit(&t);
+static struct share *shelf_share(struct shelf *s, uid_t uid)
+{
+        for (size_t i = 0; i < s->n_shares; i++) {
+                if (s->shares[i].uid == uid)
+                        return &s->shares[i];
+        }
+        return NULL;
+}
+
+static void shelf_drop(struct shelf *s, size_t i)
+{
+        struct share *share = shelf_share(s, s->places[i].uid);
+
+        if (--share->n == 0)
+                *share = s->shares[--s->n_shares];
+        kept_unref(s->places[i].kept);
+        memmove(&s->places[i], &s->places[i + 1], (--s->n - i) * sizeof(s->places[0]));
+}
+
+static void shelf_drop_oldest_of(struct shelf *s, uid_t uid)
+{
+        for (size_t i = 0; i < s->n; i++) {
+                if (s->places[i].uid == uid) {
+                        shelf_drop(s, i);
+                        return;
+                }
+        }
+}
+
+/* Who has most of a full shelf; where UID has as many, she. */
+static uid_t shelf_greatest(struct shelf *s, uid_t uid)
+{
+        const struct share *own = shelf_share(s, uid), *greatest = own;
+
+        for (size_t i = 0; i < s->n_shares; i++) {
+                if (!greatest || s->shares[i].n > greatest->n)
+                        greatest = &s->shares[i];
+        }
+        return greatest->uid;
+}
+
+static void shelf_add(struct shelf *s, const struct place *place)
+{
+        struct share *share = shelf_share(s, place->uid);
+
+        if (share && share->n == SHELF_OF_A_USER)
+                shelf_drop_oldest_of(s, place->uid);
+        else if (s->n == SHELF_MAX)
+                shelf_drop_oldest_of(s, shelf_greatest(s, place->uid));
+
+        share = shelf_share(s, place->uid);
+        if (!share) {
+                share = &s->shares[s->n_shares++];
+                *share = (struct share){ .uid = place->uid };
+        }
+        share->n++;
+        s->places[s->n++] = *place;
+        atomic_fetch_add(&place->kept->refs, 1);
+}
+
+/* Takes out what UID was told last about an object; ALL: what anybody was. */
+static void shelf_forget(struct shelf *s, enum object_kind kind, uint64_t id, uid_t uid, bool all)
+{
+        for (size_t i = s->n; i-- > 0;) {
+                const struct place *p = &s->places[i];
+
+                if (p->id == id && p->kind == kind && (all || p->uid == uid))
+                        shelf_drop(s, i);
+        }
+}
+
+static void shelf_done(struct shelf *s)
+{
+        for (size_t i = 0; i < s->n; i++)
+                kept_unref(s->places[i].kept);
+}
+
+/* ---- what others call ---- */
+
+int refusals_new(struct refusals **ret)
+{
+        struct refusals *rs = calloc(1, sizeof(*rs));
+
+        if (!rs)
+                return -ENOMEM;
+        (void)pthread_mutex_init(&rs->mutex, NULL); /* cannot fail without attributes */
+        *ret = rs;
+        return 0;
+}
+
+void refusals_free(struct refusals *rs)
+{
+        if (!rs)
+                return;
+        shelf_done(&rs->all);
+        shelf_done(&rs->last);
+        (void)pthread_mutex_destroy(&rs->mutex);
+        free(rs);
+}
+
+static struct kept *kept_new(uid_t uid, int error, const char *operation, const char *sentence)
+{
+        size_t operation_size = strlen(operation) + 1, sentence_size = strlen(sentence) + 1;
+        struct kept *k = malloc(sizeof(*k) + operation_size + sentence_size);
+
+        if (!k)
+                return NULL;
+        memcpy(k->text, operation, operation_size);
+        memcpy(k->text + operation_size, sentence, sentence_size);
+        atomic_init(&k->refs, 1);
+        k->r = (struct refusal){
+                .uid = uid,
+                .error = error,
+                .operation = k->text,
+                .sentence = k->text + operation_size,
+        };
+        return k;
 }
 
 void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
-                    const char *sentence)
+                    const char *operation, const char *sentence)
 {
-        (void)record(m, c, kind, id, error, sentence); /* the refusal itself is the answer that counts */
+        struct refusals *rs = m->refusals;
+        struct kept *k = kept_new(c->uid, error, operation, sentence);
+        const struct place place = { .id = id, .kind = kind, .uid = c->uid, .kept = k };
+
+        if (!k)
+                return;
+        {
+                LOCK_SCOPE(&rs->mutex);
+                k->r.at_us = clock_now_us(); /* here, so that they are in order */
+                shelf_add(&rs->all, &place);
+                if (kind != OBJECT_NONE) {
+                        shelf_forget(&rs->last, kind, id, c->uid, false);
+                        shelf_add(&rs->last, &place);
+                }
+        }
+        kept_unref(k);
 }
 
-struct last {
-        char *buf;
-        size_t size;
-        int64_t at_us;
-};
-
-static int last_row(void *ctx, const struct db_row *row)
+void refusal_over(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id)
 {
-        struct last *last = ctx;
+        LOCK_SCOPE(&m->refusals->mutex);
 
-        db_row_text(row, 0, last->buf, last->size);
-        last->at_us = db_row_int(row, 1);
-        return 0;
+        shelf_forget(&m->refusals->last, kind, id, c->uid, c->admin);
 }
 
-int refusal_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, char *buf, size_t size,
-                 int64_t *ret_at_us)
+bool refusal_is_told(struct model *m, const struct caller *c)
 {
-        struct last last = { .buf = buf, .size = size };
-        DB_TXN(t);
-        int r;
+        struct shelf *s = &m->refusals->last;
+        LOCK_SCOPE(&m->refusals->mutex);
 
-        r = db_begin(m->db, DB_READ, &t);
-        if (r == 0)
-                r = db_one(&t, refusal_sql[LAST], last_row, &last, DB_TEXT(kind_names[kind]), DB_INT(id),
-                           DB_INT(c->admin), DB_INT(c->uid));
-        if (r == -ENOENT)
-                buf[0] = '\0';
-        else if (r < 0)
-                return r;
-        *ret_at_us = last.at_us;
-        return 0;
+        return c->admin ? s->n > 0 : shelf_share(s, c->uid) != NULL;
 }
 
-/* Refusals, copied out of the database: who sees them may look up users, which may take long. */
-struct copied {
-        int64_t at_us;
-        uid_t uid;
-        int error;
-        size_t sentence; /* where it begins in the texts */
-};
-
-struct copies {
-        struct strbuf items; /* of struct copied */
-        struct strbuf texts;
-};
-
-static void copies_done(struct copies *copies)
+const struct refusal *refusal_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id)
 {
-        strbuf_done(&copies->items);
-        strbuf_done(&copies->texts);
+        struct shelf *s = &m->refusals->last;
+        LOCK_SCOPE(&m->refusals->mutex);
+
+        for (size_t i = s->n; i-- > 0;) {
+                const struct place *p = &s->places[i];
+
+                if (p->id != id || p->kind != kind || !(c->admin || p->uid == c->uid))
+                        continue;
+                atomic_fetch_add(&p->kept->refs, 1);
+                return &p->kept->r;
+        }
+        return NULL;
 }
 
-static int copy_row(void *ctx, const struct db_row *row)
+void refusal_unref(const struct refusal *r)
 {
-        struct copies *copies = ctx;
-        const char *sentence = db_row_str(row, 3);
-        const struct copied item = {
-                .at_us = db_row_int(row, 0),
-                .uid = (uid_t)db_row_int(row, 1),
-                .error = -(int)db_row_int(row, 2),
-                .sentence = copies->texts.len,
-        };
-
-        strbuf_add_bytes(&copies->items, &item, sizeof(item));
-        strbuf_add_bytes(&copies->texts, sentence, strlen(sentence) + 1);
-        return strbuf_error(&copies->items) ? strbuf_error(&copies->items) : strbuf_error(&copies->texts);
+        if (r)
+                kept_unref((struct kept *)(uintptr_t)r); /* it begins with it */
 }
 
-static int copy_all(struct model *m, const struct caller *c, struct copies *copies)
-{
-        DB_TXN(t);
-        int r;
-
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_each(&t, refusal_sql[EACH], copy_row, copies, DB_INT(c->admin), DB_INT(c->uid));
-}
-
+/* Who sees them may look up users, which may take long: that is without the mutex. */
 int refusal_each(struct model *m, const struct caller *c, refusal_fn *fn, void *ctx)
 {
-        CLEANUP(copies_done) struct copies copies = { 0 };
-        const struct copied *item;
-        int r;
+        struct shelf *s = &m->refusals->all;
+        CLEANUP_FREE struct kept **seen = NULL;
+        size_t n = 0;
+        int r = 0;
 
-        r = copy_all(m, c, &copies);
-        item = (const struct copied *)copies.items.text;
-        for (size_t i = 0; i < copies.items.len / sizeof(*item) && r == 0; i++)
-                r = fn(ctx, item[i].at_us, item[i].uid, item[i].error, copies.texts.text + item[i].sentence);
+        seen = calloc(SHELF_MAX, sizeof(struct kept *));
+        if (!seen)
+                return -ENOMEM;
+        {
+                LOCK_SCOPE(&m->refusals->mutex);
+                for (size_t i = 0; i < s->n; i++) {
+                        if (!c->admin && s->places[i].uid != c->uid)
+                                continue;
+                        seen[n] = s->places[i].kept;
+                        atomic_fetch_add(&seen[n++]->refs, 1);
+                }
+        }
+        for (size_t i = 0; i < n; i++) {
+                if (r == 0)
+                        r = fn(ctx, &seen[i]->r);
+                kept_unref(seen[i]);
+        }
         return r;
 }

@@ -20,6 +20,7 @@ struct image_hooks;
 struct jobs;
 struct listings;
 struct outlooks;
+struct refusals;
 struct runner;
 struct secret;
 struct stores;
@@ -41,6 +42,7 @@ struct model {
         atomic_int catalogue_error; /* core/catalogue.c */
         struct secret *secret; /* core/secret.c; NULL: there is none, and nothing makes one */
         struct jobs *jobs; /* core/jobs.c; NULL: nothing is worked on */
+        struct refusals *refusals; /* core/refusal.c */
         struct texts *texts; /* core/text.c */
         struct turns *turns; /* core/turns.c */
         struct listings *listings; /* image/listing_cache.c */

@@ -398,7 +398,7 @@ static void test_a_damaged_catalogue_is_not_copied(void **state)
                 change(l, i);
         library_close(l);
         before = count(l, "lib/blobs");
-        page = library_sql_int(l, "SELECT rootpage FROM sqlite_schema WHERE name = 'refusal_by_user'");
+        page = library_sql_int(l, "SELECT rootpage FROM sqlite_schema WHERE name = 'share_by_user'");
         damage(l, "lib/imagefs.db", (off_t)(page - 1) * 4096);
         assert_ok(library_open(l));
         change(l, 1000);

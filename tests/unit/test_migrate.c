@@ -153,11 +153,14 @@ static int take_table(void *ctx, int n, char **values, char **names)
         bool usage = strcmp(values[0], "usage") == 0; /* counts more than it did */
         /* Those of before 4 end: their tokens were in the database. */
         bool download = strcmp(values[0], "download") == 0 && tables->old->version < 4;
+        bool sequence = strcmp(values[0], "sqlite_sequence") == 0;
         char *sql;
 
         (void)n;
         (void)names;
-        if (strcmp(values[0], "sqlite_sequence") == 0)
+        if (strcmp(values[0], "refusal") == 0) /* went with 5: what is told is kept in memory */
+                return 0;
+        if (sequence)
                 strbuf_add(&columns, "name, seq");
         else
                 columns_of(tables->old, values[0], &columns);
@@ -166,7 +169,8 @@ static int take_table(void *ctx, int n, char **values, char **names)
         sql = sqlite3_mprintf("SELECT %s FROM %Q%s ORDER BY 1", library ? "born" : download ? "1" : strbuf_text(&columns),
                               values[0],
                               usage ? " WHERE key LIKE '%-images' OR key = 'snapshots'" :
-                              download ? " WHERE false" : "");
+                              download ? " WHERE false" :
+                              sequence ? " WHERE name <> 'refusal'" : "");
         strbuf_addf(tables->out, "[%s]\n", values[0]);
         ask(tables->conn, sql, tables->out);
         sqlite3_free(sql);

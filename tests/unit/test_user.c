@@ -125,15 +125,13 @@ static void test_an_image_that_others_have_instances_of(void **state)
         assert_ok(image_find(l->m, l->region, CLASS_PRIVATE, "web", &o));
 }
 
-static int look_up_refused(void *ctx, int64_t at_us, uid_t uid, int error, const char *sentence)
+static int look_up_refused(void *ctx, const struct refusal *r)
 {
         char name[32];
 
         (void)ctx;
-        (void)at_us;
-        (void)error;
-        assert_string_equal(sentence, "no");
-        user_name(uid, name, sizeof(name));
+        assert_string_equal(r->sentence, "no");
+        user_name(r->uid, name, sizeof(name));
         return 0;
 }
 
@@ -141,8 +139,8 @@ static void test_refusals(void **state)
 {
         struct library *l = *state;
 
-        refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "no");
-        refusal_record(l->m, &l->bob, OBJECT_NONE, 0, -EINVAL, "no");
+        refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "mkdir x", "no");
+        refusal_record(l->m, &l->bob, OBJECT_NONE, 0, -EINVAL, "mkdir x", "no");
         assert_ok(refusal_each(l->m, &l->admin, look_up_refused, NULL));
         assert_int_equal(lookups, 2);
 }

@@ -319,19 +319,6 @@ CREATE TABLE share (
 ) STRICT;
 CREATE INDEX share_by_user ON share (region, uid);
 
--- Refusals, the newest of each user, so that nobody pushes out another's; the newest of an object is its last-error.
-CREATE TABLE refusal (
-        id          INTEGER PRIMARY KEY AUTOINCREMENT,
-        at          INTEGER NOT NULL,
-        uid         INTEGER NOT NULL,
-        object_kind TEXT,
-        object      INTEGER,
-        errno       INTEGER NOT NULL,
-        sentence    TEXT NOT NULL
-) STRICT;
-CREATE INDEX refusal_by_user ON refusal (uid, id);
-CREATE INDEX refusal_by_object ON refusal (object_kind, object, id) WHERE object IS NOT NULL;
-
 -- Quotas are counted where rows come, change hands and go. Private images count; recycled ones have another class.
 CREATE TRIGGER image_usage_insert AFTER INSERT ON image WHEN new.class = 'private' BEGIN
         INSERT INTO usage VALUES (new.region, new.uid, 'private-images', 1)

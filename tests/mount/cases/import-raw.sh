@@ -66,10 +66,10 @@ same_checksum "$R/private/two" disk.raw
 
 # A size that is no multiple of anything; and a disk that is all hole but its size.
 pattern odd.raw 1000001 9
-import_raw "$R/private/odd-bytes" odd-bytes.raw
+import_raw "$R/private/odd" odd.raw
 value "$R/private/odd/size" 1000001
 same_disk "$R/private/odd/disks/vda.raw" odd.raw
-same_checksum "$R/private/odd-bytes" odd-bytes.raw
+same_checksum "$R/private/odd" odd.raw
 
 ok write "$MNT/info/limits" "private-images 20"
 truncate -s 100G hole.raw

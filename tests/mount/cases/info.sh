@@ -25,14 +25,48 @@ same "$(keyed "$MNT/info/store" logical-bytes)" $((2 * data)) "logical-bytes of 
 [ "$(keyed "$MNT/info/store" unique-bytes)" -le "$data" ] || fail "unique-bytes of two equal disks"
 [ "$(keyed "$MNT/info/store" stored-bytes)" -le "$(keyed "$MNT/info/store" unique-bytes)" ] || fail "stored-bytes"
 
-# Refusals, in order, still there after a remount.
+# Refusals, in order, until the mount ends.
 expect EINVAL write "$R/private/web/os" beos
 expect EBUSY write "$R/private/web/type" local
 before=$(wc -l <"$MNT/info/errors")
 [ "$before" -ge 2 ] || fail "errors has $before lines"
-grep -qF -- "$(cat "$R/private/web/last-error")" "$MNT/info/errors" || fail "last-error is not in info/errors"
+last=$(cat "$R/private/web/last-error")
+[[ $last =~ ^20[0-9-]+T[0-9:]+Z\ write\ type:\ .*\ .* ]] || fail "last-error: $last"
+[[ $(tail -n 1 "$MNT/info/errors") == *" EBUSY ${last#* }" ]] || fail "last-error is not in info/errors"
+
+# operation TEXT ERRNO OP …: last-error says so. The next command there that succeeds empties it, and that alone.
+web=$R/private/web
+operation() {
+        local text=$1 last
+        shift
+        expect "$@"
+        last=$(cat "$web/last-error")
+        [[ ${last#* } == "$text: "* ]] || fail "$*: last-error says $last"
+}
+operation "mkdir copies/nowhere" ENOENT mkdir "$web/copies/nowhere"
+operation "rename web to again" EEXIST rename "$web" "$R/private/again"
+operation "write os" EINVAL write "$web/os" beos
+operation "rm size" EPERM unlink "$web/size"
+operation "rmdir disks" EPERM rmdir "$web/disks"
+operation "ln -s disks/x" EPERM symlink target "$web/disks/x"
+ok mkdir "$R/disks/d1"
+expect EINVAL write "$R/disks/d1/size" x
+ok write "$web/name" web2
+value "$web/last-error" ""
+[[ $(cat "$R/disks/d1/last-error") == *" write size: "* ]] || fail "another object's was emptied"
+operation "write os" EINVAL write "$web/os" beos
+ok chmod 0750 "$web"
+value "$web/last-error" ""
+operation "mkdir instances/.x" EINVAL mkdir "$web/instances/.x"
+ok mkdir "$web/instances/vm"
+value "$web/last-error" ""
+expect ENOSPC pwrite 100G "$R/instances/vm/disks/vda.raw" x
+grep -q " write data.raw: the disk ends" "$R"/disks/vm*/last-error || fail "$(tail -n 1 "$MNT/info/errors")"
+ok rmdir "$R/instances/vm"
+[ "$(wc -l <"$MNT/info/errors")" -gt "$before" ] || fail "what is over is gone from errors"
 restart
-same "$(wc -l <"$MNT/info/errors")" "$before" "errors after a remount"
+same "$(wc -c <"$MNT/info/errors")" 0 "errors after a remount"
+value "$R/disks/d1/last-error" ""
 expect "EPERM|EACCES" write "$MNT/info/errors" x
 expect "EPERM|EACCES" write "$MNT/info/version" x
 expect "EPERM|EACCES" write "$MNT/README" x

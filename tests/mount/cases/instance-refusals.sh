@@ -71,7 +71,7 @@ busy() {
         shift 2
         expect EBUSY "$@"
         # shellcheck disable=SC2053
-        [[ $(cat "$object/last-error") == $sentence ]] || fail "$*: $(cat "$object/last-error")"
+        [[ $(sentence_alone <"$object/last-error") == $sentence ]] || fail "$*: $(cat "$object/last-error")"
 }
 pattern new.raw 16M 13
 ok write "$R/disks/d2/size" 16M

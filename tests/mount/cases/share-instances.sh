@@ -37,7 +37,7 @@ by $C unchanged "EPERM|EACCES" rmdir "$view/instances/vm1"
 
 # As long as the share lasts they keep the image; whose they are is all that A is told.
 by $A refused EBUSY "$web" rmdir "$web"
-same "$(as $A cat "$web/last-error")" "web: an instance of $B was made from it: it has to be removed first" "the sentence"
+same "$(as $A cat "$web/last-error" | sentence_alone)" "web: an instance of $B was made from it: it has to be removed first" "the sentence"
 same "$(as $A cat "$web/used-by")" "instances-of $B" "A's used-by"
 value "$web/used-by" "instance instances/vm1
 instance instances/vm2"

@@ -14,7 +14,7 @@ image() { # NAME: an image of A's
         settle "$R/private/$1"
 }
 sentence() { # FILE UID TEXT
-        same "$(as "$2" cat "$1/last-error")" "$3" "the sentence"
+        same "$(as "$2" cat "$1/last-error" | sentence_alone)" "$3" "the sentence"
 }
 image web
 web=$R/private/web

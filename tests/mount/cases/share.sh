@@ -74,7 +74,7 @@ done
 
 # What B may not: each with its sentence, and nothing changes.
 by $B refused EPERM "$view" write "$view/convert" cloud
-same "$(as $B cat "$view/last-error")" "web: ask $A to convert it and share it again" "the sentence"
+same "$(as $B cat "$view/last-error" | sentence_alone)" "web: ask $A to convert it and share it again" "the sentence"
 by $B refused EPERM "$view" mkdir "$view/copies/cn-east-2"
 by $B refused EPERM "$view" mkdir "$view/shares/$C"
 refused EPERM "$view" write "$view/convert" cloud

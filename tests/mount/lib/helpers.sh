@@ -138,8 +138,13 @@ refused() {
         if [ "$object" != - ]; then
                 last=$(cat "$object/last-error")
                 [[ $last == *' '* ]] || fail "$*: $object/last-error holds no sentence: $last"
-                [[ $sentence == *"$last"* ]] || fail "$*: last-error says '$last', /info/errors '$sentence'"
+                [[ $sentence == *"${last#* }" ]] || fail "$*: last-error says '$last', /info/errors '$sentence'"
         fi
+}
+
+# The sentence of a last-error on standard input, without time and operation.
+sentence_alone() {
+        sed 's/^[^ ]* [^:]*: //'
 }
 
 # Everything that a refusal must leave alone: names, types, modes, owners, sizes, times, contents. Not the sentences

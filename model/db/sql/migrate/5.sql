@@ -16,3 +16,6 @@ INSERT OR IGNORE INTO image_warning (image, sentence) SELECT object, sentence FR
         WHERE errno = 0 AND object_kind = 'image' AND object IN (SELECT id FROM image) ORDER BY id;
 DELETE FROM refusal WHERE errno = 0;
 CREATE INDEX image_queued ON image (updated) WHERE status = 'queued';
+
+-- Refusals are kept in memory.
+DROP TABLE refusal;
