@@ -173,7 +173,8 @@ static int claim(struct model *m, struct db_txn *t, const struct image *image, c
         if (!row && !failed && (image->status == IMAGE_QUEUED || image->status == IMAGE_ERROR))
                 return diag_set(diag, -EINVAL, "there is nothing to try again: %s was not imported from an address%s",
                                 image->o.handle,
-                                image->status == IMAGE_QUEUED ? "; write one" : ": remove it with rmdir, and begin again");
+                                image->status == IMAGE_QUEUED ? "; write one" :
+                                                                ": remove it with rmdir, and begin again");
         if (failed && jobs_is_ending(m, image->o.id))
                 return diag_set(diag, -EBUSY, "%s is being stopped: try again in a moment", image->o.handle);
         if (failed) {
