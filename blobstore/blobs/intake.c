@@ -39,7 +39,7 @@
 #define INTAKE_RANGES_MAX 65536 /* a megabyte of them; with more the stream is read back at once */
 #define INTAKE_PIECE      ((size_t)1 << 20)
 #define INTAKE_END_BYTES  512 /* that signatures stand in */
-#define INTAKE_SHOWN_SIZE (UINT64_C(1) << 30) /* where a file system takes no file of the stream's length; ext4: 16 TiB */
+#define INTAKE_SHOWN_SIZE (UINT64_C(1) << 30) /* where the file system takes no longer file; ext4: 16 TiB */
 
 struct intake_range {
         uint64_t from, to;

@@ -119,6 +119,21 @@ void jobs_cancel_image(struct model *m, uint64_t image)
         pthread_cond_broadcast(&js->stop);
 }
 
+bool jobs_is_ending(struct model *m, uint64_t image)
+{
+        struct jobs *js = m->jobs;
+        bool ending = false;
+
+        if (!js)
+                return false;
+
+        LOCK_SCOPE(&js->mutex);
+
+        for (const struct job *job = js->first; job; job = job->next)
+                ending |= job->task.image == image && job->cancelled;
+        return ending;
+}
+
 void jobs_tidy(struct model *m)
 {
         if (m->jobs)

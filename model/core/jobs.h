@@ -43,6 +43,9 @@ void jobs_cancel(struct model *m, uint64_t task);
 /* Likewise what works on an image that is gone. */
 void jobs_cancel_image(struct model *m, uint64_t image);
 
+/* Does a worker still have a task of the image that was cancelled? */
+bool jobs_is_ending(struct model *m, uint64_t image);
+
 /* Chunks were stored that nothing is going to use: the upkeep gives back their space. */
 void jobs_tidy(struct model *m);
 

@@ -157,8 +157,8 @@ static int prepare_again(struct db_txn *t, const struct image *image, const stru
 }
 
 /* Moves the image on. ROW as above. */
-static int claim(struct db_txn *t, const struct image *image, const struct fetch_row *row, struct changes *ch,
-                 struct diag *diag)
+static int claim(struct model *m, struct db_txn *t, const struct image *image, const struct fetch_row *row,
+                 struct changes *ch, struct diag *diag)
 {
         struct fetch_row before;
         bool failed = false;
@@ -173,7 +173,10 @@ static int claim(struct db_txn *t, const struct image *image, const struct fetch
         if (!row && !failed && (image->status == IMAGE_QUEUED || image->status == IMAGE_ERROR))
                 return diag_set(diag, -EINVAL, "there is nothing to try again: %s was not imported from an address%s",
                                 image->o.handle,
-                                image->status == IMAGE_QUEUED ? "; write one" : ": remove it with rmdir, and begin again");
+                                image->status == IMAGE_QUEUED ? "; write one" :
+                                                                ": remove it with rmdir, and begin again");
+        if (failed && jobs_is_ending(m, image->o.id))
+                return diag_set(diag, -EBUSY, "%s is being stopped: try again in a moment", image->o.handle);
         if (failed) {
                 r = prepare_again(t, image, row);
                 if (r < 0)
@@ -204,7 +207,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
         if (r < 0)
                 return r;
 
-        r = claim(&t, &image, row, ch, diag);
+        r = claim(m, &t, &image, row, ch, diag);
         if (r < 0)
                 return r;
 
@@ -665,24 +668,39 @@ int fetch_forget(struct db_txn *t, uint64_t image)
         return r < 0 ? r : 0;
 }
 
-static bool has_begun(struct model *m, uint64_t image)
+/* Is the file of use: to another try, or with BEGUN to one that may come? */
+static bool is_wanted(struct model *m, const struct task *task, bool begun)
 {
         struct fetch_row row;
+        struct task active;
         int r;
         DB_TXN(t);
 
         r = db_begin(m->db, DB_READ, &t);
-        if (r == 0)
-                r = db_one(&t, fetch_sql[FETCH_GET], take_row, &row, DB_INT(image));
-        return r == 0 && row.place[0];
+        if (r < 0)
+                return false;
+
+        if (task_active_of_image(&t, task->image, &active) == 0 && active.o.id != task->o.id)
+                return true;
+        return begun && db_one(&t, fetch_sql[FETCH_GET], take_row, &row, DB_INT(task->image)) == 0 && row.place[0];
+}
+
+static void discard(struct model *m, const struct task *task, bool begun)
+{
+        LOCK_SCOPE(uploads_mutex(m)); /* nobody tries again meanwhile */
+
+        if (!is_wanted(m, task, begun))
+                incoming_discard_in(m, task->region, task->image_ident);
+}
+
+void fetch_discard(struct model *m, const struct task *task)
+{
+        discard(m, task, false);
 }
 
 void fetch_clear(struct model *m, const struct task *task)
 {
-        LOCK_SCOPE(uploads_mutex(m)); /* nobody tries again meanwhile */
-
-        if (!has_begun(m, task->image))
-                incoming_discard_in(m, task->region, task->image_ident);
+        discard(m, task, true);
 }
 
 int fetch_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch)

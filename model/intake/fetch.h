@@ -12,7 +12,8 @@
 
 /*
  * Accepts "URL" or "URL SUM" (SUM: sha256=…, md5=…, xxh128=…) for an image that is queued, as written to import-url;
- * and where an import from an address has failed, likewise, or "again" for the same one. -EINVAL, -EBUSY, -EDQUOT, -EPERM, -ENOENT; -EOPNOTSUPP in a build without libcurl. No sentence holds a password.
+ * and where an import from an address has failed, likewise, or "again" for the same one. -EINVAL, -EBUSY, -EDQUOT,
+ * -EPERM, -ENOENT; -EOPNOTSUPP in a build without libcurl. No sentence holds a password.
  */
 int image_fetch(struct model *m, const struct caller *c, uint64_t image, const char *text, struct diag *diag);
 

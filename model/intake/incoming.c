@@ -143,8 +143,9 @@ int incoming_warn(struct db_txn *t, uint64_t image, enum image_format format, ui
 
         if (format != IMAGE_FORMAT_RAW || size_bytes % SECTOR_BYTES == 0)
                 return 0;
-        strbuf_addf(&sentence, "the file has %" PRIu64 " bytes, which is no multiple of %d: a machine may not see what is "
-                    "behind the last whole sector, and perhaps this is no disk", size_bytes, SECTOR_BYTES);
+        strbuf_addf(&sentence,
+                    "the file has %" PRIu64 " bytes, which is no multiple of %d: a machine may not see what is behind the "
+                    "last whole sector, and perhaps this is no disk", size_bytes, SECTOR_BYTES);
         return strbuf_error(&sentence) ? -ENOMEM : image_warn(t, image, strbuf_text(&sentence));
 }
 

@@ -417,5 +417,5 @@ int import_undo(struct db_txn *t, const struct task *task, const char *sentence,
 void import_clear(struct model *m, const struct task *task)
 {
         uploads_drop_file(m, task->image);
-        incoming_discard_in(m, task->region, task->image_ident);
+        fetch_discard(m, task);
 }

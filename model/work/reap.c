@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Upkeep: images whose time in the recycle bin is up, or to which nothing came (brief.h), addresses of downloads whose time is up, tasks that ended days
- * ago or are too many, disks whose volume is gone, blobs that nothing names any more, and the space of chunks that
- * nothing uses.
+ * Upkeep: images whose time in the recycle bin is up, or to which nothing came (brief.h), addresses of downloads whose
+ * time is up, tasks that ended days ago or are too many, disks whose volume is gone, blobs that nothing names any more,
+ * and the space of chunks that nothing uses.
  *
  * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
  * into the table reap, and disks into trash. Of a store that is offline they wait there until it is back.
