@@ -3,10 +3,11 @@
 /*
  * A store's directory:
  *
- *      format          "imagefs blob store 3", and the store's id in 32 hex digits with a hash; written last when a
- * store is made, so that it tells a whole one; "format.next" while one of version 2 is brought to this lock held with
- * flock(2) by the process that has the store open, shared by those that only look index.db        see chunks/index.h;
- * beside it its WAL, index.stale where it has to be made again, and index.short where that could not count everything
+ *      format          "imagefs blob store 4", and the store's id in 32 hex digits with a hash; written last when a
+ *                      store is made, so that it tells a whole one; "format.next" while an older one is brought to this
+ *      lock            held with flock(2) by the process that has the store open, shared by those that only look
+ *      index.db        see chunks/index.h; beside it its WAL, index.stale where it has to be made again, and index.short
+ *                      where that could not count everything
  *      state           whether the index is current; see chunks/index_state.h
  *      segments/       see chunks/segment.h
  *      moved/          see chunks/moves.h
@@ -45,14 +46,19 @@
 #include "blobstore/disks/disks.h"
 #include "blobstore/hash/hash.h"
 
-#define FORMAT_VERSION 3
+/*
+ * 2: segments do not describe themselves, and the index is made again, all of it. 3: no map borrows pages of another, and
+ * the index has no table for that; nothing else differs.
+ */
+#define FORMAT_VERSION 4
+#define FORMAT_REMAKE 3 /* the index of an older one is made again */
 #define FORMAT_FILE "format"
 #define FORMAT_NEXT "format.next"
 #define FORMAT_PREFIX "imagefs blob store "
 #define FORMAT_TEXT_2 FORMAT_PREFIX "2\n"
-#define FORMAT_TEXT FORMAT_PREFIX "3\nid "
+#define FORMAT_TEXT FORMAT_PREFIX "%d\nid "
 /* The id's digits, and a hash of it: another id would make every segment somebody else's. */
-#define FORMAT_SIZE (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1 + 16 + 1)
+#define FORMAT_SIZE (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1 + 16 + 1) /* of numbers up to 99 */
 
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define THREADS_MAX 256
@@ -91,13 +97,13 @@ static int store_check_creatable_name(void *ctx, const char *name)
 
 /* ---- the format ---- */
 
-static size_t store_print_format(const uint8_t id[STORE_ID_SIZE], char ret[FORMAT_SIZE + 1])
+static size_t store_print_format(int version, const uint8_t id[STORE_ID_SIZE], char ret[FORMAT_SIZE + 1])
 {
         char digits[2 * STORE_ID_SIZE + 1];
 
         put_hex(digits, id, STORE_ID_SIZE);
-        return (size_t)snprintf(ret, FORMAT_SIZE + 1, FORMAT_TEXT "%s %016" PRIx64 "\n", digits,
-                                hash64(id, STORE_ID_SIZE, FORMAT_VERSION));
+        return (size_t)snprintf(ret, FORMAT_SIZE + 1, FORMAT_TEXT "%s %016" PRIx64 "\n", version, digits,
+                                hash64(id, STORE_ID_SIZE, (uint64_t)version));
 }
 
 /* Gives the version; 0: there is none. */
@@ -106,7 +112,9 @@ static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_
         CLEANUP_CLOSE int fd = -1;
         char text[FORMAT_SIZE + 1] = { 0 };
         char should[FORMAT_SIZE + 1];
-        const size_t prefix = strlen(FORMAT_TEXT), digits = 2 * STORE_ID_SIZE;
+        const size_t digits = 2 * STORE_ID_SIZE;
+        char start[sizeof(FORMAT_TEXT)];
+        size_t prefix;
         ssize_t n;
 
         fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -117,11 +125,14 @@ static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_
                 return (int)n;
         if (strcmp(text, FORMAT_TEXT_2) == 0)
                 return 2;
-        if (strncmp(text, FORMAT_TEXT, prefix) == 0) {
+        for (int version = 3; version <= FORMAT_VERSION; version++) {
+                prefix = (size_t)snprintf(start, sizeof(start), FORMAT_TEXT, version);
+                if (strncmp(text, start, prefix) != 0)
+                        continue;
                 if (strlen(text) < prefix + digits || parse_hex(text + prefix, digits, ret_id) < 0)
                         return -EUCLEAN;
-                (void)store_print_format(ret_id, should);
-                return strcmp(text, should) == 0 ? 3 : -EUCLEAN;
+                (void)store_print_format(version, ret_id, should);
+                return strcmp(text, should) == 0 ? version : -EUCLEAN;
         }
         return strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) == 0 ? -EPROTONOSUPPORT : -EUCLEAN;
 }
@@ -129,27 +140,29 @@ static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_
 static int store_write_format(struct blobstore *bs, const char *name, const uint8_t id[STORE_ID_SIZE])
 {
         char text[FORMAT_SIZE + 1];
-        size_t n = store_print_format(id, text);
+        size_t n = store_print_format(FORMAT_VERSION, id, text);
 
         return write_file_durable(bs->dir_fd, name, text, n, 0600);
 }
 
 /*
- * The id that the store will have, noted before anything is written that carries it: an interrupted migration, or
- * creation, goes on with the same.
+ * The id that the store of version VERSION will have, or has, noted before anything is written that carries it: an
+ * interrupted migration, or creation, goes on with the same, also one that an older program began.
  */
-static int store_choose_id(struct blobstore *bs, uint8_t ret[STORE_ID_SIZE])
+static int store_choose_id(struct blobstore *bs, int version, uint8_t id[STORE_ID_SIZE])
 {
         int r;
 
-        r = store_read_format(bs->dir_fd, FORMAT_NEXT, ret);
-        if (r == 3)
-                return 0;
-        if (r < 0 && r != -EUCLEAN)
-                return r;
-        if (getrandom(ret, STORE_ID_SIZE, 0) != STORE_ID_SIZE)
-                return -EIO;
-        return store_write_format(bs, FORMAT_NEXT, ret);
+        if (version < 3) {
+                r = store_read_format(bs->dir_fd, FORMAT_NEXT, id);
+                if (r == FORMAT_VERSION)
+                        return 0;
+                if (r < 0 && r != -EUCLEAN)
+                        return r;
+                if (r < 3 && getrandom(id, STORE_ID_SIZE, 0) != STORE_ID_SIZE)
+                        return -EIO;
+        }
+        return store_write_format(bs, FORMAT_NEXT, id);
 }
 
 static int store_finish_format(struct blobstore *bs)
@@ -300,7 +313,7 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
 
         r = store_lock(bs);
         if (r == 0 && version < FORMAT_VERSION)
-                r = store_choose_id(bs, id);
+                r = store_choose_id(bs, version, id);
         if (r == 0 && version < FORMAT_VERSION)
                 r = store_create(bs);
         if (r == 0)
@@ -312,7 +325,7 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
                                     opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT,
                                     threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
         if (r == 0)
-                r = store_open_index(bs, version < FORMAT_VERSION || (opts->remake && !bs->read_only));
+                r = store_open_index(bs, version < FORMAT_REMAKE || (opts->remake && !bs->read_only));
         if (r == 0 && !bs->read_only)
                 gc_fill_reserve(bs);
         if (r == 0 && version < FORMAT_VERSION)

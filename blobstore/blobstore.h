@@ -49,8 +49,8 @@ struct blobstore_opts {
  * Opens the store in directory DIR, creating it if DIR is empty or missing (its
  * parent must exist). One process at a time: -EBUSY where another has it open.
  * -EUCLEAN: not a store, or damaged beyond opening; -EPROTONOSUPPORT: a newer format.
- * A missing, damaged or older index is made again, and a store of version 2 brought to
- * version 3, which reads all of it once; where it is only looked at, -ESTALE.
+ * A missing, damaged or older index is made again. A store of an older version is brought to
+ * version 4, for which one of version 2 is read once, all of it; where it is only looked at, -ESTALE.
  */
 int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct blobstore **ret);
 

@@ -20,6 +20,7 @@
 #include "fs/http/http.h"
 #include "fs/nosec.h"
 #include "fs/ops/alias.h"
+#include "fs/ops/frozen.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
 #include "fs/ops/parting.h"
@@ -189,6 +190,8 @@ static int mount_open(struct mount *m)
         if (r == 0)
                 r = partings_new(&m->fs.partings);
         if (r == 0)
+                r = frozens_new(&m->fs.frozens);
+        if (r == 0)
                 r = waiters_new(&m->fs.waiters);
         if (r == 0)
                 r = spread_new(&m->fs.spread);
@@ -300,6 +303,7 @@ static void mount_close(struct mount *m)
         later_free(m->fs.later);
         spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
+        frozens_free(m->fs.frozens);
         partings_free(m->fs.partings);
         aliases_free(m->fs.aliases);
         free(m->mountpoint);

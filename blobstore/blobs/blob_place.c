@@ -83,6 +83,8 @@ static int job_place(struct chunk_job *j)
 {
         int r = 0;
 
+        if (j->is_page)
+                return map_writer_borrow(j->writer->map, &j->page);
         if (!j->shared)
                 r = job_find_twin(j);
         if (r == 0 && !j->shared)

@@ -23,6 +23,7 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/blobs/blob_write_priv.h"
+#include "blobstore/blobs/lend_priv.h"
 #include "blobstore/blobs/map_file_priv.h"
 
 /*
@@ -65,6 +66,7 @@ static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
         j->writer = w;
         j->looked_up = false;
         j->shared = false;
+        j->is_page = false;
         j->entry = (struct map_entry){ .offset = w->size };
         *ret = j;
         return 0;
@@ -237,34 +239,64 @@ static int writer_keep(struct blob_writer *w, struct blob *b)
         return 0;
 }
 
-int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e)
+/* Of an open blob, which needs no looking up: the job it goes into. */
+static int writer_begin_shared(struct blob_writer *w, struct blob *b, uint64_t n, struct chunk_job **ret)
 {
-        struct chunk_job *j;
         int r;
 
-        r = writer_check_room(w, e->len);
+        r = writer_check_room(w, n);
         if (r < 0)
                 return r;
         r = writer_keep(w, b);
         if (r == 0)
                 r = writer_end_chunk(w);
         if (r == 0)
-                r = writer_get_job(w, &j);
+                r = writer_get_job(w, ret);
         if (r < 0)
                 return blob_writer_fail(w, r);
         blob_writer_forgo_checksum(w);
-        j->entry = *e;
-        j->entry.offset = w->size;
-        j->shared = j->looked_up = true;
-        w->size += e->len;
-        w->data_bytes += e->len;
+        return 0;
+}
 
+static int writer_put_shared(struct blob_writer *w, struct chunk_job *j)
+{
         LOCK_SCOPE(&w->lock);
+        j->shared = j->looked_up = true;
         STAILQ_INSERT_TAIL(&w->jobs, j, order);
         w->outstanding++;
         if (!w->placing)
                 blob_place_ready(w);
         return w->error;
+}
+
+int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e)
+{
+        struct chunk_job *j;
+        int r;
+
+        r = writer_begin_shared(w, b, e->len, &j);
+        if (r < 0)
+                return r;
+        j->entry = *e;
+        j->entry.offset = w->size;
+        w->size += e->len;
+        w->data_bytes += e->len;
+        return writer_put_shared(w, j);
+}
+
+int blob_writer_add_page(struct blob_writer *w, struct blob *b, const struct map_page *p, uint64_t end)
+{
+        struct chunk_job *j;
+        int r;
+
+        r = writer_begin_shared(w, b, end - p->offset, &j);
+        if (r < 0)
+                return r;
+        j->is_page = true;
+        j->page = *p;
+        w->size = end;
+        w->data_bytes += p->bytes;
+        return writer_put_shared(w, j);
 }
 
 /* Waits until nothing is outstanding. */
@@ -401,33 +433,53 @@ static int writer_finish_content(struct blob_writer *w, struct blob_info *ret)
         return r < 0 ? store_sync_failed(w->store, r) : 0;
 }
 
+/* The places of a page's entries, or of none where it is another map's. Gives the count. */
+static int writer_load_places(const struct map *map, uint64_t row, struct map_cursor *cursor, uint64_t *ret)
+{
+        struct map_page page;
+        struct map_entry e;
+        int r;
+
+        if (!map_row_get(map, row, &page))
+                return 0;
+        r = map_seek_row(map, row, cursor);
+        for (unsigned i = 0; r >= 0 && i < page.entries; i++) {
+                r = map_next(cursor, &e);
+                if (r == 0)
+                        r = -EBADMSG;
+                if (r > 0)
+                        *ret++ = e.place;
+        }
+        return r < 0 ? r : (int)page.entries;
+}
+
 /* Counts the references of a new blob and makes it live. */
 static int writer_retain(struct blob_writer *w)
 {
         CLEANUP_FREE uint64_t *places = NULL;
+        const struct map *map = w->pin->map;
         struct map_cursor cursor;
-        struct map_entry e;
-        uint64_t left = map_entries(w->pin->map);
+        uint64_t row = 0;
         size_t n;
         int r;
 
         places = calloc(WRITER_REFS, sizeof(*places));
         if (!places)
                 return -ENOMEM;
-        r = map_seek(w->pin->map, 0, &cursor);
+        r = lend_record(w->store, &w->hold, &w->id, map);
         if (r < 0)
                 return r;
         do {
-                for (n = 0; n < WRITER_REFS && left > 0; n++, left--) {
-                        r = map_next(&cursor, &e);
-                        if (r <= 0)
-                                return r < 0 ? r : -EBADMSG;
-                        places[n] = e.place;
+                for (n = 0; row < map_rows(map) && n + MAP_PAGE_ENTRIES <= WRITER_REFS; row++) {
+                        r = writer_load_places(map, row, &cursor, places + n);
+                        if (r < 0)
+                                return r;
+                        n += (size_t)r;
                 }
-                r = index_blob_retain(w->store->chunks->index, &w->hold, &w->id, places, n, left == 0);
+                r = index_blob_retain(w->store->chunks->index, &w->hold, &w->id, places, n, row == map_rows(map));
                 if (r < 0)
                         return r;
-        } while (left > 0);
+        } while (row < map_rows(map));
         return 0;
 }
 

@@ -16,6 +16,8 @@ struct chunk_job {
         struct blob_writer *writer;
         STAILQ_ENTRY(chunk_job) order; /* or in the list of free ones */
         bool looked_up; /* under the writer's lock */
+        bool is_page;   /* no chunk, but the entries of a page that is borrowed; the rest does not matter then */
+        struct map_page page;
 
         struct map_entry entry; /* offset and raw_len by the caller's thread, the rest is worked out */
         bool shared; /* place and stored_len are those of a chunk that was there */
@@ -85,8 +87,16 @@ static inline int blob_writer_fail(struct blob_writer *w, int r)
 /* Adds a chunk of an open blob as it is stored. The blob is then kept open until the writer is freed. */
 int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e);
 
+/* Adds a page of an open blob's map, and what is a hole behind it, up to END. It begins where the writer has come to. */
+int blob_writer_add_page(struct blob_writer *w, struct blob *b, const struct map_page *p, uint64_t end);
+
 /* After the commit: bytes that it added to segments. */
 uint64_t blob_writer_moved(const struct blob_writer *w);
+
+/* ---- blob_share.c ---- */
+
+/* As blob_writer_share(), but that no pages are borrowed: the other blob is there for a moment only. */
+int blob_writer_copy(struct blob_writer *w, struct blob *b, uint64_t off, uint64_t n, struct blob_share_stats *ret);
 
 /* ---- blob_place.c ---- */
 

@@ -4,8 +4,8 @@
  * Giving space back, in steps each of which a crash may interrupt:
  *
  *      a blob that is to go becomes dead in the index, and its map is renamed so that nobody opens it; one that is open
- *      stays as it is until its last close, and for the next collection. Its references are taken back, the last
- *      counted first; the map is unlinked, the row deleted;
+ *      stays as it is until its last close, and for the next collection. Its references are taken back, the map is
+ *      unlinked, the row deleted (release.c); one whose pages others have borrowed stays as a dead one until they go;
  *
  *      chunks without references, older than every writer at work, become dead, and their segment is marked;
  *
@@ -34,6 +34,7 @@
 #include "blobstore/blobs/blob_priv.h"
 #include "blobstore/blobs/gc.h"
 #include "blobstore/blobs/map_file_priv.h"
+#include "blobstore/blobs/release_priv.h"
 
 #define GC_SWEEP_BATCH 4096
 #define GC_REF_BATCH 8192 /* references taken back in one transaction */
@@ -71,64 +72,6 @@ static size_t gc_batch(struct blobstore *bs, size_t usual)
         return atomic_load(&bs->thrifty) ? GC_THRIFTY_BATCH : usual;
 }
 
-/* The chunks of the entries [FROM, TO) of a map, which are of one page; none where it is damaged. Gives the count. */
-static int release_load_page(struct map *map, uint64_t from, uint64_t to, uint64_t *ret)
-{
-        struct map_cursor cursor;
-        struct map_entry e;
-        int r;
-
-        r = map_seek_entry(map, from, &cursor);
-        for (uint64_t i = from; r >= 0 && i < to; i++) {
-                r = map_next(&cursor, &e);
-                if (r == 0)
-                        r = -EBADMSG;
-                if (r > 0)
-                        *ret++ = e.place;
-        }
-        return r < 0 ? r : (int)(to - from);
-}
-
-/*
- * Takes back the references of a blob that is not live, the last counted first. What a damaged map hides cannot be
- * taken back; the blob goes nevertheless, and the index is made again at the next opening.
- */
-static int blob_release(struct blobstore *bs, const struct index_blob *blob)
-{
-        CLEANUP(map_closep) struct map *map = NULL;
-        CLEANUP_FREE uint64_t *places = NULL;
-        uint64_t left = blob->retained, from;
-        size_t n, batch = gc_batch(bs, GC_REF_BATCH);
-        bool damaged = false;
-        int r;
-
-        if (left == 0)
-                return 0;
-        r = map_file_open(bs, &blob->id, true, &map);
-        if (r == -EBADMSG || r == -ENOENT)
-                return index_mark_stale(bs->dir_fd);
-        if (r < 0)
-                return r;
-        places = calloc(GC_REF_BATCH, sizeof(*places));
-        if (!places)
-                return -ENOMEM;
-
-        while (left > 0) {
-                for (n = 0; left > 0 && n + MAP_PAGE_ENTRIES <= batch; left = from) {
-                        from = (left - 1) / MAP_PAGE_ENTRIES * MAP_PAGE_ENTRIES;
-                        r = release_load_page(map, from, left, places + n);
-                        damaged |= r == -EBADMSG;
-                        if (r < 0 && r != -EBADMSG)
-                                return r;
-                        n += r > 0 ? (size_t)r : 0;
-                }
-                r = index_blob_release(bs->chunks->index, &blob->id, places, n, left);
-                if (r < 0)
-                        return r;
-        }
-        return damaged ? index_mark_stale(bs->dir_fd) : 0;
-}
-
 /*
  * Goes on with a removal, or takes back a commit that did not come to its end. 1: done; 0: it is open, and left for
  * later. Call with removal_lock held.
@@ -149,11 +92,7 @@ static int blob_finish_removal(struct blobstore *bs, const struct blob_id *id)
         }
         r = index_blob_get(bs->chunks->index, id, &blob);
         if (r == 0)
-                r = blob_release(bs, &blob);
-        if (r == 0)
-                r = map_file_remove(bs, id); /* before the row: without one it would never be looked at again */
-        if (r == 0)
-                r = index_blob_forget(bs->chunks->index, id);
+                r = release_blob(bs, &blob, gc_batch(bs, GC_REF_BATCH));
         return r < 0 ? r : 1;
 }
 
@@ -189,6 +128,8 @@ int blob_remove(struct blobstore *bs, const struct blob_id *id)
         return r < 0 ? r : 0;
 }
 
+#define GC_LENDS 2 /* removed, but for pages that others have borrowed of it */
+
 /* A removal or a commit that was interrupted, or a removed blob that may be open no more. */
 static int gc_unfinished_blob(struct blobstore *bs, const struct blob_id *id)
 {
@@ -200,8 +141,10 @@ static int gc_unfinished_blob(struct blobstore *bs, const struct blob_id *id)
                 return 0;
         /* Only now: it may have been a commit at work until a moment ago, and be live. */
         r = index_blob_get(bs->chunks->index, id, &blob);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
+        if (r == 0)
+                r = release_is_lender(bs, &blob);
+        if (r != 0)
+                return r == -ENOENT ? 0 : r < 0 ? r : GC_LENDS;
         r = blob.state == BLOB_LIVE ? 0 : blob_finish_removal(bs, id);
         return r == -EIO ? 0 : r;
 }
@@ -219,7 +162,7 @@ static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
                         r = gc_unfinished_blob(bs, &page[i].id);
                         if (r < 0)
                                 return r;
-                        stats->blobs_removed += r > 0;
+                        stats->blobs_removed += r == 1;
                         stats->blobs_kept += r == 0;
                 }
         }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+/* Reading maps: opening one, its rows, and the pages that they name, here or in another map's file. */
+
 #include "blobstore/blobs/map.h"
 
 #include <errno.h>
@@ -11,199 +13,16 @@
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/blobs/map_priv.h"
 #include "blobstore/chunks/cache.h"
 #include "blobstore/chunks/chunker.h"
 #include "blobstore/chunks/segment.h"
 #include "blobstore/hash/hash.h"
 
-#define MAP_MAGIC UINT64_C(0x70616d2d73666d69) /* "imfs-map" */
-#define MAP_VERSION 2
-
-#define MAP_ENTRY_SIZE 48
-#define MAP_PAGE_HEAD_SIZE 16
-#define MAP_TABLE_ROW_SIZE 16
-
-/* Even entries of one block each do not need more than this. */
-#define MAP_ENTRIES_MAX (BLOB_SIZE_MAX / BLOB_BLOCK_SIZE)
-
-_Static_assert(MAP_PAGE_HEAD_SIZE + MAP_PAGE_ENTRIES * MAP_ENTRY_SIZE <= MAP_PAGE_SIZE, "entries fit a page");
-
-/* Offsets in the header page. */
-enum {
-        HEADER_MAGIC = 0,
-        HEADER_VERSION = 8,
-        HEADER_ID = 16,
-        HEADER_SIZE = 32,
-        HEADER_DATA_BYTES = 40,
-        HEADER_ENTRIES = 48,
-        HEADER_TABLE_HASH = 56,
-        HEADER_CHECKSUM = 64,
-        HEADER_DATA_CLUSTERS = 80,
-        HEADER_DATA_SPANS = 88,
-        HEADER_HASH = MAP_PAGE_SIZE - 8,
-};
-
-struct map_writer {
-        int fd;
-        struct blob_id id;
-        uint64_t seed;
-        uint64_t entries;
-        uint64_t pages;                     /* written */
-        unsigned n;                         /* entries in the page that is being filled */
-        uint64_t page_rank;                 /* clusters with data before that of its first entry */
-        uint64_t data_clusters, data_spans; /* of the entries so far */
-        uint64_t end;                       /* of the last entry */
-        uint8_t page[MAP_PAGE_SIZE];
-        uint8_t *table;    /* as on disk */
-        size_t table_size; /* allocated bytes */
-};
-
-struct map {
-        int fd;
-        struct blob_id id;
-        uint64_t seed;
-        struct cache *kept; /* pages of all maps of a store; NULL: none are kept */
-        struct blob_info info;
-        uint64_t entries;
-        uint64_t pages;
-        struct map_row {
-                uint64_t offset; /* of its first entry */
-                uint64_t rank;   /* clusters with data before that offset's */
-        } * table;               /* of each page */
-};
-
-_Static_assert(sizeof(struct map_row) == MAP_TABLE_ROW_SIZE, "the table is decoded where it was read");
-
 void map_name(const struct blob_id *id, char ret[MAP_NAME_SIZE])
 {
         put_hex(ret, id->bytes, BLOB_ID_SIZE);
-}
-
-static uint64_t map_page_offset(uint64_t page)
-{
-        return (page + 1) * MAP_PAGE_SIZE;
-}
-
-int map_writer_new(int fd, const struct blob_id *id, struct map_writer **ret)
-{
-        struct map_writer *w = calloc(1, sizeof(*w));
-
-        if (!w) {
-                cleanup_close(&fd);
-                return -ENOMEM;
-        }
-        w->fd = fd;
-        w->id = *id;
-        w->seed = get_le64(id->bytes);
-        *ret = w;
-        return 0;
-}
-
-void map_writer_free(struct map_writer *w)
-{
-        if (!w)
-                return;
-        cleanup_close(&w->fd);
-        free(w->table);
-        free(w);
-}
-
-static int map_writer_flush_page(struct map_writer *w)
-{
-        uint8_t *table;
-        int r;
-
-        if (w->n == 0)
-                return 0;
-
-        if (w->table_size < (w->pages + 1) * MAP_TABLE_ROW_SIZE) {
-                size_t size = w->table_size ? w->table_size * 2 : 512;
-
-                table = realloc(w->table, size);
-                if (!table)
-                        return -ENOMEM;
-                w->table = table;
-                w->table_size = size;
-        }
-        memcpy(w->table + w->pages * MAP_TABLE_ROW_SIZE, w->page + MAP_PAGE_HEAD_SIZE, 8);
-        put_le64(w->table + w->pages * MAP_TABLE_ROW_SIZE + 8, w->page_rank);
-
-        put_le32(w->page + 8, (uint32_t)w->pages);
-        put_le32(w->page + 12, w->n);
-        put_le64(w->page, hash64(w->page + 8, MAP_PAGE_SIZE - 8, w->seed));
-        r = pwrite_full(w->fd, w->page, MAP_PAGE_SIZE, map_page_offset(w->pages));
-        if (r < 0)
-                return r;
-        w->pages++;
-        w->n = 0;
-        memset(w->page, 0, MAP_PAGE_SIZE);
-        return 0;
-}
-
-/* Counts the pieces of SIZE that an entry touches, but for one that the entry before it did. */
-static uint64_t map_count_pieces(const struct map_writer *w, const struct map_entry *e, uint64_t size)
-{
-        uint64_t first = e->offset / size, last = (e->offset + e->len - 1) / size;
-
-        return last - first + (w->entries == 0 || (w->end - 1) / size != first);
-}
-
-int map_writer_add(struct map_writer *w, const struct map_entry *e)
-{
-        uint8_t *p = w->page + MAP_PAGE_HEAD_SIZE + w->n * MAP_ENTRY_SIZE;
-
-        if (w->n == 0)
-                w->page_rank = w->data_clusters -
-                               (w->entries > 0 && (w->end - 1) / BLOB_CLUSTER_SIZE == e->offset / BLOB_CLUSTER_SIZE);
-        w->data_clusters += map_count_pieces(w, e, BLOB_CLUSTER_SIZE);
-        w->data_spans += map_count_pieces(w, e, BLOB_SPAN_SIZE);
-        w->end = e->offset + e->len;
-
-        put_le64(p, e->offset);
-        put_le32(p + 8, e->len);
-        put_le32(p + 12, e->skip);
-        put_le32(p + 16, e->raw_len);
-        put_le32(p + 20, e->stored_len);
-        put_le32(p + 24, place_segment(e->place));
-        put_le32(p + 28, place_offset(e->place));
-        memcpy(p + 32, e->name.bytes, CHUNK_ID_SIZE);
-        w->entries++;
-        if (++w->n < MAP_PAGE_ENTRIES)
-                return 0;
-        return map_writer_flush_page(w);
-}
-
-int map_writer_finish(struct map_writer *w, struct blob_info *info)
-{
-        uint8_t header[MAP_PAGE_SIZE] = { 0 };
-        int r;
-
-        r = map_writer_flush_page(w);
-        if (r < 0)
-                return r;
-        r = pwrite_full(w->fd, w->table, w->pages * MAP_TABLE_ROW_SIZE, map_page_offset(w->pages));
-        if (r < 0)
-                return r;
-
-        info->data_clusters = w->data_clusters;
-        info->data_spans = w->data_spans;
-        put_le64(header + HEADER_MAGIC, MAP_MAGIC);
-        put_le32(header + HEADER_VERSION, MAP_VERSION);
-        memcpy(header + HEADER_ID, w->id.bytes, BLOB_ID_SIZE);
-        put_le64(header + HEADER_SIZE, info->size_bytes);
-        put_le64(header + HEADER_DATA_BYTES, info->data_bytes);
-        put_le64(header + HEADER_ENTRIES, w->entries);
-        put_le64(header + HEADER_TABLE_HASH, hash64(w->table, w->pages * MAP_TABLE_ROW_SIZE, w->seed));
-        memcpy(header + HEADER_CHECKSUM, info->checksum.bytes, BLOB_CHECKSUM_SIZE);
-        put_le64(header + HEADER_DATA_CLUSTERS, info->data_clusters);
-        put_le64(header + HEADER_DATA_SPANS, info->data_spans);
-        put_le64(header + HEADER_HASH, hash64(header, HEADER_HASH, w->seed));
-        return pwrite_full(w->fd, header, sizeof(header), 0);
-}
-
-int map_writer_sync(struct map_writer *w)
-{
-        return fsync(w->fd) < 0 ? -errno : 0;
 }
 
 static int map_read_exactly(int fd, void *buf, size_t n, uint64_t off)
@@ -215,9 +34,12 @@ static int map_read_exactly(int fd, void *buf, size_t n, uint64_t off)
         return (size_t)got == n ? 0 : -EBADMSG;
 }
 
+/* ---- opening ---- */
+
 static int map_load_header(struct map *m, const struct blob_id *id, uint64_t *ret_table_hash)
 {
         uint8_t header[MAP_PAGE_SIZE];
+        uint32_t version;
         int r;
 
         r = map_read_exactly(m->fd, header, sizeof(header), 0);
@@ -227,9 +49,11 @@ static int map_load_header(struct map *m, const struct blob_id *id, uint64_t *re
             get_le64(header + HEADER_HASH) != hash64(header, HEADER_HASH, m->seed) ||
             memcmp(header + HEADER_ID, id->bytes, BLOB_ID_SIZE) != 0)
                 return -EBADMSG;
-        if (get_le32(header + HEADER_VERSION) != MAP_VERSION)
+        version = get_le32(header + HEADER_VERSION);
+        if (version != MAP_VERSION && version != MAP_VERSION_PLAIN)
                 return -EPROTONOSUPPORT;
 
+        m->plain = version == MAP_VERSION_PLAIN;
         m->info.size_bytes = get_le64(header + HEADER_SIZE);
         m->info.data_bytes = get_le64(header + HEADER_DATA_BYTES);
         memcpy(m->info.checksum.bytes, header + HEADER_CHECKSUM, BLOB_CHECKSUM_SIZE);
@@ -238,24 +62,88 @@ static int map_load_header(struct map *m, const struct blob_id *id, uint64_t *re
         m->entries = get_le64(header + HEADER_ENTRIES);
         if (m->info.size_bytes > BLOB_SIZE_MAX || m->entries > MAP_ENTRIES_MAX)
                 return -EBADMSG;
-        m->pages = (m->entries + MAP_PAGE_ENTRIES - 1) / MAP_PAGE_ENTRIES;
+        if (m->plain) {
+                m->rows = m->pages = (m->entries + MAP_PAGE_ENTRIES - 1) / MAP_PAGE_ENTRIES;
+        } else {
+                m->rows = get_le64(header + HEADER_ROWS);
+                m->pages = get_le64(header + HEADER_PAGES);
+                m->n_lenders = get_le64(header + HEADER_LENDERS);
+                m->extents_hash = get_le64(header + HEADER_EXTENTS_HASH);
+                if (m->rows > m->entries || m->pages > m->rows || m->n_lenders > m->rows - m->pages)
+                        return -EBADMSG;
+        }
         *ret_table_hash = get_le64(header + HEADER_TABLE_HASH);
         return 0;
 }
 
+static uint64_t map_extents_offset(const struct map *m)
+{
+        return map_page_offset(m->pages) + m->rows * MAP_ROW_SIZE + m->n_lenders * BLOB_ID_SIZE;
+}
+
+/* In place, from the end, since a row in memory is longer than one of the file. */
+static void map_decode_plain_rows(struct map *m)
+{
+        const uint8_t *bytes = (const uint8_t *)m->table;
+
+        for (uint64_t i = m->rows; i-- > 0;) {
+                const uint8_t *row = bytes + i * MAP_ROW_SIZE_PLAIN;
+                uint64_t n = i + 1 < m->rows ? MAP_PAGE_ENTRIES : m->entries - i * MAP_PAGE_ENTRIES;
+                const struct map_row decoded = {
+                        .offset = get_le64(row),
+                        .rank = get_le64(row + 8),
+                        .page = (uint32_t)i,
+                        .lender = (uint32_t)n,
+                };
+
+                m->table[i] = decoded;
+        }
+        m->own_entries = m->entries;
+}
+
+/* Where they ascend, and each of its own pages has its row, in order, and nothing is borrowed from itself. */
+static int map_decode_rows(struct map *m)
+{
+        uint64_t entries = 0, pages = 0;
+
+        m->lenders = (struct blob_id *)(void *)(m->table + m->rows);
+        for (uint64_t i = 0; i < m->n_lenders; i++)
+                if (memcmp(m->lenders[i].bytes, m->id.bytes, BLOB_ID_SIZE) == 0)
+                        return -EBADMSG;
+        for (uint64_t i = 0; i < m->rows; i++) {
+                struct map_row *row = &m->table[i];
+
+                *row = (struct map_row){ get_le64(&row->offset), get_le64(&row->rank), get_le64(&row->hash),
+                                         get_le32(&row->page), get_le32(&row->lender) };
+                if (map_row_entries(row) == 0 || map_row_entries(row) > MAP_PAGE_ENTRIES ||
+                    row->lender >> 8 > m->n_lenders || row->offset >= m->info.size_bytes ||
+                    (i > 0 && row->offset <= m->table[i - 1].offset))
+                        return -EBADMSG;
+                entries += map_row_entries(row);
+                if (row->lender >> 8)
+                        continue;
+                if (row->page != pages++)
+                        return -EBADMSG;
+                m->own_entries += map_row_entries(row);
+        }
+        return entries == m->entries && pages == m->pages ? 0 : -EBADMSG;
+}
+
 static int map_load_table(struct map *m, uint64_t table_hash)
 {
-        size_t size = m->pages * MAP_TABLE_ROW_SIZE;
+        size_t size = m->plain ? m->rows * MAP_ROW_SIZE_PLAIN : m->rows * MAP_ROW_SIZE + m->n_lenders * BLOB_ID_SIZE;
+        size_t room = m->rows * MAP_ROW_SIZE + m->n_lenders * BLOB_ID_SIZE;
         struct stat st;
         int r;
 
         /* Before memory is asked for: a length that the file does not have is damage, and no reason to allocate. */
         if (fstat(m->fd, &st) < 0)
                 return -errno;
-        if ((uint64_t)st.st_size != map_page_offset(m->pages) + size)
+        if ((uint64_t)st.st_size != (m->plain ? map_page_offset(m->pages) + size
+                                              : map_extents_offset(m) + m->rows * MAP_EXTENT_SIZE))
                 return -EBADMSG;
 
-        m->table = malloc(size ? size : 1);
+        m->table = malloc(room ? room : 1);
         if (!m->table)
                 return -ENOMEM;
         r = map_read_exactly(m->fd, m->table, size, map_page_offset(m->pages));
@@ -263,9 +151,40 @@ static int map_load_table(struct map *m, uint64_t table_hash)
                 return r;
         if (hash64(m->table, size, m->seed) != table_hash)
                 return -EBADMSG;
-        for (uint64_t i = 0; i < m->pages; i++)
-                m->table[i] = (struct map_row){ get_le64(&m->table[i].offset), get_le64(&m->table[i].rank) };
+        if (!m->plain)
+                return map_decode_rows(m);
+        map_decode_plain_rows(m);
         return 0;
+}
+
+static int map_load_extents(struct map *m)
+{
+        size_t size = m->rows * MAP_EXTENT_SIZE;
+        CLEANUP_FREE uint8_t *extents = NULL;
+        int r;
+
+        LOCK_SCOPE(&m->extents_lock);
+        if (m->extents)
+                return 0;
+        extents = malloc(size ? size : 1);
+        if (!extents)
+                return -ENOMEM;
+        r = map_read_exactly(m->fd, extents, size, map_extents_offset(m));
+        if (r < 0)
+                return r;
+        if (hash64(extents, size, m->seed) != m->extents_hash)
+                return -EBADMSG;
+        m->extents = TAKE_PTR(extents);
+        return 0;
+}
+
+/* Damage is told when a map is opened, and not when somebody borrows of it, which is what they are kept for. */
+static int map_check_extents(struct map *m)
+{
+        int r = m->plain ? 0 : map_load_extents(m);
+
+        free(TAKE_PTR(m->extents));
+        return r;
 }
 
 int map_open(int fd, const struct blob_id *id, struct map **ret)
@@ -282,10 +201,13 @@ int map_open(int fd, const struct blob_id *id, struct map **ret)
         m->fd = fd;
         m->id = *id;
         m->seed = get_le64(id->bytes);
+        pthread_mutex_init(&m->extents_lock, NULL);
 
         r = map_load_header(m, id, &table_hash);
         if (r == 0)
                 r = map_load_table(m, table_hash);
+        if (r == 0)
+                r = map_check_extents(m);
         if (r < 0) {
                 map_close(m);
                 return r;
@@ -299,8 +221,16 @@ void map_close(struct map *m)
         if (!m)
                 return;
         cleanup_close(&m->fd);
+        pthread_mutex_destroy(&m->extents_lock);
+        free(m->extents);
         free(m->table);
         free(m);
+}
+
+void map_set_lenders(struct map *m, map_lender_fn *open, void *ctx)
+{
+        m->open_lender = open;
+        m->lender_ctx = ctx;
 }
 
 const struct blob_info *map_info(const struct map *m)
@@ -313,7 +243,14 @@ uint64_t map_entries(const struct map *m)
         return m->entries;
 }
 
-static void map_entry_get(const uint8_t *page, unsigned i, struct map_entry *ret)
+uint64_t map_own_entries(const struct map *m)
+{
+        return m->own_entries;
+}
+
+/* ---- pages ---- */
+
+void map_entry_get(const uint8_t *page, unsigned i, struct map_entry *ret)
 {
         const uint8_t *p = page + MAP_PAGE_HEAD_SIZE + i * MAP_ENTRY_SIZE;
 
@@ -326,11 +263,6 @@ static void map_entry_get(const uint8_t *page, unsigned i, struct map_entry *ret
         memcpy(ret->name.bytes, p + 32, CHUNK_ID_SIZE);
 }
 
-static unsigned map_page_entries(const struct map *m, uint64_t page)
-{
-        return page + 1 < m->pages ? MAP_PAGE_ENTRIES : (unsigned)(m->entries - page * MAP_PAGE_ENTRIES);
-}
-
 static bool map_chunk_is_sane(const struct map_entry *e)
 {
         return e->raw_len > 0 && e->raw_len <= CHUNK_SIZE_MAX && e->stored_len > 0 && e->stored_len <= e->raw_len;
@@ -341,15 +273,12 @@ static bool map_chunk_is_sane(const struct map_entry *e)
  * hash is no proof against somebody who writes maps. A page ends where the table has the next one begin, so that
  * entries ascend from page to page, too.
  */
-static bool map_page_is_sane(const struct map *m, uint64_t page, const uint8_t *bytes)
+static bool map_page_is_sane(const struct map *m, uint64_t row, const uint8_t *bytes)
 {
-        uint64_t end = m->table[page].offset, limit = m->info.size_bytes;
+        uint64_t end = m->table[row].offset, limit = map_row_limit(m, row);
         struct map_entry e;
 
-        if (page + 1 < m->pages && m->table[page + 1].offset < limit)
-                limit = m->table[page + 1].offset;
-
-        for (unsigned i = 0; i < map_page_entries(m, page); i++) {
+        for (unsigned i = 0; i < map_row_entries(&m->table[row]); i++) {
                 map_entry_get(bytes, i, &e);
                 if (!map_chunk_is_sane(&e) || e.len == 0 || e.len > e.raw_len || e.skip > e.raw_len - e.len ||
                     e.skip % BLOB_BLOCK_SIZE || e.offset < end || e.offset % BLOB_BLOCK_SIZE || e.offset > limit ||
@@ -365,15 +294,38 @@ static bool map_page_verifies(const uint8_t *page, uint64_t seed, uint64_t numbe
         return get_le64(page) == hash64(page + 8, MAP_PAGE_SIZE - 8, seed) && get_le32(page + 8) == (uint32_t)number;
 }
 
-static int map_read_page(const struct map *m, uint64_t page, uint8_t bytes[MAP_PAGE_SIZE])
+/* Is it the page that the row names? Only what a page says of itself can have been kept. */
+static bool map_page_is_rows(const struct map *m, const struct map_row *row, const uint8_t *bytes)
 {
+        return get_le32(bytes + 8) == row->page && get_le32(bytes + 12) == map_row_entries(row) &&
+               (m->plain || get_le64(bytes) == row->hash);
+}
+
+static int map_load_bytes(const struct map *m, const struct map_row *row, const struct blob_id *lender,
+                          uint8_t bytes[MAP_PAGE_SIZE])
+{
+        CLEANUP_CLOSE int fd = -1;
         int r;
 
-        r = map_read_exactly(m->fd, bytes, MAP_PAGE_SIZE, map_page_offset(page));
+        if (!lender)
+                return map_read_exactly(m->fd, bytes, MAP_PAGE_SIZE, map_page_offset(row->page));
+        r = m->open_lender ? m->open_lender(m->lender_ctx, lender, &fd) : -ENOENT;
+        if (r < 0)
+                return r == -ENOENT ? -EBADMSG : r; /* lost: what it lent is, too */
+        return map_read_exactly(fd, bytes, MAP_PAGE_SIZE, map_page_offset(row->page));
+}
+
+static int map_read_page(const struct map *m, uint64_t number, uint8_t bytes[MAP_PAGE_SIZE])
+{
+        const struct map_row *row = &m->table[number];
+        const struct blob_id *lender = map_row_lender(m, row);
+        int r;
+
+        r = map_load_bytes(m, row, lender, bytes);
         if (r < 0)
                 return r;
-        if (!map_page_verifies(bytes, m->seed, page) || get_le32(bytes + 12) != map_page_entries(m, page) ||
-            !map_page_is_sane(m, page, bytes))
+        if (!map_page_verifies(bytes, lender ? get_le64(lender->bytes) : m->seed, row->page) ||
+            !map_page_is_rows(m, row, bytes) || !map_page_is_sane(m, number, bytes))
                 return -EBADMSG;
         return 0;
 }
@@ -388,7 +340,8 @@ struct kept_page {
 
 struct page_load {
         const struct map *map;
-        uint64_t page;
+        uint64_t row;
+        const struct blob_id *owner;
 };
 
 static int page_load(void *ctx, uint64_t key, void *buf, size_t len)
@@ -398,36 +351,42 @@ static int page_load(void *ctx, uint64_t key, void *buf, size_t len)
 
         (void)key;
         (void)len;
-        kept->id = load->map->id;
-        return map_read_page(load->map, load->page, kept->bytes);
+        kept->id = *load->owner;
+        return map_read_page(load->map, load->row, kept->bytes);
 }
 
-/* Ids are random, so that the pages of maps seldom meet. */
-static uint64_t page_key(const struct map *m, uint64_t page)
+/* Ids are random, so that the pages of maps seldom meet. A page is kept once, whoever borrows it. */
+static uint64_t page_key(const struct blob_id *owner, uint32_t page)
 {
-        return m->seed + page * UINT64_C(0xd1342543de82ef95);
+        return get_le64(owner->bytes) + page * UINT64_C(0xd1342543de82ef95);
 }
 
-/* A page as it is kept, or, where READ, read to be kept: 1, or 0 where it is to be read without that. */
-static int map_get_kept(const struct map *m, uint64_t page, bool read, uint8_t bytes[MAP_PAGE_SIZE])
+/*
+ * A page as it is kept, or, where READ, read to be kept: 1, or 0 where it is to be read without that. One that was read
+ * for another map was held against that one's rows.
+ */
+static int map_get_kept(const struct map *m, uint64_t number, bool read, uint8_t bytes[MAP_PAGE_SIZE])
 {
-        struct page_load load = { m, page };
+        const struct map_row *row = &m->table[number];
+        const struct blob_id *lender = map_row_lender(m, row), *owner = lender ? lender : &m->id;
+        struct page_load load = { m, number, owner };
         const struct kept_page *kept;
         struct cache_entry *entry;
         const uint8_t *found;
+        uint64_t key = page_key(owner, row->page);
         int r;
 
-        if (!m->kept || (!read && !cache_peek(m->kept, page_key(m, page), sizeof(*kept), &entry, &found)))
+        if (!m->kept || (!read && !cache_peek(m->kept, key, sizeof(*kept), &entry, &found)))
                 return 0;
-        r = read ? cache_get(m->kept, page_key(m, page), sizeof(*kept), page_load, &load, &entry, &found) : 0;
+        r = read ? cache_get(m->kept, key, sizeof(*kept), page_load, &load, &entry, &found) : 0;
         if (r < 0)
                 return r;
         kept = (const struct kept_page *)found;
-        r = memcmp(kept->id.bytes, m->id.bytes, BLOB_ID_SIZE) == 0 && get_le32(kept->bytes + 8) == (uint32_t)page;
+        r = memcmp(kept->id.bytes, owner->bytes, BLOB_ID_SIZE) == 0 && map_page_is_rows(m, row, kept->bytes);
         if (r)
                 memcpy(bytes, kept->bytes, MAP_PAGE_SIZE);
         cache_put(m->kept, entry);
-        return r;
+        return r && lender && !map_page_is_sane(m, number, bytes) ? -EBADMSG : r;
 }
 
 void map_keep_pages(struct map *m, struct cache *pages)
@@ -435,210 +394,156 @@ void map_keep_pages(struct map *m, struct cache *pages)
         m->kept = pages;
 }
 
-/* ---- cursors ---- */
-
-/* KEEP: somebody may come to this page again soon. Else pages that are kept are used, and no other pushed out. */
-static int map_load_page(struct map_cursor *c, bool keep)
+int map_get_page(const struct map *m, uint64_t row, bool keep, uint8_t bytes[MAP_PAGE_SIZE])
 {
-        const struct map *m = c->map;
         int r;
 
-        c->i = c->n = 0;
-        if (c->page >= m->pages)
-                return 0;
-        r = map_get_kept(m, c->page, keep, c->bytes);
-        if (r == 0)
-                r = map_read_page(m, c->page, c->bytes);
-        if (r < 0)
-                return r;
-        c->n = map_page_entries(m, c->page);
-        return 0;
+        r = map_get_kept(m, row, keep, bytes);
+        return r == 0 ? map_read_page(m, row, bytes) : r < 0 ? r : 0;
 }
 
-/* The last page that begins at or before OFF, or the first page. */
-static uint64_t map_find_page(const struct map *m, uint64_t off)
-{
-        uint64_t low = 0, high = m->pages;
+/* ---- rows ---- */
 
-        while (high - low > 1) {
+uint64_t map_rows(const struct map *m)
+{
+        return m->rows;
+}
+
+uint64_t map_row_start(const struct map *m, uint64_t row)
+{
+        return m->table[row].offset;
+}
+
+uint64_t map_row_limit(const struct map *m, uint64_t row)
+{
+        uint64_t limit = m->info.size_bytes;
+
+        return row + 1 < m->rows && m->table[row + 1].offset < limit ? m->table[row + 1].offset : limit;
+}
+
+uint64_t map_rows_before(const struct map *m, uint64_t off)
+{
+        uint64_t low = 0, high = m->rows;
+
+        while (low < high) {
                 uint64_t middle = low + (high - low) / 2;
 
-                if (m->table[middle].offset <= off)
-                        low = middle;
+                if (m->table[middle].offset < off)
+                        low = middle + 1;
                 else
                         high = middle;
         }
         return low;
 }
 
-int map_seek(const struct map *m, uint64_t off, struct map_cursor *ret)
+bool map_row_get(const struct map *m, uint64_t row, struct map_page *ret)
 {
+        const struct map_row *r = &m->table[row];
+        const struct blob_id *lender = map_row_lender(m, r);
+
+        *ret = (struct map_page){
+                .lender = lender ? *lender : m->id,
+                .offset = r->offset,
+                .hash = r->hash,
+                .page = r->page,
+                .entries = map_row_entries(r),
+        };
+        return !lender;
+}
+
+/* What an old map's table does not tell, from the page. */
+static int map_measure_page(const struct map *m, uint64_t row, struct map_page *ret)
+{
+        uint8_t bytes[MAP_PAGE_SIZE];
         struct map_entry e;
         int r;
 
-        ret->map = m;
-        ret->page = map_find_page(m, off);
-        r = map_load_page(ret, true);
+        r = map_get_page(m, row, false, bytes);
         if (r < 0)
                 return r;
-        for (unsigned top = ret->n; ret->i < top;) {
-                unsigned middle = ret->i + (top - ret->i) / 2;
-
-                map_entry_get(ret->bytes, middle, &e);
-                if (e.offset + e.len <= off)
-                        ret->i = middle + 1;
-                else
-                        top = middle;
+        ret->hash = get_le64(bytes);
+        for (unsigned i = 0; i < ret->entries; i++) {
+                map_entry_get(bytes, i, &e);
+                ret->clusters += (uint16_t)map_count_pieces(e.offset, e.len, ret->end, BLOB_CLUSTER_SIZE);
+                ret->spans += (uint16_t)map_count_pieces(e.offset, e.len, ret->end, BLOB_SPAN_SIZE);
+                ret->bytes += e.len;
+                ret->end = e.offset + e.len;
         }
         return 0;
 }
 
-int map_seek_entry(const struct map *m, uint64_t n, struct map_cursor *ret)
+int map_row_describe(struct map *m, uint64_t row, struct map_page *ret)
 {
+        struct map_page page;
+        const uint8_t *extent;
         int r;
 
-        ret->map = m;
-        ret->page = n / MAP_PAGE_ENTRIES;
-        r = map_load_page(ret, true);
+        (void)map_row_get(m, row, &page);
+        if (m->plain) {
+                r = map_measure_page(m, row, &page);
+                if (r == 0)
+                        *ret = page;
+                return r;
+        }
+        r = map_load_extents(m);
         if (r < 0)
                 return r;
-        ret->i = (unsigned)(n % MAP_PAGE_ENTRIES);
+        extent = m->extents + row * MAP_EXTENT_SIZE;
+        page.end = get_le64(extent);
+        page.bytes = get_le32(extent + 8);
+        page.clusters = (uint16_t)get_le32(extent + 12);
+        page.spans = (uint16_t)(get_le32(extent + 12) >> 16);
+        if (page.end <= page.offset || page.end > map_row_limit(m, row))
+                return -EBADMSG;
+        *ret = page;
         return 0;
 }
 
-int map_next(struct map_cursor *c, struct map_entry *ret)
+/* ---- what is left of a damaged one ---- */
+
+int map_page_each(int fd, const struct blob_id *id, uint64_t page, map_entry_fn *fn, void *ctx)
 {
+        uint8_t bytes[MAP_PAGE_SIZE];
+        struct map_entry e;
         int r;
 
-        if (c->i >= c->n) {
-                if (c->page >= c->map->pages)
-                        return 0;
-                c->page++;
-                r = map_load_page(c, false);
-                if (r < 0)
-                        return r;
-                if (c->n == 0)
-                        return 0;
+        r = map_read_exactly(fd, bytes, sizeof(bytes), map_page_offset(page));
+        if (r < 0)
+                return r;
+        if (!map_page_verifies(bytes, get_le64(id->bytes), page))
+                return -EBADMSG;
+        for (unsigned i = 0; r == 0 && i < MAP_PAGE_ENTRIES && i < get_le32(bytes + 12); i++) {
+                map_entry_get(bytes, i, &e);
+                r = map_chunk_is_sane(&e) ? fn(ctx, &e) : 0;
         }
-        map_entry_get(c->bytes, c->i++, ret);
-        return 1;
-}
-
-static int map_seek_page(const struct map *m, uint64_t page, struct map_cursor *ret, uint64_t *ret_rank)
-{
-        int r;
-
-        ret->map = m;
-        ret->page = page;
-        r = map_load_page(ret, true);
-        if (r == 0)
-                *ret_rank = page < m->pages ? m->table[page].rank : 0;
         return r;
 }
 
-int map_seek_cluster(const struct map *m, uint64_t cluster, struct map_cursor *ret, uint64_t *ret_rank)
+struct salvage {
+        map_entry_fn *fn;
+        void *ctx;
+        bool stopped;
+};
+
+static int salvage_entry(void *ctx, const struct map_entry *e)
 {
-        return map_seek_page(m, map_find_page(m, cluster * BLOB_CLUSTER_SIZE), ret, ret_rank);
-}
+        struct salvage *s = ctx;
+        int r = s->fn(s->ctx, e);
 
-int map_seek_rank(const struct map *m, uint64_t rank, struct map_cursor *ret, uint64_t *ret_rank)
-{
-        uint64_t low = 0, high = m->pages;
-
-        while (high - low > 1) {
-                uint64_t middle = low + (high - low) / 2;
-
-                if (m->table[middle].rank <= rank)
-                        low = middle;
-                else
-                        high = middle;
-        }
-        return map_seek_page(m, low, ret, ret_rank);
-}
-
-/* Clusters without data before that of the page's first entry. */
-static uint64_t map_empty_clusters(const struct map *m, uint64_t page)
-{
-        return m->table[page].offset / BLOB_CLUSTER_SIZE - m->table[page].rank;
-}
-
-/* The last page up to whose first entry every cluster has data, from PAGE's on. */
-static uint64_t map_find_sparse_page(const struct map *m, uint64_t page)
-{
-        uint64_t low = page, high = m->pages, empty = map_empty_clusters(m, page);
-
-        while (high - low > 1) {
-                uint64_t middle = low + (high - low) / 2;
-
-                if (map_empty_clusters(m, middle) == empty)
-                        low = middle;
-                else
-                        high = middle;
-        }
-        return low;
-}
-
-/* Follows entries that touch from *OFF on. 1: to the end of page LAST; 0: they end before that. */
-static int map_follow(struct map_cursor *c, uint64_t last, uint64_t *off)
-{
-        struct map_entry e;
-        int r;
-
-        while (c->page < last || c->i < c->n) {
-                r = map_next(c, &e);
-                if (r < 0)
-                        return r;
-                if (r == 0 || e.offset > *off)
-                        return 0;
-                *off = e.offset + e.len;
-        }
-        return 1;
-}
-
-int map_find_hole(const struct map *m, uint64_t off, uint64_t *ret)
-{
-        struct map_cursor cursor;
-        uint64_t page;
-        int r;
-
-        r = map_seek(m, off, &cursor);
-        if (r == 0)
-                r = map_follow(&cursor, cursor.page + MAP_HOLE_PAGES - 1, &off);
-        if (r > 0) {
-                page = map_find_sparse_page(m, cursor.page);
-                r = 0;
-                if (page > cursor.page) {
-                        off = m->table[page].offset;
-                        r = map_seek_entry(m, page * MAP_PAGE_ENTRIES, &cursor);
-                }
-                if (r == 0)
-                        r = map_follow(&cursor, m->pages, &off); /* no further than into the next page */
-        }
-        if (r < 0)
-                return r;
-        *ret = off;
-        return 0;
+        s->stopped |= r < 0;
+        return r;
 }
 
 int map_salvage(int fd, const struct blob_id *id, map_entry_fn *fn, void *ctx)
 {
-        uint64_t seed = get_le64(id->bytes);
-        uint8_t page[MAP_PAGE_SIZE];
-        struct map_entry e;
+        struct salvage s = { fn, ctx, false };
         struct stat st;
         int r = 0;
 
         if (fstat(fd, &st) < 0)
                 return -errno;
         /* What the table says of their number is not needed: a part of it does not pass for a page. */
-        for (uint64_t n = 0; r == 0 && map_page_offset(n + 1) <= (uint64_t)st.st_size; n++) {
-                if (map_read_exactly(fd, page, sizeof(page), map_page_offset(n)) < 0 ||
-                    !map_page_verifies(page, seed, n))
-                        continue;
-                for (unsigned i = 0; r == 0 && i < MAP_PAGE_ENTRIES && i < get_le32(page + 12); i++) {
-                        map_entry_get(page, i, &e);
-                        r = map_chunk_is_sane(&e) ? fn(ctx, &e) : 0;
-                }
-        }
-        return r;
+        for (uint64_t n = 0; !s.stopped && map_page_offset(n + 1) <= (uint64_t)st.st_size; n++)
+                r = map_page_each(fd, id, n, salvage_entry, &s);
+        return s.stopped ? r : 0;
 }

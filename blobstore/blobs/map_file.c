@@ -65,6 +65,37 @@ int map_file_put(struct blobstore *bs, const struct blob_id *id)
         return objects_put(&maps, bs->temp_fd, name, path);
 }
 
+int map_file_open_lender(struct blobstore *bs, const struct blob_id *id, int *ret, uint64_t *ret_size)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE];
+        CLEANUP_CLOSE int fd = -1;
+        struct stat st;
+        int r;
+
+        map_file_path(id, false, path);
+        r = objects_open(&maps, path, &fd);
+        if (r == -ENOENT) {
+                map_file_path(id, true, path); /* a map only ever goes from there to here */
+                r = objects_open(&maps, path, &fd);
+        }
+        if (r < 0)
+                return r;
+        if (ret_size) {
+                if (fstat(fd, &st) < 0)
+                        return -errno;
+                *ret_size = (uint64_t)st.st_size;
+        }
+        *ret = fd;
+        fd = -1;
+        return 0;
+}
+
+static int map_file_lender(void *ctx, const struct blob_id *lender, int *ret)
+{
+        return map_file_open_lender(ctx, lender, ret, NULL);
+}
+
 int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret)
 {
         const struct objects maps = map_objects(bs);
@@ -73,7 +104,11 @@ int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, str
 
         map_file_path(id, dead, path);
         r = objects_open(&maps, path, &fd);
-        return r < 0 ? r : map_open(fd, id, ret);
+        if (r == 0)
+                r = map_open(fd, id, ret);
+        if (r == 0)
+                map_set_lenders(*ret, map_file_lender, bs);
+        return r;
 }
 
 int map_file_salvage(struct blobstore *bs, const struct blob_id *id, map_entry_fn *fn, void *ctx)

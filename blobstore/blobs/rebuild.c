@@ -2,7 +2,8 @@
 
 /*
  * A new index from what the segments say of themselves and what the maps name. Every blob with a map is live again;
- * those that were being removed are so no more once nobody names them, which the next collection asks. What segments
+ * those that were being removed are so no more once nobody names them, which the next collection asks. One that was
+ * removed, and lends pages, is dead and counts those. What segments
  * describe and no map names becomes an orphan: its space is given back only after unnamed-days.
  *
  * A segment without a footer, or with a damaged one, is described anew, by the chunks that maps name in it: they are
@@ -20,6 +21,7 @@
 
 #include "blobstore/blobs/account.h"
 #include "blobstore/blobs/blob_priv.h"
+#include "blobstore/blobs/lend_priv.h"
 #include "blobstore/blobs/map_file_priv.h"
 #include "blobstore/chunks/index_move.h"
 
@@ -61,22 +63,39 @@ static int rebuild_entry(void *ctx, const struct map_entry *e)
         return r < 0 ? r : 0;
 }
 
+/* The pages that the map owns: what it borrows is counted where it lies. */
 static int rebuild_entries(struct rebuild *rb, const struct map *map)
 {
         struct map_cursor cursor;
+        struct map_page page;
         struct map_entry e;
-        int r;
+        int r = 0;
 
-        r = map_seek(map, 0, &cursor);
-        for (;;) {
-                if (r < 0 && !rebuild_misses(rb, r)) /* the cursor stands behind a page that is missed */
-                        return r;
-                r = map_next(&cursor, &e);
-                if (r == 0)
-                        return 0;
-                if (r > 0)
-                        r = rebuild_entry(rb, &e);
+        for (uint64_t row = 0; r == 0 && row < map_rows(map); row++) {
+                if (!map_row_get(map, row, &page))
+                        continue;
+                r = map_seek_row(map, row, &cursor);
+                for (unsigned i = 0; r == 0 && i < page.entries; i++) {
+                        r = map_next(&cursor, &e);
+                        if (r > 0)
+                                r = rebuild_entry(rb, &e);
+                }
+                if (r < 0 && rebuild_misses(rb, r))
+                        r = 0;
         }
+        return r;
+}
+
+struct rebuild_loans {
+        struct rebuild *rebuild;
+        const struct blob_id *id;
+};
+
+static int rebuild_loan(void *ctx, const struct index_loan *loan)
+{
+        const struct rebuild_loans *l = ctx;
+
+        return index_loan_import(l->rebuild->index, l->id, loan);
 }
 
 static int rebuild_map(void *ctx, const struct blob_id *id, bool dead, const char *path)
@@ -84,12 +103,12 @@ static int rebuild_map(void *ctx, const struct blob_id *id, bool dead, const cha
         CLEANUP(map_closep) struct map *map = NULL;
         struct rebuild *rb = ctx;
         struct index_blob blob = { .state = BLOB_LIVE };
+        struct rebuild_loans loans = { rb, id };
         int r;
 
-        if (!id)
+        (void)path;
+        if (!id || dead)
                 return 0;
-        if (dead) /* half of its references are taken back, and now none is counted */
-                return unlinkat(rb->store->maps_fd, path, 0) < 0 ? -errno : 0;
 
         blob.id = *id;
         r = map_file_open(rb->store, id, false, &map);
@@ -101,10 +120,67 @@ static int rebuild_map(void *ctx, const struct blob_id *id, bool dead, const cha
         }
         blob.info = *map_info(map);
         r = rebuild_entries(rb, map);
+        if (r == 0)
+                r = lend_each(map, rebuild_loan, &loans);
         if (r < 0)
                 return r;
-        blob.retained = map_entries(map);
+        blob.retained = map_own_entries(map);
         return index_import_blob(rb->index, &blob);
+}
+
+/* The pages of a dead map that are lent, whatever its table says. */
+static int rebuild_lent_pages(struct rebuild *rb, const struct blob_id *id)
+{
+        struct lent lent = { .index = rb->index, .lender = *id };
+        CLEANUP_CLOSE int fd = -1;
+        uint64_t size;
+        int r;
+
+        r = map_file_open_lender(rb->store, id, &fd, &size);
+        for (uint64_t page = 0; r == 0 && (page + 2) * MAP_PAGE_SIZE <= size; page++) {
+                r = lent_has(&lent, (uint32_t)page);
+                if (r <= 0)
+                        continue;
+                r = map_page_each(fd, id, page, rebuild_entry, rb);
+                if (r < 0 && rebuild_misses(rb, r))
+                        r = 0;
+        }
+        return r < 0 && rebuild_misses(rb, r) ? 0 : r;
+}
+
+/*
+ * When all that live have told what they borrow. One that nobody borrows of goes: half of its references were taken
+ * back, and now none is counted. Unless a map could not be read, which may be the one that does.
+ */
+static int rebuild_dead_map(void *ctx, const struct blob_id *id, bool dead, const char *path)
+{
+        struct rebuild *rb = ctx;
+        struct index_blob blob = { .state = BLOB_DEAD };
+        int r;
+
+        if (!id || !dead)
+                return 0;
+        if (map_file_exists(rb->store, id, false)) /* put back, beside what was left of it */
+                return unlinkat(rb->store->maps_fd, path, 0) < 0 ? -errno : 0;
+        r = index_is_lent(rb->index, id);
+        if (r == 0 && !rb->is_short)
+                return unlinkat(rb->store->maps_fd, path, 0) < 0 ? -errno : 0;
+        if (r > 0)
+                r = rebuild_lent_pages(rb, id);
+        blob.id = *id;
+        return r < 0 ? r : index_import_blob(rb->index, &blob);
+}
+
+/* A lender that is lost took along what its pages name. */
+static int rebuild_dead_maps(struct rebuild *rb)
+{
+        int r;
+
+        r = map_file_each(rb->store, rebuild_dead_map, rb);
+        if (r == 0)
+                r = index_lost_lender(rb->index);
+        rb->is_short |= r > 0;
+        return r < 0 ? r : 0;
 }
 
 /* ---- segments ---- */
@@ -321,6 +397,8 @@ int rebuild_index(struct blobstore *bs)
         r = segments_each(bs->chunks->segments, 0, rebuild_segment, &rb);
         if (r == 0)
                 r = map_file_each(bs, rebuild_map, &rb);
+        if (r == 0)
+                r = rebuild_dead_maps(&rb);
         if (r == 0)
                 r = rebuild_moves(&rb); /* before chunks are read */
         if (r == 0)

@@ -21,7 +21,7 @@
 
 #define INDEX_NAME "index.db"
 #define INDEX_NAME_NEW "index.db.new"
-#define INDEX_VERSION 2
+#define INDEX_VERSION 3
 
 /* The proof of a chunk's row with so many references and that name; of a blob's. */
 #define PROOF_WITH(refs, hash, rest, base, at)                                                                         \
@@ -31,6 +31,14 @@
 #define PROOF_NAMELESS(refs) PROOF_WITH(refs, "NULL", "NULL", "base", "at")
 #define DEBRIS_PROOF(dead) "row_proof(place, len, epoch, " dead ")"
 #define BLOB_PROOF(state, retained) "row_proof(id, " state ", " retained ")"
+#define LOAN_PROOF(count) "row_proof(borrower, map_row, lender, page, " count ")"
+
+/* The pages of maps that blobs borrow: COUNT of the lender's from PAGE on are at MAP_ROW and after it in the borrower's. */
+#define LOAN_SCHEMA                                                                                                    \
+        "CREATE TABLE loan (borrower BLOB NOT NULL, map_row INTEGER NOT NULL, lender BLOB NOT NULL,"                   \
+        " page INTEGER NOT NULL, count INTEGER NOT NULL CHECK (count > 0), proof INTEGER NOT NULL,"                    \
+        " PRIMARY KEY (borrower, map_row)) STRICT, WITHOUT ROWID;"                                                     \
+        "CREATE INDEX loan_lender ON loan (lender, page);"
 
 static const char index_schema[] =
         /* place: segment << 32 | offset, as is at. hash, rest: the name, its first 64 bits and the others; NULL: nobody
@@ -58,6 +66,7 @@ static const char index_schema[] =
         " size INTEGER NOT NULL, data_bytes INTEGER NOT NULL, data_clusters INTEGER NOT NULL,"
         " data_spans INTEGER NOT NULL, checksum BLOB NOT NULL, proof INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
         "CREATE INDEX blob_unfinished ON blob (id) WHERE state <> 1;"
+        LOAN_SCHEMA
         /* One row. What can be counted is over chunks with references, and live blobs. */
         "CREATE TABLE total (one INTEGER PRIMARY KEY CHECK (one = 1), logical_bytes INTEGER NOT NULL,"
         " unique_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL, blobs INTEGER NOT NULL,"
@@ -65,6 +74,10 @@ static const char index_schema[] =
         " generation INTEGER NOT NULL, token INTEGER NOT NULL, orphans_us INTEGER NOT NULL) STRICT;"
         "INSERT INTO total VALUES (1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0);";
 
+/* From version 2, in which no page was borrowed. */
+static const char index_step[] = LOAN_SCHEMA;
+
+_Static_assert(INDEX_LOAN_PAGES % 64 == 0, "index_lent_pages() gives whole words");
 _Static_assert(BLOB_LIVE == 1, "the schema and the statements say so");
 _Static_assert(SEGMENT_HEADER_SIZE == 16, "SEGMENT_FILL says so");
 
@@ -177,6 +190,18 @@ static const char *const index_statements[INDEX_SQL_COUNT] = {
         [BLOB_GET] = "SELECT " BLOB_COLUMNS " FROM blob WHERE id = ?1",
         [BLOB_LIST_LIVE] = "SELECT " BLOB_COLUMNS " FROM blob WHERE id > ?1 AND state = 1 ORDER BY id LIMIT ?2",
         [BLOB_LIST_OTHERS] = "SELECT " BLOB_COLUMNS " FROM blob WHERE id > ?1 AND state <> 1 ORDER BY id LIMIT ?2",
+        [LOAN_ADD] = "INSERT INTO loan (borrower, map_row, lender, page, count, proof)"
+                     " VALUES (?1, ?2, ?3, ?4, ?5, row_proof(?1, ?2, ?3, ?4, ?5))",
+        [LOAN_LIST] = "SELECT map_row, lender, page, count, proof = " LOAN_PROOF(
+                "count") " FROM loan WHERE borrower = ?1 AND map_row >= ?2 ORDER BY map_row LIMIT ?3",
+        [LOAN_SHRINK] = "UPDATE loan SET count = ?3, proof = " LOAN_PROOF(
+                "?3") " WHERE borrower = ?1 AND map_row = ?2 AND proof = " LOAN_PROOF("count") " RETURNING 1",
+        [LOAN_END] = "DELETE FROM loan WHERE borrower = ?1 AND map_row = ?2 AND proof = " LOAN_PROOF(
+                "count") " RETURNING 1",
+        [LOAN_OF] = "SELECT page, count, borrower, map_row, proof = " LOAN_PROOF(
+                "count") " FROM loan WHERE lender = ?1 AND page BETWEEN ?2 AND ?3",
+        [LOAN_ANY] = "SELECT 1 FROM loan WHERE lender = ?1 LIMIT 1",
+        [LOAN_LOST] = "SELECT 1 FROM loan WHERE NOT EXISTS (SELECT 1 FROM blob WHERE id = lender) LIMIT 1",
 };
 
 /* ---- opening ---- */
@@ -239,8 +264,8 @@ static int index_open_mode(int dir_fd, const char *name, enum index_db_mode mode
         LIST_INIT(&ix->writers);
         pthread_mutex_init(&ix->lock, NULL);
         batch_init(ix, segments);
-        r = index_db_open(dir_fd, name, mode, index_schema, INDEX_VERSION, index_statements, INDEX_SQL_COUNT, degraded,
-                          &ix->db);
+        r = index_db_open(dir_fd, name, mode, index_schema, index_step, INDEX_VERSION, index_statements,
+                          INDEX_SQL_COUNT, degraded, &ix->db);
         if (r == 0)
                 r = index_load(ix);
         if (r == 0 && (mode == INDEX_DB_OPEN || mode == INDEX_DB_READ_ONLY))
@@ -534,6 +559,17 @@ int index_tx_retain(struct index *ix, uint64_t place)
         r = index_tx_one(index_db_get(ix->db, CHUNK_RETAIN, v, 3, DB_ARGS(DB_INT(place))));
         if (r == 0 && v[0] == 1)
                 index_count_chunk(ix, v[1], v[2], 1);
+        return r;
+}
+
+int index_tx_release(struct index *ix, uint64_t place)
+{
+        int64_t v[3];
+        int r;
+
+        r = index_tx_one(index_db_get(ix->db, CHUNK_RELEASE, v, 3, DB_ARGS(DB_INT(place), DB_INT(ix->total.epoch))));
+        if (r == 0 && v[0] == 0)
+                index_count_chunk(ix, v[1], v[2], -1);
         return r;
 }
 

@@ -25,6 +25,9 @@
  *      live     all are
  *      dead     its first `retained` entries are still counted: a removal in progress
  *
+ * Its entries are those of the pages that its map owns; pages that it borrows of other maps are counted by their owner,
+ * also when that is dead (index_lend.c).
+ *
  * Counting goes in pieces, and `retained` changes in the same transactions. So a crash, anywhere, is
  * undone by taking back exactly `retained` entries of each blob that is not live.
  *
@@ -77,6 +80,16 @@ struct index_blob {
         enum blob_state state;
         uint64_t retained;
         struct blob_info info;
+};
+
+/* Pages of a map of which others make use are counted, and lent, in pieces that do not reach over a multiple of this. */
+#define INDEX_LOAN_PAGES 1024
+
+/* What a map borrows: from row ROW of its table on, as many pages of the lender's file as there are, one after another. */
+struct index_loan {
+        uint64_t row;
+        struct blob_id lender;
+        uint32_t page, count;
 };
 
 struct index_chunk {
@@ -171,6 +184,37 @@ int index_blob_get(struct index *ix, const struct blob_id *id, struct index_blob
 
 /* Fills in up to MAX blobs that come after AFTER (NULL: from the first), live ones or others; gives the count. */
 int index_blob_list(struct index *ix, bool live, const struct blob_id *after, struct index_blob *ret, size_t max);
+
+/* ---- pages that maps borrow (index_lend.c) ---- */
+
+/* Records loans of a new blob, in the batch, before the last of index_blob_retain(). */
+int index_loan_add(struct index *ix, struct index_writer *w, const struct blob_id *borrower,
+                   const struct index_loan *loans, size_t n);
+
+/* Fills in up to MAX loans of a blob, from row ROW on, in order of the rows; gives the count. */
+int index_loan_list(struct index *ix, const struct blob_id *borrower, uint64_t row, struct index_loan *ret, size_t max);
+
+/*
+ * The first LEFT pages of a loan stay, none: it is gone. PLACES, N of them, are the chunks of those others of its pages
+ * which nobody borrows any more, and whose owner is dead and does not count them.
+ */
+int index_loan_shrink(struct index *ix, const struct blob_id *borrower, uint64_t row, uint32_t left,
+                      const uint64_t *places, size_t n);
+
+/*
+ * Which of the COUNT pages from PAGE on, all of one piece, somebody borrows, in bits from PAGE on; the loan at row
+ * BUT_ROW of BUT (NULL: none) does not count.
+ */
+int index_lent_pages(struct index *ix, const struct blob_id *lender, uint32_t page, uint32_t count,
+                     const struct blob_id *but, uint64_t but_row, uint64_t ret[INDEX_LOAN_PAGES / 64]);
+
+/* Does anybody borrow of it? 1, 0. */
+int index_is_lent(struct index *ix, const struct blob_id *lender);
+
+/* Is there a loan whose lender is no blob of the index? 1, 0. */
+int index_lost_lender(struct index *ix);
+
+int index_loan_import(struct index *ix, const struct blob_id *borrower, const struct index_loan *loan); /* a new index */
 
 /* ---- giving space back ---- */
 

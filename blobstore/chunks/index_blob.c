@@ -96,25 +96,17 @@ int index_blob_kill(struct index *ix, const struct blob_id *id)
 int index_blob_release(struct index *ix, const struct blob_id *id, const uint64_t *places, size_t n,
                        uint64_t left)
 {
-        int64_t v[3];
+        int64_t one;
         int r;
 
         LOCK_SCOPE(&ix->lock);
         r = batch_begin_change(ix);
         if (r < 0)
                 return r;
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                r = index_db_get(ix->db, CHUNK_RELEASE, v, 3,
-                                 DB_ARGS(DB_INT(places[i]), DB_INT(ix->total.epoch)));
-                if (r == 0)
-                        r = -EUCLEAN;
-                if (r > 0 && v[0] == 0)
-                        index_count_chunk(ix, v[1], v[2], -1);
-                if (r > 0)
-                        r = 0;
-        }
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = index_tx_release(ix, places[i]);
         if (r == 0)
-                r = index_tx_one(index_db_get(ix->db, BLOB_UNCOUNT, v, 1, DB_ARGS(DB_ID(id), DB_INT(left))));
+                r = index_tx_one(index_db_get(ix->db, BLOB_UNCOUNT, &one, 1, DB_ARGS(DB_ID(id), DB_INT(left))));
         return batch_end_change(ix, r);
 }
 

@@ -187,7 +187,23 @@ static int index_db_connect(struct index_db *db, int dir_fd, const char *name, e
                                  "PRAGMA journal_size_limit = 4194304");
 }
 
-static int index_db_check_version(struct index_db *db, int64_t version)
+/* Anybody who opens it meanwhile, or after a crash, finds the one or the other. */
+static int index_db_step(struct index_db *db, const char *step, int64_t version)
+{
+        char sql[1024];
+        int r;
+
+        if (snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", step, (int)version) >=
+            (int)sizeof(sql))
+                return -EINVAL;
+        r = index_db_exec(db, sql);
+        if (r < 0)
+                index_db_rollback(db);
+        return r;
+}
+
+/* STEP: where it is of the version before, and may be changed; or NULL. */
+static int index_db_check_version(struct index_db *db, int64_t version, const char *step)
 {
         int64_t id, found;
         int r;
@@ -200,6 +216,8 @@ static int index_db_check_version(struct index_db *db, int64_t version)
                 return r;
         if (id != INDEX_DB_APPLICATION_ID || found == 0)
                 return -EUCLEAN;
+        if (found == version - 1 && step)
+                return index_db_step(db, step, version);
         return found == version ? 0 : -EPROTONOSUPPORT;
 }
 
@@ -251,8 +269,8 @@ static int index_db_add_functions(struct index_db *db)
         return code == SQLITE_OK ? 0 : index_db_error(db, code);
 }
 
-int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const char *schema, int64_t version,
-                  const char *const *sql, size_t count, atomic_bool *degraded, struct index_db **ret)
+int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const char *schema, const char *step,
+                  int64_t version, const char *const *sql, size_t count, atomic_bool *degraded, struct index_db **ret)
 {
         struct index_db *db;
         int code, r;
@@ -272,7 +290,7 @@ int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const c
         if (r == 0 && (mode == INDEX_DB_CREATE || mode == INDEX_DB_TEMPORARY))
                 r = index_db_create_schema(db, schema, version);
         if (r == 0)
-                r = index_db_check_version(db, version);
+                r = index_db_check_version(db, version, mode == INDEX_DB_OPEN ? step : NULL);
         for (size_t i = 0; r == 0 && i < count; i++) {
                 code = sqlite3_prepare_v3(db->handle, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[i], NULL);
                 if (code != SQLITE_OK)

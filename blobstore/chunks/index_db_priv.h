@@ -45,11 +45,12 @@ struct db_arg {
 #define DB_NONE NULL, 0
 
 /*
- * Opens NAME in DIR_FD; SCHEMA is run where the database is new. SQL: the COUNT statements that are then called by
- * their place in it. -ENOENT; -EUCLEAN: damaged or not ours; -EPROTONOSUPPORT: of a version other than VERSION.
+ * Opens NAME in DIR_FD; SCHEMA is run where the database is new, STEP (or NULL) where it is of the version before. SQL:
+ * the COUNT statements that are then called by their place in it. -ENOENT; -EUCLEAN: damaged or not ours;
+ * -EPROTONOSUPPORT: of a version other than VERSION.
  */
-int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const char *schema, int64_t version,
-                  const char *const *sql, size_t count, atomic_bool *degraded, struct index_db **ret);
+int index_db_open(int dir_fd, const char *name, enum index_db_mode mode, const char *schema, const char *step,
+                  int64_t version, const char *const *sql, size_t count, atomic_bool *degraded, struct index_db **ret);
 
 /* Gives up an open transaction. Accepts NULL. */
 void index_db_close(struct index_db *db);

@@ -3,9 +3,9 @@
 #define BLOBSTORE_CHUNKS_INDEX_PRIV_H
 
 /*
- * What the files of the index share: index.c (opening, writers), index_blob.c (a blob's life), index_space.c (giving
- * space back) and index_audit.c (counting, rebuilding, checking). They change it by way of batch.c, which commits, and
- * that by way of index_tx.c.
+ * What the files of the index share: index.c (opening, writers), index_blob.c (a blob's life), index_lend.c (pages that
+ * maps share), index_space.c (giving space back) and index_audit.c (counting, rebuilding, checking). They change it by
+ * way of batch.c, which commits, and that by way of index_tx.c.
  */
 
 #include <pthread.h>
@@ -76,6 +76,13 @@ enum index_sql {
         BLOB_GET,
         BLOB_LIST_LIVE,
         BLOB_LIST_OTHERS,
+        LOAN_ADD,
+        LOAN_LIST,
+        LOAN_SHRINK,
+        LOAN_END,
+        LOAN_OF,
+        LOAN_ANY,
+        LOAN_LOST,
         INDEX_SQL_COUNT,
 };
 
@@ -158,6 +165,8 @@ void index_tx_rollback(struct index *ix);
 
 /* One more reference to a chunk. -EUCLEAN: it is not there, or what is there cannot be believed. */
 int index_tx_retain(struct index *ix, uint64_t place);
+/* One less. -EUCLEAN likewise. */
+int index_tx_release(struct index *ix, uint64_t place);
 
 /* A chunk's name from the columns COLUMN and the next of a row; zeros where they are NULL. */
 int index_column_name(struct index *ix, enum index_sql stmt, int column, struct chunk_name *ret);

@@ -43,8 +43,13 @@ bool attr_is_long(struct node n)
 
 double attr_entry_timeout(struct node n, double timeout)
 {
+        const struct entry *entry = tree_entry(n);
+
         /* who may enter is asked at every lookup: the cache is everybody's; and so is what only one is to see */
         if (n.kind == KIND_SHARED_PARTING)
+                return 0;
+        /* a disk that is made anew is another file, which a machine's next command is to find */
+        if (entry && (entry->flags & ENTRY_DISK))
                 return 0;
         return n.row != 0 && tree_kind(n.kind)->enter ? 0 : timeout;
 }

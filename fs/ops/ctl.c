@@ -22,6 +22,7 @@
 #include "blobstore/base/lock.h"
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
+#include "fs/ops/frozen.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
@@ -33,6 +34,7 @@
 struct ctl {
         struct file file;
         struct text *text; /* as of the open; NULL: only written */
+        struct frozen frozen; /* its size */
         uid_t uid; /* who opened it */
         bool append; /* opened with >> */
         pthread_mutex_t mutex; /* of what follows */
@@ -46,6 +48,7 @@ static void ctl_release(struct file *f)
 {
         struct ctl *c = (struct ctl *)f;
 
+        frozen_remove(&c->frozen);
         text_unref(c->text);
         strbuf_done(&c->written);
         strbuf_done(&c->before);
@@ -208,7 +211,17 @@ static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t 
         (void)fuse_reply_write(rq->fuse, size);
 }
 
+static bool ctl_size(const struct file *f, uint64_t *ret)
+{
+        const struct ctl *c = (const struct ctl *)f;
+
+        if (c->text)
+                *ret = text_size(c->text);
+        return c->text;
+}
+
 static const struct file_ops ctl_ops = {
+        .size = ctl_size,
         .is_command = true,
         .read = ctl_read,
         .write = ctl_write,
@@ -259,6 +272,8 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         /* an unset text reads as an empty line, which is nothing to add to */
         if (c->append && strcmp(strbuf_text(&c->written), "\n") == 0)
                 strbuf_reset(&c->written);
+        if (c->text)
+                frozen_add(rq->fs->frozens, &c->frozen, node_ino(n), fuse_req_ctx(rq->fuse)->pid, text_size(c->text));
         fi->direct_io = 1;
         fi->fh = (uintptr_t)c;
         return 0;

@@ -7,25 +7,46 @@
 
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
+#include "fs/ops/frozen.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 
+/* Has who asks the file open, as it was when she opened it? */
+static bool is_frozen(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_info *fi, uint64_t *ret_size)
+{
+        const struct fs *fs = fuse_req_userdata(fuse);
+        const struct file *f = fi ? file_of(fi) : NULL;
+
+        if (f && f->ops->size)
+                return f->ops->size(f, ret_size);
+        return frozen_find(fs->frozens, ino, fuse_req_ctx(fuse)->pid, ret_size);
+}
+
 static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
         const struct node n = node_of(ino);
         CLEANUP_REQ struct req rq;
+        uint64_t frozen_size;
         double timeout;
         struct stat st;
+        bool frozen;
         int r;
 
         (void)size;
         (void)off;
-        (void)fi;
         req_init(&rq, fuse);
         rq.doing.verb = "stat";
-        r = attr_is_long(n) ? attr_get_long(&rq, n, &st, &timeout) : attr_get(&rq, n, NULL, &st, &timeout);
+        frozen = is_frozen(fuse, ino, fi, &frozen_size);
+        if (attr_is_long(n) && !frozen)
+                r = attr_get_long(&rq, n, &st, &timeout);
+        else
+                r = attr_get(&rq, n, NULL, &st, &timeout);
+        if (r == 0 && frozen) {
+                st.st_size = (off_t)frozen_size;
+                st.st_blocks = (blkcnt_t)((frozen_size + 511) / 512);
+        }
         if (r < 0 && rq.diag.error)
                 reply_refusal(&rq, n, r);
         else if (r < 0)
@@ -130,6 +151,11 @@ void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set,
         req_init(&rq, fuse);
         rq.doing.verb = ops_change_verb(to_set);
         r = ops_change(&rq, n, attr, to_set, fi);
+        if (r == -ESTALE || (r == -ENOENT && !rq.diag.error)) {
+                /* what had the name is gone: the kernel looks again what has it now */
+                reply_error(&rq, -ESTALE);
+                return;
+        }
         if (r < 0) {
                 reply_refusal(&rq, n, r);
                 return;

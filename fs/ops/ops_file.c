@@ -59,8 +59,9 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
         r = permit(&rq, n, file_permit(fi->flags));
         if (r == 0)
                 r = ops_open_node(&rq, n, fi);
-        if (r == -ESTALE) {
-                reply_error(&rq, r);
+        if (r == -ESTALE || (r == -ENOENT && !rq.diag.error)) {
+                /* what had the name is gone: the kernel looks again what has it now */
+                reply_error(&rq, -ESTALE);
                 return;
         }
         if (r < 0) {

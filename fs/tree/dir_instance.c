@@ -42,7 +42,7 @@ static int instances_rename(struct req *rq, uint64_t child, struct node to, cons
 
 const struct dir_kind dir_instances = {
         .name = "instances",
-        .mode = S_ISVTX | 0777,
+        .mode = 0777,
         .child = KIND_INSTANCE,
         .child_name = "<instance>",
         .object_kind = OBJECT_REGION,
@@ -56,7 +56,7 @@ const struct dir_kind dir_instances = {
 
 /* ---- <image>/instances, of an image in its own place and in shared/: see dir_mirror.c for what is in them ---- */
 
-/* Whoever may read an image that is not private makes machines from it, each her own: as in /tmp. */
+/* Whoever may read an image that is not private makes machines from it, each her own. */
 static int image_object(struct req *rq, uint64_t oid, struct object *ret)
 {
         const struct image *i;
@@ -67,7 +67,7 @@ static int image_object(struct req *rq, uint64_t oid, struct object *ret)
                 return r;
         *ret = i->o;
         if (i->class != CLASS_PRIVATE && i->class != CLASS_RECYCLE)
-                ret->mode |= S_ISVTX | (i->o.mode & 0444) >> 1;
+                ret->mode |= (i->o.mode & 0444) >> 1;
         return 0;
 }
 
@@ -102,7 +102,7 @@ const struct dir_kind dir_image_instances = {
 
 const struct dir_kind dir_shared_instances = {
         .name = "instances",
-        .mode = S_ISVTX | 0777,
+        .mode = 0777,
         .child = KIND_SHARED_INSTANCE,
         .child_name = "<instance>",
         .object_kind = OBJECT_IMAGE,

@@ -25,8 +25,11 @@ static enum image_class class_of(uint64_t oid)
         return (enum image_class)(oid & ((1U << CLASS_BITS) - 1));
 }
 
-/* Where tenants make things, as in /tmp: anyone may make, only the owner may rename and remove. */
-#define MODE_SHARED (S_ISVTX | 0777)
+/*
+ * Where tenants make things: anyone may make, and who may rename and remove is asked of the object itself. The bit that
+ * /tmp has for that lets its owner alone, and not the group that she gave it to.
+ */
+#define MODE_SHARED 0777
 
 /* ---- files of a region ---- */
 

@@ -37,7 +37,7 @@ static int snapshots_rename(struct req *rq, uint64_t child, struct node to, cons
 
 const struct dir_kind dir_snapshots = {
         .name = "snapshots",
-        .mode = S_ISVTX | 0777,
+        .mode = 0777,
         .child = KIND_SNAPSHOT,
         .child_name = "<snapshot>",
         .object_kind = OBJECT_REGION,

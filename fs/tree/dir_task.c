@@ -24,7 +24,7 @@ static int tasks_remove(struct req *rq, uint64_t child)
 
 const struct dir_kind dir_tasks = {
         .name = "tasks",
-        .mode = S_ISVTX | 0777, /* rmdir is for everybody, each with her own */
+        .mode = 0777, /* rmdir is for everybody, each with her own */
         .child = KIND_TASK,
         .child_name = "<id>",
         .object = dir_root_object,

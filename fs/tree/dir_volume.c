@@ -40,7 +40,7 @@ static int volumes_rename(struct req *rq, uint64_t child, struct node to, const 
 
 const struct dir_kind dir_volumes = {
         .name = "disks",
-        .mode = S_ISVTX | 0777,
+        .mode = 0777,
         .child = KIND_VOLUME,
         .child_name = "<disk>",
         .object_kind = OBJECT_REGION,

@@ -29,6 +29,7 @@ struct aliases;
 struct partings;
 struct dir_kind;
 struct http;
+struct frozens;
 struct later;
 struct nosec;
 struct spread;
@@ -47,6 +48,7 @@ struct fs {
 
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */
+        struct frozens *frozens; /* ops/frozen.c */
         struct waiters *waiters; /* ops/wait.c */
         struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */

@@ -66,6 +66,11 @@ int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, v
         return r < 0 ? r : db_each(&t, sql, object_row, &walk, DB_INT(arg));
 }
 
+static bool is_in_group(const struct object *o, const struct caller *c)
+{
+        return c->gid == o->gid || (c->in_group && c->in_group(c, o->gid));
+}
+
 bool object_allows(const struct object *o, const struct caller *c, mode_t rwx)
 {
         bool group = (o->mode >> 3 & rwx) == rwx, others = (o->mode & rwx) == rwx;
@@ -76,13 +81,26 @@ bool object_allows(const struct object *o, const struct caller *c, mode_t rwx)
                 return (o->mode >> 6 & rwx) == rwx;
         if (group == others)
                 return group;
-        return c->gid == o->gid || (c->in_group && c->in_group(c, o->gid)) ? group : others;
+        return is_in_group(o, c) ? group : others;
+}
+
+bool object_is_groups(const struct object *o, const struct caller *c)
+{
+        return !c->admin && c->uid != o->uid && (o->mode & 030) == 030 && is_in_group(o, c);
+}
+
+struct caller object_owner(const struct object *o)
+{
+        return (struct caller){ .uid = o->uid, .gid = o->gid };
 }
 
 int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag)
 {
-        if (c->admin || c->uid == o->uid)
+        if (c->admin || c->uid == o->uid || object_is_groups(o, c))
                 return 0;
+        if ((o->mode & 050) && is_in_group(o, c))
+                return diag_set(diag, -EACCES, "%s: its group may not write: its owner, the administrator, and a group "
+                                "that may write %s", o->handle, verb);
         return diag_set(diag, -EPERM, "%s: only its owner and the administrator %s", o->handle, verb);
 }
 

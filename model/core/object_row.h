@@ -34,7 +34,17 @@ struct object_walk {
 };
 int object_row(void *ctx, const struct db_row *row);
 
-/* -EPERM: only its owner and the administrator do VERB ("remove it") to an object, whatever its modes let others do. */
+/*
+ * Does C manage the object as one of the group, which its owner let write and enter? What she makes of it is then the
+ * owner's: it counts for her, and has the object's group and modes.
+ */
+bool object_is_groups(const struct object *o, const struct caller *c);
+/* The owner as the one who asks, where it is for her to have what comes of it. */
+struct caller object_owner(const struct object *o);
+/*
+ * Only its owner, the administrator and a group that may write do VERB ("remove it") to an object, whatever its modes
+ * let others do: -EPERM, and -EACCES for one of a group that may only read.
+ */
 int object_refuse_other(const struct object *o, const struct caller *c, const char *verb, struct diag *diag);
 
 /* -EINVAL with a sentence about WHAT where NAME may not be a directory's name; or TEXT no text of up to MAX bytes. */

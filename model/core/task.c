@@ -285,8 +285,8 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
 
         r = db_run(t, task_sql[TASK_INSERT], DB_TEXT(ident), DB_TEXT(kind->word), DB_ID(n->image),
                    DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
-                   DB_INT(kind->shown != TASK_SHOWN_ALONE), DB_INT(n->caller->uid),
-                   DB_INT(n->caller->gid), DB_INT(0700), DB_INT(clock_now_us()), DB_ID(n->instance),
+                   DB_INT(kind->shown != TASK_SHOWN_ALONE), DB_INT(n->heir ? n->heir->uid : n->caller->uid),
+                   DB_INT(n->heir ? n->heir->gid : n->caller->gid), DB_INT(n->heir ? n->heir->mode : 0700), DB_INT(clock_now_us()), DB_ID(n->instance),
                    DB_ID(n->volume), DB_ID(n->snapshot));
         if (r < 0)
                 return r;

@@ -33,6 +33,7 @@ struct task_new {
         uint64_t instance, volume, snapshot;
         const char *detail; /* may be NULL */
         const struct caller *caller;
+        const struct object *heir; /* NULL: it is the caller's own; else its owner's, and open to whom it is */
 };
 int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret);
 /* A queued or running task that works on the image, or makes it. -ENOENT: there is none. DB_READ will do. */

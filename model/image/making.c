@@ -28,20 +28,20 @@ int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag
                         source->o.handle, task.o.handle);
 }
 
-int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t images, uint64_t snapshots,
+int making_check_quota(struct db_txn *t, uint64_t region, uid_t uid, uint64_t images, uint64_t snapshots,
                        struct diag *diag)
 {
         int r;
 
-        r = quota_check(t, region, c->uid, LIMIT_PRIVATE_IMAGES, images, diag);
-        return r < 0 ? r : quota_check(t, region, c->uid, LIMIT_SNAPSHOTS, snapshots, diag);
+        r = quota_check(t, region, uid, LIMIT_PRIVATE_IMAGES, images, diag);
+        return r < 0 ? r : quota_check(t, region, uid, LIMIT_SNAPSHOTS, snapshots, diag);
 }
 
-void making_take_over(struct image *image, const struct caller *c, enum image_verb verb)
+void making_take_over(struct image *image, const struct object *origin, enum image_verb verb)
 {
-        image->o.uid = c->uid;
-        image->o.gid = c->gid;
-        image->o.mode = 0700;
+        image->o.uid = origin->uid;
+        image->o.gid = origin->gid;
+        image->o.mode = origin->mode;
         image->status = image_life_begins(verb);
         image->error[0] = '\0';
 }
@@ -74,7 +74,7 @@ int making_add_snapshot(struct db_txn *t, const struct image *image, const char 
         (void)snprintf(snapshot.source, sizeof(snapshot.source), "%s", source);
         snapshot.o.uid = image->o.uid;
         snapshot.o.gid = image->o.gid;
-        snapshot.o.mode = 0700;
+        snapshot.o.mode = image->o.mode;
 
         r = snapshot_insert(t, &snapshot);
         if (r < 0)

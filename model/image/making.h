@@ -15,12 +15,15 @@
 /* -EBUSY while a task works on SOURCE, which another image is to be made from, or makes it. */
 int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag *diag);
 
-/* May C have so many more private IMAGES in REGION, with so many new SNAPSHOTS? -EDQUOT. */
-int making_check_quota(struct db_txn *t, uint64_t region, const struct caller *c, uint64_t images, uint64_t snapshots,
+/* May UID have so many more private IMAGES in REGION, with so many new SNAPSHOTS? -EDQUOT. */
+int making_check_quota(struct db_txn *t, uint64_t region, uid_t uid, uint64_t images, uint64_t snapshots,
                        struct diag *diag);
 
-/* Whatever IMAGE was filled from, it becomes C's own, which the task of VERB is going to make; for image_insert(). */
-void making_take_over(struct image *image, const struct caller *c, enum image_verb verb);
+/*
+ * Whatever IMAGE was filled from, it is one that the task of VERB is going to make; for image_insert(). It belongs to
+ * whom ORIGIN does, the object that it is made of, whoever makes it, and is as open.
+ */
+void making_take_over(struct image *image, const struct object *origin, enum image_verb verb);
 
 /*
  * Inserts the snapshot that will be a disk of IMAGE: the image's name, owner and region; SOURCE is where its bytes come

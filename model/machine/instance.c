@@ -291,7 +291,8 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
         if (r < 0)
                 return r;
         r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region),
-                   DB_TEXT(instance->o.handle), DB_INT(instance->o.uid), DB_INT(instance->o.gid), DB_INT(INSTANCE_MODE),
+                   DB_TEXT(instance->o.handle), DB_INT(instance->o.uid), DB_INT(instance->o.gid),
+                   DB_INT(instance->o.mode ? instance->o.mode : INSTANCE_MODE),
                    DB_INT(clock_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
         if (r == -EEXIST)
                 return instance_refuse_taken(instance->o.handle, diag);

@@ -173,7 +173,7 @@ static int clones_insert(struct db_txn *t, const struct clones *cs, const struct
         for (size_t i = 0; i < cs->n; i++) {
                 const struct clone *clone = &cs->clone[i];
                 struct volume_new n = {
-                        .v = { .o = { .uid = instance->o.uid, .gid = instance->o.gid },
+                        .v = { .o = { .uid = instance->o.uid, .gid = instance->o.gid, .mode = instance->o.mode },
                                .region = instance->region,
                                .instance = instance->o.id,
                                .system = clone->system,
@@ -239,6 +239,11 @@ static int insert_from_image(struct model *m, const struct caller *c, const char
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = load_usable(&t, c, cs->image->o.id, diag, &image);
+        if (r == 0 && object_is_groups(&image.o, c)) {
+                instance.o.uid = image.o.uid;
+                instance.o.gid = image.o.gid;
+                instance.o.mode = image.o.mode;
+        }
         if (r == 0)
                 r = instance_insert(&t, &instance, diag);
         if (r == 0)

@@ -219,7 +219,8 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
         }
 
         r = db_run(t, volume_sql[INSERT], DB_TEXT(v->ident), DB_INT(v->region),
-                   v->cloud ? DB_TEXT(v->o.handle) : DB_NULL, DB_INT(v->o.uid), DB_INT(v->o.gid), DB_INT(VOLUME_MODE),
+                   v->cloud ? DB_TEXT(v->o.handle) : DB_NULL, DB_INT(v->o.uid), DB_INT(v->o.gid),
+                   DB_INT(v->o.mode ? v->o.mode : VOLUME_MODE),
                    DB_INT(clock_now_us()), DB_TEXT(v->name),
                    n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes),
                    DB_ID(n->base), DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL,

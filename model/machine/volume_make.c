@@ -23,9 +23,10 @@ static const char *const volume_make_sql[] = {
 };
 const struct db_statements volume_make_statements = DB_STATEMENTS(volume_make_sql);
 
-static void init_new(struct volume_new *n, const struct caller *c, uint64_t region, const char *handle)
+/* MODE 0: as disks begin. */
+static void init_new(struct volume_new *n, uid_t uid, gid_t gid, mode_t mode, uint64_t region, const char *handle)
 {
-        *n = (struct volume_new){ .v = { .o = { .uid = c->uid, .gid = c->gid }, .region = region } };
+        *n = (struct volume_new){ .v = { .o = { .uid = uid, .gid = gid, .mode = mode }, .region = region } };
         (void)snprintf(n->v.o.handle, sizeof(n->v.o.handle), "%s", handle);
         (void)snprintf(n->v.name, sizeof(n->v.name), "%s", handle);
 }
@@ -45,7 +46,7 @@ int volume_create(struct model *m, const struct caller *c, uint64_t region, cons
                 r = region_load(&t, region, &place);
         if (r < 0)
                 return r;
-        init_new(&n, c, region, handle);
+        init_new(&n, c->uid, c->gid, 0, region, handle);
         r = volume_check_quota(&t, region, c->uid, 1, 0, diag);
         if (r == 0)
                 r = volume_insert(&t, &n, false, diag);
@@ -86,13 +87,16 @@ static int insert_clone(struct model *m, const struct caller *c, uint64_t snapsh
                 r = load_origin(&t, snapshot, &now, diag);
         if (r < 0)
                 return r;
-        init_new(&n, c, origin->snapshot.region, handle);
+        if (object_is_groups(&now.snapshot.o, c))
+                init_new(&n, now.snapshot.o.uid, now.snapshot.o.gid, now.snapshot.o.mode, now.snapshot.region, handle);
+        else
+                init_new(&n, c->uid, c->gid, 0, now.snapshot.region, handle);
         n.v.size_bytes = origin->blob.info.size_bytes;
         (void)snprintf(n.v.source, sizeof(n.v.source), "snapshot:%s", origin->snapshot.ident);
         n.key = key;
         n.base = origin->blob.id;
         n.snapshot = snapshot;
-        r = volume_check_quota(&t, n.v.region, c->uid, 1, n.v.size_bytes, diag);
+        r = volume_check_quota(&t, n.v.region, n.v.o.uid, 1, n.v.size_bytes, diag);
         if (r == 0)
                 r = volume_insert(&t, &n, false, diag);
         if (r == 0)

@@ -28,19 +28,19 @@ const struct db_statements volume_snapshot_statements = DB_STATEMENTS(volume_sna
 
 /* ---- accepting ---- */
 
-static int insert_snapshot(struct db_txn *t, const struct caller *c, const struct volume *v, const char *handle,
-                           struct diag *diag, struct snapshot *ret)
+static int insert_snapshot(struct db_txn *t, const struct volume *v, const char *handle, struct diag *diag,
+                           struct snapshot *ret)
 {
         struct snapshot *s = ret;
         int r;
 
         r = snapshot_refuse_taken(t, v->region, handle, diag);
         if (r == 0)
-                r = quota_check(t, v->region, c->uid, LIMIT_SNAPSHOTS, 1, diag);
+                r = quota_check(t, v->region, v->o.uid, LIMIT_SNAPSHOTS, 1, diag);
         if (r < 0)
                 return r;
 
-        *s = (struct snapshot){ .o = { .uid = c->uid, .gid = c->gid, .mode = 0700 }, .region = v->region };
+        *s = (struct snapshot){ .o = { .uid = v->o.uid, .gid = v->o.gid, .mode = v->o.mode }, .region = v->region };
         (void)snprintf(s->o.handle, sizeof(s->o.handle), "%s", handle);
         (void)snprintf(s->name, sizeof(s->name), "%s", handle);
         (void)snprintf(s->source, sizeof(s->source), "disk:%s", v->ident);
@@ -68,7 +68,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         if (r == 0)
                 r = region_refuse_offline(m, &t, v.region, diag);
         if (r == 0)
-                r = insert_snapshot(&t, c, &v, handle, diag, &snapshot);
+                r = insert_snapshot(&t, &v, handle, diag, &snapshot);
         if (r == 0)
                 r = task_submit(&t,
                                 &(struct task_new){
@@ -78,6 +78,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
                                         .volume = id,
                                         .snapshot = snapshot.o.id,
                                         .caller = c,
+                                        .heir = &v.o,
                                 },
                                 &task);
         if (r == 0)

@@ -177,7 +177,7 @@ static int run_one(struct model *m, struct db_txn *t, const struct caller *c, st
 }
 
 /* Before the first of them is made, or the numbers of a refusal would have those that were made before it. */
-static int check_copies(struct model *m, struct db_txn *t, const struct caller *c, const struct batch *batch,
+static int check_copies(struct model *m, struct db_txn *t, const struct batch *batch,
                         const struct region *target, struct diag *diag)
 {
         CLEANUP_FREE uint64_t *images = calloc(batch->n, sizeof(*images));
@@ -186,7 +186,7 @@ static int check_copies(struct model *m, struct db_txn *t, const struct caller *
                 return -ENOMEM;
         for (size_t i = 0; i < batch->n; i++)
                 images[i] = batch->items[i].image;
-        return copy_check_all(m, t, c, images, batch->n, target, diag);
+        return copy_check_all(m, t, images, batch->n, target, diag);
 }
 
 static int run_all(struct model *m, struct db_txn *t, const struct caller *c, uint64_t region, struct batch *batch,
@@ -209,7 +209,7 @@ static int run_all(struct model *m, struct db_txn *t, const struct caller *c, ui
 
         r = find_images(t, c, region, batch, diag);
         if (r == 0 && batch->region)
-                r = check_copies(m, t, c, batch, &target, diag);
+                r = check_copies(m, t, batch, &target, diag);
         if (r < 0)
                 return r;
 

@@ -125,14 +125,16 @@ static int insert_image(struct db_txn *t, const struct caller *c, const struct i
                 r = image_load(t, instance->image, image);
                 if (r < 0)
                         return r;
-                if (!may_read(t, c, image))
+                const struct caller owner = object_owner(&instance->o);
+
+                if (!may_read(t, c, image) || (object_is_groups(&instance->o, c) && !may_read(t, &owner, image)))
                         *image = (struct image){ 0 };
         }
-        if (image->class == CLASS_PRIVATE && image->o.uid != c->uid) {
+        if (image->class == CLASS_PRIVATE && image->o.uid != instance->o.uid) {
                 image->labels[0] = '\0'; /* what another user, who may have shared it once, notes about hers */
                 image->project_group[0] = '\0';
         }
-        making_take_over(image, c, VERB_CAPTURE);
+        making_take_over(image, &instance->o, VERB_CAPTURE);
         image->region = instance->region;
         image->class = CLASS_PRIVATE;
         image->source = CLASS_PRIVATE;
@@ -155,14 +157,14 @@ static bool is_snapshot(const struct instance *instance, const struct volume_cho
         return instance->type == TYPE_CLOUD || !choice->system;
 }
 
-static int check_quota(struct db_txn *t, const struct caller *c, const struct instance *instance,
-                       const struct selection *selection, struct diag *diag)
+static int check_quota(struct db_txn *t, const struct instance *instance, const struct selection *selection,
+                       struct diag *diag)
 {
         uint64_t snapshots = 0;
 
         for (size_t i = 0; i < selection->n; i++)
                 snapshots += is_snapshot(instance, &selection->choice[i]);
-        return making_check_quota(t, instance->region, c, 1, snapshots, diag);
+        return making_check_quota(t, instance->region, instance->o.uid, 1, snapshots, diag);
 }
 
 static int insert_disks(struct db_txn *t, const struct instance *instance, const struct selection *selection,
@@ -204,7 +206,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
         if (r == 0)
                 r = load_selection(&t, c, &instance, diag, &selection);
         if (r == 0)
-                r = check_quota(&t, c, &instance, &selection, diag);
+                r = check_quota(&t, &instance, &selection, diag);
         if (r == 0)
                 r = insert_image(&t, c, &instance, handle, diag, &image);
         if (r == 0)
@@ -218,6 +220,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
                                         .result = image.o.id,
                                         .instance = id,
                                         .caller = c,
+                                        .heir = &instance.o,
                                 },
                                 &task);
         if (r == 0)

@@ -90,9 +90,9 @@ static int insert_disks(struct db_txn *t, const struct image *source, const stru
         return 0;
 }
 
-/* The image that the conversion makes: the source's attributes, the caller's own. */
-static int insert_result(struct db_txn *t, const struct caller *c, const struct image *source, const char *name,
-                         struct diag *diag, struct image *ret)
+/* The image that the conversion makes: the source's attributes, and her own whose that is. */
+static int insert_result(struct db_txn *t, const struct image *source, const char *name, struct diag *diag,
+                         struct image *ret)
 {
         struct image result = *source;
         int r;
@@ -106,7 +106,7 @@ static int insert_result(struct db_txn *t, const struct caller *c, const struct 
                 memcpy(result.o.handle + n, RESULT_SUFFIX, sizeof(RESULT_SUFFIX));
         }
         result.type = TYPE_CLOUD;
-        making_take_over(&result, c, VERB_CONVERT);
+        making_take_over(&result, &source->o, VERB_CONVERT);
 
         r = image_insert(t, &result, true, diag);
         if (r < 0)
@@ -147,11 +147,11 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
                 if (r < 0)
                         return r;
 
-                r = making_check_quota(&t, source.region, c, 1, 1, diag);
+                r = making_check_quota(&t, source.region, source.o.uid, 1, 1, diag);
                 if (r < 0)
                         return r;
 
-                r = insert_result(&t, c, &source, name, diag, &result);
+                r = insert_result(&t, &source, name, diag, &result);
                 if (r < 0)
                         return r;
 
@@ -167,6 +167,7 @@ int image_convert(struct model *m, const struct caller *c, uint64_t id, const ch
                                         .result = result.o.id,
                                         .detail = TASK_DETAIL_INSTANT,
                                         .caller = c,
+                                        .heir = &source.o,
                                 },
                                 &task);
                 if (r < 0)

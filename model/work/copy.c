@@ -75,14 +75,14 @@ static void add_origin(struct image *replica, const struct image *source, const 
         memcpy(replica->description + len, line, n + 1);
 }
 
-static int insert_replica(struct db_txn *t, const struct caller *c, const struct image *source,
-                          const struct region *own, const struct region *target, struct diag *diag, struct image *ret)
+static int insert_replica(struct db_txn *t, const struct image *source, const struct region *own,
+                          const struct region *target, struct diag *diag, struct image *ret)
 {
         struct image replica = *source;
         int r;
 
         replica.region = target->o.id;
-        making_take_over(&replica, c, VERB_COPY);
+        making_take_over(&replica, &source->o, VERB_COPY);
         add_origin(&replica, source, own->o.handle);
 
         r = image_insert(t, &replica, true, diag);
@@ -137,23 +137,43 @@ static int copy_check(struct model *m, struct db_txn *t, const struct image *sou
         return r < 0 ? r : disk_list_load(t, source->o.id, ret_disks);
 }
 
-int copy_check_all(struct model *m, struct db_txn *t, const struct caller *c, const uint64_t *images, size_t n,
-                   const struct region *target, struct diag *diag)
+struct share_of_owner {
+        uid_t uid;
+        uint64_t images, snapshots;
+};
+
+int copy_check_all(struct model *m, struct db_txn *t, const uint64_t *images, size_t n, const struct region *target,
+                   struct diag *diag)
 {
+        CLEANUP_FREE struct share_of_owner *owners = calloc(n, sizeof(*owners));
         struct disk_list disks;
         struct image source;
-        uint64_t snapshots = 0;
+        size_t known = 0;
         int r;
 
+        if (!owners)
+                return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
+                size_t o = 0;
+
                 r = image_load(t, images[i], &source);
                 if (r == 0)
                         r = copy_check(m, t, &source, target, diag, &disks);
                 if (r < 0)
                         return r;
-                snapshots += disks.n;
+                while (o < known && owners[o].uid != source.o.uid)
+                        o++;
+                if (o == known)
+                        owners[known++].uid = source.o.uid;
+                owners[o].images++;
+                owners[o].snapshots += disks.n;
         }
-        return making_check_quota(t, target->o.id, c, n, snapshots, diag);
+        for (size_t o = 0; o < known; o++) {
+                r = making_check_quota(t, target->o.id, owners[o].uid, owners[o].images, owners[o].snapshots, diag);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const struct image *source,
@@ -168,7 +188,7 @@ int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const
         if (r < 0)
                 return r;
 
-        r = making_check_quota(t, target->o.id, c, 1, disks.n, diag);
+        r = making_check_quota(t, target->o.id, source->o.uid, 1, disks.n, diag);
         if (r < 0)
                 return r;
 
@@ -176,7 +196,7 @@ int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const
         if (r < 0)
                 return r;
 
-        r = insert_replica(t, c, source, &own, target, diag, &replica);
+        r = insert_replica(t, source, &own, target, diag, &replica);
         if (r < 0)
                 return r;
 
@@ -192,6 +212,7 @@ int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const
                                 .result = replica.o.id,
                                 .detail = own.store == target->store ? TASK_DETAIL_INSTANT : NULL,
                                 .caller = c,
+                                .heir = &source->o,
                         },
                         ret_task);
         if (r < 0)

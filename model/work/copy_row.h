@@ -16,11 +16,11 @@
 int copy_load(struct db_txn *t, uint64_t image, const char *region, struct object *ret);
 
 /*
- * Would all of these be accepted together? The errors of image_copy(); a quota is asked for what all of them need, so
- * that the sentence has those numbers.
+ * Would all of these be accepted together? The errors of image_copy(); an owner's quota is asked for what all of hers
+ * need, so that the sentence has those numbers.
  */
-int copy_check_all(struct model *m, struct db_txn *t, const struct caller *c, const uint64_t *images, size_t n,
-                   const struct region *target, struct diag *diag);
+int copy_check_all(struct model *m, struct db_txn *t, const uint64_t *images, size_t n, const struct region *target,
+                   struct diag *diag);
 
 /* Accepts a copy, inside the caller's transaction; the errors of image_copy(). */
 int copy_submit(struct model *m, struct db_txn *t, const struct caller *c, const struct image *source,

@@ -65,7 +65,7 @@ static int sum_data(struct model *m, const struct disk_list *disks, uint64_t *re
 }
 
 /* STORE has the bytes. */
-static int fill_target(struct model *m, const struct caller *c, uint64_t id, uint64_t store, uint64_t data_bytes,
+static int fill_target(struct model *m, uid_t uid, uint64_t id, uint64_t store, uint64_t data_bytes,
                        struct copy_target *target)
 {
         struct region region;
@@ -78,14 +78,14 @@ static int fill_target(struct model *m, const struct caller *c, uint64_t id, uin
 
         memcpy(target->region, region.o.handle, sizeof(target->region));
 
-        r = quota_get(m, id, c->uid, LIMIT_PRIVATE_IMAGES, &quota);
+        r = quota_get(m, id, uid, LIMIT_PRIVATE_IMAGES, &quota);
         if (r < 0)
                 return r;
 
         target->private_images.used = quota.used;
         target->private_images.limit = quota.limit;
 
-        r = quota_get(m, id, c->uid, LIMIT_SNAPSHOTS, &quota);
+        r = quota_get(m, id, uid, LIMIT_SNAPSHOTS, &quota);
         if (r < 0)
                 return r;
 
@@ -101,6 +101,7 @@ int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, cop
         struct disk_list disks;
         struct image image;
         uint64_t store, data_bytes;
+        uid_t uid;
         int r;
 
         {
@@ -123,6 +124,9 @@ int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, cop
         if (image.class != CLASS_PRIVATE || image.type != TYPE_CLOUD)
                 return 0;
 
+        /* a copy is the owner's, whoever makes it; who can make none is not told what the owner has */
+        uid = object_allows(&image.o, c, 03) ? image.o.uid : c->uid;
+
         r = sum_data(m, &disks, &data_bytes);
         if (r < 0)
                 return r;
@@ -137,7 +141,7 @@ int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, cop
                 if (regions.id[i] == image.region)
                         continue;
 
-                r = fill_target(m, c, regions.id[i], store, data_bytes, &target);
+                r = fill_target(m, uid, regions.id[i], store, data_bytes, &target);
                 if (r == -ENOENT)
                         continue; /* removed meanwhile */
                 if (r < 0)

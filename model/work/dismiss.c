@@ -12,6 +12,7 @@
 
 #include "model/core/clock.h"
 #include "model/core/limits_row.h"
+#include "model/core/object_row.h"
 #include "model/work/copy.h"
 #include "model/work/task_kinds.h"
 #include "model/work/tasks.h"
@@ -63,7 +64,8 @@ static int task_dismiss(struct model *m, const struct caller *c, uint64_t id, co
                         return r;
 
                 /* In copies/ the modes of the image's directory say who may; they were asked already. */
-                if (hide == dismiss_sql[HIDE_IN_TASKS] && !c->admin && c->uid != task.o.uid)
+                if (hide == dismiss_sql[HIDE_IN_TASKS] && !c->admin && c->uid != task.o.uid &&
+                    !object_is_groups(&task.o, c))
                         return diag_set(diag, -EPERM, "%s is somebody else's: only its owner may cancel or forget it",
                                         task.o.handle);
 

@@ -92,7 +92,7 @@ static void test_another_format_and_no_format_are_told_apart(void **state)
         store_path(s, "format", path);
         write_file(path, "imagefs blob store 1\n");
         assert_err(store_open(s), -EPROTONOSUPPORT);
-        write_file(path, "imagefs blob store 3\n");
+        write_file(path, "imagefs blob store 5\n");
         assert_err(store_open(s), -EPROTONOSUPPORT);
         write_file(path, "something else\n");
         assert_err(store_open(s), -EUCLEAN);

@@ -78,7 +78,7 @@ static void test_a_quota(void **state)
         assert_refused(l, volume_snapshot(l->m, &l->alice, id, "s1", library_diag(l), &s), -EDQUOT);
         assert_contains(l->diag.text, "for 61001");
         user_name_in(&l->diag);
-        assert_contains(l->diag.text, "for 61001: delete one");
+        assert_contains(l->diag.text, "for 61001: have the limit raised");
         assert_int_equal(lookups, 1);
 
         /* The change that was refused is not there, and the next one is not in its way. */

@@ -52,6 +52,11 @@ os.pwrite(fd, b"linux\n", 0)
 os.pwrite(fd, b"windows\n", 0)
 END
 value "$web/os" windows
+# What is open says how long it is, and not what another has written since: who trusts st_size got half of it.
+ok write "$web/description" "short"
+ok frozen "$web/description" "a longer text than it was when it was opened"
+ok frozen "$web/description" "short"
+ok write "$web/description" ""
 # Commands may follow each other.
 { echo "private-images limit=7" && echo "snapshots limit=8" && ! echo "sheep limit=9" 2>err &&
         echo "disks limit=9"; } >"$R/quota" || fail "commands through one open"

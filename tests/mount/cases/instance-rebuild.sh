@@ -25,6 +25,19 @@ ok rmdir "$R/private/one"
 refused EBUSY "$R/private/two" rmdir "$R/private/two"
 same "$(ls "$R/disks" | wc -l)" 2 "one system disk: $(ls "$R/disks")"
 
+# The next command by its path finds the new one, whatever the kernel remembers of the disk that was there: truncate(2)
+# said ENOENT, and stat(2) the size of before.
+for image in one-more two one-more two; do
+        [ -d "$R/private/$image" ] || cloud_image "$image" 1M 4
+        stat "$vm/disks/vda.raw" >"$WORK/seen"
+        ok write "$vm/image" "private/$image"
+        same "$(stat -c %s "$vm/disks/vda.raw")" "$(stat -c %s "$R/private/$image/disks/vda.raw")" "its size"
+        stat "$vm/disks/vda.raw" >"$WORK/seen"
+        ok write "$vm/image" "private/$image"
+        ok truncate 3M "$vm/disks/vda.raw"
+        same "$(stat -c %s "$vm/disks/vda.raw")" $((3 << 20)) "its size"
+done
+
 # The same image once more throws away what was written.
 ok pwrite 0 "$vm/disks/vda.raw" changed
 ok write "$vm/image" private/two

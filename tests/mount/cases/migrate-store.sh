@@ -32,7 +32,7 @@ run cmp before after
 
 start
 all_is_there
-same "$(head -n 1 "$STORE/blobs/format")" "imagefs blob store 3"
+same "$(head -n 1 "$STORE/blobs/format")" "imagefs blob store 4"
 stored=$(sed -n 's/^stored-bytes //p' "$MNT/info/store")
 
 # What was there is found by what comes: nothing is stored again.

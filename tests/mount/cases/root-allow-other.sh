@@ -10,7 +10,7 @@ chmod 644 disk.raw
 
 # What everybody may and nobody may.
 for dir in private snapshots recycle; do
-        same "$(stat -c %a "$R/$dir")" 1777 "$dir"
+        same "$(stat -c %a "$R/$dir")" 777 "$dir"
 done
 for dir in public marketplace iso; do
         same "$(stat -c '%a %u' "$R/$dir")" "755 0" "$dir"

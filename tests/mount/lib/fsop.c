@@ -134,6 +134,42 @@ static int op_chown(char **a)
         return done(chown(a[2], number(a[0]), number(a[1])), "chown");
 }
 
+/*
+ * FILE TEXT: opens FILE, writes TEXT through another open, and then asks the first how long it is (both ways) and reads
+ * it: the sizes are those of what is read, which is what was there before.
+ */
+static int op_frozen(char **a)
+{
+        char was[65536], now[65536];
+        const int before = open(a[0], O_RDONLY);
+        ssize_t n = before < 0 ? -1 : read(before, was, sizeof(was)), m;
+        const int fd = open(a[0], O_RDONLY);
+        const int other = open(a[0], O_WRONLY);
+        struct stat st;
+
+        if (n < 0 || fd < 0 || other < 0)
+                return failed("open");
+        if (write(other, a[1], strlen(a[1])) < 0)
+                return failed("write");
+        if (fstat(fd, &st) < 0)
+                return failed("fstat");
+        m = read(fd, now, sizeof(now));
+        if (m != n || memcmp(was, now, (size_t)n) != 0) {
+                puts("another-text");
+                return 0;
+        }
+        if (st.st_size != n || lseek(fd, 0, SEEK_END) != n) {
+                printf("size %lld of %lld\n", (long long)st.st_size, (long long)n);
+                return 0;
+        }
+        (void)close(fd);
+        (void)close(before);
+        if (stat(a[0], &st) < 0)
+                return failed("stat");
+        printf("%s\n", (size_t)st.st_size == strlen(a[1]) + 1 ? "ok" : "afterwards another size");
+        return 0;
+}
+
 static int op_touch(char **a)
 {
         return done(utimensat(AT_FDCWD, a[0], NULL, 0), "utimensat");
@@ -695,6 +731,7 @@ static const struct op ops[] = {
         { "chown", op_chown, 3 },
         { "touch", op_touch, 1 },
         { "stat", op_stat, 1 },
+        { "frozen", op_frozen, 2 },
         { "opendir", op_opendir, 1 },
         { "list-later", op_list_later, 1 },
         { "list-again", op_list_again, 2 },
