@@ -35,6 +35,7 @@
         X(image_life)       \
         X(limits)           \
         X(listing)          \
+        X(making)           \
         X(owner)            \
         X(quota)            \
         X(reap)             \

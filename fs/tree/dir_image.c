@@ -32,6 +32,7 @@ DEFINE_SHOW(source, strbuf_add(out, source_name(rq, i)))
 DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
 DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
+DEFINE_SHOW(deleted, strbuf_add_time(out, i->deleted_us))
 DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)i->size_bytes))
 DEFINE_SHOW(format, strbuf_add(out, i->format))
 DEFINE_SHOW(os, strbuf_add(out, i->os))
@@ -133,8 +134,10 @@ static int show_convert(struct req *rq, struct strbuf *out)
         r = image_get_conversion(rq->fs->model, rq->oid, &c);
         if (r < 0)
                 return r;
-        strbuf_addf(out, "status %s\nimage %s\npercent %u\n", words[c.status], c.image, c.percent);
-        return 0;
+        strbuf_addf(out, "status %s\nimage ", words[c.status]);
+        r = users_add_image(rq, out, c.image_id, c.image);
+        strbuf_addf(out, "\npercent %u\n", c.percent);
+        return r;
 }
 
 static int store_convert(struct req *rq, const char *text)
@@ -173,6 +176,31 @@ static int show_warnings(struct req *rq, struct strbuf *out)
         if (r == 0 && out->len == 0)
                 strbuf_add(out, "\n");
         return r;
+}
+
+static bool recycle_visible(struct req *rq)
+{
+        const struct image *i;
+
+        return req_image(rq, rq->oid, &i) == 0 && i->class == CLASS_RECYCLE;
+}
+
+#define DAY_US (INT64_C(86400) * 1000000)
+
+static int show_destroyed_on(struct req *rq, struct strbuf *out)
+{
+        const struct image *i;
+        uint64_t days;
+        int r;
+
+        r = req_image(rq, rq->oid, &i);
+        if (r == 0)
+                r = limit_get(rq->fs->model, LIMIT_RECYCLE_DAYS, &days);
+        if (r < 0)
+                return r;
+        strbuf_add_time(out, i->deleted_us + (int64_t)days * DAY_US);
+        strbuf_add(out, "\n");
+        return 0;
 }
 
 static bool upload_visible(struct req *rq)
@@ -263,6 +291,10 @@ static const struct entry image_entries[] = {
         { 37, "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
         { 38, "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
         { 39, "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
+        { 60, "deleted", "when it went to the recycle bin", 0444, ENTRY_LINE, .show = show_deleted,
+          .visible = recycle_visible },
+        { 61, "destroyed-on", "when it will be gone for good", 0444, ENTRY_LINE, .show = show_destroyed_on,
+          .visible = recycle_visible },
         { 0 },
 };
 

@@ -38,8 +38,8 @@ enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, F
 static const char *const image_sql[] = {
         [GET] = "SELECT " OBJECT_COLUMNS_IMAGE ", ident, region, class, source, status, restore_status, type, "
                 "encrypted, " IS_BUSY ", " SIZE_OF_DISKS ", name, error, format, os, platform, platform_version, "
-                "architecture, boot_mode, features, project_group, provider, description, labels "
-                "FROM image WHERE id = ?1",
+                "architecture, boot_mode, features, project_group, provider, description, labels, "
+                "ifnull(deleted, 0) FROM image WHERE id = ?1",
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE id = ?1",
         [FIND] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
         [EACH] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 ORDER BY handle",
@@ -147,6 +147,7 @@ static int fill_image(void *ctx, const struct db_row *row)
         TEXT(provider);
         TEXT(description);
         TEXT(labels);
+        image->deleted_us = db_row_int(row, col++);
 #undef TEXT
         return 0;
 }
@@ -353,7 +354,19 @@ static void init_image(struct image *image, const struct caller *c, uint64_t reg
         };
 }
 
-/* For a file it gets a name that is free, and the file's bytes must have a place to go. */
+/* Told before what else may be in the way: deleting another image would not help. */
+static int refuse_taken_now(struct db_txn *t, const struct image *image, struct diag *diag)
+{
+        struct object o;
+        int r;
+
+        r = load_by_handle(t, image->region, image->class, image->o.handle, &o);
+        if (r == 0)
+                return image_refuse_taken(image->class, image->o.handle, diag);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* For a file, its bytes must have a place to go. */
 static int create(struct model *m, const struct caller *c, struct image *image, bool for_file, struct diag *diag,
                   uint64_t *ret)
 {
@@ -370,12 +383,14 @@ static int create(struct model *m, const struct caller *c, struct image *image, 
                 r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = region_load(&t, image->region, &region);
+        if (r == 0)
+                r = refuse_taken_now(&t, image, diag);
         if (r == 0 && for_file)
                 r = region_refuse_offline(m, &t, image->region, diag);
         if (r == 0 && image->class == CLASS_PRIVATE)
                 r = quota_check(&t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r == 0)
-                r = image_insert(&t, image, for_file, diag);
+                r = image_insert(&t, image, false, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r < 0)

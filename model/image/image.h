@@ -43,6 +43,7 @@ struct image {
         bool encrypted;
         bool busy; /* work in progress: on the image itself, or a conversion or copy of it */
         uint64_t size_bytes; /* of all disks, virtual */
+        int64_t deleted_us; /* when it went to the recycle bin; 0: it is not there */
         char name[NAME_LEN_MAX + 1];
         char error[DIAG_TEXT_MAX];
         char format[16];
@@ -76,8 +77,8 @@ int image_create(struct model *m, const struct caller *c, uint64_t region, enum 
                  struct diag *diag, uint64_t *ret);
 
 /*
- * The short form: makes an image for a file called FILENAME ("debian-12.qcow2" gives "debian-12", or
- * "debian-12-2" where that is taken) with the format its ending says. -EINVAL: not an ending that can be imported.
+ * The short form: makes an image for a file called FILENAME ("debian-12.qcow2" gives "debian-12") with the format its
+ * ending says. -EINVAL: not an ending that can be imported; else as image_create().
  */
 int image_create_for_file(struct model *m, const struct caller *c, uint64_t region, enum image_class class,
                           const char *filename, struct diag *diag, uint64_t *ret);
@@ -108,9 +109,9 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
               struct diag *diag);
 
 /*
- * rename(2) of the directory: a new handle and name in the same class, a restore from recycle, or publishing
- * (private to public or marketplace, admin only); region and all other moves: -EPERM. -EEXIST, -EINVAL, -EDQUOT,
- * -EBUSY.
+ * rename(2) of the directory: a new handle and name in the same class, a restore from recycle, into recycle as
+ * image_remove() does, or publishing (private to public or marketplace, and back, admin only); region and all other
+ * moves: -EPERM. -EEXIST, -EINVAL, -EDQUOT, -EBUSY.
  */
 int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t region, enum image_class class,
                const char *handle, struct diag *diag);

@@ -92,6 +92,7 @@ static const struct life_row rows[] = {
         T(RESTORE,    S(DELETED),                                      IMAGE_LIFE_BACK, NULL),
         T(DESTROY,    S(DELETED),                                      IMAGE_DELETING,  guard_unused),
         T(PUBLISH,    S(AVAILABLE),                                    LIFE_STAY,       guard_unused),
+        T(UNPUBLISH,  S(AVAILABLE),                                    LIFE_STAY,       guard_unused),
         T(HAND_OVER,  S(QUEUED) | S(AVAILABLE) | S(ERROR) | S(DELETED), LIFE_STAY,      guard_unused),
         T(SHARE_WORK, S(AVAILABLE),                                    LIFE_STAY,       NULL),
 };
@@ -111,6 +112,7 @@ const char *const image_life_words[VERB_COUNT] = {
         [VERB_RESTORE] = "restored",
         [VERB_DESTROY] = "destroyed",
         [VERB_PUBLISH] = "published",
+        [VERB_UNPUBLISH] = "taken back",
         [VERB_HAND_OVER] = "handed over",
         [VERB_SHARE_WORK] = "used",
 };

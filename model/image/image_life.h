@@ -22,6 +22,7 @@ enum image_verb {
         VERB_RESTORE,
         VERB_DESTROY,
         VERB_PUBLISH,
+        VERB_UNPUBLISH,
         VERB_HAND_OVER,
         VERB_SHARE_WORK, /* guards of what does not move the state: convert, copy, share, create an instance */
         VERB_COUNT,

@@ -13,6 +13,18 @@
 #include "model/core/task_row.h"
 #include "model/image/snapshot_row.h"
 
+enum { OWN_SNAPSHOTS };
+
+static const char *const making_sql[] = {
+        /* Those that its import made (of it they say it), and no other image refers to. */
+        [OWN_SNAPSHOTS] = "SELECT snapshot.id FROM image JOIN image_disk ON image_disk.image = image.id "
+                          "JOIN snapshot ON snapshot.id = image_disk.snapshot WHERE image.id = ?1 "
+                          "AND snapshot.status = 'available' AND snapshot.source = 'image:' || image.ident "
+                          "AND snapshot.uid = image.uid AND NOT EXISTS (SELECT 1 FROM image_disk AS other "
+                          "WHERE other.snapshot = snapshot.id AND other.image <> image.id)",
+};
+const struct db_statements making_statements = DB_STATEMENTS(making_sql);
+
 int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag *diag)
 {
         struct task task;
@@ -191,6 +203,36 @@ int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct chan
 
         changes_add(ch, OBJECT_IMAGE, id);
         return image_set_error(t, id, sentence);
+}
+
+struct id_list {
+        uint64_t id[DISKS_MAX];
+        size_t n;
+};
+
+static int take_id(void *ctx, const struct db_row *row)
+{
+        struct id_list *list = ctx;
+
+        if (list->n == DISKS_MAX)
+                return -E2BIG;
+        list->id[list->n++] = (uint64_t)db_row_int(row, 0);
+        return 0;
+}
+
+int making_destroy(struct db_txn *t, uint64_t id, struct changes *ch)
+{
+        struct id_list own = { 0 };
+        int r;
+
+        r = db_each(t, making_sql[OWN_SNAPSHOTS], take_id, &own, DB_INT(id));
+        if (r == 0)
+                r = making_drop(t, id, ch);
+        for (size_t i = 0; i < own.n && r == 0; i++) {
+                changes_add(ch, OBJECT_SNAPSHOT, own.id[i]);
+                r = snapshot_erase(t, own.id[i]);
+        }
+        return r;
 }
 
 int making_drop(struct db_txn *t, uint64_t id, struct changes *ch)

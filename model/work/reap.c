@@ -26,6 +26,7 @@
 #include "model/core/unnamed.h"
 #include "model/image/download_row.h"
 #include "model/image/image_life.h"
+#include "model/image/making.h"
 #include "model/intake/uploads.h"
 #include "model/work/dismiss.h"
 
@@ -71,6 +72,7 @@ const struct db_statements reap_statements = DB_STATEMENTS(reap_sql);
 /* Destroys one image whose time is up; -ENOENT: there is none. */
 static int expire_one(struct model *m, int64_t days)
 {
+        struct changes changes = { 0 };
         struct image image;
         int64_t id;
         int r;
@@ -94,7 +96,7 @@ static int expire_one(struct model *m, int64_t days)
                 if (r < 0)
                         return r;
 
-                r = image_erase(&t, image.o.id);
+                r = making_destroy(&t, image.o.id, &changes);
                 if (r < 0)
                         return r;
 
@@ -103,7 +105,7 @@ static int expire_one(struct model *m, int64_t days)
                         return r;
         }
 
-        changes_send(m, OBJECT_IMAGE, image.o.id);
+        changes_tell(m, &changes);
         return 0;
 }
 

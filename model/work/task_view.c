@@ -37,7 +37,7 @@ enum {
 static const char *const task_view_sql[] = {
         [VIEW_OBJECT] = SELECT_TASK "WHERE task.id = ?1",
         [VIEW_BY_IDENT] = SELECT_TASK "WHERE task.in_tasks = ?1 AND task.ident = ?2",
-        [VIEW_ALL] = SELECT_TASK "WHERE task.in_tasks = ?1 ORDER BY task.ident",
+        [VIEW_ALL] = SELECT_TASK "WHERE task.in_tasks = ?1 ORDER BY task.id",
         [VIEW_ALL_ACTIVE_OF_IMAGE] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
                                                  " ORDER BY task.ident",
         [VIEW_ALL_ACTIVE_OF_SNAPSHOT] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND task.snapshot = ?1"
@@ -196,6 +196,7 @@ int image_get_conversion(struct model *m, uint64_t id, struct conversion *ret)
                                 return r;
 
                         memcpy(conversion.image, image.ident, sizeof(conversion.image));
+                        conversion.image_id = image.o.id;
                 }
         }
 

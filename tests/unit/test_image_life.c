@@ -29,6 +29,7 @@ static const char golden[] =
         "RESTORE     -           -           -           -           -           -           -           available\n"
         "DESTROY     -           -           -           -           -           -           -           deleting\n"
         "PUBLISH     -           -           -           -           available   -           -           -\n"
+        "UNPUBLISH   -           -           -           -           available   -           -           -\n"
         "HAND_OVER   queued      -           -           -           available   error       -           deleted\n"
         "SHARE_WORK  -           -           -           -           available   -           -           -\n";
 
@@ -38,7 +39,7 @@ static const char *const verb_names[VERB_COUNT] = {
         [VERB_CAPTURE] = "CAPTURE",     [VERB_REPLICATE] = "REPLICATE", [VERB_FINISH] = "FINISH",
         [VERB_FAIL] = "FAIL",           [VERB_DELETE] = "DELETE",       [VERB_RESTORE] = "RESTORE",
         [VERB_DESTROY] = "DESTROY",     [VERB_PUBLISH] = "PUBLISH",     [VERB_HAND_OVER] = "HAND_OVER",
-        [VERB_SHARE_WORK] = "SHARE_WORK",
+        [VERB_SHARE_WORK] = "SHARE_WORK", [VERB_UNPUBLISH] = "UNPUBLISH",
 };
 
 static void add_cell(char *text, const char *cell, bool last)
@@ -292,11 +293,9 @@ static void test_all_other_moves_are_refused(void **state)
         static const struct {
                 enum image_class from, to;
         } moves[] = {
-                { CLASS_PRIVATE, CLASS_ISO },        { CLASS_PRIVATE, CLASS_RECYCLE },
-                { CLASS_PUBLIC, CLASS_PRIVATE },     { CLASS_PUBLIC, CLASS_ISO },
+                { CLASS_PRIVATE, CLASS_ISO },        { CLASS_PUBLIC, CLASS_ISO },
                 { CLASS_PUBLIC, CLASS_MARKETPLACE }, { CLASS_MARKETPLACE, CLASS_PUBLIC },
-                { CLASS_ISO, CLASS_PRIVATE },        { CLASS_MARKETPLACE, CLASS_PRIVATE },
-                { CLASS_ISO, CLASS_PUBLIC },         { CLASS_PUBLIC, CLASS_RECYCLE },
+                { CLASS_ISO, CLASS_PRIVATE },        { CLASS_ISO, CLASS_PUBLIC },
         };
         struct library *l = *state;
         uint64_t id, other;

@@ -66,6 +66,7 @@ static const struct {
         { KIND_IMAGE, 31, "used-by" }, { KIND_IMAGE, 32, "upload" }, { KIND_IMAGE, 33, "import-url" },
         { KIND_IMAGE, 34, "convert" }, { KIND_IMAGE, 35, "instances" }, { KIND_IMAGE, 36, "copies" },
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
+        { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
         { KIND_SNAPSHOT, 1, "id" }, { KIND_SNAPSHOT, 2, "name" }, { KIND_SNAPSHOT, 3, "description" },
         { KIND_SNAPSHOT, 4, "size" }, { KIND_SNAPSHOT, 5, "status" }, { KIND_SNAPSHOT, 6, "created" },

@@ -88,7 +88,6 @@ settle "$R/private/as-raw"
 same_checksum "$R/private/as-raw" good.qcow2
 ok rmdir "$R/private/as-raw"
 ok rmdir "$R/recycle/as-raw"
-ok rmdir "$R/snapshots/as-raw"
 
 # What is known and no disk is refused, not stored as if it were raw.
 printf '<!DOCTYPE html><html><title>404</title></html>\n' >error.html
