@@ -22,6 +22,7 @@ const char *const check_sql[] = {
                         " || region || ', but ' || sum(used) || ' are counted' FROM ("
                         "SELECT region, uid, key, used, 0 AS counted FROM usage"
                         " UNION ALL SELECT region, uid, 'private-images', 0, 1 FROM image WHERE class = 'private'"
+                        " OR class = 'iso' AND uid <> 0"
                         " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot"
                         " UNION ALL SELECT region, uid, 'shared-images', 0, 1 FROM share"
                         " UNION ALL SELECT region, uid, 'instances', 0, 1 FROM instance"

@@ -24,6 +24,7 @@
         X(image_attr)       \
         X(image_disk)       \
         X(image_handover)   \
+        X(image_metadata)   \
         X(image_move)       \
         X(image_warning)    \
         X(instance)         \

@@ -168,6 +168,11 @@ static int show_metadata(struct req *rq, struct strbuf *out)
         return r < 0 ? r : image_json(rq, i, source_name(rq, i), out);
 }
 
+static int store_metadata(struct req *rq, const char *text)
+{
+        return image_set_metadata(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
 static int show_warnings(struct req *rq, struct strbuf *out)
 {
         int r;
@@ -261,14 +266,14 @@ static int store_import_url(struct req *rq, const char *text)
         RO(4, "status", show_status, "queued uploading pending replicating available error deleting deleted"),         \
         { 5, "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },                            \
         RO(6, "error", show_error, "why the status is error"),                                                         \
-        LINE(7, "type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),                     \
+        LINE(7, "type", show_type, IMAGE_FIELD_TYPE, "local cloud, in private/: may be set while queued; both elsewhere"),                     \
         RO(8, "source", show_source, "private public shared marketplace iso"),                                         \
         RO(9, "owner", show_owner, "user name"),                                                                       \
         RO(10, "created", show_created, "when it was made"),                                                           \
         RO(11, "updated", show_updated, "when it last changed"),                                                       \
         RO(12, "size", show_size, "virtual bytes of all disks"),                                                       \
         LINE(13, "format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),          \
-        LINE(14, "os", show_os, IMAGE_FIELD_OS, "linux windows other"),                                                \
+        LINE(14, "os", show_os, IMAGE_FIELD_OS, "linux windows kylin other"),                                                \
         LINE(15, "platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),                                 \
         LINE(16, "platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),              \
         LINE(17, "architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),                       \
@@ -281,13 +286,14 @@ static int store_import_url(struct req *rq, const char *text)
         { 24, "checksum", "XXH3-128 of each disk: xxhsum -c checksum compares", 0444, .show = show_checksum }, \
         { 25, "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444,                      \
           .show = show_mapping },                                                                                      \
-        { 26, "metadata.json", "all of this for programs", 0444, .show = show_metadata },                              \
         { 27, "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },      \
         DIR_LAST_ERROR(28),                                                                                            \
         { 40, "warnings", "what to know before a machine is made of it", 0444, .show = show_warnings }
 
 static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),
+        { 26, "metadata.json", "all of this for programs; while queued, write one that was saved", 0666,
+          ENTRY_TEXT | ENTRY_PIECES, .show = show_metadata, .store = store_metadata },
         { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
         { 30, "snapshots", "links to the snapshots of the device mapping, by device", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
@@ -349,6 +355,7 @@ static uint64_t closed_oid(uint64_t image, int which)
 
 static const struct entry shared_image_entries[] = {
         IMAGE_ATTRIBUTES(RO_LINE, RO_TEXT),
+        { 26, "metadata.json", "all of this for programs", 0444, .show = show_metadata },
         { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
         { 30, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
         { 31, "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },

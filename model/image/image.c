@@ -52,9 +52,9 @@ static const char *const image_sql[] = {
         [ERASE] = "DELETE FROM image WHERE id = ?1",
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
-        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance JOIN image "
-                           "ON image.id = instance.image WHERE instance.image = ?1 AND " IMAGE_OPENS_TO_INSTANCE
-                           " ORDER BY instance.handle LIMIT 1",
+        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") ", instance.image IS NOT image.id FROM image "
+                           "JOIN instance ON instance.image = image.id OR instance.cdrom = image.id "
+                           "WHERE image.id = ?1 AND " IMAGE_OPENS_TO_INSTANCE " ORDER BY instance.handle LIMIT 1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);
 
@@ -334,15 +334,20 @@ int image_erase(struct db_txn *t, uint64_t id)
 
 int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag)
 {
-        if (class == CLASS_PRIVATE || c->admin)
+        if (class == CLASS_PRIVATE || class == CLASS_ISO || c->admin)
                 return 0;
         return diag_set(diag, -EPERM, "%s: only the administrator changes what is in it", class_names[class]);
+}
+
+bool image_counts(enum image_class class, uid_t uid)
+{
+        return class == CLASS_PRIVATE || (class == CLASS_ISO && uid != 0);
 }
 
 /* How an image in CLASS begins its life. */
 static void init_image(struct image *image, const struct caller *c, uint64_t region, enum image_class class)
 {
-        bool private = class == CLASS_PRIVATE;
+        const bool private = class == CLASS_PRIVATE || (class == CLASS_ISO && !c->admin);
 
         *image = (struct image){
                 .o = { .uid = c->uid, .gid = c->gid, .mode = private ? IMAGE_MODE_PRIVATE : IMAGE_MODE_SHOWN },
@@ -350,7 +355,7 @@ static void init_image(struct image *image, const struct caller *c, uint64_t reg
                 .class = class,
                 .source = class,
                 .status = IMAGE_QUEUED,
-                .type = private ? TYPE_CLOUD : TYPE_BOTH,
+                .type = class == CLASS_PRIVATE ? TYPE_CLOUD : TYPE_BOTH,
         };
 }
 
@@ -387,7 +392,7 @@ static int create(struct model *m, const struct caller *c, struct image *image, 
                 r = refuse_taken_now(&t, image, diag);
         if (r == 0 && for_file)
                 r = region_refuse_offline(m, &t, image->region, diag);
-        if (r == 0 && image->class == CLASS_PRIVATE)
+        if (r == 0 && image_counts(image->class, image->o.uid))
                 r = quota_check(&t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r == 0)
                 r = image_insert(&t, image, false, diag);
@@ -513,7 +518,23 @@ void image_tell_recycled(struct model *m, uint64_t image, uint64_t region, const
                 m->image_hooks->recycled(m, image, region, ident);
 }
 
-int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret)
+struct user_of_image {
+        struct object *instance;
+        bool *in_drive;
+};
+
+static int load_user(void *ctx, const struct db_row *row)
 {
-        return db_one(t, image_sql[FIRST_INSTANCE], object_load_row, ret, DB_INT(image));
+        const struct user_of_image *user = ctx;
+
+        object_fill(user->instance, row);
+        *user->in_drive = db_row_int(row, OBJECT_N_COLUMNS) != 0;
+        return 0;
+}
+
+int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret, bool *ret_in_drive)
+{
+        struct user_of_image user = { .instance = ret, .in_drive = ret_in_drive };
+
+        return db_one(t, image_sql[FIRST_INSTANCE], load_user, &user, DB_INT(image));
 }

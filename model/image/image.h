@@ -70,7 +70,7 @@ int image_each(struct model *m, uint64_t region, enum image_class class, object_
 typedef int image_fn(void *ctx, const struct object *image, enum image_class class);
 
 /*
- * Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in another class than private unless admin; never
+ * Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in public and marketplace unless admin; never
  * in recycle.
  */
 int image_create(struct model *m, const struct caller *c, uint64_t region, enum image_class class, const char *handle,
@@ -107,6 +107,12 @@ enum image_field {
  */
 int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_field field, const char *value,
               struct diag *diag);
+
+/*
+ * Sets what TEXT, a metadata.json that was saved, says of all that can be written, or nothing: while queued (-EBUSY).
+ * Gives 1 where TEXT is no object yet, but may become one when more comes. -EINVAL.
+ */
+int image_set_metadata(struct model *m, const struct caller *c, uint64_t id, const char *text, struct diag *diag);
 
 /*
  * rename(2) of the directory: a new handle and name in the same class, a restore from recycle, into recycle as

@@ -53,19 +53,25 @@ static int guard_free(const struct life_subject *s, struct diag *diag)
 {
         const struct image *image = s->object;
         struct object instance;
+        bool in_drive;
         int r;
 
         r = guard_unused(s, diag);
         if (r < 0)
                 return r;
-        r = image_load_instance(s->t, image->o.id, &instance);
+        r = image_load_instance(s->t, image->o.id, &instance, &in_drive);
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
                 return r;
         if (instance.uid != image->o.uid) /* of another's there is no more to say than whose it is */
-                return diag_set_user(diag, -EBUSY, instance.uid, " was made from it: it has to be removed first",
+                return diag_set_user(diag, -EBUSY, instance.uid,
+                                     in_drive ? " has it in its drive: it has to be taken out first" :
+                                                " was made from it: it has to be removed first",
                                      "%s: an instance of ", image->o.handle);
+        if (in_drive)
+                return diag_set(diag, -EBUSY, "%s: the instance %s has it in its drive (used-by says which): take it "
+                                "out first (echo none > cdrom)", image->o.handle, instance.handle);
         return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by says which): remove that first",
                         image->o.handle, instance.handle);
 }

@@ -79,7 +79,7 @@ static int restore(struct db_txn *t, struct image *image, enum image_class class
                 return diag_set(diag, -EPERM, "%s was deleted from %s: restore it there", image->o.handle,
                                 image_class_name(image->source));
         r = image_life_apply(t, image, VERB_RESTORE, diag);
-        if (r == 0 && class == CLASS_PRIVATE)
+        if (r == 0 && image_counts(class, image->o.uid))
                 r = quota_check(t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r < 0)
                 return r;

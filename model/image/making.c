@@ -13,6 +13,8 @@
 #include "model/core/task_row.h"
 #include "model/image/snapshot_row.h"
 
+#define SECTOR_BYTES 512U /* what disks consist of */
+
 enum { OWN_SNAPSHOTS };
 
 static const char *const making_sql[] = {
@@ -59,18 +61,12 @@ void making_take_over(struct image *image, const struct object *origin, enum ima
 }
 
 /*
- * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
- * them.
+ * Is the disk a snapshot, or the image's own bytes? Data disks are, but for ISOs, and the system disks of cloud images
+ * and of those that are both.
  */
-static bool disks_are_snapshots(const struct image *image)
-{
-        return image->class == CLASS_PRIVATE && image->type == TYPE_CLOUD;
-}
-
-/* Data disks of private images always are. */
 static bool disk_is_snapshot(const struct image *image, size_t number)
 {
-        return disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
+        return image->class != CLASS_ISO && (number > 0 || image->type != TYPE_LOCAL);
 }
 
 int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
@@ -104,7 +100,8 @@ int making_add_disks(struct db_txn *t, const struct image *image, size_t from, s
         size_t snapshots = 0;
         int r;
 
-        for (size_t i = from; i < to; i++)
+        /* What is for everybody counts against nobody's limit. */
+        for (size_t i = from; i < to && image->class == CLASS_PRIVATE; i++)
                 snapshots += disk_is_snapshot(image, i);
 
         r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, snapshots, diag);
@@ -182,6 +179,19 @@ int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t sto
 
         r = blob_row_insert(t, store, b, &row);
         return r < 0 ? r : making_set_blob(t, disk, row, ch);
+}
+
+int making_warn_of_size(struct db_txn *t, uint64_t image, const char *device, uint64_t size_bytes)
+{
+        char sentence[DIAG_TEXT_MAX];
+
+        if (size_bytes % SECTOR_BYTES == 0)
+                return 0;
+        (void)snprintf(sentence, sizeof(sentence),
+                       "%s has %llu bytes, which is no multiple of %u: it is what was in the file, neither padded nor "
+                       "cut, and a machine may miss its end or refuse it; if that was no disk image, delete it",
+                       device, (unsigned long long)size_bytes, SECTOR_BYTES);
+        return image_warn(t, image, sentence);
 }
 
 int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)
