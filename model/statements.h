@@ -48,6 +48,7 @@
         X(task)             \
         X(task_view)        \
         X(unnamed)          \
+        X(brief)            \
         X(upload_state)     \
         X(volume)           \
         X(volume_file)      \

@@ -60,7 +60,7 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
         }
 
         r = ops_resolve_child(rq, kind, dir, name, ret, ret_object);
-        if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, ret))
+        if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse), ret))
                 return 0;
         return r;
 }

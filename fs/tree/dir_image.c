@@ -233,6 +233,17 @@ static int show_import_url(struct req *rq, struct strbuf *out)
         return r;
 }
 
+static bool url_visible(struct req *rq)
+{
+        char url[FETCH_SHOWN_MAX + 1] = "";
+        const struct image *i;
+
+        if (upload_visible(rq))
+                return true;
+        return req_image(rq, rq->oid, &i) == 0 && i->status == IMAGE_ERROR &&
+               image_get_fetch(rq->fs->model, rq->oid, url, sizeof(url)) == 0 && url[0];
+}
+
 static int store_import_url(struct req *rq, const char *text)
 {
         return image_fetch(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
@@ -288,8 +299,8 @@ static const struct entry image_entries[] = {
         { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
         { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
           .visible = upload_visible },
-        { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,
-          .show = show_import_url, .store = store_import_url, .visible = upload_visible },
+        { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…; again", 0666,
+          .show = show_import_url, .store = store_import_url, .visible = url_visible },
         { 34, "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
           .store = store_convert },
         { 35, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },

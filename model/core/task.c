@@ -50,6 +50,7 @@ enum {
         TASK_INSERT,
         TASK_BY_ID,
         TASK_DETAIL,
+        TASK_SET_DETAIL,
         TASK_ACTIVE_OF_IMAGE,
         TASK_ACTIVE_OF_INSTANCE,
         TASK_ACTIVE_OF_VOLUME,
@@ -85,6 +86,7 @@ static const char *const task_sql[] = {
                         " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         [TASK_BY_ID] = TASK_SELECT "WHERE task.id = ?1",
         [TASK_DETAIL] = "SELECT detail FROM task WHERE id = ?1",
+        [TASK_SET_DETAIL] = "UPDATE task SET detail = ?2 WHERE id = ?1",
         [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
                                              " LIMIT 1",
         [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
@@ -231,6 +233,11 @@ int task_load_detail(struct db_txn *t, uint64_t id, char *buf, size_t size)
         struct detail d = { .buf = buf, .size = size };
 
         return db_one(t, task_sql[TASK_DETAIL], take_detail, &d, DB_INT(id));
+}
+
+int task_set_detail(struct db_txn *t, uint64_t id, const char *detail)
+{
+        return db_run_one(t, task_sql[TASK_SET_DETAIL], DB_INT(id), DB_TEXT(detail));
 }
 
 int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret)

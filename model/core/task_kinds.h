@@ -23,7 +23,7 @@
 #define TASK_KINDS(X)                                                                                                  \
         X(FETCH, "fetch", FETCH, FREE, TASK_OF_IMAGE, TASK_SHOWN_ALONE, "being fetched",                               \
           "task.image", "image.status IN ('uploading', 'pending', 'replicating')",                                     \
-          fetch_run, fetch_undo, import_clear)                                                                         \
+          fetch_run, fetch_undo, fetch_clear)                                                                          \
         X(IMPORT, "import", WORK, FREE, TASK_OF_IMAGE, TASK_SHOWN_ALONE, "being imported",                             \
           "task.image", "image.status IN ('pending', 'replicating')",                                                  \
           import_run, import_undo, import_clear)                                                                       \

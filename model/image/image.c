@@ -512,6 +512,12 @@ void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const cha
                 m->image_hooks->gone(m, image, region, ident);
 }
 
+void image_tell_recycled(struct model *m, uint64_t image, uint64_t region, const char *ident)
+{
+        if (m->image_hooks)
+                m->image_hooks->recycled(m, image, region, ident);
+}
+
 struct user_of_image {
         struct object *instance;
         bool *in_drive;

@@ -4,7 +4,8 @@
  * The life of an image:
  *
  *      queued ──► uploading ──► pending ──► available ──► deleted (in the recycle bin) ──► deleting
- *        ▲────────────┘            └──────► error ───────────┘
+ *        ▲────────────┘ ▲          └──────► error ───────────┘
+ *                       └─── fetched again ───┘
  *
  * What conversions and copies make begins as pending. deleting is where a row is in the transaction that removes it.
  *
@@ -86,6 +87,7 @@ static const struct life_row rows[] = {
         /* verb        from                             via                to               fail         task */
         W(UPLOAD,     S(QUEUED),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR),
         K(FETCH,      S(QUEUED),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR, TASK_FETCH),
+        K(FETCH_AGAIN, S(ERROR),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR, TASK_FETCH),
         K(IMPORT,     S(UPLOADING),                     IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_IMPORT),
         K(CONVERT,    1u << LIFE_NEW,                   IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_CONVERT),
         K(COPY,       1u << LIFE_NEW,                   IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_COPY),
@@ -106,6 +108,7 @@ static const struct life_row rows[] = {
 const char *const image_life_words[VERB_COUNT] = {
         [VERB_UPLOAD] = "uploaded to",
         [VERB_FETCH] = "uploaded to",
+        [VERB_FETCH_AGAIN] = "fetched again",
         [VERB_ABANDON] = "given up",
         [VERB_IMPORT] = "imported",
         [VERB_CONVERT] = "made",

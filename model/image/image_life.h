@@ -10,6 +10,7 @@
 enum image_verb {
         VERB_UPLOAD, /* a writer opened upload */
         VERB_FETCH, /* it is being fetched from elsewhere */
+        VERB_FETCH_AGAIN, /* … which failed before */
         VERB_ABANDON, /* the last writer closed without a byte */
         VERB_IMPORT, /* all bytes are there, and there is something to import */
         VERB_CONVERT, /* it is to be made by a conversion */

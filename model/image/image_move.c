@@ -309,6 +309,8 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
                 return r;
         if (image.status == IMAGE_QUEUED || image.status == IMAGE_UPLOADING)
                 image_tell_gone(m, id, image.region, image.ident);
+        else if (image.status == IMAGE_ERROR)
+                image_tell_recycled(m, id, image.region, image.ident);
         changes_tell(m, &ch);
         return 0;
 }

@@ -61,11 +61,15 @@ struct image_hooks {
         void (*overlay)(struct model *m, struct image *image);
         /* The image was removed: whoever writes to its upload is told, a fetch of it stops, and the file goes. */
         void (*gone)(struct model *m, uint64_t image, uint64_t region, const char *ident);
+        /* It went to the recycle bin: what is kept of a fetch that failed goes. */
+        void (*recycled)(struct model *m, uint64_t image, uint64_t region, const char *ident);
 };
 /* Only of one that is not in the recycle bin: after the commit it may be restored, and be at work, at any moment. */
 void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const char *ident);
 
-/* image_remove() inside the caller's transaction; image_tell_gone() is left to the caller. */
+void image_tell_recycled(struct model *m, uint64_t image, uint64_t region, const char *ident);
+
+/* image_remove() inside the caller's transaction; to tell it is left to the caller. */
 int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
                     struct diag *diag);
 /* Publishing and handing over: the image's snapshots, before the image itself is UID's. */

@@ -301,6 +301,8 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
         for (size_t i = 0; i < batch.n; i++) {
                 if (batch.items[i].gone)
                         image_tell_gone(m, batch.items[i].image, region, batch.items[i].ident);
+                else
+                        image_tell_recycled(m, batch.items[i].image, region, batch.items[i].ident);
                 changes_tell(m, &batch.items[i].changes);
         }
         return 0;

@@ -110,6 +110,7 @@ int snapshot_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
 {
         struct progress progress = { 0 };
+        uint64_t done, total;
         struct image image;
         struct task task;
         int r;
@@ -136,8 +137,9 @@ int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
                 progress_set(&progress, image.size_bytes, image.size_bytes, true);
                 break;
         case IMAGE_UPLOADING:
-                if (r < 0) { /* no fetch: how much will come is not known */
-                        progress_set(&progress, upload_bytes(m, id), 0, false);
+                if (r < 0) { /* no fetch */
+                        upload_progress(m, id, &done, &total);
+                        progress_set(&progress, done, total, false);
                         break;
                 }
                 /* fall through */

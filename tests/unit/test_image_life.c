@@ -17,6 +17,7 @@ static const char golden[] =
         "            queued      uploading   pending     replicating available   error       deleting    deleted\n"
         "UPLOAD      uploading   -           -           -           -           -           -           -\n"
         "FETCH       uploading   -           -           -           -           -           -           -\n"
+        "FETCH_AGAIN -           -           -           -           -           uploading   -           -\n"
         "ABANDON     -           queued      -           -           -           -           -           -\n"
         "IMPORT      -           pending     -           -           -           -           -           -\n"
         "CONVERT     -           -           -           -           -           -           -           -\n"
@@ -34,6 +35,7 @@ static const char golden[] =
         "SHARE_WORK  -           -           -           -           available   -           -           -\n";
 
 static const char *const verb_names[VERB_COUNT] = {
+        [VERB_FETCH_AGAIN] = "FETCH_AGAIN",
         [VERB_UPLOAD] = "UPLOAD",       [VERB_FETCH] = "FETCH",         [VERB_ABANDON] = "ABANDON",
         [VERB_IMPORT] = "IMPORT",       [VERB_CONVERT] = "CONVERT",     [VERB_COPY] = "COPY",
         [VERB_CAPTURE] = "CAPTURE",     [VERB_REPLICATE] = "REPLICATE", [VERB_FINISH] = "FINISH",

@@ -120,6 +120,7 @@ CREATE TABLE image (
         UNIQUE (region, class, handle)
 ) STRICT;
 CREATE INDEX image_by_status ON image (status) WHERE status NOT IN ('available', 'queued', 'error');
+CREATE INDEX image_queued ON image (updated) WHERE status = 'queued';
 CREATE INDEX image_recycled ON image (deleted) WHERE deleted IS NOT NULL;
 CREATE INDEX image_by_instance ON image (instance) WHERE instance IS NOT NULL;
 

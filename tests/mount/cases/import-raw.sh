@@ -109,3 +109,15 @@ same_disk "$web/disks/vda.raw" disk.raw
 same_checksum "$web" disk.raw
 value "$web/status" available
 same_checksum "$R/private/shuffled" disk.raw
+
+# Any bytes are a raw disk, but such a size is no disk's: there is a warning, whichever way it came.
+printf 'notes %.0s' {1..100} >notes
+run cp notes "$R/private/notes.raw"
+settle "$R/private/notes"
+same_disk "$R/private/notes/disks/vda.raw" notes
+warning="bytes, which is no multiple of 512: a machine may not see what is behind the last whole sector, and perhaps this is no disk"
+value "$R/private/notes/warnings" "the file has 600 $warning"
+head -c 1000001 /dev/urandom >odd-bytes.raw
+import_raw "$R/private/odd-bytes" odd-bytes.raw
+value "$R/private/odd-bytes/warnings" "the file has 1000001 $warning"
+value "$web/warnings" ""

@@ -14,6 +14,8 @@ CREATE TABLE image_warning (
 ) STRICT;
 INSERT OR IGNORE INTO image_warning (image, sentence) SELECT object, sentence FROM refusal
         WHERE errno = 0 AND object_kind = 'image' AND object IN (SELECT id FROM image) ORDER BY id;
+DELETE FROM refusal WHERE errno = 0;
+CREATE INDEX image_queued ON image (updated) WHERE status = 'queued';
 
 -- ISOs have become their tenants', and count for them; one may be in any machine's drive.
 ALTER TABLE instance ADD COLUMN cdrom INTEGER REFERENCES image;
