@@ -6,8 +6,8 @@
  *      format          "imagefs blob store 4", and the store's id in 32 hex digits with a hash; written last when a
  *                      store is made, so that it tells a whole one; "format.next" while an older one is brought to this
  *      lock            held with flock(2) by the process that has the store open, shared by those that only look
- *      index.db        see chunks/index.h; beside it its WAL, index.stale where it has to be made again, and index.short
- *                      where that could not count everything
+ *      index.db        see chunks/index.h; beside it its WAL, index.stale where it has to be made again, and
+ *                      index.short where that could not count everything
  *      state           whether the index is current; see chunks/index_state.h
  *      segments/       see chunks/segment.h
  *      moved/          see chunks/moves.h
@@ -47,8 +47,8 @@
 #include "blobstore/hash/hash.h"
 
 /*
- * 2: segments do not describe themselves, and the index is made again, all of it. 3: no map borrows pages of another, and
- * the index has no table for that; nothing else differs.
+ * 2: segments do not describe themselves, and the index is made again, all of it. 3: no map borrows pages of another,
+ * and the index has no table for that; nothing else differs.
  */
 #define FORMAT_VERSION 4
 #define FORMAT_REMAKE 3 /* the index of an older one is made again */

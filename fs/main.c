@@ -202,6 +202,20 @@ static int main_check(int argc, char **argv)
         return main_check_all(&c, c.restore);
 }
 
+/* All of it, or of the directories of that NAME. */
+static int main_print_tree(const char *name)
+{
+        if (!name) {
+                tree_print(stdout);
+                return EXIT_SUCCESS;
+        }
+        if (tree_print_part(stdout, name))
+                return EXIT_SUCCESS;
+        (void)fprintf(stderr, "imagefs: no directory of the tree is called %s; there are: ", name);
+        tree_print_names(stderr);
+        return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
         struct options opts;
@@ -225,7 +239,7 @@ int main(int argc, char **argv)
         else if (opts.version)
                 (void)printf("imagefs %s\n", IMAGEFS_VERSION);
         else if (opts.print_tree)
-                tree_print(stdout);
+                r = main_print_tree(opts.store);
         else
                 r = main_serve(&opts);
         options_done(&opts);

@@ -35,7 +35,8 @@ static const struct option option_table[] = {
         { "--help", NULL, OPTION_FLAG, AT(help) },
         { "-V", "the version", OPTION_FLAG, AT(version) },
         { "--version", NULL, OPTION_FLAG, AT(version) },
-        { "--print-tree", "every file of the mounted tree, with a line about it", OPTION_FLAG, AT(print_tree) },
+        { "--print-tree", "every file of the mounted tree, with a line about it; a name after it: of that directory",
+          OPTION_FLAG, AT(print_tree) },
         { "allow_other", "every user may use the mount, each as themselves", OPTION_FUSE, AT(allow_other) },
         { "ro", "nothing can be changed through the mount", OPTION_FUSE, 0 },
         { "cache=SIZE", "memory for decoded data, each store (64M)", OPTION_SIZE, AT(cache_bytes) },
@@ -182,8 +183,10 @@ int options_parse(int argc, char **argv, struct options *ret)
                 if (r < 0)
                         return r;
         }
-        if (ret->help || ret->version || ret->print_tree)
+        if (ret->help || ret->version)
                 return 0;
+        if (ret->print_tree)
+                return ret->mountpoint ? option_fail("--print-tree takes one directory's name", ret->mountpoint) : 0;
         if (!ret->store || !ret->mountpoint)
                 return option_fail("say where the library is and where to mount it", "STORE MOUNTPOINT");
         if (!ret->http && (ret->http_cert || ret->http_key || ret->http_name))

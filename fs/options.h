@@ -12,7 +12,7 @@
 #include <fuse_opt.h>
 
 struct options {
-        char *store, *mountpoint;
+        char *store, *mountpoint; /* with print_tree, STORE is the name of a directory of the tree, or NULL */
         bool foreground, debug, help, version, print_tree;
         bool allow_other;
         bool import_private;

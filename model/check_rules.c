@@ -14,14 +14,15 @@
         " FROM volume JOIN region ON region.id = volume.region LEFT JOIN instance ON instance.id = volume.instance"
 
 /* A case of SQL for each kind of task. */
-#define MAKES(kind, word, lane, disks, of, shown, doing, makes, ...)            " WHEN '" word "' THEN " makes
-#define CHECKED(kind, word, lane, disks, of, shown, doing, makes, checked, ...) " WHEN '" word "' THEN " checked
+#define MAKES(kind, word, lane, disks, of, shown, doing, from, makes, ...)            " WHEN '" word "' THEN " makes
+#define CHECKED(kind, word, lane, disks, of, shown, doing, from, makes, checked, ...) " WHEN '" word "' THEN " checked
 
 const char *const check_sql[] = {
         [CHECK_USAGE] = "SELECT 'quota: user ' || uid || ' has ' || sum(counted) || ' ' || key || ' in region '"
                         " || region || ', but ' || sum(used) || ' are counted' FROM ("
                         "SELECT region, uid, key, used, 0 AS counted FROM usage"
                         " UNION ALL SELECT region, uid, 'private-images', 0, 1 FROM image WHERE class = 'private'"
+                        " OR class = 'iso' AND uid <> 0"
                         " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot"
                         " UNION ALL SELECT region, uid, 'shared-images', 0, 1 FROM share"
                         " UNION ALL SELECT region, uid, 'instances', 0, 1 FROM instance"

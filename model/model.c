@@ -24,6 +24,7 @@
 #include "model/image/download_row.h"
 #include "model/image/listing_cache.h"
 #include "model/intake/fetch_task.h"
+#include "model/intake/brief.h"
 #include "model/intake/uploads.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
@@ -129,7 +130,9 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = stores_open(m, opts->cache_bytes, diag);
         if (r == 0 && !m->read_only && !opts->idle) {
-                r = uploads_open(m, &m->uploads);
+                r = briefs_new(&m->briefs);
+                if (r == 0)
+                        r = uploads_open(m, &m->uploads);
                 m->image_hooks = &uploads_hooks;
                 if (r == 0)
                         r = volumes_open(&m->volumes);
@@ -158,6 +161,7 @@ void model_close(struct model *m)
         home_closing(m);
         runner_stop(m->runner);
         uploads_close(m->uploads);
+        briefs_free(m->briefs);
         volumes_close(m->volumes);
         if (m->runner) /* it came to be a library in use */
                 catalogue_close(m);

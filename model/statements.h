@@ -24,6 +24,7 @@
         X(image_attr)       \
         X(image_disk)       \
         X(image_handover)   \
+        X(image_metadata)   \
         X(image_move)       \
         X(image_warning)    \
         X(instance)         \
@@ -35,6 +36,7 @@
         X(image_life)       \
         X(limits)           \
         X(listing)          \
+        X(making)           \
         X(owner)            \
         X(quota)            \
         X(reap)             \
@@ -46,6 +48,7 @@
         X(task)             \
         X(task_view)        \
         X(unnamed)          \
+        X(brief)            \
         X(upload_state)     \
         X(volume)           \
         X(volume_file)      \

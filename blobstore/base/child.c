@@ -30,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/child_lend.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/confine.h"
@@ -47,6 +48,7 @@
 struct child {
         pid_t pid; /* 0: already collected */
         int pid_fd;
+        struct child_on_leash on_leash;
         int output_fd;
         struct child_loan loans[CHILD_FDS_MAX];
         size_t n_loans;
@@ -464,6 +466,7 @@ int child_start(const struct child_opts *opts, struct child **ret, struct strbuf
                 r = -errno;
                 goto fail;
         }
+        child_leash_add(&c->on_leash, c->pid_fd);
         *ret = c;
         return 0;
 
@@ -537,6 +540,7 @@ void child_kill_and_wait(struct child *c)
                 (void)collect(c, &status);
         }
         child_has_opened(c);
+        child_leash_remove(&c->on_leash);
         cleanup_close(&c->pid_fd);
         cleanup_close(&c->output_fd);
         free(c);

@@ -60,7 +60,7 @@ typedef int blob_progress_fn(void *ctx, uint64_t done_bytes, uint64_t total_byte
 typedef int blob_range_fn(void *ctx, uint64_t off, uint64_t len);
 int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, blob_progress_fn *progress, void *ctx);
 
-/* Reads all of a blob for its checksum, which it gives without recording it. */
+/* Reads all of a blob for its checksum, which it gives without recording it. PROGRESS is asked in large holes, too. */
 int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx, struct blob_checksum *ret);
 
 /* ---- writing ---- */
@@ -74,7 +74,10 @@ int blob_writer_new(struct blobstore *bs, struct blob_writer **ret);
 /* Adds N bytes. Blocks of zeros become holes. -EFBIG past BLOB_SIZE_MAX. An error is final for the writer. */
 int blob_writer_append(struct blob_writer *w, const void *buf, size_t n);
 
-/* Adds N zero bytes, without touching N bytes of memory. */
+/*
+ * Adds N zero bytes, without touching N bytes of memory, and in no time: the blob of more than 128 GiB of holes has no
+ * checksum.
+ */
 int blob_writer_hole(struct blob_writer *w, uint64_t n);
 
 struct blob_share_stats {

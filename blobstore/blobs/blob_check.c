@@ -245,7 +245,7 @@ static int check_row(struct check *c, const struct map *map, uint64_t row, uint6
         return r < 0 && r != -EBADMSG ? r : 0;
 }
 
-/* Its own pages, as far as their entries are counted: the first LIMIT of them, and what is lent. LENT: NULL, nothing. */
+/* Its own pages, as far as their entries are counted: the first LIMIT of them, and what is lent (LENT or NULL). */
 static int check_own(struct check *c, const struct map *map, uint64_t limit, struct lent *lent, struct check_found *f)
 {
         struct map_page page;

@@ -18,6 +18,9 @@
 /* A few chunks, so that most are decoded whole. */
 #define CHECKSUM_BUFFER (4 * CHUNK_SIZE_MAX)
 
+/* Zeros summed up between two looks at whether to go on: a fraction of a second. */
+#define CHECKSUM_HOLE (UINT64_C(16) << 30)
+
 /*
  * A part that is shared has at least this much of its chunk, so that an image never holds on to more than so many times
  * what it uses. Blocks changed at random are read and stored 1.07 times with it, after four generations.
@@ -203,8 +206,24 @@ int blob_writer_renew(struct blob_writer **w)
         memcpy(new->partial, (*w)->partial, partial_len);
         new->partial_len = partial_len;
         new->checksum = TAKE_PTR(checksum);
+        new->summed_holes = (*w)->summed_holes;
         blob_writer_free(*w);
         *w = TAKE_PTR(new);
+        return 0;
+}
+
+/* In pieces, between which it may be given up. */
+static int sum_hole(struct checksum *sum, uint64_t n, uint64_t done, uint64_t total, blob_progress_fn *progress,
+                    void *ctx)
+{
+        for (uint64_t part; n > 0; n -= part) {
+                int r = progress ? progress(ctx, done, total) : 0;
+
+                if (r < 0)
+                        return r;
+                part = n < CHECKSUM_HOLE ? n : CHECKSUM_HOLE;
+                checksum_add_zeros(sum, part);
+        }
         return 0;
 }
 
@@ -226,7 +245,9 @@ int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx
                         data = size;
                 else if (r < 0)
                         return r;
-                checksum_add_zeros(sum, data - pos);
+                r = sum_hole(sum, data - pos, done, b->info.data_bytes, progress, ctx);
+                if (r < 0)
+                        return r;
                 pos = data;
                 if (data == size)
                         break;

@@ -36,6 +36,9 @@
 /* References counted at a time; others wait for the index meanwhile. */
 #define WRITER_REFS 512
 
+/* Half a second of summing up: a hole of 60 TiB would hold up whoever writes for minutes. */
+#define WRITER_SUMMED_HOLES_MAX (UINT64_C(128) << 30)
+
 /* ---- cutting ---- */
 
 /* A job with buffers to fill; waits for one if there are too many. */
@@ -173,6 +176,23 @@ int blob_writer_append(struct blob_writer *w, const void *buf, size_t n)
         return 0;
 }
 
+void blob_writer_forgo_checksum(struct blob_writer *w)
+{
+        checksum_free(TAKE_PTR(w->checksum));
+}
+
+static void writer_sum_hole(struct blob_writer *w, uint64_t n)
+{
+        if (!w->checksum)
+                return;
+        if (n > WRITER_SUMMED_HOLES_MAX - w->summed_holes) {
+                blob_writer_forgo_checksum(w);
+                return;
+        }
+        checksum_add_zeros(w->checksum, n);
+        w->summed_holes += n;
+}
+
 int blob_writer_hole(struct blob_writer *w, uint64_t n)
 {
         uint64_t whole;
@@ -182,8 +202,7 @@ int blob_writer_hole(struct blob_writer *w, uint64_t n)
         r = writer_check_room(w, n);
         if (r < 0)
                 return r;
-        if (w->checksum)
-                checksum_add_zeros(w->checksum, n);
+        writer_sum_hole(w, n);
         if (w->partial_len > 0) {
                 r = writer_add_partial(w, NULL, n < BLOB_BLOCK_SIZE ? (size_t)n : BLOB_BLOCK_SIZE, &part);
                 if (r < 0)
@@ -218,11 +237,6 @@ static int writer_keep(struct blob_writer *w, struct blob *b)
         w->kept = kept;
         w->kept[w->n_kept++] = blob_ref(b);
         return 0;
-}
-
-void blob_writer_forgo_checksum(struct blob_writer *w)
-{
-        checksum_free(TAKE_PTR(w->checksum));
 }
 
 /* Of an open blob, which needs no looking up: the job it goes into. */

@@ -35,6 +35,7 @@ struct blob_writer {
 
         /* The caller's thread. */
         struct checksum *checksum; /* NULL: not all bytes are seen */
+        uint64_t summed_holes; /* bytes of holes that went into it */
         struct chunker chunker;
         struct chunk_job *cut; /* the chunk that is being filled, or NULL */
         uint64_t size; /* bytes in chunks and holes so far */
@@ -86,7 +87,7 @@ static inline int blob_writer_fail(struct blob_writer *w, int r)
 /* Adds a chunk of an open blob as it is stored. The blob is then kept open until the writer is freed. */
 int blob_writer_add_chunk(struct blob_writer *w, struct blob *b, const struct map_entry *e);
 
-/* Adds a page of an open blob's map, and what is a hole behind it, up to END. It begins where the writer has come to. */
+/* Adds a page of an open blob's map, and what is a hole behind it, up to END. It begins where the writer is. */
 int blob_writer_add_page(struct blob_writer *w, struct blob *b, const struct map_page *p, uint64_t end);
 
 /* After the commit: bytes that it added to segments. */
@@ -94,7 +95,7 @@ uint64_t blob_writer_moved(const struct blob_writer *w);
 
 /* ---- blob_share.c ---- */
 
-/* As blob_writer_share(), but that no pages are borrowed: the other blob is there for a moment only. */
+/* As blob_writer_share(), but that no pages are borrowed: for a blob that is there for a moment only. */
 int blob_writer_copy(struct blob_writer *w, struct blob *b, uint64_t off, uint64_t n, struct blob_share_stats *ret);
 
 /* ---- blob_place.c ---- */

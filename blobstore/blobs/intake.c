@@ -6,7 +6,13 @@
  *
  *      file ──the first INTAKE_HEAD_BYTES are there──► stream ──intake_commit()──► blob
  *       ▲                                                │
- *       └── written to once more, cut off, huge holes, or no plain disk at its end: read back from the store ──┘
+ *       │                                                ├── written to once more, or cut off
+ *       │                                                ▼
+ *       └──intake_settle(): read back from the store── patched
+ *
+ * Patched, the writer keeps what was streamed, and all that follows goes to the file, which is told apart by ranges: to
+ * read gigabytes back is not for whoever writes a byte to wait for. A stream that turns out to be no plain disk at its
+ * end is settled, too.
  *
  * The file keeps the first bytes of a stream, and is given the last ones and the length for whoever wants to look what
  * it is: signatures stand nowhere else. Gaps become holes.
@@ -19,6 +25,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,14 +36,14 @@
 /* Streams at once in a store, each with a writer's buffers, some 10 MiB. More uploads than that go by way of files. */
 #define INTAKE_STREAMS_MAX 8
 
-/*
- * Holes cost their checksum, at 16 GB/s, and whoever writes behind one waits for that. With more of them in one upload
- * the import of the file does it, where it can be cancelled.
- */
-#define INTAKE_HOLES_MAX (UINT64_C(128) << 30)
+#define INTAKE_RANGES_MAX 65536 /* a megabyte of them; with more the stream is read back at once */
+#define INTAKE_PIECE      ((size_t)1 << 20)
+#define INTAKE_END_BYTES  512 /* that signatures stand in */
+#define INTAKE_SHOWN_SIZE (UINT64_C(1) << 30) /* where the file system takes no longer file; ext4: 16 TiB */
 
-#define INTAKE_PIECE     ((size_t)1 << 20)
-#define INTAKE_END_BYTES 512 /* that signatures stand in */
+struct intake_range {
+        uint64_t from, to;
+};
 
 struct intake {
         struct blobstore *store;
@@ -51,7 +58,10 @@ struct intake {
         uint64_t in_order; /* the bytes before this were written without a gap, and those of a stream are in the writer */
         bool is_judged; /* whether it is to be a stream */
         struct blob_writer *writer; /* NULL: the bytes are in the file */
-        uint64_t holes; /* bytes of the stream's gaps */
+        bool is_patched; /* of the bytes before KEPT the writer has those that are in no range, the file all others */
+        uint64_t kept;
+        struct intake_range *ranges; /* in order, and apart */
+        size_t n_ranges, max_ranges;
         time_t begun; /* when the writer did */
         uint8_t last[INTAKE_END_BYTES]; /* of a stream, before in_order */
 };
@@ -86,6 +96,7 @@ void intake_free(struct intake *in)
                 return;
         lock(&in->lock); /* a write may still be at what it was given */
         intake_drop_writer(in);
+        free(in->ranges);
         unlock(&in->lock);
         pthread_mutex_destroy(&in->lock);
         free(in);
@@ -124,11 +135,6 @@ static void intake_note_last(struct intake *in, const uint8_t *buf, uint64_t n)
         in->in_order += n;
 }
 
-static bool stream_takes_hole(const struct intake *in, uint64_t n)
-{
-        return n <= INTAKE_HOLES_MAX - in->holes;
-}
-
 static int stream_append(struct intake *in, const void *buf, size_t n)
 {
         int r;
@@ -146,7 +152,6 @@ static int stream_hole(struct intake *in, uint64_t n)
         r = blob_writer_hole(in->writer, n);
         if (r == 0)
                 intake_note_last(in, NULL, n);
-        in->holes += n;
         return r;
 }
 
@@ -187,49 +192,157 @@ static void intake_judge(struct intake *in)
                 return;
         }
         in->begun = intake_now();
-        in->holes = 0;
         if (stream_catch_up(in, buf) < 0)
                 intake_drop_writer(in);
 }
 
-/* Writes the blob's data to the file, holes as holes; what is there already is the same. */
-static int settle_bytes(struct intake *in, struct blob *b)
+/* ---- patches ---- */
+
+static void patch_end(struct intake *in)
+{
+        free(TAKE_PTR(in->ranges));
+        in->n_ranges = in->max_ranges = 0;
+        in->is_patched = false;
+}
+
+/* From here on the file has what is written; whatever of the stream was put into it goes. */
+static int patch_begin(struct intake *in)
+{
+        if (in->is_patched)
+                return 0;
+        if (ftruncate(in->fd, 0) < 0)
+                return -errno;
+        in->is_patched = true;
+        in->kept = in->in_order;
+        return 0;
+}
+
+static size_t patch_find(const struct intake *in, uint64_t off)
+{
+        size_t low = 0, high = in->n_ranges;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (in->ranges[middle].to < off)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+/* Notes that the file has the bytes FROM to TO, one range with those that it touches. */
+static int patch_note(struct intake *in, uint64_t from, uint64_t to)
+{
+        size_t first = patch_find(in, from), end = first;
+
+        for (; end < in->n_ranges && in->ranges[end].from <= to; end++) {
+                if (in->ranges[end].from < from)
+                        from = in->ranges[end].from;
+                if (in->ranges[end].to > to)
+                        to = in->ranges[end].to;
+        }
+        if (end == first && in->n_ranges == in->max_ranges) {
+                size_t max = in->max_ranges ? 2 * in->max_ranges : 16;
+                struct intake_range *ranges = realloc(in->ranges, max * sizeof(*ranges));
+
+                if (!ranges)
+                        return -ENOMEM;
+                in->ranges = ranges;
+                in->max_ranges = max;
+        }
+        memmove(in->ranges + first + 1, in->ranges + end, (in->n_ranges - end) * sizeof(*in->ranges));
+        in->ranges[first] = (struct intake_range){ from, to };
+        in->n_ranges = in->n_ranges - (end - first) + 1;
+        return 0;
+}
+
+static void patch_cut(struct intake *in, uint64_t size)
+{
+        if (size >= in->kept)
+                return;
+        in->kept = size;
+        while (in->n_ranges > 0 && in->ranges[in->n_ranges - 1].from >= size)
+                in->n_ranges--;
+        if (in->n_ranges > 0 && in->ranges[in->n_ranges - 1].to > size)
+                in->ranges[in->n_ranges - 1].to = size;
+}
+
+struct settling {
+        struct intake *in;
+        intake_progress_fn *progress;
+        void *ctx;
+        uint8_t *buf;
+        size_t range; /* the first that ends after what was written */
+};
+
+/* Writes what the blob has there to the file, but for what the file has. */
+static int settle_range(struct settling *s, struct blob *b, uint64_t from, uint64_t to)
+{
+        struct intake *in = s->in;
+        uint64_t end;
+        ssize_t n;
+        int r;
+
+        while (from < to) {
+                while (s->range < in->n_ranges && in->ranges[s->range].to <= from)
+                        s->range++;
+                end = to;
+                if (s->range < in->n_ranges && in->ranges[s->range].from <= from) {
+                        from = in->ranges[s->range].to;
+                        continue;
+                }
+                if (s->range < in->n_ranges && in->ranges[s->range].from < end)
+                        end = in->ranges[s->range].from;
+                r = s->progress ? s->progress(s->ctx) : 0;
+                if (r < 0)
+                        return r;
+                n = blob_pread(b, s->buf, end - from < INTAKE_PIECE ? (size_t)(end - from) : INTAKE_PIECE, from);
+                if (n < 0)
+                        return (int)n;
+                r = in->ops.room(in->ctx, (uint64_t)n);
+                if (r == 0)
+                        r = pwrite_full(in->fd, s->buf, (size_t)n, from);
+                if (r < 0)
+                        return r;
+                from += (uint64_t)n;
+        }
+        return 0;
+}
+
+/* Holes stay holes. */
+static int settle_bytes(struct intake *in, struct blob *b, intake_progress_fn *progress, void *ctx)
 {
         CLEANUP_FREE uint8_t *buf = malloc(INTAKE_PIECE);
+        struct settling s = { .in = in, .progress = progress, .ctx = ctx, .buf = buf };
         uint64_t data, hole = 0;
-        ssize_t n;
         int r;
 
         if (!buf)
                 return -ENOMEM;
-        while ((r = blob_seek(b, hole, SEEK_DATA, &data)) == 0) {
+        while ((r = blob_seek(b, hole, SEEK_DATA, &data)) == 0 && data < in->kept) {
                 r = blob_seek(b, data, SEEK_HOLE, &hole);
+                if (r == 0)
+                        r = settle_range(&s, b, data, hole < in->kept ? hole : in->kept);
                 if (r < 0)
                         return r;
-                for (; data < hole; data += (uint64_t)n) {
-                        n = blob_pread(b, buf, hole - data < INTAKE_PIECE ? (size_t)(hole - data) : INTAKE_PIECE, data);
-                        if (n < 0)
-                                return (int)n;
-                        r = in->ops.room(in->ctx, (uint64_t)n);
-                        if (r == 0)
-                                r = pwrite_full(in->fd, buf, (size_t)n, data);
-                        if (r < 0)
-                                return r;
-                }
         }
         return r == -ENXIO ? 0 : r;
 }
 
-/* It counts as a stream until it is done: whoever writes waits, and not all threads may do that at once. */
-static int stream_settle(struct intake *in)
+/* Whoever writes meanwhile waits. */
+static int stream_settle(struct intake *in, intake_progress_fn *progress, void *ctx)
 {
         struct blob_id id;
         struct blob *b;
         int r;
 
-        r = blob_writer_commit(in->writer, &b);
+        r = patch_begin(in);
+        if (r == 0)
+                r = blob_writer_commit(in->writer, &b);
         if (r == 0) {
-                r = settle_bytes(in, b);
+                r = settle_bytes(in, b, progress, ctx);
                 id = *blob_get_id(b);
                 blob_close(b);
                 (void)blob_remove(in->store, &id); /* else the next start finds that nothing names it */
@@ -237,6 +350,7 @@ static int stream_settle(struct intake *in)
         if (r == 0 && ftruncate(in->fd, (off_t)in->size) < 0)
                 r = -errno;
         intake_drop_writer(in);
+        patch_end(in);
         return r;
 }
 
@@ -277,10 +391,14 @@ static int intake_take(struct intake *in, const void *buf, size_t n, uint64_t of
                 return in->error;
         if (n == 0)
                 return 0;
-        if (in->writer && (off < in->in_order || !stream_takes_hole(in, off - in->in_order)))
-                r = stream_settle(in);
-        if (r == 0 && !in->writer)
+        if (in->writer && off < in->in_order)
+                r = patch_begin(in);
+        if (r == 0 && in->is_patched && in->n_ranges >= INTAKE_RANGES_MAX)
+                r = stream_settle(in, NULL, NULL);
+        if (r == 0 && (!in->writer || in->is_patched))
                 r = file_write(in, buf, n, off);
+        if (r == 0 && in->is_patched && off < in->kept)
+                r = patch_note(in, off, off + n < in->kept ? off + n : in->kept);
         if (r < 0)
                 return intake_fail(in, r);
         if (off + n > in->size)
@@ -302,7 +420,7 @@ int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, int
                 return r;
         if (taken)
                 taken(ctx);
-        if (in->writer && n > 0)
+        if (in->writer && !in->is_patched && n > 0)
                 (void)intake_fail(in, stream_write(in, buf, n, off));
         else if (!in->is_judged && in->in_order >= INTAKE_HEAD_BYTES)
                 intake_judge(in);
@@ -316,14 +434,17 @@ int intake_truncate(struct intake *in, uint64_t size)
         LOCK_SCOPE(&in->lock);
         if (size == 0) {
                 intake_drop_writer(in);
+                patch_end(in);
                 in->error = 0;
                 in->is_judged = false;
         } else if (in->error < 0) {
                 return in->error;
         } else if (in->writer && size < in->in_order) {
-                r = stream_settle(in);
+                r = patch_begin(in);
         }
-        if (r == 0 && !in->writer && ftruncate(in->fd, (off_t)size) < 0)
+        if (r == 0 && in->is_patched)
+                patch_cut(in, size);
+        if (r == 0 && (!in->writer || in->is_patched) && ftruncate(in->fd, (off_t)size) < 0)
                 r = -errno;
         if (r < 0)
                 return intake_fail(in, r);
@@ -340,7 +461,13 @@ int intake_truncate(struct intake *in, uint64_t size)
 bool intake_is_streaming(struct intake *in)
 {
         LOCK_SCOPE(&in->lock);
-        return in->writer != NULL;
+        return in->writer && !in->is_patched;
+}
+
+bool intake_is_whole(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        return !in->is_patched;
 }
 
 int intake_renew(struct intake *in, unsigned seconds)
@@ -365,18 +492,32 @@ int intake_sync(struct intake *in)
         return in->writer ? intake_fail(in, blob_writer_sync(in->writer)) : 0;
 }
 
+/* The last bytes of a stream that ends at SIZE, after a hole of HOLE bytes. */
+static int show_end(struct intake *in, uint64_t size, uint64_t hole)
+{
+        int r;
+
+        r = pwrite_full(in->fd, in->last, INTAKE_END_BYTES, size - hole - INTAKE_END_BYTES);
+        if (r == 0 && ftruncate(in->fd, (off_t)size) < 0)
+                r = -errno;
+        return r;
+}
+
 int intake_show(struct intake *in)
 {
+        uint64_t hole;
         int r;
 
         LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
-        if (!in->writer)
+        if (!in->writer || in->is_patched)
                 return 0;
-        r = pwrite_full(in->fd, in->last, INTAKE_END_BYTES, in->in_order - INTAKE_END_BYTES);
-        if (r == 0 && ftruncate(in->fd, (off_t)in->size) < 0)
-                r = -errno;
+        hole = in->size - in->in_order;
+        r = show_end(in, in->size, hole);
+        if (r == -EFBIG)
+                r = show_end(in, INTAKE_SHOWN_SIZE + in->size % BLOB_BLOCK_SIZE,
+                             hole < INTAKE_SHOWN_SIZE / 2 ? hole : INTAKE_SHOWN_SIZE / 2);
         return intake_fail(in, r);
 }
 
@@ -388,8 +529,8 @@ int intake_commit(struct intake *in, struct blob **ret)
         LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
-        if (in->writer && !stream_takes_hole(in, in->size - in->in_order)) {
-                r = stream_settle(in);
+        if (in->is_patched) {
+                r = stream_settle(in, NULL, NULL);
         } else if (in->writer) {
                 r = stream_hole(in, in->size - in->in_order);
                 if (r == 0)
@@ -402,10 +543,10 @@ int intake_commit(struct intake *in, struct blob **ret)
         return 0;
 }
 
-int intake_settle(struct intake *in)
+int intake_settle(struct intake *in, intake_progress_fn *progress, void *ctx)
 {
         LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
-        return in->writer ? intake_fail(in, stream_settle(in)) : 0;
+        return in->writer ? intake_fail(in, stream_settle(in, progress, ctx)) : 0;
 }

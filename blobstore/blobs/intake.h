@@ -61,14 +61,25 @@ int intake_renew(struct intake *in, unsigned seconds);
 /* Waits until a stream is on disk, as blob_writer_sync(). */
 int intake_sync(struct intake *in);
 
-/* Makes the file look as if it held all that was written: its start, its end and its length. */
+/*
+ * Makes the file look as if it held all that was written: its start, its end and its length, or where the file system
+ * takes no file of that length, a shorter one.
+ */
 int intake_show(struct intake *in);
 
 /*
+ * Is all that was written in the file, or all in the stream? Else it takes intake_settle() to look at it, which reads
+ * back what was streamed.
+ */
+bool intake_is_whole(struct intake *in);
+
+/*
  * The end, when nobody writes any more, of what is a plain disk, as blob_writer_commit(): *ret is what was written,
- * NULL where that is in the file. And the other end: all bytes go into the file.
+ * NULL where that is in the file. And the other end: all bytes go into the file. PROGRESS (or NULL) is called for each
+ * megabyte of them; a negative errno of it is returned, and leaves the file incomplete.
  */
 int intake_commit(struct intake *in, struct blob **ret);
-int intake_settle(struct intake *in);
+typedef int intake_progress_fn(void *ctx);
+int intake_settle(struct intake *in, intake_progress_fn *progress, void *ctx);
 
 #endif

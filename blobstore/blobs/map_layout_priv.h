@@ -2,7 +2,7 @@
 #ifndef BLOBSTORE_BLOBS_MAP_LAYOUT_PRIV_H
 #define BLOBSTORE_BLOBS_MAP_LAYOUT_PRIV_H
 
-/* The bytes of a map, which map.h describes, for the one who writes them (map_write.c) and the one who reads (map.c). */
+/* The bytes of a map, which map.h describes, for who writes them (map_write.c) and who reads (map.c). */
 
 #include <stdint.h>
 

@@ -33,7 +33,7 @@
 #define BLOB_PROOF(state, retained) "row_proof(id, " state ", " retained ")"
 #define LOAN_PROOF(count) "row_proof(borrower, map_row, lender, page, " count ")"
 
-/* The pages of maps that blobs borrow: COUNT of the lender's from PAGE on are at MAP_ROW and after it in the borrower's. */
+/* What maps borrow: COUNT of the lender's pages from PAGE on are at MAP_ROW and after it in the borrower's. */
 #define LOAN_SCHEMA                                                                                                    \
         "CREATE TABLE loan (borrower BLOB NOT NULL, map_row INTEGER NOT NULL, lender BLOB NOT NULL,"                   \
         " page INTEGER NOT NULL, count INTEGER NOT NULL CHECK (count > 0), proof INTEGER NOT NULL,"                    \

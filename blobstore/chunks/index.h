@@ -82,10 +82,10 @@ struct index_blob {
         struct blob_info info;
 };
 
-/* Pages of a map of which others make use are counted, and lent, in pieces that do not reach over a multiple of this. */
+/* Pages are lent in pieces that do not reach over a multiple of this. */
 #define INDEX_LOAN_PAGES 1024
 
-/* What a map borrows: from row ROW of its table on, as many pages of the lender's file as there are, one after another. */
+/* What a map borrows: its rows from ROW on name COUNT pages of the lender's file, from PAGE on. */
 struct index_loan {
         uint64_t row;
         struct blob_id lender;
@@ -214,7 +214,8 @@ int index_is_lent(struct index *ix, const struct blob_id *lender);
 /* Is there a loan whose lender is no blob of the index? 1, 0. */
 int index_lost_lender(struct index *ix);
 
-int index_loan_import(struct index *ix, const struct blob_id *borrower, const struct index_loan *loan); /* a new index */
+/* For a new index. */
+int index_loan_import(struct index *ix, const struct blob_id *borrower, const struct index_loan *loan);
 
 /* ---- giving space back ---- */
 

@@ -172,12 +172,12 @@ bool image_begins_plain(const uint8_t *start, enum image_format wanted)
         const struct signature *s;
         struct glimpse g = { 0 };
 
-        if (wanted != IMAGE_FORMAT_AUTO)
-                return is_plain(wanted);
+        if (wanted != IMAGE_FORMAT_AUTO && !is_plain(wanted))
+                return false;
         memcpy(g.head, start, HEAD_BYTES);
         memcpy(g.iso, start + ISO_OFFSET, sizeof(g.iso));
         if (find_signature(&g, &s, &ignored) < 0)
-                return false;
+                return wanted == IMAGE_FORMAT_RAW;
         return !s || (!s->packing && is_plain(s->format));
 }
 
@@ -189,14 +189,6 @@ bool image_is_plain(const struct image_probe *probe)
 bool image_is_encrypted(const void *start, uint64_t n)
 {
         return n >= 6 && memcmp(start, "LUKS\xba\xbe", 6) == 0;
-}
-
-/* An encrypted qcow2 that is taken as raw bytes stays encrypted. */
-static bool is_encrypted(const struct glimpse *g)
-{
-        if (image_is_encrypted(g->head, HEAD_BYTES))
-                return true;
-        return memcmp(g->head, "QFI\xfb", 4) == 0 && get_be32(g->head + 32) != 0;
 }
 
 static int refuse_other(enum image_format wanted, struct strbuf *reason)
@@ -227,15 +219,35 @@ static int decide_packed(const struct glimpse *g, const struct signature *s, enu
         return 0;
 }
 
+/*
+ * Raw is the bytes of a disk, which may look like two formats at once, have the end of a VHD, or be what is on an ISO: a
+ * stick shows the same bytes. An image file that holds a disk in its own way is none, whatever it was called.
+ */
+static int decide_raw(const struct glimpse *g, struct image_probe *ret, struct strbuf *reason)
+{
+        struct strbuf ignored CLEANUP_STRBUF = { 0 };
+        const struct signature *s = NULL;
+
+        ret->format = IMAGE_FORMAT_RAW;
+        if (find_signature(g, &s, &ignored) < 0 || !s || !is_of_file(s, g) || (!s->packing && is_plain(s->format)))
+                return 0;
+        if (s->packing)
+                return format_refuse(reason, "the format is set to raw, but this is a file of format %s: set format to "
+                                     "auto", s->title);
+        if (s->format == IMAGE_FORMAT_AUTO)
+                return format_refuse(reason, "the format is set to raw, but this is a file of format %s, which %s",
+                                     s->title, s->advice);
+        return format_refuse(reason, "the format is set to raw, but this is a file of format %s: set format to auto or "
+                             "%s", s->title, image_format_name(s->format));
+}
+
 static int decide(const struct glimpse *g, enum image_format wanted, struct image_probe *ret, struct strbuf *reason)
 {
         const struct signature *s = NULL;
         int r;
 
-        if (wanted == IMAGE_FORMAT_RAW) {
-                ret->format = IMAGE_FORMAT_RAW;
-                return 0;
-        }
+        if (wanted == IMAGE_FORMAT_RAW)
+                return decide_raw(g, ret, reason);
 
         r = find_signature(g, &s, reason);
         if (r < 0)
@@ -277,7 +289,7 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
                 return 0;
         }
         f = format_get(p.format);
-        p.encrypted = is_encrypted(&g);
+        p.encrypted = image_is_encrypted(g.head, HEAD_BYTES);
         p.size_bytes = g.file_bytes;
         if (f->judged) {
                 r = judge_file(fd, f, false, &j, reason);

@@ -38,6 +38,7 @@
 #define RING_RUNS     8
 #define EXTENTS_MAX   1024
 #define STATUS_BYTES  (UINT64_C(1) << 31) /* asked about at once; the protocol's lengths have 32 bits */
+#define HOLE_BYTES    (UINT64_C(64) << 30) /* a longer one is handed out in parts: the caller may want to stop */
 #define ANSWER_MS     60000
 #define EXIT_MS       1000 /* for a child that has closed its connection */
 
@@ -223,7 +224,7 @@ static void look_up_extent(struct qemu_source *s)
         bool data = s->map[block / 8] >> block % 8 & 1;
         uint64_t end = (block + 1) * s->map_block_bytes;
 
-        for (; end < s->size_bytes; end += s->map_block_bytes) {
+        for (; end < s->size_bytes && end - s->planned < HOLE_BYTES; end += s->map_block_bytes) {
                 block++;
                 if ((s->map[block / 8] >> block % 8 & 1) != data)
                         break;
@@ -301,6 +302,13 @@ static int count_data(struct qemu_source *s, const struct run *run)
         return s->given_data > growth_limit(s->file_bytes, GROWTH_DATA_FACTOR) ? -EFBIG : 0;
 }
 
+static bool is_ahead(struct qemu_source *s)
+{
+        const struct run *last = s->n_runs ? ring_at(s, s->n_runs - 1) : NULL;
+
+        return s->n_runs == RING_RUNS || s->planned == s->size_bytes || (last && last->hole && last->len >= HOLE_BYTES);
+}
+
 static int qemu_next(struct image_source *base, const void **ret_buf, uint64_t *ret_len, struct strbuf *reason)
 {
         struct qemu_source *s = (struct qemu_source *)base;
@@ -314,7 +322,7 @@ static int qemu_next(struct image_source *base, const void **ret_buf, uint64_t *
                 s->n_runs--;
                 s->lent = false;
         }
-        while (r == 0 && s->n_runs < RING_RUNS && s->planned < s->size_bytes)
+        while (r == 0 && !is_ahead(s))
                 r = plan_run(s);
         if (r == 0 && s->n_runs == 0)
                 return 0;

@@ -56,8 +56,7 @@ struct image_probe {
 /*
  * Decides the format of the file FD (regular, opened for reading) from its content. What is more than its signature is
  * for a confined child to look at, which ends with the thread that calls this.
- * WANTED other than AUTO must agree with what is found; RAW is accepted for any content, since a guest may have
- * written any header into its disk. -EINVAL: not an image that can be taken: empty, truncated, with a backing file or
+ * WANTED other than AUTO must agree with what is found; RAW with whatever is no other format. -EINVAL: not an image that can be taken: empty, truncated, with a backing file or
  * external data file, with unknown incompatible features, too large, or of two formats at once; ret->encrypted is
  * set then, too. -EOPNOTSUPP: there is no child to be had here.
  */

@@ -8,12 +8,14 @@
 #include "blobstore/base/lock.h"
 
 /* How long the name outlives the last close: tools go on with it at once. */
-#define ALIAS_LINGER_NS INT64_C(2000000000)
+#define ALIAS_LINGER_NS       INT64_C(2000000000)
+#define ALIAS_LINGER_EMPTY_NS INT64_C(3000000000) /* a second less than the image (model/intake/brief.c) */
 
 struct alias {
         struct alias *next;
         fuse_ino_t parent;
-        pid_t pid;
+        uid_t uid;
+        pid_t pid; /* 0: of any process of the user */
         uint64_t image;
         int64_t end_ns; /* 0: the file is open */
         char name[];
@@ -70,14 +72,15 @@ static void alias_expire(struct aliases *a)
         }
 }
 
-int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, uint64_t image)
+int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, uint64_t image)
 {
         struct alias *i = malloc(sizeof(*i) + strlen(name) + 1);
 
         if (!i)
                 return -ENOMEM;
         i->parent = parent;
-        i->pid = pid;
+        i->uid = who->uid;
+        i->pid = who->pid;
         i->image = image;
         i->end_ns = 0;
         memcpy(i->name, name, strlen(name) + 1);
@@ -89,12 +92,13 @@ int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid,
         return 0;
 }
 
-bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, struct node *ret)
+bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, struct node *ret)
 {
         LOCK_SCOPE(&a->mutex);
         alias_expire(a);
         for (struct alias *i = a->first; i; i = i->next) {
-                if (i->parent == parent && i->pid == pid && strcmp(i->name, name) == 0) {
+                if (i->parent == parent && (i->pid ? i->pid == who->pid : i->uid == who->uid) &&
+                    strcmp(i->name, name) == 0) {
                         *ret = alias_upload_node(i->image);
                         return true;
                 }
@@ -102,12 +106,24 @@ bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pi
         return false;
 }
 
-void alias_end(struct aliases *a, uint64_t image)
+void alias_begin(struct aliases *a, uint64_t image)
 {
         LOCK_SCOPE(&a->mutex);
         for (struct alias *i = a->first; i; i = i->next)
                 if (i->image == image)
-                        i->end_ns = alias_now_ns() + ALIAS_LINGER_NS;
+                        i->end_ns = 0;
+}
+
+void alias_end(struct aliases *a, uint64_t image, bool empty)
+{
+        LOCK_SCOPE(&a->mutex);
+        for (struct alias *i = a->first; i; i = i->next) {
+                if (i->image != image)
+                        continue;
+                i->end_ns = alias_now_ns() + (empty ? ALIAS_LINGER_EMPTY_NS : ALIAS_LINGER_NS);
+                if (empty)
+                        i->pid = 0;
+        }
 }
 
 struct node alias_upload_node(uint64_t image)

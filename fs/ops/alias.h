@@ -14,11 +14,16 @@
 int aliases_new(struct aliases **ret);
 void aliases_free(struct aliases *a); /* accepts NULL */
 
-/* PID: the process that copies, as the kernel tells it with each request. */
-int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, uint64_t image);
-bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, pid_t pid, struct node *ret);
-/* The last writer of the image's upload has closed it: the name goes soon. */
-void alias_end(struct aliases *a, uint64_t image);
+/* WHO: the user and the process that copies, as the kernel tells them with each request. */
+int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, uint64_t image);
+bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, struct node *ret);
+/* The image's upload is open, again. */
+void alias_begin(struct aliases *a, uint64_t image);
+/*
+ * The last writer of the image's upload has closed it: the name goes soon. EMPTY: a file that was only made, which
+ * another process of the same user may open for its bytes.
+ */
+void alias_end(struct aliases *a, uint64_t image, bool empty);
 
 /* The node of an image's upload file. */
 struct node alias_upload_node(uint64_t image);

@@ -48,6 +48,9 @@ double attr_entry_timeout(struct node n, double timeout)
         /* who may enter is asked at every lookup: the cache is everybody's; and so is what only one is to see */
         if (n.kind == KIND_SHARED_PARTING)
                 return 0;
+        /* the name is that of the next CD, too, at once */
+        if (n.kind == KIND_INSTANCE_DISKS && n.row == ROW_CHILD)
+                return 0;
         /* a disk that is made anew is another file, which a machine's next command is to find */
         if (entry && (entry->flags & ENTRY_DISK))
                 return 0;

@@ -39,6 +39,7 @@ struct ctl {
         bool append; /* opened with >> */
         pthread_mutex_t mutex; /* of what follows */
         bool begun; /* a write was carried out */
+        bool unfinished; /* and what was written means nothing before its end */
         bool broken; /* one that went on was refused: what follows is the rest of it */
         struct strbuf written; /* of a text, so far */
         struct strbuf before, after; /* how it was shown before the first write, and after the last */
@@ -156,6 +157,7 @@ static int ctl_store(struct req *rq, struct ctl *c, const char *bytes, size_t si
                 return r;
 
         run_store(rq, c, command, &r);
+        c->unfinished = r > 0;
         if (r < 0)
                 return r == -ENOENT && !rq->diag.error ? -ESTALE : r;
         strbuf_done(&c->written);
@@ -192,7 +194,7 @@ static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size
                 goes_on = false;
         r = ctl_store(rq, c, bytes, size, goes_on);
         c->broken = r < 0 && is_text(c) && c->begun && goes_on;
-        if (c->broken)
+        if (c->broken && !(entry->flags & ENTRY_PIECES))
                 ctl_restore(rq, c);
         c->begun = c->begun || r == 0;
         return r;
@@ -211,6 +213,19 @@ static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t 
         (void)fuse_reply_write(rq->fuse, size);
 }
 
+/* Of a text whose end did not come nothing was done. It is said once: descriptors that were copied are closed, too. */
+static int ctl_flush(struct req *rq, struct file *f)
+{
+        struct ctl *c = (struct ctl *)f;
+        LOCK_SCOPE(&c->mutex);
+
+        if (!c->unfinished || rq->caller.uid != c->uid)
+                return 0;
+        c->unfinished = false;
+        return diag_set(&rq->diag, -EINVAL, "%s: what was written ends before its end: nothing was changed",
+                        tree_entry(f->node)->name);
+}
+
 static bool ctl_size(const struct file *f, uint64_t *ret)
 {
         const struct ctl *c = (const struct ctl *)f;
@@ -223,6 +238,7 @@ static bool ctl_size(const struct file *f, uint64_t *ret)
 static const struct file_ops ctl_ops = {
         .size = ctl_size,
         .is_command = true,
+        .flush = ctl_flush,
         .read = ctl_read,
         .write = ctl_write,
         .release = ctl_release,

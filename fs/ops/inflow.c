@@ -60,7 +60,7 @@ static void inflow_release(struct file *f)
 {
         struct inflow *i = (struct inflow *)f;
 
-        alias_end(i->aliases, upload_image(i->upload));
+        alias_end(i->aliases, upload_image(i->upload), upload_is_empty(i->upload));
         upload_close(i->upload);
         free(i);
 }
@@ -95,6 +95,7 @@ int inflow_open(struct req *rq, struct node n, uint64_t image, int flags, struct
                         return r;
                 }
         }
+        alias_begin(i->aliases, image);
         fi->direct_io = 1;
         fi->fh = (uintptr_t)i;
         return 0;

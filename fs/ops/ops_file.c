@@ -13,6 +13,8 @@
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/ways.h"
+#include "model/intake/upload.h"
 
 static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *fi)
 {
@@ -87,15 +89,17 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         if (r < 0)
                 return r;
         if (!kind->create)
-                return diag_set(&rq->diag, -EPERM, "files cannot be made here");
+                return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(dir.kind));
         r = kind->create(rq, dir.oid, name, &image);
         if (r < 0)
                 return r;
 
         upload = alias_upload_node(image);
-        r = inflow_open(rq, upload, image, fi->flags, fi);
+        r = upload_expect(rq->fs->model, image);
+        if (r == 0)
+                r = inflow_open(rq, upload, image, fi->flags, fi);
         if (r == 0) {
-                r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, image);
+                r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse), image);
                 if (r == 0)
                         r = reply_fill_entry(rq, upload, NULL, ret);
                 if (r < 0)

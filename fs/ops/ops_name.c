@@ -16,6 +16,7 @@
 #include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/ways.h"
 
 static int ops_resolve_child(struct req *rq, const struct dir_kind *kind, struct node dir, const char *name,
                              struct node *ret, struct object *ret_object)
@@ -60,7 +61,7 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
         }
 
         r = ops_resolve_child(rq, kind, dir, name, ret, ret_object);
-        if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse)->pid, ret))
+        if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse), ret))
                 return 0;
         return r;
 }
@@ -121,7 +122,7 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         r = permit_change(&rq, dir);
         if (r == 0) {
                 if (!kind->make)
-                        r = diag_set(&rq.diag, -EPERM, "directories cannot be made here");
+                        r = diag_set(&rq.diag, -EPERM, "directories cannot be made here: %s", ways_in(dir.kind));
                 else
                         r = kind->make(&rq, dir.oid, name, &child);
         }
@@ -177,7 +178,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                        const char *new_name, unsigned flags)
 {
         CLEANUP_REQ struct req rq;
-        const struct dir_kind *kind = tree_kind(node_of(parent).kind);
+        const struct dir_kind *kind = tree_kind(node_of(parent).kind), *to = tree_kind(node_of(new_parent).kind);
         struct node n = node_of(parent), existing;
         struct object o;
         int r;
@@ -193,10 +194,10 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 if (flags & ~(unsigned)RENAME_NOREPLACE)
                         r = diag_set(&rq.diag, -EINVAL, "two names cannot be exchanged here");
                 else if (n.row != 0 || !kind->rename || n.kind != kind->child)
-                        r = diag_set(&rq.diag, -EPERM, "%s cannot be renamed or moved", name);
+                        r = diag_set(&rq.diag, -EPERM, "%s cannot be renamed or moved: it belongs to what it is in", name);
                 else if (parent == new_parent && strcmp(name, new_name) == 0)
                         r = 0;
-                else if (ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
+                else if (to && to->child == kind->child && ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
                         r = diag_set(&rq.diag, -EEXIST, "%s is taken: choose another name, or remove it first",
                                      new_name);
                 else
@@ -211,35 +212,42 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
 }
 
 /* What the tree never takes. A name that is there already never gets here: the kernel answers EEXIST itself. */
-static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, const char *verb, const char *name, const char *sentence)
+static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, const char *verb, const char *name, const char *sentence,
+                          const char *way)
 {
         CLEANUP_REQ struct req rq;
 
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = verb, .in = node_of(parent), .name = name };
-        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, -EPERM, "%s", sentence));
+        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, -EPERM, "%s: %s", sentence, way));
+}
+
+static void ops_refuse_new(fuse_req_t fuse, fuse_ino_t parent, const char *verb, const char *name, const char *sentence)
+{
+        ops_refuse_in(fuse, parent, verb, name, sentence, ways_in(node_of(parent).kind));
 }
 
 void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
-        ops_refuse_in(fuse, parent, "rm", name, "generated files cannot be removed: rmdir removes the directory with them");
+        ops_refuse_in(fuse, parent, "rm", name, "generated files cannot be removed",
+                      "rmdir removes the directory with them");
 }
 
 void ops_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
         (void)mode;
         (void)rdev;
-        ops_refuse_in(fuse, parent, "mknod", name, "special files cannot be made here");
+        ops_refuse_new(fuse, parent, "mknod", name, "special files cannot be made here");
 }
 
 void ops_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name)
 {
         (void)target;
-        ops_refuse_in(fuse, parent, "ln -s", name, "links cannot be made here");
+        ops_refuse_new(fuse, parent, "ln -s", name, "links cannot be made here");
 }
 
 void ops_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t new_parent, const char *name)
 {
         (void)ino;
-        ops_refuse_in(fuse, new_parent, "ln", name, "links cannot be made here");
+        ops_refuse_new(fuse, new_parent, "ln", name, "links cannot be made here");
 }

@@ -7,6 +7,7 @@
 #include "blobstore/base/log.h"
 #include "fs/ops/attr.h"
 #include "fs/tree/tree.h"
+#include "fs/tree/ways.h"
 #include "model/core/user.h"
 
 void reply_error(struct req *rq, int error)
@@ -100,10 +101,7 @@ void reply_refusal(struct req *rq, struct node n, int error)
         reply_find_answerable(rq, n, &a);
         reply_operation(rq, n, &a, &operation);
         if (!rq->diag.error) {
-                (void)diag_set(&rq->diag, error, "%s: not possible here", strerror(-error));
-                if (error == -EIO || error == -EBADMSG)
-                        (void)diag_set(&rq->diag, error, "the library's disk failed, or its data is damaged: run "
-                                       "imagefs check");
+                (void)diag_set(&rq->diag, error, "%s: %s", strerror(-error), ways_out(error));
         }
         if (error == -EIO || error == -EBADMSG || error == -ENOMEM)
                 log_errno(error, "%s of node %#llx", sentence, (unsigned long long)node_ino(n));

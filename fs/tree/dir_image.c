@@ -32,6 +32,7 @@ DEFINE_SHOW(source, strbuf_add(out, source_name(rq, i)))
 DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
 DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
+DEFINE_SHOW(deleted, strbuf_add_time(out, i->deleted_us))
 DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)i->size_bytes))
 DEFINE_SHOW(format, strbuf_add(out, i->format))
 DEFINE_SHOW(os, strbuf_add(out, i->os))
@@ -133,8 +134,10 @@ static int show_convert(struct req *rq, struct strbuf *out)
         r = image_get_conversion(rq->fs->model, rq->oid, &c);
         if (r < 0)
                 return r;
-        strbuf_addf(out, "status %s\nimage %s\npercent %u\n", words[c.status], c.image, c.percent);
-        return 0;
+        strbuf_addf(out, "status %s\nimage ", words[c.status]);
+        r = users_add_image(rq, out, c.image_id, c.image);
+        strbuf_addf(out, "\npercent %u\n", c.percent);
+        return r;
 }
 
 static int store_convert(struct req *rq, const char *text)
@@ -165,6 +168,11 @@ static int show_metadata(struct req *rq, struct strbuf *out)
         return r < 0 ? r : image_json(rq, i, source_name(rq, i), out);
 }
 
+static int store_metadata(struct req *rq, const char *text)
+{
+        return image_set_metadata(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
+}
+
 static int show_warnings(struct req *rq, struct strbuf *out)
 {
         int r;
@@ -173,6 +181,31 @@ static int show_warnings(struct req *rq, struct strbuf *out)
         if (r == 0 && out->len == 0)
                 strbuf_add(out, "\n");
         return r;
+}
+
+static bool recycle_visible(struct req *rq)
+{
+        const struct image *i;
+
+        return req_image(rq, rq->oid, &i) == 0 && i->class == CLASS_RECYCLE;
+}
+
+#define DAY_US (INT64_C(86400) * 1000000)
+
+static int show_destroyed_on(struct req *rq, struct strbuf *out)
+{
+        const struct image *i;
+        uint64_t days;
+        int r;
+
+        r = req_image(rq, rq->oid, &i);
+        if (r == 0)
+                r = limit_get(rq->fs->model, LIMIT_RECYCLE_DAYS, &days);
+        if (r < 0)
+                return r;
+        strbuf_add_time(out, i->deleted_us + (int64_t)days * DAY_US);
+        strbuf_add(out, "\n");
+        return 0;
 }
 
 static bool upload_visible(struct req *rq)
@@ -200,6 +233,17 @@ static int show_import_url(struct req *rq, struct strbuf *out)
         return r;
 }
 
+static bool url_visible(struct req *rq)
+{
+        char url[FETCH_SHOWN_MAX + 1] = "";
+        const struct image *i;
+
+        if (upload_visible(rq))
+                return true;
+        return req_image(rq, rq->oid, &i) == 0 && i->status == IMAGE_ERROR &&
+               image_get_fetch(rq->fs->model, rq->oid, url, sizeof(url)) == 0 && url[0];
+}
+
 static int store_import_url(struct req *rq, const char *text)
 {
         return image_fetch(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
@@ -222,14 +266,14 @@ static int store_import_url(struct req *rq, const char *text)
         RO(4, "status", show_status, "queued uploading pending replicating available error deleting deleted"),         \
         { 5, "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },                            \
         RO(6, "error", show_error, "why the status is error"),                                                         \
-        LINE(7, "type", show_type, IMAGE_FIELD_TYPE, "local cloud both; may be set while queued"),                     \
+        LINE(7, "type", show_type, IMAGE_FIELD_TYPE, "local cloud, in private/: may be set while queued; both elsewhere"),                     \
         RO(8, "source", show_source, "private public shared marketplace iso"),                                         \
         RO(9, "owner", show_owner, "user name"),                                                                       \
         RO(10, "created", show_created, "when it was made"),                                                           \
         RO(11, "updated", show_updated, "when it last changed"),                                                       \
         RO(12, "size", show_size, "virtual bytes of all disks"),                                                       \
         LINE(13, "format", show_format, IMAGE_FIELD_FORMAT, "of the imported file; may be set while queued"),          \
-        LINE(14, "os", show_os, IMAGE_FIELD_OS, "linux windows other"),                                                \
+        LINE(14, "os", show_os, IMAGE_FIELD_OS, "linux windows kylin other"),                                                \
         LINE(15, "platform", show_platform, IMAGE_FIELD_PLATFORM, "Debian, Ubuntu …"),                                 \
         LINE(16, "platform-version", show_platform_version, IMAGE_FIELD_PLATFORM_VERSION, "12, 24.04 …"),              \
         LINE(17, "architecture", show_architecture, IMAGE_FIELD_ARCHITECTURE, "x86_64 aarch64"),                       \
@@ -242,20 +286,21 @@ static int store_import_url(struct req *rq, const char *text)
         { 24, "checksum", "XXH3-128 of each disk: xxhsum -c checksum compares", 0444, .show = show_checksum }, \
         { 25, "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444,                      \
           .show = show_mapping },                                                                                      \
-        { 26, "metadata.json", "all of this for programs", 0444, .show = show_metadata },                              \
         { 27, "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },      \
         DIR_LAST_ERROR(28),                                                                                            \
         { 40, "warnings", "what to know before a machine is made of it", 0444, .show = show_warnings }
 
 static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),
+        { 26, "metadata.json", "all of this for programs; while queued, write one that was saved", 0666,
+          ENTRY_TEXT | ENTRY_PIECES, .show = show_metadata, .store = store_metadata },
         { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
         { 30, "snapshots", "links to the snapshots of the device mapping, by device", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
         { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
           .visible = upload_visible },
-        { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…", 0666,
-          .show = show_import_url, .store = store_import_url, .visible = upload_visible },
+        { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…; again", 0666,
+          .show = show_import_url, .store = store_import_url, .visible = url_visible },
         { 34, "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
           .store = store_convert },
         { 35, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },
@@ -263,6 +308,10 @@ static const struct entry image_entries[] = {
         { 37, "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
         { 38, "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
         { 39, "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
+        { 60, "deleted", "when it went to the recycle bin", 0444, ENTRY_LINE, .show = show_deleted,
+          .visible = recycle_visible },
+        { 61, "destroyed-on", "when it will be gone for good", 0444, ENTRY_LINE, .show = show_destroyed_on,
+          .visible = recycle_visible },
         { 0 },
 };
 
@@ -306,6 +355,7 @@ static uint64_t closed_oid(uint64_t image, int which)
 
 static const struct entry shared_image_entries[] = {
         IMAGE_ATTRIBUTES(RO_LINE, RO_TEXT),
+        { 26, "metadata.json", "all of this for programs", 0444, .show = show_metadata },
         { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
         { 30, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
         { 31, "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },

@@ -131,6 +131,10 @@ DEFINE_SHOW(type, !i->bare ? strbuf_add(out, image_type_name(i->type)) : (void)0
 DEFINE_SHOW(image, strbuf_add(out, i->image_path))
 DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
+DEFINE_SHOW(os, strbuf_add(out, i->os))
+DEFINE_SHOW(architecture, strbuf_add(out, i->architecture))
+DEFINE_SHOW(boot_mode, strbuf_add(out, i->boot_mode))
+DEFINE_SHOW(cdrom, strbuf_add(out, i->cdrom_path))
 DEFINE_SHOW(image_disks, strbuf_add(out, i->image_disks))
 DEFINE_SHOW(ssh_keys, strbuf_add(out, i->ssh_keys))
 DEFINE_SHOW(hostname, strbuf_add(out, i->hostname))
@@ -233,10 +237,15 @@ static const struct entry instance_entries[] = {
         RW(6, "type", show_type, INSTANCE_FIELD_TYPE, "local cloud: where the system disk is"),
         RW(7, "image", show_image, INSTANCE_FIELD_IMAGE,
            "CLASS/IMAGE; writing one makes the disks, or rebuilds the system disk; none makes it independent"),
+        RO(24, "os", show_os, "of its image, as the next two, so that one knows how to boot it"),
+        RO(25, "architecture", show_architecture, "x86_64 aarch64"),
+        RO(26, "boot-mode", show_boot_mode, "bios uefi"),
         RO(8, "owner", show_owner, "user name"),
         RO(9, "created", show_created, "when it was made"),
         { 10, "device-mapping", "device, role, disk, size; a line per disk", 0444, .show = show_mapping },
         { 11, "disks", "the guest's bytes, for qemu", 0777, .dir = KIND_INSTANCE_DISKS },
+        RW(27, "cdrom", show_cdrom, INSTANCE_FIELD_CDROM,
+           "write an image of iso/, which is disks/cdrom.iso then, or none"),
         WO(12, "attach", INSTANCE_FIELD_ATTACH, "write a disk of the region"),
         WO(13, "detach", INSTANCE_FIELD_DETACH, "write a device, such as vdb"),
         RW(14, "image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
@@ -267,7 +276,18 @@ const struct dir_kind dir_instance = {
         .access = true,
 };
 
-/* ---- disks: the volumes' own files, and the CD of an instance made from an iso ---- */
+/* ---- disks: the volumes' own files, and the CD in the drive ---- */
+
+/*
+ * A CD is a file of its own, as long as it is in the drive: the kernel keeps what it has read of a file that never
+ * changes. A child's oid holds the ids of the instance and of the image.
+ */
+#define CDROM_ID_BITS (OID_BITS / 2)
+
+static int cdrom_object(struct req *rq, uint64_t child, struct object *ret)
+{
+        return instance_get_object(rq->fs->model, child >> CDROM_ID_BITS, ret);
+}
 
 static int disk_add(void *ctx, const struct volume *v)
 {
@@ -287,8 +307,11 @@ static int disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
         r = req_instance(rq, oid, &i);
         if (r < 0)
                 return r;
-        if (i->has_cdrom) {
-                r = fn(ctx, &(struct child){ .name = "cdrom.iso", .oid = oid, .type = DT_REG });
+        if (i->cdrom && (oid >> CDROM_ID_BITS || i->cdrom >> CDROM_ID_BITS))
+                return -EOVERFLOW;
+        if (i->cdrom) {
+                r = fn(ctx, &(struct child){ .name = "cdrom.iso", .oid = oid << CDROM_ID_BITS | i->cdrom,
+                                             .type = DT_REG });
                 if (r != 0)
                         return r;
         }
@@ -301,25 +324,41 @@ static int disks_find(struct req *rq, uint64_t oid, const char *name, struct chi
         return dir_find_in(disks_list, rq, oid, name, ret);
 }
 
-static int cdrom_info(struct req *rq, uint64_t oid, struct blob_file *ret)
+/* While it is in the drive. */
+static int cdrom_image(struct req *rq, uint64_t child, const struct image **ret)
 {
+        const uint64_t image = child & ((UINT64_C(1) << CDROM_ID_BITS) - 1);
         const struct instance *i;
         int r;
 
-        r = req_instance(rq, oid, &i);
+        r = req_instance(rq, child >> CDROM_ID_BITS, &i);
+        if (r == 0 && i->cdrom != image)
+                r = -ENOENT;
+        return r < 0 ? r : req_image(rq, image, ret);
+}
+
+static int cdrom_info(struct req *rq, uint64_t child, struct blob_file *ret)
+{
+        const struct image *image;
+        int r;
+
+        r = cdrom_image(rq, child, &image);
         if (r < 0)
                 return r;
         ret->format = EXPORT_RAW;
-        ret->time_us = i->o.created_us;
-        return instance_cdrom_info(rq->fs->model, oid, &ret->blob);
+        ret->time_us = image->o.created_us;
+        return instance_cdrom_info(rq->fs->model, child >> CDROM_ID_BITS, &ret->blob);
 }
 
-static int cdrom_open(struct req *rq, uint64_t oid, struct export **ret)
+static int cdrom_open(struct req *rq, uint64_t child, struct export **ret)
 {
+        const struct image *image;
         struct blob *blob;
         int r;
 
-        r = instance_cdrom_open(rq->fs->model, oid, &rq->diag, &blob);
+        r = cdrom_image(rq, child, &image);
+        if (r == 0)
+                r = instance_cdrom_open(rq->fs->model, child >> CDROM_ID_BITS, &rq->diag, &blob);
         return r < 0 ? r : export_open(blob, EXPORT_RAW, ret);
 }
 
@@ -330,6 +369,7 @@ const struct dir_kind dir_instance_disks = {
         .child = KIND_NONE,
         .object_kind = OBJECT_INSTANCE,
         .object = instance_object,
+        .child_object = cdrom_object,
         .list = disks_list,
         .find = disks_find,
         .blob = &cdrom_blob_ops,

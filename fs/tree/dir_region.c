@@ -124,7 +124,7 @@ static const struct entry region_entries[] = {
         ENTRY_CLASS(2, "marketplace", CLASS_MARKETPLACE, "images that others provide"),
         ENTRY_CLASS(3, "private", CLASS_PRIVATE, "your images; mkdir, or cp a file, makes one"),
         { 4, "shared", "images that others share with you", 0777, .dir = KIND_SHARED },
-        ENTRY_CLASS(5, "iso", CLASS_ISO, "installation media"),
+        ENTRY_CLASS(5, "iso", CLASS_ISO, "installation media; cp x.iso here makes one"),
         ENTRY_CLASS(6, "recycle", CLASS_RECYCLE, "deleted images; mv to private/ restores one"),
         { 7, "snapshots", "immutable disks that images refer to", 0777, .dir = KIND_SNAPSHOTS },
         { 8, "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
@@ -169,7 +169,7 @@ static int images_object(struct req *rq, uint64_t oid, struct object *ret)
                 return -ENOENT;
         r = dir_region_object(rq, class_region(oid), ret);
         if (r == 0)
-                ret->mode = class_of(oid) == CLASS_PRIVATE || class_of(oid) == CLASS_RECYCLE ? MODE_SHARED : 0755;
+                ret->mode = class_of(oid) == CLASS_PUBLIC || class_of(oid) == CLASS_MARKETPLACE ? 0755 : MODE_SHARED;
         return r;
 }
 

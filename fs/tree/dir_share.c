@@ -191,12 +191,14 @@ static int closed_make(struct req *rq, uint64_t oid, const char *name, uint64_t 
         struct object o;
         int r;
 
+        (void)name;
         (void)ret_child;
         r = closed_object(rq, oid, &o);
         if (r < 0)
                 return r;
         user_name(o.uid, owner, sizeof(owner));
-        return diag_set(&rq->diag, -EPERM, "%s: a shared image is copied and shared by its owner: ask %s", name, owner);
+        return diag_set(&rq->diag, -EPERM, "%s is shared with you, and only its owner copies and shares it: ask %s",
+                        o.handle, owner);
 }
 
 const struct dir_kind dir_shared_closed = {

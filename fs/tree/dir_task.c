@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tasks/<id>: long operations, each the one's who started it.
+ * tasks/<id>: long operations, each the one's who started it. Listed in the order in which they were accepted.
  */
 
 #include "fs/tree/dir.h"
+
+#include "fs/tree/users.h"
 
 static int tasks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
@@ -42,7 +44,6 @@ static int task_object(struct req *rq, uint64_t oid, struct object *ret)
 
 DEFINE_SHOW(kind, strbuf_add(out, task_kind_name(t->kind)))
 DEFINE_SHOW(status, strbuf_add(out, task_status_name(t->status)))
-DEFINE_SHOW(image, strbuf_add(out, t->image_ident))
 DEFINE_SHOW(region, strbuf_add(out, t->region_name))
 DEFINE_SHOW(owner, dir_add_user(out, t->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, t->o.created_us))
@@ -50,6 +51,18 @@ DEFINE_SHOW(started, strbuf_add_time(out, t->started_us))
 DEFINE_SHOW(finished, strbuf_add_time(out, t->finished_us))
 DEFINE_SHOW(error, strbuf_add(out, t->error))
 DEFINE_SHOW(id, strbuf_add(out, t->o.handle))
+
+static int show_image(struct req *rq, struct strbuf *out)
+{
+        const struct task *t;
+        int r;
+
+        r = req_task(rq, rq->oid, &t);
+        if (r == 0)
+                r = users_add_image(rq, out, t->image, t->image_ident);
+        strbuf_add(out, "\n");
+        return r;
+}
 
 static int show_progress(struct req *rq, struct strbuf *out)
 {
@@ -67,7 +80,7 @@ static const struct entry task_entries[] = {
         { 1, "kind", "fetch import convert copy capture disk-snapshot", 0444, ENTRY_LINE, .show = show_kind },
         { 2, "status", "queued running done error cancelled", 0444, ENTRY_LINE, .show = show_status },
         { 3, "progress", "percent, bytes-done, bytes-total", 0444, .show = show_progress },
-        { 4, "image", "what it works on", 0444, ENTRY_LINE, .show = show_image },
+        { 4, "image", "`id class/image` of what it works on", 0444, ENTRY_LINE, .show = show_image },
         { 5, "region", "where the result is", 0444, ENTRY_LINE, .show = show_region },
         { 6, "owner", "who started it", 0444, ENTRY_LINE, .show = show_owner },
         { 7, "created", "when it was accepted", 0444, ENTRY_LINE, .show = show_created },

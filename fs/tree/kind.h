@@ -37,6 +37,7 @@ enum entry_flags {
         ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
         ENTRY_COMMANDS = 1 << 7, /* more than one command may come through one open, in writes of their own */
         ENTRY_LOOK = 1 << 8, /* making its text reads disks a little */
+        ENTRY_PIECES = 1 << 9, /* a text that means nothing before its end: store gives 1 until that has come */
 };
 
 /*

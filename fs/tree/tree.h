@@ -26,5 +26,12 @@ struct node tree_child(struct node dir, const struct child *c);
 void tree_check(void);
 /* The whole tree with its help lines. */
 void tree_print(FILE *f);
+/*
+ * The part of each directory whose path ends with NAME, such as "instances", "<image>" or "private/<image>/disks"; the
+ * brackets may be left out. false: there is none.
+ */
+bool tree_print_part(FILE *f, const char *name);
+/* The names that the above takes, in a line. */
+void tree_print_names(FILE *f);
 
 #endif

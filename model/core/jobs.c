@@ -98,6 +98,7 @@ void jobs_cancel(struct model *m, uint64_t task)
                 return;
 
         job->cancelled = true;
+        child_leash_pull(&job->leash);
         pthread_cond_broadcast(&js->stop);
 }
 
@@ -111,8 +112,26 @@ void jobs_cancel_image(struct model *m, uint64_t image)
         LOCK_SCOPE(&js->mutex);
 
         for (struct job *job = js->first; job; job = job->next)
-                job->cancelled |= job->task.image == image;
+                if (job->task.image == image) {
+                        job->cancelled = true;
+                        child_leash_pull(&job->leash);
+                }
         pthread_cond_broadcast(&js->stop);
+}
+
+bool jobs_is_ending(struct model *m, uint64_t image)
+{
+        struct jobs *js = m->jobs;
+        bool ending = false;
+
+        if (!js)
+                return false;
+
+        LOCK_SCOPE(&js->mutex);
+
+        for (const struct job *job = js->first; job; job = job->next)
+                ending |= job->task.image == image && job->cancelled;
+        return ending;
 }
 
 void jobs_tidy(struct model *m)
@@ -171,6 +190,21 @@ bool jobs_has_upkeep(struct model *m)
                 return false;
         LOCK_SCOPE(&js->mutex);
         return js->stopping || js->tidy;
+}
+
+bool jobs_has_news(struct model *m, unsigned lane)
+{
+        struct jobs *js = m->jobs;
+        bool news;
+
+        if (!js)
+                return false;
+
+        LOCK_SCOPE(&js->mutex);
+
+        news = js->look[lane];
+        js->look[lane] = false;
+        return news;
 }
 
 /* ---- for a job ---- */
@@ -250,6 +284,8 @@ void jobs_stop(struct jobs *js)
         LOCK_SCOPE(&js->mutex);
 
         js->stopping = true;
+        for (struct job *job = js->first; job; job = job->next)
+                child_leash_pull(&job->leash);
         for (unsigned lane = 0; lane < JOBS_LANE_COUNT; lane++)
                 pthread_cond_broadcast(&js->queued[lane]);
         pthread_cond_broadcast(&js->upkeep);
@@ -286,6 +322,8 @@ void jobs_link(struct jobs *js, struct job *job)
 
         job->next = js->first;
         js->first = job;
+        if (js->stopping)
+                child_leash_pull(&job->leash);
 }
 
 /* Call with the mutex held. */

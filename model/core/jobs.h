@@ -9,6 +9,7 @@
  * model accept that. Private to model/.
  */
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/strbuf.h"
 #include "model/core/task_row.h"
 
@@ -24,6 +25,7 @@ struct job {
         struct job *next; /* the rest is under the mutex of jobs */
         uint64_t done_bytes, total_bytes;
         bool cancelled;
+        struct child_leash leash; /* of its children: pulled when it is to stop */
 };
 
 struct jobs;
@@ -41,6 +43,9 @@ void jobs_cancel(struct model *m, uint64_t task);
 /* Likewise what works on an image that is gone. */
 void jobs_cancel_image(struct model *m, uint64_t image);
 
+/* Does a worker still have a task of the image that was cancelled? */
+bool jobs_is_ending(struct model *m, uint64_t image);
+
 /* Chunks were stored that nothing is going to use: the upkeep gives back their space. */
 void jobs_tidy(struct model *m);
 
@@ -55,6 +60,9 @@ bool jobs_is_stopping(struct model *m);
 
 /* Is it, or is there something for the upkeep to look at? */
 bool jobs_has_upkeep(struct model *m);
+
+/* Has something been committed since this, or the last look for work in the lane, that may be work for it? */
+bool jobs_has_news(struct model *m, unsigned lane);
 
 /* ---- for a job ---- */
 

@@ -26,6 +26,7 @@ struct secret;
 struct stores;
 struct texts;
 struct turns;
+struct briefs;
 struct uploads;
 struct volumes;
 
@@ -48,6 +49,7 @@ struct model {
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
         struct volumes *volumes; /* machine/volume_gate.c */
         struct uploads *uploads; /* intake/uploads.c */
+        struct briefs *briefs; /* intake/brief.c; there with uploads */
         struct runner *runner; /* work/runner.c */
         struct outlooks *outlooks; /* work/instance_warning.c */
         model_listener_fn *listener;

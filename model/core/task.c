@@ -32,9 +32,9 @@ static const struct kind {
         const char *word;
         unsigned of;
         enum task_shown shown;
-        const char *doing;
+        const char *doing, *from;
 } kinds[TASK_KIND_COUNT] = {
-#define KIND(kind, word, lane, disks, of, shown, doing, ...) [TASK_##kind] = { word, of, shown, doing },
+#define KIND(kind, word, lane, disks, of, shown, doing, from, ...) [TASK_##kind] = { word, of, shown, doing, from },
         TASK_KINDS(KIND)
 };
 
@@ -50,6 +50,7 @@ enum {
         TASK_INSERT,
         TASK_BY_ID,
         TASK_DETAIL,
+        TASK_SET_DETAIL,
         TASK_ACTIVE_OF_IMAGE,
         TASK_ACTIVE_OF_INSTANCE,
         TASK_ACTIVE_OF_VOLUME,
@@ -85,6 +86,7 @@ static const char *const task_sql[] = {
                         " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         [TASK_BY_ID] = TASK_SELECT "WHERE task.id = ?1",
         [TASK_DETAIL] = "SELECT detail FROM task WHERE id = ?1",
+        [TASK_SET_DETAIL] = "UPDATE task SET detail = ?2 WHERE id = ?1",
         [TASK_ACTIVE_OF_IMAGE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
                                              " LIMIT 1",
         [TASK_ACTIVE_OF_INSTANCE] = TASK_SELECT "WHERE " TASK_IS_ACTIVE " AND task.instance = ?1 LIMIT 1",
@@ -111,10 +113,14 @@ const char *task_kind_name(enum task_kind k)
         return kinds[k].word;
 }
 
-const char *task_kind_doing(enum task_kind k)
+int task_refuse(const struct task *task, uint64_t image, const char *whose, struct diag *diag)
 {
-        assert(k < TASK_KIND_COUNT);
-        return kinds[k].doing;
+        const struct kind *kind = &kinds[task->kind];
+        const char *doing = image && task->result == image ? kind->doing : kind->from;
+        const size_t n = strlen(doing);
+
+        return diag_set(diag, -EBUSY, "%s %s%s: wait for it%s, or cancel it with rmdir /tasks/%s", whose, doing,
+                        n && doing[n - 1] == ' ' ? task->region_name : "", image ? " (cat wait)" : "", task->o.handle);
 }
 
 const char *task_status_name(enum task_status s)
@@ -231,6 +237,11 @@ int task_load_detail(struct db_txn *t, uint64_t id, char *buf, size_t size)
         struct detail d = { .buf = buf, .size = size };
 
         return db_one(t, task_sql[TASK_DETAIL], take_detail, &d, DB_INT(id));
+}
+
+int task_set_detail(struct db_txn *t, uint64_t id, const char *detail)
+{
+        return db_run_one(t, task_sql[TASK_SET_DETAIL], DB_INT(id), DB_TEXT(detail));
 }
 
 int task_active_of_image(struct db_txn *t, uint64_t image, struct task *ret)

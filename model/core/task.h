@@ -13,8 +13,7 @@
 
 enum task_status { TASK_QUEUED, TASK_RUNNING, TASK_DONE, TASK_ERROR, TASK_CANCELLED, TASK_STATUS_COUNT };
 
-const char *task_kind_name(enum task_kind k); /* static, as the next */
-const char *task_kind_doing(enum task_kind k);
+const char *task_kind_name(enum task_kind k); /* static */
 const char *task_status_name(enum task_status s);
 
 /* How far something is. */
@@ -38,5 +37,11 @@ struct task {
         int64_t started_us, finished_us; /* 0: not yet */
         char error[DIAG_TEXT_MAX];
 };
+
+/*
+ * Says what an active task does with something, and how that ends; gives -EBUSY. WHOSE begins the sentence: "web is",
+ * "a disk of vm1 is"; IMAGE is the id if it is an image's, else 0.
+ */
+int task_refuse(const struct task *task, uint64_t image, const char *whose, struct diag *diag);
 
 #endif

@@ -13,7 +13,8 @@
  *      of        the objects that a row may name, for task_submit() to hold: set of TASK_OF_…; image and result,
  *                instance and volume are busy while it is active
  *      shown     where, beside /tasks: see enum task_shown
- *      doing     said of an image or a disk that waits for it: "web is …"
+ *      doing     said of an image that it makes: "web is …"
+ *      from      said of what it works on: "web is …", before the name of the region where it ends with a blank
  *      makes     the image that it makes, as SQL of the row
  *      checked   what holds while it is active, as SQL: image is what it makes, snapshot is task.snapshot
  *      run       struct task_ops has these three
@@ -21,25 +22,26 @@
  *      clear
  */
 #define TASK_KINDS(X)                                                                                                  \
-        X(FETCH, "fetch", FETCH, FREE, TASK_OF_IMAGE, TASK_SHOWN_ALONE, "being fetched",                               \
+        X(FETCH, "fetch", FETCH, FREE, TASK_OF_IMAGE, TASK_SHOWN_ALONE, "being fetched", "being fetched",              \
           "task.image", "image.status IN ('uploading', 'pending', 'replicating')",                                     \
-          fetch_run, fetch_undo, import_clear)                                                                         \
-        X(IMPORT, "import", WORK, FREE, TASK_OF_IMAGE, TASK_SHOWN_ALONE, "being imported",                             \
+          fetch_run, fetch_undo, fetch_clear)                                                                          \
+        X(IMPORT, "import", WORK, FREE, TASK_OF_IMAGE, TASK_SHOWN_ALONE, "being imported", "being imported",           \
           "task.image", "image.status IN ('pending', 'replicating')",                                                  \
           import_run, import_undo, import_clear)                                                                       \
         X(CONVERT, "convert", WORK, FREE, TASK_OF_IMAGE | TASK_OF_RESULT, TASK_SHOWN_NEWEST,                           \
-          "being made by a conversion",                                                                                \
+          "being made by a conversion", "being converted",                                                             \
           "task.result", "image.status IN ('pending', 'replicating')",                                                 \
           convert_run, undo_result, NULL)                                                                              \
         X(COPY, "copy", WORK, FREE, TASK_OF_IMAGE | TASK_OF_RESULT, TASK_SHOWN_EACH, "being copied here",              \
+          "being copied to ",                                                                                          \
           "task.result", "image.status IN ('pending', 'replicating')",                                                 \
           copy_run, undo_result, NULL)                                                                                 \
         X(CAPTURE, "capture", WORK, HELD, TASK_OF_IMAGE | TASK_OF_RESULT | TASK_OF_INSTANCE, TASK_SHOWN_ALONE,         \
-          "being made of an instance",                                                                                 \
+          "being made of an instance", "being read for an image",                                                      \
           "task.result", "image.status IN ('pending', 'replicating')",                                                 \
           capture_run, capture_undo, NULL)                                                                             \
         X(DISK_SNAPSHOT, "disk-snapshot", WORK, FREE, TASK_OF_INSTANCE | TASK_OF_VOLUME | TASK_OF_SNAPSHOT,            \
-          TASK_SHOWN_ALONE, "being read",                                                                              \
+          TASK_SHOWN_ALONE, "being read", "being read for a snapshot",                                                 \
           "NULL", "snapshot.status = 'creating'",                                                                      \
           volume_snapshot_run, volume_snapshot_undo, NULL)
 

@@ -50,6 +50,8 @@ int task_active_of_volume(struct db_txn *t, uint64_t volume, struct task *ret);
 int task_load(struct db_txn *t, uint64_t id, struct task *ret); /* -ENOENT; DB_READ will do */
 int task_load_detail(struct db_txn *t, uint64_t id, char *buf, size_t size); /* DB_READ will do */
 
+int task_set_detail(struct db_txn *t, uint64_t id, const char *detail);
+
 /* Ends an active task in STATUS. -ECANCELED: it is not active any more. */
 int task_end(struct db_txn *t, uint64_t id, enum task_status status, const char *error,
              const struct progress *progress);

@@ -191,8 +191,8 @@ static int check_image(struct db_txn *t, uint64_t id, const char *device, struct
         if (r < 0)
                 return r;
         if (image.status != IMAGE_AVAILABLE)
-                return diag_set(diag, -EBUSY, "%s is %s: only an available image can be downloaded", image.o.handle,
-                                image_status_name(image.status));
+                return diag_set(diag, -EBUSY, "%s cannot be downloaded while its status is %s: only an available image can",
+                                image.o.handle, image_status_name(image.status));
         r = db_int(t, download_sql[DISK], &disk, DB_INT(id), DB_TEXT(device));
         if (r == -ENOENT)
                 return diag_set(diag, r, "%s has no disk %s: disks/ shows those it has", image.o.handle, device);

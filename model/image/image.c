@@ -38,8 +38,8 @@ enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, F
 static const char *const image_sql[] = {
         [GET] = "SELECT " OBJECT_COLUMNS_IMAGE ", ident, region, class, source, status, restore_status, type, "
                 "encrypted, " IS_BUSY ", " SIZE_OF_DISKS ", name, error, format, os, platform, platform_version, "
-                "architecture, boot_mode, features, project_group, provider, description, labels "
-                "FROM image WHERE id = ?1",
+                "architecture, boot_mode, features, project_group, provider, description, labels, "
+                "ifnull(deleted, 0) FROM image WHERE id = ?1",
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE id = ?1",
         [FIND] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
         [EACH] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 ORDER BY handle",
@@ -52,9 +52,9 @@ static const char *const image_sql[] = {
         [ERASE] = "DELETE FROM image WHERE id = ?1",
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
-        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance JOIN image "
-                           "ON image.id = instance.image WHERE instance.image = ?1 AND " IMAGE_OPENS_TO_INSTANCE
-                           " ORDER BY instance.handle LIMIT 1",
+        [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") ", instance.image IS NOT image.id FROM image "
+                           "JOIN instance ON instance.image = image.id OR instance.cdrom = image.id "
+                           "WHERE image.id = ?1 AND " IMAGE_OPENS_TO_INSTANCE " ORDER BY instance.handle LIMIT 1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);
 
@@ -84,6 +84,30 @@ static const char *const type_names[] = {
         [TYPE_CLOUD] = "cloud",
         [TYPE_BOTH] = "both",
 };
+
+static const char *const class_phrases[CLASS_COUNT] = {
+        [CLASS_PRIVATE] = "a private image",
+        [CLASS_PUBLIC] = "a public image",
+        [CLASS_MARKETPLACE] = "a marketplace image",
+        [CLASS_ISO] = "an ISO image",
+        [CLASS_RECYCLE] = "a deleted image",
+};
+
+static const char *const type_phrases[] = {
+        [TYPE_LOCAL] = "a local image",
+        [TYPE_CLOUD] = "a cloud image",
+        [TYPE_BOTH] = "an image of both types",
+};
+
+const char *image_class_phrase(enum image_class c)
+{
+        return class_phrases[c];
+}
+
+const char *image_type_phrase(enum image_type t)
+{
+        return type_phrases[t];
+}
 
 const char *image_class_name(enum image_class c)
 {
@@ -147,6 +171,7 @@ static int fill_image(void *ctx, const struct db_row *row)
         TEXT(provider);
         TEXT(description);
         TEXT(labels);
+        image->deleted_us = db_row_int(row, col++);
 #undef TEXT
         return 0;
 }
@@ -333,15 +358,20 @@ int image_erase(struct db_txn *t, uint64_t id)
 
 int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag)
 {
-        if (class == CLASS_PRIVATE || c->admin)
+        if (class == CLASS_PRIVATE || class == CLASS_ISO || c->admin)
                 return 0;
         return diag_set(diag, -EPERM, "%s: only the administrator changes what is in it", class_names[class]);
+}
+
+bool image_counts(enum image_class class, uid_t uid)
+{
+        return class == CLASS_PRIVATE || (class == CLASS_ISO && uid != 0);
 }
 
 /* How an image in CLASS begins its life. */
 static void init_image(struct image *image, const struct caller *c, uint64_t region, enum image_class class)
 {
-        bool private = class == CLASS_PRIVATE;
+        const bool private = class == CLASS_PRIVATE || (class == CLASS_ISO && !c->admin);
 
         *image = (struct image){
                 .o = { .uid = c->uid, .gid = c->gid, .mode = private ? IMAGE_MODE_PRIVATE : IMAGE_MODE_SHOWN },
@@ -349,11 +379,23 @@ static void init_image(struct image *image, const struct caller *c, uint64_t reg
                 .class = class,
                 .source = class,
                 .status = IMAGE_QUEUED,
-                .type = private ? TYPE_CLOUD : TYPE_BOTH,
+                .type = class == CLASS_PRIVATE ? TYPE_CLOUD : TYPE_BOTH,
         };
 }
 
-/* For a file it gets a name that is free, and the file's bytes must have a place to go. */
+/* Told before what else may be in the way: deleting another image would not help. */
+static int refuse_taken_now(struct db_txn *t, const struct image *image, struct diag *diag)
+{
+        struct object o;
+        int r;
+
+        r = load_by_handle(t, image->region, image->class, image->o.handle, &o);
+        if (r == 0)
+                return image_refuse_taken(image->class, image->o.handle, diag);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* For a file, its bytes must have a place to go. */
 static int create(struct model *m, const struct caller *c, struct image *image, bool for_file, struct diag *diag,
                   uint64_t *ret)
 {
@@ -370,12 +412,14 @@ static int create(struct model *m, const struct caller *c, struct image *image, 
                 r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = region_load(&t, image->region, &region);
+        if (r == 0)
+                r = refuse_taken_now(&t, image, diag);
         if (r == 0 && for_file)
                 r = region_refuse_offline(m, &t, image->region, diag);
-        if (r == 0 && image->class == CLASS_PRIVATE)
+        if (r == 0 && image_counts(image->class, image->o.uid))
                 r = quota_check(&t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r == 0)
-                r = image_insert(&t, image, for_file, diag);
+                r = image_insert(&t, image, false, diag);
         if (r == 0)
                 r = db_commit(&t);
         if (r < 0)
@@ -492,7 +536,29 @@ void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const cha
                 m->image_hooks->gone(m, image, region, ident);
 }
 
-int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret)
+void image_tell_recycled(struct model *m, uint64_t image, uint64_t region, const char *ident)
 {
-        return db_one(t, image_sql[FIRST_INSTANCE], object_load_row, ret, DB_INT(image));
+        if (m->image_hooks)
+                m->image_hooks->recycled(m, image, region, ident);
+}
+
+struct user_of_image {
+        struct object *instance;
+        bool *in_drive;
+};
+
+static int load_user(void *ctx, const struct db_row *row)
+{
+        const struct user_of_image *user = ctx;
+
+        object_fill(user->instance, row);
+        *user->in_drive = db_row_int(row, OBJECT_N_COLUMNS) != 0;
+        return 0;
+}
+
+int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret, bool *ret_in_drive)
+{
+        struct user_of_image user = { .instance = ret, .in_drive = ret_in_drive };
+
+        return db_one(t, image_sql[FIRST_INSTANCE], load_user, &user, DB_INT(image));
 }

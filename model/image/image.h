@@ -30,6 +30,9 @@ enum image_type { TYPE_LOCAL, TYPE_CLOUD, TYPE_BOTH };
 const char *image_class_name(enum image_class c);
 const char *image_status_name(enum image_status s);
 const char *image_type_name(enum image_type t);
+/* For sentences: "a private image", "a cloud image". */
+const char *image_class_phrase(enum image_class c);
+const char *image_type_phrase(enum image_type t);
 
 struct image {
         struct object o;
@@ -43,6 +46,7 @@ struct image {
         bool encrypted;
         bool busy; /* work in progress: on the image itself, or a conversion or copy of it */
         uint64_t size_bytes; /* of all disks, virtual */
+        int64_t deleted_us; /* when it went to the recycle bin; 0: it is not there */
         char name[NAME_LEN_MAX + 1];
         char error[DIAG_TEXT_MAX];
         char format[16];
@@ -69,15 +73,15 @@ int image_each(struct model *m, uint64_t region, enum image_class class, object_
 typedef int image_fn(void *ctx, const struct object *image, enum image_class class);
 
 /*
- * Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in another class than private unless admin; never
+ * Makes an image in status queued. -EINVAL, -EEXIST, -EDQUOT; -EPERM in public and marketplace unless admin; never
  * in recycle.
  */
 int image_create(struct model *m, const struct caller *c, uint64_t region, enum image_class class, const char *handle,
                  struct diag *diag, uint64_t *ret);
 
 /*
- * The short form: makes an image for a file called FILENAME ("debian-12.qcow2" gives "debian-12", or
- * "debian-12-2" where that is taken) with the format its ending says. -EINVAL: not an ending that can be imported.
+ * The short form: makes an image for a file called FILENAME ("debian-12.qcow2" gives "debian-12") with the format its
+ * ending says. -EINVAL: not an ending that can be imported; else as image_create().
  */
 int image_create_for_file(struct model *m, const struct caller *c, uint64_t region, enum image_class class,
                           const char *filename, struct diag *diag, uint64_t *ret);
@@ -108,9 +112,15 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
               struct diag *diag);
 
 /*
- * rename(2) of the directory: a new handle and name in the same class, a restore from recycle, or publishing
- * (private to public or marketplace, admin only); region and all other moves: -EPERM. -EEXIST, -EINVAL, -EDQUOT,
- * -EBUSY.
+ * Sets what TEXT, a metadata.json that was saved, says of all that can be written, or nothing: while queued (-EBUSY).
+ * Gives 1 where TEXT is no object yet, but may become one when more comes. -EINVAL.
+ */
+int image_set_metadata(struct model *m, const struct caller *c, uint64_t id, const char *text, struct diag *diag);
+
+/*
+ * rename(2) of the directory: a new handle and name in the same class, a restore from recycle, into recycle as
+ * image_remove() does, or publishing (private to public or marketplace, and back, admin only); region and all other
+ * moves: -EPERM. -EEXIST, -EINVAL, -EDQUOT, -EBUSY.
  */
 int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t region, enum image_class class,
                const char *handle, struct diag *diag);

@@ -129,12 +129,12 @@ static int check_words(const struct field *f, const struct image *image, const c
 static int check_type(const struct field *f, const struct image *image, const char *value, struct strbuf *out,
                       struct diag *diag)
 {
-        static const char *const private_words[] = { "local", "cloud", NULL };
-        const char *const *words = image->source == CLASS_PRIVATE ? private_words : f->words;
-
         (void)out;
-        if (!is_word(words, value, strlen(value)))
-                return refuse_words(f, "one of:", words, diag);
+        if (image->source != CLASS_PRIVATE && strcmp(value, "both") != 0)
+                return diag_set(diag, -EINVAL, "%s: an image in %s is always both", f->name,
+                                image_class_name(image->source));
+        if (image->source == CLASS_PRIVATE && !is_word(f->words, value, strlen(value)))
+                return refuse_words(f, "one of:", f->words, diag);
         return 0;
 }
 
@@ -188,8 +188,8 @@ static int check_labels(const struct field *f, const struct image *image, const 
 
 /* ---- the table ---- */
 
-static const char *const type_words[] = { "local", "cloud", "both", NULL };
-static const char *const os_words[] = { "linux", "windows", "other", NULL };
+static const char *const type_words[] = { "local", "cloud", NULL };
+static const char *const os_words[] = { "linux", "windows", "kylin", "other", NULL };
 static const char *const architecture_words[] = { "x86_64", "aarch64", NULL };
 static const char *const boot_mode_words[] = { "bios", "uefi", NULL };
 static const char *const feature_words[] = { "cloud-init", "qemu-ga", "hot-upgrade", NULL };
@@ -210,11 +210,32 @@ static const struct field fields[IMAGE_FIELD_COUNT] = {
         [IMAGE_FIELD_PROVIDER] = { "provider", check_line, NULL, false },
 };
 
-int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_field field, const char *value,
-              struct diag *diag)
+int image_set_in(struct db_txn *t, const struct image *image, enum image_field field, const char *value,
+                 struct diag *diag)
 {
         CLEANUP_STRBUF struct strbuf changed = { 0 };
         const struct field *f = &fields[field];
+        int r;
+
+        if (f->queued_only && image->status != IMAGE_QUEUED)
+                return diag_set(diag, -EBUSY,
+                                "%s: can only be set while the image is queued, before its upload; %s is %s", f->name,
+                                image->o.handle, image_status_name(image->status));
+        r = f->check(f, image, value, &changed, diag);
+        if (r == 0)
+                r = strbuf_error(&changed);
+        if (r < 0)
+                return r;
+
+        if (changed.text)
+                value = strbuf_text(&changed);
+        r = db_run(t, image_attr_sql[field], DB_INT(image->o.id), DB_TEXT(value), DB_INT(clock_now_us()));
+        return r < 0 ? r : 0;
+}
+
+int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_field field, const char *value,
+              struct diag *diag)
+{
         struct image image;
         DB_TXN(t);
         int r;
@@ -224,22 +245,9 @@ int image_set(struct model *m, const struct caller *c, uint64_t id, enum image_f
                 r = image_load(&t, id, &image);
         if (r == 0)
                 r = image_refuse_stranger(image.source, c, diag);
-        if (r < 0)
-                return r;
-        if (f->queued_only && image.status != IMAGE_QUEUED)
-                return diag_set(diag, -EBUSY,
-                                "%s: can only be set while the image is queued, before its upload; %s is %s", f->name,
-                                image.o.handle, image_status_name(image.status));
-        r = f->check(f, &image, value, &changed, diag);
         if (r == 0)
-                r = strbuf_error(&changed);
-        if (r < 0)
-                return r;
-
-        if (changed.text)
-                value = strbuf_text(&changed);
-        r = db_run(&t, image_attr_sql[field], DB_INT(id), DB_TEXT(value), DB_INT(clock_now_us()));
-        if (r >= 0)
+                r = image_set_in(&t, &image, field, value, diag);
+        if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
                 changes_send(m, OBJECT_IMAGE, id);

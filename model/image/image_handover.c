@@ -37,7 +37,7 @@ int image_handover(struct db_txn *t, uint64_t id, uid_t uid, const gid_t *gid, s
         r = image_load(t, id, &image);
         if (r == 0)
                 r = image_life_apply(t, &image, VERB_HAND_OVER, diag);
-        if (r == 0 && image.class == CLASS_PRIVATE)
+        if (r == 0 && image_counts(image.class, uid))
                 r = quota_check(t, image.region, uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r == 0)
                 r = db_int(t, image_handover_sql[COUNT_SNAPSHOTS], &snapshots, DB_INT(id));

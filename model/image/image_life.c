@@ -4,7 +4,8 @@
  * The life of an image:
  *
  *      queued ──► uploading ──► pending ──► available ──► deleted (in the recycle bin) ──► deleting
- *        ▲────────────┘            └──────► error ───────────┘
+ *        ▲────────────┘ ▲          └──────► error ───────────┘
+ *                       └─── fetched again ───┘
  *
  * What conversions and copies make begins as pending. deleting is where a row is in the transaction that removes it.
  *
@@ -16,18 +17,43 @@
 #include "model/image/image_life.h"
 
 #include <errno.h>
+#include <stdio.h>
 
+#include "blobstore/base/strbuf.h"
 #include "model/core/clock.h"
+#include "model/core/object_row.h"
 #include "model/core/task_row.h"
 #include "model/core/user.h"
 #include "model/image/image_row.h"
 
-enum { MOVE };
+/* So many instances are named in a sentence; the others are counted. */
+#define USERS_NAMED     3
+#define USERS_NAMED_SQL "3"
+
+#define INSTANCES_OF "FROM instance JOIN image ON image.id = instance.image " \
+                     "WHERE instance.image = ?1 AND " IMAGE_OPENS_TO_INSTANCE
+
+enum { MOVE, INSTANCES, COUNT_INSTANCES };
 
 static const char *const image_life_sql[] = {
         [MOVE] = "UPDATE image SET status = ?3, updated = max(?4, updated + 1) WHERE id = ?1 AND status = ?2",
+        [INSTANCES] = "SELECT " OBJECT_COLUMNS("instance") " " INSTANCES_OF " AND instance.uid = image.uid"
+                      " ORDER BY instance.handle LIMIT " USERS_NAMED_SQL,
+        [COUNT_INSTANCES] = "SELECT ifnull(sum(instance.uid = image.uid), 0),"
+                            " ifnull(min(iif(instance.uid = image.uid, NULL, instance.uid)), -1) " INSTANCES_OF,
 };
 const struct db_statements image_life_statements = DB_STATEMENTS(image_life_sql);
+
+/* Says what TASK does with the image, and what else is to be SAID of it. */
+static int refuse_task(const struct image *image, const struct task *task, const char *said, struct diag *diag)
+{
+        struct diag sentence = { 0 };
+        char whose[NAME_LEN_MAX + sizeof(" is")];
+
+        (void)snprintf(whose, sizeof(whose), "%s is", image->o.handle);
+        (void)task_refuse(task, image->o.id, whose, &sentence);
+        return diag_set(diag, -EBUSY, "%s%s%s", sentence.text, said[0] ? "; " : "", said);
+}
 
 /* Nothing that works on the image or makes it may lose it. */
 static int guard_unused(const struct life_subject *s, struct diag *diag)
@@ -39,34 +65,115 @@ static int guard_unused(const struct life_subject *s, struct diag *diag)
         r = task_active_of_image(s->t, image->o.id, &task);
         if (r == -ENOENT)
                 return 0;
-        if (r < 0)
-                return r;
-        return diag_set(diag, -EBUSY,
-                        "%s: a task of kind %s works on it: wait for it (cat wait), or cancel it "
-                        "with rmdir /tasks/%s",
-                        image->o.handle, task_kind_name(task.kind), task.o.handle);
+        return r < 0 ? r : refuse_task(image, &task, "", diag);
+}
+
+/*
+ * The instances that were made from an image: some of its owner's by name, and how many she has. Of others' there is no
+ * more to say than whose one is.
+ */
+struct users {
+        struct object named[USERS_NAMED];
+        size_t n_named;
+        int64_t own;
+        int64_t other; /* the user of another's; -1: there is none */
+};
+
+static int user_row(void *ctx, const struct db_row *row)
+{
+        struct users *users = ctx;
+
+        object_fill(&users->named[users->n_named++], row);
+        return 0;
+}
+
+static int count_row(void *ctx, const struct db_row *row)
+{
+        struct users *users = ctx;
+
+        users->own = db_row_int(row, 0);
+        users->other = db_row_int(row, 1);
+        return 0;
+}
+
+static int load_users(struct db_txn *t, uint64_t image, struct users *ret)
+{
+        int r;
+
+        *ret = (struct users){ 0 };
+        r = db_each(t, image_life_sql[INSTANCES], user_row, ret, DB_INT(image));
+        return r < 0 ? r : db_one(t, image_life_sql[COUNT_INSTANCES], count_row, ret, DB_INT(image));
+}
+
+/* "the instances vm1, vm2, vm3 and 2 more" */
+static void add_own(struct strbuf *out, const struct users *users)
+{
+        const int64_t more = users->own - (int64_t)users->n_named;
+
+        strbuf_addf(out, "the instance%s ", users->own == 1 ? "" : "s");
+        for (size_t i = 0; i < users->n_named; i++)
+                strbuf_addf(out, "%s%s", i == 0 ? "" : i + 1 == users->n_named && !more ? " and " : ", ",
+                            users->named[i].handle);
+        if (more)
+                strbuf_addf(out, " and %lld more", (long long)more);
+}
+
+static int refuse_users(const struct image *image, const struct users *users, struct diag *diag)
+{
+        CLEANUP_STRBUF struct strbuf own = { 0 };
+
+        if (users->own == 0)
+                return diag_set_user(diag, -EBUSY, (uid_t)users->other,
+                                     " was made from it: it has to be removed first", "%s: an instance of ",
+                                     image->o.handle);
+        add_own(&own, users);
+        if (users->other >= 0)
+                return diag_set_user(diag, -EBUSY, (uid_t)users->other,
+                                     " were made from it: they have to be removed first",
+                                     "%s: %s, and an instance of ", image->o.handle, strbuf_text(&own));
+        return diag_set(diag, -EBUSY, "%s: %s %s made from it (used-by says which): remove %s first, or write none to %s "
+                                      "image",
+                        image->o.handle, strbuf_text(&own), users->own == 1 ? "was" : "were",
+                        users->own == 1 ? "it" : "them", users->own == 1 ? "its" : "their");
 }
 
 /* What instances were made from stays, so that it can be looked up, and their disks be made anew. */
 static int guard_free(const struct life_subject *s, struct diag *diag)
 {
         const struct image *image = s->object;
+        CLEANUP_STRBUF struct strbuf said = { 0 };
         struct object instance;
-        int r;
+        struct users users;
+        struct task task;
+        bool in_drive;
+        int busy, r;
 
-        r = guard_unused(s, diag);
+        busy = task_active_of_image(s->t, image->o.id, &task);
+        if (busy < 0 && busy != -ENOENT)
+                return busy;
+        r = load_users(s->t, image->o.id, &users);
         if (r < 0)
                 return r;
-        r = image_load_instance(s->t, image->o.id, &instance);
+        if (busy != -ENOENT) {
+                if (users.own) {
+                        add_own(&said, &users);
+                        strbuf_addf(&said, " %s made from it, too", users.own == 1 ? "was" : "were");
+                }
+                return refuse_task(image, &task, strbuf_text(&said), diag);
+        }
+        if (users.own || users.other >= 0)
+                return refuse_users(image, &users, diag);
+
+        r = image_load_instance(s->t, image->o.id, &instance, &in_drive);
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
                 return r;
         if (instance.uid != image->o.uid) /* of another's there is no more to say than whose it is */
-                return diag_set_user(diag, -EBUSY, instance.uid, " was made from it: it has to be removed first",
+                return diag_set_user(diag, -EBUSY, instance.uid, " has it in its drive: it has to be taken out first",
                                      "%s: an instance of ", image->o.handle);
-        return diag_set(diag, -EBUSY, "%s: the instance %s was made from it (used-by says which): remove that first",
-                        image->o.handle, instance.handle);
+        return diag_set(diag, -EBUSY, "%s: the instance %s has it in its drive (used-by says which): take it out first "
+                        "(echo none > cdrom)", image->o.handle, instance.handle);
 }
 
 #define S(status) (1u << IMAGE_##status)
@@ -80,6 +187,7 @@ static const struct life_row rows[] = {
         /* verb        from                             via                to               fail         task */
         W(UPLOAD,     S(QUEUED),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR),
         K(FETCH,      S(QUEUED),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR, TASK_FETCH),
+        K(FETCH_AGAIN, S(ERROR),                        IMAGE_UPLOADING,   LIFE_NONE,       IMAGE_ERROR, TASK_FETCH),
         K(IMPORT,     S(UPLOADING),                     IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_IMPORT),
         K(CONVERT,    1u << LIFE_NEW,                   IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_CONVERT),
         K(COPY,       1u << LIFE_NEW,                   IMAGE_PENDING,     IMAGE_AVAILABLE, IMAGE_ERROR, TASK_COPY),
@@ -92,6 +200,7 @@ static const struct life_row rows[] = {
         T(RESTORE,    S(DELETED),                                      IMAGE_LIFE_BACK, NULL),
         T(DESTROY,    S(DELETED),                                      IMAGE_DELETING,  guard_unused),
         T(PUBLISH,    S(AVAILABLE),                                    LIFE_STAY,       guard_unused),
+        T(UNPUBLISH,  S(AVAILABLE),                                    LIFE_STAY,       guard_unused),
         T(HAND_OVER,  S(QUEUED) | S(AVAILABLE) | S(ERROR) | S(DELETED), LIFE_STAY,      guard_unused),
         T(SHARE_WORK, S(AVAILABLE),                                    LIFE_STAY,       NULL),
 };
@@ -99,6 +208,7 @@ static const struct life_row rows[] = {
 const char *const image_life_words[VERB_COUNT] = {
         [VERB_UPLOAD] = "uploaded to",
         [VERB_FETCH] = "uploaded to",
+        [VERB_FETCH_AGAIN] = "fetched again",
         [VERB_ABANDON] = "given up",
         [VERB_IMPORT] = "imported",
         [VERB_CONVERT] = "made",
@@ -111,6 +221,7 @@ const char *const image_life_words[VERB_COUNT] = {
         [VERB_RESTORE] = "restored",
         [VERB_DESTROY] = "destroyed",
         [VERB_PUBLISH] = "published",
+        [VERB_UNPUBLISH] = "taken back",
         [VERB_HAND_OVER] = "handed over",
         [VERB_SHARE_WORK] = "used",
 };
@@ -127,8 +238,7 @@ static int refuse_in_work(struct db_txn *t, const struct image *image, struct di
                                 image_status_name(image->status));
         if (r < 0)
                 return r;
-        return diag_set(diag, -EBUSY, "%s is %s: wait for it (cat wait), or cancel it with rmdir /tasks/%s",
-                        image->o.handle, task_kind_doing(task.kind), task.o.handle);
+        return refuse_task(image, &task, "", diag);
 }
 
 static int refuse(const struct life_subject *s, unsigned verb, unsigned state, struct diag *diag)

@@ -10,6 +10,7 @@
 enum image_verb {
         VERB_UPLOAD, /* a writer opened upload */
         VERB_FETCH, /* it is being fetched from elsewhere */
+        VERB_FETCH_AGAIN, /* … which failed before */
         VERB_ABANDON, /* the last writer closed without a byte */
         VERB_IMPORT, /* all bytes are there, and there is something to import */
         VERB_CONVERT, /* it is to be made by a conversion */
@@ -22,6 +23,7 @@ enum image_verb {
         VERB_RESTORE,
         VERB_DESTROY,
         VERB_PUBLISH,
+        VERB_UNPUBLISH,
         VERB_HAND_OVER,
         VERB_SHARE_WORK, /* guards of what does not move the state: convert, copy, share, create an instance */
         VERB_COUNT,

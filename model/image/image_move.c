@@ -4,7 +4,8 @@
  * Where an image is: renaming it, publishing it, sending it to the recycle bin and bringing it back, and its end.
  *
  * In the recycle bin an image keeps its owner and modes, its disks and the snapshots they refer to, but no longer
- * counts as a private image. A destroyed image's snapshots stay, on their own; those still being made for it go.
+ * counts as a private image. When it is destroyed, the snapshots that its own import made go with it, where nothing
+ * else refers to them; all others stay, on their own.
  */
 
 #include <errno.h>
@@ -16,20 +17,25 @@
 #include "model/core/quota_row.h"
 #include "model/core/task_row.h"
 #include "model/image/making.h"
+#include "model/image/snapshot_row.h"
 
-#define PUBLISHED_MODE 0755
+#define PUBLISHED_MODE   0755
+#define UNPUBLISHED_MODE 0700
 
 enum { MOVE };
 
 static const char *const image_move_sql[] = {
         [MOVE] = "UPDATE image SET class = ?2, handle = ?3, name = ?4, source = ?5, type = ?6, uid = ?7, gid = ?8, "
                  "mode = ?9, restore_status = ?10, deleted = iif(?2 = 'recycle', ifnull(deleted, ?11), NULL), "
-                 "places = places + (?2 = 'recycle' AND class <> ?2), updated = max(?11, updated + 1) WHERE id = ?1",
+                 "places = places + ?12, updated = max(?11, updated + 1) WHERE id = ?1",
 };
 const struct db_statements image_move_statements = DB_STATEMENTS(image_move_sql);
 
-/* Writes where IMAGE is now. The status has been moved before. */
-static int write_place(struct db_txn *t, const struct image *image, struct diag *diag)
+/*
+ * Writes where IMAGE is now. The status has been moved before. With NEW_PLACE it went there by other means than rename(2),
+ * by which the kernel knows where it went.
+ */
+static int write_new_place(struct db_txn *t, const struct image *image, bool new_place, struct diag *diag)
 {
         bool recycled = image->class == CLASS_RECYCLE;
         int r;
@@ -38,10 +44,15 @@ static int write_place(struct db_txn *t, const struct image *image, struct diag 
                    DB_TEXT(image->o.handle), DB_TEXT(image->name), DB_TEXT(image_class_name(image->source)),
                    DB_TEXT(image_type_name(image->type)), DB_INT(image->o.uid), DB_INT(image->o.gid),
                    DB_INT(image->o.mode), DB_TEXT(recycled ? image_status_name(image->restore) : ""),
-                   DB_INT(clock_now_us()));
+                   DB_INT(clock_now_us()), DB_INT(new_place));
         if (r == -EEXIST)
                 return image_refuse_taken(image->class, image->o.handle, diag);
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+static int write_place(struct db_txn *t, const struct image *image, struct diag *diag)
+{
+        return write_new_place(t, image, false, diag);
 }
 
 static void set_handle(struct image *image, const char *handle)
@@ -65,10 +76,10 @@ static int restore(struct db_txn *t, struct image *image, enum image_class class
         int r;
 
         if (class != image->source)
-                return diag_set(diag, -EPERM, "%s was deleted from %s: restore it there", image->o.handle,
+                return diag_set(diag, -EPERM, "%s was deleted from %s/: restore it there", image->o.handle,
                                 image_class_name(image->source));
         r = image_life_apply(t, image, VERB_RESTORE, diag);
-        if (r == 0 && class == CLASS_PRIVATE)
+        if (r == 0 && image_counts(class, image->o.uid))
                 r = quota_check(t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r < 0)
                 return r;
@@ -100,8 +111,73 @@ static int publish(struct db_txn *t, const struct caller *c, struct image *image
         return write_place(t, image, diag);
 }
 
+/* Disks that are the image's own become snapshots, as those of a cloud image are. */
+static int disks_to_snapshots(struct db_txn *t, const struct image *image, struct changes *ch, struct diag *diag)
+{
+        char source[sizeof("image:") + IDENT_MAX];
+        uint64_t snapshots = 0, snapshot;
+        struct disk_list disks;
+        int r;
+
+        r = disk_list_load(t, image->o.id, &disks);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < disks.n; i++)
+                snapshots += disks.disk[i].snapshot == 0;
+        r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, snapshots, diag);
+        (void)snprintf(source, sizeof(source), "image:%s", image->ident);
+        for (size_t i = 0; i < disks.n && r == 0; i++) {
+                if (disks.disk[i].snapshot)
+                        continue;
+                r = making_add_snapshot(t, image, source, ch, &snapshot);
+                if (r == 0)
+                        r = snapshot_set_blob(t, snapshot, disks.disk[i].blob);
+                if (r == 0)
+                        r = image_disk_set(t, disks.disk[i].id, snapshot, 0);
+        }
+        return r;
+}
+
+/* A private cloud image of the administrator's, whoever had published it. Instances keep their clones. */
+static int unpublish(struct db_txn *t, const struct caller *c, struct image *image, const char *handle,
+                     struct changes *ch, struct diag *diag)
+{
+        int r;
+
+        r = image_life_apply(t, image, VERB_UNPUBLISH, diag);
+        if (r == 0)
+                r = quota_check(t, image->region, c->uid, LIMIT_PRIVATE_IMAGES, 1, diag);
+        if (r < 0)
+                return r;
+        image->class = CLASS_PRIVATE;
+        image->source = CLASS_PRIVATE;
+        image->type = TYPE_CLOUD;
+        image->o.uid = c->uid;
+        image->o.gid = c->gid;
+        image->o.mode = UNPUBLISHED_MODE;
+        take_name(image, handle);
+        r = disks_to_snapshots(t, image, ch, diag);
+        return r < 0 ? r : write_place(t, image, diag);
+}
+
+static int remove_in(struct db_txn *t, const struct caller *c, const struct image *image, bool by_rename,
+                     struct changes *ch, struct diag *diag);
+
+/* As rmdir does; but what was never filled would be gone, and not where it was moved to. */
+static int move_into_bin(struct db_txn *t, const struct caller *c, const struct image *image, const char *handle,
+                         struct changes *ch, struct diag *diag)
+{
+        if (strcmp(handle, image->o.handle) != 0)
+                return diag_set(diag, -EINVAL, "%s: an image is deleted under its own name: mv it into recycle/",
+                                image->o.handle);
+        if (image->status == IMAGE_QUEUED || image->status == IMAGE_UPLOADING)
+                return diag_set(diag, -EBUSY, "%s has no data yet that the recycle bin could keep: rmdir removes it",
+                                image->o.handle);
+        return remove_in(t, c, image, true, ch, diag);
+}
+
 static int move(struct db_txn *t, const struct caller *c, struct image *image, enum image_class class,
-                const char *handle, struct diag *diag)
+                const char *handle, struct changes *ch, struct diag *diag)
 {
         int r;
 
@@ -118,14 +194,18 @@ static int move(struct db_txn *t, const struct caller *c, struct image *image, e
                 return restore(t, image, class, handle, diag);
         if (image->class == CLASS_PRIVATE && (class == CLASS_PUBLIC || class == CLASS_MARKETPLACE))
                 return publish(t, c, image, class, handle, diag);
-        return diag_set(diag, -EPERM, "%s: images do not move from %s to %s%s", image->o.handle,
-                        image_class_name(image->class), image_class_name(class),
-                        class == CLASS_RECYCLE ? ": delete it with rmdir" : "");
+        if ((image->class == CLASS_PUBLIC || image->class == CLASS_MARKETPLACE) && class == CLASS_PRIVATE)
+                return unpublish(t, c, image, handle, ch, diag);
+        if (class == CLASS_RECYCLE)
+                return move_into_bin(t, c, image, handle, ch, diag);
+        return diag_set(diag, -EPERM, "%s: images do not move from %s to %s", image->o.handle,
+                        image_class_name(image->class), image_class_name(class));
 }
 
 int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t region, enum image_class class,
                const char *handle, struct diag *diag)
 {
+        struct changes ch = { 0 };
         struct image image;
         DB_TXN(t);
         int r;
@@ -144,17 +224,19 @@ int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t re
         if (class == image.class && strcmp(handle, image.o.handle) == 0)
                 return 0; /* rename(2) onto itself does nothing */
 
-        r = move(&t, c, &image, class, handle, diag);
+        r = move(&t, c, &image, class, handle, &ch, diag);
         if (r == 0)
                 r = db_commit(&t);
-        if (r == 0)
-                changes_send(m, OBJECT_IMAGE, id);
-        return r;
+        if (r < 0)
+                return r;
+        changes_add(&ch, OBJECT_IMAGE, id);
+        changes_tell(m, &ch);
+        return 0;
 }
 
 /* ---- rmdir ---- */
 
-static int recycle(struct db_txn *t, const struct image *image, struct diag *diag)
+static int recycle(struct db_txn *t, const struct image *image, bool by_rename, struct diag *diag)
 {
         struct image recycled = *image;
         int r;
@@ -162,7 +244,7 @@ static int recycle(struct db_txn *t, const struct image *image, struct diag *dia
         recycled.class = CLASS_RECYCLE;
         recycled.restore = image->status;
         r = image_free_handle(t, image->region, CLASS_RECYCLE, image->o.handle, recycled.o.handle);
-        return r < 0 ? r : write_place(t, &recycled, diag);
+        return r < 0 ? r : write_new_place(t, &recycled, !by_rename, diag);
 }
 
 /* If it is being fetched, that ends here, as cancelled. */
@@ -182,8 +264,8 @@ static int cancel_fetch(struct db_txn *t, uint64_t image, struct changes *ch)
         return task_end(t, task.o.id, TASK_CANCELLED, "", &progress);
 }
 
-int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
-                    struct diag *diag)
+static int remove_in(struct db_txn *t, const struct caller *c, const struct image *image, bool by_rename,
+                     struct changes *ch, struct diag *diag)
 {
         enum image_verb verb = image->class == CLASS_RECYCLE ? VERB_DESTROY : VERB_DELETE;
         int r;
@@ -199,8 +281,14 @@ int image_remove_in(struct db_txn *t, const struct caller *c, const struct image
                 return r;
         changes_add(ch, OBJECT_IMAGE, image->o.id);
         if (image_life_target(image, verb, image->status) == IMAGE_DELETED)
-                return recycle(t, image, diag);
-        return making_drop(t, image->o.id, ch);
+                return recycle(t, image, by_rename, diag);
+        return verb == VERB_DESTROY ? making_destroy(t, image->o.id, ch) : making_drop(t, image->o.id, ch);
+}
+
+int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
+                    struct diag *diag)
+{
+        return remove_in(t, c, image, false, ch, diag);
 }
 
 int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
@@ -221,6 +309,8 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
                 return r;
         if (image.status == IMAGE_QUEUED || image.status == IMAGE_UPLOADING)
                 image_tell_gone(m, id, image.region, image.ident);
+        else if (image.status == IMAGE_ERROR)
+                image_tell_recycled(m, id, image.region, image.ident);
         changes_tell(m, &ch);
         return 0;
 }

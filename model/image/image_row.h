@@ -22,10 +22,15 @@ int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag
 /* As object_free_handle(), in the directory CLASS. */
 int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class, const char *wanted, char *buf);
 enum image_class image_class_of_word(const char *word);
-/* Only the administrator changes what is not private; among private ones the modes of the tree decide. -EPERM. */
+/* Does one of UID's in CLASS count as a private image? So the schema's triggers have it: root's ISOs are for all. */
+bool image_counts(enum image_class class, uid_t uid);
+/* In public/ and marketplace/ only the administrator changes anything; elsewhere the modes of the tree decide. -EPERM. */
 int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag);
 /* -EEXIST, with its sentence. */
 int image_refuse_taken(enum image_class class, const char *handle, struct diag *diag);
+/* image_set() of one that was loaded and may be changed, inside the caller's transaction. */
+int image_set_in(struct db_txn *t, const struct image *image, enum image_field field, const char *value,
+                 struct diag *diag);
 /* Sets what an import found out. */
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
 /* What an import was told about the machine, each where nothing was set; "": nothing was said. */
@@ -44,8 +49,11 @@ int image_erase(struct db_txn *t, uint64_t id);
 #define IMAGE_OPENS_TO_INSTANCE                                                                                        \
         "(instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = 40 "  \
         "OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id AND share.uid = instance.uid))"
-/* An instance that was made from the image and keeps it from being deleted. -ENOENT; DB_READ will do. */
-int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret);
+/*
+ * An instance that keeps the image from being deleted: it was made from it or, *RET_IN_DRIVE, has it in its drive only.
+ * -ENOENT; DB_READ will do.
+ */
+int image_load_instance(struct db_txn *t, uint64_t image, struct object *ret, bool *ret_in_drive);
 
 /* What the room above, of what comes in, is asked; no transaction may be open. */
 struct image_hooks {
@@ -53,11 +61,15 @@ struct image_hooks {
         void (*overlay)(struct model *m, struct image *image);
         /* The image was removed: whoever writes to its upload is told, a fetch of it stops, and the file goes. */
         void (*gone)(struct model *m, uint64_t image, uint64_t region, const char *ident);
+        /* It went to the recycle bin: what is kept of a fetch that failed goes. */
+        void (*recycled)(struct model *m, uint64_t image, uint64_t region, const char *ident);
 };
 /* Only of one that is not in the recycle bin: after the commit it may be restored, and be at work, at any moment. */
 void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const char *ident);
 
-/* image_remove() inside the caller's transaction; image_tell_gone() is left to the caller. */
+void image_tell_recycled(struct model *m, uint64_t image, uint64_t region, const char *ident);
+
+/* image_remove() inside the caller's transaction; to tell it is left to the caller. */
 int image_remove_in(struct db_txn *t, const struct caller *c, const struct image *image, struct changes *ch,
                     struct diag *diag);
 /* Publishing and handing over: the image's snapshots, before the image itself is UID's. */

@@ -13,8 +13,23 @@
 #include "model/core/task_row.h"
 #include "model/image/snapshot_row.h"
 
+#define SECTOR_BYTES 512U /* what disks consist of */
+
+enum { OWN_SNAPSHOTS };
+
+static const char *const making_sql[] = {
+        /* Those that its import made (of it they say it), and no other image refers to. */
+        [OWN_SNAPSHOTS] = "SELECT snapshot.id FROM image JOIN image_disk ON image_disk.image = image.id "
+                          "JOIN snapshot ON snapshot.id = image_disk.snapshot WHERE image.id = ?1 "
+                          "AND snapshot.status = 'available' AND snapshot.source = 'image:' || image.ident "
+                          "AND snapshot.uid = image.uid AND NOT EXISTS (SELECT 1 FROM image_disk AS other "
+                          "WHERE other.snapshot = snapshot.id AND other.image <> image.id)",
+};
+const struct db_statements making_statements = DB_STATEMENTS(making_sql);
+
 int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag *diag)
 {
+        char whose[NAME_LEN_MAX + sizeof(" is")];
         struct task task;
         int r;
 
@@ -24,8 +39,8 @@ int making_refuse_busy(struct db_txn *t, const struct image *source, struct diag
         if (r < 0)
                 return r;
 
-        return diag_set(diag, -EBUSY, "%s is being worked on (%s): wait for it, or cancel it with rmdir in /tasks",
-                        source->o.handle, task.o.handle);
+        (void)snprintf(whose, sizeof(whose), "%s is", source->o.handle);
+        return task_refuse(&task, source->o.id, whose, diag);
 }
 
 int making_check_quota(struct db_txn *t, uint64_t region, uid_t uid, uint64_t images, uint64_t snapshots,
@@ -47,18 +62,12 @@ void making_take_over(struct image *image, const struct object *origin, enum ima
 }
 
 /*
- * Are the disks of the image snapshots, or its own? Public, marketplace and iso images keep theirs: nobody's quota has
- * them.
+ * Is the disk a snapshot, or the image's own bytes? Data disks are, but for ISOs, and the system disks of cloud images
+ * and of those that are both.
  */
-static bool disks_are_snapshots(const struct image *image)
-{
-        return image->class == CLASS_PRIVATE && image->type == TYPE_CLOUD;
-}
-
-/* Data disks of private images always are. */
 static bool disk_is_snapshot(const struct image *image, size_t number)
 {
-        return disks_are_snapshots(image) || (number > 0 && image->class == CLASS_PRIVATE);
+        return image->class != CLASS_ISO && (number > 0 || image->type != TYPE_LOCAL);
 }
 
 int making_add_snapshot(struct db_txn *t, const struct image *image, const char *source, struct changes *ch,
@@ -92,7 +101,8 @@ int making_add_disks(struct db_txn *t, const struct image *image, size_t from, s
         size_t snapshots = 0;
         int r;
 
-        for (size_t i = from; i < to; i++)
+        /* What is for everybody counts against nobody's limit. */
+        for (size_t i = from; i < to && image->class == CLASS_PRIVATE; i++)
                 snapshots += disk_is_snapshot(image, i);
 
         r = quota_check(t, image->region, image->o.uid, LIMIT_SNAPSHOTS, snapshots, diag);
@@ -172,6 +182,19 @@ int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t sto
         return r < 0 ? r : making_set_blob(t, disk, row, ch);
 }
 
+int making_warn_of_size(struct db_txn *t, uint64_t image, const char *device, uint64_t size_bytes)
+{
+        char sentence[DIAG_TEXT_MAX];
+
+        if (size_bytes % SECTOR_BYTES == 0)
+                return 0;
+        (void)snprintf(sentence, sizeof(sentence),
+                       "%s has %llu bytes, which is no multiple of %u: it is what was in the file, neither padded nor "
+                       "cut, and a machine may miss its end or refuse it; if that was no disk image, delete it",
+                       device, (unsigned long long)size_bytes, SECTOR_BYTES);
+        return image_warn(t, image, sentence);
+}
+
 int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)
 {
         struct image image;
@@ -191,6 +214,36 @@ int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct chan
 
         changes_add(ch, OBJECT_IMAGE, id);
         return image_set_error(t, id, sentence);
+}
+
+struct id_list {
+        uint64_t id[DISKS_MAX];
+        size_t n;
+};
+
+static int take_id(void *ctx, const struct db_row *row)
+{
+        struct id_list *list = ctx;
+
+        if (list->n == DISKS_MAX)
+                return -E2BIG;
+        list->id[list->n++] = (uint64_t)db_row_int(row, 0);
+        return 0;
+}
+
+int making_destroy(struct db_txn *t, uint64_t id, struct changes *ch)
+{
+        struct id_list own = { 0 };
+        int r;
+
+        r = db_each(t, making_sql[OWN_SNAPSHOTS], take_id, &own, DB_INT(id));
+        if (r == 0)
+                r = making_drop(t, id, ch);
+        for (size_t i = 0; i < own.n && r == 0; i++) {
+                changes_add(ch, OBJECT_SNAPSHOT, own.id[i]);
+                r = snapshot_erase(t, own.id[i]);
+        }
+        return r;
 }
 
 int making_drop(struct db_txn *t, uint64_t id, struct changes *ch)

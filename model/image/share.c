@@ -229,8 +229,8 @@ static int check_image(struct db_txn *t, const struct image *image, const struct
         if (r < 0)
                 return r;
         if (image->source != CLASS_PRIVATE)
-                return diag_set(diag, -EOPNOTSUPP, "%s: images of %s are everybody's, and need no sharing",
-                                image->o.handle, image_class_name(image->source));
+                return diag_set(diag, -EOPNOTSUPP, "%s is %s: only private images are shared",
+                                image->o.handle, image_class_phrase(image->source));
         r = image_life_apply(t, image, VERB_SHARE_WORK, diag);
         if (r < 0)
                 return r;

@@ -45,16 +45,22 @@ static int guard_unreferenced(const struct life_subject *s, struct diag *diag)
 {
         const struct snapshot *snapshot = s->object;
         struct reference ref = { .c = s->c };
+        bool one;
         int r;
 
         r = db_each(s->t, snapshot_life_sql[IMAGES], reference_row, &ref, DB_INT(snapshot->o.id));
         if (r < 0 || ref.count == 0)
                 return r;
+        one = ref.count == 1;
         if (ref.image.id == 0)
-                return diag_set(diag, -EBUSY, "%s: %u image(s) of others refer to it: those have to be removed first",
-                                snapshot->o.handle, ref.count);
+                return diag_set(diag, -EBUSY, "%s: %u image%s of others refer%s to it: %s to be removed first",
+                                snapshot->o.handle, ref.count, one ? "" : "s", one ? "s" : "",
+                                one ? "it has" : "they have");
+        if (one)
+                return diag_set(diag, -EBUSY, "%s: the image %s/%s refers to it: remove that first",
+                                snapshot->o.handle, image_class_name(ref.class), ref.image.handle);
         return diag_set(diag, -EBUSY,
-                        "%s: %u image(s) refer to it, such as %s/%s: images shows them; remove them first",
+                        "%s: %u images refer to it, such as %s/%s (images says which): remove them first",
                         snapshot->o.handle, ref.count, image_class_name(ref.class), ref.image.handle);
 }
 

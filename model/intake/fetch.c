@@ -3,14 +3,19 @@
  * A fetch is a row, a task and the file of an upload (incoming.c).
  *
  *      queued ──import-url──► uploading ──all there, checksum right──► pending, with an import task
- *                                 └── given up, refused, cancelled ──► error
+ *                   ▲             └── given up, refused, cancelled ──► error
+ *                   └──────────────────── again, or another address ───────┘
  *
  * The row knows the address, login and all, sealed (secret.h): it has to be shown to the server again after a restart,
- * and so cannot be kept as a hash. It goes with the end of the transfer. It also says what the bytes in the
+ * and so cannot be kept as a hash. It goes when the image has its bytes, or goes itself: what has failed, the import of
+ * the file too, can be tried again. It also says what the bytes in the
  * file are: those of one version of the server's file, from its start. A new version empties the file before the row
  * says so, and bytes are written after that, so that the two never disagree in a way that matters. After a restart all
  * of the file is believed if its machine and mount are the same, since then the page cache is; otherwise what had been
  * synced, which is noted every so many bytes.
+ *
+ * What came before a transfer failed stays in the file, and trying again goes on from there as after a restart, until
+ * the image is removed. What cannot be gone on with (a checksum that is wrong, or no room) is dropped.
  *
  * Tries that bring nothing new are few, and each waits longer than the one before.
  */
@@ -45,15 +50,29 @@
 /* What a power cut may cost. */
 #define SYNC_BYTES (UINT64_C(64) << 20)
 
-#define CANCELLED "the import was cancelled: remove the image, or begin again with another one"
+#define CANCELLED "the import was cancelled: write `again` to import-url, or remove the image"
 
-enum { FETCH_INSERT, FETCH_GET, FETCH_BEGIN, FETCH_SAFE, FETCH_DELETE, FETCH_OPEN, FETCH_SEAL };
+#define AGAIN "again"
+
+enum {
+        FETCH_INSERT,
+        FETCH_GET,
+        FETCH_BEGIN,
+        FETCH_SAFE,
+        FETCH_RESET,
+        FETCH_FORGET_DISKS,
+        FETCH_DELETE,
+        FETCH_OPEN,
+        FETCH_SEAL,
+};
 
 static const char *const fetch_sql[] = {
         [FETCH_INSERT] = "INSERT INTO fetch (image, url, sum, private) VALUES (?1, ?2, ?3, ?4)",
         [FETCH_GET] = "SELECT url, sum, private, etag, modified, size, place, safe FROM fetch WHERE image = ?1",
         [FETCH_BEGIN] = "UPDATE fetch SET etag = ?2, modified = ?3, size = ?4, place = ?5, safe = ?6 WHERE image = ?1",
         [FETCH_SAFE] = "UPDATE fetch SET safe = ?2 WHERE image = ?1",
+        [FETCH_RESET] = "UPDATE fetch SET etag = '', modified = '', size = -1, place = '', safe = 0 WHERE image = ?1",
+        [FETCH_FORGET_DISKS] = "DELETE FROM image_disk WHERE image = ?1",
         [FETCH_OPEN] = "SELECT image, url FROM fetch WHERE url NOT LIKE 'sealed:%' LIMIT 1",
         [FETCH_SEAL] = "UPDATE fetch SET url = ?2 WHERE image = ?1",
         [FETCH_DELETE] = "DELETE FROM fetch WHERE image = ?1",
@@ -122,6 +141,52 @@ static int load_fetch_row(struct model *m, struct db_txn *t, uint64_t image, str
         return r < 0 ? r : secret_unseal(m, ret->sealed, ret->url, sizeof(ret->url));
 }
 
+/* What a failed import has left makes room for the next. ROW: of another address; NULL: the same one again. */
+static int prepare_again(struct db_txn *t, const struct image *image, const struct fetch_row *row)
+{
+        int r = 0;
+
+        if (row)
+                r = db_run(t, fetch_sql[FETCH_DELETE], DB_INT(image->o.id));
+        if (r >= 0)
+                r = db_run(t, fetch_sql[FETCH_FORGET_DISKS], DB_INT(image->o.id));
+        if (r < 0)
+                return r;
+
+        return image_set_error(t, image->o.id, "");
+}
+
+/* Moves the image on. ROW as above. */
+static int claim(struct model *m, struct db_txn *t, const struct image *image, const struct fetch_row *row,
+                 struct changes *ch, struct diag *diag)
+{
+        struct fetch_row before;
+        bool failed = false;
+        int r;
+
+        if (image->status == IMAGE_ERROR) {
+                r = db_one(t, fetch_sql[FETCH_GET], take_row, &before, DB_INT(image->o.id));
+                if (r < 0 && r != -ENOENT)
+                        return r;
+                failed = r == 0;
+        }
+        if (!row && !failed && (image->status == IMAGE_QUEUED || image->status == IMAGE_ERROR))
+                return diag_set(diag, -EINVAL, "there is nothing to try again: %s was not imported from an address%s",
+                                image->o.handle,
+                                image->status == IMAGE_QUEUED ? "; write one" :
+                                                                ": remove it with rmdir, and begin again");
+        if (failed && jobs_is_ending(m, image->o.id))
+                return diag_set(diag, -EBUSY, "%s is being stopped: try again in a moment", image->o.handle);
+        if (failed) {
+                r = prepare_again(t, image, row);
+                if (r < 0)
+                        return r;
+        }
+
+        return upload_claim(t, image, failed ? VERB_FETCH_AGAIN : VERB_FETCH, ch, diag);
+}
+
+/* ROW as above. */
 static int accept(struct model *m, const struct caller *c, uint64_t id, const struct fetch_row *row, struct changes *ch,
                   struct diag *diag)
 {
@@ -142,7 +207,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
         if (r < 0)
                 return r;
 
-        r = upload_claim(&t, &image, VERB_FETCH, ch, diag);
+        r = claim(m, &t, &image, row, ch, diag);
         if (r < 0)
                 return r;
 
@@ -150,10 +215,12 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
         if (r < 0)
                 return r;
 
-        r = db_run(&t, fetch_sql[FETCH_INSERT], DB_INT(id), DB_TEXT(row->sealed), DB_TEXT(row->sum),
-                   DB_INT(c->admin || m->import_private));
-        if (r < 0)
-                return r;
+        if (row) {
+                r = db_run(&t, fetch_sql[FETCH_INSERT], DB_INT(id), DB_TEXT(row->sealed), DB_TEXT(row->sum),
+                           DB_INT(c->admin || m->import_private));
+                if (r < 0)
+                        return r;
+        }
 
         r = task_submit(&t,
                         &(struct task_new){
@@ -173,6 +240,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
 
 int image_fetch(struct model *m, const struct caller *c, uint64_t image, const char *text, struct diag *diag)
 {
+        const bool again = strcmp(text, AGAIN) == 0;
         struct changes changes = { 0 };
         struct fetch_row row;
         struct url url;
@@ -182,17 +250,19 @@ int image_fetch(struct model *m, const struct caller *c, uint64_t image, const c
                 return diag_set(diag, -EOPNOTSUPP, "this imagefs was built without libcurl: fetch the file yourself, "
                                                    "and cp it to upload");
 
-        r = parse(text, &row, &url, diag);
-        if (r == 0)
-                r = secret_seal(m, row.url, row.sealed, sizeof(row.sealed));
-        if (r < 0)
-                return r;
+        if (!again) {
+                r = parse(text, &row, &url, diag);
+                if (r == 0)
+                        r = secret_seal(m, row.url, row.sealed, sizeof(row.sealed));
+                if (r < 0)
+                        return r;
+        }
 
         {
                 /* A writer that is opening the upload has its file already. */
                 LOCK_SCOPE(uploads_mutex(m));
 
-                r = accept(m, c, image, &row, &changes, diag);
+                r = accept(m, c, image, again ? NULL : &row, &changes, diag);
                 if (r < 0)
                         return r;
         }
@@ -270,6 +340,14 @@ static int load_fetch(struct job *job, struct fetch *f)
         if (r == 0 && f->row.sum[0])
                 r = file_sum_parse(f->row.sum, &f->sum);
         return r;
+}
+
+/* What is in the file is not to be gone on with. */
+static int reset_row(struct db_txn *t, uint64_t image)
+{
+        int r = db_run(t, fetch_sql[FETCH_RESET], DB_INT(image));
+
+        return r < 0 ? r : 0;
 }
 
 /* The image may have been removed meanwhile: then there is no row. */
@@ -527,7 +605,7 @@ static int hand_over(struct fetch *f)
                 if (r < 0)
                         return r;
 
-                r = db_run(&t, fetch_sql[FETCH_DELETE], DB_INT(image.o.id));
+                r = reset_row(&t, image.o.id);
                 if (r < 0)
                         return r;
 
@@ -538,6 +616,16 @@ static int hand_over(struct fetch *f)
 
         changes_tell(f->job->m, &changes);
         return 0;
+}
+
+/* Of a file that is wrong, or has no room: fetch_clear() removes it then. */
+static void give_up(struct fetch *f)
+{
+        DB_TXN(t);
+
+        /* Where that cannot be noted, the next try finds what is there, and judges it again. */
+        if (db_begin(f->job->m->db, DB_WRITE, &t) == 0 && reset_row(&t, f->image.o.id) == 0)
+                (void)db_commit(&t);
 }
 
 static void fetch_done(struct fetch *f)
@@ -557,10 +645,15 @@ int fetch_run(struct job *job)
         r = open_file(&f);
         if (r == 0)
                 r = fetch_all(&f);
-        if (r == 0)
+        if (r == 0) {
                 r = check_sum(&f);
+                if (r == -EPROTO)
+                        give_up(&f);
+        }
         if (r == 0)
                 r = hand_over(&f);
+        if (r == -ENOSPC)
+                give_up(&f);
 
         /* Stopped, or cancelled: whoever did that may have been there before the file was. */
         if (r == -ECANCELED && f.fd >= 0 && make_safe(&f) == -ECANCELED)
@@ -568,14 +661,50 @@ int fetch_run(struct job *job)
         return r;
 }
 
+int fetch_forget(struct db_txn *t, uint64_t image)
+{
+        int r = db_run(t, fetch_sql[FETCH_DELETE], DB_INT(image));
+
+        return r < 0 ? r : 0;
+}
+
+/* Is the file of use: to another try, or with BEGUN to one that may come? */
+static bool is_wanted(struct model *m, const struct task *task, bool begun)
+{
+        struct fetch_row row;
+        struct task active;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r < 0)
+                return false;
+
+        if (task_active_of_image(&t, task->image, &active) == 0 && active.o.id != task->o.id)
+                return true;
+        return begun && db_one(&t, fetch_sql[FETCH_GET], take_row, &row, DB_INT(task->image)) == 0 && row.place[0];
+}
+
+static void discard(struct model *m, const struct task *task, bool begun)
+{
+        LOCK_SCOPE(uploads_mutex(m)); /* nobody tries again meanwhile */
+
+        if (!is_wanted(m, task, begun))
+                incoming_discard_in(m, task->region, task->image_ident);
+}
+
+void fetch_discard(struct model *m, const struct task *task)
+{
+        discard(m, task, false);
+}
+
+void fetch_clear(struct model *m, const struct task *task)
+{
+        discard(m, task, true);
+}
+
 int fetch_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch)
 {
-        int r;
-
-        r = db_run(t, fetch_sql[FETCH_DELETE], DB_INT(task->image));
-        if (r < 0)
-                return r;
-
         return making_fail(t, task->image, sentence ? sentence : CANCELLED, ch);
 }
 

@@ -11,12 +11,13 @@
 #include "model/core/object.h"
 
 /*
- * Accepts "URL" or "URL SUM" (SUM: sha256=…, md5=…, xxh128=…) for an image that is queued, as written to import-url.
- * -EINVAL, -EBUSY, -EDQUOT, -EPERM, -ENOENT; -EOPNOTSUPP in a build without libcurl. No sentence holds a password.
+ * Accepts "URL" or "URL SUM" (SUM: sha256=…, md5=…, xxh128=…) for an image that is queued, as written to import-url;
+ * and where an import from an address has failed, likewise, or "again" for the same one. -EINVAL, -EBUSY, -EDQUOT,
+ * -EPERM, -ENOENT; -EOPNOTSUPP in a build without libcurl. No sentence holds a password.
  */
 int image_fetch(struct model *m, const struct caller *c, uint64_t image, const char *text, struct diag *diag);
 
-/* The address that an image is being fetched from, as far as it may be shown; "" where it is not. */
+/* The address that an image is being fetched from, or was not, as far as it may be shown; "" where there is none. */
 #define FETCH_SHOWN_MAX 2048
 int image_get_fetch(struct model *m, uint64_t image, char *buf, size_t size);
 

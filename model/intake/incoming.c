@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "model/core/region.h"
+#include "model/image/image_row.h"
 
 /*
  * Since Linux 6.8, and never reused; kernels before give the mount's number in use at present, which nearly always
@@ -21,6 +22,8 @@
 #ifndef STATX_MNT_ID_UNIQUE
 #define STATX_MNT_ID_UNIQUE 0x00004000U
 #endif
+
+#define SECTOR_BYTES 512
 
 /* In a token, instead of where and when. */
 #define SYNCED "synced"
@@ -132,6 +135,18 @@ bool incoming_is_intact(int fd, const char *token)
         else
                 r = incoming_token(fd, present, sizeof(present));
         return r == 0 && strcmp(token, present) == 0;
+}
+
+int incoming_warn(struct db_txn *t, uint64_t image, enum image_format format, uint64_t size_bytes)
+{
+        struct strbuf sentence CLEANUP_STRBUF = { 0 };
+
+        if (format != IMAGE_FORMAT_RAW || size_bytes % SECTOR_BYTES == 0)
+                return 0;
+        strbuf_addf(&sentence,
+                    "the file has %" PRIu64 " bytes, which is no multiple of %d: a machine may not see what is behind the "
+                    "last whole sector, and perhaps this is no disk", size_bytes, SECTOR_BYTES);
+        return strbuf_error(&sentence) ? -ENOMEM : image_warn(t, image, strbuf_text(&sentence));
 }
 
 static void cleanup_closedir(DIR **dir)

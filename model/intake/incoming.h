@@ -30,6 +30,9 @@ int incoming_sync(int fd, char *buf, size_t size);
 /* Is the file what it was when TOKEN was made? */
 bool incoming_is_intact(int fd, const char *token);
 
+/* Warns of a raw file of SIZE_BYTES that is no disk's, where it is not. */
+int incoming_warn(struct db_txn *t, uint64_t image, enum image_format format, uint64_t size_bytes);
+
 /* Calls FN for every file of a store. */
 typedef int incoming_fn(void *ctx, const char *ident);
 int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx);

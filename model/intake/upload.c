@@ -21,6 +21,7 @@
 
 #include "blobstore/base/lock.h"
 #include "model/core/room.h"
+#include "model/intake/brief.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
 #include "model/intake/uploads_priv.h"
@@ -28,6 +29,11 @@
 DEFINE_CLEANUP(struct upload *, upload_freep, upload_free)
 
 /* ---- opening ---- */
+
+int upload_expect(struct model *m, uint64_t image)
+{
+        return brief_add(m, image);
+}
 
 static int load_image(struct model *m, uint64_t id, struct image *ret, uint64_t *ret_store)
 {
@@ -85,6 +91,8 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
         atomic_init(&u->lost, 0);
         atomic_init(&u->gone, false);
         atomic_init(&u->bytes, 0);
+        atomic_init(&u->written, 0);
+        atomic_init(&u->announced, 0);
 
         r = load_image(m, id, &image, &u->store);
         if (r < 0)
@@ -148,6 +156,7 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
                 }
                 u->writers++;
                 u->users++;
+                brief_opened(m->briefs, id);
         }
 
         changes_tell(m, &changes);
@@ -160,6 +169,11 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
 uint64_t upload_image(const struct upload *u)
 {
         return u->image;
+}
+
+bool upload_is_empty(const struct upload *u)
+{
+        return atomic_load(&u->bytes) == 0;
 }
 
 static int may_reach(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)
@@ -193,6 +207,7 @@ static void note_bytes(struct upload *u, uint64_t end)
 struct write {
         struct upload *upload;
         uint64_t end; /* 0: nothing is written */
+        size_t n;
         upload_taken_fn *taken;
         void *ctx;
 };
@@ -203,6 +218,7 @@ static void write_taken(void *ctx)
         const struct write *w = ctx;
 
         note_bytes(w->upload, w->end);
+        (void)atomic_fetch_add(&w->upload->written, w->n);
         if (w->taken)
                 w->taken(w->ctx);
 }
@@ -210,7 +226,7 @@ static void write_taken(void *ctx)
 int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, upload_taken_fn *taken, void *ctx,
                  struct diag *diag)
 {
-        struct write w = { .upload = u, .end = n > 0 ? off + n : 0, .taken = taken, .ctx = ctx };
+        struct write w = { .upload = u, .end = n > 0 ? off + n : 0, .n = n, .taken = taken, .ctx = ctx };
         int r;
 
         r = may_reach(u, off, n, diag);
@@ -234,6 +250,9 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
                 return r;
 
         atomic_store(&u->bytes, size);
+        atomic_store(&u->announced, size);
+        if (size < atomic_load(&u->written))
+                atomic_store(&u->written, size);
         if (size == 0)
                 atomic_store(&u->lost, 0);
         return 0;

@@ -31,6 +31,14 @@ int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, uplo
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
 
 uint64_t upload_image(const struct upload *u);
+/* Has not a byte come? */
+bool upload_is_empty(const struct upload *u);
+
+/*
+ * The image was made for the file that is going to be uploaded: it goes some seconds after an upload is closed without a
+ * byte, unless that is opened again. -ENOMEM
+ */
+int upload_expect(struct model *m, uint64_t image);
 
 /* What close(2) should answer: -EINVAL where the header of what was written so far shows that it cannot be imported. */
 int upload_check(struct upload *u, struct diag *diag);

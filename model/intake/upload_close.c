@@ -7,6 +7,9 @@
  * The entry stays, without writers, and makes the image look as it will, in status error, until the upkeep has recorded
  * that.
  *
+ * What was streamed and has to be in a file after all (intake.h) is left for the import to read back, where it can be
+ * cancelled; until that is done it survives no restart.
+ *
  * What is in a file is not synced at the last close, or the bytes would go to the disk twice. The task carries the
  * token that tells after a restart whether they are still what was written.
  */
@@ -19,6 +22,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "model/core/jobs.h"
+#include "model/intake/brief.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload.h"
 #include "model/intake/upload_state.h"
@@ -54,8 +58,8 @@ int upload_check(struct upload *u, struct diag *diag)
          * While others write, and before the first byte (a shell closes a copy of the descriptor then), nothing is
          * wrong yet.
          */
-        if (!last || atomic_load(&u->bytes) == 0)
-                return 0;
+        if (!last || atomic_load(&u->bytes) == 0 || !intake_is_whole(u->intake))
+                return 0; /* what is not whole, the import makes whole, and looks at */
 
         r = intake_sync(u->intake);
         if (r == 0)
@@ -98,6 +102,9 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                 return 0;
 
         r = atomic_load(&u->lost);
+        ret->rest = r == 0 && !intake_is_whole(u->intake);
+        if (ret->rest)
+                return 0;
         if (r == 0)
                 r = intake_show(u->intake);
         if (r == 0) {
@@ -107,8 +114,10 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                 if (r < 0)
                         return r;
         }
-        if (r == 0)
-                r = image_is_plain(&ret->probe) ? intake_commit(u->intake, &ret->blob) : intake_settle(u->intake);
+        if (r == 0 && image_is_plain(&ret->probe))
+                r = intake_commit(u->intake, &ret->blob);
+        else if (r == 0)
+                ret->rest = intake_is_streaming(u->intake);
         if (r < 0)
                 diag_add_error(&ret->refusal, r);
         return 0;
@@ -132,6 +141,7 @@ static void drop_blob(struct model *m, struct upload_result *result)
 void upload_close(struct upload *u)
 {
         CLEANUP(upload_result_done) struct upload_result result = { .store = u->store, .fd = u->fd };
+        const uint64_t image = u->image;
         struct model *m = u->m;
         struct changes changes = { 0 };
         bool keep = false;
@@ -160,6 +170,8 @@ void upload_close(struct upload *u)
                         if (r < 0) {
                                 keep_failure(u, r);
                                 changes_add(&changes, OBJECT_IMAGE, u->image);
+                        } else if (keep && result.rest) {
+                                uploads_leave(m->uploads, u);
                         } else {
                                 uploads_unlink(m->uploads, u);
                         }
@@ -169,6 +181,7 @@ void upload_close(struct upload *u)
                 uploads_put(u);
         }
 
+        brief_closed(m, image, result.bytes == 0);
         drop_blob(m, &result);
         if (result.bytes > 0 && !keep && !result.named)
                 jobs_tidy(m);

@@ -26,7 +26,7 @@ static const char *const upload_state_sql[] = {
                                 " AND NOT EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id) LIMIT 1",
         [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
                               " WHERE image.ident = ?1 AND region.store = ?2 AND (image.status = 'pending'"
-                              " OR EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
+                              " OR image.status <> 'deleted' AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
 };
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
@@ -122,13 +122,14 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
         return 0;
 }
 
+/* FD < 0: the import makes the file, and the token after that. */
 static int accept_import(struct db_txn *t, const struct image *image, int fd, struct changes *ch)
 {
         char token[TASK_DETAIL_MAX] = "";
         uint64_t ignored;
         int r;
 
-        r = incoming_token(fd, token, sizeof(token));
+        r = fd < 0 ? 0 : incoming_token(fd, token, sizeof(token));
         if (r < 0)
                 log_debug("model: no token for %s: %s", image->ident, strerror(-r)); /* not trusted after a restart */
 
@@ -200,10 +201,16 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
                 return -EBADMSG;
 
         r = making_fill_disk(t, &disks.disk[0], result->store, result->blob, ch);
+        if (r == 0)
+                r = making_warn_of_size(t, id, disks.disk[0].device, blob_get_info(result->blob)->size_bytes);
         if (r < 0)
                 return r;
 
         r = image_set_found(t, id, image_format_name(result->probe.format), result->probe.encrypted);
+        if (r < 0)
+                return r;
+
+        r = incoming_warn(t, id, result->probe.format, blob_get_info(result->blob)->size_bytes);
         if (r < 0)
                 return r;
 
@@ -243,7 +250,7 @@ int upload_end(struct model *m, uint64_t id, struct upload_result *result, struc
         } else if (result->blob) {
                 r = accept_stored(&t, id, result, ch);
         } else {
-                r = accept_import(&t, &image, result->fd, ch);
+                r = accept_import(&t, &image, result->rest ? -1 : result->fd, ch);
                 keep = true;
         }
         if (r < 0)

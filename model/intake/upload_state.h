@@ -40,6 +40,7 @@ struct upload_result {
         int fd; /* of the file, which holds all bytes unless there is a blob; borrowed */
         struct blob *blob; /* the disk, durable; closed by upload_result_done() */
         bool named; /* the blob has its row */
+        bool rest; /* not all bytes are in the file yet */
 };
 
 void upload_result_done(struct upload_result *r);

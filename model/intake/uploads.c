@@ -16,6 +16,7 @@
 
 #include "blobstore/base/lock.h"
 #include "model/core/jobs.h"
+#include "model/intake/brief.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
 #include "model/intake/uploads_priv.h"
@@ -60,18 +61,22 @@ void uploads_put(struct upload *u)
                 upload_free(u);
 }
 
+static void free_list(struct upload *first)
+{
+        for (struct upload *u = first, *next; u; u = next) {
+                next = u->next;
+                upload_free(u);
+        }
+}
+
 /* Uploads that are still open were cut off: their images' status tells the next start. */
 void uploads_close(struct uploads *us)
 {
         if (!us)
                 return;
 
-        while (us->open) {
-                struct upload *u = us->open;
-
-                us->open = u->next;
-                upload_free(u);
-        }
+        free_list(us->open);
+        free_list(us->rest);
 
         pthread_mutex_destroy(&us->mutex);
         free(us);
@@ -86,29 +91,94 @@ struct upload *uploads_find(struct uploads *us, uint64_t image)
         return NULL;
 }
 
-void uploads_unlink(struct uploads *us, struct upload *upload)
+/* Is it in the list? No longer. */
+static bool unlink_from(struct upload **list, const struct upload *upload)
 {
-        for (struct upload **p = &us->open; *p; p = &(*p)->next)
+        for (struct upload **p = list; *p; p = &(*p)->next)
                 if (*p == upload) {
                         *p = upload->next;
-                        uploads_put(upload);
-                        return;
+                        return true;
                 }
+        return false;
+}
+
+void uploads_unlink(struct uploads *us, struct upload *upload)
+{
+        if (unlink_from(&us->open, upload))
+                uploads_put(upload);
+}
+
+void uploads_leave(struct uploads *us, struct upload *upload)
+{
+        if (!unlink_from(&us->open, upload))
+                return;
+        upload->next = us->rest;
+        us->rest = upload;
+}
+
+/* NULL: there is none. The list's share is the caller's. */
+static struct upload *take_rest(struct model *m, uint64_t image)
+{
+        struct uploads *us = m->uploads;
+        LOCK_SCOPE(&us->mutex);
+
+        for (struct upload *u = us->rest; u; u = u->next)
+                if (u->image == image) {
+                        (void)unlink_from(&us->rest, u);
+                        return u;
+                }
+        return NULL;
+}
+
+static void put_rest(struct model *m, struct upload *u)
+{
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        uploads_put(u); /* its last writer may be about to let go of it */
+}
+
+int uploads_settle_file(struct model *m, uint64_t image, int (*progress)(void *ctx), void *ctx)
+{
+        struct upload *u = take_rest(m, image);
+        int r;
+
+        if (!u)
+                return 0;
+        r = intake_settle(u->intake, progress, ctx);
+        put_rest(m, u);
+        return r < 0 ? r : 1;
+}
+
+void uploads_drop_file(struct model *m, uint64_t image)
+{
+        struct upload *u = take_rest(m, image);
+
+        if (u)
+                put_rest(m, u);
 }
 
 /* ---- what others ask ---- */
 
-uint64_t upload_bytes(struct model *m, uint64_t image)
+void upload_progress(struct model *m, uint64_t image, uint64_t *ret_done_bytes, uint64_t *ret_total_bytes)
 {
+        uint64_t end, written, announced;
         const struct upload *u;
 
+        *ret_done_bytes = *ret_total_bytes = 0;
         if (!m->uploads)
-                return 0;
+                return;
 
         LOCK_SCOPE(&m->uploads->mutex);
 
         u = uploads_find(m->uploads, image);
-        return u ? atomic_load(&u->bytes) : 0;
+        if (!u)
+                return;
+
+        end = atomic_load(&u->bytes);
+        written = atomic_load(&u->written);
+        announced = atomic_load(&u->announced);
+        *ret_done_bytes = written < end ? written : end; /* what is written over counts once */
+        *ret_total_bytes = end <= announced ? announced : 0;
 }
 
 /* The first upload after *LAST (an image's id), which is noted there, for uploads_put(); NULL: there is none. */
@@ -135,7 +205,7 @@ bool uploads_renew(struct model *m)
 
         while ((u = next_upload(m->uploads, &last))) {
                 (void)intake_renew(u->intake, STREAM_SECONDS); /* an error is the writer's to hear */
-                streaming |= intake_is_streaming(u->intake);
+                streaming |= intake_is_streaming(u->intake) || !intake_is_whole(u->intake);
 
                 LOCK_SCOPE(&m->uploads->mutex);
 
@@ -170,6 +240,8 @@ static void image_gone(struct model *m, uint64_t image, uint64_t region, const c
                 return;
 
         jobs_cancel_image(m, image);
+        brief_forget(m->briefs, image);
+        uploads_drop_file(m, image);
 
         LOCK_SCOPE(&m->uploads->mutex);
 
@@ -183,4 +255,28 @@ static void image_gone(struct model *m, uint64_t image, uint64_t region, const c
         uploads_unlink(m->uploads, u);
 }
 
-const struct image_hooks uploads_hooks = { .overlay = overlay, .gone = image_gone };
+/* It may have been restored, and tried again, by now. */
+static bool is_recycled(struct model *m, uint64_t id)
+{
+        struct image image;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = image_load(&t, id, &image);
+        return r == -ENOENT || (r == 0 && image.status == IMAGE_DELETED);
+}
+
+static void image_recycled(struct model *m, uint64_t id, uint64_t region, const char *ident)
+{
+        if (!m->uploads)
+                return;
+
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        if (is_recycled(m, id))
+                incoming_discard_in(m, region, ident);
+}
+
+const struct image_hooks uploads_hooks = { .overlay = overlay, .gone = image_gone, .recycled = image_recycled };

@@ -14,8 +14,16 @@ void uploads_close(struct uploads *u); /* accepts NULL */
 /* The room's answers to what images ask. */
 extern const struct image_hooks uploads_hooks;
 
-/* Bytes of the file that is being uploaded, 0 where there is none. */
-uint64_t upload_bytes(struct model *m, uint64_t image);
+/* What came of the file that is being uploaded, and how much will come: 0 where that is not known, or there is none. */
+void upload_progress(struct model *m, uint64_t image, uint64_t *ret_done_bytes, uint64_t *ret_total_bytes);
+/*
+ * For the import of a file that was streamed in part: brings all of its bytes into the file. PROGRESS may end it with a
+ * negative errno. 1: done; 0: there was nothing to do.
+ */
+int uploads_settle_file(struct model *m, uint64_t image, int (*progress)(void *ctx), void *ctx);
+/* Where there will be no import. */
+void uploads_drop_file(struct model *m, uint64_t image);
+
 /* Records ends that could not be recorded when they came, if there is space now. */
 void uploads_settle(struct model *m);
 /* Has streams that have gone on for long keep less from being collected. Is anything being streamed? */

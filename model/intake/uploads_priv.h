@@ -21,6 +21,8 @@ struct upload {
         struct intake *intake;
         atomic_bool gone; /* the image was removed */
         atomic_uint_fast64_t bytes; /* where the file ends */
+        atomic_uint_fast64_t written; /* counts bytes, also those written over others */
+        atomic_uint_fast64_t announced; /* where it was made to end before its bytes came; 0: it was not */
         atomic_int lost; /* why bytes could not be written, 0: all were */
         struct upload *next; /* under the list's mutex, as what follows */
         unsigned users; /* the list's entry, each writer, and who renews it */
@@ -32,6 +34,7 @@ struct upload {
 struct uploads {
         pthread_mutex_t mutex;
         struct upload *open;
+        struct upload *rest; /* whose bytes are not all in the file yet: for their imports (uploads_settle_file()) */
 };
 
 /* Closes what it has; for one that is in no list, or no longer. Accepts NULL. */
@@ -41,6 +44,8 @@ void upload_free(struct upload *u);
 struct upload *uploads_find(struct uploads *us, uint64_t image); /* NULL: there is none */
 /* Takes it from the list, with the list's share in it. */
 void uploads_unlink(struct uploads *us, struct upload *upload);
+/* Likewise, with what it had come to so far, and the list's share, for the import. */
+void uploads_leave(struct uploads *us, struct upload *upload);
 /* One user less; the last one frees it. */
 void uploads_put(struct upload *u);
 

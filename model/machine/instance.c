@@ -36,6 +36,7 @@ enum {
         OTHER_USERS,
         INSERT,
         SET_IMAGE,
+        SET_CDROM,
         CDROM,
         IMAGES,
         TASKS,
@@ -50,17 +51,24 @@ enum {
         "CASE WHEN image.id IS NULL THEN '' WHEN image.class = 'private' AND EXISTS (SELECT 1 FROM share WHERE "       \
         "share.image = image.id AND share.uid = instance.uid) THEN 'shared/' || image.handle "                         \
         "WHEN " IMAGE_OPENS_TO_INSTANCE " THEN image.class || '/' || image.handle ELSE image.ident END"
+#define CDROM_PATH                                                                                                     \
+        "(SELECT CASE WHEN " IMAGE_OPENS_TO_INSTANCE " THEN image.class || '/' || image.handle ELSE image.ident END "  \
+        "FROM image WHERE image.id = instance.cdrom)"
+/* What the image says of itself. */
+#define IMAGE_SAYS(column) "iif(" IMAGE_OPENS_TO_INSTANCE ", image." column ", '')"
 #define COLUMNS                                                                                                        \
         OBJECT_COLUMNS("instance")                                                                                     \
         ", instance.ident, instance.region, power, started, instance.type, instance.image, "                           \
-        IMAGE_PATH ", ifnull(" IMAGE_OPENS_TO_INSTANCE ", 0), instance.name, image_disks, hostname, "                  \
-        "password <> '', ifnull(image.source = 'iso', 0), NOT EXISTS (SELECT 1 FROM volume WHERE volume.instance = "   \
+        IMAGE_PATH ", ifnull(" IMAGE_OPENS_TO_INSTANCE ", 0), instance.cdrom, " CDROM_PATH ", " IMAGE_SAYS("os") ", "  \
+        IMAGE_SAYS("architecture") ", " IMAGE_SAYS("boot_mode") ", instance.name, image_disks, hostname, "             \
+        "password <> '', NOT EXISTS (SELECT 1 FROM volume WHERE volume.instance = "   \
         "instance.id AND volume.role = 'system'), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', "         \
         "'running') AND "                                                                                              \
         "task.instance = instance.id), instance.description, ssh_keys"
 /* Those that keep their image from being deleted. */
-#define KEEP_IMAGE_FROM " FROM instance JOIN image ON image.id = instance.image WHERE instance.image = ?1 AND " \
-                        IMAGE_OPENS_TO_INSTANCE
+#define KEEP_IMAGE_FROM                                                                                                \
+        " FROM image JOIN instance ON instance.image = image.id OR instance.cdrom = image.id WHERE image.id = ?1 AND " \
+        IMAGE_OPENS_TO_INSTANCE
 /* What shows them to people, of those made from an image. */
 #define OF_IMAGE_OBJECTS "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1"
 
@@ -74,14 +82,15 @@ static const char *const instance_sql[] = {
         [KEEP_IMAGE_OF_USER] = "SELECT " OBJECT_COLUMNS("instance") KEEP_IMAGE_FROM " AND instance.uid = ?2 "
                                "ORDER BY instance.handle",
         [FIND_OF_IMAGE] = OF_IMAGE_OBJECTS " AND handle = ?2",
-        [OTHER_USERS] = OF_IMAGE_OBJECTS " AND id IN (SELECT min(instance.id)" KEEP_IMAGE_FROM
+        [OTHER_USERS] = "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE id IN (SELECT min(instance.id)"
+                        KEEP_IMAGE_FROM
                         " AND instance.uid <> ?2 GROUP BY instance.uid) ORDER BY uid",
-        [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image) "
-                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9)",
+        [INSERT] = "INSERT INTO instance (ident, region, handle, uid, gid, mode, created, updated, name, type, image, "
+                   "cdrom) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?3, ?8, ?9, ?10)",
         [SET_IMAGE] = "UPDATE instance SET image = ?2, type = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
-        [CDROM] = "SELECT image_disk.blob FROM instance JOIN image ON image.id = instance.image "
-                  "JOIN image_disk ON image_disk.image = image.id WHERE instance.id = ?1 AND image.source = 'iso' "
-                  "AND image_disk.blob IS NOT NULL ORDER BY device LIMIT 1",
+        [SET_CDROM] = "UPDATE instance SET cdrom = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
+        [CDROM] = "SELECT image_disk.blob FROM instance JOIN image_disk ON image_disk.image = instance.cdrom "
+                  "WHERE instance.id = ?1 AND image_disk.blob IS NOT NULL ORDER BY device LIMIT 1",
         [IMAGES] = "SELECT " OBJECT_COLUMNS_IMAGE ", class FROM image WHERE instance = ?1 ORDER BY id",
         [TASKS] = "SELECT id, ident, uid, gid, mode, created, created, 0 FROM task WHERE status IN ('queued', 'running') "
                   "AND instance = ?1 ORDER BY ident",
@@ -107,11 +116,15 @@ static int load_row(void *ctx, const struct db_row *row)
         i->image = (uint64_t)db_row_int(row, col++);
         TEXT(image_path);
         i->image_open = db_row_int(row, col++) != 0;
+        i->cdrom = (uint64_t)db_row_int(row, col++);
+        TEXT(cdrom_path);
+        TEXT(os);
+        TEXT(architecture);
+        TEXT(boot_mode);
         TEXT(name);
         TEXT(image_disks);
         TEXT(hostname);
         i->has_password = db_row_int(row, col++) != 0;
-        i->has_cdrom = db_row_int(row, col++) != 0;
         i->bare = db_row_int(row, col++) != 0;
         i->busy = db_row_int(row, col++) != 0;
         TEXT(description);
@@ -293,7 +306,8 @@ int instance_insert(struct db_txn *t, struct instance *instance, struct diag *di
         r = db_run(t, instance_sql[INSERT], DB_TEXT(instance->ident), DB_INT(instance->region),
                    DB_TEXT(instance->o.handle), DB_INT(instance->o.uid), DB_INT(instance->o.gid),
                    DB_INT(instance->o.mode ? instance->o.mode : INSTANCE_MODE),
-                   DB_INT(clock_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image));
+                   DB_INT(clock_now_us()), DB_TEXT(image_type_name(instance->type)), DB_ID(instance->image),
+                   DB_ID(instance->cdrom));
         if (r == -EEXIST)
                 return instance_refuse_taken(instance->o.handle, diag);
         if (r < 0)
@@ -306,4 +320,9 @@ int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image
 {
         return db_run_one(t, instance_sql[SET_IMAGE], DB_INT(id), DB_ID(image), DB_TEXT(image_type_name(type)),
                           DB_INT(clock_now_us()));
+}
+
+int instance_set_cdrom_row(struct db_txn *t, uint64_t id, uint64_t image)
+{
+        return db_run_one(t, instance_sql[SET_CDROM], DB_INT(id), DB_ID(image), DB_INT(clock_now_us()));
 }

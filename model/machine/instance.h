@@ -24,11 +24,14 @@ struct instance {
         uint64_t image; /* 0: none set yet, or none any more */
         char image_path[3 * NAME_LEN_MAX]; /* "private/web", or an id where the owner may know no more; "": none */
         bool image_open; /* may its owner still use the image? */
+        /* Of its image, where that is open to its owner, else "". */
+        char os[IMAGE_VALUE_MAX + 1], architecture[IMAGE_VALUE_MAX + 1], boot_mode[IMAGE_VALUE_MAX + 1];
         char name[NAME_LEN_MAX + 1];
         char image_disks[IMAGE_VALUE_MAX + 1]; /* "all", "none" or "vdb vdd" */
         char hostname[NAME_LEN_MAX + 1];
         bool has_password;
-        bool has_cdrom; /* made from an iso image */
+        uint64_t cdrom; /* the ISO image in its drive; 0: none */
+        char cdrom_path[3 * NAME_LEN_MAX]; /* as image_path */
         bool bare; /* has no system disk: no image was set yet */
         char description[IMAGE_TEXT_MAX + 1];
         char ssh_keys[INSTANCE_KEYS_MAX + 1];
@@ -62,6 +65,7 @@ enum instance_field {
         INSTANCE_FIELD_POWER, /* start, stop */
         INSTANCE_FIELD_ATTACH, /* a disk of the region */
         INSTANCE_FIELD_DETACH, /* a device, "vdb" */
+        INSTANCE_FIELD_CDROM, /* "iso/debian", "debian" or an image's id; "none" */
         INSTANCE_FIELD_IMAGE_DISKS, /* all, none, or devices */
         /* These three: -EOPNOTSUPP without cloud-init in the image's features. */
         INSTANCE_FIELD_PASSWORD, /* kept as a salted hash */

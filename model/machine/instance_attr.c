@@ -126,6 +126,11 @@ static int touch(struct command *cmd)
         return r < 0 ? r : 0;
 }
 
+static int set_cdrom(struct command *cmd, const char *value, struct diag *diag)
+{
+        return instance_set_cdrom(cmd->t, cmd->c, &cmd->instance, value, &cmd->ch, diag);
+}
+
 static int attach(struct command *cmd, const char *value, struct diag *diag)
 {
         int r;
@@ -306,6 +311,7 @@ static const struct field {
         [INSTANCE_FIELD_POWER] = { set_power, INSTANCE_DESCRIBE }, /* asks itself, for start or stop */
         [INSTANCE_FIELD_ATTACH] = { attach, INSTANCE_ATTACH },
         [INSTANCE_FIELD_DETACH] = { detach, INSTANCE_DETACH },
+        [INSTANCE_FIELD_CDROM] = { set_cdrom, INSTANCE_ATTACH },
         [INSTANCE_FIELD_IMAGE_DISKS] = { set_image_disks, INSTANCE_DESCRIBE },
         [INSTANCE_FIELD_PASSWORD] = { set_password, INSTANCE_DESCRIBE },
         [INSTANCE_FIELD_SSH_KEYS] = { set_ssh_keys, INSTANCE_DESCRIBE },

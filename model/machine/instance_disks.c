@@ -6,7 +6,8 @@
  * names them all; what an error or a crash leaves without a name is removed. An image that is available never changes,
  * so that it is enough to see it available again in that transaction.
  *
- * An image of class iso gives no clone: the system disk waits for its size, and the ISO itself is the machine's CD.
+ * An image of class iso gives no clone: the system disk waits for its size, and the ISO itself is in the drive. Any
+ * machine may have one there: who may read the machine's disks reads it, whoever may enter the image.
  */
 
 #include <errno.h>
@@ -230,6 +231,7 @@ static int insert_from_image(struct model *m, const struct caller *c, const char
                 .region = cs->image->region,
                 .image = cs->image->o.id,
                 .type = type_of_instance(cs->image->type, TYPE_CLOUD),
+                .cdrom = cs->image->source == CLASS_ISO ? cs->image->o.id : 0,
         };
         struct image image;
         DB_TXN(t);
@@ -393,6 +395,7 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
 
         changes_add(ch, OBJECT_INSTANCE, id);
         changes_add(ch, OBJECT_IMAGE, instance.image);
+        changes_add(ch, OBJECT_IMAGE, instance.cdrom);
         changes_add(ch, OBJECT_IMAGE, image.o.id);
         instance.type = type_of_instance(image.type, instance.type);
         if (old.exists) {
@@ -405,6 +408,8 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
                 r = clones_insert(&t, cs, &instance, ch, diag);
         if (r == 0)
                 r = instance_set_image(&t, id, image.o.id, instance.type);
+        if (r == 0 && image.source == CLASS_ISO)
+                r = instance_set_cdrom_row(&t, id, image.o.id);
         if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
@@ -499,6 +504,46 @@ int instance_set_type(struct db_txn *t, const struct instance *instance, const c
         return r;
 }
 
+/* ---- writing `cdrom` ---- */
+
+static int find_iso(struct db_txn *t, const struct caller *c, uint64_t region, const char *name, struct diag *diag,
+                    struct image *ret)
+{
+        uint64_t image = 0;
+        int64_t id;
+        int r = -ENOENT;
+
+        if (!strchr(name, '/'))
+                r = db_int(t, instance_disks_sql[BY_PATH], &id, DB_INT(region), DB_TEXT("iso"), DB_TEXT(name));
+        if (r == 0)
+                image = (uint64_t)id;
+        else if (r == -ENOENT)
+                r = find_image(t, region, name, diag, &image);
+        if (r == 0)
+                r = load_usable(t, c, image, diag, ret);
+        if (r < 0)
+                return r;
+        if (ret->source != CLASS_ISO)
+                return diag_set(diag, -EINVAL, "cdrom: %s is no ISO: write an image of iso/, or none", ret->o.handle);
+        return 0;
+}
+
+int instance_set_cdrom(struct db_txn *t, const struct caller *c, const struct instance *instance, const char *name,
+                       struct changes *ch, struct diag *diag)
+{
+        struct image image = { 0 };
+        int r;
+
+        if (strcmp(name, "none") != 0) {
+                r = find_iso(t, c, instance->region, name, diag, &image);
+                if (r < 0)
+                        return r;
+        }
+        changes_add(ch, OBJECT_IMAGE, instance->cdrom);
+        changes_add(ch, OBJECT_IMAGE, image.o.id);
+        return instance_set_cdrom_row(t, instance->o.id, image.o.id);
+}
+
 /* ---- writing `attach` and `detach` ---- */
 
 static int find_free_device(struct db_txn *t, const struct instance *instance, char *device, size_t size,
@@ -515,7 +560,8 @@ static int find_free_device(struct db_txn *t, const struct instance *instance, c
                 if (r < 0)
                         return r;
         }
-        return diag_set(diag, -EBUSY, "%s has as many disks as it may: detach one first", instance->o.handle);
+        return diag_set(diag, -EBUSY, "%s has a disk for every letter from vdb to vdz: detach one first",
+                        instance->o.handle);
 }
 
 int instance_attach(struct model *m, struct db_txn *t, const struct caller *c, const struct instance *instance,

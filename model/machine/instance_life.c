@@ -12,6 +12,7 @@
 #include "model/machine/instance_life.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "model/core/task_row.h"
 #include "model/machine/instance_row.h"
@@ -46,16 +47,15 @@ static int guard_no_guests(const struct life_subject *s, struct diag *diag)
 
 static int refuse_read(const struct life_subject *s, const struct instance *instance, struct diag *diag)
 {
+        char whose[NAME_LEN_MAX + sizeof("a disk of  is")];
         struct task task;
         int r;
 
         r = task_active_of_instance(s->t, instance->o.id, &task);
         if (r < 0)
                 return r;
-        return diag_set(diag, -EBUSY,
-                        "%s: a task of kind %s reads its disks: wait for it (cat wait), or cancel it with rmdir "
-                        "/tasks/%s",
-                        instance->o.handle, task_kind_name(task.kind), task.o.handle);
+        (void)snprintf(whose, sizeof(whose), "a disk of %s is", instance->o.handle);
+        return task_refuse(&task, 0, whose, diag);
 }
 
 /* Who writes to a disk keeps tasks from that one: a machine that runs already may as well be started. */
@@ -109,7 +109,8 @@ static int refuse(const struct life_subject *s, unsigned verb, unsigned state, s
                 return diag_set(diag, -EBUSY, "%s is running already", instance->o.handle);
         if (instance->power)
                 return diag_set(diag, -EBUSY, "%s is running: stop it first (echo stop > power)", instance->o.handle);
-        return diag_set(diag, -EBUSY, "%s is running: a disk of it is open for writing", instance->o.handle);
+        return diag_set(diag, -EBUSY, "%s is running: a disk of it is open for writing, which has to be closed first",
+                        instance->o.handle);
 }
 
 const struct life instance_life = { .rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]), .refuse = refuse };

@@ -80,6 +80,7 @@ static int remove_instance(struct model *m, const struct caller *c, uint64_t id,
                 return r;
         changes_add(ch, OBJECT_INSTANCE, id);
         changes_add(ch, OBJECT_IMAGE, instance.image);
+        changes_add(ch, OBJECT_IMAGE, instance.cdrom);
         return db_commit(&t);
 }
 

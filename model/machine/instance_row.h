@@ -12,21 +12,24 @@
 
 /* What one transaction knows: running is the power flag alone. -ENOENT; DB_READ will do. */
 int instance_load(struct db_txn *t, uint64_t id, struct instance *ret);
-/* Inserts a row from o.handle, o.uid, o.gid, region, type and image; sets o.id and ident. -EEXIST with a sentence. */
+/* Inserts a row from o.handle, o.uid, o.gid, region, type, image, cdrom; sets o.id, ident. -EEXIST with a sentence. */
 int instance_insert(struct db_txn *t, struct instance *instance, struct diag *diag);
 /* -EEXIST, with its sentence. */
 int instance_refuse_taken(const char *handle, struct diag *diag);
 int instance_set_image(struct db_txn *t, uint64_t id, uint64_t image, enum image_type type);
+int instance_set_cdrom_row(struct db_txn *t, uint64_t id, uint64_t image);
 
 /* Does the disk go along into an image, with this in image-disks? */
 bool instance_selects(const char *image_disks, const struct volume *v);
 
 /* ---- instance_disks.c ---- */
 
-/* image (a path or an id), type, attach, detach: those fields of instance_set() that change its disks. */
+/* image (a path or an id), type, cdrom, attach, detach: those fields of instance_set() that change its disks. */
 int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const char *image, struct diag *diag);
 int instance_set_type(struct db_txn *t, const struct instance *instance, const char *word, struct changes *ch,
                       struct diag *diag);
+int instance_set_cdrom(struct db_txn *t, const struct caller *c, const struct instance *instance, const char *name,
+                       struct changes *ch, struct diag *diag);
 int instance_attach(struct model *m, struct db_txn *t, const struct caller *c, const struct instance *instance,
                     const char *disk, struct changes *ch, struct diag *diag);
 int instance_detach(struct db_txn *t, const struct instance *instance, const char *device, struct changes *ch,

@@ -8,6 +8,7 @@
 #include "model/machine/volume_life.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "model/core/task_row.h"
 #include "model/machine/instance_life.h"
@@ -32,6 +33,7 @@ static const struct life_row rows[] = {
 
 static int refuse_read(const struct life_subject *s, const struct volume *v, struct diag *diag)
 {
+        char whose[NAME_LEN_MAX + sizeof(" is")];
         struct task task;
         int r;
 
@@ -40,26 +42,31 @@ static int refuse_read(const struct life_subject *s, const struct volume *v, str
                 r = task_active_of_instance(s->t, v->instance, &task);
         if (r < 0)
                 return r;
-        return diag_set(diag, -EBUSY, "%s: a task of kind %s reads it: wait for it, or cancel it with rmdir /tasks/%s",
-                        v->o.handle, task_kind_name(task.kind), task.o.handle);
+        (void)snprintf(whose, sizeof(whose), "%s is", v->o.handle);
+        return task_refuse(&task, 0, whose, diag);
 }
 
 static int refuse_place(const struct volume *v, unsigned verb, unsigned state, struct diag *diag)
 {
         switch (verb) {
         case VOLUME_ATTACH:
-                return diag_set(diag, -EBUSY, "%s is in use, as %s of %s: detach it there first", v->o.handle,
-                                v->device, v->instance_handle);
+                if (state == VOLUME_SYSTEM)
+                        return diag_set(diag, -EBUSY, "%s is the system disk of %s, which stays there: attach a disk "
+                                        "that is made of a snapshot of it (mkdir disks/%s/snapshots/<name>, then mkdir "
+                                        "snapshots/<name>/disks/<disk>)", v->o.handle, v->instance_handle, v->o.handle);
+                return diag_set(diag, -EBUSY, "%s is in use, as %s of %s: detach it there first (echo %s > "
+                                "instances/%s/detach)", v->o.handle, v->device, v->instance_handle, v->device,
+                                v->instance_handle);
         case VOLUME_DETACH:
-                return diag_set(diag, -EINVAL, "%s is the system disk, which stays: writing image makes a new one",
-                                v->device);
+                return diag_set(diag, -EINVAL, "%s is the system disk, which stays: it goes with its instance (rmdir), and "
+                                "writing image makes a new one", v->device);
         case VOLUME_HAND_OVER:
-                return diag_set(diag, -EBUSY, "%s is %s of %s: hand that over, or detach it first", v->o.handle,
-                                v->device, v->instance_handle);
+                return diag_set(diag, -EBUSY, "%s is %s of %s: hand that over%s", v->o.handle, v->device,
+                                v->instance_handle, state == VOLUME_SYSTEM ? "" : ", or detach it first");
         }
         if (state == VOLUME_SYSTEM)
-                return diag_set(diag, -EBUSY, "%s is the system disk of %s: it goes with that", v->o.handle,
-                                v->instance_handle);
+                return diag_set(diag, -EBUSY, "%s is the system disk of %s, and goes with that (rmdir instances/%s)",
+                                v->o.handle, v->instance_handle, v->instance_handle);
         return diag_set(diag, -EBUSY, "%s is %s of %s: detach it first (echo %s > detach)", v->o.handle, v->device,
                         v->instance_handle, v->device);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Several images at once, all or none: one transaction carries out one command. Images are named by handle or id in the
- * region's private class; the words of the command are separated by blanks, so that one with a blank in its handle
- * is named by its id. A word that is an id is never taken for a handle: somebody else might have chosen it.
+ * region's private class; words are those of a shell, with quotes or backslashes where a handle has blanks. A word that is
+ * an id is never taken for a handle: somebody else might have chosen it.
  *
  * The directory modes of the tree do not stand before this, so that it asks itself whether the caller may.
  */
@@ -18,6 +18,8 @@
 #include "model/core/region_row.h"
 #include "model/image/image_row.h"
 #include "model/work/copy_row.h"
+
+#define BLANKS " \t"
 
 enum { BATCH_BY_NAME };
 
@@ -39,56 +41,100 @@ struct batch_item {
 struct batch {
         char *verb;
         char *region; /* of copy, else NULL */
-        char *names; /* the rest of the command */
-        size_t n; /* names in it */
+        char **names; /* the words after them */
+        size_t n;
         struct batch_item *items; /* made once their number is known to be within the limit */
 };
 
 static void batch_done(struct batch *batch)
 {
         free(batch->items);
+        free(batch->names);
 }
 
-static char *next_word(char **rest)
+static const char usage[] = "write \"copy REGION IMAGE …\" or \"delete IMAGE …\"; a name with blanks in quotes, or an id";
+
+/* One character, as it is where a quote or a backslash stood before it; gives what follows. */
+static char *take_character(char *from, char **to)
+{
+        *(*to)++ = *from;
+        return from + 1;
+}
+
+/* Between two QUOTEs, where a backslash counts in double ones. NULL: the second is missing. */
+static char *take_quoted(char *from, char quote, char **to)
+{
+        while (*from && *from != quote) {
+                if (quote == '"' && *from == '\\' && (from[1] == '"' || from[1] == '\\'))
+                        from++;
+                from = take_character(from, to);
+        }
+        return *from ? from + 1 : NULL;
+}
+
+/*
+ * The next word of *REST, taken apart in place as a shell does: quotes, and backslashes before what stands for itself.
+ * NULL in *ret: there is none. -EINVAL: a quote or a character is missing.
+ */
+static int next_word(char **rest, char **ret)
+{
+        char *from = *rest + strspn(*rest, BLANKS), *word = from, *to = from;
+
+        *ret = *from ? word : NULL;
+        while (from && *from && !strchr(BLANKS, *from)) {
+                if (*from == '\'' || *from == '"')
+                        from = take_quoted(from + 1, *from, &to);
+                else if (*from == '\\')
+                        from = from[1] ? take_character(from + 1, &to) : NULL;
+                else
+                        from = take_character(from, &to);
+        }
+        if (!from)
+                return -EINVAL;
+        *rest = *from ? from + 1 : from;
+        *to = '\0';
+        return 0;
+}
+
+/* The names; how many may be is only known to the database. */
+static int take_names(char *rest, struct batch *batch)
 {
         char *word;
+        int r;
 
-        do
-                word = strsep(rest, " \t");
-        while (word && *word == '\0');
+        for (;;) {
+                char **names;
 
-        return word;
+                r = next_word(&rest, &word);
+                if (r < 0 || !word)
+                        return r;
+                names = reallocarray(batch->names, batch->n + 1, sizeof(*names));
+                if (!names)
+                        return -ENOMEM;
+                names[batch->n++] = word;
+                batch->names = names;
+        }
 }
 
 /* Takes LINE apart in place. */
-static int parse(char *line, struct batch *ret, struct diag *diag)
+static int parse(char *line, struct batch *batch, struct diag *diag)
 {
-        struct batch batch = { 0 };
         char *rest = line;
+        int r;
 
-        batch.verb = next_word(&rest);
-        if (!batch.verb || (strcmp(batch.verb, "copy") != 0 && strcmp(batch.verb, "delete") != 0))
-                goto usage;
-
-        if (strcmp(batch.verb, "copy") == 0) {
-                batch.region = next_word(&rest);
-                if (!batch.region)
-                        goto usage;
+        r = next_word(&rest, &batch->verb);
+        if (r == 0 && batch->verb && strcmp(batch->verb, "copy") == 0) {
+                r = next_word(&rest, &batch->region);
+                if (r == 0 && !batch->region)
+                        r = -EINVAL;
+        } else if (r == 0 && (!batch->verb || strcmp(batch->verb, "delete") != 0)) {
+                r = -EINVAL;
         }
-
-        batch.names = rest;
-        for (const char *p = rest ? rest + strspn(rest, " \t") : ""; *p; p += strspn(p, " \t")) {
-                p += strcspn(p, " \t");
-                batch.n++;
-        }
-        if (batch.n == 0)
-                goto usage;
-
-        *ret = batch;
-        return 0;
-
-usage:
-        return diag_set(diag, -EINVAL, "write \"copy REGION IMAGE …\" or \"delete IMAGE …\"");
+        if (r == 0)
+                r = take_names(rest, batch);
+        if (r == -EINVAL || (r == 0 && batch->n == 0))
+                return diag_set(diag, -EINVAL, "%s", usage);
+        return r;
 }
 
 static int take_items(struct db_txn *t, struct batch *batch, struct diag *diag)
@@ -107,7 +153,7 @@ static int take_items(struct db_txn *t, struct batch *batch, struct diag *diag)
         if (!batch->items)
                 return -ENOMEM;
         for (size_t i = 0; i < batch->n; i++)
-                batch->items[i].name = next_word(&batch->names);
+                batch->items[i].name = batch->names[i];
         return 0;
 }
 
@@ -255,6 +301,8 @@ int batch_run(struct model *m, const struct caller *c, uint64_t region, const ch
         for (size_t i = 0; i < batch.n; i++) {
                 if (batch.items[i].gone)
                         image_tell_gone(m, batch.items[i].image, region, batch.items[i].ident);
+                else
+                        image_tell_recycled(m, batch.items[i].image, region, batch.items[i].ident);
                 changes_tell(m, &batch.items[i].changes);
         }
         return 0;

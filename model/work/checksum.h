@@ -11,7 +11,17 @@ struct model;
 /* Makes the thread that calls it the last to get a processor. */
 void checksum_give_way(void);
 
-/* Works out that of the next blob after *AFTER that has none, and moves *AFTER. -ENOENT: there is none. */
-int checksum_next(struct model *m, uint64_t *after);
+enum checksum_size { CHECKSUM_QUICK, CHECKSUM_LONG, CHECKSUM_SIZES };
+
+/* Which blobs have had their turn: of each size those up to this one. */
+struct checksum_turns {
+        uint64_t after[CHECKSUM_SIZES];
+};
+
+/*
+ * Works out that of the next blob that has none; one that takes long waits for all others, and lets those that come
+ * meanwhile go first. -ENOENT: there is none; -ECANCELED: the library is being closed.
+ */
+int checksum_next(struct model *m, struct checksum_turns *turns);
 
 #endif

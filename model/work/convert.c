@@ -23,7 +23,7 @@ static int parse_command(const char *command, const char **ret_name, struct diag
         const size_t n = strlen("cloud");
 
         if (strncmp(command, "cloud", n) != 0 || (command[n] != '\0' && command[n] != ' '))
-                return diag_set(diag, -EINVAL, "write \"cloud\", or \"cloud NAME\", to convert a local image");
+                return diag_set(diag, -EINVAL, "convert: write \"cloud\", or \"cloud NAME\", to convert a local image");
 
         if (command[n] == '\0') {
                 *ret_name = NULL;
@@ -32,7 +32,8 @@ static int parse_command(const char *command, const char **ret_name, struct diag
 
         if (!name_is_valid(command + n + 1))
                 return diag_set(diag, -EINVAL,
-                                "name: 1 to %d bytes, no '/', no control characters, no leading '.'", NAME_LEN_MAX);
+                                "convert: a name has 1 to %d bytes, no '/', no control characters, no leading '.'",
+                                NAME_LEN_MAX);
 
         *ret_name = command + n + 1;
         return 0;
@@ -44,16 +45,16 @@ static int check_source(struct model *m, struct db_txn *t, const struct image *s
         int r;
 
         if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
-                return diag_set(diag, -EPERM, "%s is a %s image: only private images are converted", source->o.handle,
-                                image_class_name(source->class));
+                return diag_set(diag, -EPERM, "%s is %s: only private images are converted", source->o.handle,
+                                image_class_phrase(source->class));
 
         r = image_life_apply(t, source, VERB_SHARE_WORK, diag);
         if (r < 0)
                 return r;
 
         if (source->type != TYPE_LOCAL)
-                return diag_set(diag, -EOPNOTSUPP, "%s is a %s image: only local images are converted",
-                                source->o.handle, image_type_name(source->type));
+                return diag_set(diag, -EOPNOTSUPP, "%s is %s: only local images are converted",
+                                source->o.handle, image_type_phrase(source->type));
 
         r = region_refuse_offline(m, t, source->region, diag);
         return r < 0 ? r : making_refuse_busy(t, source, diag);

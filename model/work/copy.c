@@ -34,8 +34,8 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
         int r;
 
         if (source->class != CLASS_PRIVATE && source->class != CLASS_RECYCLE)
-                return diag_set(diag, -EPERM, "%s is a %s image: only private images are copied", source->o.handle,
-                                image_class_name(source->class));
+                return diag_set(diag, -EPERM, "%s is %s: only private images are copied", source->o.handle,
+                                image_class_phrase(source->class));
 
         r = image_life_apply(t, source, VERB_SHARE_WORK, diag);
         if (r < 0)
@@ -43,9 +43,9 @@ static int check_source(struct db_txn *t, const struct image *source, const stru
 
         if (source->type != TYPE_CLOUD)
                 return diag_set(diag, -EOPNOTSUPP,
-                                "%s is a %s image: only cloud images are copied (echo cloud > convert makes one of a "
+                                "%s is %s: only cloud images are copied (echo cloud > convert makes one of a "
                                 "local one)",
-                                source->o.handle, image_type_name(source->type));
+                                source->o.handle, image_type_phrase(source->type));
         if (source->region == target->o.id)
                 return diag_set(diag, -EINVAL, "%s is in %s already: choose another region", source->o.handle,
                                 target->o.handle);

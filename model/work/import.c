@@ -14,7 +14,9 @@
 #include "model/core/room.h"
 #include "model/core/user.h"
 #include "model/image/making.h"
+#include "model/intake/fetch_task.h"
 #include "model/intake/incoming.h"
+#include "model/intake/uploads.h"
 #include "model/work/task_kinds.h"
 
 #define CANCELLED "the import was cancelled: remove the image, or upload it again as another one"
@@ -75,6 +77,32 @@ static int check_token(struct job *job, const struct import *import, int fd)
 
         strbuf_add(&job->reason, NOT_SAFE);
         return -ESTALE;
+}
+
+static int may_go_on(void *ctx)
+{
+        return job_progress(ctx, 0, 0);
+}
+
+/* What was streamed comes into the file first, which can be believed in after a restart from then on. */
+static int settle_file(struct job *job, const struct import *import, int fd)
+{
+        char token[INCOMING_TOKEN_MAX];
+        int r;
+        DB_TXN(t);
+
+        r = uploads_settle_file(job->m, import->image.o.id, may_go_on, job);
+        if (r <= 0)
+                return r;
+
+        r = incoming_token(fd, token, sizeof(token));
+        if (r < 0)
+                return 0; /* as without it */
+
+        r = db_begin(job->m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = task_set_detail(&t, job->task.o.id, token);
+        return r < 0 ? r : db_commit(&t);
 }
 
 /* ---- what is in the file ---- */
@@ -286,6 +314,9 @@ static int finish(struct job *job, const struct import *import)
 
         for (size_t i = 0; i < import->n; i++) {
                 r = making_fill_disk(&t, &import->disks.disk[i], import->store, import->source[i].blob, &changes);
+                if (r == 0)
+                        r = making_warn_of_size(&t, id, import->disks.disk[i].device,
+                                                blob_get_info(import->source[i].blob)->size_bytes);
                 if (r < 0)
                         return r;
 
@@ -293,6 +324,10 @@ static int finish(struct job *job, const struct import *import)
         }
 
         r = image_set_found(&t, id, image_format_name(format), encrypted);
+        if (r < 0)
+                return r;
+
+        r = incoming_warn(&t, id, format, import->source[0].probe.size_bytes);
         if (r < 0)
                 return r;
 
@@ -305,6 +340,10 @@ static int finish(struct job *job, const struct import *import)
                 return r;
 
         r = image_life_apply(&t, &image, VERB_FINISH, NULL);
+        if (r < 0)
+                return r;
+
+        r = fetch_forget(&t, id);
         if (r < 0)
                 return r;
 
@@ -363,7 +402,9 @@ int import_run(struct job *job)
                         return r;
         }
 
-        r = import_file(job, &import, fd);
+        r = settle_file(job, &import, fd);
+        if (r == 0)
+                r = import_file(job, &import, fd);
         if (r < 0)
                 return r;
 
@@ -378,5 +419,6 @@ int import_undo(struct db_txn *t, const struct task *task, const char *sentence,
 
 void import_clear(struct model *m, const struct task *task)
 {
-        incoming_discard_in(m, task->region, task->image_ident);
+        uploads_drop_file(m, task->image);
+        fetch_discard(m, task);
 }

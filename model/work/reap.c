@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Upkeep: images whose time in the recycle bin is up and addresses of downloads whose time is up, tasks that ended days
- * ago or are too many, disks whose volume is gone, blobs that nothing names any more, and the space of chunks that
- * nothing uses.
+ * Upkeep: images whose time in the recycle bin is up, or to which nothing came (brief.h), addresses of downloads whose
+ * time is up, tasks that ended days ago or are too many, disks whose volume is gone, blobs that nothing names any more,
+ * and the space of chunks that nothing uses.
  *
  * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
  * into the table reap, and disks into trash. Of a store that is offline they wait there until it is back.
@@ -26,6 +26,8 @@
 #include "model/core/unnamed.h"
 #include "model/image/download_row.h"
 #include "model/image/image_life.h"
+#include "model/image/making.h"
+#include "model/intake/brief.h"
 #include "model/intake/uploads.h"
 #include "model/work/dismiss.h"
 
@@ -71,6 +73,7 @@ const struct db_statements reap_statements = DB_STATEMENTS(reap_sql);
 /* Destroys one image whose time is up; -ENOENT: there is none. */
 static int expire_one(struct model *m, int64_t days)
 {
+        struct changes changes = { 0 };
         struct image image;
         int64_t id;
         int r;
@@ -94,7 +97,7 @@ static int expire_one(struct model *m, int64_t days)
                 if (r < 0)
                         return r;
 
-                r = image_erase(&t, image.o.id);
+                r = making_destroy(&t, image.o.id, &changes);
                 if (r < 0)
                         return r;
 
@@ -103,7 +106,7 @@ static int expire_one(struct model *m, int64_t days)
                         return r;
         }
 
-        changes_send(m, OBJECT_IMAGE, image.o.id);
+        changes_tell(m, &changes);
         return 0;
 }
 
@@ -434,7 +437,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t reap_run(struct reaper *reaper, bool *garbage)
 {
-        int64_t expiry_us = 0, download_us = 0, forget_us = 0, kept_us = 0;
+        int64_t expiry_us = 0, download_us = 0, forget_us = 0, kept_us = 0, brief_us;
         int r;
 
         /* Each by itself: what one cannot do now, the next round tries again. */
@@ -442,6 +445,7 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         (void)download_expire(reaper->m, &download_us);
         (void)task_forget_many(reaper->m);
         forget_tasks(reaper, &forget_us);
+        brief_us = briefs_expire(reaper->m);
         (void)reap_disks(reaper->m);
 
         r = reap_blobs(reaper->m);
@@ -459,5 +463,5 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         db_fill_reserve(reaper->m->db);
         uploads_settle(reaper->m);
 
-        return earlier(earlier(expiry_us, download_us), earlier(forget_us, kept_us));
+        return earlier(earlier(earlier(expiry_us, download_us), earlier(forget_us, kept_us)), brief_us);
 }

@@ -145,6 +145,7 @@ static void run_job(struct runner *r, struct job *job)
         jobs_link(r->jobs, job);
         changes_send(r->m, OBJECT_TASK, job->task.o.id);
 
+        child_leash_take(&job->leash);
         k = job_is_wanted(job);
         if (k == 0)
                 k = task_kinds[job->task.kind].run(job);
@@ -152,6 +153,7 @@ static void run_job(struct runner *r, struct job *job)
         if (k < 0 && k != -ECANCELED && k != -EROFS && !job_must_stop(job))
                 fail_job(job, k);
 
+        child_leash_take(NULL);
         jobs_unlink(r->jobs, job, k < 0);
 
         changes_send(r->m, OBJECT_TASK, job->task.o.id);
@@ -171,7 +173,7 @@ static void *worker_main(void *arg)
                 if (!job)
                         job = malloc(sizeof(*job));
                 if (job) {
-                        *job = (struct job){ .m = r->m };
+                        *job = (struct job){ .m = r->m, .leash = CHILD_LEASH_INIT };
                         k = task_claim(r->m, (enum task_lane)w->lane, w->of_one_user, &job->task);
                 } else {
                         k = -ENOMEM;
@@ -200,7 +202,7 @@ static void *worker_main(void *arg)
 static void *checksum_main(void *arg)
 {
         struct worker *w = arg;
-        uint64_t after = 0; /* blobs up to this one have had their turn */
+        struct checksum_turns turns = { 0 };
         size_t online = 0, before;
 
         checksum_give_way();
@@ -208,8 +210,8 @@ static void *checksum_main(void *arg)
                 before = online;
                 online = stores_count(w->r->m);
                 if (online != before)
-                        after = 0; /* those of a store that has come back had none */
-                while (checksum_next(w->r->m, &after) == 0)
+                        turns = (struct checksum_turns){ 0 }; /* those of a store that has come back had none */
+                while (checksum_next(w->r->m, &turns) == 0)
                         ;
         }
 

@@ -23,6 +23,6 @@ static int undo_result(struct db_txn *t, const struct task *task, const char *se
 }
 
 const struct task_ops task_kinds[TASK_KIND_COUNT] = {
-#define OPS(kind, word, lane, disks, of, shown, doing, makes, checked, ...) [TASK_##kind] = { __VA_ARGS__ },
+#define OPS(kind, word, lane, disks, of, shown, doing, from, makes, checked, ...) [TASK_##kind] = { __VA_ARGS__ },
         TASK_KINDS(OPS)
 };

@@ -37,7 +37,7 @@ enum {
 static const char *const task_view_sql[] = {
         [VIEW_OBJECT] = SELECT_TASK "WHERE task.id = ?1",
         [VIEW_BY_IDENT] = SELECT_TASK "WHERE task.in_tasks = ?1 AND task.ident = ?2",
-        [VIEW_ALL] = SELECT_TASK "WHERE task.in_tasks = ?1 ORDER BY task.ident",
+        [VIEW_ALL] = SELECT_TASK "WHERE task.in_tasks = ?1 ORDER BY task.id",
         [VIEW_ALL_ACTIVE_OF_IMAGE] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
                                                  " ORDER BY task.ident",
         [VIEW_ALL_ACTIVE_OF_SNAPSHOT] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND task.snapshot = ?1"
@@ -110,6 +110,7 @@ int snapshot_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)
 int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
 {
         struct progress progress = { 0 };
+        uint64_t done, total;
         struct image image;
         struct task task;
         int r;
@@ -136,8 +137,9 @@ int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
                 progress_set(&progress, image.size_bytes, image.size_bytes, true);
                 break;
         case IMAGE_UPLOADING:
-                if (r < 0) { /* no fetch: how much will come is not known */
-                        progress_set(&progress, upload_bytes(m, id), 0, false);
+                if (r < 0) { /* no fetch */
+                        upload_progress(m, id, &done, &total);
+                        progress_set(&progress, done, total, false);
                         break;
                 }
                 /* fall through */
@@ -196,6 +198,7 @@ int image_get_conversion(struct model *m, uint64_t id, struct conversion *ret)
                                 return r;
 
                         memcpy(conversion.image, image.ident, sizeof(conversion.image));
+                        conversion.image_id = image.o.id;
                 }
         }
 

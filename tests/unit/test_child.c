@@ -34,6 +34,7 @@
 #include <cmocka.h>
 
 #include "blobstore/base/child.h"
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/child_lend.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -405,6 +406,34 @@ static void test_wait_times_out_and_kill_ends_it(void **state)
         assert_no_zombie();
 }
 
+/* So that nobody waits for the answer of one whose work was cancelled: neither of one that runs, nor of a later one. */
+static void test_a_leash_ends_what_is_on_it(void **state)
+{
+        const char *argv[] = { "/bin/sh", "-c", "while :; do :; done", NULL };
+        struct child_opts opts = { .argv = argv };
+        struct child_leash leash = CHILD_LEASH_INIT;
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        struct child *before, *first, *second;
+        int status;
+
+        (void)state;
+        assert_int_equal(child_start(&opts, &before, &reason), 0);
+        child_leash_take(&leash);
+        assert_int_equal(child_start(&opts, &first, &reason), 0);
+        child_leash_pull(&leash);
+        assert_int_equal(child_wait(first, 10000, &status), 0);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_int_equal(child_start(&opts, &second, &reason), 0);
+        assert_int_equal(child_wait(second, 10000, &status), 0);
+        child_leash_take(NULL);
+        child_kill_and_wait(first);
+        child_kill_and_wait(second);
+        assert_null(leash.first);
+        assert_int_equal(child_wait(before, 50, &status), -ETIMEDOUT);
+        child_kill_and_wait(before);
+        assert_no_zombie();
+}
+
 static void test_missing_program_is_refused(void **state)
 {
         const char *argv[] = { "/usr/bin/no-such-program", NULL };
@@ -540,6 +569,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_processor_time_is_limited),
                 cmocka_unit_test(test_output_is_cut_and_does_not_block),
                 cmocka_unit_test(test_wait_times_out_and_kill_ends_it),
+                cmocka_unit_test(test_a_leash_ends_what_is_on_it),
                 cmocka_unit_test(test_missing_program_is_refused),
                 cmocka_unit_test(test_file_that_cannot_be_run_is_refused),
                 cmocka_unit_test(test_relative_program_is_refused),

@@ -17,6 +17,7 @@ static const char golden[] =
         "            queued      uploading   pending     replicating available   error       deleting    deleted\n"
         "UPLOAD      uploading   -           -           -           -           -           -           -\n"
         "FETCH       uploading   -           -           -           -           -           -           -\n"
+        "FETCH_AGAIN -           -           -           -           -           uploading   -           -\n"
         "ABANDON     -           queued      -           -           -           -           -           -\n"
         "IMPORT      -           pending     -           -           -           -           -           -\n"
         "CONVERT     -           -           -           -           -           -           -           -\n"
@@ -29,16 +30,18 @@ static const char golden[] =
         "RESTORE     -           -           -           -           -           -           -           available\n"
         "DESTROY     -           -           -           -           -           -           -           deleting\n"
         "PUBLISH     -           -           -           -           available   -           -           -\n"
+        "UNPUBLISH   -           -           -           -           available   -           -           -\n"
         "HAND_OVER   queued      -           -           -           available   error       -           deleted\n"
         "SHARE_WORK  -           -           -           -           available   -           -           -\n";
 
 static const char *const verb_names[VERB_COUNT] = {
+        [VERB_FETCH_AGAIN] = "FETCH_AGAIN",
         [VERB_UPLOAD] = "UPLOAD",       [VERB_FETCH] = "FETCH",         [VERB_ABANDON] = "ABANDON",
         [VERB_IMPORT] = "IMPORT",       [VERB_CONVERT] = "CONVERT",     [VERB_COPY] = "COPY",
         [VERB_CAPTURE] = "CAPTURE",     [VERB_REPLICATE] = "REPLICATE", [VERB_FINISH] = "FINISH",
         [VERB_FAIL] = "FAIL",           [VERB_DELETE] = "DELETE",       [VERB_RESTORE] = "RESTORE",
         [VERB_DESTROY] = "DESTROY",     [VERB_PUBLISH] = "PUBLISH",     [VERB_HAND_OVER] = "HAND_OVER",
-        [VERB_SHARE_WORK] = "SHARE_WORK",
+        [VERB_SHARE_WORK] = "SHARE_WORK", [VERB_UNPUBLISH] = "UNPUBLISH",
 };
 
 static void add_cell(char *text, const char *cell, bool last)
@@ -292,11 +295,9 @@ static void test_all_other_moves_are_refused(void **state)
         static const struct {
                 enum image_class from, to;
         } moves[] = {
-                { CLASS_PRIVATE, CLASS_ISO },        { CLASS_PRIVATE, CLASS_RECYCLE },
-                { CLASS_PUBLIC, CLASS_PRIVATE },     { CLASS_PUBLIC, CLASS_ISO },
+                { CLASS_PRIVATE, CLASS_ISO },        { CLASS_PUBLIC, CLASS_ISO },
                 { CLASS_PUBLIC, CLASS_MARKETPLACE }, { CLASS_MARKETPLACE, CLASS_PUBLIC },
-                { CLASS_ISO, CLASS_PRIVATE },        { CLASS_MARKETPLACE, CLASS_PRIVATE },
-                { CLASS_ISO, CLASS_PUBLIC },         { CLASS_PUBLIC, CLASS_RECYCLE },
+                { CLASS_ISO, CLASS_PRIVATE },        { CLASS_ISO, CLASS_PUBLIC },
         };
         struct library *l = *state;
         uint64_t id, other;

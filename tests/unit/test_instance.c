@@ -162,7 +162,7 @@ static void test_an_iso_gives_a_cdrom_and_a_disk_that_waits_for_its_size(void **
         library_sql(l, "UPDATE image SET class = 'iso', source = 'iso', type = 'both', mode = %d WHERE id = %lld", 0755,
                     (long long)image);
         assert_ok(instance_create_from_image(l->m, &l->bob, image, "vm1", library_diag(l), &id));
-        assert_true(machine_get(l, id).has_cdrom);
+        assert_int_equal(machine_get(l, id).cdrom, image);
         assert_ok(instance_cdrom_info(l->m, id, &info));
         assert_int_equal(info.size_bytes, MACHINE_SIZE);
         assert_ok(instance_cdrom_open(l->m, id, NULL, &b));

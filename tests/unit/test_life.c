@@ -389,7 +389,7 @@ static void test_what_runs_by_a_writer_may_be_started_beside_a_reader(void **sta
 
                 assert_ok(db_begin(l->m->db, DB_READ, &t));
                 assert_err(instance_load_for(l->m, &t, w.instance, INSTANCE_START, library_diag(l), &instance), -EBUSY);
-                assert_contains(l->diag.text, "a task of kind disk-snapshot reads its disks");
+                assert_contains(l->diag.text, "is being read for a snapshot: wait for it");
         }
         open_for_writing(&w, w.volume);
         {

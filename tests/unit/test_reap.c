@@ -27,10 +27,17 @@ static void test_bytes_go_with_their_last_name(void **state)
         work_wait_blobs(l, 2);
         destroy(l, local);
         work_wait_blobs(l, 1);
-        destroy(l, cloud); /* its snapshot stays */
+        /* What its import made goes along; a snapshot that was made by other means stays. */
+        library_sql(l, "UPDATE snapshot SET source = 'disk:vol-1'");
+        destroy(l, cloud);
         assert_ok(snapshot_find(l->m, l->region, "b", &snapshot));
         work_assert_clean(l);
         work_wait_blobs(l, 1);
+        destroy(l, work_image(l, &l->alice, l->region, "c", NULL, SIZE, 3));
+        assert_err(snapshot_find(l->m, l->region, "c", &snapshot), -ENOENT);
+        work_assert_clean(l);
+        work_wait_blobs(l, 1);
+        assert_ok(snapshot_find(l->m, l->region, "b", &snapshot));
         assert_ok(snapshot_remove(l->m, &l->alice, snapshot.id, library_diag(l)));
         work_wait_blobs(l, 0);
         work_assert_clean(l);

@@ -131,7 +131,7 @@ static void test_stays_while_an_image_refers_to_it(void **state)
         assert_ok(snapshot_images(l->m, id, count_image, &n));
         assert_int_equal(n, 2);
         assert_err(snapshot_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
-        assert_contains(l->diag.text, "2 image(s)");
+        assert_contains(l->diag.text, "2 images refer to it");
         assert_contains(l->diag.text, "private/a");
 
         assert_ok(image_remove(l->m, &l->alice, a, library_diag(l)));
@@ -162,7 +162,7 @@ static void test_images_of_others_are_not_named(void **state)
         /* its snapshot has gone along */
         assert_ok(model_set_access(l->m, &l->admin, OBJECT_SNAPSHOT, id, NULL, &l->alice.uid, NULL, library_diag(l)));
         assert_err(snapshot_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
-        assert_contains(l->diag.text, "1 image(s) of others");
+        assert_contains(l->diag.text, "1 image of others refers to it: it has");
         assert_null(strstr(l->diag.text, "secret"));
         assert_err(snapshot_remove(l->m, &l->admin, id, library_diag(l)), -EBUSY);
         assert_contains(l->diag.text, "private/secret");

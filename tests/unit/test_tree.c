@@ -66,6 +66,7 @@ static const struct {
         { KIND_IMAGE, 31, "used-by" }, { KIND_IMAGE, 32, "upload" }, { KIND_IMAGE, 33, "import-url" },
         { KIND_IMAGE, 34, "convert" }, { KIND_IMAGE, 35, "instances" }, { KIND_IMAGE, 36, "copies" },
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
+        { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
         { KIND_SNAPSHOT, 1, "id" }, { KIND_SNAPSHOT, 2, "name" }, { KIND_SNAPSHOT, 3, "description" },
         { KIND_SNAPSHOT, 4, "size" }, { KIND_SNAPSHOT, 5, "status" }, { KIND_SNAPSHOT, 6, "created" },
@@ -85,6 +86,8 @@ static const struct {
         { KIND_INSTANCE, 16, "used-by" }, { KIND_INSTANCE, 17, "password" }, { KIND_INSTANCE, 18, "ssh-keys" },
         { KIND_INSTANCE, 19, "hostname" }, { KIND_INSTANCE, 20, "seed.iso" }, { KIND_INSTANCE, 21, "last-error" },
         { KIND_INSTANCE, 22, "wait" }, { KIND_INSTANCE, 23, "warnings" },
+        { KIND_INSTANCE, 24, "os" }, { KIND_INSTANCE, 25, "architecture" }, { KIND_INSTANCE, 26, "boot-mode" },
+        { KIND_INSTANCE, 27, "cdrom" },
         { KIND_DOWNLOAD, 1, "url" }, { KIND_DOWNLOAD, 2, "expires" },
         { KIND_SHARE, 1, "user" }, { KIND_SHARE, 2, "created" },
         { KIND_SHARED_IMAGE, 1, "id" }, { KIND_SHARED_IMAGE, 2, "name" }, { KIND_SHARED_IMAGE, 3, "description" },
@@ -303,6 +306,45 @@ static void test_printed_tree_shows_every_entry_with_its_help(void **state)
                 }
 }
 
+static char *printed_part(const char *name, bool wanted)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        assert_non_null(f);
+        assert_int_equal(tree_print_part(f, name), wanted);
+        assert_int_equal(fclose(f), 0);
+        return text;
+}
+
+static void test_a_part_of_the_tree_is_printed_by_its_name(void **state)
+{
+        static const char *const none[] = { "", "/", "nothing", "mage", "priv", "name" };
+        static const char *const one[] = { "<instance>/disks", "instance/disks", "instances/<instance>/disks/",
+                                           "regions/<region>/instances/<instance>/disks" };
+        char *text;
+
+        (void)state;
+        text = printed_part("quota", false); /* a file */
+        free(text);
+        for (size_t i = 0; i < sizeof(one) / sizeof(one[0]); i++) {
+                text = printed_part(one[i], true);
+                assert_non_null(strstr(text, "regions/<region>/instances/<instance>/disks/\n"));
+                free(text);
+        }
+        text = printed_part("instances", true);
+        assert_non_null(strstr(text, "regions/<region>/private/<image>/instances/\n"));
+        assert_non_null(strstr(text, "\nregions/<region>/instances/\n  <instance>/\n"));
+        assert_null(strstr(text, "quota"));
+        free(text);
+        for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+                text = printed_part(none[i], false);
+                assert_string_equal(text, "");
+                free(text);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -317,6 +359,7 @@ int main(void)
                 cmocka_unit_test(test_directories_at_other_places_have_other_numbers),
                 cmocka_unit_test(test_numbers_that_are_no_node_have_no_entry),
                 cmocka_unit_test(test_printed_tree_shows_every_entry_with_its_help),
+                cmocka_unit_test(test_a_part_of_the_tree_is_printed_by_its_name),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

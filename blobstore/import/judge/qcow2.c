@@ -55,6 +55,8 @@
 #define FEATURE_EXTENDED_L2 (UINT64_C(1) << 4)
 #define FEATURES_KNOWN      UINT64_C(0x1f)
 
+#define METHOD_AES          1 /* of encryption; 2 is LUKS */
+
 #define EXTENSION_END       0
 #define EXTENSION_DATA_FILE 0x44415441
 #define EXTENSION_CRYPT     0x0537be77
@@ -227,6 +229,7 @@ static int read_header(struct walk *w, struct qcow2 *ret, bool *ret_encrypted, s
 {
         struct qcow2 q = { .walk = w };
         uint8_t h[HEADER_MAX] = { 0 };
+        uint32_t method;
         bool encrypted;
         ssize_t n;
         int r;
@@ -240,7 +243,8 @@ static int read_header(struct walk *w, struct qcow2 *ret, bool *ret_encrypted, s
         r = parse_fields(h, &q, reason);
         if (r < 0)
                 return r;
-        encrypted = get_be32(h + 32) != 0;
+        method = get_be32(h + 32);
+        encrypted = method != 0;
         r = check_features(h, &q, reason);
         if (r == 0)
                 r = check_extensions(&q, &encrypted, reason);
@@ -248,8 +252,10 @@ static int read_header(struct walk *w, struct qcow2 *ret, bool *ret_encrypted, s
                 return r;
         *ret_encrypted = encrypted;
         if (encrypted)
-                return format_refuse(reason, "this qcow2 file is encrypted, and cannot be read without its key: "
-                                     "decrypt it first, or encrypt the disk inside with LUKS");
+                return format_refuse(reason, "this qcow2 file is encrypted%s, and cannot be read without its key: "
+                                     "convert it, with the key, to a LUKS image (qemu-img convert -O luks), or decrypt "
+                                     "it (qemu-img convert -O qcow2)",
+                                     method == METHOD_AES ? " in the old way (AES)" : "");
         r = check_tables(h, &q, reason);
         if (r < 0)
                 return r;

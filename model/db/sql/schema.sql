@@ -120,6 +120,7 @@ CREATE TABLE image (
         UNIQUE (region, class, handle)
 ) STRICT;
 CREATE INDEX image_by_status ON image (status) WHERE status NOT IN ('available', 'queued', 'error');
+CREATE INDEX image_queued ON image (updated) WHERE status = 'queued';
 CREATE INDEX image_recycled ON image (deleted) WHERE deleted IS NOT NULL;
 CREATE INDEX image_by_instance ON image (instance) WHERE instance IS NOT NULL;
 
@@ -190,9 +191,12 @@ CREATE TABLE instance (
         password    TEXT NOT NULL DEFAULT '',
         ssh_keys    TEXT NOT NULL DEFAULT '',
         description TEXT NOT NULL DEFAULT '',
+        -- the ISO in its drive
+        cdrom       INTEGER REFERENCES image,
         UNIQUE (region, handle)
 ) STRICT;
 CREATE INDEX instance_by_image ON instance (image, uid) WHERE image IS NOT NULL;
+CREATE INDEX instance_by_cdrom ON instance (cdrom, uid) WHERE cdrom IS NOT NULL;
 
 -- Writable disks. One without a handle is the system disk of a local instance, which is in no list. key names the disk
 -- in the region's store, once there is a size; base is what it is a clone of, named for as long as the row is there.
@@ -318,20 +322,25 @@ CREATE TABLE share (
 ) STRICT;
 CREATE INDEX share_by_user ON share (region, uid);
 
--- Quotas are counted where rows come, change hands and go. Private images count; recycled ones have another class.
-CREATE TRIGGER image_usage_insert AFTER INSERT ON image WHEN new.class = 'private' BEGIN
+-- Quotas are counted where rows come, change hands and go. Private images count, and ISOs but root's, which are for all;
+-- recycled ones have another class.
+CREATE TRIGGER image_usage_insert AFTER INSERT ON image
+        WHEN new.class = 'private' OR new.class = 'iso' AND new.uid <> 0 BEGIN
         INSERT INTO usage VALUES (new.region, new.uid, 'private-images', 1)
                 ON CONFLICT DO UPDATE SET used = used + 1;
 END;
-CREATE TRIGGER image_usage_delete AFTER DELETE ON image WHEN old.class = 'private' BEGIN
+CREATE TRIGGER image_usage_delete AFTER DELETE ON image
+        WHEN old.class = 'private' OR old.class = 'iso' AND old.uid <> 0 BEGIN
         UPDATE usage SET used = used - 1
                 WHERE region = old.region AND uid = old.uid AND key = 'private-images';
 END;
 CREATE TRIGGER image_usage_update AFTER UPDATE OF class, uid, region ON image
         WHEN old.class <> new.class OR old.uid <> new.uid OR old.region <> new.region BEGIN
         UPDATE usage SET used = used - 1
-                WHERE old.class = 'private' AND region = old.region AND uid = old.uid AND key = 'private-images';
-        INSERT INTO usage SELECT new.region, new.uid, 'private-images', 1 WHERE new.class = 'private'
+                WHERE (old.class = 'private' OR old.class = 'iso' AND old.uid <> 0)
+                AND region = old.region AND uid = old.uid AND key = 'private-images';
+        INSERT INTO usage SELECT new.region, new.uid, 'private-images', 1
+                WHERE new.class = 'private' OR new.class = 'iso' AND new.uid <> 0
                 ON CONFLICT DO UPDATE SET used = used + 1;
 END;
 CREATE TRIGGER snapshot_usage_insert AFTER INSERT ON snapshot BEGIN
@@ -390,7 +399,8 @@ END;
 
 -- Machines that keep no image from going: they stay as they are, without one.
 CREATE TRIGGER image_instances_delete BEFORE DELETE ON image BEGIN
-        UPDATE instance SET image = NULL, updated = updated + 1 WHERE image = old.id;
+        UPDATE instance SET image = iif(image = old.id, NULL, image), cdrom = iif(cdrom = old.id, NULL, cdrom),
+                updated = updated + 1 WHERE image = old.id OR cdrom = old.id;
 END;
 
 -- What shows in images.csv and its kin, so that an unchanged list need not be made again.

@@ -37,7 +37,7 @@ for i in 1 2 3; do
         same_disk "$R2/private/i$i/disks/vda.raw" "i$i.raw"
         value "$R/private/i$i/copies/cn-east-2/status" "done"
 done
-# By id too.
+# By id too, and with blanks as in a shell.
 ok write "$batch" "copy cn-east-2 $(cat "$R/private/i4/id")"
 settle "$R2/private/i4"
 
@@ -47,3 +47,15 @@ expect ENOENT stat "$R2/private/i5"
 ok write "$batch" "delete i1 i2 lo"
 same "$(ls "$R/recycle")" $'i1\ni2\nlo' "the bin"
 same "$(ls "$R/private")" $'i3\ni4\ni5\ni6' "private"
+
+for name in "with a blank" "it's" 'a "b" \c' 'x\y'; do ok mkdir "$R/private/$name"; done
+refused EINVAL - write "$batch" "delete 'with a blank"
+refused EINVAL - write "$batch" 'delete i3 with\ a\ blank\'
+refused EINVAL - write "$batch" 'delete "with a blank\"'
+refused ENOENT - write "$batch" "delete with a blank"
+refused ENOENT - write "$batch" "delete ''"
+[[ $(tail -n 1 "$MNT/info/errors") == *"there is no image  in private" ]] || fail "$(tail -n 1 "$MNT/info/errors")"
+ok write "$batch" "delete 'with a blank' it\\'s \"a \\\"b\\\" \\\\c\" 'x\\y' i\"3\""
+same "$(ls "$R/private")" $'i4\ni5\ni6' "private"
+same "$(ls "$R/recycle")" $'i1\ni2\ni3\nlo' "the bin"
+

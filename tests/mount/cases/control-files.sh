@@ -134,6 +134,20 @@ for file in "$R/batch" "$web/upload"; do
         same "$(wc -c <"$file")" 0 "$file"
 done
 
+# What the kernel does not refuse names what is possible there.
+while IFS='|' read -r what way; do
+        # shellcheck disable=SC2086
+        expect EPERM $what
+        says "$way"
+done <<END
+mkdir $R/snapshots/s|directories cannot be made here: a snapshot is taken with mkdir disks/<disk>/snapshots/<name>
+create $MNT/tasks/t x|files cannot be made here: tasks are made by operations, such as mkdir private/<image>/copies/<region>
+mkdir $MNT/tasks/t|directories cannot be made here: tasks are made by operations, such as mkdir private/<image>/copies/<region>
+create $R/instances/vm.raw x|files cannot be made here: a machine is made with mkdir instances/<name>
+create $R/disks/d.raw x|files cannot be made here: a disk is made with mkdir disks/<name>; then its size is written into size, and its bytes into data.raw
+symlink x $R/private/l|links cannot be made here: an image is made with mkdir <name>, or with cp of a disk file such as web.qcow2
+rename $web $R/snapshots|an image stays among the images of its region
+END
 # Nothing else is made or linked anywhere.
 expect "EPERM|EACCES" create "$web/new" x
 expect "EPERM" mkdir "$web/new"

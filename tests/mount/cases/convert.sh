@@ -19,7 +19,7 @@ value "$new/os" linux
 same_disk "$new/disks/vda.raw" web.raw
 value "$new/checksum" "$(cat "$web/checksum")"
 same "$(keyed "$web/convert" status)" "done" "convert"
-same "$(keyed "$web/convert" image)" "$(cat "$new/id")" "convert"
+same "$(keyed "$web/convert" image)" "$(cat "$new/id") private/${new##*/}" "convert"
 same "$(keyed "$web/convert" percent)" 100 "convert"
 
 # A snapshot of the system disk with the image's name.
@@ -39,7 +39,7 @@ same "$(keyed "$MNT/info/store" stored-bytes)" "$stored" "bytes stored"
 # Again, with a name, as the shell does it.
 echo "cloud second one" >"$web/convert" || fail "convert"
 settle "$web"
-second=$(image_by_id "$R" "$(keyed "$web/convert" image)") || fail "the second is not there"
+second=$(image_by_id "$R" "$(keyed "$web/convert" image | cut -d " " -f 1)") || fail "the second is not there"
 value "$second/name" "second one"
 settle "$second"
 

@@ -20,6 +20,8 @@ value "$web/used-by" "task $(basename "$(task_of "$web" copy)")"
 
 # The source: not deleted, not copied again; all else works.
 expect EBUSY rmdir "$web"
+[[ $(cat "$web/last-error") == *"web is being copied to cn-east-2: wait for it (cat wait), or cancel it with rmdir /tasks/task-"* ]] ||
+        fail "$(cat "$web/last-error")"
 expect EBUSY mkdir "$web/copies/third"
 expect EEXIST mkdir "$copy"
 ok write "$web/description" "still editable"

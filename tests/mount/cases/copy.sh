@@ -25,7 +25,7 @@ task=$MNT/tasks/$(basename "$(cat "$copy/task" 2>/dev/null || readlink "$copy/ta
 value "$task/kind" copy
 value "$task/status" "done"
 value "$task/region" cn-east-2
-value "$task/image" "$(cat "$web/id")"
+value "$task/image" "$(cat "$web/id") private/web"
 
 value "$replica/name" "The web"
 value "$replica/type" cloud
@@ -55,7 +55,7 @@ value "$R2/private/web-2/name" "The web"
 # The source can go; so can the replica.
 ok rmdir "$web"
 ok rmdir "$R/recycle/web"
-ok rmdir "$R/snapshots/web"
+expect ENOENT stat "$R/snapshots/web"
 restart
 same_disk "$replica/disks/vda.raw" web.raw
 value "$replica/description" "$(cat "$R2/private/web-2/description")"

@@ -72,12 +72,18 @@ for head in *.head; do
         import_raw "$R/private/$name-again" out.qcow2
         same_everywhere "$R/private/$name-again"
 
-        # The bytes alone are a file of whatever they look like, unless their owner says that they are a disk.
+        # The bytes alone are a file of whatever they look like, whoever says that they are a disk: that goes into a qcow2.
         ok mkdir "$R/private/$name-raw"
         ok write "$R/private/$name-raw/format" raw
-        ok upload out.raw "$R/private/$name-raw/upload"
-        settle "$R/private/$name-raw"
-        same_everywhere "$R/private/$name-raw"
+        "$FSOP" upload out.raw "$R/private/$name-raw/upload" >/dev/null
+        timeout 60 cat "$R/private/$name-raw/wait" >/dev/null 2>&1
+        case $name-$(cat "$R/private/$name-raw/status") in
+        luks-available) same_everywhere "$R/private/$name-raw" ;;
+        luks-*) fail "LUKS is what raw disks hold" ;;
+        *-error) [[ $(cat "$R/private/$name-raw/error") == "the format is set to raw, but this is a file of format "* ]] ||
+                fail "$name: $(cat "$R/private/$name-raw/error")" ;;
+        *) fail "$name was taken as a disk" ;;
+        esac
         ok mkdir "$R/private/$name-probed"
         "$FSOP" upload out.raw "$R/private/$name-probed/upload" >/dev/null
         timeout 60 cat "$R/private/$name-probed/wait" >/dev/null 2>&1

@@ -40,7 +40,7 @@ set_and_read() { # FILE TEXT
 }
 set_and_read name "The web server"
 set_and_read description "first"
-for os in linux windows other; do set_and_read os "$os"; done
+for os in linux windows kylin other; do set_and_read os "$os"; done
 set_and_read platform Debian
 set_and_read platform-version 12.5
 for arch in x86_64 aarch64; do set_and_read architecture "$arch"; done
@@ -77,7 +77,7 @@ refused EINVAL "$web" write "$web/description" "$(printf 'x%.0s' {1..5000})"
 ok write "$web/description" "$(printf 'x%.0s' {1..4096})"
 
 # Reading only.
-for file in id status progress error source owner created updated size encrypted checksum device-mapping metadata.json \
+for file in id status progress error source owner created updated size encrypted checksum device-mapping warnings \
         last-error copy-targets; do
         expect "EACCES|EPERM" write "$web/$file" x
 done

@@ -16,10 +16,29 @@ same "$(used "$R" private-images)" 0 "recycled images do not count"
 same "$(used "$R" snapshots)" 1 "snapshots count as long as they exist"
 same_disk "$bin/disks/vda.raw" web.raw
 
-# Nothing is made in the bin, and nothing moved into it by hand.
+[[ $(cat "$bin/deleted") == 20*T*Z ]] || fail "deleted: $(cat "$bin/deleted")"
+same "$(date -ud "$(cat "$bin/deleted") + 30 days" +%FT%T)" "$(sed 's/[.Z].*//' "$bin/destroyed-on")" "destroyed-on"
+ok write "$MNT/info/limits" "recycle-days 3"
+same "$(date -ud "$(cat "$bin/deleted") + 3 days" +%FT%T)" "$(sed 's/[.Z].*//' "$bin/destroyed-on")" "destroyed-on"
+ok write "$MNT/info/limits" "recycle-days 30"
+
+# Nothing is made in the bin; mv into it deletes, as rmdir does, and under the image's own name.
 refused "EPERM" - mkdir "$R/recycle/new"
 cloud_image other 1M 3
-refused EPERM "$R/private/other" rename "$R/private/other" "$R/recycle/other"
+expect ENOENT stat "$R/private/other/deleted"
+refused EINVAL "$R/private/other" rename "$R/private/other" "$R/recycle/another"
+refused EEXIST "$R/private/other" rename "$R/private/other" "$bin"
+ok mkdir "$R/private/other/instances/keeps"
+refused EBUSY "$R/private/other" rename "$R/private/other" "$R/recycle/other"
+ok rmdir "$R/instances/keeps"
+ok mkdir "$R/private/empty"
+refused EBUSY "$R/private/empty" rename "$R/private/empty" "$R/recycle/empty"
+ok rmdir "$R/private/empty"
+run mv "$R/private/other" "$R/recycle/"
+value "$R/recycle/other/status" deleted
+expect ENOENT stat "$R/private/other"
+run mv "$R/recycle/other" "$R/private/"
+value "$R/private/other/status" available
 
 # The name was free meanwhile: a second web, then restoring is EEXIST until it has another name.
 ok mkdir "$web"
@@ -54,14 +73,28 @@ ok rmdir "$R/private/lo"
 refused "EBUSY|EPERM" "$R/recycle/lo" write "$R/recycle/lo/convert" cloud
 ok rmdir "$R/recycle/lo"
 
-# Destroying. The snapshot is on its own then, and goes by itself.
-snapshots=$(ls "$R/snapshots")
-same "$snapshots" $'other\nweb\nweb-2' "snapshots"
+# Destroying. The snapshot that the import made goes along.
+same "$(ls "$R/snapshots")" $'other\nweb\nweb-2' "snapshots"
 refused EBUSY "$R/snapshots/web-2" rmdir "$R/snapshots/web-2" # the bin refers to it
 ok rmdir "$bin"
 expect ENOENT stat "$bin"
-same "$(ls "$R/snapshots")" "$snapshots" "snapshots stay"
-ok rmdir "$R/snapshots/web-2"
+same "$(ls "$R/snapshots")" $'other\nweb' "the import's snapshot has gone along"
+
+# What a conversion or a capture made stays, and goes by itself.
+local_image own 1M 5
+ok write "$R/private/own/convert" cloud
+settle "$R/private/own-cloud"
+ok mkdir "$R/private/other/instances/vm"
+ok mkdir "$R/instances/vm/images/taken"
+settle "$R/private/taken"
+for name in own-cloud taken; do
+        ok rmdir "$R/private/$name"
+        ok rmdir "$R/recycle/$name"
+        ok rmdir "$R/snapshots/${name%-cloud}"
+done
+ok rmdir "$R/instances/vm"
+ok rmdir "$R/private/own"
+ok rmdir "$R/recycle/own"
 
 restart
 value "$web/checksum" "$sum"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# encrypted: found in the data. LUKS is the guest's and kept as it is; so is what it says of an encrypted qcow2.
+# encrypted: found in the data. LUKS is the guest's and kept as it is; a qcow2's own encryption is not taken.
 # qemu-img times itself to choose the number of rounds, and gives up where it is scheduled badly: not what is tested here.
 create_encrypted() {
         for _ in {1..50}; do
@@ -10,6 +10,7 @@ create_encrypted() {
 need qemu-img
 start
 two_regions
+raise_limits
 create_encrypted -f luks --object secret,id=s,data=abc -o key-secret=s,iter-time=500 luks.raw 4M
 for form in upload short; do
         if [ $form = upload ]; then
@@ -34,17 +35,25 @@ import_raw "$R/private/plain" plain.raw
 value "$R/private/plain/encrypted" no
 grep -q yes "$R/images.csv" || fail "images.csv does not say who is encrypted"
 
-# qcow2's own encryption: what it says is kept, its key never asked for; without the key it is not taken or taken whole.
+# qcow2's own encryption: its key is never asked for, and without it there is no disk. The sentence has the ways out.
 create_encrypted -f qcow2 --object secret,id=s,data=abc \
         -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=500 locked.qcow2 1M
-ok mkdir "$R/private/locked"
-"$FSOP" upload locked.qcow2 "$R/private/locked/upload" >/dev/null
-timeout 60 cat "$R/private/locked/wait" >/dev/null 2>&1
-value "$R/private/locked/encrypted" yes
-if [ "$(cat "$R/private/locked/status")" != available ]; then
-        value "$R/private/locked/status" error
-        [[ $(cat "$R/private/locked/error") == *encrypt* ]] || fail "the reason: $(cat "$R/private/locked/error")"
-fi
+create_encrypted -f qcow2 --object secret,id=s,data=abc -o encryption=on,encrypt.key-secret=s aes.qcow2 1M
+ways="and cannot be read without its key: convert it, with the key, to a LUKS image (qemu-img convert -O luks), or decrypt it"
+for name in locked aes; do
+        ok mkdir "$R/private/$name"
+        expect "EINVAL close" upload $name.qcow2 "$R/private/$name/upload"
+        settle "$R/private/$name" error
+        value "$R/private/$name/encrypted" yes
+        [ $name = aes ] && how=" in the old way (AES)" || how=
+        value "$R/private/$name/error" "this qcow2 file is encrypted$how, $ways (qemu-img convert -O qcow2)"
+done
+
+# The first of them.
+run qemu-img convert --object secret,id=s,data=abc --image-opts -O luks -o key-secret=s,iter-time=10 \
+        driver=qcow2,file.filename=locked.qcow2,encrypt.key-secret=s way.raw
+import_raw "$R/private/way" way.raw
+value "$R/private/way/encrypted" yes
 restart
 value "$R/private/luks/encrypted" yes
 value "$R/private/locked/encrypted" yes

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 # ISO files, bootable ones with partition tables among them, come into iso/, and nothing else does.
-need_root "iso/ belongs to the administrator"
 start
 two_regions
 

@@ -26,6 +26,25 @@ value "$web/encrypted" no
 value "$web/error" ""
 same "$(cd "$web/disks" && echo *.raw)" vda.raw "disks"
 
+value "$web/warnings" ""
+
+# What is no multiple of a sector is taken as it is, and said, whichever way it comes.
+head -c 1000 disk.raw >notes.raw
+run cp notes.raw "$R/private/"
+run gzip -k notes.raw
+run cp notes.raw.gz "$R/private/packed.raw.gz"
+for name in notes packed; do
+        settle "$R/private/$name"
+        same_disk "$R/private/$name/disks/vda.raw" notes.raw
+        grep -q "^vda has 1000 bytes, which is no multiple of 512: .*neither padded" "$R/private/$name/warnings" ||
+                fail "$name: $(cat "$R/private/$name/warnings")"
+        ok rmdir "$R/private/$name"
+        ok rmdir "$R/recycle/$name"
+done
+for snapshot in "$R"/snapshots/{notes,packed}; do
+        [ ! -d "$snapshot" ] || ok rmdir "$snapshot"
+done
+
 # A cloud image's disk is a snapshot with the image's name.
 snap=$R/snapshots/web
 value "$snap/status" available
@@ -90,3 +109,15 @@ same_disk "$web/disks/vda.raw" disk.raw
 same_checksum "$web" disk.raw
 value "$web/status" available
 same_checksum "$R/private/shuffled" disk.raw
+
+# Any bytes are a raw disk, but such a size is no disk's: there is a warning, whichever way it came.
+printf 'notes %.0s' {1..100} >notes
+run cp notes "$R/private/notes.raw"
+settle "$R/private/notes"
+same_disk "$R/private/notes/disks/vda.raw" notes
+warning="bytes, which is no multiple of 512: a machine may not see what is behind the last whole sector, and perhaps this is no disk"
+value "$R/private/notes/warnings" "the file has 600 $warning"
+head -c 1000001 /dev/urandom >odd-bytes.raw
+import_raw "$R/private/odd-bytes" odd-bytes.raw
+value "$R/private/odd-bytes/warnings" "the file has 1000001 $warning"
+value "$web/warnings" ""

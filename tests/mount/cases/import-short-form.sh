@@ -14,26 +14,33 @@ value "$R/private/debian-12/type" cloud
 same_checksum "$R/private/debian-12" disk.raw
 same "$(ls "$R/private")" debian-12 "the file is an image now"
 
-# The name is taken: the next free one. The display name repeats.
-run cp -p debian-12.qcow2 "$R/private/"
-settle "$R/private/debian-12-2"
-run cp -a debian-12.qcow2 "$R/private/"
-settle "$R/private/debian-12-3"
-value "$R/private/debian-12-3/name" debian-12
-
 # The file's own name goes: at once, or when tools have had the time to set its times and mode by it.
 until_true 5 test ! -e "$R/private/debian-12.qcow2" || fail "the file's name is still there"
-run rsync --inplace -a debian-12.qcow2 "$R/private/"
-settle "$R/private/debian-12-4"
+
+# The name is taken: a repeated cp makes no second image, whatever the file's ending, or the quota.
+refused EEXIST - open excl "$R/private/debian-12.qcow2"
+[[ $(tail -n 1 "$MNT/info/errors") == *"private/debian-12: there is such an image already: choose another name" ]] ||
+        fail "$(tail -n 1 "$MNT/info/errors")"
+refused EEXIST - open excl "$R/private/debian-12.img"
+fails cp debian-12.qcow2 "$R/private/"
+ok write "$R/quota" "private-images limit=1"
+refused EEXIST - open excl "$R/private/debian-12.qcow2"
+ok write "$R/quota" "private-images limit=100"
+number=1
+for tool in "cp -p" "cp -a" "rsync --inplace -a"; do
+        number=$((number + 1))
+        cp debian-12.qcow2 "debian-12-$number.qcow2"
+        run $tool "debian-12-$number.qcow2" "$R/private/"
+        settle "$R/private/debian-12-$number"
+done
+value "$R/private/debian-12-3/name" debian-12-3
 
 for ending in raw img; do
-        cp disk.raw "plain.$ending"
-        run cp "plain.$ending" "$R/private/"
+        cp disk.raw "plain-$ending.$ending"
+        run cp "plain-$ending.$ending" "$R/private/"
+        settle "$R/private/plain-$ending"
+        same_checksum "$R/private/plain-$ending" disk.raw
 done
-settle "$R/private/plain"
-settle "$R/private/plain-2"
-same_checksum "$R/private/plain" disk.raw
-same_checksum "$R/private/plain-2" disk.raw
 
 # Other writers.
 run dd if=disk.raw of="$R/private/dd.raw" bs=64k status=none

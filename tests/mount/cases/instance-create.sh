@@ -27,6 +27,18 @@ same "$(ls "$web/instances")" vm1 "the image shows it"
 value "$web/instances/vm1/id" "$(cat "$vm/id")"
 value "$web/used-by" "instance instances/vm1"
 
+# What keeps the image is named, as far as a sentence can hold it.
+kept() {
+        refused EBUSY "$web" rmdir "$web"
+        [[ $(cat "$web/last-error") == *"$1" ]] || fail "not '$1' but: $(cat "$web/last-error")"
+}
+kept "web: the instance vm1 was made from it (used-by says which): remove it first, or write none to its image"
+for n in 7 8; do ok mkdir "$web/instances/vm$n"; done
+kept "web: the instances vm1, vm7 and vm8 were made from it (used-by says which): remove them first, or write none to their image"
+ok mkdir "$web/instances/vm9"
+kept "web: the instances vm1, vm7, vm8 and 1 more were made from it (used-by says which): remove them first, or write none to their image"
+for n in 7 8 9; do ok rmdir "$instances/vm$n"; done
+
 # On its own, and then of an image, by path or by id.
 ok mkdir "$instances/vm2"
 value "$instances/vm2/status" stopped

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 # An instance made from an ISO: an empty system disk, which truncate gives its size, and the CD.
-need_root "iso/ belongs to the administrator"
 start
 two_regions
 pattern small.iso 64K 71

@@ -29,6 +29,8 @@ refused EINVAL "$R/disks/d1" write "$R/disks/d1/name" $'\n'
 refused EBUSY "$R/disks/vm-vda" rmdir "$R/disks/vm-vda"
 refused EBUSY "$vm" write "$vm/attach" vm-vda
 refused EBUSY "$own" write "$own/attach" vm-vda
+[[ $(cat "$own/last-error") == *"vm-vda is the system disk of vm, which stays there: attach a disk that is made of a snapshot of it (mkdir disks/vm-vda/snapshots/<name>, then mkdir snapshots/<name>/disks/<disk>)" ]] ||
+        fail "$(cat "$own/last-error")"
 refused EINVAL "$own" write "$own/detach" vda
 refused EINVAL "$own" truncate 512K "$own/disks/vda.raw"
 refused EINVAL "$own" truncate 65T "$own/disks/vda.raw"
@@ -78,12 +80,12 @@ ok write "$R/disks/d2/size" 16M
 run dd if=new.raw of="$R/disks/d2/data.raw" bs=1M conv=notrunc status=none
 slow_disk 100
 ok mkdir "$R/disks/d2/snapshots/slow"
-busy "$vm" "d2: a task *" write "$vm/attach" d2
-busy "$R/disks/d2" "d2: a task *" write "$R/disks/d2/size" 32M
-busy "$R/disks/d2" "d2: a task *" truncate 32M "$R/disks/d2/data.raw"
-busy "$R/disks/d2" "d2: a task *" open rw "$R/disks/d2/data.raw"
-busy "$R/disks/d2" "d2: a task *" mkdir "$R/disks/d2/snapshots/other"
-busy "$R/disks/d2" "d2: a task *" rmdir "$R/disks/d2"
+busy "$vm" "d2 is being read for a snapshot: wait for it, or cancel it with rmdir /tasks/task-*" write "$vm/attach" d2
+busy "$R/disks/d2" "d2 is being read for a snapshot: wait for it, or cancel it with rmdir /tasks/task-*" write "$R/disks/d2/size" 32M
+busy "$R/disks/d2" "d2 is being read for a snapshot: wait for it, or cancel it with rmdir /tasks/task-*" truncate 32M "$R/disks/d2/data.raw"
+busy "$R/disks/d2" "d2 is being read for a snapshot: wait for it, or cancel it with rmdir /tasks/task-*" open rw "$R/disks/d2/data.raw"
+busy "$R/disks/d2" "d2 is being read for a snapshot: wait for it, or cancel it with rmdir /tasks/task-*" mkdir "$R/disks/d2/snapshots/other"
+busy "$R/disks/d2" "d2 is being read for a snapshot: wait for it, or cancel it with rmdir /tasks/task-*" rmdir "$R/disks/d2"
 busy "$R/snapshots/slow" "slow is being created*" mkdir "$R/snapshots/slow/disks/early"
 busy "$R/snapshots/slow" "*" rmdir "$R/snapshots/slow"
 fast_disk

@@ -80,10 +80,9 @@ ok upload disk.raw "$R/private/i1/upload"
 settle "$R/private/i1"
 same "$(used "$R" snapshots)" 1 "snapshots"
 ok rmdir "$R/private/i1"
-ok rmdir "$R/recycle/i1"
-same "$(used "$R" snapshots)" 1 "snapshots outlive the image"
+same "$(used "$R" snapshots)" 1 "snapshots stay while the image is in the bin"
 refused EDQUOT "$R/private/i3" open w "$R/private/i3/upload"
-ok rmdir "$R/snapshots/i1"
+ok rmdir "$R/recycle/i1"
 same "$(used "$R" snapshots)" 0 "snapshots"
 
 # The classes of the administrator have none.

@@ -55,9 +55,14 @@ same_disk "$MNT/regions/three/private/web/disks/vda.raw" disk.raw
 # Recycled images and snapshots count as something in it.
 ok rmdir "$r/private/web"
 refused EBUSY - rmdir "$r"
+ok mkdir "$r/snapshots/web/disks/d"
 ok rmdir "$r/recycle/web"
 refused EBUSY - rmdir "$r"
-ok rmdir "$r/snapshots/web"
+ok mkdir "$r/disks/d/snapshots/s"
+until_true 20 grep -q data.raw "$r/snapshots/s/checksum" || fail "no snapshot"
+ok rmdir "$r/disks/d"
+refused EBUSY - rmdir "$r"
+ok rmdir "$r/snapshots/s"
 ok rmdir "$r"
 expect ENOENT stat "$r"
 

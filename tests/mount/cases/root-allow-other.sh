@@ -9,10 +9,10 @@ pattern disk.raw 2M 5
 chmod 644 disk.raw
 
 # What everybody may and nobody may.
-for dir in private snapshots recycle; do
+for dir in private iso snapshots recycle; do
         same "$(stat -c %a "$R/$dir")" 777 "$dir"
 done
-for dir in public marketplace iso; do
+for dir in public marketplace; do
         same "$(stat -c '%a %u' "$R/$dir")" "755 0" "$dir"
 done
 by $A expect "EACCES" mkdir "$MNT/regions/mine"

@@ -76,6 +76,7 @@ done
 by $B refused EPERM "$view" write "$view/convert" cloud
 same "$(as $B cat "$view/last-error" | sentence_alone)" "web: ask $A to convert it and share it again" "the sentence"
 by $B refused EPERM "$view" mkdir "$view/copies/cn-east-2"
+same "$(as $B cat "$view/last-error" | sentence_alone)" "web is shared with you, and only its owner copies and shares it: ask $A" "the sentence"
 by $B refused EPERM "$view" mkdir "$view/shares/$C"
 refused EPERM "$view" write "$view/convert" cloud
 refused EPERM - rmdir "$view"

@@ -34,6 +34,17 @@ ok rmdir "$R/private/web"
 refused EBUSY "$snap" rmdir "$snap"
 value "$snap/images" "$(cat "$R/recycle/web/id") recycle/web"
 ok rmdir "$R/recycle/web"
+expect ENOENT stat "$snap" # the import had made it
+
+# One that was taken of a disk is on its own.
+cloud_image web 3M
+ok mkdir "$snap/disks/d"
+ok mkdir "$R/disks/d/snapshots/taken"
+until_true 20 grep -q data.raw "$R/snapshots/taken/checksum" || fail "no snapshot"
+ok rmdir "$R/disks/d"
+ok rmdir "$R/private/web"
+ok rmdir "$R/recycle/web"
+snap=$R/snapshots/taken
 same "$(cat "$snap/images" "$snap/used-by")" "" "nothing refers to it"
 
 # Its name is a handle as an image's is; nothing is made here by mkdir.

@@ -66,6 +66,21 @@ for way in backwards first_byte_last cut_off anew; do
         same_checksum "$R/private/$way" disk.raw
 done
 
+# Whoever goes back does not wait until all that was streamed is read back: that is the import's.
+ok mkdir "$R/private/back"
+exec 5>"$R/private/back/upload"
+head -c 30M disk.raw >&5
+printf x | dd of=/dev/fd/5 conv=notrunc status=none
+printf yz | dd of=/dev/fd/5 bs=1 seek=20000001 conv=notrunc status=none
+[ "$(incoming_kib)" -lt 4096 ] || fail "$(incoming_kib) KiB were read back"
+exec 5>&-
+settle "$R/private/back"
+head -c 30M disk.raw >back.raw
+printf x | dd of=back.raw conv=notrunc status=none
+printf yz | dd of=back.raw bs=1 seek=20000001 conv=notrunc status=none
+same_disk "$R/private/back/disks/vda.raw" back.raw
+same_checksum "$R/private/back" back.raw
+
 # With holes, and a length that is no multiple of anything; sparse as it was.
 truncate -s 3000000001 holes.raw
 run dd if=disk.raw of=holes.raw bs=1M count=8 seek=100 conv=notrunc status=none

@@ -335,7 +335,7 @@ task_of() {
         local t id
         id=$(cat "$1/id")
         for t in "$MNT"/tasks/*/; do
-                [ "$(cat "$t/kind")" = "$2" ] && [ "$(cat "$t/image")" = "$id" ] && echo "${t%/}" && return
+                [ "$(cat "$t/kind")" = "$2" ] && [[ "$(cat "$t/image") " == "$id "* ]] && echo "${t%/}" && return
         done
         return 1
 }
