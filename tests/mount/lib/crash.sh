@@ -29,7 +29,7 @@ remove_image() {
         ok rmdir "$dir"
         [ ! -d "$1/recycle/$2" ] || ok rmdir "$1/recycle/$2"
         for link in "${snapshots[@]}"; do
-                [ ! -d "$link" ] || ok rmdir "$link"
+                rmdir "$link" 2>/dev/null || [ ! -d "$link" ] || fail "$link stays: $(cat "$link/last-error")"
         done
 }
 
