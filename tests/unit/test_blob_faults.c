@@ -410,6 +410,8 @@ static int write_settled(struct blobstore *bs, const uint8_t *bytes, size_t n, s
                 return r;
         r = intake_halves(in, bytes, n);
         if (r == 0)
+                r = intake_settle(in, NULL, NULL);
+        if (r == 0)
                 r = write_file(bs, fd, n, ret);
         intake_free(in);
         (void)close(fd);

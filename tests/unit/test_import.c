@@ -79,7 +79,7 @@ static void test_a_qcow2_is_read_as_what_its_guest_sees(void **state)
         work_assert_clean(l);
 }
 
-static void test_public_images_keep_their_disk_and_take_no_quota(void **state)
+static void test_public_images_have_a_snapshot_and_take_no_quota_of_images(void **state)
 {
         struct library *l = *state;
         uint64_t id;
@@ -88,7 +88,7 @@ static void test_public_images_keep_their_disk_and_take_no_quota(void **state)
         assert_int_equal(work_get(l, id).type, TYPE_BOTH);
         work_upload(l, id, "a disk", 6);
         work_wait_available(l, id);
-        assert_int_equal(work_snapshots(l, l->region), 0);
+        assert_int_equal(work_snapshots(l, l->region), 1);
         assert_int_equal(work_used(l, l->region, &l->admin, LIMIT_PRIVATE_IMAGES), 0);
         work_assert_clean(l);
 }
@@ -178,7 +178,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
                 TEST(test_a_qcow2_is_read_as_what_its_guest_sees),
-                TEST(test_public_images_keep_their_disk_and_take_no_quota),
+                TEST(test_public_images_have_a_snapshot_and_take_no_quota_of_images),
                 TEST(test_the_snapshot_has_the_name_and_the_owner_of_the_image),
                 TEST(test_damage_behind_the_header_ends_in_error),
                 TEST(test_images_of_the_same_bytes_share_them),

@@ -61,7 +61,8 @@ for name in one two; do
         ok rmdir "$R/recycle/$name"
 done
 ok rmdir "$R/recycle/gone"
-same "$(ls "$R/snapshots" | grep -xE 'one|two|gone')" "" "snapshots that imports made"
+same "$(ls "$R/snapshots" | grep -xE 'one|two|gone')" two "what no import made"
+ok rmdir "$R/snapshots/two"
 same "$(xxh "$R/private/three/disks/vda.raw")" $vm "when what it borrows of is gone"
 restart
 same "$(xxh "$R/private/three/disks/vda.raw")" $vm "after a start"

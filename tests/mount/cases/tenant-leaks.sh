@@ -140,7 +140,7 @@ same "$(head -n $(($(wc -l <sizes) / 2)) sizes)" "$(tail -n $(($(wc -l <sizes) /
 
 # When all of A's is gone, that shows nowhere either.
 for d in private/hidden private/fresh; do by $B ok rmdir "$R/$d"; done
-for d in recycle/hidden recycle/fresh snapshots/hidden snapshots/fresh instances/b-vm; do by $B ok rmdir "$R/$d"; done
+for d in recycle/hidden recycle/fresh instances/b-vm; do by $B ok rmdir "$R/$d"; done
 view >before
 for d in instances/zqx-vm instances/zqx-public-vm disks/zqx-disk disks/zqx-from-snapshot; do by $A ok rmdir "$R/$d"; done
 for d in private/zqx-image private/zqx-captured private/zqx-local private/zqx-converted; do by $A ok rmdir "$R/$d"; done
