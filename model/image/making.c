@@ -13,8 +13,6 @@
 #include "model/core/task_row.h"
 #include "model/image/snapshot_row.h"
 
-#define SECTOR_BYTES 512U /* what disks consist of */
-
 enum { OWN_SNAPSHOTS };
 
 static const char *const making_sql[] = {
@@ -180,19 +178,6 @@ int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t sto
 
         r = blob_row_insert(t, store, b, &row);
         return r < 0 ? r : making_set_blob(t, disk, row, ch);
-}
-
-int making_warn_of_size(struct db_txn *t, uint64_t image, const char *device, uint64_t size_bytes)
-{
-        char sentence[DIAG_TEXT_MAX];
-
-        if (size_bytes % SECTOR_BYTES == 0)
-                return 0;
-        (void)snprintf(sentence, sizeof(sentence),
-                       "%s has %llu bytes, which is no multiple of %u: it is what was in the file, neither padded nor "
-                       "cut, and a machine may miss its end or refuse it; if that was no disk image, delete it",
-                       device, (unsigned long long)size_bytes, SECTOR_BYTES);
-        return image_warn(t, image, sentence);
 }
 
 int making_fail(struct db_txn *t, uint64_t id, const char *sentence, struct changes *ch)

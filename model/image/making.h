@@ -50,9 +50,6 @@ int making_set_blob(struct db_txn *t, const struct disk_ref *disk, uint64_t blob
 int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,
                      struct changes *ch);
 
-/* Warns of a disk whose size no machine takes: its bytes are the file's, neither padded nor cut. */
-int making_warn_of_size(struct db_txn *t, uint64_t image, const char *device, uint64_t size_bytes);
-
 /* The image that was being made ends in status error with SENTENCE; its new snapshots go. */
 int making_fail(struct db_txn *t, uint64_t image, const char *sentence, struct changes *ch);
 

@@ -201,8 +201,6 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
                 return -EBADMSG;
 
         r = making_fill_disk(t, &disks.disk[0], result->store, result->blob, ch);
-        if (r == 0)
-                r = making_warn_of_size(t, id, disks.disk[0].device, blob_get_info(result->blob)->size_bytes);
         if (r < 0)
                 return r;
 

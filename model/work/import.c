@@ -314,9 +314,6 @@ static int finish(struct job *job, const struct import *import)
 
         for (size_t i = 0; i < import->n; i++) {
                 r = making_fill_disk(&t, &import->disks.disk[i], import->store, import->source[i].blob, &changes);
-                if (r == 0)
-                        r = making_warn_of_size(&t, id, import->disks.disk[i].device,
-                                                blob_get_info(import->source[i].blob)->size_bytes);
                 if (r < 0)
                         return r;
 

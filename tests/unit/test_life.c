@@ -47,6 +47,7 @@ static const struct {
 static const char golden_work[] =
         "image: queued, by way of uploading to -, or error\n"
         "image: queued, by way of uploading to -, or error: fetch\n"
+        "image: error, by way of uploading to -, or error: fetch\n"
         "image: uploading, by way of pending to available, or error: import\n"
         "image: new, by way of pending to available, or error: convert\n"
         "image: new, by way of pending to available, or error: copy\n"

@@ -35,7 +35,8 @@ ok write "$R/instances/next/power" start
 summed() { ! grep -Lr . "$R"/snapshots/*/checksum | grep -q .; }
 until_true 20 summed || fail "no checksum"
 
-# info/store says how much of the disk is free, which these very tools change.
+# Refusals are kept until the daemon ends. info/store says how much of the disk is free, which these very tools change.
+restart
 tar_pass() {
         run tar -c --sort=name --exclude=./info/store -f "$1" -C "$MNT" .
 }

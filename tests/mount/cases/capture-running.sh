@@ -32,7 +32,7 @@ ok mkdir "$vm/images/web-2"
 [[ $(cat "$image/status") == @(pending|replicating) ]] || fail "status: $(cat "$image/status")"
 value "$vm/status" stopped
 expect EBUSY write "$vm/power" start
-[[ $(cat "$vm/last-error") == *capture*/tasks/* ]] || fail "last-error: $(cat "$vm/last-error")"
+[[ $(cat "$vm/last-error") == *"being read for an image"*/tasks/* ]] || fail "last-error: $(cat "$vm/last-error")"
 expect EBUSY open rw "$vm/disks/vda.raw"
 ok open r "$vm/disks/vda.raw"
 expect EBUSY mkdir "$vm/images/web-3"

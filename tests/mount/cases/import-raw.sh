@@ -28,23 +28,6 @@ same "$(cd "$web/disks" && echo *.raw)" vda.raw "disks"
 
 value "$web/warnings" ""
 
-# What is no multiple of a sector is taken as it is, and said, whichever way it comes.
-head -c 1000 disk.raw >notes.raw
-run cp notes.raw "$R/private/"
-run gzip -k notes.raw
-run cp notes.raw.gz "$R/private/packed.raw.gz"
-for name in notes packed; do
-        settle "$R/private/$name"
-        same_disk "$R/private/$name/disks/vda.raw" notes.raw
-        grep -q "^vda has 1000 bytes, which is no multiple of 512: .*neither padded" "$R/private/$name/warnings" ||
-                fail "$name: $(cat "$R/private/$name/warnings")"
-        ok rmdir "$R/private/$name"
-        ok rmdir "$R/recycle/$name"
-done
-for snapshot in "$R"/snapshots/{notes,packed}; do
-        [ ! -d "$snapshot" ] || ok rmdir "$snapshot"
-done
-
 # A cloud image's disk is a snapshot with the image's name.
 snap=$R/snapshots/web
 value "$snap/status" available

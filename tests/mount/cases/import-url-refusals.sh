@@ -38,9 +38,9 @@ fetch_fails web "http://user:open%20sesame@localhost:$port/to/x?http://127.0.0.1
 fetch web "http://user:open%20sesame@localhost:$port/to/x?/auth/x.raw"
 same_checksum "$web" served
 ok rmdir "$web"
+ok rmdir "$R/recycle/web"
 
 # A web page that does not say so, and a file without a byte.
-KEPT=$(ls "$R/snapshots")
 mv served disk
 echo "<!DOCTYPE html><html>Log in" >served
 fetch_fails web "http://$AT/x.raw" ""

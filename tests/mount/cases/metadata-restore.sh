@@ -23,7 +23,7 @@ cat "$old/metadata.json" >saved.json
 
 # saved FILE: without what no two images share, and without the file's format.
 saved() {
-        run grep -v -e '^  "id"' -e '^  "created"' -e '^  "updated"' -e '^  "snapshot"' -e '"owner"' <"$1"
+        grep -v -e '^  "id"' -e '^  "created"' -e '^  "updated"' -e '^  "snapshot"' -e '"owner"' <"$1"
 }
 
 ok mkdir "$new"

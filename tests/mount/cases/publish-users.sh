@@ -105,7 +105,8 @@ ok rmdir "$R/private/recycle"
 for from in "${classes[@]::5}"; do
         for to in "${classes[@]}"; do
                 case $from-$to in
-                "$from-$from" | private-public | private-marketplace | recycle-private) ;;
+                "$from-$from" | private-public | private-marketplace | recycle-private | public-private | marketplace-private) ;;
+                *-recycle) refused "$([ $from = shared ] && echo EPERM || echo EINVAL)" "$R/$from/$from" rename "$R/$from/$from" "$R/$to/moved" ;;
                 *) refused EPERM "$R/$from/$from" rename "$R/$from/$from" "$R/$to/moved" ;;
                 esac
         done

@@ -19,7 +19,7 @@ quota_is_true() {
         same "$(used "$1" disks)" "$(find "$1/disks" -mindepth 1 -maxdepth 1 | wc -l)" "disks charged in $1"
 }
 
-# Removes an image of the private class for good, with its snapshots.
+# Removes an image of the private class for good, with its snapshots: those that its import made go by themselves.
 remove_image() {
         local dir=$1/private/$2 snapshots link
         snapshots=()
@@ -29,7 +29,7 @@ remove_image() {
         ok rmdir "$dir"
         [ ! -d "$1/recycle/$2" ] || ok rmdir "$1/recycle/$2"
         for link in "${snapshots[@]}"; do
-                ok rmdir "$link"
+                [ ! -d "$link" ] || ok rmdir "$link"
         done
 }
 
