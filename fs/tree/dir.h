@@ -65,7 +65,7 @@ int64_t dir_last_error_us(struct req *rq);
         { number, "last-error", "why something was last refused", 0444, .show = dir_show_last_error,    \
           .changed_us = dir_last_error_us }
 
-/* images.csv and its kin, of the region that is the directory's oid; the top has 0 there, which is all of them. */
+/* images.csv and its kin, of the region that is the directory's oid; at the top of all of them. */
 int dir_list_text(struct req *rq, struct text **ret);
 int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
 #define DIR_LIST(number, name, format, help, ...)                                                       \
