@@ -56,7 +56,7 @@ int dir_root_object(struct req *rq, uint64_t oid, struct object *ret)
 
 static uint64_t listed_region(const struct req *rq)
 {
-        return rq->dir == &dir_root ? LISTING_ALL_REGIONS : rq->oid;
+        return rq->dir->object_kind == OBJECT_REGION ? rq->oid : LISTING_ALL_REGIONS;
 }
 
 int dir_list_text(struct req *rq, struct text **ret)
