@@ -30,7 +30,7 @@
 #define TEXT_BYTES_MAX ((size_t)256 << 20)
 
 struct key {
-        uint64_t region;
+        uint64_t region; /* or LISTING_ALL_REGIONS */
         uid_t uid;
         gid_t gid;
         bool admin;
