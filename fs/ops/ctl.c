@@ -252,6 +252,7 @@ static int ctl_freeze(struct req *rq, struct node n, struct text **ret)
 
         if (entry && entry->text) {
                 rq->entry = entry;
+                rq->dir = tree_kind(n.kind);
                 rq->oid = n.oid;
                 r = entry->text(rq, ret);
                 return r == -ENOENT ? -ESTALE : r;

@@ -54,6 +54,23 @@ int dir_root_object(struct req *rq, uint64_t oid, struct object *ret)
         return 0;
 }
 
+static uint64_t listed_region(const struct req *rq)
+{
+        return rq->dir->object_kind == OBJECT_REGION ? rq->oid : LISTING_ALL_REGIONS;
+}
+
+int dir_list_text(struct req *rq, struct text **ret)
+{
+        return listing_get(rq->fs->model, &rq->caller, listed_region(rq), (enum listing_format)rq->entry->arg, &rq->diag,
+                           ret);
+}
+
+int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
+{
+        return listing_measure(rq->fs->model, &rq->caller, listed_region(rq), (enum listing_format)rq->entry->arg,
+                               &rq->diag, ret_size, ret_changed_us);
+}
+
 int dir_region_object(struct req *rq, uint64_t oid, struct object *ret)
 {
         const struct region *region;

@@ -65,6 +65,22 @@ int64_t dir_last_error_us(struct req *rq);
         { number, "last-error", "why something was last refused", 0444, .show = dir_show_last_error,    \
           .changed_us = dir_last_error_us }
 
+/* images.csv and its kin, of the region that is the directory's oid; at the top of all of them. */
+int dir_list_text(struct req *rq, struct text **ret);
+int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
+#define DIR_LIST(number, name, format, help, ...)                                                       \
+        { number, name, help, 0444, .text = dir_list_text, .measure = dir_measure_list, .arg = format, __VA_ARGS__ }
+/* One that cannot be opened is in no listing: backups read all that they find. */
+#ifdef HAVE_XLSX
+#define DIR_LIST_XLSX_FLAGS .flags = 0
+#else
+#define DIR_LIST_XLSX_FLAGS .flags = ENTRY_UNLISTED
+#endif
+#define DIR_LISTS(csv, json, xlsx, help)                                                                \
+        DIR_LIST(csv, "images.csv", LISTING_CSV, help),                                                 \
+        DIR_LIST(json, "images.json", LISTING_JSON, "the same for programs"),                           \
+        DIR_LIST(xlsx, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", DIR_LIST_XLSX_FLAGS)
+
 /* The tables of them all, for tree.c; a family may show what another has. */
 extern const struct dir_kind dir_root, dir_info, dir_regions;
 extern const struct dir_kind dir_region, dir_images;

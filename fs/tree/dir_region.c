@@ -73,17 +73,6 @@ static int store_quota(struct req *rq, const char *text)
         return quota_set_line(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
 }
 
-static int list_text(struct req *rq, struct text **ret)
-{
-        return listing_get(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag, ret);
-}
-
-static int measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
-{
-        return listing_measure(rq->fs->model, &rq->caller, rq->oid, (enum listing_format)rq->entry->arg, &rq->diag,
-                               ret_size, ret_changed_us);
-}
-
 static int store_batch(struct req *rq, const char *text)
 {
         return batch_run(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
@@ -109,16 +98,6 @@ static int store_region_store(struct req *rq, const char *text)
 #define ENTRY_CLASS(number, name, class, help) \
         { number, name, help, 0777, .dir = KIND_IMAGES, .dir_oid = class_oid, .arg = class }
 
-#define ENTRY_LIST(number, name, format, help, ...) \
-        { number, name, help, 0444, .text = list_text, .measure = measure_list, .arg = format, __VA_ARGS__ }
-
-/* One that cannot be opened is in no listing: backups read all that they find. */
-#ifdef HAVE_XLSX
-#define XLSX_FLAGS .flags = 0
-#else
-#define XLSX_FLAGS .flags = ENTRY_UNLISTED
-#endif
-
 static const struct entry region_entries[] = {
         ENTRY_CLASS(1, "public", CLASS_PUBLIC, "images for everybody"),
         ENTRY_CLASS(2, "marketplace", CLASS_MARKETPLACE, "images that others provide"),
@@ -131,9 +110,7 @@ static const struct entry region_entries[] = {
         { 9, "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
         { 10, "quota", "what you use and may use", 0644, ENTRY_COMMANDS, .show = show_quota, .store = store_quota },
         { 16, "quota-by-user", "what everybody uses and may use", 0400, ENTRY_ADMIN, .show = show_quota_by_user },
-        ENTRY_LIST(11, "images.csv", LISTING_CSV, "the images you can see, a row each"),
-        ENTRY_LIST(12, "images.json", LISTING_JSON, "the same for programs"),
-        ENTRY_LIST(13, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", XLSX_FLAGS),
+        DIR_LISTS(11, 12, 13, "the images you can see, a row each"),
         { 14, "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, ENTRY_COMMANDS, .store = store_batch },
         { 15, "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store,
           .store = store_region_store },

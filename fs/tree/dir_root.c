@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The top: README, info/, and the places of regions and tasks.
+ * The top: README, info/, lists of all images, and the places of regions and tasks.
  */
 
 #include "fs/tree/dir.h"
@@ -17,6 +17,7 @@ static int show_readme(struct req *rq, struct strbuf *out)
 static const struct entry root_entries[] = {
         { 1, "README", "one page of help", 0444, .show = show_readme },
         { 2, "info", "the library itself", 0755, .dir = KIND_INFO },
+        DIR_LISTS(5, 6, 7, "the images you can see in all regions, a row each"),
         { 3, "regions", "mkdir makes a region", 0755, .dir = KIND_REGIONS },
         { 4, "tasks", "long operations; rmdir cancels or forgets one", 0755, .dir = KIND_TASKS },
         { 0 },

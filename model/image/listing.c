@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * All images of a region that a user may see, as one table. The columns are one list, and csv, json and xlsx three ways
+ * All images of a region, or of all regions, that a user may see, as one table. The columns are one list, and csv, json and xlsx three ways
  * to write a row. Rows are copied out of the database first, as compact as they are there, and written when it is
  * closed again: nobody waits for a hundred thousand of them to be compressed, or for the names of their owners.
  *
@@ -17,38 +17,53 @@
 
 #include "model/core/state.h"
 #include "model/core/user.h"
+#include "model/image/image.h"
 #include "model/image/listing_priv.h"
 #include "model/image/xlsx.h"
 
-enum { ROWS, VERSION };
+enum { ROWS, ROWS_OF_ALL, VERSION, VERSION_OF_ALL };
 
 /* An image that is shared with the caller is so for her in class shared. */
-#define IS_SHARED "id IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3)"
+#define SHARED        "image.id IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3)"
+#define SHARED_OF_ALL "image.id IN (SELECT image FROM share WHERE uid = ?3)"
 
-/* Rows that the modes may let the caller see: which groups are his is not for the database to ask. */
+/*
+ * Rows that the modes may let the caller see: which groups are his is not for the database to ask. That a region was
+ * given another name changes a list that has it in each row.
+ */
+#define SELECT_ROWS(shared, updated, of)                                                                              \
+        "SELECT region.handle, iif(NOT ?2 AND " shared ", 'shared', image.class), image.handle, image.ident, "        \
+        "image.name, description, labels, status, type, encrypted, features, os, platform, platform_version, "        \
+        "architecture, (SELECT ifnull(sum(blob.size), 0) "                                                            \
+        "FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "                                    \
+        "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id), "          \
+        "image.uid, project_group, image.created, image.uid, image.gid, image.mode, " updated " "                     \
+        "FROM image JOIN region ON region.id = image.region "                                                         \
+        "WHERE " of "(?2 OR image.uid = ?3 OR image.mode & 9 OR " shared ") ORDER BY 1, 2, 3"
+
 static const char *const listing_sql[] = {
-        [ROWS] = "SELECT iif(NOT ?2 AND " IS_SHARED ", 'shared', class), handle, ident, name, status, type, encrypted, "
-                 "features, os, platform, platform_version, architecture, (SELECT ifnull(sum(blob.size), 0) "
-                 "FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
-                 "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) "
-                 "WHERE image_disk.image = image.id), uid, project_group, created, uid, gid, mode, updated FROM image "
-                 "WHERE region = ?1 AND (?2 OR uid = ?3 OR mode & 9 OR " IS_SHARED ") ORDER BY 1, 2",
+        [ROWS] = SELECT_ROWS(SHARED, "image.updated", "image.region = ?1 AND "),
+        [ROWS_OF_ALL] = SELECT_ROWS(SHARED_OF_ALL, "max(image.updated, region.updated)", ""),
         [VERSION] = "SELECT lists FROM region WHERE id = ?1",
+        [VERSION_OF_ALL] = "SELECT lists FROM library",
 };
 const struct db_statements listing_statements = DB_STATEMENTS(listing_sql);
 
 enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_YES_NO, COLUMN_USER, COLUMN_TIME };
 
-/* In the order of the statement; widths are those of a spreadsheet. */
+/* In the order of the statements; widths are those of a spreadsheet. A list of one region begins with the second. */
 static const struct {
         const char *name;
         enum column_kind kind;
         unsigned width;
 } columns[] = {
+        { "region", COLUMN_TEXT, 14 },
         { "class", COLUMN_TEXT, 12 },
         { "directory", COLUMN_TEXT, 28 },
         { "id", COLUMN_TEXT, 18 },
         { "name", COLUMN_TEXT, 28 },
+        { "description", COLUMN_TEXT, 40 },
+        { "labels", COLUMN_TEXT, 28 },
         { "status", COLUMN_TEXT, 11 },
         { "type", COLUMN_TEXT, 7 },
         { "encrypted", COLUMN_YES_NO, 10 },
@@ -63,7 +78,8 @@ static const struct {
         { "created", COLUMN_TIME, 22 },
 };
 enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
-enum { ROW_CLASS = 0, ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE, ROW_UPDATED }; /* what says who sees the row; its time */
+enum { ROW_CLASS = 1, ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE, ROW_UPDATED }; /* what says who sees the row; its time */
+_Static_assert(IMAGE_TEXT_MAX <= XLSX_TEXT_MAX, "a description must fit into a cell");
 
 void listing_done(struct listing *l)
 {
@@ -77,6 +93,7 @@ void listing_done(struct listing *l)
 struct rows {
         struct strbuf cells;
         size_t n;
+        int first; /* column that they have */
         int64_t changed_us, version;
         struct caller caller; /* asks in_group() once for each group, and notes what it said */
         const struct caller *who;
@@ -123,7 +140,7 @@ static int take_row(void *ctx, const struct db_row *row)
 
         if (!may_see(rows, row))
                 return 0;
-        for (int col = 0; col < N_COLUMNS; col++) {
+        for (int col = rows->first; col < N_COLUMNS; col++) {
                 if (columns[col].kind == COLUMN_TEXT) {
                         const char *text = db_row_str(row, col);
 
@@ -140,20 +157,30 @@ static int take_row(void *ctx, const struct db_row *row)
         return strbuf_error(&rows->cells) ? strbuf_error(&rows->cells) : strbuf_error(&rows->groups);
 }
 
+static int read_version(struct db_txn *t, uint64_t region, int64_t *ret)
+{
+        if (region == LISTING_ALL_REGIONS)
+                return db_int(t, listing_sql[VERSION_OF_ALL], ret);
+        return db_int(t, listing_sql[VERSION], ret, DB_INT(region));
+}
+
 static int take_rows(struct model *m, const struct caller *c, uint64_t region, struct rows *rows)
 {
+        const bool all = region == LISTING_ALL_REGIONS;
         DB_TXN(t);
         int r;
 
+        rows->first = all ? 0 : ROW_CLASS;
         rows->who = c;
         rows->caller = *c;
         rows->caller.in_group = ask_once;
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = db_int(&t, listing_sql[VERSION], &rows->version, DB_INT(region));
+                r = read_version(&t, region, &rows->version);
         if (r < 0)
                 return r;
-        return db_each(&t, listing_sql[ROWS], take_row, rows, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid));
+        return db_each(&t, listing_sql[all ? ROWS_OF_ALL : ROWS], take_row, rows, DB_INT(region), DB_INT(c->admin),
+                       DB_INT(c->uid));
 }
 
 int listing_version(struct model *m, uint64_t region, int64_t *ret)
@@ -162,7 +189,7 @@ int listing_version(struct model *m, uint64_t region, int64_t *ret)
         int r;
 
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : db_int(&t, listing_sql[VERSION], ret, DB_INT(region));
+        return r < 0 ? r : read_version(&t, region, ret);
 }
 
 /* ---- into a text ---- */
@@ -218,12 +245,12 @@ static struct cell next_cell(struct cursor *cur, enum column_kind kind)
 
 static int write_csv(const struct rows *rows, struct cursor *cur, struct strbuf *out)
 {
-        for (int col = 0; col < N_COLUMNS; col++)
-                strbuf_addf(out, "%s%s", col > 0 ? "," : "", columns[col].name);
+        for (int col = rows->first; col < N_COLUMNS; col++)
+                strbuf_addf(out, "%s%s", col > rows->first ? "," : "", columns[col].name);
         strbuf_add(out, "\n");
         for (size_t i = 0; i < rows->n; i++) {
-                for (int col = 0; col < N_COLUMNS; col++) {
-                        strbuf_add(out, col > 0 ? "," : "");
+                for (int col = rows->first; col < N_COLUMNS; col++) {
+                        strbuf_add(out, col > rows->first ? "," : "");
                         strbuf_add_csv(out, next_cell(cur, columns[col].kind).text);
                 }
                 strbuf_add(out, "\n");
@@ -233,7 +260,7 @@ static int write_csv(const struct rows *rows, struct cursor *cur, struct strbuf 
 
 static void add_json_cell(struct strbuf *out, int col, const struct cell *cell)
 {
-        strbuf_add(out, col > 0 ? ", \"" : "\"");
+        strbuf_add(out, "\"");
         strbuf_add(out, columns[col].name);
         strbuf_add(out, "\": ");
         if (columns[col].kind == COLUMN_NUMBER)
@@ -249,9 +276,10 @@ static int write_json(const struct rows *rows, struct cursor *cur, struct strbuf
         strbuf_add(out, "[");
         for (size_t i = 0; i < rows->n; i++) {
                 strbuf_add(out, i == 0 ? "\n  {" : ",\n  {");
-                for (int col = 0; col < N_COLUMNS; col++) {
+                for (int col = rows->first; col < N_COLUMNS; col++) {
                         struct cell cell = next_cell(cur, columns[col].kind);
 
+                        strbuf_add(out, col > rows->first ? ", " : "");
                         add_json_cell(out, col, &cell);
                 }
                 strbuf_add(out, "}");
@@ -270,9 +298,9 @@ static int write_xlsx(const struct rows *rows, struct cursor *cur, struct strbuf
 
         for (int col = 0; col < N_COLUMNS; col++)
                 heading[col] = (struct xlsx_column){ columns[col].name, columns[col].width };
-        r = xlsx_new("images", heading, N_COLUMNS, out, &x);
+        r = xlsx_new("images", heading + rows->first, (unsigned)(N_COLUMNS - rows->first), out, &x);
         for (size_t i = 0; r == 0 && i < rows->n; i++) {
-                for (int col = 0; col < N_COLUMNS; col++) {
+                for (int col = rows->first; col < N_COLUMNS; col++) {
                         struct cell cell = next_cell(cur, columns[col].kind);
 
                         if (columns[col].kind == COLUMN_NUMBER)

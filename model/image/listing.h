@@ -2,16 +2,19 @@
 #ifndef MODEL_IMAGE_LISTING_H
 #define MODEL_IMAGE_LISTING_H
 
-/* Lists of a region's images. */
+/* Lists of a region's images, or of all regions'. */
 
 #include "model/core/object.h"
 #include "model/core/text.h"
 
+/* In place of a region's id. */
+#define LISTING_ALL_REGIONS UINT64_C(0)
+
 enum listing_format { LISTING_CSV, LISTING_JSON, LISTING_XLSX, LISTING_FORMATS };
 
 /*
- * One row (or object) per image that C may see in the region; columns as the contract has them. Those that were made
- * last are kept. Release *ret with text_unref(). -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without
+ * One row (or object) per image that C may see in the region; columns as the contract has them, of all regions with
+ * the region's name as the first. Those that were made last are kept. Release *ret with text_unref(). -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without
  * spreadsheets; -EDQUOT: C has too many open.
  */
 int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,

@@ -26,7 +26,7 @@ void listing_done(struct listing *l);
 int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
                  struct diag *diag, struct listing *ret);
 
-/* The number that goes up with every change of what lists of the region show. -ENOENT. */
+/* The number that goes up with every change of what lists of the region, or of all, show. -ENOENT. */
 int listing_version(struct model *m, uint64_t region, int64_t *ret);
 
 #endif

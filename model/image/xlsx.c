@@ -232,14 +232,14 @@ static bool is_escape(const char *p)
 }
 
 /*
- * Characters that XML cannot have are written as _xHHHH_, and the underscore of a text that says this itself likewise:
- * one name with such a character must not make the list unreadable.
+ * Characters that XML cannot have, or gives back as others, are written as _xHHHH_, and the underscore of a text that
+ * says this itself likewise: one name with such a character must not make the list unreadable.
  */
 static void add_escaped(struct strbuf *out, const char *text)
 {
         while (*text) {
                 size_t plain = strcspn(text, "&<>_\xef"
-                                             "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10"
+                                             "\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0c\x0d\x0e\x0f\x10"
                                              "\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f");
 
                 strbuf_add_bytes(out, text, plain);

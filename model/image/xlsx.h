@@ -22,6 +22,9 @@ struct xlsx_column {
 /* Columns have letters; one is enough for what there is. */
 #define XLSX_COLUMNS_MAX 26
 
+/* Characters that programs take in a cell. */
+#define XLSX_TEXT_MAX 32767
+
 /* Rows that programs take in one sheet, the heading among them. */
 #define XLSX_ROWS_MAX 1048576
 

@@ -10,8 +10,9 @@
 #include "tests/lib/library.h"
 
 #define HEADER                                                                                            \
-        "class,directory,id,name,status,type,encrypted,features,os,platform,platform-version,architecture,size,owner," \
-        "project-group,created\n"
+        "class,directory,id,name,description,labels,status,type,encrypted,features,os,platform,platform-version," \
+        "architecture,size,owner,project-group,created\n"
+#define HEADER_OF_ALL "region," HEADER
 
 static void add_text(struct text *t, struct strbuf *out)
 {
@@ -22,14 +23,25 @@ static void add_text(struct text *t, struct strbuf *out)
         text_unref(t);
 }
 
-static char *list(struct library *l, const struct caller *c, enum listing_format format)
+static char *list_of(struct library *l, const struct caller *c, uint64_t region, enum listing_format format)
 {
         CLEANUP_STRBUF struct strbuf out = { 0 };
         struct text *t;
 
-        assert_ok(listing_get(l->m, c, l->region, format, library_diag(l), &t));
+        assert_ok(listing_get(l->m, c, region, format, library_diag(l), &t));
         add_text(t, &out);
         return strbuf_take(&out);
+}
+
+static char *list(struct library *l, const struct caller *c, enum listing_format format)
+{
+        return list_of(l, c, l->region, format);
+}
+
+/* Of all regions. */
+static char *csv_of_all(struct library *l, const struct caller *c)
+{
+        return list_of(l, c, LISTING_ALL_REGIONS, LISTING_CSV);
 }
 
 static char *csv(struct library *l, const struct caller *c)
@@ -50,7 +62,8 @@ static void make(struct library *l)
         library_sql(l,
                     "UPDATE image SET ident = 'img-1', name = 'a \"b\", c', os = 'linux', platform = 'Debian', "
                     "platform_version = '12', architecture = 'x86_64', features = 'cloud-init qemu-ga', encrypted = 1, "
-                    "project_group = 'g', status = 'available', created = 1700000000000000 WHERE id = %lld",
+                    "project_group = 'g', status = 'available', created = 1700000000000000, "
+                    "description = 'two' || char(10) || '\"lines\"', labels = 'a=1' || char(10) || 'b=2' WHERE id = %lld",
                     (long long)id);
         library_sql(l, "INSERT INTO image_disk (image, device, role, blob) VALUES (%lld, 'vda', 'system', %lld)",
                     (long long)id, (long long)blob);
@@ -74,8 +87,8 @@ static void test_csv_quotes_what_needs_it(void **state)
         text = csv(l, &l->alice);
         assert_string_equal(
                 text, HEADER
-                "private,web,img-1,\"a \"\"b\"\", c\",available,cloud,yes,cloud-init qemu-ga,linux,Debian,12,x86_64,10,"
-                "61001,g,2023-11-14T22:13:20Z\n");
+                "private,web,img-1,\"a \"\"b\"\", c\",\"two\n\"\"lines\"\"\",\"a=1\nb=2\",available,cloud,yes,"
+                "cloud-init qemu-ga,linux,Debian,12,x86_64,10,61001,g,2023-11-14T22:13:20Z\n");
 }
 
 static void test_json_has_numbers_and_booleans(void **state)
@@ -87,7 +100,8 @@ static void test_json_has_numbers_and_booleans(void **state)
         (void)library_image(l, "x");
         text = json(l, &l->alice);
         assert_contains(text, "[\n  {\"class\": \"private\", \"directory\": \"web\", \"id\": \"img-1\", "
-                              "\"name\": \"a \\\"b\\\", c\", \"status\": \"available\"");
+                              "\"name\": \"a \\\"b\\\", c\", \"description\": \"two\\n\\\"lines\\\"\", "
+                              "\"labels\": \"a=1\\nb=2\", \"status\": \"available\"");
         assert_contains(text, "\"encrypted\": true");
         assert_contains(text, "\"size\": 10, \"owner\": \"61001\"");
         assert_contains(text, "},\n  {\"class\": \"private\", \"directory\": \"x\"");
@@ -136,6 +150,69 @@ static unsigned count_rows(const char *text)
         return n;
 }
 
+/* Those of one region and of all: the same rows, with the region's name, ordered by it. */
+static void test_all_regions(void **state)
+{
+        struct library *l = *state;
+        uint64_t east, id;
+        char *text;
+
+        text = csv_of_all(l, &l->alice);
+        assert_string_equal(text, HEADER_OF_ALL);
+        free(text);
+        assert_ok(region_create(l->m, &l->admin, "an-east", library_diag(l), &east));
+        library_sql(l, "UPDATE region SET handle = 'north' WHERE id = %lld", (long long)l->region);
+        (void)library_image(l, "web");
+        assert_ok(image_create(l->m, &l->alice, east, CLASS_PRIVATE, "zoo", library_diag(l), &id));
+        assert_ok(image_create(l->m, &l->bob, east, CLASS_PRIVATE, "his", library_diag(l), &id));
+        assert_ok(image_create(l->m, &l->admin, east, CLASS_PUBLIC, "base", library_diag(l), &id));
+
+        text = csv_of_all(l, &l->alice);
+        assert_int_equal(strncmp(text, HEADER_OF_ALL "an-east,private,zoo,", strlen(HEADER_OF_ALL) + 20), 0);
+        assert_contains(text, "\nan-east,public,base,");
+        assert_contains(text, "\nnorth,private,web,");
+        assert_true(strstr(text, "an-east,public") < strstr(text, "north,private"));
+        assert_null(strstr(text, "his"));
+        free(text);
+        text = csv_of_all(l, &l->bob);
+        assert_contains(text, "\nan-east,private,his,");
+        assert_null(strstr(text, "zoo"));
+        assert_null(strstr(text, "web"));
+        free(text);
+        text = csv_of_all(l, &l->admin);
+        assert_contains(text, "his");
+        assert_contains(text, "zoo");
+        free(text);
+        text = list_of(l, &l->alice, LISTING_ALL_REGIONS, LISTING_JSON);
+        assert_contains(text, "[\n  {\"region\": \"an-east\", \"class\": \"private\", \"directory\": \"zoo\"");
+        free(text);
+}
+
+/* What is shared with a user in one region is so in the list of all. */
+static void test_shared_in_all_regions(void **state)
+{
+        struct library *l = *state;
+        uint64_t image, share;
+        char *text;
+
+        make(l);
+        image = (uint64_t)library_sql_int(l, "SELECT id FROM image WHERE handle = 'web'");
+        text = csv_of_all(l, &l->bob);
+        assert_string_equal(text, HEADER_OF_ALL);
+        free(text);
+        assert_ok(share_create(l->m, &l->alice, image, "61002", library_diag(l), &share));
+        text = csv_of_all(l, &l->bob);
+        assert_contains(text, ",shared,web,img-1,");
+        free(text);
+        text = csv_of_all(l, &l->alice);
+        assert_contains(text, ",private,web,img-1,");
+        free(text);
+        assert_ok(share_remove(l->m, &l->alice, share, library_diag(l)));
+        text = csv_of_all(l, &l->bob);
+        assert_string_equal(text, HEADER_OF_ALL);
+        free(text);
+}
+
 /* One row for each reader, in the class where she finds it. */
 static void test_what_is_shared_has_a_class_of_its_own(void **state)
 {
@@ -146,6 +223,7 @@ static void test_what_is_shared_has_a_class_of_its_own(void **state)
         char *text;
 
         make(l);
+        library_sql(l, "UPDATE image SET description = '', labels = ''"); /* a row is a line */
         (void)library_image(l, "zoo");
         image = (uint64_t)library_sql_int(l, "SELECT id FROM image WHERE handle = 'web'");
         assert_ok(share_create(l->m, &l->alice, image, "61002", library_diag(l), &share));
@@ -181,6 +259,11 @@ static void test_what_is_shared_has_a_class_of_its_own(void **state)
 static int64_t version(struct library *l)
 {
         return library_sql_int(l, "SELECT lists FROM region WHERE id = %lld", (long long)l->region);
+}
+
+static int64_t version_of_all(struct library *l)
+{
+        return library_sql_int(l, "SELECT lists FROM library");
 }
 
 static uint64_t measure(struct library *l, const struct caller *c, enum listing_format format)
@@ -231,18 +314,39 @@ static void test_every_change_of_a_row_is_noticed(void **state)
                 "DELETE FROM image",
         };
         struct library *l = *state;
-        int64_t before;
+        int64_t before, before_all;
 
         make(l);
         for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
                 before = version(l);
+                before_all = version_of_all(l);
                 library_sql(l, "%s", changes[i]);
-                if (version(l) <= before)
+                if (version(l) <= before || version_of_all(l) <= before_all)
                         fail_msg("not noticed: %s", changes[i]);
         }
         before = version(l);
         (void)library_image(l, "web");
         assert_true(version(l) > before);
+}
+
+/* A region's name is in the list of all: its text, and its time. */
+static void test_a_region_is_renamed(void **state)
+{
+        struct library *l = *state;
+        int64_t changed_us, then_us;
+        uint64_t size;
+        char *text;
+
+        (void)library_image(l, "web");
+        free(csv_of_all(l, &l->alice));
+        assert_ok(listing_measure(l->m, &l->alice, LISTING_ALL_REGIONS, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_ok(region_rename(l->m, &l->admin, l->region, "elsewhere", library_diag(l)));
+        text = csv_of_all(l, &l->alice);
+        assert_contains(text, "\nelsewhere,private,web,");
+        assert_ok(listing_measure(l->m, &l->alice, LISTING_ALL_REGIONS, LISTING_CSV, library_diag(l), &size, &then_us));
+        assert_int_equal(size, strlen(text));
+        assert_true(then_us > changed_us);
+        free(text);
 }
 
 /* The number alone says whether a list is to be made again: put back by hand, nobody sees the change. */
@@ -438,9 +542,12 @@ int main(void)
                 TEST(test_csv_quotes_what_needs_it),
                 TEST(test_json_has_numbers_and_booleans),
                 TEST(test_shows_what_the_caller_may_enter),
+                TEST(test_all_regions),
+                TEST(test_shared_in_all_regions),
                 TEST(test_what_is_shared_has_a_class_of_its_own),
                 TEST(test_the_size_is_that_of_the_text),
                 TEST(test_every_change_of_a_row_is_noticed),
+                TEST(test_a_region_is_renamed),
                 TEST(test_an_unchanged_list_is_not_made_again),
                 TEST(test_kept_lists_follow_changes),
                 TEST(test_the_time_is_that_of_the_last_row),

@@ -41,6 +41,7 @@ static const struct {
         const char *name;
 } files[] = {
         { KIND_ROOT, 1, "README" }, { KIND_ROOT, 2, "info" }, { KIND_ROOT, 3, "regions" }, { KIND_ROOT, 4, "tasks" },
+        { KIND_ROOT, 5, "images.csv" }, { KIND_ROOT, 6, "images.json" }, { KIND_ROOT, 7, "images.xlsx" },
         { KIND_INFO, 1, "version" }, { KIND_INFO, 2, "limits" }, { KIND_INFO, 3, "store" },
         { KIND_INFO, 4, "errors" },
         { KIND_INFO, 5, "health" },

@@ -129,7 +129,7 @@ static void test_text_is_text(void **state)
                 { " two  blanks ", " two  blanks " },
                 { "<&>\"", "&lt;&amp;&gt;\"" },
                 { "]]>", "]]&gt;" },
-                { "a\tb\nc\x01", "a_x0009_b_x000A_c_x0001_" },
+                { "a\tb\nc\x01", "a\tb\nc_x0001_" },
                 { "_x0041_", "_x005F_x0041_" },
                 { "_x004", "_x004" },
                 { "_xyz1_ _x00410_", "_xyz1_ _x00410_" },

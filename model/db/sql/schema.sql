@@ -5,9 +5,11 @@
 -- One row: when the library was made, and its name, by which its blob stores know it.
 CREATE TABLE library (
         born    INTEGER NOT NULL,
-        ident   TEXT NOT NULL
+        ident   TEXT NOT NULL,
+        -- goes up with every change of what the lists of all regions' images show, by a trigger and nothing else
+        lists   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO library VALUES (unixepoch() * 1000000, lower(hex(randomblob(16))));
+INSERT INTO library (born, ident) VALUES (unixepoch() * 1000000, lower(hex(randomblob(16))));
 
 -- Places where blobs live. path '' is the library's own, beside this database; changed is when a blob last came or went.
 CREATE TABLE store (
@@ -430,6 +432,10 @@ CREATE TRIGGER share_lists_delete AFTER DELETE ON share BEGIN
 END;
 CREATE TRIGGER snapshot_lists_update AFTER UPDATE OF blob ON snapshot BEGIN
         UPDATE region SET lists = lists + 1 WHERE id = new.region;
+END;
+-- The lists of all regions have the names of these, too.
+CREATE TRIGGER region_lists_update AFTER UPDATE OF lists, handle ON region BEGIN
+        UPDATE library SET lists = lists + 1;
 END;
 
 -- Addresses end with what they were given out for: the image's being there, and its owner's word.

@@ -20,6 +20,7 @@ ok mkdir "$R/private/local/instances/vm"
 
 # In every list the same, whoever reads it.
 run "$lib/lists-agree" "$R/images.csv" "$R/images.json" "$R/images.xlsx" >rows
+run "$lib/lists-agree" "$MNT" >rows-of-all
 [ "$(cat rows)" -gt 50 ] || fail "only $(cat rows) rows"
 for image in "$R/private"/*/; do
         same "$(jq -rj .name "$image/metadata.json" | od -c)" "$(head -c -1 "$image/name" | od -c)" "metadata of $image"

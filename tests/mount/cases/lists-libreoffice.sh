@@ -11,6 +11,7 @@ for name in "=1+1" "=cmd|' -C calc'!A0" "+1" "-1" "@SUM(1)" '"quoted", and more'
         "2026-01-31" "TRUE" "名前 עברית" "👩‍🔧" $'\xef\xbf\xbe' "'apostrophe"; do
         ok mkdir "$R/private/$name"
         ok write "$R/private/$name/platform" "$name"
+        ok write "$R/private/$name/description" "$name"$'\n'"$name"
 done
 
 # The rest at once, in the stopped library's database: the mount would sync each of them.
@@ -35,7 +36,7 @@ convert() {
                 --convert-to "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false" --outdir "$WORK/said" "$1" \
                 >"$WORK/office.log" 2>&1 || fail "LibreOffice: $(tail -n 3 "$WORK/office.log")"
 }
-columns=$(seq -s / 16 | sed 's,[0-9]*,&/2,g') # in a CSV file nothing says that a cell is text: whoever opens it does
+columns=$(seq -s / 18 | sed 's,[0-9]*,&/2,g') # in a CSV file nothing says that a cell is text: whoever opens it does
 cp "$R/images.xlsx" sheet.xlsx
 cp "$R/images.csv" table.csv
 convert sheet.xlsx

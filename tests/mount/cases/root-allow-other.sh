@@ -67,13 +67,15 @@ same "$(as $B cat "$R/quota" | head -n 1)" "private-images used=0 limit=5" "B's 
 same "$(cat "$R/quota" | head -n 1)" "private-images used=0 limit=5" "root's quota"
 same "$(as $A cat "$R/images.csv" | wc -l) $(as $B cat "$R/images.csv" | wc -l) $(wc -l <"$R/images.csv")" "2 1 2" "rows"
 same "$(as $B cat "$R/images.json" | grep -c web)" 0 "B's images.json"
+same "$(as $A cat "$MNT/images.csv" | wc -l) $(as $B cat "$MNT/images.csv" | wc -l) $(wc -l <"$MNT/images.csv")" "2 1 2" "rows of all regions"
+same "$(as $B cat "$MNT"/images.* | grep -c web)" 0 "B's lists of all regions"
 by $A expect EINVAL write "$R/private/web/os" beos
 grep -q . "$MNT/info/errors" || fail "root sees no errors"
 same "$(as $B cat "$MNT/info/errors" | grep -c -e beos -e "private/web" -e linux)" 0 "A's errors in B's list"
 [ "$(as $A cat "$MNT/info/errors" | wc -l)" -ge 1 ] || fail "A does not see A's errors"
 # Sizes agree with content for each of them, each time.
 for uid in $A $B 0 $A; do
-        for file in "$R/quota" "$R/images.csv" "$R/images.json" "$MNT/info/errors"; do
+        for file in "$R/quota" "$R/images.csv" "$R/images.json" "$MNT"/images.* "$MNT/info/errors"; do
                 same "$(as $uid stat -c %s "$file")" "$(as $uid cat "$file" | wc -c)" "size of $file for $uid"
         done
 done

@@ -40,7 +40,8 @@ same "$(as $B getfattr --only-values -n user.imagefs.source "$view" 2>/dev/null)
 cmp <(as $B cat "$view/disks/vda.raw") disk.raw || fail "B cannot read the disk"
 as $B cat "$view/disks/vda.qcow2" >copy.qcow2 || fail "B cannot read the qcow2"
 same "$(xxh copy.qcow2)" "$(xxh "$web/disks/vda.qcow2")" "the qcow2"
-same "$(as $B grep -c "^shared,web,$(cat "$web/id"),web,available,cloud," "$R/images.csv")" 1 "B's row"
+same "$(as $B grep -c "^shared,web,$(cat "$web/id"),web,a web server,,available,cloud," "$R/images.csv")" 1 "B's row"
+same "$(as $B grep -c "^cn-north-1,shared,web," "$MNT/images.csv") $(as $C grep -c web "$MNT/images.csv")" "1 0" "rows of all regions"
 same "$(as $B jq -r '.[] | .class + "/" + .directory' "$R/images.json")" shared/web "B's object"
 same "$(as $A grep -c '^private,web,' "$R/images.csv") $(grep -c '^private,web,' "$R/images.csv")" "1 1" "A's and root's row"
 same "$(as $C cat "$R/images.csv" | wc -l)" 1 "C's rows"
@@ -112,6 +113,7 @@ wait $lister
 same "$(tail -n 1 listed)" "EACCES readdir" "the listing that B had opened"
 sleep 1.1 # after a second the kernel asks again for what it knows, on behalf of A
 same "$(as $B ls "$R/shared")$(as $B grep -c web "$R/images.csv")" 0 "B's listings"
+same "$(as $B grep -c web "$MNT/images.csv")" 0 "B's rows of all regions"
 same "$(as $B sed -n 's/^shared-images used=\([0-9]*\) limit=5/\1/p' "$R/quota")" 0 "B's quota"
 closed $A
 echo >go

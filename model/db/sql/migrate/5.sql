@@ -56,3 +56,9 @@ UPDATE image SET type = 'both' WHERE source IN ('public', 'marketplace') AND typ
 
 -- Refusals are kept in memory.
 DROP TABLE refusal;
+
+-- There are lists of all regions, too.
+ALTER TABLE library ADD COLUMN lists INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER region_lists_update AFTER UPDATE OF lists, handle ON region BEGIN
+        UPDATE library SET lists = lists + 1;
+END;
