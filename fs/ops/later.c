@@ -17,6 +17,7 @@ static const struct {
         unsigned threads, of_one_user;
 } lanes[] = {
         [LATER_LIST] = { 4, 2 },
+        [LATER_NAMES] = { 4, 1 },
         [LATER_COMPARE] = { 4, 1 },
         [LATER_LOOK] = { 4, 1 },
 };

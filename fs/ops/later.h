@@ -12,7 +12,8 @@
 #include "fs/tree/req.h"
 
 enum later_lane {
-        LATER_LIST, /* goes through many rows */
+        LATER_LIST, /* goes through many rows, one at a time */
+        LATER_NAMES, /* what is in a directory, which is quickly told and must not wait for lists */
         LATER_COMPARE, /* reads disks */
         LATER_LOOK, /* reads a little of them */
         LATER_LANES,

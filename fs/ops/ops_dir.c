@@ -218,7 +218,7 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
         const struct dir_kind *kind = tree_kind(node_of(ino).kind);
 
         if (kind && kind->list)
-                later_run(fuse, LATER_LIST, opendir_now, ino, 0, 0, fi);
+                later_run(fuse, LATER_NAMES, opendir_now, ino, 0, 0, fi);
         else
                 opendir_now(fuse, ino, 0, 0, fi);
 }

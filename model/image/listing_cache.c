@@ -177,12 +177,12 @@ static bool groups_are(const struct kept *k, const struct caller *c)
         return true;
 }
 
-/* True: W is filled from what was kept of this version. */
+/* True: W is filled from what was kept of this version, or a newer one. */
 static bool look(struct listings *ls, const struct key *key, int64_t version, struct wanted *w)
 {
         struct kept *k = place_of(ls, key);
 
-        if (!k->used || !key_is(&k->key, key) || k->version != version || (w->ret && !k->text) ||
+        if (!k->used || !key_is(&k->key, key) || k->version < version || (w->ret && !k->text) ||
             !groups_are(k, w->caller))
                 return false;
         k->used = ++ls->clock;
@@ -193,14 +193,8 @@ static bool look(struct listings *ls, const struct key *key, int64_t version, st
         return true;
 }
 
-static int look_now(struct model *m, const struct key *key, struct wanted *w)
+static bool look_safely(struct model *m, const struct key *key, int64_t version, struct wanted *w)
 {
-        int64_t version;
-        int r;
-
-        r = listing_version(m, key->region, &version);
-        if (r < 0)
-                return r;
         LOCK_SCOPE(&m->listings->mutex);
         return look(m->listings, key, version, w);
 }
@@ -251,15 +245,21 @@ static int want(struct model *m, uint64_t region, enum listing_format format, st
 {
         const struct caller *c = w->caller;
         const struct key key = { .region = region, .uid = c->uid, .gid = c->gid, .admin = c->admin, .format = format };
+        int64_t version;
         int r;
 
-        r = look_now(m, &key, w);
-        if (r != 0)
-                return r < 0 ? r : 0;
+        r = listing_version(m, region, &version);
+        if (r < 0)
+                return r;
+        if (look_safely(m, &key, version, w))
+                return 0;
         LOCK_SCOPE(&m->listings->making);
-        r = look_now(m, &key, w); /* somebody else may have made it meanwhile */
-        if (r != 0)
-                return r < 0 ? r : 0;
+        /*
+         * Somebody else may have made it meanwhile. It says what was at a moment after it was asked for; to want the
+         * present would be to make it once for each who waits, where images change all the time.
+         */
+        if (look_safely(m, &key, version, w))
+                return 0;
         return make(m, &key, diag, w);
 }
 
