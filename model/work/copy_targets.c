@@ -230,7 +230,7 @@ static int find_one(struct db_txn *t, uint64_t region, const char *text, const c
         return db_int(t, copy_targets_sql[BY_IDENT], ret, DB_INT(region), DB_TEXT(ident));
 }
 
-static int find_all(struct db_txn *t, uint64_t region, const char *names, struct diag *diag, uint64_t *ids, size_t n)
+static int find_all(struct db_txn *t, uint64_t region, const char *names, uint64_t *ids, size_t n)
 {
         const char *next = names;
         int64_t id;
@@ -241,6 +241,13 @@ static int find_all(struct db_txn *t, uint64_t region, const char *names, struct
                 if (r < 0)
                         return r;
                 ids[i] = (uint64_t)id;
+        }
+        return 0;
+}
+
+static int refuse_twice(const uint64_t *ids, size_t n, struct diag *diag)
+{
+        for (size_t i = 0; i < n; i++) {
                 for (size_t j = 0; j < i; j++) {
                         if (ids[j] == ids[i])
                                 return diag_set(diag, -EINVAL, "an image is named twice");
@@ -270,9 +277,11 @@ int copy_selection_find(struct model *m, const struct caller *c, uint64_t region
         ids = calloc(n, sizeof(*ids));
         if (!ids)
                 return -ENOMEM;
-        r = find_all(&t, region, names, diag, ids, n);
+        r = find_all(&t, region, names, ids, n);
         if (r == 0)
                 r = check_images(&t, c, ids, n, diag);
+        if (r == 0) /* not before: who may not read an image is not told that there is one */
+                r = refuse_twice(ids, n, diag);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(ids);

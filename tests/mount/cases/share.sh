@@ -28,6 +28,7 @@ selected=$R/copy-targets/$(cat "$web/id")
 same "$(as $A cat "$selected")" "$(as $A cat "$web/copy-targets")" "A's copy-targets"
 by $B expect ENOENT stat "$selected"
 by $B expect ENOENT open r "$selected"
+by $B expect ENOENT stat "$selected,$(cat "$web/id")"
 same "$(cat "$selected")" "$(cat "$web/copy-targets")" "root's copy-targets"
 ok mkdir "$R/private/roots"
 unchanged EINVAL open r "$selected,$(cat "$R/private/roots/id")" # whose quotas?
