@@ -27,6 +27,7 @@
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
 #include "fs/tree/req.h"
+#include "fs/tree/selection.h"
 #include "fs/tree/tree.h"
 
 /* Threads that answer requests. They sleep in the store's disk, never for long work. */
@@ -186,7 +187,9 @@ static int mount_open(struct mount *m)
         r = mount_check_paths(m);
         if (r < 0)
                 return r;
-        r = aliases_new(&m->fs.aliases);
+        r = selections_new(&m->fs.selections);
+        if (r == 0)
+                r = aliases_new(&m->fs.aliases);
         if (r == 0)
                 r = partings_new(&m->fs.partings);
         if (r == 0)
@@ -306,6 +309,7 @@ static void mount_close(struct mount *m)
         frozens_free(m->fs.frozens);
         partings_free(m->fs.partings);
         aliases_free(m->fs.aliases);
+        selections_free(m->fs.selections);
         free(m->mountpoint);
 }
 

@@ -17,6 +17,7 @@
         X(check_rules)      \
         X(checksum)         \
         X(dismiss)          \
+        X(copy_targets)     \
         X(download)         \
         X(fetch)            \
         X(handover)         \

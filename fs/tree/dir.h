@@ -81,11 +81,14 @@ int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us
         DIR_LIST(json, "images.json", LISTING_JSON, "the same for programs"),                           \
         DIR_LIST(xlsx, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", DIR_LIST_XLSX_FLAGS)
 
+/* A line of copy-targets; CTX is a strbuf (dir_copy_targets.c). */
+int dir_add_copy_target(void *ctx, const struct copy_target *t);
+
 /* The tables of them all, for tree.c; a family may show what another has. */
 extern const struct dir_kind dir_root, dir_info, dir_regions;
 extern const struct dir_kind dir_region, dir_images;
 extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots;
-extern const struct dir_kind dir_copies, dir_copy;
+extern const struct dir_kind dir_copies, dir_copy, dir_copy_targets;
 extern const struct dir_kind dir_downloads, dir_download;
 extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_changed;
 extern const struct dir_kind dir_shares, dir_share;

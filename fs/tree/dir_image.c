@@ -145,18 +145,9 @@ static int store_convert(struct req *rq, const char *text)
         return image_convert(rq->fs->model, &rq->caller, rq->oid, text, &rq->diag);
 }
 
-static int copy_target_add(void *ctx, const struct copy_target *t)
-{
-        strbuf_addf(ctx, "%s private-images=%llu/%llu snapshots=%llu/%llu needs-snapshots=%llu bytes-to-move=%llu\n",
-                    t->region, (unsigned long long)t->private_images.used, (unsigned long long)t->private_images.limit,
-                    (unsigned long long)t->snapshots.used, (unsigned long long)t->snapshots.limit,
-                    (unsigned long long)t->needs_snapshots, (unsigned long long)t->bytes_to_move);
-        return 0;
-}
-
 static int show_copy_targets(struct req *rq, struct strbuf *out)
 {
-        return image_copy_targets(rq->fs->model, &rq->caller, rq->oid, copy_target_add, out);
+        return image_copy_targets(rq->fs->model, &rq->caller, &rq->oid, 1, dir_add_copy_target, out);
 }
 
 static int show_metadata(struct req *rq, struct strbuf *out)

@@ -112,6 +112,8 @@ static const struct entry region_entries[] = {
         { 16, "quota-by-user", "what everybody uses and may use", 0400, ENTRY_ADMIN, .show = show_quota_by_user },
         DIR_LISTS(11, 12, 13, "the images you can see, a row each"),
         { 14, "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, ENTRY_COMMANDS, .store = store_batch },
+        { 17, "copy-targets", "copy-targets/ID,ID…: what each other region has room for, of all these images", 0777,
+          ENTRY_UNLISTED, .dir = KIND_COPY_TARGETS },
         { 15, "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store,
           .store = store_region_store },
         { 0 },

@@ -64,7 +64,8 @@ enum node_kind {
         KIND_SHARED_CLOSED = 40, /* what only the owner may do: oid is image << 1 | which */
         KIND_SHARED_INSTANCE = 41, /* oid: the instance */
         KIND_SHARED_PARTING = 42, /* never listed; oid: the image */
-        KIND_COUNT = 43, /* one more than the greatest of these */
+        KIND_COPY_TARGETS = 43, /* oid: the region; its children's: a selection, see selection.h */
+        KIND_COUNT = 44, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

@@ -32,6 +32,7 @@ struct http;
 struct frozens;
 struct later;
 struct nosec;
+struct selections;
 struct spread;
 struct waiters;
 
@@ -46,6 +47,7 @@ struct fs {
         atomic_bool stopping; /* the mount has ended: whoever is at work gives up */
         int64_t born_us; /* when the library was made: the time of what never changes */
 
+        struct selections *selections; /* tree/selection.c */
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */
         struct frozens *frozens; /* ops/frozen.c */

@@ -36,6 +36,7 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_SHARED_INSTANCES] = &dir_shared_instances,
         [KIND_SHARED_CLOSED] = &dir_shared_closed,
         [KIND_SHARED_PARTING] = &dir_shared_parting,
+        [KIND_COPY_TARGETS] = &dir_copy_targets,
         [KIND_SHARED_INSTANCE] = &dir_shared_instance,
         [KIND_SNAPSHOT_VOLUMES] = &dir_snapshot_volumes,
         [KIND_SNAPSHOT_VOLUME] = &dir_snapshot_volume,

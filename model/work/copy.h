@@ -24,7 +24,18 @@ struct copy_target {
         uint64_t bytes_to_move;
 };
 typedef int copy_target_fn(void *ctx, const struct copy_target *t);
-int image_copy_targets(struct model *m, const struct caller *c, uint64_t id, copy_target_fn *fn, void *ctx);
+/* Of N images together, which are of one region; none where one can never be copied. */
+int image_copy_targets(struct model *m, const struct caller *c, const uint64_t *ids, size_t n, copy_target_fn *fn,
+                       void *ctx);
+
+/*
+ * The private images of the region that NAMES has the ids of, with commas between; the caller frees *ret. -E2BIG: more
+ * than a batch has; -EINVAL: one is named twice; -ENOENT: C may read no such image; else as copy_selection_check().
+ */
+int copy_selection_find(struct model *m, const struct caller *c, uint64_t region, const char *names, struct diag *diag,
+                        uint64_t **ret, size_t *ret_n);
+/* May C still read them all (-ENOENT), and do the copies count for one user (-EINVAL)? */
+int copy_selection_check(struct model *m, const struct caller *c, const uint64_t *ids, size_t n, struct diag *diag);
 
 /* The copies of an image, object handle = the target region's name; o.id is the task's. */
 int copy_find(struct model *m, uint64_t image, const char *region, struct object *ret);

@@ -139,10 +139,10 @@ static void test_targets_are_all_other_regions(void **state)
 
         (void)work_region(l, "r2");
         (void)work_far_region(l, "far");
-        assert_ok(image_copy_targets(l->m, &l->alice, local, take_target, targets));
+        assert_ok(image_copy_targets(l->m, &l->alice, &local, 1, take_target, targets));
         assert_string_equal(targets[0].region, "");
 
-        assert_ok(image_copy_targets(l->m, &l->alice, id, take_target, targets));
+        assert_ok(image_copy_targets(l->m, &l->alice, &id, 1, take_target, targets));
         assert_string_equal(targets[0].region, "r2");
         assert_int_equal(targets[0].bytes_to_move, 0);
         assert_int_equal(targets[0].needs_snapshots, 1);

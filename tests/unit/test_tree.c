@@ -34,6 +34,7 @@ static const struct {
         { 31, KIND_NONE }, { 32, KIND_DOWNLOADS }, { 33, KIND_DOWNLOAD }, { 34, KIND_SHARES },
         { 35, KIND_SHARE }, { 36, KIND_SHARED }, { 37, KIND_SHARED_IMAGE }, { 38, KIND_SHARED_DISKS },
         { 39, KIND_SHARED_INSTANCES }, { 40, KIND_SHARED_CLOSED }, { 41, KIND_SHARED_INSTANCE }, { 42, KIND_SHARED_PARTING },
+        { 43, KIND_COPY_TARGETS },
 };
 
 static const struct {
@@ -53,7 +54,7 @@ static const struct {
         { KIND_REGION, 7, "snapshots" }, { KIND_REGION, 8, "disks" }, { KIND_REGION, 9, "instances" },
         { KIND_REGION, 10, "quota" }, { KIND_REGION, 11, "images.csv" }, { KIND_REGION, 12, "images.json" },
         { KIND_REGION, 13, "images.xlsx" }, { KIND_REGION, 14, "batch" }, { KIND_REGION, 15, "store" },
-        { KIND_REGION, 16, "quota-by-user" },
+        { KIND_REGION, 16, "quota-by-user" }, { KIND_REGION, 17, "copy-targets" },
         { KIND_IMAGE, 1, "id" }, { KIND_IMAGE, 2, "name" }, { KIND_IMAGE, 3, "description" },
         { KIND_IMAGE, 4, "status" }, { KIND_IMAGE, 5, "progress" }, { KIND_IMAGE, 6, "error" },
         { KIND_IMAGE, 7, "type" }, { KIND_IMAGE, 8, "source" }, { KIND_IMAGE, 9, "owner" },

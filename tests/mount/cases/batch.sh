@@ -31,6 +31,36 @@ refused EDQUOT - write "$batch" "copy cn-east-2 i1 i2"
 ok write "$R2/quota" "snapshots limit=50"
 same "$(ls "$R2/private")" "" "nothing was copied"
 
+# What that would take, of the selection together.
+ids() { for i; do cat "$R/private/$i/id"; done | paste -sd,; }
+targets=$R/copy-targets
+same "$(ls "$R" | grep -c targets)$(ls -A "$targets")" 0 "what is not listed"
+same "$(cat "$targets/$(ids i1)")" "$(cat "$R/private/i1/copy-targets")" "of one image"
+same "$(cat "$targets/$(ids i1 i2 i3 i4 i5)")" \
+        "cn-east-2 private-images=0/1000 snapshots=0/50 needs-snapshots=5 bytes-to-move=0" "of five"
+same "$(stat -c %s "$targets/$(ids i1 i2)")" "$(wc -c <"$targets/$(ids i1 i2)")" "size"
+same "$(cat "$targets/$(ids i1 lo)")" "" "with one that can never be copied"
+unchanged E2BIG stat "$targets/$(ids i1 i2 i3 i4 i5 i6)"
+[[ $(tail -n 1 "$MNT/info/errors") == *"6 images at once: at most 5"* ]] || fail "$(tail -n 1 "$MNT/info/errors")"
+unchanged EINVAL open r "$targets/$(ids i1 i2 i1)"
+[[ $(tail -n 1 "$MNT/info/errors") == *"named twice"* ]] || fail "$(tail -n 1 "$MNT/info/errors")"
+for name in i1 "$(ids i1)," ",$(ids i1)" img-nothing "$(ids i1),i2" "$(ids i1),,$(ids i2)"; do
+        expect ENOENT stat "$targets/$name"
+        expect ENOENT stat "$R2/copy-targets/$name"
+done
+expect ENOENT open r "$R2/copy-targets/$(ids i1)" # of another region
+refused EPERM - mkdir "$targets/x"
+# Many are asked for, few are kept: one that was forgotten is asked for again.
+exec 5<"$targets/$(ids i1 i2)"
+for a in 1 2 3 4 5 6; do
+        for b in 1 2 3 4 5 6; do
+                [ $a = $b ] || same "$(sed 's/.*needs-snapshots=\([0-9]*\) .*/\1/' "$targets/$(ids i$a i$b)")" 2 "of i$a and i$b"
+        done
+done
+read -r line <&5
+exec 5<&-
+same "$(cat "$targets/$(ids i1 i2)")" "$line" "the first again"
+
 echo "copy cn-east-2 i1 i2 i3" >"$batch" || fail "batch"
 for i in 1 2 3; do
         settle "$R2/private/i$i"

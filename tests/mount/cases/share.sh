@@ -23,6 +23,18 @@ for uid in $A $B $C; do
         by $uid expect ENOENT stat "$view"
 done
 
+# What copies would take is told to who may read the image, also of a selection that another has just asked about.
+selected=$R/copy-targets/$(cat "$web/id")
+same "$(as $A cat "$selected")" "$(as $A cat "$web/copy-targets")" "A's copy-targets"
+by $B expect ENOENT stat "$selected"
+by $B expect ENOENT open r "$selected"
+by $B expect ENOENT stat "$selected,$(cat "$web/id")"
+same "$(cat "$selected")" "$(cat "$web/copy-targets")" "root's copy-targets"
+ok mkdir "$R/private/roots"
+unchanged EINVAL open r "$selected,$(cat "$R/private/roots/id")" # whose quotas?
+[[ $(tail -n 1 "$MNT/info/errors") == *"several users"* ]] || fail "$(tail -n 1 "$MNT/info/errors")"
+ok rmdir "$R/private/roots"
+
 # Shared with B: in B's listings only, to read.
 by $A ok mkdir "$web/shares/$B"
 same "$(as $A ls "$web/shares")" $B "shares/"
