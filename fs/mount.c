@@ -26,6 +26,7 @@
 #include "fs/ops/parting.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
+#include "fs/tree/ino.h"
 #include "fs/tree/req.h"
 #include "fs/tree/selection.h"
 #include "fs/tree/tree.h"
@@ -181,6 +182,7 @@ static void mount_tell_progress(void *ctx, const char *what, uint64_t done, uint
 
 static int mount_open(struct mount *m)
 {
+        uint8_t key[MODEL_NUMBER_KEY_SIZE];
         struct diag diag = { 0 };
         int r;
 
@@ -218,6 +220,12 @@ static int mount_open(struct mount *m)
                        &diag, &m->fs.model);
         if (r < 0)
                 return mount_fail(r, diag.error ? diag.text : strerror(-r));
+        r = model_number_key(m->fs.model, key);
+        if (r < 0)
+                return mount_fail(r, "the library's key cannot be used");
+        _Static_assert(MODEL_NUMBER_KEY_SIZE == INO_KEY_SIZE, "one is the other");
+        ino_set_key(key);
+        explicit_bzero(key, sizeof(key));
         mount_warn_of_others(m->opts->store);
         (void)model_health(m->fs.model, mount_warn, NULL); /* as info/health has it */
         m->fs.born_us = model_born_us(m->fs.model);

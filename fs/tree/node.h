@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fs/tree/ino.h"
+
 /*
  * The numbers of kinds are part of inode numbers, which are promised to be stable: a number is given once. A new kind
  * takes the next, wherever it stands in the list; that of a kind which goes is never used again.
@@ -73,6 +75,7 @@ enum node_kind {
 #define KIND_BITS 6
 #define OID_BITS  (64 - KIND_BITS - ROW_BITS)
 #define ROW_CHILD ((1U << ROW_BITS) - 1)
+_Static_assert(OID_BITS == 48, "what ino.h permutes");
 /*
  * Rows from here up to ROW_CHILD are directories at another place than the first. After all of them they begin again,
  * with another generation, so that the kernel gives up whom it still has with the number.
@@ -94,9 +97,11 @@ static inline unsigned node_row(struct node n)
         return n.row == 0 && n.place ? ROW_PLACE + (n.place - 1) % PLACES : n.row;
 }
 
+/* The root's number is fixed by the protocol: kind 0, row 0, oid 1. Of all others oid is hidden. */
 static inline uint64_t node_ino(struct node n)
 {
-        return (uint64_t)n.kind << (OID_BITS + ROW_BITS) | (uint64_t)node_row(n) << OID_BITS | n.oid;
+        return (uint64_t)n.kind << (OID_BITS + ROW_BITS) | (uint64_t)node_row(n) << OID_BITS |
+               (n.kind == KIND_ROOT ? n.oid : ino_hide(n.oid));
 }
 
 /* Tells apart what has the same number. */
@@ -112,16 +117,17 @@ static inline uint64_t node_number(struct node n)
         return node_ino(n);
 }
 
-/* The root's number is fixed by the protocol: kind 0, row 0, oid 1. */
 static inline struct node node_of(uint64_t ino)
 {
+        const enum node_kind kind = (enum node_kind)(ino >> (OID_BITS + ROW_BITS));
+        const uint64_t shown = ino & ((UINT64_C(1) << OID_BITS) - 1);
         const unsigned row = (unsigned)(ino >> OID_BITS) & ROW_CHILD;
         const bool placed = row >= ROW_PLACE && row != ROW_CHILD;
 
         return (struct node){
-                .kind = (enum node_kind)(ino >> (OID_BITS + ROW_BITS)),
+                .kind = kind,
                 .row = placed ? 0 : row,
-                .oid = ino & ((UINT64_C(1) << OID_BITS) - 1),
+                .oid = kind == KIND_ROOT ? shown : ino_find(shown),
                 .place = placed ? row - ROW_PLACE + 1 : 0,
         };
 }

@@ -12,6 +12,7 @@
 
 #include "blobstore/base/strbuf.h"
 #include "model/core/catalogue.h"
+#include "model/core/secret.h"
 #include "model/core/stores.h"
 
 enum { BORN };
@@ -29,6 +30,18 @@ int64_t model_born_us(struct model *m)
         if (db_begin(m->db, DB_READ, &t) < 0 || db_int(&t, library_sql[BORN], &born_us) < 0)
                 return 0;
         return born_us;
+}
+
+int model_number_key(struct model *m, uint8_t ret[MODEL_NUMBER_KEY_SIZE])
+{
+        uint8_t mac[SECRET_MAC_SIZE];
+        int r;
+
+        r = secret_mac(m, "numbers", "", 0, mac);
+        if (r == 0)
+                memcpy(ret, mac, MODEL_NUMBER_KEY_SIZE);
+        explicit_bzero(mac, sizeof(mac));
+        return r;
 }
 
 bool model_is_degraded(struct model *m)

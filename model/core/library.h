@@ -12,6 +12,10 @@ struct model;
 /* When the library was made. */
 int64_t model_born_us(struct model *m);
 
+/* A secret of the library's for numbers that users see: the same each time, until its key is lost (secret.h). */
+#define MODEL_NUMBER_KEY_SIZE 12
+int model_number_key(struct model *m, uint8_t ret[MODEL_NUMBER_KEY_SIZE]);
+
 /* Did a sync fail, so that nothing can be changed until the next start? */
 bool model_is_degraded(struct model *m);
 

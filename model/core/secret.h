@@ -6,7 +6,8 @@
  * What the catalogue holds without telling it: passwords that have to be shown to a server again, and the addresses of
  * downloads. The catalogue is copied into every blob store, and by whoever makes backups of it; so they are of use only
  * with a key, which lies in the library's directory, in a file of its own, and nowhere else. A library that has lost
- * its key makes another one: addresses end then, and passwords have to be given again. Private to model/.
+ * its key makes another one: addresses end then, passwords have to be given again, and inode numbers are others. Private
+ * to model/.
  */
 
 #include "model/core/state.h"
