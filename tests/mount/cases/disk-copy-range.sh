@@ -72,8 +72,9 @@ discards() {
         for ((i = 0; i < 10; i++)); do ok fallocate punch $(($1 + (i << 20))) 4096 "$disk"; done
         echo $(($(reads) - before))
 }
-last=$(discards $((118 << 20)))
-first=$(discards 0)
+# The least of three, since the daemon reads for others, too.
+last=$(for at in 118 108 98; do discards $((at << 20)); done | sort -n | head -n 1)
+first=$(for at in 0 10 20; do discards $((at << 20)); done | sort -n | head -n 1)
 [ "$first" -lt $((last + 50)) ] || fail "$first reads for what took $last at the end of the disk"
 python3 -c 'for i in range(2000): print("%28672d" % i + "\0" * 4096, end="")' >holes.raw
 import_raw "$R/private/holes" holes.raw
