@@ -266,7 +266,7 @@ static void use(struct world *w, const char *name, bool again, uint64_t seed, ui
 
 static void test_damage_anywhere_costs_what_it_concerns_and_nothing_else(void **state)
 {
-        uint64_t count = environment_number("IMAGEFS_TEST_COUNT", 150),
+        uint64_t count = environment_number("IMAGEFS_TEST_COUNT", 70),
                  first = environment_number("IMAGEFS_TEST_SEED", 1);
         uint8_t *buf = malloc(NEW_BYTES);
         struct world *w = *state;
