@@ -114,7 +114,7 @@ matrix() {
 failed=0
 restart -o allow_other
 unmoved tree_snapshot matrix -c stranger
-for caller in owner member sharee stranger root; do
+for caller in owner member sharee root; do
         restart -o allow_other
         unmoved lasting matrix -c $caller
 done
