@@ -39,7 +39,7 @@ static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
         req_init(&rq, fuse);
         rq.doing.verb = "stat";
         frozen = is_frozen(fuse, ino, fi, &frozen_size);
-        if (attr_is_long(n) && !frozen)
+        if (attr_is_long(n)) /* its time is known with its size, and is the same for who has it open */
                 r = attr_get_long(&rq, n, &st, &timeout);
         else
                 r = attr_get(&rq, n, NULL, &st, &timeout);
