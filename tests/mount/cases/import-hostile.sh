@@ -84,7 +84,7 @@ cp good.stream m-disk.vmdk
 printf '<E><File id="f" href="m-disk.vmdk"/><Disk fileRef="f"/></E>' >m.ovf
 tar --format=ustar -cf good.ova m.ovf m-disk.vmdk
 goods=(good.*)
-for ((i = 0; i < ${IMAGEFS_TEST_COUNT:-60}; i++)); do
+for ((i = 0; i < ${IMAGEFS_TEST_COUNT:-25}; i++)); do
         cp "${goods[i % ${#goods[@]}]}" mutant
         size=$(stat -c %s mutant)
         for ((j = RANDOM % 8; j >= 0; j--)); do
