@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * imagefs STORE MOUNTPOINT serves a library; imagefs check STORE looks at one that nobody serves, and repairs it.
+ * imagefs STORE MOUNTPOINT serves a library; a first word that is a command does something else (commands.h).
  *
- * In the background by default: the parent waits for the word that the mount can be used, and ends with the child's
+ * Served in the background by default: the parent waits for the word that the mount can be used, and ends with the child's
  * exit status when it does not come, so that a failure is seen by whoever started it.
  */
 
@@ -19,17 +19,10 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/log.h"
+#include "fs/commands.h"
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/tree/tree.h"
-#include "model/check.h"
-#include "model/found.h"
-#include "model/restore.h"
-
-/* As fsck has them. */
-#define EXIT_CHECK_REPAIRED 1
-#define EXIT_CHECK_LEFT     4
-#define EXIT_CHECK_ERROR    8
 
 /* Above all that is allocated all the time; below a list of many images. */
 #define LARGE_BYTES (4 << 20)
@@ -82,7 +75,7 @@ static int main_wait_for_child(pid_t pid, int ready)
                 return EXIT_SUCCESS;
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
-        return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+        return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_MOUNT_FAILED;
 }
 
 static int main_serve(struct options *opts)
@@ -94,7 +87,7 @@ static int main_serve(struct options *opts)
         if (!opts->foreground && !opts->debug) {
                 if (pipe2(ready, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
                         log_errno(-errno, "going into the background");
-                        return EXIT_FAILURE;
+                        return EXIT_MOUNT_FAILED;
                 }
                 if (pid > 0) {
                         (void)close(ready[1]);
@@ -107,99 +100,6 @@ static int main_serve(struct options *opts)
         if (ready[1] >= 0)
                 (void)close(ready[1]);
         return r;
-}
-
-static void main_report(void *ctx, const char *text)
-{
-        (void)ctx;
-        (void)printf("%s\n", text);
-}
-
-struct main_check {
-        const char *store;
-        bool read_data, repair, restore;
-};
-
-static bool main_check_parse(int argc, char **argv, struct main_check *ret)
-{
-        const struct {
-                const char *name;
-                bool *flag;
-        } flags[] = {
-                { "--read-data", &ret->read_data },
-                { "--repair", &ret->repair },
-                { "--restore-catalogue", &ret->restore },
-        };
-
-        for (int i = 2; i < argc; i++) {
-                bool known = false;
-
-                for (size_t f = 0; f < sizeof(flags) / sizeof(flags[0]); f++) {
-                        if (strcmp(argv[i], flags[f].name) == 0)
-                                *flags[f].flag = known = true;
-                }
-                if (!known && (ret->store || argv[i][0] == '-'))
-                        return false;
-                if (!known)
-                        ret->store = argv[i];
-        }
-        return ret->store;
-}
-
-static int main_check_fail(const struct diag *diag, int error)
-{
-        (void)fprintf(stderr, "imagefs: %s\n", diag->error ? diag->text : strerror(-error));
-        return EXIT_CHECK_ERROR;
-}
-
-/* What no image names is told, or made images, and is no problem: a crash may leave it, and it goes by itself. */
-static int main_check_all(const struct main_check *c, bool repaired)
-{
-        struct diag diag = { 0 };
-        int problems, found;
-
-        problems = model_check(c->store, c->read_data, main_report, NULL, &diag);
-        if (problems < 0)
-                return main_check_fail(&diag, problems);
-        /* What is wrong with an index, or with what a segment says of itself, is put right by making it again. */
-        found = c->repair ? model_found_name(c->store, problems > 0, main_report, NULL, &diag) :
-                            model_found_list(c->store, main_report, NULL, &diag);
-        if (found < 0)
-                return main_check_fail(&diag, found);
-        if (c->repair && problems > 0) {
-                (void)printf("the indices of the blob stores were made again; what is left:\n");
-                problems = model_check(c->store, c->read_data, main_report, NULL, &diag);
-                if (problems < 0)
-                        return main_check_fail(&diag, problems);
-                repaired |= problems == 0;
-        }
-        repaired |= c->repair && found > 0;
-        if (problems > 0)
-                (void)printf("%d problems\n", problems);
-        else
-                (void)printf("%s\n", repaired ? "repaired" : "clean");
-        return problems > 0 ? EXIT_CHECK_LEFT : repaired ? EXIT_CHECK_REPAIRED : EXIT_SUCCESS;
-}
-
-static int main_check(int argc, char **argv)
-{
-        struct diag diag = { 0 };
-        struct main_check c = { 0 };
-        int r;
-
-        if (!main_check_parse(argc, argv, &c)) {
-                (void)fprintf(stderr, "imagefs: usage: imagefs check STORE [--read-data] [--repair] "
-                                      "[--restore-catalogue]\n");
-                return EXIT_CHECK_ERROR;
-        }
-        if (c.restore) {
-                r = model_restore(c.store, main_report, NULL, &diag);
-                if (r < 0)
-                        return main_check_fail(&diag, r);
-                if (r > 0) /* of an earlier version: nothing can be said of it before it was mounted */
-                        return EXIT_CHECK_REPAIRED;
-        }
-        return main_check_all(&c, c.restore);
 }
 
 /* All of it, or of the directories of that NAME. */
@@ -216,21 +116,28 @@ static int main_print_tree(const char *name)
         return EXIT_FAILURE;
 }
 
-int main(int argc, char **argv)
+/*
+ * `mount -o remount,ro` comes here with all that stands in /proc/mounts. Only whether the mount can be written to changes;
+ * mount(8) itself knows how.
+ */
+static int main_remount(const struct options *opts)
+{
+        const char *const argv[] = { "mount", "-i", "-o", opts->read_only ? "remount,ro" : "remount,rw", "--",
+                                     opts->mountpoint, NULL };
+
+        (void)execvp(argv[0], (char *const *)argv);
+        log_errno(-errno, "mount");
+        return EXIT_MOUNT_FAILED;
+}
+
+static int main_mount(int argc, char **argv)
 {
         struct options opts;
         int r = EXIT_SUCCESS;
 
-        log_setup("imagefs", LOG_WARNING, false);
-        (void)signal(SIGPIPE, SIG_IGN);
-        (void)umask(077); /* nothing of a library is for others; modes in the mount are the kernel's and the model's */
-        main_set_memory();
-        if (argc > 1 && strcmp(argv[1], "check") == 0)
-                return main_check(argc, argv);
-
         if (options_parse(argc, argv, &opts) < 0) {
                 options_done(&opts);
-                return EXIT_FAILURE;
+                return EXIT_MOUNT_USAGE;
         }
         if (opts.debug)
                 log_setup("imagefs", LOG_DEBUG, false);
@@ -240,8 +147,39 @@ int main(int argc, char **argv)
                 (void)printf("imagefs %s\n", IMAGEFS_VERSION);
         else if (opts.print_tree)
                 r = main_print_tree(opts.store);
+        else if (opts.fake)
+                r = EXIT_SUCCESS;
+        else if (opts.remount)
+                r = main_remount(&opts);
         else
                 r = main_serve(&opts);
         options_done(&opts);
         return r;
+}
+
+/* By the name that it is called by, or by the first word after that. Everything else mounts. */
+static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+} commands[] = {
+        { "init", command_init },
+        { "check", command_check },
+        { "fsck.imagefs", command_fsck },
+};
+
+int main(int argc, char **argv)
+{
+        const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
+
+        log_setup("imagefs", LOG_WARNING, false);
+        (void)signal(SIGPIPE, SIG_IGN);
+        (void)umask(077); /* nothing of a library is for others; modes in the mount are the kernel's and the model's */
+        main_set_memory();
+        for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+                if (strcmp(commands[i].name, name) == 0)
+                        return commands[i].run(argc, argv);
+                if (argc > 1 && strcmp(commands[i].name, argv[1]) == 0)
+                        return commands[i].run(argc - 1, argv + 1);
+        }
+        return main_mount(argc, argv);
 }

@@ -19,6 +19,7 @@
 #include "blobstore/base/log.h"
 #include "fs/http/http.h"
 #include "fs/nosec.h"
+#include "fs/obstacle.h"
 #include "fs/ops/alias.h"
 #include "fs/ops/frozen.h"
 #include "fs/ops/later.h"
@@ -134,6 +135,8 @@ static int mount_check_paths(struct mount *m)
         }
         if (path_is_in(store, m->mountpoint))
                 return mount_fail(-EINVAL, "the library cannot lie in its own mount: choose another mount point");
+        if (path_is_in(m->mountpoint, store))
+                return mount_fail(-EINVAL, "the mount point cannot lie in the library: choose another one");
         free(m->opts->store);
         m->opts->store = TAKE_PTR(store);
         return 0;
@@ -206,8 +209,8 @@ static int mount_open(struct mount *m)
                 return mount_fail(r, "out of memory");
 
         m->fs.nosec = &m->nosec;
-        m->fs.uid = getuid();
-        m->fs.gid = getgid();
+        m->fs.uid = m->opts->uid;
+        m->fs.gid = m->opts->gid;
         r = model_open(m->opts->store,
                        &(struct model_opts){ .workers = (unsigned)m->opts->workers,
                                              .import_private = m->opts->import_private,
@@ -263,8 +266,40 @@ static int mount_add_options(struct options *opts)
         return 0;
 }
 
+/* What libfuse said last: the reason, where it knows one that was not seen beforehand. */
+static char mount_said[256];
+
+static void mount_note(enum fuse_log_level level, const char *fmt, va_list args)
+{
+        if (level > FUSE_LOG_ERR)
+                return;
+        (void)vsnprintf(mount_said, sizeof(mount_said), fmt, args);
+        mount_said[strcspn(mount_said, "\n")] = '\0';
+}
+
+/* One sentence, and the true one. */
+static int mount_attach(struct mount *m)
+{
+        const char *obstacle = obstacle_find(m->opts, m->mountpoint);
+        CLEANUP_FREE char *text = NULL;
+        int r;
+
+        if (obstacle)
+                return mount_fail(-EPERM, obstacle);
+        fuse_set_log_func(mount_note);
+        r = fuse_session_mount(m->session, m->mountpoint);
+        fuse_set_log_func(NULL);
+        if (r == 0)
+                return 0;
+        if (asprintf(&text, "%s cannot be mounted on%s%s", m->mountpoint, mount_said[0] ? ": " : "", mount_said) < 0)
+                text = NULL;
+        return mount_fail(-EINVAL, text ? text : "mounting failed");
+}
+
 static int mount_mount(struct mount *m)
 {
+        int r;
+
         if (mount_add_options(m->opts) < 0)
                 return mount_fail(-ENOMEM, "out of memory");
         m->session = fuse_session_new(&m->opts->fuse, &ops, sizeof(ops), &m->fs);
@@ -274,8 +309,9 @@ static int mount_mount(struct mount *m)
         if (fuse_set_signal_handlers(m->session) < 0)
                 return mount_fail(-EINVAL, "signal handlers could not be set");
         m->signals = true;
-        if (fuse_session_mount(m->session, m->mountpoint) < 0)
-                return mount_fail(-EINVAL, "mounting failed: is /dev/fuse there, and are you allowed to mount?");
+        r = mount_attach(m);
+        if (r < 0)
+                return r;
         m->mounted = true;
         nosec_arrange(m->session);
         return 0;
@@ -373,5 +409,5 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
         if (config)
                 fuse_loop_cfg_destroy(config);
         mount_close(&m);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r < 0 ? EXIT_MOUNT_FAILED : EXIT_SUCCESS;
 }

@@ -3,9 +3,12 @@
 #include "fs/options.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "blobstore/base/parse.h"
 
@@ -14,21 +17,25 @@ enum option_type {
         OPTION_NUMBER, /* uint64_t */
         OPTION_SIZE, /* uint64_t, with K, M, G, T */
         OPTION_TEXT, /* char * */
-        OPTION_FUSE, /* libfuse's or the kernel's: passed on */
+        OPTION_USER, /* uint32_t, a user's name or number */
+        OPTION_GROUP, /* likewise */
+        OPTION_FUSE, /* libfuse's or the kernel's: passed on; sets a bool too, if there is one */
+        OPTION_FUSE_NOT, /* likewise; takes it back */
+        OPTION_NOTHING, /* mount(8)'s or systemd's own, or without a meaning here */
 };
 
 struct option {
         const char *name; /* "-f" stands alone, others come after -o */
         const char *help;
         enum option_type type;
-        size_t offset; /* in struct options; for OPTION_FUSE of a flag that is set too, or 0 */
+        size_t offset; /* in struct options; 0: of none */
 };
 
 #define TIDY_SECONDS_DEFAULT 600
 
 #define AT(field) offsetof(struct options, field)
 
-static const struct option option_table[] = {
+static const struct option flag_table[] = {
         { "-f", "stay in the foreground", OPTION_FLAG, AT(foreground) },
         { "-d", "stay in the foreground and say what happens", OPTION_FLAG, AT(debug) },
         { "-h", "this text", OPTION_FLAG, AT(help) },
@@ -37,8 +44,30 @@ static const struct option option_table[] = {
         { "--version", NULL, OPTION_FLAG, AT(version) },
         { "--print-tree", "every file of the mounted tree, with a line about it; a name after it: of that directory",
           OPTION_FLAG, AT(print_tree) },
+        { NULL },
+};
+
+/* mount(8), "External helpers". */
+static const struct option helper_table[] = {
+        { "-f", NULL, OPTION_FLAG, AT(fake) },
+        { "-s", NULL, OPTION_FLAG, AT(sloppy) },
+        { "-r", NULL, OPTION_FLAG, AT(read_only) },
+        { "-w", NULL, OPTION_NOTHING, 0 },
+        { "-n", NULL, OPTION_NOTHING, 0 },
+        { "-v", NULL, OPTION_NOTHING, 0 },
+        { "-h", NULL, OPTION_FLAG, AT(help) },
+        { "--help", NULL, OPTION_FLAG, AT(help) },
+        { "-V", NULL, OPTION_FLAG, AT(version) },
+        { "--version", NULL, OPTION_FLAG, AT(version) },
+        { NULL },
+};
+
+/* What comes after -o. */
+static const struct option option_table[] = {
         { "allow_other", "every user may use the mount, each as themselves", OPTION_FUSE, AT(allow_other) },
-        { "ro", "nothing can be changed through the mount", OPTION_FUSE, 0 },
+        { "ro", "nothing can be changed through the mount", OPTION_FUSE, AT(read_only) },
+        { "uid=USER", "who administers the library beside root (who mounts it)", OPTION_USER, AT(uid) },
+        { "gid=GROUP", "the group of what belongs to nobody (of who mounts it)", OPTION_GROUP, AT(gid) },
         { "cache=SIZE", "memory for decoded data, each store (64M)", OPTION_SIZE, AT(cache_bytes) },
         { "import-private", "everybody may import from this machine and private networks", OPTION_FLAG,
           AT(import_private) },
@@ -49,34 +78,80 @@ static const struct option option_table[] = {
         { "http-cert=FILE", "with TLS: the certificate, PEM", OPTION_TEXT, AT(http_cert) },
         { "http-key=FILE", "its key, PEM", OPTION_TEXT, AT(http_key) },
         { "http-name=HOST", "what addresses name, or HOST:PORT (where it listens)", OPTION_TEXT, AT(http_name) },
-        /* what mount(8) and fstab add by themselves */
-        { "rw", NULL, OPTION_FUSE, 0 },
+        { "remount", "with ro or rw: change that of what is mounted", OPTION_FLAG, AT(remount) },
+        /* what stands in fstab, or mount(8) adds by itself */
+        { "rw", NULL, OPTION_FUSE_NOT, AT(read_only) },
         { "dev", NULL, OPTION_FUSE, 0 },
         { "nodev", NULL, OPTION_FUSE, 0 },
         { "suid", NULL, OPTION_FUSE, 0 },
         { "nosuid", NULL, OPTION_FUSE, 0 },
         { "exec", NULL, OPTION_FUSE, 0 },
         { "noexec", NULL, OPTION_FUSE, 0 },
-        { "atime", NULL, OPTION_FUSE, 0 },
-        { "noatime", NULL, OPTION_FUSE, 0 },
+        { "sync", NULL, OPTION_FUSE, 0 },
+        { "async", NULL, OPTION_FUSE, 0 },
+        { "dirsync", NULL, OPTION_FUSE, 0 },
         { "auto_unmount", NULL, OPTION_FUSE, 0 },
         { "default_permissions", NULL, OPTION_FUSE, 0 }, /* always on */
+        { "defaults", NULL, OPTION_NOTHING, 0 },
+        { "auto", NULL, OPTION_NOTHING, 0 },
+        { "noauto", NULL, OPTION_NOTHING, 0 },
+        { "nofail", NULL, OPTION_NOTHING, 0 },
+        { "_netdev", NULL, OPTION_NOTHING, 0 },
+        { "user", NULL, OPTION_NOTHING, 0 },
+        { "nouser", NULL, OPTION_NOTHING, 0 },
+        { "users", NULL, OPTION_NOTHING, 0 },
+        { "nousers", NULL, OPTION_NOTHING, 0 },
+        { "owner", NULL, OPTION_NOTHING, 0 },
+        { "noowner", NULL, OPTION_NOTHING, 0 },
+        { "group", NULL, OPTION_NOTHING, 0 },
+        { "nogroup", NULL, OPTION_NOTHING, 0 },
+        { "silent", NULL, OPTION_NOTHING, 0 },
+        { "loud", NULL, OPTION_NOTHING, 0 },
+        /* no read changes a time here */
+        { "atime", NULL, OPTION_NOTHING, 0 },
+        { "noatime", NULL, OPTION_NOTHING, 0 },
+        { "diratime", NULL, OPTION_NOTHING, 0 },
+        { "nodiratime", NULL, OPTION_NOTHING, 0 },
+        { "relatime", NULL, OPTION_NOTHING, 0 },
+        { "norelatime", NULL, OPTION_NOTHING, 0 },
+        { "strictatime", NULL, OPTION_NOTHING, 0 },
+        { "nostrictatime", NULL, OPTION_NOTHING, 0 },
+        { "lazytime", NULL, OPTION_NOTHING, 0 },
+        { "nolazytime", NULL, OPTION_NOTHING, 0 },
+        /* what /proc/mounts says of a mount, which a remount gives back */
+        { "user_id=UID", NULL, OPTION_NOTHING, 0 },
+        { "group_id=GID", NULL, OPTION_NOTHING, 0 },
+        { "max_read=SIZE", NULL, OPTION_NOTHING, 0 },
+        /* each object has a mode of its own */
+        { "umask=MASK", NULL, OPTION_NOTHING, 0 },
+        { "comment=TEXT", NULL, OPTION_NOTHING, 0 },
+        { NULL },
 };
+
+/* Of mount(8), its callers and systemd, with or without a value: x-systemd.automount, X-mount.mkdir. */
+static bool is_application_specific(const char *text)
+{
+        return strncmp(text, "x-", 2) == 0 || strncmp(text, "X-", 2) == 0;
+}
+
+static void table_help(FILE *f, const struct option *table, const char *before)
+{
+        for (const struct option *o = table; o->name; o++)
+                if (o->help)
+                        (void)fprintf(f, "  %s%-*s %s\n", before, (int)(20 - strlen(before)), o->name, o->help);
+}
 
 void options_help(FILE *f)
 {
         (void)fprintf(f, "imagefs STORE MOUNTPOINT [-o OPTION,…] [-f] [-d]\n"
+                         "imagefs init STORE\n"
                          "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]\n\n"
-                         "Mounts the library of virtual machine images kept in directory STORE (made if it is "
-                         "missing).\n\n");
-        for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {
-                const struct option *o = &option_table[i];
-                bool alone = o->name[0] == '-';
-
-                if (o->help)
-                        (void)fprintf(f, "  %s%-*s %s\n", alone ? "" : "-o ", alone ? 20 : 17, o->name, o->help);
-        }
-        (void)fprintf(f, "\nUnmount with `umount MOUNTPOINT` or `fusermount3 -u MOUNTPOINT`.\n");
+                         "Mounts the library of virtual machine images kept in directory STORE, which init has made.\n"
+                         "imagefs COMMAND --help says more of a command.\n\n");
+        table_help(f, flag_table, "");
+        table_help(f, option_table, "-o ");
+        (void)fprintf(f, "\nWhat fstab has besides, such as defaults, nofail, _netdev, noatime, user or x-systemd.…, may be "
+                         "there.\nUnmount with `umount MOUNTPOINT` or `fusermount3 -u MOUNTPOINT`.\n");
 }
 
 static int option_fail(const char *what, const char *text)
@@ -97,41 +172,80 @@ static int option_set_text(char **field, const char *value)
         return 0;
 }
 
-/* Takes one option, NAME or NAME=VALUE. */
-static int option_take(struct options *opts, const char *text)
+/* A user or group by NUMBER, or by name. */
+static int option_set_id(uint32_t *field, const char *value, bool group)
+{
+        uint64_t number;
+
+        if (parse_u64(value, &number) == 0 && number < UINT32_MAX) {
+                *field = (uint32_t)number;
+                return 0;
+        }
+        if (group) {
+                const struct group *g = getgrnam(value);
+
+                if (g)
+                        *field = g->gr_gid;
+                return g ? 0 : -ENOENT;
+        }
+        const struct passwd *p = getpwnam(value);
+
+        if (p)
+                *field = p->pw_uid;
+        return p ? 0 : -ENOENT;
+}
+
+static int option_pass_on(struct options *opts, const char *text)
+{
+        return fuse_opt_add_arg(&opts->fuse, "-o") < 0 || fuse_opt_add_arg(&opts->fuse, text) < 0 ? -ENOMEM : 0;
+}
+
+/* Takes O, written as TEXT. VALUE may be NULL. */
+static int option_apply(struct options *opts, const struct option *o, const char *text, const char *value)
+{
+        void *field = (char *)opts + o->offset;
+
+        switch (o->type) {
+        case OPTION_FLAG:
+                *(bool *)field = true;
+                return 0;
+        case OPTION_NUMBER:
+                return parse_u64(value, field) < 0 ? option_fail("not a number", text) : 0;
+        case OPTION_SIZE:
+                return parse_size(value, field) < 0 ? option_fail("not a size (64M, 1G …)", text) : 0;
+        case OPTION_TEXT:
+                return option_set_text(field, value);
+        case OPTION_USER:
+                return option_set_id(field, value, false) < 0 ? option_fail("no such user", text) : 0;
+        case OPTION_GROUP:
+                return option_set_id(field, value, true) < 0 ? option_fail("no such group", text) : 0;
+        case OPTION_FUSE:
+        case OPTION_FUSE_NOT:
+                if (o->offset)
+                        *(bool *)field = o->type == OPTION_FUSE;
+                return option_pass_on(opts, text);
+        case OPTION_NOTHING:
+                return 0;
+        }
+        return -EINVAL;
+}
+
+/* Takes one option of TABLE, NAME or NAME=VALUE. */
+static int option_take(struct options *opts, const struct option *table, const char *text)
 {
         size_t len = strcspn(text, "=");
         const char *value = text[len] ? text + len + 1 : NULL;
 
-        for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {
-                const struct option *o = &option_table[i];
-                void *field = (char *)opts + o->offset;
-                bool wants_value = o->type == OPTION_NUMBER || o->type == OPTION_SIZE || o->type == OPTION_TEXT;
+        for (const struct option *o = table; o->name; o++) {
+                bool wants_value = strchr(o->name, '=');
 
                 if (strcspn(o->name, "=") != len || strncmp(o->name, text, len) != 0)
                         continue;
                 if (wants_value != (value != NULL))
                         return option_fail(wants_value ? "a value is missing" : "takes no value", text);
-
-                switch (o->type) {
-                case OPTION_FLAG:
-                        *(bool *)field = true;
-                        return 0;
-                case OPTION_NUMBER:
-                        return parse_u64(value, field) < 0 ? option_fail("not a number", text) : 0;
-                case OPTION_SIZE:
-                        return parse_size(value, field) < 0 ? option_fail("not a size (64M, 1G …)", text) : 0;
-                case OPTION_TEXT:
-                        return option_set_text(field, value);
-                case OPTION_FUSE:
-                        if (o->offset)
-                                *(bool *)field = true;
-                        if (fuse_opt_add_arg(&opts->fuse, "-o") < 0 || fuse_opt_add_arg(&opts->fuse, text) < 0)
-                                return -ENOMEM;
-                        return 0;
-                }
+                return option_apply(opts, o, text, value);
         }
-        return option_fail("no such option", text);
+        return opts->sloppy ? 0 : option_fail("no such option", text);
 }
 
 static int option_take_list(struct options *opts, const char *list)
@@ -140,8 +254,8 @@ static int option_take_list(struct options *opts, const char *list)
         int r = copy ? 0 : -ENOMEM;
 
         while (r == 0 && (text = strsep(&rest, ",")))
-                if (text[0])
-                        r = option_take(opts, text);
+                if (text[0] && !is_application_specific(text))
+                        r = option_take(opts, option_table, text);
         free(copy);
         return r;
 }
@@ -156,42 +270,68 @@ static int option_take_word(struct options *opts, const char *word)
         return *place ? 0 : -ENOMEM;
 }
 
-int options_parse(int argc, char **argv, struct options *ret)
+/* -fd is -f -d. */
+static int option_take_letters(struct options *opts, const struct option *table, const char *arg)
+{
+        int r = 0;
+
+        if (arg[1] == '-')
+                return option_take(opts, table, arg);
+        for (const char *letter = arg + 1; r == 0 && *letter; letter++)
+                r = option_take(opts, table, (const char[]){ '-', *letter, '\0' });
+        return r;
+}
+
+static int options_read(struct options *opts, const struct option *flags, const char *with_value, int argc, char **argv)
 {
         bool words_only = false;
-        int r;
+        int r = 0;
 
-        *ret = (struct options){ .tidy_seconds = TIDY_SECONDS_DEFAULT };
-        if (fuse_opt_add_arg(&ret->fuse, "imagefs") < 0)
-                return -ENOMEM;
-
-        for (int i = 1; i < argc; i++) {
-                const char *arg = argv[i];
+        for (int i = 1; r == 0 && i < argc; i++) {
+                const char *arg = argv[i], *value;
 
                 if (words_only || arg[0] != '-' || !arg[1]) {
-                        r = option_take_word(ret, arg);
+                        r = option_take_word(opts, arg);
                 } else if (strcmp(arg, "--") == 0) {
                         words_only = true;
-                        r = 0;
-                } else if (strncmp(arg, "-o", 2) == 0) {
-                        if (!arg[2] && ++i == argc)
-                                return option_fail("a list of options is missing", arg);
-                        r = option_take_list(ret, arg[2] ? arg + 2 : argv[i]);
+                } else if (strchr(with_value, arg[1])) {
+                        value = arg[2] ? arg + 2 : argv[++i];
+                        if (!value)
+                                return option_fail("something is missing after it", arg);
+                        r = arg[1] == 'o' ? option_take_list(opts, value) : 0;
                 } else {
-                        r = option_take(ret, arg);
+                        r = option_take_letters(opts, flags, arg);
                 }
-                if (r < 0)
-                        return r;
         }
-        if (ret->help || ret->version)
+        return r;
+}
+
+static int options_check(struct options *opts)
+{
+        if (opts->help || opts->version)
                 return 0;
-        if (ret->print_tree)
-                return ret->mountpoint ? option_fail("--print-tree takes one directory's name", ret->mountpoint) : 0;
-        if (!ret->store || !ret->mountpoint)
+        if (opts->print_tree)
+                return opts->mountpoint ? option_fail("--print-tree takes one directory's name", opts->mountpoint) : 0;
+        if (!opts->store || !opts->mountpoint)
                 return option_fail("say where the library is and where to mount it", "STORE MOUNTPOINT");
-        if (!ret->http && (ret->http_cert || ret->http_key || ret->http_name))
+        if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name))
                 return option_fail("means something only beside http=ADDRESS:PORT", "http-…");
         return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *ret)
+{
+        const char *slash = strrchr(argv[0], '/');
+        bool is_helper = strncmp(slash ? slash + 1 : argv[0], "mount.", strlen("mount.")) == 0;
+        int r;
+
+        *ret = (struct options){ .tidy_seconds = TIDY_SECONDS_DEFAULT, .uid = getuid(), .gid = getgid() };
+        if (fuse_opt_add_arg(&ret->fuse, "imagefs") < 0)
+                return -ENOMEM;
+        r = options_read(ret, is_helper ? helper_table : flag_table, is_helper ? "otN" : "o", argc, argv);
+        if (r == 0 && is_helper && ret->read_only)
+                r = option_pass_on(ret, "ro");
+        return r < 0 ? r : options_check(ret);
 }
 
 void options_done(struct options *o)

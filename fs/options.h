@@ -11,11 +11,21 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_opt.h>
 
+/* As mount(8) has them. */
+enum {
+        EXIT_MOUNT_USAGE = 1,
+        EXIT_MOUNT_FAILED = 32,
+};
+
 struct options {
         char *store, *mountpoint; /* with print_tree, STORE is the name of a directory of the tree, or NULL */
         bool foreground, debug, help, version, print_tree;
+        bool fake; /* mount(8)'s -f: all but mounting */
+        bool sloppy; /* mount(8)'s -s: an option that is not known is let pass */
+        bool read_only, remount;
         bool allow_other;
         bool import_private;
+        uint32_t uid, gid; /* who administers the library beside root; options_parse() begins with the caller's */
         uint64_t cache_bytes; /* 0: the default */
         uint64_t workers; /* 0: the default */
         uint64_t tidy_seconds; /* 0: never */
@@ -23,7 +33,11 @@ struct options {
         struct fuse_args fuse; /* what goes on to libfuse */
 };
 
-/* 0; -EINVAL after a message on standard error. Release with options_done(), after a failure too. */
+/*
+ * Reads `imagefs STORE MOUNTPOINT …`, and where ARGV[0] is mount.imagefs or mount.fuse.imagefs what mount(8) calls it
+ * with, whose -f, -n, -s, -v, -r, -w, -t and -N are its own. 0; -EINVAL after a message on standard error. Release with
+ * options_done(), after a failure too.
+ */
 int options_parse(int argc, char **argv, struct options *ret);
 void options_done(struct options *o);
 void options_help(FILE *f);

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,29 +64,34 @@ static int refuse_stranger(void *ctx, const char *name)
         return may_lie_beside(name) ? 0 : -EUCLEAN;
 }
 
+/* Why not to make one there is said: a disk that is not mounted leaves an empty directory, or none. */
+#define NO_LIBRARY "%s: no library of imagefs: is the disk that it lies on mounted? \"imagefs init %s\" makes a new one"
+
 /*
  * A directory of something else is left alone. What a start that was cut off leaves behind is fine, for a library to be
- * MADE there; copies of a catalogue say that there was one.
+ * made there; copies of a catalogue say that there was one.
  */
-static int check_contents(struct model *m, const char *path, bool make, struct diag *diag)
+static int check_contents(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag)
 {
         bool has_copies = faccessat(m->dir_fd, STORES_OWN_DIR "/" CATALOGUE_DIR, F_OK, 0) == 0;
         struct stat st;
         int r;
 
-        if (fstatat(m->dir_fd, DB_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_size > 0 || !has_copies))
+        if (fstatat(m->dir_fd, DB_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_size > 0 || !has_copies)) {
+                if (purpose != HOME_MAKE || st.st_size == 0)
+                        return 0;
+                return diag_set(diag, -EEXIST, "%s: there is a library already", path);
+        }
+        if (has_copies && purpose == HOME_RESTORE)
                 return 0;
-        if (has_copies && !make && !m->read_only)
-                return 0;
-        r = make ? dir_each(m->dir_fd, ".", refuse_stranger, NULL) : -EUCLEAN;
-        if (r != -EUCLEAN)
-                return r;
         if (has_copies)
-                return diag_set(diag, r, "%s/" DB_FILE " is missing or empty: \"imagefs check %s --restore-catalogue\" "
-                                         "brings back the newest copy that there is", path, path);
-        if (make)
-                return diag_set(diag, r, "%s: not a library, and not empty: choose an empty directory", path);
-        return diag_set(diag, r, "%s: not a library of imagefs", path);
+                return diag_set(diag, -EUCLEAN, "%s/" DB_FILE " is missing or empty: \"imagefs check %s "
+                                                "--restore-catalogue\" brings back the newest copy that there is",
+                                path, path);
+        if (purpose != HOME_MAKE)
+                return diag_set(diag, -EUCLEAN, NO_LIBRARY, path, path);
+        r = dir_each(m->dir_fd, ".", refuse_stranger, NULL);
+        return r != -EUCLEAN ? r : diag_set(diag, r, "%s: not empty: choose an empty directory", path);
 }
 
 /* The lock file says which process has the library open, and whether it is closing it. */
@@ -149,6 +155,32 @@ static void await_holder(int lock_fd)
         (void)close(holder.fd);
 }
 
+/* Is that process's namespace NAME ours? It is, where it cannot be known. */
+static bool shares_namespace(pid_t pid, const char *name)
+{
+        char path[64];
+        struct stat ours, its;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+        if (stat(path, &ours) < 0)
+                return true;
+        (void)snprintf(path, sizeof(path), "/proc/%ld/ns/%s", (long)pid, name);
+        return stat(path, &its) < 0 || (ours.st_dev == its.st_dev && ours.st_ino == its.st_ino);
+}
+
+/* Who has the lock, as far as can be seen from here: not through the wall of a container. */
+static int refuse_held(int lock_fd, const char *path, struct diag *diag)
+{
+        bool closing;
+        pid_t pid;
+
+        if (!read_holder(lock_fd, &pid, &closing) || (kill(pid, 0) < 0 && errno == ESRCH))
+                return diag_set(diag, -EBUSY, "%s: another imagefs serves this library, which cannot be seen from here "
+                                              "(in a container, or on another host): unmount it there first", path);
+        return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: process %ld%s: unmount that one first",
+                        path, (long)pid, shares_namespace(pid, "mnt") ? "" : ", in another mount namespace");
+}
+
 /* umount(8) returns before the daemon has closed its library: who comes at once finds it locked by one that ends. */
 static int take_lock(struct model *m)
 {
@@ -170,14 +202,16 @@ void home_init(struct model *m)
         m->lock_fd = -1;
 }
 
-int home_open(struct model *m, const char *path, bool make, struct diag *diag)
+int home_open(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag)
 {
         char real[PATH_MAX];
         int r;
 
-        if (make && mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
+        if (purpose == HOME_MAKE && mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
                 return diag_set(diag, -errno, "%s: cannot be made: %s", path, strerror(errno));
         m->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (m->dir_fd < 0 && errno == ENOENT)
+                return diag_set(diag, -ENOENT, NO_LIBRARY, path, path);
         if (m->dir_fd < 0)
                 return diag_set(diag, -errno, "%s: cannot be opened: %s", path, strerror(errno));
         if (!realpath(path, real))
@@ -186,7 +220,7 @@ int home_open(struct model *m, const char *path, bool make, struct diag *diag)
         if (!m->dir)
                 return -ENOMEM;
 
-        r = check_contents(m, path, make, diag);
+        r = check_contents(m, path, purpose, diag);
         if (r < 0)
                 return r;
         m->lock_fd = openat(m->dir_fd, LOCK_FILE, (m->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW,
@@ -194,12 +228,14 @@ int home_open(struct model *m, const char *path, bool make, struct diag *diag)
         if (m->lock_fd < 0)
                 return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
         r = take_lock(m);
+        if (r == -EWOULDBLOCK)
+                r = refuse_held(m->lock_fd, path, diag);
         if (r < 0) {
                 (void)close(m->lock_fd); /* it is another's */
                 m->lock_fd = -1;
         }
-        if (r == -EWOULDBLOCK)
-                return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: unmount that one first", path);
+        if (r == -EBUSY)
+                return r;
         if (r < 0)
                 return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
         if (!m->read_only)

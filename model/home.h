@@ -9,11 +9,17 @@
 /* Before anything else, so that home_close() can be called. */
 void home_init(struct model *m);
 
+enum home_purpose {
+        HOME_USE, /* of what is a library */
+        HOME_MAKE, /* of what is none yet; the directory is made if it is missing */
+        HOME_RESTORE, /* of one that has lost its database, too */
+};
+
 /*
- * Opens the directory, made if it is missing and MAKE says so, and takes its lock: -EBUSY. -EUCLEAN: it is something
- * else's, or m->read_only and without a database. DIAG has a sentence for each.
+ * Opens the directory and takes its lock: -EBUSY. -ENOENT, -EUCLEAN: it is no library; -EEXIST: it is one, and was to be
+ * made. DIAG has a sentence for each.
  */
-int home_open(struct model *m, const char *path, bool make, struct diag *diag);
+int home_open(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag);
 
 /* Whoever waits for the library learns that it is being closed. */
 void home_closing(struct model *m);

@@ -110,7 +110,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         m->progress = opts->progress;
         m->remake = opts->remake;
 
-        r = home_open(m, dir, !m->read_only, diag);
+        r = home_open(m, dir, opts->make ? HOME_MAKE : HOME_USE, diag);
         if (r == 0)
                 r = set_mountpoint(m, opts->mountpoint, diag);
         if (r == 0)

@@ -21,6 +21,7 @@
 typedef void model_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
 struct model_opts {
+        bool make; /* a new library; -EEXIST where there is one */
         bool read_only; /* for checking */
         bool idle; /* for repairs: nothing is worked on, nothing comes in, and nothing that has no name is removed */
         bool remake; /* the indices of blob stores are made again */
@@ -35,7 +36,7 @@ struct model_opts {
 };
 
 /*
- * Opens the library in directory DIR (made if missing), takes up interrupted work and starts the
+ * Opens the library in directory DIR, takes up interrupted work and starts the
  * workers. DIAG says what is wrong and what to do: another daemon has it (-EBUSY), not a library (-EUCLEAN), …
  * A blob store that cannot be opened is no failure: model_health() says so.
  */

@@ -317,7 +317,7 @@ int model_restore(const char *dir, restore_fn *fn, void *ctx, struct diag *diag)
         int r;
 
         home_init(&rs.m);
-        r = home_open(&rs.m, dir, false, diag);
+        r = home_open(&rs.m, dir, HOME_RESTORE, diag);
         if (r == 0)
                 r = find_copies(&rs);
         if (r == 0)

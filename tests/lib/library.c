@@ -32,13 +32,24 @@ static void note_change(void *ctx, enum object_kind kind, uint64_t id)
         (void)pthread_cond_broadcast(&l->changed);
 }
 
-int library_open(struct library *l)
+static int open_with(struct library *l, struct model_opts opts)
 {
-        const struct model_opts opts = { .workers = 2, .listener = note_change, .listener_ctx = l };
-        char path[TEMPDIR_MAX + 8];
+        char path[TEMPDIR_MAX + 32];
 
+        (void)snprintf(path, sizeof(path), "%s/lib/imagefs.db", l->dir);
+        opts.make = access(path, F_OK) < 0;
         (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
         return model_open(path, &opts, library_diag(l), &l->m);
+}
+
+int library_open(struct library *l)
+{
+        return open_with(l, (struct model_opts){ .workers = 2, .listener = note_change, .listener_ctx = l });
+}
+
+int library_open_idle(struct library *l)
+{
+        return open_with(l, (struct model_opts){ .idle = true });
 }
 
 void library_make(struct library *l)

@@ -33,6 +33,7 @@ void library_remove(struct library *l);
 /* Closing and opening again, as a restart does. */
 void library_close(struct library *l);
 int library_open(struct library *l);
+int library_open_idle(struct library *l); /* without workers and upkeep, which would do things at the same time */
 
 /* Setup and teardown of a cmocka test: *state is the library. */
 int library_setup(void **state);

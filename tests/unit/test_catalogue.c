@@ -132,15 +132,6 @@ static void test_the_last_seven_stay(void **state)
         assert_whole(l, "lib/blobs");
 }
 
-/* Without upkeep, which would copy at the same time; and without a copy at the end. */
-static void open_idle(struct library *l)
-{
-        char path[2 * TEMPDIR_MAX];
-
-        (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
-        assert_ok(model_open(path, &(struct model_opts){ .idle = true }, library_diag(l), &l->m));
-}
-
 static bool never(void *ctx)
 {
         (void)ctx;
@@ -180,7 +171,7 @@ static void test_there_is_one_each_day(void **state)
         library_close(l);
         keep_only_newest(l);
         make_older(l, now_us + 3 * SECOND_US); /* as where some were made within a second: names are a second apart */
-        open_idle(l);
+        assert_ok(library_open_idle(l)); /* no upkeep, and no copy at the end */
         change(l, 1);
         due_us = catalogue_renew(l->m, never, NULL);
         assert_true(due_us > now_us + CATALOGUE_APART_US - 60 * SECOND_US);
@@ -276,7 +267,7 @@ static void test_what_cannot_be_copied_stops_nobody(void **state)
         (void)snprintf(command, sizeof(command), "cd '%s' && rm -r far-far/catalogue lib/blobs/catalogue && : >far-far/catalogue",
                        l->dir);
         assert_int_equal(system(command), 0);
-        open_idle(l);
+        assert_ok(library_open_idle(l));
         assert_true(catalogue_renew(l->m, never, NULL) < now_us + CATALOGUE_APART_US / 2);
         assert_int_equal(count(l, "lib/blobs"), 1); /* the others have theirs */
         assert_ok(model_health(l->m, note_sentence, said));
@@ -289,7 +280,7 @@ static void test_what_cannot_be_copied_stops_nobody(void **state)
 
         (void)snprintf(command, sizeof(command), "rm '%s/far-far/catalogue'", l->dir);
         assert_int_equal(system(command), 0);
-        open_idle(l);
+        assert_ok(library_open_idle(l));
         (void)catalogue_renew(l->m, never, NULL);
         said[0] = '\0';
         assert_ok(model_health(l->m, note_sentence, said));

@@ -455,11 +455,14 @@ static void test_a_directory_of_something_else_is_left_alone(void **state)
         struct model_opts opts = { 0 };
         struct model *m;
 
+        assert_err(model_open(path_in(l, "nowhere"), &opts, library_diag(l), &m), -ENOENT);
+        opts.make = true;
+        assert_err(model_open(path_in(l, "lib"), &opts, library_diag(l), &m), -EEXIST);
         assert_ok(mkdir(path_in(l, "home"), 0700));
         assert_ok(mkdir(path_in(l, "home/documents"), 0700));
         assert_err(model_open(path_in(l, "home"), &opts, library_diag(l), &m), -EUCLEAN);
         assert_int_equal(access(path_in(l, "home/lock"), F_OK), -1);
-        opts.read_only = true;
+        opts = (struct model_opts){ .read_only = true };
         assert_err(model_open(path_in(l, "home"), &opts, library_diag(l), &m), -EUCLEAN);
         assert_err(model_open(path_in(l, "nowhere"), &opts, library_diag(l), &m), -ENOENT);
         assert_int_equal(access(path_in(l, "nowhere"), F_OK), -1);
@@ -468,7 +471,7 @@ static void test_a_directory_of_something_else_is_left_alone(void **state)
 static void test_a_library_in_its_own_mount_is_refused(void **state)
 {
         struct library *l = *state;
-        struct model_opts opts = { .mountpoint = l->dir };
+        struct model_opts opts = { .make = true, .mountpoint = l->dir };
         struct model *m;
 
         assert_err(model_open(path_in(l, "second"), &opts, library_diag(l), &m), -EINVAL);
@@ -529,7 +532,7 @@ static void test_another_librarys_store_is_refused_until_it_is_adopted(void **st
 static void test_a_catalogue_made_anew_removes_nothing_of_the_old_one(void **state)
 {
         struct library *l = *state;
-        char adopt[3 * TEMPDIR_MAX];
+        char adopt[3 * TEMPDIR_MAX], copies[2 * TEMPDIR_MAX];
         uint64_t region;
 
         (void)work_image(l, &l->alice, l->region, "a", "local", 200000, 1);
@@ -538,6 +541,10 @@ static void test_a_catalogue_made_anew_removes_nothing_of_the_old_one(void **sta
         library_close(l);
         assert_ok(unlink(path_in(l, "lib/imagefs.db")));
         (void)unlink(path_in(l, "lib/reserve"));
+        assert_err(library_open(l), -EUCLEAN); /* its copies are to be brought back */
+        assert_contains(l->diag.text, "--restore-catalogue");
+        (void)snprintf(copies, sizeof(copies), "rm -r '%s'", path_in(l, "lib/blobs/catalogue"));
+        assert_int_equal(system(copies), 0);
 
         for (int start = 0; start < 2; start++) {
                 bool garbage = true;

@@ -155,7 +155,7 @@ check_store
 
 start
 check 8 "$STORE" --restore-catalogue
-says "another imagefs serves this library: unmount that one first"
+says "another imagefs serves this library: process $daemon_pid: unmount that one first"
 check 8 "$STORE" --repair
 says "unmount that one first"
 stop
@@ -166,6 +166,6 @@ says "there is no whole copy of the catalogue in $STORE/blobs/catalogue"
 same "$(xxh "$STORE/imagefs.db")" "$sum" "the catalogue after a refusal"
 mkdir empty
 check 8 "$WORK/empty" --restore-catalogue
-says "not a library of imagefs"
-check 8 "$STORE" --restore
+says "no library of imagefs: is the disk that it lies on mounted?"
+check 16 "$STORE" --restore
 says "usage: imagefs check STORE [--read-data] [--repair] [--restore-catalogue]"

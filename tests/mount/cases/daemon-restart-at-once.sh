@@ -4,6 +4,7 @@
 unmount() {
         fusermount3 -u "$MNT" || umount "$MNT" || fail "not unmounted"
 }
+library "$STORE"
 for _ in 1 2 3 4 5; do
         run "$IMAGEFS" "$STORE" "$MNT"
         [ -d "$MNT/regions/r" ] || ok mkdir "$MNT/regions/r"

@@ -3,6 +3,39 @@
 pid_of() { pgrep -f -- "^$IMAGEFS $STORE" | head -n 1; }
 gone() { [ -z "$(pid_of)" ]; }
 
+# A library is made by init alone: what is not there may lie on a disk that is not mounted.
+[[ $(start_refused "$STORE" "$MNT") == *"$STORE: no library of imagefs: is the disk that it lies on mounted? \"imagefs init $STORE\" makes"* ]] ||
+        fail "another sentence: $(cat out)"
+[ ! -e "$STORE" ] || fail "a store that is refused is made"
+mkdir bare bare/lost+found
+[[ $(start_refused "$WORK/bare" "$MNT") == *"no library of imagefs"* ]] || fail "another sentence: $(cat out)"
+same "$(ls bare)" "lost+found" "a directory that is no library"
+run "$IMAGEFS" init "$STORE" >said
+same "$(cat said)" "made; to mount it: imagefs $STORE MOUNTPOINT" "what init says"
+same "$(stat -c %a "$STORE")" 700 "the mode of a new library"
+run "$IMAGEFS" check "$STORE" >/dev/null
+init_refused() { # WHY [ARGUMENT…]
+        local why=$1
+        shift
+        "$IMAGEFS" init "$@" >said 2>&1 && fail "init $* succeeds"
+        [[ $(cat said) == *"$why"* ]] || fail "init $* says: $(cat said)"
+}
+before=$(find "$STORE" -type f -exec xxhsum -q -H2 {} + | sort)
+init_refused "there is a library already" "$STORE"
+same "$(find "$STORE" -type f -exec xxhsum -q -H2 {} + | sort)" "$before" "a library that init refused to make"
+run "$IMAGEFS" init "$WORK/bare" >/dev/null
+mkdir full
+echo mine >full/thing
+init_refused "$WORK/full: not empty: choose an empty directory" "$WORK/full"
+same "$(ls -A full)" thing "a directory of others"
+init_refused "cannot be made: No such file or directory" "$WORK/no/such/parent"
+init_refused "missing; usage: imagefs init STORE"
+init_refused "one argument too many; usage: imagefs init STORE" "$WORK/a" "$WORK/b"
+init_refused "no such option; usage: imagefs init STORE" --force "$WORK/a"
+[ ! -e "$WORK/a" ] || fail "a refused init made something"
+run "$IMAGEFS" init --help | grep -q "^imagefs init STORE" || fail "init has no help"
+run "$IMAGEFS" check --help | grep -q -- "--restore-catalogue  *bring back" || fail "check has no help"
+
 "$IMAGEFS" "$STORE" "$MNT" >out 2>&1 || fail "start gave $?: $(cat out)"
 _mounted || fail "not mounted when the parent ended"
 ok mkdir "$MNT/regions/r"
@@ -51,9 +84,11 @@ same "$(ls -A occupied)" thing "a directory of others was touched"
 refuse "$STORE" "$MNT" -o no-such-option
 refuse "$STORE"
 refuse
-mkdir nested nested/mnt
+library "$WORK/nested"
+mkdir nested/mnt
 refuse "$WORK/nested" "$WORK/nested/mnt" # the mount point inside the store: the store would hide itself
 mkdir outer
+library "$WORK/outer/store"
 refuse "$WORK/outer/store" "$WORK/outer" # the store inside the mount
 refuse "$WORK/outer" "$WORK/outer"
 

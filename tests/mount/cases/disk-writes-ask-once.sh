@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The kernel used to ask for security.capability before each write, so that every write cost two requests.
+library "$STORE"
 "$IMAGEFS" -d "$STORE" "$MNT" >requests.log 2>&1 &
 daemon=$!
 until_true 10 mountpoint -q "$MNT" || fail "not mounted"

@@ -2,6 +2,7 @@
 # Many disks open at once, each of which takes the daemon some files: not the soft limit on those counts, which is for
 # programs that use select(2).
 [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 1024 ] || skip "no more than $(ulimit -Hn) open files"
+library "$STORE"
 (
         ulimit -Sn 64
         exec "$IMAGEFS" "$STORE" "$MNT" -f >>"$WORK/daemon.log" 2>&1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `ls -l` of many images used to ask for the attributes of each one: three requests for each name on Debian 13, where it
 # wants to see the names of all extended attributes, on top of the one pass that lists them.
+library "$STORE"
 "$IMAGEFS" -d "$STORE" "$MNT" >requests.log 2>&1 &
 daemon=$!
 until_true 10 mountpoint -q "$MNT" || fail "not mounted"

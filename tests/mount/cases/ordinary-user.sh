@@ -9,6 +9,7 @@ mknod home/fuse c 10 229 && chmod 666 home/fuse
 cat >home/inside <<'SCRIPT'
 set -e
 cd "$HOME"
+"$IMAGEFS" init "$HOME/store"
 "$IMAGEFS" "$HOME/store" "$HOME/mnt"
 cd mnt
 mkdir regions/one

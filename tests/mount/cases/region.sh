@@ -73,6 +73,7 @@ same_disk "$MNT/regions/three/private/web/disks/vda.raw" disk.raw
 
 # Another library's store is refused, until somebody says that it may be taken over; nothing in it is removed.
 mkdir theirs
+library "$WORK/lib2"
 "$IMAGEFS" "$WORK/lib2" "$WORK/theirs" -f >daemon2.log 2>&1 &
 second=$!
 until_true 10 mountpoint -q theirs || fail "the second library is not mounted: $(cat daemon2.log)"
@@ -101,6 +102,12 @@ stop
 rm "$STORE"/imagefs.db* "$STORE/reserve"
 blobs() { find "$STORE/blobs/maps" -type f | wc -l; }
 same "$(blobs)" 1 "maps before"
+[[ $(start_refused "$STORE" "$MNT") == *"imagefs check $STORE --restore-catalogue"* ]] || fail "another sentence: $(cat out)"
+fails "$IMAGEFS" init "$STORE"
+rm -r "$STORE/blobs/catalogue" # and its copies are gone
+[[ $(start_refused "$STORE" "$MNT") == *"no library of imagefs"* ]] || fail "another sentence: $(cat out)"
+same "$(blobs)" 1 "maps after refusals"
+run "$IMAGEFS" init "$STORE" >/dev/null
 start
 ok mkdir "$MNT/regions/new"
 grep -qF "adopt $STORE/blobs" "$MNT/info/health" || fail "health says: $(cat "$MNT/info/health")"

@@ -3,7 +3,14 @@
 start
 ok mkdir "$MNT/regions/r"
 mkdir other
-[[ $(start_refused "$STORE" "$WORK/other") == *' '* ]] || fail "no sentence"
+said="$STORE: another imagefs serves this library: process $daemon_pid"
+[[ $(start_refused "$STORE" "$WORK/other") == *"$said: unmount that one first" ]] || fail "another sentence: $(cat out)"
+if [ "$(id -u)" = 0 ]; then
+        [[ $(unshare -m "$IMAGEFS" "$STORE" "$WORK/other" 2>&1) == *"$said, in another mount namespace: unmount"* ]] ||
+                fail "the namespace is not told"
+        [[ $(unshare -p -f --mount-proc "$IMAGEFS" "$STORE" "$WORK/other" 2>&1) == *"cannot be seen from here"* ]] ||
+                fail "a process that cannot be seen is told of"
+fi
 ln -s store alias
 # It closed the lock file's descriptor twice, and wrote to whatever had come to have its number.
 run strace -f -o refused.trace -e trace=close,ftruncate,pwrite64 bash -c '! "$0" "$1" "$2" -f' "$IMAGEFS" "$STORE" "$WORK/other"
@@ -12,6 +19,7 @@ run strace -f -o refused.trace -e trace=close,ftruncate,pwrite64 bash -c '! "$0"
 ! mountpoint -q other || fail "the second is mounted"
 expect ok stat "$MNT/regions/r"
 # A region's blobs cannot be where another library's are in use.
+library "$WORK/store3"
 "$IMAGEFS" "$WORK/store3" "$WORK/other" -f >daemon2.log 2>&1 &
 second=$!
 until_true 10 mountpoint -q other || fail "the second library is not mounted: $(cat daemon2.log)"

@@ -181,8 +181,14 @@ _started() {
         _mounted || ! kill -0 "$daemon_pid" 2>/dev/null
 }
 
+# Makes a library there, if nothing is.
+library() {
+        [ -e "$1" ] || run "$IMAGEFS" init "$1" >/dev/null
+}
+
 # In the foreground, so that its number, its messages and its exit status are known.
 start() {
+        library "$STORE"
         "$IMAGEFS" "$STORE" "$MNT" -f "$@" >>"$WORK/daemon.log" 2>&1 &
         daemon_pid=$!
         until_true 20 _started || fail "not mounted after 20 seconds"

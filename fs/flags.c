@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "fs/flags.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void flags_help(const struct flags *f)
+{
+        (void)printf("%s\n\n%s\n", f->usage, f->about);
+        for (size_t i = 0; i < f->n; i++)
+                if (f->table[i].help)
+                        (void)printf("%s  %-20s %s\n", i == 0 ? "\n" : "", f->table[i].name, f->table[i].help);
+}
+
+static enum flags_result flags_wrong(const struct flags *f, const char *what, const char *text)
+{
+        (void)fprintf(stderr, "imagefs: %s: %s; usage: %s\n", text, what, f->usage);
+        return FLAGS_WRONG;
+}
+
+/* NAME is of N bytes. */
+static bool flags_take(const struct flags *f, const char *name, size_t n)
+{
+        for (size_t i = 0; i < f->n; i++) {
+                const struct flag *flag = &f->table[i];
+
+                if (strlen(flag->name) != n || strncmp(flag->name, name, n) != 0)
+                        continue;
+                if (flag->set)
+                        *flag->set = true;
+                return true;
+        }
+        return false;
+}
+
+/* -ay is -a -y. */
+static bool flags_take_letters(const struct flags *f, const char *letters)
+{
+        for (; *letters; letters++)
+                if (!flags_take(f, (const char[]){ '-', *letters }, 2))
+                        return false;
+        return true;
+}
+
+enum flags_result flags_parse(const struct flags *f, int argc, char **argv, const char **ret_word)
+{
+        bool words_only = false;
+
+        *ret_word = NULL;
+        for (int i = 1; i < argc; i++) {
+                const char *arg = argv[i];
+
+                if (!words_only && (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)) {
+                        flags_help(f);
+                        return FLAGS_HELP;
+                }
+                if (!words_only && strcmp(arg, "--") == 0) {
+                        words_only = true;
+                } else if (words_only || arg[0] != '-' || !arg[1]) {
+                        if (*ret_word)
+                                return flags_wrong(f, "one argument too many", arg);
+                        *ret_word = arg;
+                } else if (!flags_take(f, arg, strlen(arg)) && (arg[1] == '-' || !flags_take_letters(f, arg + 1))) {
+                        return flags_wrong(f, "no such option", arg);
+                }
+        }
+        return *ret_word ? FLAGS_OK : flags_wrong(f, "missing", "STORE");
+}
