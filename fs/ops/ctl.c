@@ -290,7 +290,7 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         if (c->append && strcmp(strbuf_text(&c->written), "\n") == 0)
                 strbuf_reset(&c->written);
         if (c->text)
-                frozen_add(rq->fs->frozens, &c->frozen, node_ino(n), fuse_req_ctx(rq->fuse)->pid, text_size(c->text));
+                frozen_add(rq->fs->frozens, &c->frozen, node_ino(n), fuse_req_ctx(rq->fuse), text_size(c->text));
         fi->direct_io = 1;
         fi->fh = (uintptr_t)c;
         return 0;

@@ -2,11 +2,19 @@
 
 #include "fs/ops/frozen.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/parse.h"
 
-/* Lists by inode number and thread: as many files are open as there are readers at work. */
+/* Lists by inode number and user: as many files are open as there are readers at work. */
 #define LISTS 256
 
 LIST_HEAD(frozen_list, frozen);
@@ -35,19 +43,52 @@ void frozens_free(struct frozens *all)
         free(all);
 }
 
-static struct frozen_list *list_of(struct frozens *all, fuse_ino_t ino, pid_t pid)
+static struct frozen_list *list_of(struct frozens *all, fuse_ino_t ino, uid_t uid)
 {
-        const uint64_t mixed = (ino ^ (uint64_t)pid) * UINT64_C(0x9e3779b97f4a7c15);
+        const uint64_t mixed = (ino ^ (uint64_t)uid) * UINT64_C(0x9e3779b97f4a7c15);
 
         return &all->list[mixed >> 56];
 }
 _Static_assert(LISTS == 1 << 8, "the upper bits of a hash are its list");
 
-void frozen_add(struct frozens *all, struct frozen *f, fuse_ino_t ino, pid_t pid, uint64_t size)
+/*
+ * Linux gives the number of the thread. Nearly always it is that of its process too, which a signal that is none tells
+ * at once. Where /proc does not say (hidepid), a thread counts as a process of its own.
+ */
+static pid_t process_of(pid_t thread)
 {
-        *f = (struct frozen){ .in = all, .ino = ino, .pid = pid, .size = size };
+        static const char key[] = "\nTgid:\t";
+        char path[64], status[512];
+        CLEANUP_CLOSE int fd = -1;
+        uint64_t tgid;
+        char *value;
+        ssize_t n;
+
+        if (thread <= 0 || tgkill(thread, thread, 0) == 0 || errno != ESRCH)
+                return thread;
+        (void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)thread);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        n = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
+        if (n < 0)
+                return thread;
+        status[n] = '\0';
+        value = strstr(status, key);
+        if (!value)
+                return thread;
+        value += strlen(key);
+        value[strcspn(value, "\n")] = '\0';
+        return parse_u64(value, &tgid) == 0 ? (pid_t)tgid : thread;
+}
+
+void frozen_add(struct frozens *all, struct frozen *f, fuse_ino_t ino, const struct fuse_ctx *who, uint64_t size)
+{
+        const pid_t process = process_of(who->pid);
+
+        if (process <= 0)
+                return;
+        *f = (struct frozen){ .in = all, .ino = ino, .uid = who->uid, .process = process, .size = size };
         LOCK_SCOPE(&all->mutex);
-        LIST_INSERT_HEAD(list_of(all, ino, pid), f, link);
+        LIST_INSERT_HEAD(list_of(all, ino, who->uid), f, link);
 }
 
 void frozen_remove(struct frozen *f)
@@ -58,16 +99,35 @@ void frozen_remove(struct frozen *f)
         LIST_REMOVE(f, link);
 }
 
-bool frozen_find(struct frozens *all, fuse_ino_t ino, pid_t pid, uint64_t *ret_size)
+/* PROCESS 0: any. */
+static const struct frozen *find(struct frozens *all, fuse_ino_t ino, uid_t uid, pid_t process)
 {
         const struct frozen *f;
-        LOCK_SCOPE(&all->mutex);
 
-        LIST_FOREACH(f, list_of(all, ino, pid), link) {
-                if (f->ino == ino && f->pid == pid) {
-                        *ret_size = f->size;
-                        return true;
-                }
-        }
-        return false;
+        LIST_FOREACH(f, list_of(all, ino, uid), link)
+                if (f->ino == ino && f->uid == uid && (!process || f->process == process))
+                        return f;
+        return NULL;
+}
+
+static bool is_open(struct frozens *all, fuse_ino_t ino, uid_t uid)
+{
+        LOCK_SCOPE(&all->mutex);
+        return find(all, ino, uid, 0);
+}
+
+bool frozen_find(struct frozens *all, fuse_ino_t ino, const struct fuse_ctx *who, uint64_t *ret_size)
+{
+        const struct frozen *f;
+        pid_t process;
+
+        if (who->pid <= 0 || !is_open(all, ino, who->uid)) /* nearly always: the process need not be found out */
+                return false;
+        process = process_of(who->pid);
+
+        LOCK_SCOPE(&all->mutex);
+        f = find(all, ino, who->uid, process);
+        if (f)
+                *ret_size = f->size;
+        return f;
 }

@@ -21,7 +21,7 @@ static bool is_frozen(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_in
 
         if (f && f->ops->size)
                 return f->ops->size(f, ret_size);
-        return frozen_find(fs->frozens, ino, fuse_req_ctx(fuse)->pid, ret_size);
+        return frozen_find(fs->frozens, ino, fuse_req_ctx(fuse), ret_size);
 }
 
 static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)

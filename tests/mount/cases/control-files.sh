@@ -56,6 +56,27 @@ value "$web/os" windows
 ok write "$web/description" "short"
 ok frozen "$web/description" "a longer text than it was when it was opened"
 ok frozen "$web/description" "short"
+ok write "$web/description" "short"
+# Whichever thread of the process opened it.
+run python3 - "$web/description" <<'END'
+import os, sys, threading
+fds, sizes = [], []
+def in_thread(what):
+    t = threading.Thread(target=what)
+    t.start()
+    t.join()
+fds.append(os.open(sys.argv[1], os.O_RDONLY))
+writer = os.open(sys.argv[1], os.O_WRONLY)
+os.write(writer, b"longer than it was\n")
+in_thread(lambda: sizes.append(os.fstat(fds[0]).st_size))
+assert sizes == [6], sizes
+os.close(fds.pop())
+def keeps():
+    fds.append(os.open(sys.argv[1], os.O_RDONLY))
+    os.write(writer, b"short\n")
+in_thread(keeps)
+assert os.fstat(fds[0]).st_size == 19, os.fstat(fds[0]).st_size
+END
 ok write "$web/description" ""
 # Commands may follow each other.
 { echo "private-images limit=7" && echo "snapshots limit=8" && ! echo "sheep limit=9" 2>err &&
