@@ -23,6 +23,7 @@
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/tree/tree.h"
+#include "fs/tree/tree_man.h"
 
 /* Above all that is allocated all the time; below a list of many images. */
 #define LARGE_BYTES (4 << 20)
@@ -145,6 +146,8 @@ static int main_mount(int argc, char **argv)
                 options_help(stdout);
         else if (opts.version)
                 (void)printf("imagefs %s\n", IMAGEFS_VERSION);
+        else if (opts.print_tree_mdoc)
+                tree_man_print(stdout);
         else if (opts.print_tree)
                 r = main_print_tree(opts.store);
         else if (opts.fake)

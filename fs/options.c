@@ -44,6 +44,7 @@ static const struct option flag_table[] = {
         { "--version", NULL, OPTION_FLAG, AT(version) },
         { "--print-tree", "every file of the mounted tree, with a line about it; a name after it: of that directory",
           OPTION_FLAG, AT(print_tree) },
+        { "--print-tree-mdoc", NULL, OPTION_FLAG, AT(print_tree_mdoc) }, /* for the build: see fs/man */
         { NULL },
 };
 
@@ -308,7 +309,7 @@ static int options_read(struct options *opts, const struct option *flags, const 
 
 static int options_check(struct options *opts)
 {
-        if (opts->help || opts->version)
+        if (opts->help || opts->version || opts->print_tree_mdoc)
                 return 0;
         if (opts->print_tree)
                 return opts->mountpoint ? option_fail("--print-tree takes one directory's name", opts->mountpoint) : 0;
