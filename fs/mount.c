@@ -19,6 +19,7 @@
 #include "blobstore/base/log.h"
 #include "fs/http/http.h"
 #include "fs/nosec.h"
+#include "fs/notify.h"
 #include "fs/obstacle.h"
 #include "fs/ops/alias.h"
 #include "fs/ops/frozen.h"
@@ -41,6 +42,7 @@ struct mount {
         struct nosec nosec;
         atomic_uint image_changes; /* goes up with each: for downloads */
         struct fuse_session *session;
+        struct notify *notify; /* NULL: no manager */
         char *mountpoint; /* absolute */
         bool mounted, signals;
 };
@@ -347,6 +349,7 @@ static void mount_close(struct mount *m)
         model_close(m->fs.model);
         if (m->session)
                 fuse_session_destroy(m->session);
+        notify_free(m->notify);
         later_free(m->fs.later);
         spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
@@ -380,7 +383,9 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
         tree_check();
         mount_allow_files();
         mount_mask_signals(SIG_BLOCK);
-        r = mount_open(&m);
+        r = notify_new(&m.notify);
+        if (r == 0)
+                r = mount_open(&m);
         if (r == 0)
                 r = mount_start_http(&m);
         if (r == 0)
@@ -396,7 +401,9 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 fuse_loop_cfg_set_idle_threads(config, MOUNT_THREADS);
                 (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
                 ready(ctx);
+                notify_ready(m.notify, m.mountpoint);
                 r = fuse_session_loop_mt(m.session, config);
+                notify_stopping(m.notify);
                 wait_shutdown(m.fs.waiters);
                 atomic_store(&m.fs.stopping, true);
                 later_stop(m.fs.later);

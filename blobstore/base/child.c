@@ -35,10 +35,6 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/confine.h"
 
-#ifndef IMAGEFS_LIBEXECDIR
-#define IMAGEFS_LIBEXECDIR "/usr/libexec/imagefs"
-#endif
-
 #define NOBODY      CHILD_LEND_UID
 #define OPEN_FILES  256
 #define FIRST_FD    3 /* where the caller's descriptors begin, as systemd's socket activation wants it */
@@ -382,24 +378,27 @@ static int explain(struct strbuf *reason, const char *program, int error, const 
 
 int child_find_program(const char *name, struct strbuf *ret)
 {
+        /* From where the running program lies: as it is built, and as it is installed, below whatever prefix. */
+        static const char *const places[] = { "", "/../libexec/imagefs" };
         char self[PATH_MAX];
         ssize_t n;
         char *slash;
 
         n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-        if (n > 0) {
-                self[n] = '\0';
-                slash = strrchr(self, '/');
-                if (slash) {
-                        *slash = '\0';
-                        strbuf_addf(ret, "%s/%s", self, name);
-                        if (access(strbuf_text(ret), X_OK) == 0)
-                                return strbuf_error(ret);
-                        strbuf_reset(ret);
-                }
+        if (n <= 0)
+                return n < 0 ? -errno : -ENOENT;
+        self[n] = '\0';
+        slash = strrchr(self, '/');
+        if (!slash)
+                return -ENOENT;
+        *slash = '\0';
+        for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+                strbuf_reset(ret);
+                strbuf_addf(ret, "%s%s/%s", self, places[i], name);
+                if (access(strbuf_text(ret), X_OK) == 0)
+                        return strbuf_error(ret);
         }
-        strbuf_addf(ret, IMAGEFS_LIBEXECDIR "/%s", name);
-        return access(strbuf_text(ret), X_OK) == 0 ? strbuf_error(ret) : -ENOENT;
+        return -ENOENT;
 }
 
 int child_start(const struct child_opts *opts, struct child **ret, struct strbuf *reason)

@@ -32,11 +32,11 @@ status 32 "$IMAGEFS" "$STORE" "$WORK/none"
 fails mountpoint -q "$MNT"
 
 # Letters may be grouped.
-"$IMAGEFS" -fd "$STORE" "$MNT" >debug.log 2>&1 &
+"$IMAGEFS" -fd "$STORE" "$MNT" >daemon.log 2>&1 &
 daemon_pid=$!
-until_true 10 _mounted || fail "not mounted: $(tail -n 3 debug.log)"
+until_true 10 _mounted || fail "not mounted: $(tail -n 3 daemon.log)"
 kill -0 "$daemon_pid" || fail "it is not in the foreground"
-grep -q "opcode: INIT" debug.log || fail "it does not say what happens"
+grep -q "opcode: INIT" daemon.log || fail "it does not say what happens"
 stop
 
 # As mount(8) calls it, which has other meanings for letters.
@@ -61,37 +61,7 @@ status 16 ./fsck.imagefs
 status 16 ./fsck.imagefs -x "$STORE"
 status 8 ./fsck.imagefs -a "$WORK/none"
 
-need_root "mount(8), namespaces and capabilities"
-# mount(8) finds its helper where the package puts it; here in a view of the system that has it.
-cat >as-installed <<'SCRIPT'
-set -e
-mount --make-rprivate /
-mkdir -p sbin-work sbin-upper
-mount -t tmpfs none sbin-work
-mkdir sbin-work/upper sbin-work/work
-mount -t overlay none -o lowerdir=/usr/sbin,upperdir=sbin-work/upper,workdir=sbin-work/work /usr/sbin
-ln -s "$IMAGEFS" /usr/sbin/mount.imagefs
-ln -s "$IMAGEFS" /usr/sbin/mount.fuse.imagefs
-echo "$STORE $MNT imagefs allow_other,noatime,nofail,uid=nobody 0 0" >fstab
-mount -T "$WORK/fstab" "$MNT"
-stat -f -c %t "$MNT"
-stat -c 'owner %U' "$MNT/regions"
-mkdir "$MNT/regions/r"
-mount -o remount,ro "$MNT"
-mkdir "$MNT/regions/s" 2>&1 | grep -o "Read-only file system"
-mount -o remount,rw "$MNT"
-rmdir "$MNT/regions/r"
-umount "$MNT"
-mount -t imagefs /nowhere "$MNT" || echo "status $?"
-SCRIPT
-unshare -m env WORK="$WORK" MNT="$MNT" STORE="$STORE" bash as-installed >said 2>&1 || fail "as installed: $(cat said)"
-same "$(cat said)" "65735546
-owner nobody
-Read-only file system
-imagefs: /nowhere: no library of imagefs: is the disk that it lies on mounted? \"imagefs init /nowhere\" makes a new one
-status 32" "as installed"
-until_true 10 _idle || fail "the daemon stays"
-
+need_root "namespaces and capabilities"
 # The reason why there can be no mount.
 reason() { # SENTENCE COMMAND…
         local sentence=$1
