@@ -49,3 +49,12 @@ int permit(struct req *rq, struct node n, mode_t rwx)
         attr_access(rq, n, &o);
         return object_allows(&o, &rq->caller, rwx) ? 0 : permit_refuse(rq, &o);
 }
+
+int permit_change(struct req *rq, struct node dir)
+{
+        const struct dir_kind *kind = tree_kind(dir.kind);
+        int r;
+
+        r = permit(rq, dir, PERMIT_WRITE | PERMIT_SEARCH);
+        return r == 0 && kind->change && !rq->caller.admin ? kind->change(rq, dir.oid) : r;
+}

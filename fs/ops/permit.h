@@ -27,10 +27,7 @@ int permit(struct req *rq, struct node n, mode_t rwx);
 /* What is not for the modes to say of it; for looking names up and for listing. -EACCES, -ESTALE. */
 int permit_enter(struct req *rq, struct node n);
 
-/* What a change in a directory takes. */
-static inline int permit_change(struct req *rq, struct node dir)
-{
-        return permit(rq, dir, PERMIT_WRITE | PERMIT_SEARCH);
-}
+/* What a change in a directory takes. -EACCES, -ESTALE. */
+int permit_change(struct req *rq, struct node dir);
 
 #endif

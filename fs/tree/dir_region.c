@@ -148,8 +148,19 @@ static int images_object(struct req *rq, uint64_t oid, struct object *ret)
                 return -ENOENT;
         r = dir_region_object(rq, class_region(oid), ret);
         if (r == 0)
-                ret->mode = class_of(oid) == CLASS_PUBLIC || class_of(oid) == CLASS_MARKETPLACE ? 0755 : MODE_SHARED;
+                ret->mode = MODE_SHARED;
         return r;
+}
+
+static int images_change(struct req *rq, uint64_t oid)
+{
+        const enum image_class class = class_of(oid);
+
+        if (class != CLASS_PUBLIC && class != CLASS_MARKETPLACE)
+                return 0;
+        return diag_set(&rq->diag, -EACCES,
+                        "%s: only the administrator changes what is in it: make the image in private/, and ask for it to be "
+                        "published", image_class_name(class));
 }
 
 static int images_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
@@ -194,6 +205,7 @@ const struct dir_kind dir_images = {
         .child_name = "<image>",
         .object_kind = OBJECT_REGION,
         .object = images_object,
+        .change = images_change,
         .list = images_list,
         .find = images_find,
         .make = images_make,

@@ -200,9 +200,16 @@ static int regions_rename(struct req *rq, uint64_t child, struct node to, const 
         return region_rename(rq->fs->model, &rq->caller, child, name, &rq->diag);
 }
 
+static int regions_change(struct req *rq, uint64_t oid)
+{
+        (void)oid;
+        return diag_set(&rq->diag, -EACCES, "regions: only the administrator makes, renames and removes them: ask for one");
+}
+
 const struct dir_kind dir_regions = {
         .name = "regions",
-        .mode = 0755,
+        .mode = 0777,
+        .change = regions_change,
         .child = KIND_REGION,
         .child_name = "<region>",
         .object = dir_root_object,

@@ -104,6 +104,11 @@ struct dir_kind {
          * the mode says it.
          */
         int (*enter)(struct req *rq, const struct object *o);
+        /*
+         * Where the modes let everybody make, rename and remove, so that who may not is told why (what the kernel refuses
+         * never comes here): 0, or -EACCES. NULL: the modes say it.
+         */
+        int (*change)(struct req *rq, uint64_t oid);
 
         int (*list)(struct req *rq, uint64_t oid, child_fn *fn, void *ctx);
         int (*find)(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object);

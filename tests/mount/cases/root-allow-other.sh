@@ -9,15 +9,38 @@ pattern disk.raw 2M 5
 chmod 644 disk.raw
 
 # What everybody may and nobody may.
-for dir in private iso snapshots recycle; do
-        same "$(stat -c %a "$R/$dir")" 777 "$dir"
+for dir in private iso snapshots recycle public marketplace; do
+        same "$(stat -c '%a %u' "$R/$dir")" "777 0" "$dir"
 done
+# In regions/, public/ and marketplace/ the daemon refuses, not the kernel: with a sentence, and nothing is changed.
+said() {
+        local last
+        last=$(as $A tail -n 1 "$MNT/info/errors")
+        [[ $last == *"$1" ]] || fail "not '$1' but: $last"
+}
+import_raw "$R/public/shown" disk.raw
+regions="only the administrator makes, renames and removes them: ask for one"
+by $A refused EACCES - mkdir "$MNT/regions/mine"
+said "EACCES mkdir regions/mine: regions: $regions"
+by $A refused EACCES - rmdir "$R2"
+by $A refused EACCES - rename "$R2" "$MNT/regions/mine"
+said ": regions: $regions"
+by $A ok mkdir "$R/private/hers"
 for dir in public marketplace; do
-        same "$(stat -c '%a %u' "$R/$dir")" "755 0" "$dir"
+        class="$dir: only the administrator changes what is in it: make the image in private/, and ask for it to be published"
+        by $A refused EACCES - mkdir "$R/$dir/mine"
+        said "EACCES mkdir $dir/mine: $class"
+        by $A refused EACCES - create "$R/$dir/mine.raw" x
+        said "EACCES create $dir/mine.raw: $class"
+        by $A refused EACCES - rename "$R/private/hers" "$R/$dir/hers"
+        said "$class"
 done
-by $A expect "EACCES" mkdir "$MNT/regions/mine"
-by $A expect "EACCES|EPERM" rmdir "$R2"
-by $A expect "EACCES" mkdir "$R/public/mine"
+by $A refused EACCES - rmdir "$R/public/shown"
+by $A refused EACCES - rename "$R/public/shown" "$R/public/other"
+by $A unchanged EACCES rename "$R/public/shown" "$R/private/shown" # the kernel: it is to have another parent
+by $A ok rmdir "$R/private/hers"
+ok rmdir "$R/public/shown"
+ok rmdir "$R/recycle/shown"
 by $A expect "EACCES|EPERM" write "$MNT/info/limits" "private-images 99"
 by $A expect "EACCES|EPERM" write "$R/quota" "private-images limit=99"
 by $A expect "EACCES|EPERM" write "$R/store" "$WORK/x"
