@@ -30,7 +30,7 @@ add_executable(fsop tests/mount/lib/fsop.c)
 add_executable(disk-stress tests/mount/lib/disk-stress.c)
 add_executable(matrix tests/mount/lib/matrix.c)
 set_target_properties(fsop disk-stress matrix PROPERTIES RUNTIME_OUTPUT_DIRECTORY "$<TARGET_FILE_DIR:imagefs>")
-# What cases run, without the unit tests.
+# What cases run or read, without the unit tests.
 add_custom_target(programs DEPENDS imagefs fsop disk-stress matrix man changelog)
 foreach(child imagefs-judge imagefs-unpack imagefs-fstab)
         if(TARGET ${child})
