@@ -40,14 +40,21 @@ static void main_set_memory(void)
 #endif
 }
 
-/* The mount can be used: the parent may go, and the terminal is let go of. */
+struct serving {
+        const struct options *opts;
+        int ready; /* where the parent waits for a byte; -1: there is none */
+};
+
+/* The mount can be used: the parent may go, and the terminal is let go of. From here on what is done is logged. */
 static void main_detach(void *ctx)
 {
-        int *ready = ctx;
+        struct serving *s = ctx;
         int null;
 
-        if (*ready < 0)
+        if (s->ready < 0) {
+                log_setup("imagefs", s->opts->debug ? LOG_DEBUG : LOG_INFO, LOG_TO_FILE);
                 return;
+        }
         null = open("/dev/null", O_RDWR);
         if (null >= 0) {
                 (void)dup2(null, STDIN_FILENO);
@@ -57,10 +64,10 @@ static void main_detach(void *ctx)
                         (void)close(null);
         }
         (void)!chdir("/"); /* keeps no other mount busy; relative paths were resolved before */
-        log_setup("imagefs", LOG_NOTICE, true);
-        (void)!write(*ready, "", 1); /* a parent that has gone does not want to know */
-        (void)close(*ready);
-        *ready = -1;
+        log_setup("imagefs", LOG_INFO, LOG_TO_SYSLOG);
+        (void)!write(s->ready, "", 1); /* a parent that has gone does not want to know */
+        (void)close(s->ready);
+        s->ready = -1;
 }
 
 static int main_wait_for_child(pid_t pid, int ready)
@@ -81,6 +88,7 @@ static int main_wait_for_child(pid_t pid, int ready)
 
 static int main_serve(struct options *opts)
 {
+        struct serving s = { .opts = opts };
         int ready[2] = { -1, -1 };
         pid_t pid;
         int r;
@@ -97,9 +105,10 @@ static int main_serve(struct options *opts)
                 (void)close(ready[0]);
                 (void)setsid();
         }
-        r = mount_serve(opts, main_detach, &ready[1]);
-        if (ready[1] >= 0)
-                (void)close(ready[1]);
+        s.ready = ready[1];
+        r = mount_serve(opts, main_detach, &s);
+        if (s.ready >= 0)
+                (void)close(s.ready);
         return r;
 }
 
@@ -141,7 +150,7 @@ static int main_mount(int argc, char **argv)
                 return EXIT_MOUNT_USAGE;
         }
         if (opts.debug)
-                log_setup("imagefs", LOG_DEBUG, false);
+                log_setup("imagefs", LOG_DEBUG, LOG_TO_USER);
         if (opts.help)
                 options_help(stdout);
         else if (opts.version)
@@ -174,7 +183,7 @@ int main(int argc, char **argv)
 {
         const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 
-        log_setup("imagefs", LOG_WARNING, false);
+        log_setup("imagefs", LOG_WARNING, LOG_TO_USER);
         (void)signal(SIGPIPE, SIG_IGN);
         (void)umask(077); /* nothing of a library is for others; modes in the mount are the kernel's and the model's */
         main_set_memory();

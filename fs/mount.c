@@ -28,6 +28,7 @@
 #include "fs/ops/parting.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
+#include "fs/task_log.h"
 #include "fs/tree/ino.h"
 #include "fs/tree/req.h"
 #include "fs/tree/selection.h"
@@ -49,7 +50,7 @@ struct mount {
 
 static int mount_fail(int error, const char *text)
 {
-        (void)fprintf(stderr, "imagefs: %s\n", text);
+        log_error("%s", text);
         return error;
 }
 
@@ -123,8 +124,7 @@ static int mount_check_paths(struct mount *m)
         m->mountpoint = realpath(m->opts->mountpoint, NULL);
         if (!m->mountpoint || stat(m->mountpoint, &st) < 0) {
                 r = -errno;
-                (void)fprintf(stderr, "imagefs: mount point %s: %s\n", m->opts->mountpoint, strerror(-r));
-                return r;
+                return log_errno(r, "mount point %s", m->opts->mountpoint);
         }
         if (!S_ISDIR(st.st_mode))
                 return mount_fail(-ENOTDIR, "the mount point is not a directory");
@@ -132,8 +132,7 @@ static int mount_check_paths(struct mount *m)
         store = path_resolve(m->opts->store);
         if (!store) {
                 r = -errno;
-                (void)fprintf(stderr, "imagefs: library %s: %s\n", m->opts->store, strerror(-r));
-                return r;
+                return log_errno(r, "library %s", m->opts->store);
         }
         if (path_is_in(store, m->mountpoint))
                 return mount_fail(-EINVAL, "the library cannot lie in its own mount: choose another mount point");
@@ -152,6 +151,13 @@ static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
         if (kind == OBJECT_IMAGE)
                 atomic_fetch_add(&m->image_changes, 1);
         wait_notify(&m->fs, kind, id);
+}
+
+/* A model_ended_fn. */
+static void mount_ended(void *ctx, struct model *m, const struct task *task)
+{
+        (void)ctx;
+        task_log_end(m, task);
 }
 
 /* Its modes are for whoever made it to set: backups may depend on them. All that lies in it is closed already. */
@@ -220,6 +226,7 @@ static int mount_open(struct mount *m)
                                              .tidy_seconds = m->opts->tidy_seconds,
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
+                                             .ended = mount_ended,
                                              .progress = mount_tell_progress,
                                              .listener_ctx = m },
                        &diag, &m->fs.model);
@@ -401,6 +408,7 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 fuse_loop_cfg_set_idle_threads(config, MOUNT_THREADS);
                 (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
                 ready(ctx);
+                log_info("imagefs %s serves %s on %s", IMAGEFS_VERSION, opts->store, m.mountpoint);
                 notify_ready(m.notify, m.mountpoint);
                 r = fuse_session_loop_mt(m.session, config);
                 notify_stopping(m.notify);
@@ -408,7 +416,9 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 atomic_store(&m.fs.stopping, true);
                 later_stop(m.fs.later);
                 spread_free(TAKE_PTR(m.fs.spread));
-                if (r > 0) /* a signal: the way to stop */
+                if (r >= 0) /* more than 0: a signal, which is the way to stop */
+                        log_info("%s is no longer served: %s", opts->store, r > 0 ? strsignal(r) : "unmounted");
+                if (r > 0)
                         r = 0;
                 if (r < 0)
                         log_errno(r, "serving %s", m.mountpoint);

@@ -107,6 +107,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         m->import_private = opts->import_private;
         m->listener = opts->listener;
         m->listener_ctx = opts->listener_ctx;
+        m->ended = opts->ended;
         m->progress = opts->progress;
         m->remake = opts->remake;
 

@@ -32,6 +32,7 @@ struct model_opts {
         const char *mountpoint; /* no store may lie in it; may be NULL */
         model_listener_fn *listener; /* may be NULL */
         void *listener_ctx;
+        model_ended_fn *ended; /* with the same context; may be NULL */
         model_progress_fn *progress; /* of what takes long in opening, with the same context; may be NULL */
 };
 

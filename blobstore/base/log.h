@@ -13,9 +13,23 @@
 #include <stdbool.h>
 #include <syslog.h>
 
-/* Shows messages up to LEVEL (LOG_ERR … LOG_DEBUG); to syslog as PROGRAM when TO_SYSLOG. */
-void log_setup(const char *program, int level, bool to_syslog);
+/*
+ * Where lines go, and what they look like there. What standard error leads to is found out: the journal has a time and a
+ * name for each line, and wants its priority before it, as sd-daemon(3) has it.
+ */
+enum log_sink {
+        LOG_TO_USER, /* "imagefs: …" to standard error: whoever called the program reads it */
+        LOG_TO_FILE, /* "2026-11-22T10:00:00Z imagefs: …" to standard error: it is kept */
+        LOG_TO_SYSLOG,
+};
 
+/* Shows messages up to LEVEL (LOG_ERR … LOG_DEBUG), as PROGRAM's, which stays the caller's and unchanged. */
+void log_setup(const char *program, int level, enum log_sink sink);
+
+/* Would it be shown? Saves making what is not. */
+bool log_shows(int level);
+
+/* Control characters in what is logged become spaces: one event stays one line. */
 void log_write(int level, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #define log_debug(...)   log_write(LOG_DEBUG, 0, __VA_ARGS__)

@@ -133,6 +133,7 @@ void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mod
                 reply_refusal(&rq, node_of(parent), r);
                 return;
         }
+        reply_done(&rq, node_of(parent));
         f = file_of(fi);
         e.entry_timeout = 0; /* the name goes when the file has been taken in */
         if (fuse_reply_create(fuse, &e, fi) == -ENOENT)

@@ -184,7 +184,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
         int r;
 
         req_init(&rq, fuse);
-        rq.doing = (struct doing){ .verb = "rename", .in = n, .name = name, .to = new_name };
+        rq.doing = (struct doing){ .verb = "rename", .in = n, .name = name, .to = new_name, .to_in = node_of(new_parent) };
         r = permit_change(&rq, n);
         if (r == 0)
                 r = permit_change(&rq, node_of(new_parent));

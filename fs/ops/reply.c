@@ -6,6 +6,8 @@
 
 #include "blobstore/base/log.h"
 #include "fs/ops/attr.h"
+#include "fs/ops/permit.h"
+#include "fs/tree/path.h"
 #include "fs/tree/tree.h"
 #include "fs/tree/ways.h"
 #include "model/core/user.h"
@@ -23,18 +25,33 @@ struct answerable {
         enum object_kind kind; /* OBJECT_NONE: there is none */
         uint64_t id;
         char device[8]; /* of an instance's own disk, which has no directory to have a last-error in */
+        bool shared; /* seen where those have it that it is shared with */
+        bool open; /* may the caller know its name, as it is now? */
 };
+
+/* By then it has been said why something is refused: what is asked here would say it otherwise. */
+static bool reply_is_open(struct req *rq, const struct dir_kind *kind, const struct object *o)
+{
+        if (rq->caller.admin)
+                return true;
+        if (kind->enter && kind->enter(rq, o) < 0)
+                return false;
+        return kind->mode || object_allows(o, &rq->caller, PERMIT_SEARCH);
+}
 
 static void reply_find_answerable(struct req *rq, struct node n, struct answerable *ret)
 {
+        const struct dir_kind *kind = tree_kind(n.kind);
         const struct volume *v;
         struct object o;
 
         *ret = (struct answerable){ .kind = OBJECT_NONE };
         if (attr_object(rq, n, &o) < 0)
                 return;
-        ret->kind = tree_kind(n.kind)->object_kind;
+        ret->kind = kind->object_kind;
         ret->id = o.id;
+        ret->shared = kind->enter && ret->kind == OBJECT_IMAGE;
+        ret->open = reply_is_open(rq, kind, &o);
         if (ret->kind != OBJECT_VOLUME || req_volume(rq, o.id, &v) < 0 || v->cloud)
                 return;
         ret->kind = OBJECT_INSTANCE;
@@ -60,35 +77,105 @@ static void reply_add_name(struct strbuf *out, const char *name)
                 strbuf_add(out, "…");
 }
 
-/* What was done, where the object's directory is the working directory. */
-static void reply_operation(const struct req *rq, struct node n, const struct answerable *a, struct diag *ret)
+/* What it was done to, where the object's directory is the working directory; "" is that directory itself. */
+static void reply_add_relative(const struct req *rq, struct node n, const struct answerable *a, struct strbuf *out)
 {
-        CLEANUP_STRBUF struct strbuf path = { 0 };
         const struct doing *d = &rq->doing;
         const struct entry *entry = tree_entry(n);
 
         if (d->name) {
                 if (tree_kind(d->in.kind) && tree_kind(d->in.kind)->object_kind == a->kind)
-                        reply_add_dir(&path, d->in, a->id);
-                reply_add_name(&path, d->name);
+                        reply_add_dir(out, d->in, a->id);
+                reply_add_name(out, d->name);
         } else if (a->device[0]) {
-                strbuf_addf(&path, "disks/%s.raw", a->device);
+                strbuf_addf(out, "disks/%s.raw", a->device);
         } else {
-                reply_add_dir(&path, (struct node){ .kind = n.kind, .oid = n.oid }, a->id);
+                reply_add_dir(out, (struct node){ .kind = n.kind, .oid = n.oid }, a->id);
                 if (entry)
-                        strbuf_add(&path, entry->name);
-                else if (path.len > 0)
-                        path.text[--path.len] = '\0';
+                        strbuf_add(out, entry->name);
+                else if (out->len > 0)
+                        out->text[--out->len] = '\0';
+        }
+}
+
+static const char *reply_verb(const struct req *rq)
+{
+        return rq->doing.verb ?: "use";
+}
+
+/* What was done, in the words of last-error. */
+static void reply_operation(const struct req *rq, struct node n, const struct answerable *a, struct diag *ret)
+{
+        CLEANUP_STRBUF struct strbuf path = { 0 };
+
+        reply_add_relative(rq, n, a, &path);
+        if (rq->doing.to) {
+                strbuf_add(&path, " to ");
+                reply_add_name(&path, rq->doing.to);
+        }
+        (void)diag_set(ret, -EINVAL, "%s%s%s", reply_verb(rq), path.len ? " " : "", strbuf_text(&path));
+}
+
+/* ---- the log ---- */
+
+/* NAME in DIR, from the mount on. */
+static void reply_add_path_in(struct req *rq, struct node dir, const char *name, struct strbuf *out)
+{
+        struct answerable a;
+
+        reply_find_answerable(rq, dir, &a);
+        (void)path_add(rq, a.kind, a.id, a.shared, out); /* gone meanwhile: the name alone is left */
+        strbuf_add(out, "/");
+        reply_add_dir(out, dir, a.id);
+        reply_add_name(out, name);
+}
+
+static void reply_add_path(struct req *rq, struct node n, struct strbuf *out)
+{
+        CLEANUP_STRBUF struct strbuf relative = { 0 };
+        const struct doing *d = &rq->doing;
+        struct answerable a;
+
+        if (d->name) {
+                reply_add_path_in(rq, d->in, d->name, out);
+        } else {
+                reply_find_answerable(rq, n, &a);
+                (void)path_add(rq, a.kind, a.id, a.shared, out); /* likewise */
+                reply_add_relative(rq, n, &a, &relative);
+                strbuf_addf(out, "%s%s", relative.len || !out->len ? "/" : "", strbuf_text(&relative));
         }
         if (d->to) {
-                strbuf_add(&path, " to ");
-                reply_add_name(&path, d->to);
+                strbuf_add(out, " to ");
+                reply_add_path_in(rq, d->to_in, d->to, out);
         }
-        (void)diag_set(ret, -EINVAL, "%s%s%s", d->verb ?: "use", path.len ? " " : "", strbuf_text(&path));
+}
+
+/* Whole paths, for who reads what everybody did; ERROR 0: it was accepted. */
+static void reply_log(struct req *rq, struct node n, int level, int error, const char *sentence)
+{
+        CLEANUP_STRBUF struct strbuf path = { 0 };
+        char user[NAME_LEN_MAX + 1];
+
+        if (!log_shows(level))
+                return;
+        user_name(rq->caller.uid, user, sizeof(user));
+        reply_add_path(rq, n, &path);
+        if (error)
+                log_write(level, 0, "%s: %s %s: %s: %s", user, reply_verb(rq), strbuf_text(&path),
+                          strerrorname_np(-error) ?: "E?", sentence);
+        else
+                log_write(level, 0, "%s: %s %s", user, reply_verb(rq), strbuf_text(&path));
+}
+
+/* What only the machine can be the cause of is for the administrator. */
+static int reply_level(int error)
+{
+        return error == -EIO || error == -EBADMSG || error == -ENOMEM ? LOG_ERR : LOG_DEBUG;
 }
 
 void reply_refusal(struct req *rq, struct node n, int error)
 {
+        CLEANUP_STRBUF struct strbuf path = { 0 };
         const char *sentence = rq->diag.text;
         struct diag operation = { 0 };
         struct answerable a;
@@ -98,14 +185,14 @@ void reply_refusal(struct req *rq, struct node n, int error)
                 return;
         }
         user_name_in(&rq->diag);
+        if (!rq->diag.error)
+                (void)diag_set(&rq->diag, error, "%s: %s", strerror(-error), ways_out(error));
         reply_find_answerable(rq, n, &a);
         reply_operation(rq, n, &a, &operation);
-        if (!rq->diag.error) {
-                (void)diag_set(&rq->diag, error, "%s: %s", strerror(-error), ways_out(error));
-        }
-        if (error == -EIO || error == -EBADMSG || error == -ENOMEM)
-                log_errno(error, "%s of node %#llx", sentence, (unsigned long long)node_ino(n));
-        refusal_record(rq->fs->model, &rq->caller, a.kind, a.id, error, operation.text, sentence);
+        if (a.open && path_add(rq, a.kind, a.id, a.shared, &path) == 0 && !path.len)
+                strbuf_add(&path, "/");
+        refusal_record(rq->fs->model, &rq->caller, a.kind, a.id, error, strbuf_text(&path), operation.text, sentence);
+        reply_log(rq, n, reply_level(error), error, sentence);
         reply_error(rq, error);
 }
 
@@ -113,6 +200,7 @@ void reply_done(struct req *rq, struct node n)
 {
         struct answerable a;
 
+        reply_log(rq, n, LOG_INFO, 0, NULL);
         if (!refusal_is_told(rq->fs->model, &rq->caller))
                 return;
         reply_find_answerable(rq, n, &a);

@@ -12,7 +12,7 @@
  * EINTR there is nothing to record.
  */
 void reply_refusal(struct req *rq, struct node n, int error);
-/* Before a command on N is answered that succeeded: the object's last-error is over. */
+/* Before a command on N is answered that succeeded: it is logged, and the object's last-error is over. */
 void reply_done(struct req *rq, struct node n);
 /* Answers an error that is no refusal: nothing there, nothing more to read. 0: done, with nothing to tell. */
 void reply_error(struct req *rq, int error);

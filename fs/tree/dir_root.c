@@ -106,7 +106,8 @@ static int errors_add(void *ctx, const struct refusal *r)
                 user_name(r->uid, name, sizeof(name));
                 strbuf_addf(v->out, " %s", name);
         }
-        strbuf_addf(v->out, " %s %s: %s\n", strerrorname_np(-r->error) ?: "E?", r->operation, r->sentence);
+        strbuf_addf(v->out, " %s %s%s%s: %s\n", strerrorname_np(-r->error) ?: "E?", r->path, r->path[0] ? ": " : "",
+                    r->operation, r->sentence);
         return 0;
 }
 

@@ -63,7 +63,8 @@ struct doing {
         const char *verb;
         struct node in; /* the directory that NAME is in */
         const char *name; /* NULL: it is done to the node itself */
-        const char *to;
+        const char *to; /* its new name, and the directory that it goes to */
+        struct node to_in;
 };
 
 /*

@@ -65,4 +65,8 @@ typedef int object_fn(void *ctx, const struct object *o);
 /* What changed, for whoever keeps views or waits: ID was made, changed or removed. No lock is held during the call. */
 typedef void model_listener_fn(void *ctx, enum object_kind kind, uint64_t id);
 
+/* A task that was worked on has ended: done, in error or cancelled. Once for each, with no lock held; M may not be open yet. */
+struct task;
+typedef void model_ended_fn(void *ctx, struct model *m, const struct task *task);
+
 #endif

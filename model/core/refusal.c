@@ -31,7 +31,7 @@
 struct kept {
         struct refusal r;
         atomic_uint refs;
-        char text[]; /* the operation, and after it the sentence */
+        char text[]; /* path, operation and sentence, each with its end */
 };
 
 struct place {
@@ -166,30 +166,33 @@ void refusals_free(struct refusals *rs)
         free(rs);
 }
 
-static struct kept *kept_new(uid_t uid, int error, const char *operation, const char *sentence)
+static struct kept *kept_new(uid_t uid, int error, const char *path, const char *operation, const char *sentence)
 {
-        size_t operation_size = strlen(operation) + 1, sentence_size = strlen(sentence) + 1;
-        struct kept *k = malloc(sizeof(*k) + operation_size + sentence_size);
+        size_t path_size = strlen(path) + 1, operation_size = strlen(operation) + 1, sentence_size = strlen(sentence) + 1;
+        struct kept *k = malloc(sizeof(*k) + path_size + operation_size + sentence_size);
+        char *at;
 
         if (!k)
                 return NULL;
-        memcpy(k->text, operation, operation_size);
-        memcpy(k->text + operation_size, sentence, sentence_size);
+        at = mempcpy(k->text, path, path_size);
+        at = mempcpy(at, operation, operation_size);
+        memcpy(at, sentence, sentence_size);
         atomic_init(&k->refs, 1);
         k->r = (struct refusal){
                 .uid = uid,
                 .error = error,
-                .operation = k->text,
-                .sentence = k->text + operation_size,
+                .path = k->text,
+                .operation = k->text + path_size,
+                .sentence = k->text + path_size + operation_size,
         };
         return k;
 }
 
 void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
-                    const char *operation, const char *sentence)
+                    const char *path, const char *operation, const char *sentence)
 {
         struct refusals *rs = m->refusals;
-        struct kept *k = kept_new(c->uid, error, operation, sentence);
+        struct kept *k = kept_new(c->uid, error, path, operation, sentence);
         const struct place place = { .id = id, .kind = kind, .uid = c->uid, .kept = k };
 
         if (!k)

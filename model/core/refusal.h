@@ -17,13 +17,14 @@ struct refusal {
         int64_t at_us;
         uid_t uid;
         int error; /* negative errno */
+        const char *path; /* of the directory that OPERATION is said from, in the mount; "": she may not know it */
         const char *operation; /* what she did, in a few words: "mkdir shares/alice" */
         const char *sentence;
 };
 
 /* Remembers one; failures to do so are ignored, since the refusal itself is the answer that counts. */
 void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
-                    const char *operation, const char *sentence);
+                    const char *path, const char *operation, const char *sentence);
 
 /*
  * A command of the caller's on the object has succeeded: what she was told last about it is over, and for the

@@ -54,6 +54,7 @@ struct model {
         struct outlooks *outlooks; /* work/instance_warning.c */
         model_listener_fn *listener;
         void *listener_ctx;
+        model_ended_fn *ended; /* of the same context; may be NULL */
         bool remake; /* the indices of blob stores, as they are opened */
         void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total); /* of what takes long in opening; of the same context; may be NULL */
 };

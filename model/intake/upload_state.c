@@ -216,6 +216,8 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
         if (r < 0)
                 return r;
 
+        changes_add_ended(ch, task);
+
         r = image_load(t, id, &image);
         if (r < 0)
                 return r;

@@ -155,6 +155,7 @@ static void run_job(struct runner *r, struct job *job)
 
         child_leash_take(NULL);
         jobs_unlink(r->jobs, job, k < 0);
+        changes_send_end(r->m, job->task.o.id);
 
         changes_send(r->m, OBJECT_TASK, job->task.o.id);
         changes_send(r->m, OBJECT_IMAGE, job->task.image);

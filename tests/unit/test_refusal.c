@@ -35,7 +35,7 @@ static unsigned count(struct library *l, const struct caller *c)
 
 static void told(struct library *l, const struct caller *c, enum object_kind kind, uint64_t id, const char *sentence)
 {
-        refusal_record(l->m, c, kind, id, -EBUSY, "write size", sentence);
+        refusal_record(l->m, c, kind, id, -EBUSY, "/disks/d", "write size", sentence);
 }
 
 /* SENTENCE NULL: nothing. */
@@ -50,6 +50,7 @@ static void assert_last(struct library *l, const struct caller *c, enum object_k
         }
         assert_non_null(last);
         assert_string_equal(last->sentence, sentence);
+        assert_string_equal(last->path, "/disks/d");
         assert_string_equal(last->operation, "write size");
         assert_true(last->at_us > 0);
 }
@@ -117,8 +118,8 @@ static void test_users_see_their_own_and_the_administrator_all(void **state)
         struct library *l = *state;
         struct seen seen = { 0 };
 
-        refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "mkdir x", "hers");
-        refusal_record(l->m, &l->bob, OBJECT_NONE, 0, -EDQUOT, "mkdir x", "his");
+        refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "/", "mkdir x", "hers");
+        refusal_record(l->m, &l->bob, OBJECT_NONE, 0, -EDQUOT, "/", "mkdir x", "his");
         assert_ok(refusal_each(l->m, &l->alice, see, &seen));
         assert_int_equal(seen.n, 1);
         assert_string_equal(seen.last, "hers");

@@ -139,8 +139,8 @@ static void test_refusals(void **state)
 {
         struct library *l = *state;
 
-        refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "mkdir x", "no");
-        refusal_record(l->m, &l->bob, OBJECT_NONE, 0, -EINVAL, "mkdir x", "no");
+        refusal_record(l->m, &l->alice, OBJECT_NONE, 0, -EINVAL, "/", "mkdir x", "no");
+        refusal_record(l->m, &l->bob, OBJECT_NONE, 0, -EINVAL, "/", "mkdir x", "no");
         assert_ok(refusal_each(l->m, &l->admin, look_up_refused, NULL));
         assert_int_equal(lookups, 2);
 }

@@ -32,7 +32,7 @@ before=$(wc -l <"$MNT/info/errors")
 [ "$before" -ge 2 ] || fail "errors has $before lines"
 last=$(cat "$R/private/web/last-error")
 [[ $last =~ ^20[0-9-]+T[0-9:]+Z\ write\ type:\ .*\ .* ]] || fail "last-error: $last"
-[[ $(tail -n 1 "$MNT/info/errors") == *" EBUSY ${last#* }" ]] || fail "last-error is not in info/errors"
+[[ $(tail -n 1 "$MNT/info/errors") == *" EBUSY /regions/cn-north-1/private/web: ${last#* }" ]] || fail "last-error is not in info/errors"
 
 # operation TEXT ERRNO OP …: last-error says so. The next command there that succeeds empties it, and that alone.
 web=$R/private/web

@@ -60,7 +60,7 @@ denied() {
         shift 2
         before=$(rows)
         expect EIO "$@"
-        same "$(tail -n 1 "$MNT/info/errors" | sed 's/^.* EIO [^:]*: //')" "$sentence" "the sentence of $*"
+        same "$(tail -n 1 "$MNT/info/errors" | sed 's/^.* EIO [^:]*: [^:]*: //')" "$sentence" "the sentence of $*"
         [ "$object" = - ] || same "$(sentence_alone <"$object/last-error")" "$sentence" "last-error of $object"
         same "$(rows)" "$before" "the tree after $*"
 }
