@@ -160,6 +160,12 @@ static void mount_ended(void *ctx, struct model *m, const struct task *task)
         task_log_end(m, task);
 }
 
+/* A snapshot of a disk, or one that has failed: its library can be looked at, and copied from. */
+static bool mount_is_frozen(const char *store)
+{
+        return access(store, W_OK) < 0 && errno == EROFS;
+}
+
 /* Its modes are for whoever made it to set: backups may depend on them. All that lies in it is closed already. */
 static void mount_warn_of_others(const char *store)
 {
@@ -217,10 +223,13 @@ static int mount_open(struct mount *m)
                 return mount_fail(r, "out of memory");
 
         m->fs.nosec = &m->nosec;
+        if (mount_is_frozen(m->opts->store) && !m->opts->read_only)
+                return mount_fail(-EROFS, "the library lies on a file system that can only be read: mount it with -o ro");
         m->fs.uid = m->opts->uid;
         m->fs.gid = m->opts->gid;
         r = model_open(m->opts->store,
-                       &(struct model_opts){ .workers = (unsigned)m->opts->workers,
+                       &(struct model_opts){ .read_only = mount_is_frozen(m->opts->store),
+                                             .workers = (unsigned)m->opts->workers,
                                              .import_private = m->opts->import_private,
                                              .cache_bytes = m->opts->cache_bytes,
                                              .tidy_seconds = m->opts->tidy_seconds,

@@ -264,7 +264,7 @@ int model_check(const char *dir, bool read_data, check_fn *fn, void *ctx, struct
         struct check c = { .report = fn, .ctx = ctx, .read_data = read_data };
         int r;
 
-        r = model_open(dir, &(struct model_opts){ .read_only = true }, diag, &m);
+        r = model_open(dir, &(struct model_opts){ .read_only = true, .idle = true }, diag, &m);
         if (r < 0)
                 return r;
 

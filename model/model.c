@@ -92,6 +92,37 @@ static int open_secret(struct model *m, struct diag *diag)
         return r > 0 ? download_end_all(m) : r;
 }
 
+/* What comes in, what is open, what is under way. */
+static int open_for_use(struct model *m)
+{
+        int r;
+
+        r = briefs_new(&m->briefs);
+        if (r == 0)
+                r = uploads_open(m, &m->uploads);
+        m->image_hooks = &uploads_hooks;
+        if (r == 0)
+                r = volumes_open(&m->volumes);
+        if (r == 0)
+                r = jobs_new(&m->jobs);
+        return r;
+}
+
+static int begin_work(struct model *m, const struct model_opts *opts)
+{
+        int r;
+
+        r = uploads_recover(m);
+        if (r == 0)
+                r = fetch_recover(m);
+        if (r == 0)
+                r = volumes_recover(m);
+        if (r == 0)
+                r = runner_start(m, opts->workers ? opts->workers : DEFAULT_WORKERS, opts->tidy_seconds * 1000000,
+                                 &m->runner);
+        return r;
+}
+
 DEFINE_CLEANUP(struct model *, cleanup_model, model_close)
 
 int model_open(const char *dir, const struct model_opts *opts, struct diag *diag, struct model **ret)
@@ -130,25 +161,10 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
                 r = stores_open(m, opts->cache_bytes, diag);
-        if (r == 0 && !m->read_only && !opts->idle) {
-                r = briefs_new(&m->briefs);
-                if (r == 0)
-                        r = uploads_open(m, &m->uploads);
-                m->image_hooks = &uploads_hooks;
-                if (r == 0)
-                        r = volumes_open(&m->volumes);
-                if (r == 0)
-                        r = jobs_new(&m->jobs);
-                if (r == 0)
-                        r = uploads_recover(m);
-                if (r == 0)
-                        r = fetch_recover(m);
-                if (r == 0)
-                        r = volumes_recover(m);
-                if (r == 0)
-                        r = runner_start(m, opts->workers ? opts->workers : DEFAULT_WORKERS,
-                                         opts->tidy_seconds * 1000000, &m->runner);
-        }
+        if (r == 0 && !opts->idle)
+                r = open_for_use(m);
+        if (r == 0 && !opts->idle && !m->read_only)
+                r = begin_work(m, opts);
         if (r < 0)
                 return diag_set(diag, r, "%s: the library cannot be opened: %s", dir, strerror(-r));
         *ret = TAKE_PTR(m);
@@ -190,6 +206,8 @@ static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
 
         (void)id;
         r = blobstore_get_stats(bs, &one);
+        if (r == -EBADMSG && sum->uncounted)
+                return 0;
         if (r < 0)
                 return r;
         sum->blobs.logical_bytes += one.logical_bytes;
@@ -224,7 +242,7 @@ static int add_disk(struct model *m, uint64_t own_id, struct model_stats *sum)
 
 int model_get_stats(struct model *m, struct model_stats *ret)
 {
-        struct model_stats stats = { 0 };
+        struct model_stats stats = { .uncounted = m->read_only };
         uint64_t own_id;
         int r;
 

@@ -22,8 +22,8 @@ typedef void model_progress_fn(void *ctx, const char *what, uint64_t done, uint6
 
 struct model_opts {
         bool make; /* a new library; -EEXIST where there is one */
-        bool read_only; /* for checking */
-        bool idle; /* for repairs: nothing is worked on, nothing comes in, and nothing that has no name is removed */
+        bool read_only; /* nothing is changed, nor anything worked on; -EROFS for who wants to */
+        bool idle; /* for checks and repairs: nothing is worked on, nothing comes in, and nothing that has no name is removed */
         bool remake; /* the indices of blob stores are made again */
         bool import_private; /* files are fetched from this machine and the networks of the site for everybody */
         unsigned workers; /* threads that run tasks; 0: two */
@@ -48,6 +48,7 @@ void model_close(struct model *m);
 
 /* Sum over all stores that are online; the disk's bytes are those of the library's own. */
 struct model_stats {
+        bool uncounted; /* it can only be read: a store whose index a crash has left in need of work counts for nothing */
         struct blobstore_stats blobs;
         uint64_t free_bytes, disk_bytes;
         int64_t changed_us; /* when the last blob came or went */

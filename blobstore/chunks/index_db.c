@@ -131,7 +131,8 @@ static int index_db_wal_hook(void *ctx, sqlite3 *handle, const char *name, int p
 /*
  * Without a WAL, "immutable" keeps SQLite from making any file. A WAL that a crash left has to be read, which SQLite
  * does for a connection that could write only, and that has the database for itself (-EBUSY otherwise); this one is
- * kept from writing the WAL back when it is closed.
+ * kept from writing the WAL back when it is closed. Where the file system can only be read that cannot be had: an index
+ * which cannot be used, -EUCLEAN, does for who only reads.
  */
 static int index_db_connect_read_only(struct index_db *db, int dir_fd, const char *name)
 {
@@ -142,6 +143,8 @@ static int index_db_connect_read_only(struct index_db *db, int dir_fd, const cha
 
         (void)snprintf(wal, sizeof(wal), "%s-wal", name);
         has_wal = fstatat(dir_fd, wal, &st, 0) == 0 && st.st_size > 0;
+        if (has_wal && faccessat(dir_fd, ".", W_OK, 0) < 0 && errno == EROFS)
+                return -EUCLEAN;
         (void)snprintf(uri, sizeof(uri), "file:/proc/self/fd/%d/%s?%s", dir_fd, name,
                        has_wal ? "mode=rw" : "mode=ro&immutable=1");
         code = sqlite3_open_v2(

@@ -201,8 +201,8 @@ static void keep_wal(struct connection *c)
 
 /*
  * Leaves no trace, which needs the library for itself. Without a WAL "immutable" keeps sqlite from making any file. One
- * that a crash left has to be read: sqlite does that without shared memory for a connection with exclusive locks,
- * which is then kept from copying the WAL back and removing it.
+ * that a crash left has to be read, with its index in memory; the connection is kept from copying the WAL back and
+ * removing it.
  */
 static int open_read_only(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
@@ -212,8 +212,10 @@ static int open_read_only(struct db *db, int dir_fd, const char *path, const str
         int r;
 
         (void)snprintf(uri, sizeof(uri), "file:%s%s", path, has_wal ? "" : "?immutable=1");
-        r = db_connect(c, uri, SQLITE_OPEN_URI | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
-                       NULL, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
+        r = db_vfs_register();
+        if (r == 0)
+                r = db_connect(c, uri, SQLITE_OPEN_URI | (has_wal ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY),
+                               has_wal ? DB_VFS : NULL, "PRAGMA query_only = ON");
         if (r < 0)
                 return r;
         keep_wal(c);

@@ -53,6 +53,7 @@ struct database {
         dev_t dev;
         ino_t ino;
         int fd; /* which has the lock; for nothing else */
+        bool is_frozen; /* it can only be read, and so can only readers be let in beside us */
 
         pthread_mutex_t mutex; /* of all below, and of what each file holds */
         bool is_ours; /* others are locked out */
@@ -90,7 +91,8 @@ static struct file *of(sqlite3_file *f)
 
 static int lock_others_out(struct database *db)
 {
-        struct flock whole = { .l_type = F_WRLCK, .l_start = LOCK_BYTES_START, .l_len = LOCK_BYTES_COUNT };
+        struct flock whole = { .l_type = db->is_frozen ? F_RDLCK : F_WRLCK, .l_start = LOCK_BYTES_START,
+                               .l_len = LOCK_BYTES_COUNT };
 
         if (db->is_ours)
                 return SQLITE_OK;
@@ -297,10 +299,15 @@ static struct database *database_new(int fd, const struct stat *st)
 static int database_join(const char *path, struct database **ret)
 {
         CLEANUP_CLOSE int fd = -1;
+        bool is_frozen = false;
         struct database *db;
         struct stat st;
 
         fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 && errno == EROFS) {
+                is_frozen = true;
+                fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        }
         if (fd < 0 || fstat(fd, &st) < 0)
                 return SQLITE_CANTOPEN;
 
@@ -314,6 +321,7 @@ static int database_join(const char *path, struct database **ret)
                 if (!db)
                         return SQLITE_NOMEM;
                 (void)TAKE_FD(fd);
+                db->is_frozen = is_frozen;
                 db->next = vfs.databases;
                 vfs.databases = db;
         }
