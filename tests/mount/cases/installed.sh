@@ -39,7 +39,7 @@ while heard[-1] != "STOPPING=1":
 print(mounted, *heard[:4], heard[-1], os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 SCRIPT
 for name in "$WORK/notify" "@imagefs-test-$$"; do
-        same "$(python3 manager.py "$IMAGEFS" "$STORE" "$MNT" "$name" 2>&1)" \
+        same "$(python3 manager.py "$IMAGEFS" "$STORE" "$MNT" "$name" 2>manager.log)" \
                 "True READY=1 WATCHDOG=1 WATCHDOG=1 WATCHDOG=1 STOPPING=1 0" "what a manager hears"
 done
 
