@@ -52,6 +52,13 @@ grep -q "rows are damaged" found || fail "$(cat found)"
 checked 1 --repair
 checked 0
 
+# The whole index, as a backup leaves it out.
+rm "$STORE/blobs/index.db" "$STORE/blobs/state"
+checked 4
+grep -q "index is missing" found || fail "$(cat found)"
+checked 1 --repair
+checked 0 --read-data
+
 # A chunk: that is nothing that could be made again.
 flip 70000
 checked 4 --read-data --repair
