@@ -31,9 +31,9 @@ static const char *obstacle_device(void)
                 return "the kernel has no FUSE: load its module (modprobe fuse)";
         case EACCES:
         case EPERM:
-                /* an ordinary user's is opened by the helper */
                 return geteuid() == 0 ? DEVICE " may not be opened: give it to this container (--device " DEVICE ")" :
-                                        NULL;
+                                        DEVICE " is not for you to open: have the administrator open it to users "
+                                               "(chmod 666 " DEVICE "), or mount as root";
         }
         return NULL;
 }

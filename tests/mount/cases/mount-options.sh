@@ -73,3 +73,29 @@ reason "there is no /dev/fuse here: load the module (modprobe fuse), or give the
         unshare -m sh -c 'mount -t tmpfs none /dev && exec "$@"' sh "$IMAGEFS" "$STORE" "$MNT"
 reason "root may not mount here: give this container the capability CAP_SYS_ADMIN (--cap-add SYS_ADMIN)" \
         setpriv --bounding-set=-sys_admin "$IMAGEFS" "$STORE" "$MNT"
+need setpriv
+chmod 755 "$WORK"
+mkdir -m 777 theirs
+mknod fuse c 10 229
+cp "$IMAGEFS" program
+cat >as-user <<'SCRIPT'
+#!/bin/bash
+# as-user MODE of /dev/fuse COMMAND…
+chmod "$1" fuse
+shift
+mount --make-rprivate / && mount --bind fuse /dev/fuse && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+SCRIPT
+chmod +x as-user
+unshare -m ./as-user 600 "$WORK/program" init "$WORK/theirs/store" >/dev/null || fail "init as a user"
+mkdir theirs/open theirs/closed
+chmod 777 theirs/open
+reason "/dev/fuse is not for you to open: have the administrator open it to users (chmod 666 /dev/fuse), or mount as root" \
+        unshare -m ./as-user 600 "$WORK/program" "$WORK/theirs/store" "$WORK/theirs/open"
+reason "an ordinary user mounts only on a directory that is its own to write to: choose another one, or mount it as root" \
+        unshare -m ./as-user 666 "$WORK/program" "$WORK/theirs/store" "$WORK/theirs/closed"
+if ! grep -qs '^user_allow_other' /etc/fuse.conf; then
+        reason "an ordinary user may say allow_other only where /etc/fuse.conf has a line user_allow_other: mount it as root, or leave that out" \
+                unshare -m ./as-user 666 "$WORK/program" "$WORK/theirs/store" "$WORK/theirs/open" -o allow_other
+fi
+reason "an ordinary user mounts by fusermount3, which is not there: install the package fuse3" \
+        unshare -m ./as-user 666 env PATH=/nowhere "$WORK/program" "$WORK/theirs/store" "$WORK/theirs/open"
