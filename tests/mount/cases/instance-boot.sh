@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # A real Debian boots from an instance's disk, writes a file and powers off; the disk becomes an image, whose instance
 # has that file. With the cache and aio modes that machines are run with.
-# time limit: 400
+# time limit: 300
 need qemu-system-x86_64 debugfs
-real_disk system
+real_disk b
 start
 two_regions
 run cp --sparse=always "$DISK" "$R/private/debian.raw"
@@ -34,9 +34,9 @@ GUEST
 # boot INSTANCE WORD CACHE,AIO: what the guest says is in the file console.
 boot() {
         rm -f console
-        timeout -k 5 100 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 512 -nodefaults -no-reboot -display none \
+        timeout -k 5 100 qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64 -m 512 -nodefaults -no-reboot -display none \
                 -serial file:console -kernel kernel -initrd initrd \
-                -append "root=/dev/vda ro console=ttyS0 panic=-1 init=/srv/guest step=$2" \
+                -append "root=/dev/vda ro console=ttyS0 panic=-1 quiet init=/srv/guest step=$2" \
                 -drive "file=$1/disks/vda.raw,format=raw,if=virtio,$3" </dev/null >qemu.out 2>&1 &
         qemu=$!
         until_true 60 grep -q . console || fail "it does not run: $(tail -n 3 qemu.out)"
