@@ -12,6 +12,7 @@ install(FILES fs/system/imagefs@.service DESTINATION lib/systemd/system)
 install(FILES fs/system/mnt-images.mount DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES fs/imagefs.bash-completion DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME imagefs)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY fs/guide DESTINATION ${CMAKE_INSTALL_DOCDIR}/fs) # where README names it
 
 # Debian's policy, chapter 12: a copyright file, and a compressed changelog with the program's history.
 file(READ LICENSE license)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+# What the pages of fs/guide say to type does what they say: their commands are run as they stand there, page by page, with
+# directories of its own at /srv and /mnt. guide-blocks says which are run. IMAGEFS_GUIDE names a page to try alone.
+# time limit: 180
+need_root "/srv and /mnt of its own"
+need python3 unshare qemu-img mke2fs runuser
+guide=$(cd "$lib/../../../fs/guide" && pwd)
+
+mkdir -p tools home etc
+ln -s "$IMAGEFS" tools/imagefs
+pattern disk.raw 8M 4
+run qemu-img convert -O qcow2 -c disk.raw home/debian-12.qcow2
+(cat /etc/passwd; echo "alice:x:4711:4711::/:/bin/sh"; echo "bob:x:4712:4712::/:/bin/sh") >etc/passwd
+(cat /etc/group; echo "alice:x:4711:"; echo "bob:x:4712:"; echo "dev:x:4713:alice,bob"; echo "vms:x:4714:") >etc/group
+cp disk.raw home/debian-12.raw
+chmod 755 "$WORK" home
+
+cat >inside <<'SCRIPT'
+set -eu
+mount --make-rprivate /
+mkdir -p own/srv own/mnt own/sbin-upper own/sbin-work
+mount --bind own/srv /srv
+mount --bind own/mnt /mnt
+mount --bind etc/passwd /etc/passwd
+mount --bind etc/group /etc/group
+mount -t tmpfs none own/sbin-work
+mkdir own/sbin-work/upper own/sbin-work/work
+mount -t overlay none -o lowerdir=/usr/sbin,upperdir=own/sbin-work/upper,workdir=own/sbin-work/work /usr/sbin
+ln -s "$IMAGEFS" /usr/sbin/mount.imagefs
+export HOME=$WORK/home PATH=$WORK/tools:$PATH
+cd "$HOME"
+case $PAGE in
+quick-start) ;;
+*)
+        imagefs init /srv/images >/dev/null
+        mkdir /mnt/images
+        imagefs /srv/images /mnt/images -o allow_other
+        mkdir /mnt/images/regions/home
+        cp ~/debian-12.qcow2 /mnt/images/regions/home/private/
+        cat /mnt/images/regions/home/private/debian-12/wait >/dev/null
+        ;;
+esac
+python3 "$BLOCKS" "$GUIDE/$PAGE.md"
+cd /
+for tree in $(awk '$9 == "fuse.imagefs" || $8 == "fuse.imagefs" { print $5 }' /proc/self/mountinfo); do umount "$tree"; done
+# Who unmounts is answered before the library is closed: the check waits for that.
+imagefs check /srv/images
+SCRIPT
+
+for file in "$guide"/*.md; do
+        page=$(basename "$file" .md)
+        [ -z "${IMAGEFS_GUIDE:-}" ] || [ "$page" = "$IMAGEFS_GUIDE" ] || continue
+        rm -rf own
+        # What it leaves running ends with it.
+        unshare -m --pid --fork --kill-child --mount-proc env -u BASH_ENV WORK="$WORK" PAGE="$page" GUIDE="$guide" \
+                BLOCKS="$lib/guide-blocks" bash inside >said 2>&1 || fail "$page: $(tail -n 12 said)"
+        grep '^note:' said
+        same "$(tail -n 1 said)" clean "the library after $page"
+done
+
+# Every page is named by README, and what pages name is there.
+for file in "$guide"/*.md; do
+        grep -qF "fs/guide/$(basename "$file")" "$guide/../../README.md" || fail "README does not name $(basename "$file")"
+        for named in $(grep -oE '\]\([^):]*\)' "$file" | tr -d '()]'); do
+                [ -e "$guide/$named" ] || fail "$(basename "$file") names $named, which there is not"
+        done
+done
