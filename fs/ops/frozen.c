@@ -3,16 +3,11 @@
 #include "fs/ops/frozen.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdlib.h>
 
-#include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
-#include "blobstore/base/parse.h"
+#include "fs/ops/process.h"
 
 /* Lists by inode number and user: as many files are open as there are readers at work. */
 #define LISTS 256
@@ -50,35 +45,6 @@ static struct frozen_list *list_of(struct frozens *all, fuse_ino_t ino, uid_t ui
         return &all->list[mixed >> 56];
 }
 _Static_assert(LISTS == 1 << 8, "the upper bits of a hash are its list");
-
-/*
- * Linux gives the number of the thread. Nearly always it is that of its process too, which a signal that is none tells
- * at once. Where /proc does not say (hidepid), a thread counts as a process of its own.
- */
-static pid_t process_of(pid_t thread)
-{
-        static const char key[] = "\nTgid:\t";
-        char path[64], status[512];
-        CLEANUP_CLOSE int fd = -1;
-        uint64_t tgid;
-        char *value;
-        ssize_t n;
-
-        if (thread <= 0 || tgkill(thread, thread, 0) == 0 || errno != ESRCH)
-                return thread;
-        (void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)thread);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        n = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
-        if (n < 0)
-                return thread;
-        status[n] = '\0';
-        value = strstr(status, key);
-        if (!value)
-                return thread;
-        value += strlen(key);
-        value[strcspn(value, "\n")] = '\0';
-        return parse_u64(value, &tgid) == 0 ? (pid_t)tgid : thread;
-}
 
 void frozen_add(struct frozens *all, struct frozen *f, fuse_ino_t ino, const struct fuse_ctx *who, uint64_t size)
 {

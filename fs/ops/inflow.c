@@ -2,9 +2,11 @@
 /* Uploads as files, which only take what is written. */
 
 #include <fcntl.h>
+#include <stdatomic.h>
 
 #include "fs/ops/alias.h"
 #include "fs/ops/file.h"
+#include "fs/ops/process.h"
 #include "fs/ops/reply.h"
 #include "model/intake/upload.h"
 
@@ -12,6 +14,7 @@ struct inflow {
         struct file file;
         struct upload *upload;
         struct aliases *aliases;
+        atomic_int writer; /* the process that wrote last; 0: nobody knows */
 };
 
 /* What can only be written reads as empty. */
@@ -39,9 +42,11 @@ static void inflow_taken(void *ctx)
 static void inflow_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
         struct inflow_answer answer = { .fuse = rq->fuse, .size = size };
+        struct inflow *i = (struct inflow *)f;
         int r;
 
-        r = upload_write(((struct inflow *)f)->upload, bytes, size, (uint64_t)off, inflow_taken, &answer, &rq->diag);
+        atomic_store(&i->writer, process_of(fuse_req_ctx(rq->fuse)->pid));
+        r = upload_write(i->upload, bytes, size, (uint64_t)off, inflow_taken, &answer, &rq->diag);
         if (r < 0)
                 reply_refusal(rq, f->node, r);
 }
@@ -51,9 +56,23 @@ static int inflow_truncate(struct req *rq, struct file *f, uint64_t size)
         return upload_truncate(((struct inflow *)f)->upload, size, &rq->diag);
 }
 
+/* Whoever else has inherited the descriptor may end as it likes. */
+static bool inflow_is_interrupted(const struct inflow *i, pid_t thread)
+{
+        const pid_t writer = atomic_load(&i->writer);
+
+        return writer > 0 && writer == process_of(thread) && process_is_killed(thread);
+}
+
 static int inflow_flush(struct req *rq, struct file *f)
 {
-        return upload_check(((struct inflow *)f)->upload, &rq->diag);
+        struct inflow *i = (struct inflow *)f;
+
+        if (inflow_is_interrupted(i, fuse_req_ctx(rq->fuse)->pid)) {
+                upload_interrupt(i->upload);
+                return 0; /* nobody is there to be told */
+        }
+        return upload_check(i->upload, &rq->diag);
 }
 
 static void inflow_release(struct file *f)

@@ -90,6 +90,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
         u->fd = -1;
         atomic_init(&u->lost, 0);
         atomic_init(&u->gone, false);
+        atomic_init(&u->interrupted, false);
         atomic_init(&u->bytes, 0);
         atomic_init(&u->written, 0);
         atomic_init(&u->announced, 0);
@@ -253,7 +254,14 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
         atomic_store(&u->announced, size);
         if (size < atomic_load(&u->written))
                 atomic_store(&u->written, size);
-        if (size == 0)
+        if (size == 0) {
                 atomic_store(&u->lost, 0);
+                atomic_store(&u->interrupted, false);
+        }
         return 0;
+}
+
+void upload_interrupt(struct upload *u)
+{
+        atomic_store(&u->interrupted, true);
 }

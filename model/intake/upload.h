@@ -43,6 +43,12 @@ int upload_expect(struct model *m, uint64_t image);
 /* What close(2) should answer: -EINVAL where the header of what was written so far shows that it cannot be imported. */
 int upload_check(struct upload *u, struct diag *diag);
 
+/*
+ * Who wrote was interrupted: the image ends in status error, whatever has come, unless the upload is truncated to nothing
+ * first. Its upload_close() is still to come.
+ */
+void upload_interrupt(struct upload *u);
+
 /* One writer is done. */
 void upload_close(struct upload *u);
 

@@ -15,6 +15,7 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -100,6 +101,13 @@ static int bring_in(struct upload *u, struct upload_result *ret)
         ret->bytes = atomic_load(&u->bytes);
         if (ret->bytes == 0 || atomic_load(&u->gone))
                 return 0;
+
+        if (atomic_load(&u->interrupted)) {
+                strbuf_add(&ret->refusal, "the program that wrote it was ended by a signal, after ");
+                strbuf_addf(&ret->refusal, "%" PRIu64 " bytes: remove the image, and upload it again",
+                            (uint64_t)atomic_load(&u->written));
+                return 0;
+        }
 
         r = atomic_load(&u->lost);
         ret->rest = r == 0 && !intake_is_whole(u->intake);

@@ -23,6 +23,7 @@ struct upload {
         atomic_uint_fast64_t bytes; /* where the file ends */
         atomic_uint_fast64_t written; /* counts bytes, also those written over others */
         atomic_uint_fast64_t announced; /* where it was made to end before its bytes came; 0: it was not */
+        atomic_bool interrupted; /* a writer was, and what it wrote may have no end */
         atomic_int lost; /* why bytes could not be written, 0: all were */
         struct upload *next; /* under the list's mutex, as what follows */
         unsigned users; /* the list's entry, each writer, and who renews it */
