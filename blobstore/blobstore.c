@@ -367,6 +367,14 @@ int blobstore_get_stats(struct blobstore *bs, struct blobstore_stats *ret)
         return bs->chunks->index ? index_stats(bs->chunks->index, ret) : -EBADMSG;
 }
 
+void blobstore_get_reads(struct blobstore *bs, struct blobstore_reads *ret)
+{
+        *ret = (struct blobstore_reads){
+                .cache_hits = atomic_load_explicit(&bs->chunks->cache_hits, memory_order_relaxed),
+                .cache_misses = atomic_load_explicit(&bs->chunks->cache_misses, memory_order_relaxed),
+        };
+}
+
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret)
 {
         struct statvfs st;

@@ -59,6 +59,12 @@ void blobstore_close(struct blobstore *bs);
 
 int blobstore_get_stats(struct blobstore *bs, struct blobstore_stats *ret);
 
+/* Chunks that readers wanted since the opening: those that were there decoded, and those that were decoded for them. */
+struct blobstore_reads {
+        uint64_t cache_hits, cache_misses;
+};
+void blobstore_get_reads(struct blobstore *bs, struct blobstore_reads *ret);
+
 /* Bytes of the file system that holds the store: the free ones, as an ordinary user may use them, and all. */
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret);
 int blobstore_disk_bytes(struct blobstore *bs, uint64_t *ret);

@@ -30,6 +30,7 @@
 #include "fs/ops/wait.h"
 #include "fs/task_log.h"
 #include "fs/tree/ino.h"
+#include "fs/tree/metrics.h"
 #include "fs/tree/req.h"
 #include "fs/tree/selection.h"
 #include "fs/tree/tree.h"
@@ -156,7 +157,14 @@ static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
 /* A model_ended_fn. */
 static void mount_ended(void *ctx, struct model *m, const struct task *task)
 {
-        (void)ctx;
+        static const enum count ends[TASK_STATUS_COUNT] = {
+                [TASK_DONE] = COUNT_TASKS_DONE,
+                [TASK_ERROR] = COUNT_TASKS_ERROR,
+                [TASK_CANCELLED] = COUNT_TASKS_CANCELLED,
+        };
+        struct mount *mount = ctx;
+
+        counts_add(&mount->fs.counts, ends[task->status], 1);
         task_log_end(m, task);
 }
 
@@ -335,6 +343,11 @@ static int mount_mount(struct mount *m)
         return 0;
 }
 
+static int mount_add_metrics(void *ctx, struct strbuf *out)
+{
+        return metrics_add(ctx, out);
+}
+
 /* Before the mount is there, since it can fail. */
 static int mount_start_http(struct mount *m)
 {
@@ -344,6 +357,9 @@ static int mount_start_http(struct mount *m)
                 .key_file = m->opts->http_key,
                 .name = m->opts->http_name,
                 .changes = &m->image_changes,
+                .metrics = m->opts->http_metrics,
+                .metrics_add = mount_add_metrics,
+                .metrics_ctx = &m->fs,
         };
         struct diag diag = { 0 };
         int r;
@@ -397,6 +413,7 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
         int r;
 
         tree_check();
+        metrics_begin(&m.fs.counts);
         mount_allow_files();
         mount_mask_signals(SIG_BLOCK);
         r = notify_new(&m.notify);

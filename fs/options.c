@@ -79,6 +79,8 @@ static const struct option option_table[] = {
         { "http-cert=FILE", "with TLS: the certificate, PEM", OPTION_TEXT, AT(http_cert) },
         { "http-key=FILE", "its key, PEM", OPTION_TEXT, AT(http_key) },
         { "http-name=HOST", "what addresses name, or HOST:PORT (where it listens)", OPTION_TEXT, AT(http_name) },
+        { "http-metrics=WHO", "/metrics there for `loopback`, any user of this machine, or for `all` (nobody)", OPTION_TEXT,
+          AT(http_metrics_for) },
         { "remount", "with ro or rw: change that of what is mounted", OPTION_FLAG, AT(remount) },
         /* what stands in fstab, or mount(8) adds by itself */
         { "rw", NULL, OPTION_FUSE_NOT, AT(read_only) },
@@ -315,7 +317,13 @@ static int options_check(struct options *opts)
                 return opts->mountpoint ? option_fail("--print-tree takes one directory's name", opts->mountpoint) : 0;
         if (!opts->store || !opts->mountpoint)
                 return option_fail("say where the library is and where to mount it", "STORE MOUNTPOINT");
-        if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name))
+        if (opts->http_metrics_for && strcmp(opts->http_metrics_for, "loopback") == 0)
+                opts->http_metrics = HTTP_METRICS_LOOPBACK;
+        else if (opts->http_metrics_for && strcmp(opts->http_metrics_for, "all") == 0)
+                opts->http_metrics = HTTP_METRICS_ALL;
+        else if (opts->http_metrics_for)
+                return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
+        if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name || opts->http_metrics_for))
                 return option_fail("means something only beside http=ADDRESS:PORT", "http-…");
         return 0;
 }
@@ -343,5 +351,6 @@ void options_done(struct options *o)
         free(o->http_cert);
         free(o->http_key);
         free(o->http_name);
+        free(o->http_metrics_for);
         fuse_opt_free_args(&o->fuse);
 }

@@ -11,6 +11,8 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_opt.h>
 
+#include "fs/http/http.h"
+
 /* As mount(8) has them. */
 enum {
         EXIT_MOUNT_USAGE = 1,
@@ -30,6 +32,8 @@ struct options {
         uint64_t workers; /* 0: the default */
         uint64_t tidy_seconds; /* 0: never */
         char *http, *http_cert, *http_key, *http_name; /* NULL: not given */
+        char *http_metrics_for; /* as it was given; NULL: not */
+        enum http_metrics http_metrics;
         struct fuse_args fuse; /* what goes on to libfuse */
 };
 

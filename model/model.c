@@ -202,6 +202,7 @@ static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
 {
         struct model_stats *sum = ctx;
         struct blobstore_stats one;
+        struct blobstore_reads reads;
         int r;
 
         (void)id;
@@ -215,6 +216,9 @@ static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
         sum->blobs.stored_bytes += one.stored_bytes;
         sum->blobs.blobs += one.blobs;
         sum->blobs.chunks += one.chunks;
+        blobstore_get_reads(bs, &reads);
+        sum->reads.cache_hits += reads.cache_hits;
+        sum->reads.cache_misses += reads.cache_misses;
         return 0;
 }
 

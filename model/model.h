@@ -50,6 +50,7 @@ void model_close(struct model *m);
 struct model_stats {
         bool uncounted; /* it can only be read: a store whose index a crash has left in need of work counts for nothing */
         struct blobstore_stats blobs;
+        struct blobstore_reads reads; /* of a store that went offline, no more */
         uint64_t free_bytes, disk_bytes;
         int64_t changed_us; /* when the last blob came or went */
 };

@@ -20,30 +20,35 @@
 struct chunk_load {
         struct chunk_store *chunks;
         const struct map_entry *entry;
+        bool loaded; /* it was asked for */
 };
 
 static int chunk_load(void *ctx, uint64_t place, void *buf, size_t len)
 {
         struct chunk_load *l = ctx;
 
+        l->loaded = true;
         return chunk_store_read(l->chunks, place, l->entry->stored_len, &l->entry->name, buf, len);
 }
 
 /* Copies N bytes from byte FROM of a chunk. */
 static int blob_read_chunk(struct chunk_store *cs, const struct map_entry *e, uint32_t from, void *buf, size_t n)
 {
-        struct chunk_load load = { cs, e };
+        struct chunk_load load = { .chunks = cs, .entry = e };
         struct cache_entry *cached;
         const uint8_t *bytes;
         int r;
 
-        if (n == e->raw_len && !cache_peek(cs->cache, e->place, n, &cached, &bytes))
+        if (n == e->raw_len && !cache_peek(cs->cache, e->place, n, &cached, &bytes)) {
+                atomic_fetch_add_explicit(&cs->cache_misses, 1, memory_order_relaxed);
                 return chunk_store_read(cs, e->place, e->stored_len, &e->name, buf, n);
+        }
         if (n < e->raw_len) {
                 r = cache_get(cs->cache, e->place, e->raw_len, chunk_load, &load, &cached, &bytes);
                 if (r < 0)
                         return r;
         }
+        atomic_fetch_add_explicit(load.loaded ? &cs->cache_misses : &cs->cache_hits, 1, memory_order_relaxed);
         memcpy(buf, bytes + from, n);
         cache_put(cs->cache, cached);
         return 0;

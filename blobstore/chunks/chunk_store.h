@@ -30,6 +30,7 @@ struct chunk_store {
         struct moves *moves;
         struct index *index; /* NULL: not opened yet; or read_only, and it cannot be used */
         struct cache *cache;
+        atomic_uint_fast64_t cache_hits, cache_misses; /* chunks that readers wanted: decoded already, or for them */
         struct codec_pool *codecs;
         struct pool *pool;
 };

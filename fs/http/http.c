@@ -42,6 +42,9 @@
 struct http {
         struct model *model;
         const atomic_uint *changes;
+        enum http_metrics metrics;
+        int (*metrics_add)(void *ctx, struct strbuf *out);
+        void *metrics_ctx;
         struct MHD_Daemon *daemon;
         struct http_clients *clients;
         char *base; /* "http://host:port" */
@@ -261,6 +264,45 @@ static int http_open(struct http *h, const char *url, struct diag *diag, struct 
         return 0;
 }
 
+/* ---- metrics ---- */
+
+static bool http_is_loopback(const struct sockaddr *a)
+{
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)a)->sin6_addr;
+
+        if (a->sa_family == AF_INET)
+                return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+        return a->sa_family == AF_INET6 &&
+               (IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == IN_LOOPBACKNET));
+}
+
+static bool http_may_see_metrics(const struct http *h, struct MHD_Connection *c)
+{
+        const union MHD_ConnectionInfo *from = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+        if (h->metrics == HTTP_METRICS_LOOPBACK)
+                return from && http_is_loopback(from->client_addr);
+        return h->metrics == HTTP_METRICS_ALL;
+}
+
+static enum MHD_Result http_reply_metrics(struct http *h, struct MHD_Connection *c)
+{
+        CLEANUP_STRBUF struct strbuf text = { 0 };
+        struct MHD_Response *response;
+        int r;
+
+        r = h->metrics_add(h->metrics_ctx, &text);
+        if (r < 0) {
+                log_errno(r, "metrics");
+                return http_reply_empty(c, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, NULL);
+        }
+        response = MHD_create_response_from_buffer(text.len, text.text, MHD_RESPMEM_MUST_COPY);
+        if (response)
+                (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                              "text/plain; version=0.0.4; charset=utf-8");
+        return http_reply(c, MHD_HTTP_OK, response);
+}
+
 static enum MHD_Result http_answer(void *ctx, struct MHD_Connection *c, const char *url, const char *method,
                                    const char *version, const char *body, size_t *body_len, void **seen)
 {
@@ -281,6 +323,8 @@ static enum MHD_Result http_answer(void *ctx, struct MHD_Connection *c, const ch
 
         if (!get && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
                 return http_reply_empty(c, MHD_HTTP_METHOD_NOT_ALLOWED, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        if (strcmp(url, "/metrics") == 0 && http_may_see_metrics(h, c))
+                return http_reply_metrics(h, c);
         r = http_open(h, url, &diag, &t);
         if (r == -ENOENT)
                 return http_reply_empty(c, MHD_HTTP_NOT_FOUND, NULL, NULL);
@@ -488,6 +532,9 @@ int http_start(struct model *m, const struct http_opts *opts, struct diag *diag,
         if (r == 0) {
                 h->model = m;
                 h->changes = opts->changes;
+                h->metrics = opts->metrics;
+                h->metrics_add = opts->metrics_add;
+                h->metrics_ctx = opts->metrics_ctx;
                 r = http_read_pems(h, opts, diag);
         }
         if (r == 0)

@@ -3,7 +3,8 @@
 #define FS_HTTP_HTTP_H
 
 /*
- * Downloads over HTTP: GET and HEAD of the addresses that download/ gives out, and 404 for everything else. A program
+ * Downloads over HTTP: GET and HEAD of the addresses that download/ gives out, of /metrics for whom that is open to, and
+ * 404 for everything else. A program
  * built without libmicrohttpd has none (http_none.c).
  */
 
@@ -20,6 +21,13 @@ struct http_opts {
         const char *name; /* HOST or HOST:PORT for addresses; NULL: what is listened on */
         /* Goes up with every change of an image: downloads then look whether they may go on. Read until http_stop(). */
         const atomic_uint *changes;
+        /*
+         * What /metrics shows. Nobody gets it unless the administrator says so, since it is the administrator's to read:
+         * on a machine with several users who asks from this machine may be any of them.
+         */
+        enum http_metrics { HTTP_METRICS_NONE, HTTP_METRICS_LOOPBACK, HTTP_METRICS_ALL } metrics;
+        int (*metrics_add)(void *ctx, struct strbuf *out);
+        void *metrics_ctx;
 };
 
 /*

@@ -43,7 +43,7 @@ static bool data_read_spread(struct req *rq, const struct data *d, size_t size, 
         piece->off = from;
         good = export_pread(d->content, piece->bytes, n, from) == (ssize_t)n;
         if (good)
-                (void)fuse_reply_buf(rq->fuse, piece->bytes + (off - from), size);
+                reply_data(rq, piece->bytes + (off - from), size);
         piece->n = good ? n : 0;
         spread_give(spread, piece);
         return good;
@@ -69,7 +69,7 @@ static void data_read(struct req *rq, struct file *f, size_t size, off_t off)
         if (n < 0)
                 reply_refusal(rq, f->node, (int)n);
         else
-                (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
+                reply_data(rq, buf, (size_t)n);
 }
 
 static ssize_t data_fetch(struct file *f, void *buf, size_t n, uint64_t off)

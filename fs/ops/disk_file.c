@@ -46,7 +46,7 @@ static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t of
         if (n < 0)
                 reply_refusal(rq, f->node, (int)n);
         else
-                (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
+                reply_data(rq, buf, (size_t)n);
 }
 
 static int disk_file_refuse_end(struct req *rq, uint64_t end)
@@ -69,7 +69,7 @@ static void disk_file_write(struct req *rq, struct file *f, const char *bytes, s
         if (n < 0)
                 reply_refusal(rq, f->node, (int)n);
         else
-                (void)fuse_reply_write(rq->fuse, (size_t)n);
+                reply_taken(rq, (size_t)n);
 }
 
 static int disk_file_truncate(struct req *rq, struct file *f, uint64_t size)

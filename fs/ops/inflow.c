@@ -27,7 +27,7 @@ static void inflow_read(struct req *rq, struct file *f, size_t size, off_t off)
 }
 
 struct inflow_answer {
-        fuse_req_t fuse;
+        struct req *rq;
         size_t size;
 };
 
@@ -35,13 +35,13 @@ static void inflow_taken(void *ctx)
 {
         const struct inflow_answer *a = ctx;
 
-        (void)fuse_reply_write(a->fuse, a->size);
+        reply_taken(a->rq, a->size);
 }
 
 /* Once answered, the file may be closed. */
 static void inflow_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
-        struct inflow_answer answer = { .fuse = rq->fuse, .size = size };
+        struct inflow_answer answer = { .rq = rq, .size = size };
         struct inflow *i = (struct inflow *)f;
         int r;
 

@@ -61,39 +61,112 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
                 conn->want |= FUSE_CAP_PARALLEL_DIROPS;
 }
 
+/* Each request is counted on its way to its handler; what is left out here is what nobody waits for. */
+#define COUNTED(request, params, args)                                                                  \
+        static void counted_##request params                                                            \
+        {                                                                                               \
+                counts_add(&((struct fs *)fuse_req_userdata(fuse))->counts, COUNT_##request, 1);        \
+                ops_##request args;                                                                     \
+        }
+COUNTED(lookup, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
+COUNTED(mkdir, (fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode), (fuse, parent, name, mode))
+COUNTED(rmdir, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
+COUNTED(rename,
+        (fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+         unsigned flags),
+        (fuse, parent, name, new_parent, new_name, flags))
+COUNTED(unlink, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
+COUNTED(mknod,
+        (fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev),
+        (fuse, parent, name, mode, rdev))
+COUNTED(symlink,
+        (fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name),
+        (fuse, target, parent, name))
+COUNTED(link,
+        (fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t new_parent, const char *name),
+        (fuse, ino, new_parent, name))
+COUNTED(getattr, (fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi), (fuse, ino, fi))
+COUNTED(setattr,
+        (fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi),
+        (fuse, ino, attr, to_set, fi))
+COUNTED(readlink, (fuse_req_t fuse, fuse_ino_t ino), (fuse, ino))
+COUNTED(statfs, (fuse_req_t fuse, fuse_ino_t ino), (fuse, ino))
+COUNTED(opendir, (fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi), (fuse, ino, fi))
+COUNTED(readdir,
+        (fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi),
+        (fuse, ino, size, off, fi))
+COUNTED(readdirplus,
+        (fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi),
+        (fuse, ino, size, off, fi))
+COUNTED(releasedir, (fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi), (fuse, ino, fi))
+COUNTED(setxattr,
+        (fuse_req_t fuse, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags),
+        (fuse, ino, name, value, size, flags))
+COUNTED(getxattr, (fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size), (fuse, ino, name, size))
+COUNTED(listxattr, (fuse_req_t fuse, fuse_ino_t ino, size_t size), (fuse, ino, size))
+COUNTED(removexattr, (fuse_req_t fuse, fuse_ino_t ino, const char *name), (fuse, ino, name))
+COUNTED(open, (fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi), (fuse, ino, fi))
+COUNTED(create,
+        (fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi),
+        (fuse, parent, name, mode, fi))
+COUNTED(read,
+        (fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi),
+        (fuse, ino, size, off, fi))
+COUNTED(write,
+        (fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi),
+        (fuse, ino, bytes, size, off, fi))
+COUNTED(flush, (fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi), (fuse, ino, fi))
+COUNTED(release, (fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi), (fuse, ino, fi))
+COUNTED(fsync,
+        (fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi),
+        (fuse, ino, datasync, fi))
+COUNTED(fsyncdir,
+        (fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi),
+        (fuse, ino, datasync, fi))
+COUNTED(fallocate,
+        (fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi),
+        (fuse, ino, mode, off, len, fi))
+COUNTED(copy_file_range,
+        (fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+         off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags),
+        (fuse, ino_in, off_in, fi_in, ino_out, off_out, fi_out, len, flags))
+COUNTED(lseek,
+        (fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi),
+        (fuse, ino, off, whence, fi))
+
 const struct fuse_lowlevel_ops ops = {
         .init = ops_init,
-        .lookup = ops_lookup,
+        .lookup = counted_lookup,
         .forget = ops_forget,
         .forget_multi = ops_forget_multi,
-        .getattr = ops_getattr,
-        .setattr = ops_setattr,
-        .readlink = ops_readlink,
-        .mknod = ops_mknod,
-        .mkdir = ops_mkdir,
-        .unlink = ops_unlink,
-        .rmdir = ops_rmdir,
-        .symlink = ops_symlink,
-        .rename = ops_rename,
-        .link = ops_link,
-        .open = ops_open,
-        .create = ops_create,
-        .read = ops_read,
-        .write = ops_write,
-        .flush = ops_flush,
-        .release = ops_release,
-        .fsync = ops_fsync,
-        .lseek = ops_lseek,
-        .copy_file_range = ops_copy_file_range,
-        .opendir = ops_opendir,
-        .readdir = ops_readdir,
-        .readdirplus = ops_readdirplus,
-        .releasedir = ops_releasedir,
-        .fsyncdir = ops_fsyncdir,
-        .fallocate = ops_fallocate,
-        .statfs = ops_statfs,
-        .setxattr = ops_setxattr,
-        .getxattr = ops_getxattr,
-        .listxattr = ops_listxattr,
-        .removexattr = ops_removexattr,
+        .getattr = counted_getattr,
+        .setattr = counted_setattr,
+        .readlink = counted_readlink,
+        .mknod = counted_mknod,
+        .mkdir = counted_mkdir,
+        .unlink = counted_unlink,
+        .rmdir = counted_rmdir,
+        .symlink = counted_symlink,
+        .rename = counted_rename,
+        .link = counted_link,
+        .open = counted_open,
+        .create = counted_create,
+        .read = counted_read,
+        .write = counted_write,
+        .flush = counted_flush,
+        .release = counted_release,
+        .fsync = counted_fsync,
+        .lseek = counted_lseek,
+        .copy_file_range = counted_copy_file_range,
+        .opendir = counted_opendir,
+        .readdir = counted_readdir,
+        .readdirplus = counted_readdirplus,
+        .releasedir = counted_releasedir,
+        .fsyncdir = counted_fsyncdir,
+        .fallocate = counted_fallocate,
+        .statfs = counted_statfs,
+        .setxattr = counted_setxattr,
+        .getxattr = counted_getxattr,
+        .listxattr = counted_listxattr,
+        .removexattr = counted_removexattr,
 };

@@ -191,6 +191,7 @@ void reply_refusal(struct req *rq, struct node n, int error)
         reply_operation(rq, n, &a, &operation);
         if (a.open && path_add(rq, a.kind, a.id, a.shared, &path) == 0 && !path.len)
                 strbuf_add(&path, "/");
+        counts_add(&rq->fs->counts, COUNT_REFUSALS, 1);
         refusal_record(rq->fs->model, &rq->caller, a.kind, a.id, error, strbuf_text(&path), operation.text, sentence);
         reply_log(rq, n, reply_level(error), error, sentence);
         reply_error(rq, error);
@@ -206,6 +207,18 @@ void reply_done(struct req *rq, struct node n)
         reply_find_answerable(rq, n, &a);
         if (a.kind != OBJECT_NONE)
                 refusal_over(rq->fs->model, &rq->caller, a.kind, a.id);
+}
+
+void reply_data(struct req *rq, const char *bytes, size_t n)
+{
+        counts_add(&rq->fs->counts, COUNT_READ_BYTES, n);
+        (void)fuse_reply_buf(rq->fuse, bytes, n);
+}
+
+void reply_taken(struct req *rq, size_t n)
+{
+        counts_add(&rq->fs->counts, COUNT_WRITTEN_BYTES, n);
+        (void)fuse_reply_write(rq->fuse, n);
 }
 
 int reply_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret)

@@ -17,6 +17,10 @@ void reply_done(struct req *rq, struct node n);
 /* Answers an error that is no refusal: nothing there, nothing more to read. 0: done, with nothing to tell. */
 void reply_error(struct req *rq, int error);
 
+/* Answers a read with N bytes of a disk, or a write that N bytes of one were taken. */
+void reply_data(struct req *rq, const char *bytes, size_t n);
+void reply_taken(struct req *rq, size_t n);
+
 /* What the kernel is told about a node; *O, where its id is set, saves asking for it. -ESTALE: it is gone. */
 int reply_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret);
 

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "blobstore/base/strbuf.h"
+#include "fs/tree/counts.h"
 #include "fs/tree/node.h"
 #include "model/core/quota.h"
 #include "model/core/region.h"
@@ -46,6 +47,7 @@ struct fs {
         gid_t gid;
         atomic_bool stopping; /* the mount has ended: whoever is at work gives up */
         int64_t born_us; /* when the library was made: the time of what never changes */
+        struct counts counts; /* for info/metrics */
 
         struct selections *selections; /* tree/selection.c */
         struct aliases *aliases; /* ops/alias.c */

@@ -18,6 +18,7 @@ enum {
         VIEW_OBJECT,
         VIEW_BY_IDENT,
         VIEW_ALL,
+        VIEW_COUNT_ACTIVE,
         VIEW_ALL_ACTIVE_OF_IMAGE,
         VIEW_ALL_ACTIVE_OF_SNAPSHOT,
         VIEW_COPIES,
@@ -38,6 +39,7 @@ static const char *const task_view_sql[] = {
         [VIEW_OBJECT] = SELECT_TASK "WHERE task.id = ?1",
         [VIEW_BY_IDENT] = SELECT_TASK "WHERE task.in_tasks = ?1 AND task.ident = ?2",
         [VIEW_ALL] = SELECT_TASK "WHERE task.in_tasks = ?1 ORDER BY task.id",
+        [VIEW_COUNT_ACTIVE] = "SELECT count(*), ifnull(sum(task.status = 'running'), 0) FROM task WHERE " TASK_IS_ACTIVE,
         [VIEW_ALL_ACTIVE_OF_IMAGE] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND (task.image = ?1 OR task.result = ?1)"
                                                  " ORDER BY task.ident",
         [VIEW_ALL_ACTIVE_OF_SNAPSHOT] = SELECT_TASK "WHERE " TASK_IS_ACTIVE " AND task.snapshot = ?1"
@@ -95,6 +97,35 @@ int task_find(struct model *m, const char *ident, struct object *ret)
 int task_each(struct model *m, object_fn *fn, void *ctx)
 {
         return object_each(m, task_view_sql[VIEW_ALL], true, fn, ctx);
+}
+
+struct active {
+        uint64_t all, running;
+};
+
+static int take_active(void *ctx, const struct db_row *row)
+{
+        struct active *a = ctx;
+
+        a->all = (uint64_t)db_row_int(row, 0);
+        a->running = (uint64_t)db_row_int(row, 1);
+        return 0;
+}
+
+int task_count_active(struct model *m, uint64_t *ret_queued, uint64_t *ret_running)
+{
+        struct active a;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = db_one(&t, task_view_sql[VIEW_COUNT_ACTIVE], take_active, &a);
+        if (r < 0)
+                return r;
+        *ret_queued = a.all - a.running;
+        *ret_running = a.running;
+        return 0;
 }
 
 int image_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx)

@@ -10,6 +10,8 @@ int task_get(struct model *m, uint64_t id, struct task *ret); /* -ENOENT */
 int task_get_object(struct model *m, uint64_t id, struct object *ret);
 int task_find(struct model *m, const char *ident, struct object *ret); /* of those shown in /tasks */
 int task_each(struct model *m, object_fn *fn, void *ctx);
+/* How many there are that wait for a worker, or have one. */
+int task_count_active(struct model *m, uint64_t *ret_queued, uint64_t *ret_running);
 /* rmdir in /tasks: cancels what runs (and what it was making disappears), forgets what has ended. */
 int task_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
 

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 # The log: start, stop, each operation that was accepted and how it ended, with user, time and path; no reads and writes of
 # data, and no refusals unless -d asks for them. The journal's priorities, where standard error is the journal's.
+# shellcheck source=tests/mount/lib/serve.sh
+. "$lib/serve.sh"
 me=$(id -un)
+pattern served 64K 3
+serve
 
 # said: the lines of the log, without the time that each must have; T in place of the names of tasks.
 said() {
@@ -66,7 +70,7 @@ expect EINVAL write "$R/private/web/os" beos
 expect EPERM mkdir "$MNT/new"
 [[ $(tail -n 1 "$MNT/info/errors") == 20*" $me EPERM /: mkdir new: "* ]] || fail "$(tail -n 1 "$MNT/info/errors")"
 ok mkdir "$R/private/bad"
-ok write "$R/private/bad/import-url" "http://127.0.0.1:1/x.raw"
+ok write "$R/private/bad/import-url" "http://$AT/x.raw sha256=$(printf '%064d' 0)"
 settle "$R/private/bad" error
 until_true 5 grep -q "fetch of" daemon.log
 [[ $(said) == "$me: mkdir /regions/cn-north-1/private/bad
