@@ -26,6 +26,12 @@ file(GLOB JUDGE_TESTED CONFIGURE_DEPENDS blobstore/import/judge/*.c)
 list(REMOVE_ITEM JUDGE_TESTED "${CMAKE_SOURCE_DIR}/blobstore/import/judge/main.c")
 target_sources(test_judge PRIVATE ${JUDGE_TESTED})
 
+# Another reader of URLs, to compare with.
+if(CURL_FOUND)
+        target_compile_definitions(test_url PRIVATE HAVE_CURL)
+        target_link_libraries(test_url PRIVATE PkgConfig::CURL)
+endif()
+
 add_executable(fsop tests/mount/lib/fsop.c)
 add_executable(disk-stress tests/mount/lib/disk-stress.c)
 add_executable(matrix tests/mount/lib/matrix.c)

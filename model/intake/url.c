@@ -4,11 +4,13 @@
  *
  * Only what every reader of URLs takes in the same way is accepted, so that nobody downstream finds another host, or a
  * password, where this found none: printable ASCII without what must be encoded, the last '@' before the path ends the
- * login, a host of letters, digits, dots and dashes or a number in brackets. The fragment is for browsers, and dropped.
+ * login, a host of letters, digits, dots and dashes or an IPv6 address in brackets. The fragment is for browsers, and
+ * dropped.
  */
 
 #include "model/intake/url.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -79,17 +81,41 @@ static int parse_login(const char *text, size_t len, struct url *url)
         return r;
 }
 
-/* HOST or HOST:PORT, or a number in brackets as host. */
+/* 0x7f.1, 127.1 and 2130706433 are 127.0.0.1 to some and names to others: of numbers only 127.0.0.1 is one. */
+static bool is_host(const char *host)
+{
+        size_t n = strlen(host);
+        const char *last, *dot;
+        struct in_addr address;
+
+        if (n > 0 && host[n - 1] == '.') /* the whole of a name */
+                n--;
+        dot = memrchr(host, '.', n);
+        last = dot ? dot + 1 : host;
+        if (strspn(last, "0123456789") < (size_t)(host + n - last) && strncasecmp(last, "0x", 2) != 0)
+                return n > 0;
+        return inet_pton(AF_INET, host, &address) == 1;
+}
+
+static bool is_bracketed(const char *host)
+{
+        struct in6_addr address;
+
+        return inet_pton(AF_INET6, host, &address) == 1;
+}
+
+/* HOST or HOST:PORT. */
 static int parse_host(const char *text, size_t len, struct url *url)
 {
         const char *end = text + len, *host = text, *host_end;
+        bool bracketed = len > 0 && *text == '[';
         char port[6];
         uint64_t n;
 
-        if (len > 0 && *text == '[') {
+        if (bracketed) {
                 host = text + 1;
                 host_end = memchr(text, ']', len);
-                if (!host_end || strspn(host, "0123456789abcdefABCDEF:.") != (size_t)(host_end - host))
+                if (!host_end)
                         return -EINVAL;
                 text = host_end + 1;
         } else {
@@ -102,6 +128,8 @@ static int parse_host(const char *text, size_t len, struct url *url)
                 return -EINVAL;
 
         (void)snprintf(url->host, sizeof(url->host), "%.*s", (int)(host_end - host), host);
+        if (bracketed ? !is_bracketed(url->host) : !is_host(url->host))
+                return -EINVAL;
         if (text == end)
                 return 0;
         if (*text != ':' || end - text > (ptrdiff_t)sizeof(port))

@@ -6,8 +6,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef HAVE_CURL
+#include <curl/curl.h>
+#endif
 
 #include "tests/lib/expect.h"
+#include "tests/lib/random.h"
 
 static struct url parse(const char *text)
 {
@@ -38,6 +42,8 @@ static void test_an_address_is_taken_apart(void **state)
         assert_string_equal(parse("http://host").shown, "http://host/");
         assert_string_equal(parse("http://host?q=a@b").shown, "http://host/?q=a@b");
         assert_false(parse("http://host/a@b:c").has_login);
+        assert_string_equal(parse("http://host.example./x").host, "host.example.");
+        assert_string_equal(parse("http://127.0.0.1/x").host, "127.0.0.1");
 }
 
 static void test_the_login_is_not_in_what_is_shown(void **state)
@@ -74,6 +80,12 @@ static void test_what_is_not_understood_is_refused_without_being_repeated(void *
                 "file:///etc/secret",
                 "gopher://user:secret@host/x",
                 "smb://user:secret@host/x",
+                "http://user:secret@0x7f.1/x",
+                "http://user:secret@2130706433/x",
+                "http://user:secret@127.1/x",
+                "http://user:secret@127.0.0.1./x",
+                "http://user:secret@./x",
+                "http://user:secret@[1::2::3]/x",
                 "https//user:secret@host/x",
                 " http://user:secret@host/x",
                 "http://user:secret@host/x y",
@@ -158,9 +170,71 @@ static void test_what_is_no_login_stays_to_be_read(void **state)
         }
 }
 
+#ifdef HAVE_CURL
+
+/* A part of URL as libcurl reads it; NULL where it has none. Freed by the next call. */
+static const char *curl_part(CURLU *url, CURLUPart part, unsigned flags)
+{
+        static char *text;
+
+        curl_free(text);
+        text = NULL;
+        return curl_url_get(url, part, &text, flags) == CURLUE_OK ? text : NULL;
+}
+
+/*
+ * Who fetches is libcurl: what is taken here is read there as the same host, of the same scheme, and what is asked for has
+ * no login that only libcurl finds.
+ */
+static void test_libcurl_reads_the_same(void **state)
+{
+        static const char *const pieces[] = {
+                "http://", "https://", "ftp://", "HTTP://", "host", "a.b", "[::1]", "[fe80::1%25eth0]", ":", ":80", ":0", ":65536", "@", "/",
+                "//", "?", "#", "user", ":pass", "%40", "%2f", "%00", "..", "/../", "x", "=", "&", "\\", "1.2.3.4", "0x7f.1", "_", "-",
+                ";", "\t", "%", "ä",
+        };
+        uint64_t seed = 20261123;
+        unsigned taken = 0;
+
+        (void)state;
+        for (int round = 0; round < 200000; round++) {
+                struct diag diag = { 0 };
+                char text[512] = "";
+                struct url url;
+                CURLU *curl;
+
+                for (uint64_t n = 1 + random_next(&seed) % 9; n > 0; n--)
+                        strcat(text, pieces[random_next(&seed) % (sizeof(pieces) / sizeof(pieces[0]))]);
+                if (url_parse(text, &url, &diag) < 0)
+                        continue;
+                taken++;
+                curl = curl_url();
+                assert_non_null(curl);
+                if (curl_url_set(curl, CURLUPART_URL, url.shown, CURLU_PATH_AS_IS) != CURLUE_OK)
+                        fail_msg("%s, taken as %s: libcurl refuses it", text, url.shown);
+                if (curl_part(curl, CURLUPART_USER, 0) || curl_part(curl, CURLUPART_PASSWORD, 0))
+                        fail_msg("%s, taken as %s: libcurl finds a login", text, url.shown);
+                const char *host = curl_part(curl, CURLUPART_HOST, 0);
+                size_t n = host ? strlen(host) : 0;
+
+                if (n > 2 && host[0] == '[') { /* as it stands in brackets */
+                        assert_true(n - 2 == strlen(url.host) && strncmp(host + 1, url.host, n - 2) == 0);
+                } else if (n == 0 || strcasecmp(host, url.host) != 0) {
+                        fail_msg("%s: host %s, and for libcurl %s", text, url.host, host ? host : "none");
+                }
+                curl_url_cleanup(curl);
+        }
+        assert_true(taken > 1000);
+}
+
+#endif
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+#ifdef HAVE_CURL
+                cmocka_unit_test(test_libcurl_reads_the_same),
+#endif
                 cmocka_unit_test(test_an_address_is_taken_apart),
                 cmocka_unit_test(test_the_login_is_not_in_what_is_shown),
                 cmocka_unit_test(test_what_is_not_understood_is_refused_without_being_repeated),
