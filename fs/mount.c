@@ -295,7 +295,7 @@ static int mount_add_options(struct options *opts)
 /* What libfuse said last: the reason, where it knows one that was not seen beforehand. */
 static char mount_said[256];
 
-static void mount_note(enum fuse_log_level level, const char *fmt, va_list args)
+static void __attribute__((format(printf, 2, 0))) mount_note(enum fuse_log_level level, const char *fmt, va_list args)
 {
         if (level > FUSE_LOG_ERR)
                 return;

@@ -173,7 +173,7 @@ int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
                         progress_set(&progress, done, total, false);
                         break;
                 }
-                /* fall through */
+                __attribute__((fallthrough));
         default:
                 if (r == 0) {
                         task_merge_progress(m, &task);

@@ -426,7 +426,6 @@ static void test_check_finds_broken_references(void **state)
 static void test_a_failed_sync_ends_all_writing(void **state)
 {
         struct fixture *f = *state;
-        DB_TXN(t);
 
         assert_ok(add_store(f, "/a"));
         assert_false(db_is_degraded(f->db));
