@@ -155,7 +155,7 @@ static void disk_file_keep_in_place(int fd)
 }
 
 static int disk_file_extend(struct blobstore *bs, const struct disk_id *id, enum disk_file file, int flags,
-                            uint64_t size_bytes)
+                            uint64_t size_bytes, int *ret)
 {
         uint64_t length = disk_file_length(file, size_bytes);
         CLEANUP_CLOSE int fd = -1;
@@ -169,23 +169,33 @@ static int disk_file_extend(struct blobstore *bs, const struct disk_id *id, enum
                 disk_file_keep_in_place(fd);
         if (ftruncate(fd, (off_t)length) < 0)
                 return -errno;
-        return fsync(fd) < 0 ? store_sync_failed(bs, -errno) : 0;
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+/* Synced when both are there: a file system with a journal then has one commit for them. */
+static int disk_files_extend(struct blobstore *bs, const struct disk_id *id, int flags, uint64_t size_bytes)
+{
+        CLEANUP_CLOSE int data = -1;
+        CLEANUP_CLOSE int bitmap = -1;
+        int r;
+
+        r = disk_file_extend(bs, id, DISK_FILE_DATA, flags, size_bytes, &data);
+        if (r == 0)
+                r = disk_file_extend(bs, id, DISK_FILE_BITMAP, flags, size_bytes, &bitmap);
+        if (r < 0)
+                return r;
+        return fsync(data) < 0 || fsync(bitmap) < 0 ? store_sync_failed(bs, -errno) : 0;
 }
 
 int disk_files_create(struct blobstore *bs, const struct disk_id *id, uint64_t size_bytes)
 {
-        int r;
-
-        r = disk_file_extend(bs, id, DISK_FILE_DATA, O_CREAT | O_EXCL, size_bytes);
-        return r < 0 ? r : disk_file_extend(bs, id, DISK_FILE_BITMAP, O_CREAT | O_EXCL, size_bytes);
+        return disk_files_extend(bs, id, O_CREAT | O_EXCL, size_bytes);
 }
 
 int disk_files_grow(struct blobstore *bs, const struct disk_id *id, uint64_t size_bytes)
 {
-        int r;
-
-        r = disk_file_extend(bs, id, DISK_FILE_DATA, 0, size_bytes);
-        return r < 0 ? r : disk_file_extend(bs, id, DISK_FILE_BITMAP, 0, size_bytes);
+        return disk_files_extend(bs, id, 0, size_bytes);
 }
 
 int disk_files_open(struct blobstore *bs, const struct disk_id *id, enum disk_file file, uint64_t size_bytes, int *ret)

@@ -393,8 +393,9 @@ int disk_sync(struct disk *d)
 
         if (r < 0)
                 return r;
-        LOCK_SCOPE(&d->sync_lock);
-        atomic_store(&d->changed, false);
+        LOCK_SCOPE(&d->sync_lock); /* who comes while another one syncs wants that to have ended */
+        if (!atomic_exchange(&d->changed, false))
+                return 0; /* each close(2) of a descriptor asks for it */
         r = disk_bitmap_sync(d->bitmap, d->data_fd, &d->store->chunks->degraded);
         if (r < 0)
                 disk_note_change(d);

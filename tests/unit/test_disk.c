@@ -721,6 +721,25 @@ static void test_last_close_syncs_what_was_changed(void **state)
         assert_int_equal(syncs_of_close(f, &id, NULL), 0);
 }
 
+/* Each close(2) of a descriptor asks for one: a loop of them kept the store's disk busy. */
+static void test_a_sync_asks_nothing_of_the_disk_where_nothing_was_changed(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, MIB);
+
+        atomic_store(&syncs, 0);
+        assert_int_equal(disk_sync(d), 0);
+        assert_int_equal(atomic_load(&syncs), 0);
+        overwrite(d);
+        for (int i = 0; i < 10; i++)
+                assert_int_equal(disk_sync(d), 0);
+        assert_int_equal(atomic_load(&syncs), 1);
+        overwrite(d);
+        assert_int_equal(disk_sync(d), 0);
+        assert_int_equal(atomic_load(&syncs), 2);
+        disk_close(d);
+}
+
 /* ---- a full disk ---- */
 
 /* A limit on the size of files stands in for it: it stops writes behind that size, and no syncs. */
@@ -807,6 +826,7 @@ int main(void)
                 T(test_check_of_good_disks_finds_nothing),
                 T(test_check_tells_of_a_damaged_bitmap_and_a_missing_base),
                 T(test_last_close_syncs_what_was_changed),
+                T(test_a_sync_asks_nothing_of_the_disk_where_nothing_was_changed),
                 T(test_sync_without_room_loses_nothing),
                 T(test_close_without_room_loses_nothing),
         };
