@@ -13,8 +13,13 @@
  * A full disk is no such error: what could not be written was refused, and is rolled back. So that deleting is possible
  * on one, the reserve (reserve.h) is given up before a transaction that would find no space.
  *
- * A lazy commit goes into the WAL as every other one, after those before it, but is not synced; the next one that is
- * syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
+ * A commit holds the writer until it is in the WAL, and not until that is synced (db_sync.h): the slowest thing there is
+ * must not be what all others wait for, one by one. So others may read what will not be there after a power cut. Nobody
+ * was told that it is; what they commit of it comes later in the WAL; and who would take away bytes because of what
+ * was read lets it become durable first (db_settle()).
+ *
+ * A lazy commit goes into the WAL as every other one, after those before it, but nobody waits for a sync; the next that
+ * somebody waits for syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
  *
  * sqlite rolls a transaction back by itself after some errors (a full disk, no memory), and some refusals end one.
  * What the caller then still runs in it would each be a transaction of its own; so every statement first looks whether
@@ -53,19 +58,6 @@ static int step_once(sqlite3_stmt *stmt)
 
         (void)sqlite3_reset(stmt); /* repeats the error of the step */
         return r;
-}
-
-/* No transaction may be open: sqlite would refuse. */
-static int set_lazy(struct connection *c, bool lazy)
-{
-        const char *sql = lazy ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL";
-
-        if (c->lazy == lazy)
-                return 0;
-        if (sqlite3_exec(c->conn, sql, NULL, NULL, NULL) != SQLITE_OK)
-                return db_errno(c->conn);
-        c->lazy = lazy;
-        return 0;
 }
 
 /* A thread that waited for its own connection would wait for ever, if not today. */
@@ -133,14 +125,12 @@ static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret
         in_transaction_of[mode] = db;
         if (mode == DB_WRITE)
                 reserve_ease(db->dir_fd);
-        r = mode == DB_WRITE ? set_lazy(c, lazy) : 0;
-        if (r == 0)
-                r = step_once(c->begin);
+        r = step_once(c->begin);
         if (r < 0) {
                 give_back(db, mode, c);
                 return r;
         }
-        *ret = (struct db_txn){ .db = db, .mode = mode, .c = c };
+        *ret = (struct db_txn){ .db = db, .mode = mode, .lazy = lazy, .c = c };
         return 0;
 }
 
@@ -154,27 +144,61 @@ int db_begin_lazy(struct db *db, struct db_txn *ret)
         return begin(db, DB_WRITE, true, ret);
 }
 
+/* Copies the WAL into the database once it is long, with what is in it being durable: the writer is held for less. */
+static void checkpoint(struct db *db)
+{
+        if (atomic_load(&db->wal_pages) < atomic_load(&db->checkpoint_at))
+                return;
+        if (db_settle(db) < 0)
+                return;
+        LOCK_SCOPE(&db->writing);
+        if (atomic_load(&db->wal_pages) < atomic_load(&db->checkpoint_at))
+                return; /* somebody else did */
+        db_checkpoint(db);
+}
+
+int db_settle(struct db *db)
+{
+        int r;
+
+        if (!db->sync)
+                return 0;
+        r = db_sync_wait(db->sync, db_sync_newest(db->sync));
+        if (r < 0)
+                atomic_store(&db->degraded, true);
+        return r;
+}
+
 int db_commit(struct db_txn *t)
 {
-        struct connection *c;
+        struct db *db = t->db;
+        const bool lazy = t->lazy;
+        uint64_t number = 0;
         int r;
 
         assert(t->mode == DB_WRITE);
-        if (!t->db)
+        if (!db)
                 return -EIO;
-        c = t->c;
         /* Rolled back meanwhile, by an error that the caller has seen. */
-        if (sqlite3_get_autocommit(c->conn)) {
+        if (sqlite3_get_autocommit(t->c->conn)) {
                 db_end(t);
                 return -EIO;
         }
 
-        r = step_once(c->commit);
+        r = step_once(t->c->commit);
         if (r == -EIO)
-                atomic_store(&t->db->degraded, true);
+                atomic_store(&db->degraded, true);
         if (r == -ENOSPC)
-                reserve_give_up(t->db->dir_fd); /* for the next */
+                reserve_give_up(db->dir_fd); /* for the next */
+        if (r == 0)
+                number = db_sync_note(db->sync);
         db_end(t);
+        if (r == 0 && !lazy)
+                r = db_sync_wait(db->sync, number);
+        if (r == -EIO)
+                atomic_store(&db->degraded, true);
+        if (r == 0)
+                checkpoint(db); /* the commit stands whatever happens there */
         return r;
 }
 

@@ -60,6 +60,7 @@ enum db_mode {
 struct db_txn {
         struct db *db; /* NULL: not begun, or ended */
         enum db_mode mode;
+        bool lazy;
         struct connection *c; /* it alone uses */
 };
 
@@ -71,6 +72,12 @@ int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);
 int db_begin_lazy(struct db *db, struct db_txn *ret);
 /* Makes a DB_WRITE transaction durable and ends it, on failure too (rolled back). */
 int db_commit(struct db_txn *t);
+/*
+ * Returns when all that can be read now is durable. For who takes away bytes because no row wants them any more: the
+ * transaction that said so may not have been answered yet, and a power cut would bring its row back. -EIO: it will never
+ * be durable.
+ */
+int db_settle(struct db *db);
 /* Ends the transaction; one that was not committed is rolled back. Accepts an ended one. For CLEANUP(db_end). */
 void db_end(struct db_txn *t);
 

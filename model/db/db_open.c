@@ -107,17 +107,28 @@ sqlite3_stmt *db_find_statement(struct connection *c, const char *sql)
 
 /* ---- connections ---- */
 
-/* In place of sqlite's own, which ignores what a checkpoint answers. The commit stands whatever happens here. */
-static int checkpoint_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
+/* In place of sqlite's own, which does a checkpoint in the commit and ignores what it answers. */
+static int wal_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
 {
         struct db *db = ctx;
 
-        if (pages < CHECKPOINT_PAGES)
-                return SQLITE_OK;
-        if (sqlite3_wal_checkpoint_v2(conn, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK &&
+        (void)conn;
+        (void)name;
+        if ((unsigned)pages < atomic_load(&db->wal_pages)) /* it has begun anew */
+                atomic_store(&db->checkpoint_at, CHECKPOINT_PAGES);
+        atomic_store(&db->wal_pages, (unsigned)pages);
+        return SQLITE_OK;
+}
+
+/* While somebody reads what is older the WAL cannot begin anew, and the next is due when it has grown by as much. */
+void db_checkpoint(struct db *db)
+{
+        sqlite3 *conn = db->writer.conn;
+
+        atomic_store(&db->checkpoint_at, atomic_load(&db->wal_pages) + CHECKPOINT_PAGES);
+        if (sqlite3_wal_checkpoint_v2(conn, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK &&
             db_errno(conn) == -EIO)
                 atomic_store(&db->degraded, true);
-        return SQLITE_OK;
 }
 
 static int wal_answer(void *ctx, int n, char **values, char **names)
@@ -135,7 +146,8 @@ static int enter_wal(sqlite3 *conn)
                 return db_errno(conn);
         if (!wal)
                 return -EIO; /* sqlite gives no reason, and with a VFS that has the index there is none */
-        return db_exec(conn, "PRAGMA journal_size_limit = " WAL_BYTES_KEPT);
+        /* not each commit is synced by sqlite: db_sync.h */
+        return db_exec(conn, "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = " WAL_BYTES_KEPT);
 }
 
 /*
@@ -174,8 +186,10 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
                 r = fsync_dir(dir_fd);
         if (r < 0)
                 return r;
-        (void)sqlite3_wal_hook(c->conn, checkpoint_hook, db);
-        return prepare_all(c, tables, false);
+        (void)sqlite3_wal_hook(c->conn, wal_hook, db);
+        atomic_store(&db->checkpoint_at, CHECKPOINT_PAGES);
+        r = prepare_all(c, tables, false);
+        return r < 0 ? r : db_sync_new(c, &db->sync);
 }
 
 int db_open_reader(struct db *db, struct connection *c)
@@ -324,6 +338,7 @@ void db_close(struct db *db)
         /* The writer last: whoever closes last does a checkpoint. */
         for (unsigned i = 0; i < READERS_MAX; i++)
                 db_close_connection(&db->reader[i]);
+        db_sync_free(db->sync);
         db_close_connection(&db->writer);
         (void)pthread_cond_destroy(&db->reader_free);
         (void)pthread_mutex_destroy(&db->reading);

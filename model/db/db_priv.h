@@ -10,6 +10,7 @@
 
 #include "model/db/db.h"
 #include "model/db/db_errno.h"
+#include "model/db/db_sync.h"
 
 struct prepared {
         const char *sql; /* the key: a pointer */
@@ -23,7 +24,6 @@ struct connection {
         struct prepared *statements; /* sorted by key */
         size_t n_statements;
         sqlite3_stmt *begin, *commit, *rollback;
-        bool lazy; /* commits are not synced */
 };
 
 /* Of the threads that answer requests, few are inside the database at once; walks through all rows take four at most. */
@@ -34,6 +34,8 @@ struct db {
         const struct db_statements *const *tables;
         pthread_mutex_t writing; /* held by who uses the writer */
         struct connection writer;
+        struct db_sync *sync; /* of its commits; NULL: there is no writer */
+        atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next; changed by the writer */
         pthread_mutex_t reading; /* of which readers are busy */
         pthread_cond_t reader_free;
         struct connection reader[READERS_MAX]; /* the first is always there, others since they were wanted */
@@ -60,6 +62,9 @@ int db_connect(struct connection *c, const char *path, int flags, const char *vf
 
 /* Likewise one that only reads, beside the one that writes. */
 int db_connect_reader(struct connection *c, const char *path);
+
+/* Copies what the WAL has into the database. Whoever calls this holds the writer, and has no transaction. */
+void db_checkpoint(struct db *db);
 
 /* Opens one that reads, with all statements, and closes it, also one that could not be opened. */
 int db_open_reader(struct db *db, struct connection *c);

@@ -682,7 +682,10 @@ static bool is_wanted(struct model *m, const struct task *task, bool begun)
 
         if (task_active_of_image(&t, task->image, &active) == 0 && active.o.id != task->o.id)
                 return true;
-        return begun && db_one(&t, fetch_sql[FETCH_GET], take_row, &row, DB_INT(task->image)) == 0 && row.place[0];
+        if (begun && db_one(&t, fetch_sql[FETCH_GET], take_row, &row, DB_INT(task->image)) == 0 && row.place[0])
+                return true;
+        db_end(&t);
+        return db_settle(m->db) < 0; /* what says that it is not may be undone yet */
 }
 
 static void discard(struct model *m, const struct task *task, bool begun)

@@ -265,7 +265,8 @@ static bool is_recycled(struct model *m, uint64_t id)
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
                 r = image_load(&t, id, &image);
-        return r == -ENOENT || (r == 0 && image.status == IMAGE_DELETED);
+        db_end(&t);
+        return (r == -ENOENT || (r == 0 && image.status == IMAGE_DELETED)) && db_settle(m->db) == 0;
 }
 
 static void image_recycled(struct model *m, uint64_t id, uint64_t region, const char *ident)

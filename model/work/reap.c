@@ -176,7 +176,8 @@ static int next_trash(struct model *m, struct trash *trash)
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
                 r = db_each(&t, reap_sql[REAP_NEXT_DISK], trash_row, trash, DB_INT(trash->id));
-        return r < 0 ? r : r == 0 ? -ENOENT : 0;
+        db_end(&t);
+        return r < 0 ? r : r == 0 ? -ENOENT : db_settle(m->db); /* or its volume might come back */
 }
 
 static int forget_trash(struct model *m, uint64_t id)
