@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "blobstore/base/log.h"
+#include "blobstore/base/thread.h"
 #include "fs/http/http.h"
 #include "fs/nosec.h"
 #include "fs/notify.h"
@@ -433,6 +434,7 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 fuse_loop_cfg_set_max_threads(config, MOUNT_THREADS);
                 fuse_loop_cfg_set_idle_threads(config, MOUNT_THREADS);
                 (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
+                thread_set_nice(THREAD_NICE_REQUESTS); /* the loop's threads have it from this one */
                 ready(ctx);
                 log_info("imagefs %s serves %s on %s", IMAGEFS_VERSION, opts->store, m.mountpoint);
                 notify_ready(m.notify, m.mountpoint);

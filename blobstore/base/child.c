@@ -34,6 +34,7 @@
 #include "blobstore/base/child_lend.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/confine.h"
+#include "blobstore/base/thread.h"
 
 #define NOBODY      CHILD_LEND_UID
 #define OPEN_FILES  256
@@ -321,6 +322,7 @@ static _Noreturn void child_main(struct plan *p)
         struct failure f = { 0 };
         enum step step;
 
+        thread_set_nice(THREAD_NICE_LONG); /* also where a request had it started */
         f.error = child_steps(p, &step);
         f.step = (int)step;
         (void)!write(p->status_fd, &f, sizeof(f)); /* nobody left to tell */

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 /* Starts a thread that gets no signals: they are for threads of the layers above. A negative errno. */
 static inline int thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
@@ -16,6 +18,24 @@ static inline int thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
         r = -pthread_create(ret, NULL, run, arg);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
         return r;
+}
+
+/*
+ * Who has the processor when there is not enough of it. Requests are short, and whoever sends one may hold what others
+ * wait for in the kernel until it is answered: a directory that all users make things in. So they go before what takes
+ * long. Three users doing their worst on two cores: a fourth's `ls private` took 150 ms (p99) without this, 80 ms with
+ * it. Not by more: a thread that holds a lock for an instant must come to give it back.
+ */
+enum thread_nice {
+        THREAD_NICE_REQUESTS = -10, /* only root may: else it stays as it is */
+        THREAD_NICE_LONG = 5, /* what somebody waits for, but not at once */
+        THREAD_NICE_IDLE = 19, /* what nobody waits for */
+};
+
+/* Of the calling thread, and those that it starts. A hint. */
+static inline void thread_set_nice(enum thread_nice nice)
+{
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), (int)nice); /* of this thread alone, on Linux */
 }
 
 #endif

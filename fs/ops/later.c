@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
 #include "fs/tree/tree.h"
 
 /*
@@ -15,11 +16,12 @@
  */
 static const struct {
         unsigned threads, of_one_user;
+        enum thread_nice nice;
 } lanes[] = {
-        [LATER_LIST] = { 4, 2 },
-        [LATER_NAMES] = { 4, 1 },
-        [LATER_COMPARE] = { 4, 1 },
-        [LATER_LOOK] = { 4, 1 },
+        [LATER_LIST] = { 4, 2, THREAD_NICE_LONG },
+        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS },
+        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG },
+        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG },
 };
 _Static_assert(sizeof(lanes) / sizeof(lanes[0]) == LATER_LANES, "each lane needs its threads");
 
@@ -133,6 +135,7 @@ static void *work(void *arg)
         struct asker *a;
         LOCK_SCOPE(&l->mutex);
 
+        thread_set_nice(lanes[lane->number].nice);
         while (!l->stopped) {
                 w = take_next(lane, &a);
                 if (!w) {

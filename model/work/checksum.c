@@ -11,15 +11,12 @@
 #include "model/work/checksum.h"
 
 #include <errno.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "model/core/blob_row.h"
 #include "model/core/changes.h"
 #include "model/core/clock.h"
 #include "model/core/jobs.h"
-
-#define NICE_LEAST 19
 
 /* Does a blob take long? Half a minute of reading, or of zeros, which are summed up some 256 times as fast. */
 #define IS_LONG "(data + size / 256 > (16 << 30))"
@@ -41,11 +38,6 @@ static const char *const checksum_sql[] = {
 const struct db_statements checksum_statements = DB_STATEMENTS(checksum_sql);
 
 DEFINE_CLEANUP(struct blob *, blob_closep, blob_close)
-
-void checksum_give_way(void)
-{
-        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE_LEAST); /* of this thread alone, on Linux */
-}
 
 struct working {
         struct model *m;

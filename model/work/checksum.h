@@ -8,9 +8,6 @@
 
 struct model;
 
-/* Makes the thread that calls it the last to get a processor. */
-void checksum_give_way(void);
-
 enum checksum_size { CHECKSUM_QUICK, CHECKSUM_LONG, CHECKSUM_SIZES };
 
 /* Which blobs have had their turn: of each size those up to this one. */

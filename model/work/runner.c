@@ -170,6 +170,7 @@ static void *worker_main(void *arg)
         struct job *job = NULL;
         int k;
 
+        thread_set_nice(THREAD_NICE_LONG);
         while (jobs_wait(r->jobs, w->lane)) {
                 if (!job)
                         job = malloc(sizeof(*job));
@@ -206,7 +207,7 @@ static void *checksum_main(void *arg)
         struct checksum_turns turns = { 0 };
         size_t online = 0, before;
 
-        checksum_give_way();
+        thread_set_nice(THREAD_NICE_IDLE);
         while (jobs_wait(w->r->jobs, w->lane)) {
                 before = online;
                 online = stores_count(w->r->m);

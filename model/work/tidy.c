@@ -9,7 +9,6 @@
 #include "model/work/tidy.h"
 
 #include <errno.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,7 +54,7 @@ static void *tidy_main(void *arg)
         struct step *step = arg;
 
         /* Hints both. */
-        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
+        thread_set_nice(THREAD_NICE_IDLE);
         (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
         (void)stores_each(step->m, tidy_store, step);
         return NULL;
