@@ -48,7 +48,7 @@ const char *const check_sql[] = {
         [CHECK_CREATING] = "SELECT 'snapshot ' || ident || ' (' || handle || ') is being created, but nothing makes it'"
                            " FROM snapshot WHERE status = 'creating' AND NOT EXISTS (SELECT 1 FROM image_disk"
                            " JOIN image ON image.id = image_disk.image WHERE image_disk.snapshot = snapshot.id"
-                           " AND image.status IN ('uploading', 'pending', 'replicating'))"
+                           " AND image.status IN ('queued', 'uploading', 'pending', 'replicating'))"
                            " AND NOT EXISTS (SELECT 1 FROM task WHERE task.snapshot = snapshot.id"
                            " AND task.status IN ('queued', 'running'))",
         [CHECK_UNNAMED] = "SELECT 'blob ' || lower(hex(key)) || ' is kept, but nothing names it' FROM blob"

@@ -16,6 +16,8 @@
         X(capture)          \
         X(check_rules)      \
         X(checksum)         \
+        X(data_disk)        \
+        X(data_disk_file)   \
         X(dismiss)          \
         X(copy_targets)     \
         X(download)         \

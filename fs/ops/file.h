@@ -49,7 +49,7 @@ int ctl_command(const struct entry *entry, const char *text, size_t n, char **re
 int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 
 /* inflow.c: uploads */
-int inflow_open(struct req *rq, struct node n, uint64_t image, int flags, struct fuse_file_info *fi);
+int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 
 /* wait.c: files whose reading blocks */
 int wait_open(struct req *rq, struct node n, struct fuse_file_info *fi);

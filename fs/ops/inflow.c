@@ -13,7 +13,7 @@
 struct inflow {
         struct file file;
         struct upload *upload;
-        struct aliases *aliases;
+        struct aliases *aliases; /* NULL: of a data disk, which has one name */
         atomic_int writer; /* the process that wrote last; 0: nobody knows */
 };
 
@@ -79,7 +79,8 @@ static void inflow_release(struct file *f)
 {
         struct inflow *i = (struct inflow *)f;
 
-        alias_end(i->aliases, upload_image(i->upload), upload_is_empty(i->upload));
+        if (i->aliases)
+                alias_end(i->aliases, upload_image(i->upload), upload_is_empty(i->upload));
         upload_close(i->upload);
         free(i);
 }
@@ -92,7 +93,7 @@ static const struct file_ops inflow_ops = {
         .release = inflow_release,
 };
 
-int inflow_open(struct req *rq, struct node n, uint64_t image, int flags, struct fuse_file_info *fi)
+int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
 {
         struct inflow *i;
         int r;
@@ -101,8 +102,12 @@ int inflow_open(struct req *rq, struct node n, uint64_t image, int flags, struct
         if (!i)
                 return -ENOMEM;
         i->file = (struct file){ .ops = &inflow_ops, .node = n };
-        i->aliases = rq->fs->aliases;
-        r = upload_open(rq->fs->model, &rq->caller, image, &rq->diag, &i->upload);
+        if (n.kind == KIND_IMAGE_DISK) {
+                r = upload_open_disk(rq->fs->model, &rq->caller, n.oid, &rq->diag, &i->upload);
+        } else {
+                i->aliases = rq->fs->aliases;
+                r = upload_open(rq->fs->model, &rq->caller, n.oid, &rq->diag, &i->upload);
+        }
         if (r < 0) {
                 free(i);
                 return r;
@@ -114,7 +119,8 @@ int inflow_open(struct req *rq, struct node n, uint64_t image, int flags, struct
                         return r;
                 }
         }
-        alias_begin(i->aliases, image);
+        if (i->aliases)
+                alias_begin(i->aliases, n.oid);
         fi->direct_io = 1;
         fi->fh = (uintptr_t)i;
         return 0;

@@ -30,7 +30,7 @@ static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *f
         if (entry && (entry->flags & ENTRY_WAIT))
                 return wait_open(rq, n, fi);
         if (entry && (entry->flags & ENTRY_UPLOAD) && (fi->flags & O_ACCMODE) != O_RDONLY)
-                return inflow_open(rq, n, n.oid, fi->flags, fi);
+                return inflow_open(rq, n, fi->flags, fi);
         return ctl_open(rq, n, fi->flags, fi);
 }
 
@@ -97,7 +97,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         upload = alias_upload_node(image);
         r = upload_expect(rq->fs->model, image);
         if (r == 0)
-                r = inflow_open(rq, upload, image, fi->flags, fi);
+                r = inflow_open(rq, upload, fi->flags, fi);
         if (r == 0) {
                 r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse), image);
                 if (r == 0)

@@ -87,7 +87,7 @@ int dir_add_copy_target(void *ctx, const struct copy_target *t);
 /* The tables of them all, for tree.c; a family may show what another has. */
 extern const struct dir_kind dir_root, dir_info, dir_regions;
 extern const struct dir_kind dir_region, dir_images;
-extern const struct dir_kind dir_image, dir_image_disks, dir_image_snapshots;
+extern const struct dir_kind dir_image, dir_image_disks, dir_image_disk, dir_image_snapshots;
 extern const struct dir_kind dir_copies, dir_copy, dir_copy_targets;
 extern const struct dir_kind dir_downloads, dir_download;
 extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_changed;

@@ -7,6 +7,7 @@
 
 #include "fs/tree/image_json.h"
 #include "fs/tree/users.h"
+#include "model/intake/data_disk.h"
 #include "model/intake/fetch.h"
 
 static int image_object(struct req *rq, uint64_t oid, struct object *ret)
@@ -285,7 +286,8 @@ static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),
         { 26, "metadata.json", "all of this for programs; while queued, write one that was saved", 0666,
           ENTRY_TEXT | ENTRY_PIECES, .show = show_metadata, .store = store_metadata },
-        { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_IMAGE_DISKS },
+        { 29, "disks", "the guest's bytes, raw and as qcow2 files; while queued, mkdir vdb makes room for a data disk", 0777,
+          .dir = KIND_IMAGE_DISKS },
         { 30, "snapshots", "links to the snapshots of the device mapping, by device", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
         { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
@@ -399,15 +401,53 @@ static int disk_add(void *ctx, const struct image_disk *d)
         return r;
 }
 
-static int disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+/* A data disk that is to be uploaded is a directory until it comes in. */
+static int awaited_add(void *ctx, const struct image_disk *d)
+{
+        const struct dir_children *v = ctx;
+
+        if (d->system || d->has_blob)
+                return 0;
+        return v->fn(v->ctx, &(struct child){ .name = d->device, .oid = d->id, .type = DT_DIR });
+}
+
+static int shared_disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
         return image_disk_each(rq->fs->model, oid, disk_add, &(struct dir_children){ .fn = fn, .ctx = ctx });
+}
+
+static int disks_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
+{
+        struct dir_children children = { .fn = fn, .ctx = ctx };
+        const struct image *i;
+        int r;
+
+        r = req_image(rq, oid, &i);
+        if (r < 0)
+                return r;
+        return image_disk_each(rq->fs->model, oid, i->status == IMAGE_QUEUED ? awaited_add : disk_add, &children);
 }
 
 static int disks_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
 {
         (void)ret_object;
         return dir_find_in(disks_list, rq, oid, name, ret);
+}
+
+static int shared_disks_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
+{
+        (void)ret_object;
+        return dir_find_in(shared_disks_list, rq, oid, name, ret);
+}
+
+static int disks_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
+{
+        return image_add_data_disk(rq->fs->model, &rq->caller, oid, name, &rq->diag, ret_child);
+}
+
+static int disks_remove(struct req *rq, uint64_t child)
+{
+        return image_remove_data_disk(rq->fs->model, &rq->caller, child, &rq->diag);
 }
 
 static int disk_info(struct req *rq, uint64_t oid, struct blob_file *ret)
@@ -438,13 +478,42 @@ static const struct blob_ops disk_blob_ops = { .info = disk_info, .open = disk_o
 
 const struct dir_kind dir_image_disks = {
         .name = "disks",
-        .child = KIND_NONE,
+        .child = KIND_IMAGE_DISK,
+        .child_name = "<device>",
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
         .child_object = disk_object,
         .list = disks_list,
         .find = disks_find,
+        .make = disks_make,
+        .remove = disks_remove,
         .blob = &disk_blob_ops,
+};
+
+/* ---- a data disk that is to be uploaded ---- */
+
+static int awaited_object(struct req *rq, uint64_t disk, struct object *ret)
+{
+        struct image_disk d;
+        uint64_t image;
+        int r;
+
+        r = image_disk_get(rq->fs->model, disk, &d, &image);
+        return r < 0 ? r : image_get_object(rq->fs->model, image, ret);
+}
+
+static const struct entry image_disk_entries[] = {
+        { 1, "upload", "cp the data disk here, while the image is queued, and then the system disk to its own upload", 0666,
+          ENTRY_UPLOAD, .store = store_upload },
+        { 0 },
+};
+
+const struct dir_kind dir_image_disk = {
+        .name = "device",
+        .entries = image_disk_entries,
+        .child = KIND_NONE,
+        .object_kind = OBJECT_IMAGE,
+        .object = awaited_object,
 };
 
 const struct dir_kind dir_shared_disks = {
@@ -455,7 +524,7 @@ const struct dir_kind dir_shared_disks = {
         .object = shared_object,
         .child_object = disk_object,
         .enter = shared_enter,
-        .list = disks_list,
-        .find = disks_find,
+        .list = shared_disks_list,
+        .find = shared_disks_find,
         .blob = &disk_blob_ops,
 };

@@ -20,6 +20,7 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_IMAGES] = &dir_images,
         [KIND_IMAGE] = &dir_image,
         [KIND_IMAGE_DISKS] = &dir_image_disks,
+        [KIND_IMAGE_DISK] = &dir_image_disk,
         [KIND_IMAGE_SNAPSHOTS] = &dir_image_snapshots,
         [KIND_COPIES] = &dir_copies,
         [KIND_COPY] = &dir_copy,

@@ -25,7 +25,9 @@ static const char *const ways[KIND_COUNT] = {
         [KIND_IMAGES] = "an image is made with mkdir <name>, or with cp of a disk file such as web.qcow2",
         [KIND_IMAGE] = "its disk goes into upload while it is queued, values into the files that ls shows, and mkdir "
                        "makes something in instances/, copies/, shares/ and download/",
-        [KIND_IMAGE_DISKS] = "the disks of an image come with what is imported, and never change",
+        [KIND_IMAGE_DISKS] = "the disks of an image come with what is imported, and never change; while it is queued, a "
+                             "data disk is added with mkdir disks/vdb",
+        [KIND_IMAGE_DISK] = "the data disk goes into upload; rmdir gives it up",
         [KIND_IMAGE_SNAPSHOTS] = "these links follow the device mapping; " SNAPSHOTS,
         [KIND_COPIES] = "the image is copied with mkdir copies/<region>",
         [KIND_COPY_TARGETS] = "copy-targets/<id>,<id>… is there to be read",

@@ -307,7 +307,7 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
                 r = db_commit(&t);
         if (r < 0)
                 return r;
-        if (image.status == IMAGE_QUEUED || image.status == IMAGE_UPLOADING)
+        if (image.status == IMAGE_QUEUED || image.status == IMAGE_UPLOADING || image.status == IMAGE_DELETED)
                 image_tell_gone(m, id, image.region, image.ident);
         else if (image.status == IMAGE_ERROR)
                 image_tell_recycled(m, id, image.region, image.ident);

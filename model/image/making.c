@@ -127,38 +127,39 @@ int making_add_disks(struct db_txn *t, const struct image *image, size_t from, s
         return 0;
 }
 
-int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
+int making_erase_disk(struct db_txn *t, const struct disk_ref *disk, struct changes *ch)
 {
-        struct disk_list disks;
         struct snapshot snapshot;
         int r;
 
-        r = disk_list_load(t, image, &disks);
+        if (disk->snapshot == 0)
+                return 0;
+
+        r = snapshot_load(t, disk->snapshot, &snapshot);
+        if (r < 0 || snapshot.available)
+                return r;
+
+        r = image_disk_set(t, disk->id, 0, 0);
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < disks.n; i++) {
-                if (disks.disk[i].snapshot == 0)
-                        continue;
+        r = snapshot_erase(t, disk->snapshot);
+        if (r < 0)
+                return r;
 
-                r = snapshot_load(t, disks.disk[i].snapshot, &snapshot);
-                if (r < 0)
-                        return r;
-                if (snapshot.available)
-                        continue;
-
-                r = image_disk_set(t, disks.disk[i].id, 0, 0);
-                if (r < 0)
-                        return r;
-
-                r = snapshot_erase(t, disks.disk[i].snapshot);
-                if (r < 0)
-                        return r;
-
-                changes_add(ch, OBJECT_SNAPSHOT, disks.disk[i].snapshot);
-        }
-
+        changes_add(ch, OBJECT_SNAPSHOT, disk->snapshot);
         return 0;
+}
+
+int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch)
+{
+        struct disk_list disks;
+        int r;
+
+        r = disk_list_load(t, image, &disks);
+        for (size_t i = 0; r == 0 && i < disks.n; i++)
+                r = making_erase_disk(t, &disks.disk[i], ch);
+        return r;
 }
 
 int making_set_blob(struct db_txn *t, const struct disk_ref *disk, uint64_t blob, struct changes *ch)

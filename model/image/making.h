@@ -45,6 +45,9 @@ int making_add_disks(struct db_txn *t, const struct image *image, size_t from, s
  */
 int making_erase_snapshots(struct db_txn *t, uint64_t image, struct changes *ch);
 
+/* Likewise, of one disk. */
+int making_erase_disk(struct db_txn *t, const struct disk_ref *disk, struct changes *ch);
+
 /* Names the bytes of a disk that was added for them: a blob that has its row, or one that gets it here. */
 int making_set_blob(struct db_txn *t, const struct disk_ref *disk, uint64_t blob, struct changes *ch);
 int making_fill_disk(struct db_txn *t, const struct disk_ref *disk, uint64_t store, const struct blob *b,

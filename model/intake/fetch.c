@@ -36,6 +36,7 @@
 #include "model/core/room.h"
 #include "model/core/secret.h"
 #include "model/image/making.h"
+#include "model/intake/data_disk_row.h"
 #include "model/intake/fetch_task.h"
 #include "model/intake/incoming.h"
 #include "model/intake/pull.h"
@@ -60,7 +61,6 @@ enum {
         FETCH_BEGIN,
         FETCH_SAFE,
         FETCH_RESET,
-        FETCH_FORGET_DISKS,
         FETCH_DELETE,
         FETCH_OPEN,
         FETCH_SEAL,
@@ -72,7 +72,6 @@ static const char *const fetch_sql[] = {
         [FETCH_BEGIN] = "UPDATE fetch SET etag = ?2, modified = ?3, size = ?4, place = ?5, safe = ?6 WHERE image = ?1",
         [FETCH_SAFE] = "UPDATE fetch SET safe = ?2 WHERE image = ?1",
         [FETCH_RESET] = "UPDATE fetch SET etag = '', modified = '', size = -1, place = '', safe = 0 WHERE image = ?1",
-        [FETCH_FORGET_DISKS] = "DELETE FROM image_disk WHERE image = ?1",
         [FETCH_OPEN] = "SELECT image, url FROM fetch WHERE url NOT LIKE 'sealed:%' LIMIT 1",
         [FETCH_SEAL] = "UPDATE fetch SET url = ?2 WHERE image = ?1",
         [FETCH_DELETE] = "DELETE FROM fetch WHERE image = ?1",
@@ -142,14 +141,15 @@ static int load_fetch_row(struct model *m, struct db_txn *t, uint64_t image, str
 }
 
 /* What a failed import has left makes room for the next. ROW: of another address; NULL: the same one again. */
-static int prepare_again(struct db_txn *t, const struct image *image, const struct fetch_row *row)
+static int prepare_again(struct model *m, struct db_txn *t, const struct image *image, const struct fetch_row *row,
+                         struct changes *ch, struct diag *diag)
 {
         int r = 0;
 
         if (row)
                 r = db_run(t, fetch_sql[FETCH_DELETE], DB_INT(image->o.id));
         if (r >= 0)
-                r = db_run(t, fetch_sql[FETCH_FORGET_DISKS], DB_INT(image->o.id));
+                r = data_disks_again(m, t, image, ch, diag);
         if (r < 0)
                 return r;
 
@@ -178,12 +178,12 @@ static int claim(struct model *m, struct db_txn *t, const struct image *image, c
         if (failed && jobs_is_ending(m, image->o.id))
                 return diag_set(diag, -EBUSY, "%s is being stopped: try again in a moment", image->o.handle);
         if (failed) {
-                r = prepare_again(t, image, row);
+                r = prepare_again(m, t, image, row, ch, diag);
                 if (r < 0)
                         return r;
         }
 
-        return upload_claim(t, image, failed ? VERB_FETCH_AGAIN : VERB_FETCH, ch, diag);
+        return upload_claim(m, t, image, failed ? VERB_FETCH_AGAIN : VERB_FETCH, ch, diag);
 }
 
 /* ROW as above. */

@@ -60,6 +60,37 @@ void incoming_discard_in(struct model *m, uint64_t region, const char *ident)
                 incoming_discard(m, r.store, ident);
 }
 
+void incoming_disk_name(const char *ident, const char *device, bool part, char buf[INCOMING_NAME_MAX])
+{
+        (void)snprintf(buf, INCOMING_NAME_MAX, "%s.%s%s", ident, device, part ? ".part" : "");
+}
+
+void incoming_discard_disk(struct model *m, uint64_t store, const char *ident, const char *device)
+{
+        char name[INCOMING_NAME_MAX];
+
+        for (int part = 0; part < 2; part++) {
+                incoming_disk_name(ident, device, part, name);
+                incoming_discard(m, store, name);
+        }
+}
+
+void incoming_discard_disks(struct model *m, uint64_t store, const char *ident)
+{
+        char device[] = "vdb";
+
+        for (; device[2] <= 'z'; device[2]++)
+                incoming_discard_disk(m, store, ident, device);
+}
+
+void incoming_discard_disks_in(struct model *m, uint64_t region, const char *ident)
+{
+        struct region r;
+
+        if (region_get(m, region, &r) == 0)
+                incoming_discard_disks(m, r.store, ident);
+}
+
 static int read_boot_id(char *buf, size_t size)
 {
         CLEANUP_CLOSE int fd = -1;

@@ -19,6 +19,16 @@ void incoming_discard(struct model *m, uint64_t store, const char *ident);
 void incoming_discard_in(struct model *m, uint64_t region, const char *ident);
 
 /*
+ * The file of a data disk is <image ident>.<device>; PART: what is being written, and nobody's when it is not open.
+ */
+#define INCOMING_NAME_MAX (IDENT_MAX + sizeof(".vdb.part"))
+void incoming_disk_name(const char *ident, const char *device, bool part, char buf[INCOMING_NAME_MAX]);
+void incoming_discard_disk(struct model *m, uint64_t store, const char *ident, const char *device);
+/* All of an image. */
+void incoming_discard_disks(struct model *m, uint64_t store, const char *ident);
+void incoming_discard_disks_in(struct model *m, uint64_t region, const char *ident);
+
+/*
  * What the bytes of a file that was not synced depend on: as long as the token is the same, they are in the page cache
  * or on the disk. Another boot, another mount of the file system or another size: they may be lost.
  */

@@ -16,12 +16,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "blobstore/base/lock.h"
 #include "model/core/room.h"
 #include "model/intake/brief.h"
+#include "model/intake/data_disk_row.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
 #include "model/intake/uploads_priv.h"
@@ -35,13 +37,37 @@ int upload_expect(struct model *m, uint64_t image)
         return brief_add(m, image);
 }
 
-static int load_image(struct model *m, uint64_t id, struct image *ret, uint64_t *ret_store)
+/* What is uploaded, from the database. */
+static int load_subject(struct upload *u, uint64_t image_id, const struct caller *c, struct image *image,
+                        struct diag *diag)
 {
+        struct disk_list disks;
+        struct disk_ref disk;
         int r;
         DB_TXN(t);
 
-        r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : image_load_with_store(&t, id, ret, ret_store);
+        r = db_begin(u->m->db, DB_READ, &t);
+        if (r == 0 && u->disk)
+                r = data_disk_load(&t, u->disk, image, &u->store, &disk, diag);
+        else if (r == 0)
+                r = image_load_with_store(&t, image_id, image, &u->store);
+        if (r == 0 && u->disk)
+                r = image_refuse_stranger(image->class, c, diag);
+        if (r == 0)
+                r = disk_list_load(&t, image->o.id, &disks);
+        if (r < 0)
+                return r;
+
+        u->image = image->o.id;
+        u->has_data_disks = disks.n > 0;
+        memcpy(u->ident, image->ident, sizeof(u->ident));
+        if (u->disk) {
+                memcpy(u->device, disk.device, sizeof(u->device));
+                incoming_disk_name(u->ident, u->device, true, u->name);
+        } else {
+                (void)snprintf(u->name, sizeof(u->name), "%s", u->ident);
+        }
+        return u->disk ? 0 : image_format_parse(image->format, &u->wanted);
 }
 
 static int room_left(const struct upload *u, uint64_t n)
@@ -67,12 +93,12 @@ static bool begins_plain(void *ctx, const uint8_t *start)
 {
         const struct upload *u = ctx;
 
-        return image_begins_plain(start, u->wanted);
+        return !u->has_data_disks && image_begins_plain(start, u->wanted);
 }
 
 /* A new entry; the list's mutex is held. */
-static int open_upload(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag,
-                       struct upload **ret)
+static int open_upload(struct model *m, const struct caller *c, uint64_t id, uint64_t disk, struct changes *ch,
+                       struct diag *diag, struct upload **ret)
 {
         static const struct intake_ops ops = { .begins_plain = begins_plain, .room = may_settle };
         CLEANUP(upload_freep) struct upload *u = NULL;
@@ -86,43 +112,38 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
                 return -ENOMEM;
 
         u->m = m;
-        u->image = id;
+        u->disk = disk;
         u->fd = -1;
         atomic_init(&u->lost, 0);
         atomic_init(&u->gone, false);
         atomic_init(&u->interrupted, false);
+        atomic_init(&u->named, false);
         atomic_init(&u->bytes, 0);
         atomic_init(&u->written, 0);
         atomic_init(&u->announced, 0);
 
-        r = load_image(m, id, &image, &u->store);
-        if (r < 0)
-                return r;
-
-        memcpy(u->ident, image.ident, sizeof(u->ident));
-
-        r = stores_get(m, u->store, diag, &bs);
+        r = load_subject(u, id, c, &image, diag);
         if (r == 0)
-                r = image_format_parse(image.format, &u->wanted);
+                r = stores_get(m, u->store, diag, &bs);
         if (r < 0)
                 return r;
 
         /* In any other status the file is not ours; upload_begin() says why. */
         fresh = image.status == IMAGE_QUEUED;
         if (fresh) {
-                u->fd = incoming_open(m, u->store, u->ident, O_RDWR | O_CREAT | O_TRUNC);
+                u->fd = incoming_open(m, u->store, u->name, O_RDWR | O_CREAT | O_TRUNC);
                 if (u->fd < 0)
                         return u->fd;
         }
 
         r = intake_new(bs, u->fd, &ops, u, &u->intake);
-        if (r == 0)
+        if (r == 0 && !u->disk)
                 r = upload_begin(m, c, id, ch, diag);
         if (r == 0 && !fresh)
                 r = -EBUSY; /* it came back to queued just now */
         if (r < 0) {
                 if (fresh)
-                        incoming_discard(m, u->store, u->ident);
+                        incoming_discard(m, u->store, u->name);
                 return r;
         }
 
@@ -131,7 +152,8 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, str
         return 0;
 }
 
-int upload_open(struct model *m, const struct caller *c, uint64_t id, struct diag *diag, struct upload **ret)
+static int open_or_join(struct model *m, const struct caller *c, uint64_t id, uint64_t disk, struct diag *diag,
+                        struct upload **ret)
 {
         struct uploads *us = m->uploads;
         struct changes changes = { 0 };
@@ -141,9 +163,9 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
         {
                 LOCK_SCOPE(&us->mutex);
 
-                u = uploads_find(us, id);
+                u = disk ? uploads_find_disk(us, disk) : uploads_find(us, id);
                 if (!u) {
-                        r = open_upload(m, c, id, &changes, diag, &u);
+                        r = open_upload(m, c, id, disk, &changes, diag, &u);
                         if (r < 0)
                                 return r;
 
@@ -157,12 +179,23 @@ int upload_open(struct model *m, const struct caller *c, uint64_t id, struct dia
                 }
                 u->writers++;
                 u->users++;
-                brief_opened(m->briefs, id);
+                if (!disk)
+                        brief_opened(m->briefs, id);
         }
 
         changes_tell(m, &changes);
         *ret = u;
         return 0;
+}
+
+int upload_open(struct model *m, const struct caller *c, uint64_t id, struct diag *diag, struct upload **ret)
+{
+        return open_or_join(m, c, id, 0, diag, ret);
+}
+
+int upload_open_disk(struct model *m, const struct caller *c, uint64_t disk, struct diag *diag, struct upload **ret)
+{
+        return open_or_join(m, c, 0, disk, diag, ret);
 }
 
 /* ---- writing ---- */
@@ -179,6 +212,8 @@ bool upload_is_empty(const struct upload *u)
 
 static int may_reach(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)
 {
+        if (atomic_load(&u->gone) && u->disk)
+                return diag_set(diag, -ESTALE, "%s was removed, or its image's import has begun", u->device);
         if (atomic_load(&u->gone))
                 return diag_set(diag, -ESTALE, "the image was removed while it was being uploaded");
         if (off > BLOB_SIZE_MAX || n > BLOB_SIZE_MAX - off)
@@ -231,6 +266,8 @@ int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, uplo
         int r;
 
         r = may_reach(u, off, n, diag);
+        if (r == 0 && u->disk)
+                r = upload_unname_disk(u);
         if (r == 0)
                 r = refuse_full(diag, room_left(u, n));
         if (r == 0)
@@ -245,6 +282,8 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
         int r;
 
         r = may_reach(u, size, 0, diag);
+        if (r == 0 && u->disk)
+                r = upload_unname_disk(u);
         if (r == 0)
                 r = intake_truncate(u->intake, size);
         if (r < 0)

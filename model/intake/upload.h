@@ -18,6 +18,12 @@ struct upload;
 /* Opens, or joins, the upload of an image that is queued or uploading. -EBUSY, -EDQUOT, -ENOENT. */
 int upload_open(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct upload **ret);
 
+/*
+ * Likewise of a data disk, for the image's import to find: closing it accepts nothing, and what is uploaded a second time
+ * is in the place of the first.
+ */
+int upload_open_disk(struct model *m, const struct caller *c, uint64_t disk, struct diag *diag, struct upload **ret);
+
 /* Called, unless there is an error, when the writer may go on; BUF is needed until the function returns. */
 typedef void upload_taken_fn(void *ctx);
 

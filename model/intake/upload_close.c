@@ -24,16 +24,12 @@
 #include "blobstore/base/log.h"
 #include "model/core/jobs.h"
 #include "model/intake/brief.h"
+#include "model/intake/data_disk_row.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload.h"
 #include "model/intake/upload_state.h"
 #include "model/intake/uploads.h"
 #include "model/intake/uploads_priv.h"
-
-static int refuse_lost(struct diag *diag, int r)
-{
-        return diag_set(diag, r, "not all that was written could be stored: remove the image, and upload it again");
-}
 
 int upload_check(struct upload *u, struct diag *diag)
 {
@@ -47,7 +43,10 @@ int upload_check(struct upload *u, struct diag *diag)
 
         r = atomic_load(&u->lost);
         if (r < 0)
-                return refuse_lost(diag, r);
+                return upload_refuse_lost(diag, r);
+
+        if (u->disk)
+                return upload_name_disk(u, diag);
 
         {
                 LOCK_SCOPE(&u->m->uploads->mutex);
@@ -67,7 +66,7 @@ int upload_check(struct upload *u, struct diag *diag)
                 r = intake_show(u->intake);
         if (r < 0) {
                 atomic_store(&u->lost, r);
-                return refuse_lost(diag, r);
+                return upload_refuse_lost(diag, r);
         }
 
         r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
@@ -155,6 +154,11 @@ void upload_close(struct upload *u)
         bool keep = false;
         int r;
 
+        if (u->disk) {
+                upload_close_disk(u);
+                return;
+        }
+
         {
                 LOCK_SCOPE(&m->uploads->mutex);
 
@@ -185,7 +189,9 @@ void upload_close(struct upload *u)
                         }
                 }
                 if (!keep)
-                        incoming_discard(m, u->store, u->ident);
+                        incoming_discard(m, u->store, u->name);
+                if (!keep && u->has_data_disks)
+                        data_disks_clear(m, u->image);
                 uploads_put(u);
         }
 

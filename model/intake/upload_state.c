@@ -4,6 +4,7 @@
 #include "model/intake/upload_state.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,15 +12,16 @@
 #include "blobstore/base/log.h"
 #include "model/core/task_row.h"
 #include "model/image/making.h"
+#include "model/intake/data_disk_row.h"
 #include "model/intake/incoming.h"
 #include "model/intake/uploads.h"
 
 #define CUT_OFF "the upload was cut off before its end: remove the image and upload it again"
 
-enum { UPLOAD_FORGET_DISKS, UPLOAD_NEXT_CUT_OFF, UPLOAD_IS_PENDING };
+enum { UPLOAD_FORGET_SYSTEM, UPLOAD_NEXT_CUT_OFF, UPLOAD_IS_PENDING, UPLOAD_DISK_IS_WANTED };
 
 static const char *const upload_state_sql[] = {
-        [UPLOAD_FORGET_DISKS] = "DELETE FROM image_disk WHERE image = ?1",
+        [UPLOAD_FORGET_SYSTEM] = "DELETE FROM image_disk WHERE image = ?1 AND role = 'system'",
         /* The first condition is that of the index image_by_status. */
         [UPLOAD_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
                                 " AND status = 'uploading'"
@@ -27,16 +29,25 @@ static const char *const upload_state_sql[] = {
         [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
                               " WHERE image.ident = ?1 AND region.store = ?2 AND (image.status = 'pending'"
                               " OR image.status <> 'deleted' AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
+        [UPLOAD_DISK_IS_WANTED] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
+                                  " JOIN image_disk ON image_disk.image = image.id"
+                                  " WHERE image.ident = ?1 AND region.store = ?2 AND device = ?3 AND role = 'data'"
+                                  " AND (image.status IN ('queued', 'pending') OR image.status IN ('uploading', 'error', 'deleted')"
+                                  " AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
 };
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
 
-int upload_claim(struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
+int upload_claim(struct model *m, struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
                  struct diag *diag)
 {
         int r;
 
         r = image_life_apply(t, image, verb, diag);
+        if (r == 0)
+                r = data_disks_refuse_unready(m, t, image, diag);
+        if (r == 0)
+                uploads_drop_disks(m, image->o.id);
         return r < 0 ? r : making_add_disks(t, image, 0, 1, ch, diag);
 }
 
@@ -68,7 +79,7 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
                         return r;
         }
 
-        r = upload_claim(&t, &image, VERB_UPLOAD, ch, diag);
+        r = upload_claim(m, &t, &image, VERB_UPLOAD, ch, diag);
         if (r < 0)
                 return r;
 
@@ -81,13 +92,17 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
 /* Gives back what upload_begin() took. */
 static int abandon(struct db_txn *t, const struct image *image, struct changes *ch)
 {
+        struct disk_list disks;
         int r;
 
-        r = making_erase_snapshots(t, image->o.id, ch);
+        r = disk_list_load(t, image->o.id, &disks);
+        for (size_t i = 0; r == 0 && i < disks.n; i++)
+                if (disks.disk[i].system)
+                        r = making_erase_disk(t, &disks.disk[i], ch);
         if (r < 0)
                 return r;
 
-        r = db_run(t, upload_state_sql[UPLOAD_FORGET_DISKS], DB_INT(image->o.id));
+        r = db_run(t, upload_state_sql[UPLOAD_FORGET_SYSTEM], DB_INT(image->o.id));
         if (r < 0)
                 return r;
 
@@ -299,11 +314,15 @@ struct sweep {
 };
 
 /* Removes a file that no import is going to read, and no fetch to go on with. */
-static int sweep_file(void *ctx, const char *ident)
+static int sweep_file(void *ctx, const char *name)
 {
         const struct sweep *sweep = ctx;
+        const char *device = strchr(name, '.');
+        char ident[IDENT_MAX];
         int64_t wanted;
         int r;
+
+        (void)snprintf(ident, sizeof(ident), "%.*s", (int)strcspn(name, "."), name);
 
         {
                 DB_TXN(t);
@@ -312,13 +331,18 @@ static int sweep_file(void *ctx, const char *ident)
                 if (r < 0)
                         return r;
 
-                r = db_int(&t, upload_state_sql[UPLOAD_IS_PENDING], &wanted, DB_TEXT(ident), DB_INT(sweep->store));
+                if (device) /* of vdb.part there is none */
+                        r = db_int(&t, upload_state_sql[UPLOAD_DISK_IS_WANTED], &wanted, DB_TEXT(ident),
+                                   DB_INT(sweep->store), DB_TEXT(device + 1));
+                else
+                        r = db_int(&t, upload_state_sql[UPLOAD_IS_PENDING], &wanted, DB_TEXT(ident),
+                                   DB_INT(sweep->store));
                 if (r < 0)
                         return r;
         }
 
         if (!wanted)
-                (void)unlinkat(blobstore_incoming_dir(sweep->bs), ident, 0); /* the next start tries again */
+                (void)unlinkat(blobstore_incoming_dir(sweep->bs), name, 0); /* the next start tries again */
         return 0;
 }
 

@@ -20,7 +20,7 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct
  * The steps of both ends, for a file that comes in another way. The first takes an image from queued to uploading
  * (VERB_UPLOAD, VERB_FETCH), the second from there to pending, with the import of a file that has TOKEN.
  */
-int upload_claim(struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
+int upload_claim(struct model *m, struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
                  struct diag *diag);
 int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
                          uint64_t *ret_task);

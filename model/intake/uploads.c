@@ -17,6 +17,7 @@
 #include "blobstore/base/lock.h"
 #include "model/core/jobs.h"
 #include "model/intake/brief.h"
+#include "model/intake/data_disk_row.h"
 #include "model/intake/incoming.h"
 #include "model/intake/upload_state.h"
 #include "model/intake/uploads_priv.h"
@@ -61,6 +62,11 @@ void uploads_put(struct upload *u)
                 upload_free(u);
 }
 
+int upload_refuse_lost(struct diag *diag, int r)
+{
+        return diag_set(diag, r, "not all that was written could be stored: remove the image, and upload it again");
+}
+
 static void free_list(struct upload *first)
 {
         for (struct upload *u = first, *next; u; u = next) {
@@ -85,7 +91,16 @@ void uploads_close(struct uploads *us)
 struct upload *uploads_find(struct uploads *us, uint64_t image)
 {
         for (struct upload *u = us->open; u; u = u->next)
-                if (u->image == image)
+                if (u->image == image && !u->disk)
+                        return u;
+
+        return NULL;
+}
+
+struct upload *uploads_find_disk(struct uploads *us, uint64_t disk)
+{
+        for (struct upload *u = us->open; u; u = u->next)
+                if (u->disk == disk)
                         return u;
 
         return NULL;
@@ -188,7 +203,7 @@ static struct upload *next_upload(struct uploads *us, uint64_t *last)
         LOCK_SCOPE(&us->mutex);
 
         for (struct upload *u = us->open; u; u = u->next)
-                if (u->image > *last && u->writers > 0 && (!next || u->image < next->image))
+                if (u->image > *last && !u->disk && u->writers > 0 && (!next || u->image < next->image))
                         next = u;
         if (next) {
                 *last = next->image;
@@ -232,10 +247,52 @@ static void overlay(struct model *m, struct image *image)
         memcpy(image->error, u->failed, sizeof(image->error));
 }
 
+/* Ends open uploads for whoever writes to them. The list's mutex is held. */
+static void drop_open(struct uploads *us, bool (*is_one)(const struct upload *u, uint64_t id), uint64_t id)
+{
+        for (struct upload *u = us->open, *next; u; u = next) {
+                next = u->next;
+                if (!is_one(u, id))
+                        continue;
+                atomic_store(&u->gone, true);
+                uploads_unlink(us, u);
+        }
+}
+
+static bool is_of_image(const struct upload *u, uint64_t image)
+{
+        return u->image == image;
+}
+
+static bool is_disk_of_image(const struct upload *u, uint64_t image)
+{
+        return u->image == image && u->disk;
+}
+
+static bool is_of_disk(const struct upload *u, uint64_t disk)
+{
+        return u->disk == disk;
+}
+
+void uploads_drop_disk(struct model *m, uint64_t disk)
+{
+        drop_open(m->uploads, is_of_disk, disk);
+}
+
+void uploads_drop_disks(struct model *m, uint64_t image)
+{
+        drop_open(m->uploads, is_disk_of_image, image);
+}
+
+bool uploads_write_disk(struct model *m, uint64_t disk)
+{
+        struct upload *u = uploads_find_disk(m->uploads, disk);
+
+        return u && atomic_load(&u->bytes) > 0 && !atomic_load(&u->named);
+}
+
 static void image_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
 {
-        struct upload *u;
-
         if (!m->uploads)
                 return;
 
@@ -246,13 +303,8 @@ static void image_gone(struct model *m, uint64_t image, uint64_t region, const c
         LOCK_SCOPE(&m->uploads->mutex);
 
         incoming_discard_in(m, region, ident);
-
-        u = uploads_find(m->uploads, image);
-        if (!u)
-                return;
-
-        atomic_store(&u->gone, true);
-        uploads_unlink(m->uploads, u);
+        incoming_discard_disks_in(m, region, ident);
+        drop_open(m->uploads, is_of_image, image);
 }
 
 /* It may have been restored, and tried again, by now. */
@@ -278,6 +330,7 @@ static void image_recycled(struct model *m, uint64_t id, uint64_t region, const 
 
         if (is_recycled(m, id))
                 incoming_discard_in(m, region, ident);
+        data_disks_clear(m, id);
 }
 
 const struct image_hooks uploads_hooks = { .overlay = overlay, .gone = image_gone, .recycled = image_recycled };

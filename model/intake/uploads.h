@@ -24,6 +24,14 @@ int uploads_settle_file(struct model *m, uint64_t image, int (*progress)(void *c
 /* Where there will be no import. */
 void uploads_drop_file(struct model *m, uint64_t image);
 
+/*
+ * Of data disks, with the mutex held (uploads_mutex()). Is one being written that was not closed since? One is removed;
+ * those of an image are going to be read: who has them open is told so by the next write.
+ */
+bool uploads_write_disk(struct model *m, uint64_t disk);
+void uploads_drop_disk(struct model *m, uint64_t disk);
+void uploads_drop_disks(struct model *m, uint64_t image);
+
 /* Records ends that could not be recorded when they came, if there is space now. */
 void uploads_settle(struct model *m);
 /* Has streams that have gone on for long keep less from being collected. Is anything being streamed? */

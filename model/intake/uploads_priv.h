@@ -11,12 +11,16 @@
 #include "blobstore/import/source.h"
 #include "model/core/state.h"
 #include "model/image/image.h"
+#include "model/intake/incoming.h"
 
 struct upload {
         struct model *m;
         uint64_t image, store;
-        char ident[IDENT_MAX];
+        uint64_t disk; /* 0: the image's own; else that of a data disk (data_disk.h) */
+        char ident[IDENT_MAX], device[8];
+        char name[INCOMING_NAME_MAX]; /* of the file */
         int fd;
+        bool has_data_disks; /* the import is to read it with them: nothing is stored while it comes */
         enum image_format wanted; /* as the user set it */
         struct intake *intake;
         atomic_bool gone; /* the image was removed */
@@ -25,6 +29,7 @@ struct upload {
         atomic_uint_fast64_t announced; /* where it was made to end before its bytes came; 0: it was not */
         atomic_bool interrupted; /* a writer was, and what it wrote may have no end */
         atomic_int lost; /* why bytes could not be written, 0: all were */
+        atomic_bool named; /* of a data disk: its file has its name; set under the list's mutex */
         struct upload *next; /* under the list's mutex, as what follows */
         unsigned users; /* the list's entry, each writer, and who renews it */
         unsigned writers;
@@ -38,11 +43,23 @@ struct uploads {
         struct upload *rest; /* whose bytes are not all in the file yet: for their imports (uploads_settle_file()) */
 };
 
+/* What close(2) says where R kept bytes from being stored. */
+int upload_refuse_lost(struct diag *diag, int r);
+
 /* Closes what it has; for one that is in no list, or no longer. Accepts NULL. */
 void upload_free(struct upload *u);
 
+/*
+ * data_disk_upload.c: a data disk's file has its own name from each close on (upload_check() asks for it) until more is
+ * written; and what is left to do when its last writer has closed.
+ */
+int upload_name_disk(struct upload *u, struct diag *diag);
+int upload_unname_disk(struct upload *u);
+void upload_close_disk(struct upload *u);
+
 /* Call each with the list's mutex held. */
 struct upload *uploads_find(struct uploads *us, uint64_t image); /* NULL: there is none */
+struct upload *uploads_find_disk(struct uploads *us, uint64_t disk);
 /* Takes it from the list, with the list's share in it. */
 void uploads_unlink(struct uploads *us, struct upload *upload);
 /* Likewise, with what it had come to so far, and the list's share, for the import. */

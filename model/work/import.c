@@ -10,12 +10,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
+#include "blobstore/base/lock.h"
 #include "model/core/room.h"
 #include "model/core/user.h"
 #include "model/image/making.h"
+#include "model/intake/data_disk_row.h"
 #include "model/intake/fetch_task.h"
 #include "model/intake/incoming.h"
+#include "model/intake/upload_state.h"
 #include "model/intake/uploads.h"
 #include "model/work/task_kinds.h"
 
@@ -32,7 +36,8 @@ struct import {
         struct image_probe probe; /* of the file */
         struct image_pack pack; /* what was in it, where it is packed */
         struct {
-                int fd; /* borrowed from the pack, or the file itself */
+                int fd; /* borrowed from the pack, or the file itself; of a data disk its own */
+                bool is_own;
                 struct image_probe probe;
                 struct blob *blob; /* durable, but named by nothing yet */
         } source[IMAGE_DISKS_MAX];
@@ -42,8 +47,11 @@ struct import {
 
 static void import_done(struct import *import)
 {
-        for (size_t i = 0; i < import->n; i++)
+        for (size_t i = 0; i < import->n; i++) {
                 blob_close(import->source[i].blob);
+                if (import->source[i].is_own)
+                        cleanup_close(&import->source[i].fd);
+        }
         image_pack_done(&import->pack);
 }
 
@@ -151,6 +159,47 @@ static int judge_unpacked(const struct image_probe *outer, const struct image_pr
         return -EINVAL;
 }
 
+/*
+ * Those that were uploaded (data_disk.h), in the order of their devices. A disk without a file came out of the archive,
+ * at the first try.
+ */
+static int find_data_disks(struct job *job, struct import *import)
+{
+        char name[INCOMING_NAME_MAX];
+        size_t without = 0;
+        int r, fd;
+
+        for (size_t i = 0; i < import->disks.n; i++) {
+                const struct disk_ref *disk = &import->disks.disk[i];
+
+                if (disk->system)
+                        continue;
+                incoming_disk_name(import->image.ident, disk->device, false, name);
+                fd = incoming_open(job->m, import->store, name, O_RDONLY);
+                if (fd < 0 && fd != -ENOENT)
+                        return fd;
+                without += fd < 0;
+                if (fd < 0)
+                        continue;
+                if (import->probe.packing == IMAGE_PACKING_OVA || import->n == IMAGE_DISKS_MAX) {
+                        (void)close(fd);
+                        strbuf_addf(&job->reason, "an OVA brings its own data disks: import it without disks/%s",
+                                    disk->device);
+                        return -EINVAL;
+                }
+                import->source[import->n].fd = fd;
+                import->source[import->n].is_own = true;
+                r = data_disk_probe(fd, &import->source[import->n++].probe, &job->reason);
+                if (r < 0)
+                        return r;
+        }
+        if (import->n > 1 && without > 0 && import->probe.packing != IMAGE_PACKING_OVA) {
+                strbuf_add(&job->reason, NOT_SAFE);
+                return -ESTALE;
+        }
+        return 0;
+}
+
 static int find_sources(struct job *job, struct import *import, int fd)
 {
         int r;
@@ -181,6 +230,10 @@ static int find_sources(struct job *job, struct import *import, int fd)
                 if (r < 0)
                         return r;
         }
+
+        r = find_data_disks(job, import);
+        if (r < 0)
+                return r;
 
         for (size_t i = 0; i < import->n; i++)
                 import->total_bytes += import->source[i].probe.size_bytes;
@@ -406,6 +459,7 @@ int import_run(struct job *job)
                 return r;
 
         incoming_discard(job->m, import.store, import.image.ident);
+        incoming_discard_disks(job->m, import.store, import.image.ident);
         return 0;
 }
 
@@ -418,4 +472,8 @@ void import_clear(struct model *m, const struct task *task)
 {
         uploads_drop_file(m, task->image);
         fetch_discard(m, task);
+
+        LOCK_SCOPE(uploads_mutex(m));
+
+        data_disks_clear(m, task->image);
 }

@@ -106,6 +106,7 @@ static int expire_one(struct model *m, int64_t days)
                         return r;
         }
 
+        image_tell_gone(m, image.o.id, image.region, image.ident);
         changes_tell(m, &changes);
         return 0;
 }

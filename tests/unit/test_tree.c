@@ -34,7 +34,7 @@ static const struct {
         { 31, KIND_NONE }, { 32, KIND_DOWNLOADS }, { 33, KIND_DOWNLOAD }, { 34, KIND_SHARES },
         { 35, KIND_SHARE }, { 36, KIND_SHARED }, { 37, KIND_SHARED_IMAGE }, { 38, KIND_SHARED_DISKS },
         { 39, KIND_SHARED_INSTANCES }, { 40, KIND_SHARED_CLOSED }, { 41, KIND_SHARED_INSTANCE }, { 42, KIND_SHARED_PARTING },
-        { 43, KIND_COPY_TARGETS },
+        { 43, KIND_COPY_TARGETS }, { 44, KIND_IMAGE_DISK },
 };
 
 static const struct {
@@ -69,6 +69,7 @@ static const struct {
         { KIND_IMAGE, 34, "convert" }, { KIND_IMAGE, 35, "instances" }, { KIND_IMAGE, 36, "copies" },
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
         { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
+        { KIND_IMAGE_DISK, 1, "upload" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
         { KIND_SNAPSHOT, 1, "id" }, { KIND_SNAPSHOT, 2, "name" }, { KIND_SNAPSHOT, 3, "description" },
         { KIND_SNAPSHOT, 4, "size" }, { KIND_SNAPSHOT, 5, "status" }, { KIND_SNAPSHOT, 6, "created" },

@@ -69,6 +69,31 @@ ok rmdir "$R/private/gone"
 nothing_incoming
 ok rmdir "$R/recycle/gone"
 
+# With data disks that were uploaded before: they stay for another try, charged with it, and go with the image.
+ok mkdir "$R/private/with"
+with=$R/private/with
+before=$(used "$R" snapshots)
+pattern data 1M 52
+ok mkdir "$with/disks/vdb"
+ok upload data "$with/disks/vdb/upload"
+ok write "$with/import-url" "http://$AT/error-404-1/w.raw"
+settle "$with" error
+same "$(used "$R" snapshots)" "$before" "snapshots of what failed"
+ok write "$with/import-url" again
+settle "$with"
+same "$(sed -n 's/  disks\/vdb.raw//p' "$with/checksum")" "$(xxh data)" "the data disk"
+same "$(used "$R" snapshots)" $((before + 2)) "its snapshots"
+nothing_incoming
+ok mkdir "$R/private/gone"
+ok mkdir "$R/private/gone/disks/vdb"
+ok upload data "$R/private/gone/disks/vdb/upload"
+ok write "$R/private/gone/import-url" "http://$AT/error-404-9/w.raw"
+settle "$R/private/gone" error
+compgen -G "$STORE/blobs/incoming/*.vdb" >/dev/null || fail "it could not be tried again"
+ok rmdir "$R/private/gone"
+ok rmdir "$R/recycle/gone"
+nothing_incoming
+
 # An upload has no address.
 ok mkdir "$R/private/up"
 head -c 100 /dev/zero | sed 's/^/QFI\xfb/' >bad.qcow2
