@@ -99,9 +99,9 @@ int command_check(int argc, char **argv)
 {
         struct check c = { 0 };
         const struct flag table[] = {
-                { "--read-data", "read every chunk, too: takes as long as reading the disk does", &c.read_data },
-                { "--repair", "make indices again, and images in the recycle bin of what nothing names", &c.repair },
-                { "--restore-catalogue", "bring back the newest whole copy of the catalogue first", &c.restore },
+                { "--read-data", "read every chunk, too: takes as long as reading the disk does", .set = &c.read_data },
+                { "--repair", "make indices again, and images in the recycle bin of what nothing names", .set = &c.repair },
+                { "--restore-catalogue", "bring back the newest whole copy of the catalogue first", .set = &c.restore },
         };
         const struct flags line = {
                 .usage = "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]",
@@ -118,16 +118,16 @@ int command_fsck(int argc, char **argv)
 {
         struct check c = { 0 };
         const struct flag table[] = {
-                { "-a", "repair what can be repaired without asking", &c.repair },
-                { "-p", "the same", &c.repair },
-                { "-y", "the same", &c.repair },
-                { "-r", NULL, &c.repair },
-                { "-n", "only look", &c.only_look },
-                { "-f", "read every chunk, too", &c.read_data },
-                { "-M", NULL, NULL },
-                { "-T", NULL, NULL },
-                { "-v", NULL, NULL },
-                { "-V", NULL, NULL },
+                { "-a", "repair what can be repaired without asking", .set = &c.repair },
+                { "-p", "the same", .set = &c.repair },
+                { "-y", "the same", .set = &c.repair },
+                { "-r", NULL, .set = &c.repair },
+                { "-n", "only look", .set = &c.only_look },
+                { "-f", "read every chunk, too", .set = &c.read_data },
+                { "-M", NULL, .set = NULL },
+                { "-T", NULL, .set = NULL },
+                { "-v", NULL, .set = NULL },
+                { "-V", NULL, .set = NULL },
         };
         const struct flags line = {
                 .usage = "fsck.imagefs [-a|-p|-y|-n] [-f] STORE",

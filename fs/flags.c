@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blobstore/base/parse.h"
+
 static void flags_help(const struct flags *f)
 {
         (void)printf("%s\n\n%s\n", f->usage, f->about);
@@ -17,6 +19,15 @@ static enum flags_result flags_wrong(const struct flags *f, const char *what, co
 {
         (void)fprintf(stderr, "imagefs: %s: %s; usage: %s\n", text, what, f->usage);
         return FLAGS_WRONG;
+}
+
+/* The flag of that name that wants a number; NULL: there is none. */
+static const struct flag *flags_find_number(const struct flags *f, const char *name)
+{
+        for (size_t i = 0; i < f->n; i++)
+                if (f->table[i].number && strcmp(f->table[i].name, name) == 0)
+                        return &f->table[i];
+        return NULL;
 }
 
 /* NAME is of N bytes. */
@@ -50,12 +61,16 @@ enum flags_result flags_parse(const struct flags *f, int argc, char **argv, cons
         *ret_word = NULL;
         for (int i = 1; i < argc; i++) {
                 const char *arg = argv[i];
+                const struct flag *flag = words_only ? NULL : flags_find_number(f, arg);
 
                 if (!words_only && (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)) {
                         flags_help(f);
                         return FLAGS_HELP;
                 }
-                if (!words_only && strcmp(arg, "--") == 0) {
+                if (flag) {
+                        if (i + 1 == argc || parse_u64(argv[++i], flag->number) < 0)
+                                return flags_wrong(f, "wants a number after it", arg);
+                } else if (!words_only && strcmp(arg, "--") == 0) {
                         words_only = true;
                 } else if (words_only || arg[0] != '-' || !arg[1]) {
                         if (*ret_word)
@@ -65,5 +80,5 @@ enum flags_result flags_parse(const struct flags *f, int argc, char **argv, cons
                         return flags_wrong(f, "no such option", arg);
                 }
         }
-        return *ret_word ? FLAGS_OK : flags_wrong(f, "missing", "STORE");
+        return *ret_word ? FLAGS_OK : flags_wrong(f, "missing", f->word ?: "STORE");
 }

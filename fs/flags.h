@@ -6,16 +6,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct flag {
         const char *name; /* "--repair", "-a"; a single letter may be grouped with others */
         const char *help; /* NULL: taken for its callers' sake, and not shown */
         bool *set; /* NULL: without effect */
+        uint64_t *number; /* it is followed by a number, as a word of its own; NULL: it is not */
 };
 
 struct flags {
         const char *usage; /* "imagefs check STORE [--repair]" */
         const char *about; /* one line */
+        const char *word; /* what the word is; NULL: a STORE */
         const struct flag *table;
         size_t n;
 };
