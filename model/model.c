@@ -176,6 +176,8 @@ void model_close(struct model *m)
         if (!m)
                 return;
         home_closing(m);
+        if (m->runner)
+                uploads_end_waiting(m);
         runner_stop(m->runner);
         uploads_close(m->uploads);
         briefs_free(m->briefs);

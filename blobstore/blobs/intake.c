@@ -57,6 +57,7 @@ struct intake {
         uint64_t data_end; /* after the last byte written */
         uint64_t in_order; /* the bytes before this were written without a gap, and those of a stream are in the writer */
         bool is_judged; /* whether it is to be a stream */
+        bool in_file; /* it is to be none */
         struct blob_writer *writer; /* NULL: the bytes are in the file */
         bool is_patched; /* of the bytes before KEPT the writer has those that are in no range, the file all others */
         uint64_t kept;
@@ -180,7 +181,7 @@ static void intake_judge(struct intake *in)
         CLEANUP_FREE uint8_t *buf = NULL;
 
         in->is_judged = true;
-        if (in->data_end > in->in_order) /* pieces further on are there already */
+        if (in->in_file || in->data_end > in->in_order) /* pieces further on are there already */
                 return;
         buf = malloc(INTAKE_PIECE);
         if (!buf || pread_full(in->fd, buf, INTAKE_HEAD_BYTES, 0) < (ssize_t)INTAKE_HEAD_BYTES ||
@@ -457,6 +458,15 @@ int intake_truncate(struct intake *in, uint64_t size)
 }
 
 /* ---- its state, and its end ---- */
+
+bool intake_keep_in_file(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        if (in->writer)
+                return false;
+        in->in_file = true;
+        return true;
+}
 
 bool intake_is_streaming(struct intake *in)
 {

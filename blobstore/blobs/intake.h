@@ -49,6 +49,9 @@ typedef void intake_taken_fn(void *ctx);
 int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, intake_taken_fn *taken, void *ctx);
 int intake_truncate(struct intake *in, uint64_t size);
 
+/* From here on it is kept in the file, which can be read then. False: it is being stored while it comes already. */
+bool intake_keep_in_file(struct intake *in);
+
 /* Is it being stored while it comes? */
 bool intake_is_streaming(struct intake *in);
 

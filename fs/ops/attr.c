@@ -8,6 +8,8 @@
 
 #include "fs/ops/attr.h"
 
+#include "model/intake/upload.h"
+
 /* Blobs never change, and their numbers are never used again. */
 #define ATTR_TIMEOUT_BLOB 86400.0
 /*
@@ -220,8 +222,12 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
                 *timeout = ATTR_TIMEOUT_DIR;
                 return r == -ENOENT ? -ESTALE : r;
         }
-        if (entry->flags & ENTRY_UPLOAD)
+        if (entry->flags & ENTRY_UPLOAD) {
                 st->st_blksize = ATTR_PIECE;
+                st->st_size = n.kind == KIND_IMAGE ? (off_t)upload_size(rq->fs->model, n.oid) : 0;
+                st->st_blocks = (st->st_size + 511) / 512;
+                return 0;
+        }
         return entry->flags & ENTRY_WAIT ? 0 : attr_measure(rq, n, st);
 }
 

@@ -48,7 +48,7 @@ int ctl_command(const struct entry *entry, const char *text, size_t n, char **re
 /* data.c: blobs */
 int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 
-/* inflow.c: uploads */
+/* inflow.c: uploads. -ENOENT, to read: there is nothing in it that can be. */
 int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 
 /* wait.c: files whose reading blocks */

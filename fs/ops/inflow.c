@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads as files, which only take what is written. */
+/*
+ * Uploads as files. What is opened for writing alone may be stored while it comes, and reads as empty; one that somebody
+ * has opened for both can be read while it lasts.
+ */
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -8,6 +11,7 @@
 #include "fs/ops/file.h"
 #include "fs/ops/process.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/reply_buffer.h"
 #include "model/intake/upload.h"
 
 struct inflow {
@@ -17,13 +21,17 @@ struct inflow {
         atomic_int writer; /* the process that wrote last; 0: nobody knows */
 };
 
-/* What can only be written reads as empty. */
 static void inflow_read(struct req *rq, struct file *f, size_t size, off_t off)
 {
-        (void)f;
-        (void)size;
-        (void)off;
-        (void)fuse_reply_buf(rq->fuse, NULL, 0);
+        char *buf = reply_buffer(size);
+        ssize_t n = -ENOMEM;
+
+        if (buf)
+                n = upload_read(((struct inflow *)f)->upload, buf, size, (uint64_t)off, &rq->diag);
+        if (n < 0)
+                reply_refusal(rq, f->node, (int)n);
+        else
+                (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
 }
 
 struct inflow_answer {
@@ -80,7 +88,7 @@ static void inflow_release(struct file *f)
         struct inflow *i = (struct inflow *)f;
 
         if (i->aliases)
-                alias_end(i->aliases, upload_image(i->upload), upload_is_empty(i->upload));
+                alias_end(i->aliases, upload_image(i->upload), upload_is_only_made(i->upload));
         upload_close(i->upload);
         free(i);
 }
@@ -93,26 +101,34 @@ static const struct file_ops inflow_ops = {
         .release = inflow_release,
 };
 
+static const struct file_ops inflow_reader_ops = { .read = inflow_read, .release = inflow_release };
+
 int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
 {
         struct inflow *i;
+        bool reader;
         int r;
 
         i = calloc(1, sizeof(*i));
         if (!i)
                 return -ENOMEM;
-        i->file = (struct file){ .ops = &inflow_ops, .node = n };
-        if (n.kind == KIND_IMAGE_DISK) {
-                r = upload_open_disk(rq->fs->model, &rq->caller, n.oid, &rq->diag, &i->upload);
-        } else {
+        reader = (flags & O_ACCMODE) == O_RDONLY;
+        i->file = (struct file){ .ops = reader ? &inflow_reader_ops : &inflow_ops, .node = n };
+        if (n.kind != KIND_IMAGE_DISK)
                 i->aliases = rq->fs->aliases;
+        if (reader)
+                r = i->aliases ? upload_join(rq->fs->model, n.oid, &i->upload) : -ENOENT;
+        else if (i->aliases)
                 r = upload_open(rq->fs->model, &rq->caller, n.oid, &rq->diag, &i->upload);
-        }
+        else
+                r = upload_open_disk(rq->fs->model, &rq->caller, n.oid, &rq->diag, &i->upload);
         if (r < 0) {
                 free(i);
                 return r;
         }
-        if (flags & O_TRUNC) {
+        if ((flags & O_ACCMODE) == O_RDWR)
+                upload_make_readable(i->upload);
+        if (!reader && (flags & O_TRUNC)) {
                 r = upload_truncate(i->upload, 0, &rq->diag);
                 if (r < 0) {
                         inflow_release(&i->file);

@@ -29,8 +29,12 @@ static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *f
                 return disk_file_open(rq, n, fi->flags, fi);
         if (entry && (entry->flags & ENTRY_WAIT))
                 return wait_open(rq, n, fi);
-        if (entry && (entry->flags & ENTRY_UPLOAD) && (fi->flags & O_ACCMODE) != O_RDONLY)
-                return inflow_open(rq, n, fi->flags, fi);
+        if (entry && (entry->flags & ENTRY_UPLOAD)) {
+                int r = inflow_open(rq, n, fi->flags, fi);
+
+                if (r != -ENOENT || (fi->flags & O_ACCMODE) != O_RDONLY)
+                        return r;
+        }
         return ctl_open(rq, n, fi->flags, fi);
 }
 

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "model/core/room.h"
 #include "model/intake/brief.h"
@@ -152,6 +153,17 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, uin
         return 0;
 }
 
+/* One that waits for it hands over its own share. The list's mutex is held. */
+static void add_writer(struct upload *u)
+{
+        if (u->waits_until_us) {
+                u->waits_until_us = 0;
+                return;
+        }
+        u->writers++;
+        u->users++;
+}
+
 static int open_or_join(struct model *m, const struct caller *c, uint64_t id, uint64_t disk, struct diag *diag,
                         struct upload **ret)
 {
@@ -177,8 +189,7 @@ static int open_or_join(struct model *m, const struct caller *c, uint64_t id, ui
                 } else if (u->ending) {
                         return diag_set(diag, -EBUSY, "the upload has ended: make another image for another one");
                 }
-                u->writers++;
-                u->users++;
+                add_writer(u);
                 if (!disk)
                         brief_opened(m->briefs, id);
         }
@@ -198,6 +209,55 @@ int upload_open_disk(struct model *m, const struct caller *c, uint64_t disk, str
         return open_or_join(m, c, 0, disk, diag, ret);
 }
 
+int upload_join(struct model *m, uint64_t image, struct upload **ret)
+{
+        struct upload *u;
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        u = uploads_find(m->uploads, image);
+        if (!u || !u->readable || u->ending || u->writers == 0)
+                return -ENOENT;
+
+        add_writer(u);
+        *ret = u;
+        return 0;
+}
+
+/* ---- reading ---- */
+
+void upload_make_readable(struct upload *u)
+{
+        const bool readable = intake_keep_in_file(u->intake);
+        LOCK_SCOPE(&u->m->uploads->mutex);
+
+        u->readable = readable;
+}
+
+/* Without the mutex: it stays readable, and its file is open while it has a writer. */
+static bool is_readable(struct upload *u)
+{
+        LOCK_SCOPE(&u->m->uploads->mutex);
+
+        return u->readable;
+}
+
+ssize_t upload_read(struct upload *u, void *buf, size_t n, uint64_t off, struct diag *diag)
+{
+        if (!is_readable(u))
+                return diag_set(diag, -EBUSY, "what was written so far is stored already, and can be read when the import is "
+                                              "done");
+        return pread_full(u->fd, buf, n, off);
+}
+
+uint64_t upload_size(struct model *m, uint64_t image)
+{
+        const struct upload *u;
+        LOCK_SCOPE(&m->uploads->mutex);
+
+        u = uploads_find(m->uploads, image);
+        return u && u->readable && u->writers > 0 ? atomic_load(&u->bytes) : 0;
+}
+
 /* ---- writing ---- */
 
 uint64_t upload_image(const struct upload *u)
@@ -205,9 +265,16 @@ uint64_t upload_image(const struct upload *u)
         return u->image;
 }
 
-bool upload_is_empty(const struct upload *u)
+/* The tables of an empty disk of a terabyte, in any format: a vdi has 4 MiB of them. */
+#define MADE_BYTES_MAX (UINT64_C(8) << 20)
+
+bool upload_is_only_made(struct upload *u)
 {
-        return atomic_load(&u->bytes) == 0;
+        const uint64_t written = atomic_load(&u->written);
+
+        if (atomic_load(&u->interrupted) || atomic_load(&u->lost) < 0)
+                return false;
+        return written == 0 || (is_readable(u) && written <= MADE_BYTES_MAX);
 }
 
 static int may_reach(struct upload *u, uint64_t off, uint64_t n, struct diag *diag)

@@ -11,6 +11,8 @@
  * answers -ESTALE; a crash before the last close ends in status error at the next open.
  */
 
+#include <sys/types.h>
+
 #include "model/core/object.h"
 
 struct upload;
@@ -37,8 +39,24 @@ int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, uplo
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
 
 uint64_t upload_image(const struct upload *u);
-/* Has not a byte come? */
-bool upload_is_empty(const struct upload *u);
+
+/*
+ * Whoever opened it for reading, too: what is written from now on, and what was if it is not being stored already, can be
+ * read.
+ */
+void upload_make_readable(struct upload *u);
+/* Opens for reading what can be read and is open. It counts as a writer does. -ENOENT: there is no such upload. */
+int upload_join(struct model *m, uint64_t image, struct upload **ret);
+/* As pread(2). -EBUSY: its bytes are being stored while they come, and cannot be read. */
+ssize_t upload_read(struct upload *u, void *buf, size_t n, uint64_t off, struct diag *diag);
+/* Where one that can be read ends; 0: no upload of IMAGE can be. */
+uint64_t upload_size(struct model *m, uint64_t image);
+
+/*
+ * Was it only made, and will be opened again for its data? So it is without a byte, with a length and nothing else, and
+ * where a program that may read it wrote as little as formats have around no data.
+ */
+bool upload_is_only_made(struct upload *u);
 
 /*
  * The image was made for the file that is going to be uploaded: it goes some seconds after an upload is closed without a
@@ -55,7 +73,7 @@ int upload_check(struct upload *u, struct diag *diag);
  */
 void upload_interrupt(struct upload *u);
 
-/* One writer is done. */
+/* One writer is done. What was only made waits some seconds to be opened again before it has ended. */
 void upload_close(struct upload *u);
 
 #endif

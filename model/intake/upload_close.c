@@ -22,6 +22,7 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
+#include "model/core/clock.h"
 #include "model/core/jobs.h"
 #include "model/intake/brief.h"
 #include "model/intake/data_disk_row.h"
@@ -30,6 +31,9 @@
 #include "model/intake/upload_state.h"
 #include "model/intake/uploads.h"
 #include "model/intake/uploads_priv.h"
+
+/* As long as tools take between making a file and opening it again; its name lives a second less (fs/ops/alias.c). */
+#define UPLOAD_WAIT_US (INT64_C(4) * 1000000)
 
 int upload_check(struct upload *u, struct diag *diag)
 {
@@ -145,7 +149,7 @@ static void drop_blob(struct model *m, struct upload_result *result)
                 (void)blob_remove(bs, &id); /* else the next start does */
 }
 
-void upload_close(struct upload *u)
+static void end_upload(struct upload *u)
 {
         CLEANUP(upload_result_done) struct upload_result result = { .store = u->store, .fd = u->fd };
         const uint64_t image = u->image;
@@ -153,22 +157,6 @@ void upload_close(struct upload *u)
         struct changes changes = { 0 };
         bool keep = false;
         int r;
-
-        if (u->disk) {
-                upload_close_disk(u);
-                return;
-        }
-
-        {
-                LOCK_SCOPE(&m->uploads->mutex);
-
-                if (u->writers > 1) {
-                        u->writers--;
-                        u->users--;
-                        return;
-                }
-                u->ending = true;
-        }
 
         r = bring_in(u, &result);
 
@@ -200,6 +188,79 @@ void upload_close(struct upload *u)
         if (result.bytes > 0 && !keep && !result.named)
                 jobs_tidy(m);
         changes_tell(m, &changes); /* which wakes the upkeep, too */
+}
+
+/* Is U to end now that a writer is done? MAY_WAIT: not if it may be opened again. */
+static bool writer_is_done(struct upload *u, bool may_wait)
+{
+        may_wait = may_wait && atomic_load(&u->bytes) > 0 && upload_is_only_made(u);
+
+        LOCK_SCOPE(&u->m->uploads->mutex);
+
+        if (u->writers > 1) {
+                u->writers--;
+                u->users--;
+                return false;
+        }
+        if (may_wait && !atomic_load(&u->gone)) {
+                u->waits_until_us = clock_now_us() + UPLOAD_WAIT_US;
+                jobs_wake(u->m); /* the upkeep has a new time to be there */
+                return false;
+        }
+        u->ending = true;
+        return true;
+}
+
+void upload_close(struct upload *u)
+{
+        if (u->disk)
+                upload_close_disk(u);
+        else if (writer_is_done(u, true))
+                end_upload(u);
+}
+
+/* One that has waited until NOW_US; *ret_due_us is when the next one has. */
+static struct upload *take_due(struct uploads *us, int64_t now_us, int64_t *ret_due_us)
+{
+        LOCK_SCOPE(&us->mutex);
+
+        *ret_due_us = 0;
+        for (struct upload *u = us->open; u; u = u->next) {
+                const int64_t until_us = u->waits_until_us;
+
+                if (!until_us)
+                        continue;
+                /* Further away than any is: the clock was set back. */
+                if (until_us <= now_us || until_us > now_us + UPLOAD_WAIT_US) {
+                        u->waits_until_us = 0;
+                        return u;
+                }
+                if (*ret_due_us == 0 || until_us < *ret_due_us)
+                        *ret_due_us = until_us;
+        }
+        return NULL;
+}
+
+static int64_t end_due(struct model *m, bool all)
+{
+        struct upload *u;
+        int64_t due_us;
+
+        while ((u = take_due(m->uploads, all ? INT64_MAX - UPLOAD_WAIT_US : clock_now_us(), &due_us)))
+                if (writer_is_done(u, false))
+                        end_upload(u);
+        return due_us;
+}
+
+int64_t uploads_end_due(struct model *m)
+{
+        return end_due(m, false);
+}
+
+void uploads_end_waiting(struct model *m)
+{
+        if (m->uploads)
+                (void)end_due(m, true);
 }
 
 /* 1: recorded, or nothing is left to be; 0: there is none. */

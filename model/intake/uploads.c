@@ -250,12 +250,17 @@ static void overlay(struct model *m, struct image *image)
 /* Ends open uploads for whoever writes to them. The list's mutex is held. */
 static void drop_open(struct uploads *us, bool (*is_one)(const struct upload *u, uint64_t id), uint64_t id)
 {
+        bool waits;
+
         for (struct upload *u = us->open, *next; u; u = next) {
                 next = u->next;
                 if (!is_one(u, id))
                         continue;
                 atomic_store(&u->gone, true);
+                waits = u->waits_until_us != 0;
                 uploads_unlink(us, u);
+                if (waits)
+                        uploads_put(u);
         }
 }
 

@@ -32,6 +32,10 @@ bool uploads_write_disk(struct model *m, uint64_t disk);
 void uploads_drop_disk(struct model *m, uint64_t disk);
 void uploads_drop_disks(struct model *m, uint64_t image);
 
+/* Ends those that have waited to be opened again, for the upkeep; when to call it again, 0: there is no need. */
+int64_t uploads_end_due(struct model *m);
+/* Ends all of them: nobody will open one again. */
+void uploads_end_waiting(struct model *m);
 /* Records ends that could not be recorded when they came, if there is space now. */
 void uploads_settle(struct model *m);
 /* Has streams that have gone on for long keep less from being collected. Is anything being streamed? */

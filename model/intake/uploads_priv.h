@@ -34,6 +34,8 @@ struct upload {
         unsigned users; /* the list's entry, each writer, and who renews it */
         unsigned writers;
         bool ending;
+        bool readable; /* its bytes are in the file, where whoever writes may read them */
+        int64_t waits_until_us; /* its one writer is none, but the time in which it may be opened again; 0: it does not wait */
         char failed[DIAG_TEXT_MAX]; /* without writers: the end that is still to be recorded */
 };
 

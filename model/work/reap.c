@@ -447,7 +447,7 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         (void)download_expire(reaper->m, &download_us);
         (void)task_forget_many(reaper->m);
         forget_tasks(reaper, &forget_us);
-        brief_us = briefs_expire(reaper->m);
+        brief_us = earlier(briefs_expire(reaper->m), uploads_end_due(reaper->m));
         (void)reap_disks(reaper->m);
 
         r = reap_blobs(reaper->m);
