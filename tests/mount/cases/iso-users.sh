@@ -6,14 +6,6 @@ users $A $B
 start -o allow_other
 two_regions
 
-# make_iso FILE SEED: nothing but its descriptor makes it one.
-make_iso() {
-        pattern "$1" 64K "$2"
-        printf '\1CD001\1' | dd of="$1" bs=1 seek=32768 conv=notrunc status=none
-        printf '\040\0\0\0\0\0\0\040' | dd of="$1" bs=1 seek=$((32768 + 80)) conv=notrunc status=none
-        printf '\0\010\010\0' | dd of="$1" bs=1 seek=$((32768 + 128)) conv=notrunc status=none
-        chmod 644 "$1"
-}
 make_iso a.iso 71
 make_iso b.iso 72
 make_iso root.iso 73
