@@ -36,6 +36,7 @@ struct codec {
         struct codec *next;                             /* in the pool */
         struct ZSTD_CCtx_s *compressors[CODEC_EFFORTS]; /* made when first needed, as is the next */
         struct ZSTD_DCtx_s *decompressor;
+        bool fine; /* the chunk before was of those that are worth more work */
         uint8_t stored[CHUNK_SIZE_MAX];
         uint8_t raw[CHUNK_SIZE_MAX];
 };

@@ -428,6 +428,8 @@ void index_writer_end(struct index *ix, struct index_writer *w)
 {
         LOCK_SCOPE(&ix->lock);
         LIST_REMOVE(w, link);
+        if (LIST_EMPTY(&ix->writers))
+                index_db_rest(ix->db);
 }
 
 int index_column_name(struct index *ix, enum index_sql stmt, int column, struct chunk_name *ret)

@@ -22,6 +22,7 @@
 
 /* Pages of 4 KiB in the WAL after which it is copied back. */
 #define INDEX_DB_WAL_PAGES 2048
+#define INDEX_DB_WAL_REST 128 /* when nobody writes any more */
 
 struct index_db {
         sqlite3 *handle;
@@ -421,9 +422,9 @@ void index_db_rollback(struct index_db *db)
 }
 
 /* What goes wrong with it is for the next change to meet: what was committed is in the WAL, and safe. */
-static void index_db_checkpoint(struct index_db *db)
+static void index_db_checkpoint(struct index_db *db, int mode)
 {
-        int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
 
         if (code == SQLITE_OK)
                 db->wal_pages = 0; /* the next commit begins it anew */
@@ -444,15 +445,21 @@ int index_db_commit(struct index_db *db)
         }
 
         if (db->wal_pages >= db->wal_limit)
-                index_db_checkpoint(db);
+                index_db_checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
         return 0;
+}
+
+void index_db_rest(struct index_db *db)
+{
+        if (db->wal_pages >= INDEX_DB_WAL_REST && sqlite3_get_autocommit(db->handle))
+                index_db_checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
 }
 
 void index_db_set_thrifty(struct index_db *db, bool thrifty)
 {
         db->wal_limit = thrifty ? 1 : INDEX_DB_WAL_PAGES;
         if (thrifty) /* what cannot be done now is tried after the next commit */
-                index_db_checkpoint(db);
+                index_db_checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
 }
 
 int index_db_verify(struct index_db *db)

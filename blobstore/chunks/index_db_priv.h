@@ -82,6 +82,9 @@ int index_db_begin(struct index_db *db, bool durable);
 int index_db_commit(struct index_db *db); /* rolls back where it fails */
 void index_db_rollback(struct index_db *db);
 
+/* No more is to come for a while: a WAL that has grown large is copied back and made empty, and takes no space. */
+void index_db_rest(struct index_db *db);
+
 /* Copies the WAL back after every commit, so that it stays as small as the largest transaction. */
 void index_db_set_thrifty(struct index_db *db, bool thrifty);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -300,6 +301,28 @@ static void test_who_found_a_chunk_in_a_batch_that_is_lost_is_told(void **state)
         index_writer_end(f->ix, &other);
 }
 
+/* After an import a log as large as the index lay beside it. */
+static void test_when_the_last_writer_ends_the_log_takes_no_space(void **state)
+{
+        struct fixture *f = *state;
+        struct blob_info info = { 0 };
+        struct blob_id id = { { 1 } };
+        struct index_writer a, b;
+        struct stat st;
+
+        index_writer_begin(f->ix, &a);
+        index_writer_begin(f->ix, &b);
+        for (int i = 0; i < MANY; i++)
+                assert_ok(add(f, &a, i));
+        assert_ok(index_blob_begin(f->ix, &a, &id, &info));
+        index_writer_end(f->ix, &a);
+        assert_ok(fstatat(f->dir_fd, "index.db-wal", &st, 0));
+        assert_true(st.st_size > 600000);
+        index_writer_end(f->ix, &b);
+        assert_ok(fstatat(f->dir_fd, "index.db-wal", &st, 0));
+        assert_int_equal(st.st_size, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -311,6 +334,7 @@ int main(void)
                 TEST(test_only_what_is_promised_is_synced),
                 TEST(test_a_blob_whose_references_were_lost_does_not_live),
                 TEST(test_who_found_a_chunk_in_a_batch_that_is_lost_is_told),
+                TEST(test_when_the_last_writer_ends_the_log_takes_no_space),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,7 +85,7 @@ static void test_everything_reads_the_same_and_is_smaller(void **state)
         assert_int_equal(moved.chunks_moved, before.chunks);
         assert_int_equal(moved.bytes_before, before.stored_bytes);
         assert_int_equal(moved.bytes_after, after.stored_bytes);
-        assert_true(after.stored_bytes < before.stored_bytes * 9 / 10);
+        assert_true(after.stored_bytes < before.stored_bytes * 19 / 20);
         assert_int_equal(after.unique_bytes, before.unique_bytes);
         assert_true(store_segment_bytes(s) < before.stored_bytes);
         image_assert_same(x, a, BYTES);
