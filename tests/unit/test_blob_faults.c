@@ -2,13 +2,12 @@
 
 /*
  * What the store promises when the disk fails or the process dies, at every single system call that changes something.
- * The calls are interposed here: the one that a countdown reaches fails with an errno, or kills the process. Each try
+ * The calls are interposed: the one that a countdown reaches fails with an errno, or kills the process. Each try
  * is a child of its own; what it was told is done it writes into a pipe, and the parent opens the store and looks.
  * IMAGEFS_TEST_STEP says how many calls are one try apart (3; scripts/crash: 1), where the first is says the clock.
  */
 
-/* The calls are replaced under both of their names, which that macro would make one. */
-#undef _FILE_OFFSET_BITS
+#include "tests/lib/calls.h" /* first */
 
 #include "blobstore/blobs/intake.h"
 #include "blobstore/disks/disk.h"
@@ -27,90 +26,6 @@
 #include "tests/lib/store.h"
 
 #define KIB 1024
-
-enum fault {
-        FAULT_KILL,
-        FAULT_EIO,
-        FAULT_ENOSPC,
-        FAULT_EDQUOT,
-};
-
-/* Which calls count. */
-enum calls {
-        CALLS_ALL,
-        CALLS_SYNCS,
-        CALLS_OTHERS,
-};
-
-static atomic_int countdown; /* 0: no fault any more */
-static enum calls calls;
-static enum fault fault;
-
-/* True: the call is to fail, and errno says how. */
-static bool faulted(bool is_sync)
-{
-        static const int errnos[] = { [FAULT_EIO] = EIO, [FAULT_ENOSPC] = ENOSPC, [FAULT_EDQUOT] = EDQUOT };
-        int left = atomic_load(&countdown);
-
-        if (calls == (is_sync ? CALLS_OTHERS : CALLS_SYNCS))
-                return false;
-        while (left > 0 && !atomic_compare_exchange_weak(&countdown, &left, left - 1))
-                ;
-        if (left != 1)
-                return false;
-        if (fault == FAULT_KILL)
-                (void)kill(getpid(), SIGKILL);
-        errno = errnos[fault];
-        return true;
-}
-
-/* Stands in for the library's function of that name, for the store and for SQLite. */
-#define INTERPOSE(is_sync, name, number, params, ...)                                                                  \
-        int name params;                                                                                               \
-        int name params                                                                                                \
-        {                                                                                                              \
-                return faulted(is_sync) ? -1 : (int)syscall(number, __VA_ARGS__);                                      \
-        }
-
-INTERPOSE(true, fsync, SYS_fsync, (int fd), fd)
-INTERPOSE(true, fdatasync, SYS_fdatasync, (int fd), fd)
-INTERPOSE(false, ftruncate, SYS_ftruncate, (int fd, off_t n), fd, n)
-INTERPOSE(false, ftruncate64, SYS_ftruncate, (int fd, off_t n), fd, n)
-INTERPOSE(false, fallocate, SYS_fallocate, (int fd, int mode, off_t off, off_t n), fd, mode, off, n)
-INTERPOSE(false, unlink, SYS_unlink, (const char *path), path)
-INTERPOSE(false, unlinkat, SYS_unlinkat, (int fd, const char *path, int flags), fd, path, flags)
-INTERPOSE(false, mkdirat, SYS_mkdirat, (int fd, const char *path, mode_t mode), fd, path, mode)
-INTERPOSE(false, renameat, SYS_renameat, (int from_fd, const char *from, int to_fd, const char *to), from_fd, from,
-          to_fd, to)
-
-ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
-{
-        return faulted(false) ? -1 : syscall(SYS_pwrite64, fd, buf, n, off);
-}
-
-ssize_t pwrite64(int fd, const void *buf, size_t n, off_t off)
-{
-        return pwrite(fd, buf, n, off);
-}
-
-/* A sector that cannot be read: the next read at that place of any file. */
-static atomic_llong bad_offset = -1;
-
-ssize_t pread(int fd, void *buf, size_t n, off_t off)
-{
-        long long bad = off;
-
-        if (atomic_compare_exchange_strong(&bad_offset, &bad, -1)) {
-                errno = EIO;
-                return -1;
-        }
-        return syscall(SYS_pread64, fd, buf, n, off);
-}
-
-ssize_t pread64(int fd, void *buf, size_t n, off_t off)
-{
-        return pread(fd, buf, n, off);
-}
 
 /* ---- one try ---- */
 

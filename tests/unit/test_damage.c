@@ -16,20 +16,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "blobstore/blobstore.h"
+#include "blobstore/blobs/blob_write_priv.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
-#define BLOBS 5
+#define BLOBS 9
 #define BLOB_BYTES ((size_t)320 * 1024)
+#define BLOCK 4096
+#define PIECE_BYTES ((size_t)32 * BLOCK) /* each other block a chunk, between holes */
+#define LENT_BYTES (32 * PIECE_BYTES)    /* and that so many times: some pages of a map */
 #define DAY_US (UINT64_C(86400) * 1000000)
 
-/* The first is removed while the store is damaged. */
-enum { VICTIM = 0 };
+/*
+ * The first is removed while the store is damaged, and with it one that lends to another. What one of the others
+ * borrows of was removed before.
+ */
+enum { VICTIM = 0, LENDER = 5, BORROWER, HEIR, DEAD_LENDER };
+
+static bool is_to_stay(int i)
+{
+        return i != VICTIM && i != LENDER && i != DEAD_LENDER;
+}
 
 struct world {
         struct store s;
         uint8_t *bytes[BLOBS], *gone; /* of one that was collected between the copies */
+        size_t size[BLOBS];
         struct blob_id ids[BLOBS];
 };
 
@@ -53,6 +65,62 @@ static void add_blob(struct world *w, int i, const uint8_t *like)
                         memcpy(w->bytes[i] + at, like + at, at % 65536 ? 16384 : 8192);
         b = image_store(&w->s, w->bytes[i], BLOB_BYTES);
         w->ids[i] = *blob_get_id(b);
+        w->size[i] = BLOB_BYTES;
+        blob_close(b);
+}
+
+/* One whose map has pages that others borrow. */
+static void add_lender(struct world *w, int i)
+{
+        uint64_t seed = 100 + (uint64_t)i;
+        struct blob_share_stats stats;
+        struct blob_writer *writer;
+        struct blob *piece, *b;
+
+        w->size[i] = LENT_BYTES;
+        w->bytes[i] = calloc(1, LENT_BYTES);
+        assert_non_null(w->bytes[i]);
+        for (size_t at = 0; at < PIECE_BYTES; at += 2 * (size_t)BLOCK)
+                random_fill(&seed, w->bytes[i] + at, BLOCK);
+        piece = image_store(&w->s, w->bytes[i], PIECE_BYTES);
+        assert_ok(blob_writer_new(w->s.bs, &writer));
+        for (size_t at = 0; at < LENT_BYTES; at += PIECE_BYTES) {
+                memmove(w->bytes[i] + at, w->bytes[i], PIECE_BYTES);
+                assert_ok(blob_writer_copy(writer, piece, 0, PIECE_BYTES, &stats));
+        }
+        assert_ok(blob_writer_commit(writer, &b));
+        blob_writer_free(writer);
+        w->ids[i] = *blob_get_id(b);
+        assert_ok(blob_remove(w->s.bs, blob_get_id(piece)));
+        blob_close(piece);
+        blob_close(b);
+}
+
+/* The same but for a block. */
+static void add_borrower(struct world *w, int i, int lender)
+{
+        const size_t at = LENT_BYTES / 2;
+        struct blob_share_stats stats;
+        struct blob_writer *writer;
+        uint64_t loans, seed = 200 + (uint64_t)i;
+        struct blob *from, *b;
+
+        w->size[i] = LENT_BYTES;
+        w->bytes[i] = malloc(LENT_BYTES);
+        assert_non_null(w->bytes[i]);
+        memcpy(w->bytes[i], w->bytes[lender], LENT_BYTES);
+        random_fill(&seed, w->bytes[i] + at, BLOCK);
+        assert_ok(blob_open(w->s.bs, &w->ids[lender], &from));
+        assert_ok(blob_writer_new(w->s.bs, &writer));
+        assert_ok(blob_writer_share(writer, from, 0, at, &stats));
+        assert_ok(blob_writer_append(writer, w->bytes[i] + at, BLOCK));
+        assert_ok(blob_writer_share(writer, from, at + BLOCK, LENT_BYTES - at - BLOCK, &stats));
+        assert_ok(blob_writer_commit(writer, &b));
+        blob_writer_free(writer);
+        w->ids[i] = *blob_get_id(b);
+        loans = map_entries(b->map) - map_own_entries(b->map);
+        assert_true(loans > 2 * (uint64_t)MAP_PAGE_ENTRIES);
+        blob_close(from);
         blob_close(b);
 }
 
@@ -77,10 +145,14 @@ static int setup(void **state)
         add_blob(w, 2, NULL);
         gone = w->ids[2];
         w->gone = w->bytes[2];
+        add_lender(w, LENDER);
+        add_lender(w, DEAD_LENDER);
+        add_borrower(w, HEIR, DEAD_LENDER);
         store_close(&w->s);
         shell(w, "cp -a store older", "");
         assert_ok(store_open(&w->s));
         assert_ok(blob_remove(w->s.bs, &gone));
+        assert_ok(blob_remove(w->s.bs, &w->ids[DEAD_LENDER]));
         (void)store_gc(&w->s);
         add_blob(w, 2, w->bytes[1]);
         add_blob(w, 3, w->bytes[0]);
@@ -88,6 +160,7 @@ static int setup(void **state)
         assert_int_equal(blobstore_tidy(w->s.bs, never, NULL, &moved), 1);
         (void)store_gc(&w->s);
         add_blob(w, 4, NULL);
+        add_borrower(w, BORROWER, LENDER);
         store_close(&w->s);
         shell(w, "mv store whole", "");
         *state = w;
@@ -176,31 +249,37 @@ static bool reads_right(struct world *w, int i, uint8_t *buf)
 
         if (blob_open(w->s.bs, &w->ids[i], &b) < 0)
                 return false;
-        n = blob_pread(b, buf, BLOB_BYTES, 0);
+        n = blob_pread(b, buf, w->size[i], 0);
         blob_close(b);
         if (n < 0)
                 return false;
-        assert_int_equal(n, BLOB_BYTES);
-        assert_memory_equal(buf, w->bytes[i], BLOB_BYTES);
+        assert_int_equal(n, w->size[i]);
+        assert_memory_equal(buf, w->bytes[i], w->size[i]);
         return true;
 }
 
-/* Is the file one that blob I needs? A segment may be anybody's; tables of moves are only a shorter way. */
-static bool concerns(const struct world *w, const char *name, int i)
+static bool is_map_of(const struct world *w, const char *name, int i)
 {
         char hex[2 * BLOB_ID_SIZE + 1];
 
         for (size_t k = 0; k < BLOB_ID_SIZE; k++)
                 (void)snprintf(hex + 2 * k, 3, "%02x", w->ids[i].bytes[k]);
-        return strncmp(name, "segments/", 9) == 0 || strstr(name, hex) != NULL;
+        return strstr(name, hex) != NULL;
+}
+
+/* Is the file one that blob I needs? A segment may be anybody's; tables of moves are only a shorter way. */
+static bool concerns(const struct world *w, const char *name, int i)
+{
+        return strncmp(name, "segments/", 9) == 0 || is_map_of(w, name, i) ||
+               (i == BORROWER && is_map_of(w, name, LENDER)) || (i == HEIR && is_map_of(w, name, DEAD_LENDER));
 }
 
 static bool is_named(void *ctx, const struct blob_id *id)
 {
         const struct world *w = ctx;
 
-        for (int i = VICTIM + 1; i < BLOBS; i++)
-                if (memcmp(&w->ids[i], id, sizeof(*id)) == 0)
+        for (int i = 0; i < BLOBS; i++)
+                if (is_to_stay(i) && memcmp(&w->ids[i], id, sizeof(*id)) == 0)
                         return true;
         return false;
 }
@@ -209,7 +288,8 @@ static bool stays(void *ctx, const struct blob_id *id)
 {
         const struct world *w = ctx;
 
-        return memcmp(&w->ids[VICTIM], id, sizeof(*id)) != 0; /* unnamed-days */
+        return memcmp(&w->ids[VICTIM], id, sizeof(*id)) != 0 &&
+               memcmp(&w->ids[LENDER], id, sizeof(*id)) != 0; /* unnamed-days */
 }
 
 static void collect(struct world *w)
@@ -247,10 +327,11 @@ static void use(struct world *w, const char *name, bool again, uint64_t seed, ui
         struct blob *b;
         ssize_t n;
 
-        for (int i = again ? VICTIM + 1 : 0; i < BLOBS; i++)
-                if (!reads_right(w, i, buf) && !concerns(w, name, i))
+        for (int i = 0; i < BLOBS; i++)
+                if ((is_to_stay(i) || (!again && i != DEAD_LENDER)) && !reads_right(w, i, buf) && !concerns(w, name, i))
                         fail_msg("blob %d cannot be read, and has nothing to do with %s", i, name);
         (void)blob_remove(w->s.bs, &w->ids[VICTIM]);
+        (void)blob_remove(w->s.bs, &w->ids[LENDER]);
         if (image_write(w->s.bs, new, NEW_BYTES, &b) == 0) {
                 collect(w);
                 n = blob_pread(b, buf, NEW_BYTES, 0);
@@ -268,7 +349,7 @@ static void test_damage_anywhere_costs_what_it_concerns_and_nothing_else(void **
 {
         uint64_t count = environment_number("IMAGEFS_TEST_COUNT", 70),
                  first = environment_number("IMAGEFS_TEST_SEED", 1);
-        uint8_t *buf = malloc(NEW_BYTES);
+        uint8_t *buf = malloc(LENT_BYTES); /* the longest */
         struct world *w = *state;
         unsigned opened = 0;
         struct files files;
@@ -292,8 +373,8 @@ static void test_damage_anywhere_costs_what_it_concerns_and_nothing_else(void **
                 shell(w, "cp -a \"whole/$f\" \"store/$f\"", name);
                 shell(w, "rm -f store/index.db*", "");
                 assert_ok(store_open(&w->s));
-                for (int k = VICTIM + 1; k < BLOBS; k++)
-                        if (!reads_right(w, k, buf))
+                for (int k = 0; k < BLOBS; k++)
+                        if (is_to_stay(k) && !reads_right(w, k, buf))
                                 fail_msg("blob %d is lost", k);
                 store_close(&w->s);
         }
