@@ -57,6 +57,9 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
                 conn->want |= FUSE_CAP_READDIRPLUS;
                 conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
         }
+        /* numbers are computed: what the kernel has forgotten is found again by its number, which NFS servers need */
+        if (conn->capable & FUSE_CAP_EXPORT_SUPPORT)
+                conn->want |= FUSE_CAP_EXPORT_SUPPORT;
         if (conn->capable & FUSE_CAP_PARALLEL_DIROPS)
                 conn->want |= FUSE_CAP_PARALLEL_DIROPS;
 }

@@ -12,10 +12,12 @@
 #include <string.h>
 
 #include "fs/ops/alias.h"
+#include "fs/ops/attr.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/parent.h"
 #include "fs/tree/ways.h"
 
 static int ops_resolve_child(struct req *rq, const struct dir_kind *kind, struct node dir, const char *name,
@@ -84,6 +86,40 @@ static int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, stru
         return r < 0 ? r : found;
 }
 
+/*
+ * "." and ".." of what is known by its number alone: the kernel has forgotten it, and a server of a network file system, or
+ * open_by_handle_at(2), has not. An image that has been elsewhere since is another directory. Nothing is said of what is
+ * not shown; who may do what with it is for the modes.
+ */
+static int ops_resolve_number(struct req *rq, fuse_ino_t ino, bool above, struct node *ret)
+{
+        const struct dir_kind *kind;
+        const struct entry *entry;
+        struct object o;
+        int r = 0;
+
+        *ret = node_of(ino);
+        if (above)
+                r = parent_find(rq, *ret, ret);
+        kind = tree_kind(ret->kind);
+        if (r == 0 && !kind)
+                r = -ESTALE;
+        if (r < 0)
+                return r;
+        entry = tree_entry(*ret);
+        rq->entry = entry;
+        rq->oid = ret->oid;
+        if (ret->row != 0 && ret->row != ROW_CHILD && (!entry || entry->dir || (entry->visible && !entry->visible(rq))))
+                return -ESTALE;
+        r = attr_object(rq, *ret, &o);
+        if (r == 0 && kind->object_kind == OBJECT_IMAGE && ret->row == 0) {
+                if (node_row(*ret) != node_row((struct node){ .place = o.places }))
+                        return -ESTALE;
+                ret->place = o.places;
+        }
+        return r;
+}
+
 void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
@@ -94,7 +130,12 @@ void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = "look up", .in = node_of(parent), .name = name };
-        r = ops_resolve(&rq, parent, name, &n, &o);
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+                o.id = 0;
+                r = ops_resolve_number(&rq, parent, name[1] == '.', &n);
+        } else {
+                r = ops_resolve(&rq, parent, name, &n, &o);
+        }
         if (r == 0)
                 r = reply_fill_entry(&rq, n, &o, &e);
         if (r == -ESTALE) /* gone between the two steps */

@@ -25,6 +25,9 @@ int dir_find_in(dir_list_fn *list, struct req *rq, uint64_t oid, const char *nam
 /* What belongs to nobody in particular is the mounting user's, and as old as the library. */
 int dir_root_object(struct req *rq, uint64_t oid, struct object *ret);
 
+/* The oid of a class's directory in a region. */
+uint64_t dir_class_oid(uint64_t region, enum image_class class);
+
 /* The region that is the directory's oid. */
 int dir_region_object(struct req *rq, uint64_t oid, struct object *ret);
 

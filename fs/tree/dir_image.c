@@ -334,17 +334,12 @@ static int store_shared_convert(struct req *rq, const char *text)
         return diag_set(&rq->diag, -EPERM, "%s: ask %s to convert it and share it again", i->o.handle, owner);
 }
 
-/* Not listed: they are there to refuse. */
-static uint64_t closed_oid(uint64_t image, int which)
-{
-        return image << 1 | (uint64_t)which;
-}
-
 #define RO_LINE(number, name, show_fn, field, help) RO(number, name, show_fn, help)
 #define RO_TEXT(number, name, show_fn, field, help) { number, name, help, 0444, .show = show_fn }
 
+/* Not listed: they are there to refuse. */
 #define CLOSED(number, name, help, which) \
-        { number, name, help, 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .dir_oid = closed_oid, .arg = which }
+        { number, name, help, 0777, ENTRY_UNLISTED, .dir = KIND_SHARED_CLOSED, .arg = which, .arg_bits = 1 }
 
 static const struct entry shared_image_entries[] = {
         IMAGE_ATTRIBUTES(RO_LINE, RO_TEXT),

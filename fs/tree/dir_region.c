@@ -10,7 +10,7 @@
 #define CLASS_BITS 3
 _Static_assert(CLASS_COUNT <= 1 << CLASS_BITS, "a class must fit into an oid");
 
-static uint64_t class_oid(uint64_t region, int class)
+uint64_t dir_class_oid(uint64_t region, enum image_class class)
 {
         return region << CLASS_BITS | (uint64_t)class;
 }
@@ -96,7 +96,7 @@ static int store_region_store(struct req *rq, const char *text)
 }
 
 #define ENTRY_CLASS(number, name, class, help) \
-        { number, name, help, 0777, .dir = KIND_IMAGES, .dir_oid = class_oid, .arg = class }
+        { number, name, help, 0777, .dir = KIND_IMAGES, .arg = class, .arg_bits = CLASS_BITS }
 
 static const struct entry region_entries[] = {
         ENTRY_CLASS(1, "public", CLASS_PUBLIC, "images for everybody"),

@@ -56,8 +56,8 @@ struct entry {
         mode_t mode; /* permission bits, narrowed by those of the object: 0666 is for whom that lets write */
         unsigned flags;
         enum node_kind dir; /* a fixed sub-directory of this kind when it is not KIND_ROOT */
-        uint64_t (*dir_oid)(uint64_t oid, int arg); /* its oid from the directory's; NULL: the same */
         int arg;
+        unsigned arg_bits; /* the sub-directory's oid is the directory's, with arg in so many bits below it */
         int (*show)(struct req *rq, struct strbuf *out); /* NULL: reads as empty */
         int (*store)(struct req *rq, const char *text); /* NULL: read-only */
         /*

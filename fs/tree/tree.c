@@ -68,21 +68,41 @@ const struct entry *tree_entry(struct node n)
 
 struct node tree_subdir(const struct entry *e, struct node dir)
 {
-        return (struct node){ .kind = e->dir, .oid = e->dir_oid ? e->dir_oid(dir.oid, e->arg) : dir.oid,
+        return (struct node){ .kind = e->dir, .oid = dir.oid << e->arg_bits | (e->arg_bits ? (uint64_t)e->arg : 0),
                               .place = dir.place };
 }
 
-const char *tree_subdir_name(struct node n, uint64_t oid)
+/* The entry whose sub-directory N is, and the kind of its directory. NULL: it is none. */
+static const struct entry *tree_entry_of(struct node n, enum node_kind *ret)
 {
         for (unsigned k = 0; k < KIND_COUNT && n.kind != KIND_ROOT; k++) {
                 const struct dir_kind *kind = tree_kinds[k];
 
                 for (const struct entry *e = kind ? kind->entries : NULL; e && e->name; e++) {
-                        if (e->dir == n.kind && (!e->dir_oid || e->dir_oid(oid, e->arg) == n.oid))
-                                return e->name;
+                        *ret = (enum node_kind)k;
+                        if (e->dir == n.kind && tree_subdir(e, (struct node){ .oid = n.oid >> e->arg_bits }).oid == n.oid)
+                                return e;
                 }
         }
         return NULL;
+}
+
+const char *tree_subdir_name(struct node n, uint64_t oid)
+{
+        enum node_kind kind;
+        const struct entry *e = tree_entry_of(n, &kind);
+
+        return e && n.oid >> e->arg_bits == oid ? e->name : NULL;
+}
+
+bool tree_subdir_of(struct node n, struct node *ret)
+{
+        enum node_kind kind;
+        const struct entry *e = tree_entry_of(n, &kind);
+
+        if (e)
+                *ret = (struct node){ .kind = kind, .oid = n.oid >> e->arg_bits, .place = n.place };
+        return e;
 }
 
 struct node tree_child(struct node dir, const struct child *c)

@@ -18,6 +18,8 @@ struct node tree_subdir(const struct entry *e, struct node dir);
  * The name that a fixed sub-directory always has in the directory of an object; OID is the object's id. NULL: it is none.
  */
 const char *tree_subdir_name(struct node n, uint64_t oid);
+/* The directory whose fixed sub-directory N is. false: it is none. */
+bool tree_subdir_of(struct node n, struct node *ret);
 
 /* The node of a child of a directory. */
 struct node tree_child(struct node dir, const struct child *c);
