@@ -22,7 +22,7 @@
 #include "fs/commands.h"
 #include "fs/mount.h"
 #include "fs/options.h"
-#include "fs/tree/tree.h"
+#include "fs/tree/tree_print.h"
 #include "fs/tree/tree_man.h"
 
 /* Above all that is allocated all the time; below a list of many images. */

@@ -4,8 +4,6 @@
 
 /* The whole tree: from an inode number to the table that says what it is. */
 
-#include <stdio.h>
-
 #include "fs/tree/kind.h"
 
 const struct dir_kind *tree_kind(enum node_kind kind); /* NULL for a number that is none */
@@ -26,14 +24,5 @@ struct node tree_child(struct node dir, const struct child *c);
 
 /* Are the tables consistent? Aborts with a message when they are not; run at start. */
 void tree_check(void);
-/* The whole tree with its help lines. */
-void tree_print(FILE *f);
-/*
- * The part of each directory whose path ends with NAME, such as "instances", "<image>" or "private/<image>/disks"; the
- * brackets may be left out. false: there is none.
- */
-bool tree_print_part(FILE *f, const char *name);
-/* The names that the above takes, in a line. */
-void tree_print_names(FILE *f);
 
 #endif

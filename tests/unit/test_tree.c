@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "fs/tree/tree.h"
+#include "fs/tree/tree_print.h"
 
 /*
  * What inode numbers are made of. They are promised to be stable, so no number in these two tables ever changes: a new
