@@ -18,6 +18,8 @@ chmod 755 "$WORK" home
 cat >inside <<'SCRIPT'
 set -eu
 mount --make-rprivate /
+# Ports of its own: SIOCSIFFLAGS with IFF_UP and IFF_RUNNING.
+python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 0x41))'
 mkdir -p own/srv own/mnt own/sbin-upper own/sbin-work
 mount --bind own/srv /srv
 mount --bind own/mnt /mnt
@@ -52,8 +54,8 @@ for file in "$guide"/*.md; do
         [ -z "${IMAGEFS_GUIDE:-}" ] || [ "$page" = "$IMAGEFS_GUIDE" ] || continue
         rm -rf own
         # What it leaves running ends with it.
-        unshare -m --pid --fork --kill-child --mount-proc env -u BASH_ENV WORK="$WORK" PAGE="$page" GUIDE="$guide" \
-                BLOCKS="$lib/guide-blocks" bash inside >said 2>&1 || fail "$page: $(tail -n 12 said)"
+        unshare -m --net --pid --fork --kill-child --mount-proc env -u BASH_ENV WORK="$WORK" PAGE="$page" GUIDE="$guide" \
+                BLOCKS="$lib/guide-blocks" bash inside >said 2>&1 || fail "$page: $(tail -n 20 said)"
         grep '^note:' said
         same "$(tail -n 1 said)" clean "the library after $page"
 done
