@@ -5,7 +5,6 @@
 
 #include "fs/mount.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,6 +28,7 @@
 #include "fs/ops/parting.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
+#include "fs/progress.h"
 #include "fs/task_log.h"
 #include "fs/tree/ino.h"
 #include "fs/tree/metrics.h"
@@ -193,19 +193,6 @@ static void mount_warn(void *ctx, const char *sentence)
         log_warning("%s", sentence);
 }
 
-/* A model_progress_fn, for whoever waits at a terminal. */
-static void mount_tell_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
-{
-        (void)ctx;
-        if (!isatty(STDERR_FILENO))
-                return;
-        if (total)
-                (void)fprintf(stderr, "\rimagefs: blob store: %s: %" PRIu64 " of %" PRIu64 "%s", what, done, total,
-                              done == total ? "\n" : "");
-        else if (done % 64 == 0)
-                (void)fprintf(stderr, "\rimagefs: blob store: %s: %" PRIu64, what, done);
-}
-
 static int mount_open(struct mount *m)
 {
         uint8_t key[MODEL_NUMBER_KEY_SIZE];
@@ -245,7 +232,7 @@ static int mount_open(struct mount *m)
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
                                              .ended = mount_ended,
-                                             .progress = mount_tell_progress,
+                                             .progress = progress_show,
                                              .listener_ctx = m },
                        &diag, &m->fs.model);
         if (r < 0)

@@ -149,6 +149,7 @@ void options_help(FILE *f)
         (void)fprintf(f, "imagefs STORE MOUNTPOINT [-o OPTION,…] [-f] [-d]\n"
                          "imagefs init STORE\n"
                          "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]\n"
+                         "imagefs stat STORE|MOUNTPOINT [--json]\n"
                          "imagefs top MOUNTPOINT [--count N]\n\n"
                          "Mounts the library of virtual machine images kept in directory STORE, which init has made.\n"
                          "imagefs COMMAND --help says more of a command.\n\n");

@@ -53,6 +53,7 @@
         X(unnamed)          \
         X(brief)            \
         X(upload_state)     \
+        X(usage_rows)       \
         X(volume)           \
         X(volume_file)      \
         X(volume_gate)      \

@@ -63,6 +63,15 @@ int blob_diff(struct blob *a, struct blob *b, blob_range_fn *fn, blob_progress_f
 /* Reads all of a blob for its checksum, which it gives without recording it. PROGRESS is asked in large holes, too. */
 int blob_work_out_checksum(struct blob *b, blob_progress_fn *progress, void *ctx, struct blob_checksum *ret);
 
+/* A chunk that a blob is made of: two of one place are the same. */
+struct blob_chunk {
+        uint64_t place; /* never 0; in its store alone */
+        uint32_t raw_len, stored_len;
+};
+/* Calls FN for each, in order; one that is there several times comes several times. What is not 0 of FN ends it. */
+typedef int blob_chunk_fn(void *ctx, const struct blob_chunk *c);
+int blob_each_chunk(struct blob *b, blob_chunk_fn *fn, void *ctx);
+
 /* ---- writing ---- */
 
 /*
