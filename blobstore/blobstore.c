@@ -106,15 +106,43 @@ static size_t store_print_format(int version, const uint8_t id[STORE_ID_SIZE], c
                                 hash64(id, STORE_ID_SIZE, (uint64_t)version));
 }
 
+/*
+ * The version that the text tells. -EUCLEAN: it is damaged; so it is where all but the number is a known version's.
+ * -EPROTONOSUPPORT: of another version, whatever that writes behind the number.
+ */
+static int store_parse_format(const char *text, uint8_t ret_id[STORE_ID_SIZE])
+{
+        static const char id_word[] = "\nid ";
+        const char *number = text + strlen(FORMAT_PREFIX), *rest = text + strcspn(text, "\n");
+        const size_t digits = 2 * (size_t)STORE_ID_SIZE;
+        char should[FORMAT_SIZE + 1];
+        size_t known;
+        bool has_id;
+
+        if (strcmp(text, FORMAT_TEXT_2) == 0)
+                return 2;
+        if (strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) != 0 || *rest != '\n' ||
+            number + strspn(number, "0123456789") != rest || number == rest)
+                return -EUCLEAN;
+        has_id = strncmp(rest, id_word, strlen(id_word)) == 0 && strlen(rest) >= strlen(id_word) + digits &&
+                 parse_hex(rest + strlen(id_word), digits, ret_id) == 0;
+        for (int version = 3; version <= FORMAT_VERSION; version++) {
+                (void)store_print_format(version, ret_id, should);
+                if (has_id && strcmp(text, should) == 0)
+                        return version;
+                known = strcspn(should, "\n");
+                if ((has_id && strcmp(rest, should + known) == 0) ||
+                    (known == (size_t)(rest - text) && strncmp(text, should, known) == 0))
+                        return -EUCLEAN;
+        }
+        return -EPROTONOSUPPORT;
+}
+
 /* Gives the version; 0: there is none. */
 static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_ID_SIZE])
 {
         CLEANUP_CLOSE int fd = -1;
         char text[FORMAT_SIZE + 1] = { 0 };
-        char should[FORMAT_SIZE + 1];
-        const size_t digits = 2 * STORE_ID_SIZE;
-        char start[sizeof(FORMAT_TEXT)];
-        size_t prefix;
         ssize_t n;
 
         fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -123,18 +151,7 @@ static int store_read_format(int dir_fd, const char *name, uint8_t ret_id[STORE_
         n = pread_full(fd, text, sizeof(text) - 1, 0);
         if (n < 0)
                 return (int)n;
-        if (strcmp(text, FORMAT_TEXT_2) == 0)
-                return 2;
-        for (int version = 3; version <= FORMAT_VERSION; version++) {
-                prefix = (size_t)snprintf(start, sizeof(start), FORMAT_TEXT, version);
-                if (strncmp(text, start, prefix) != 0)
-                        continue;
-                if (strlen(text) < prefix + digits || parse_hex(text + prefix, digits, ret_id) < 0)
-                        return -EUCLEAN;
-                (void)store_print_format(version, ret_id, should);
-                return strcmp(text, should) == 0 ? version : -EUCLEAN;
-        }
-        return strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) == 0 ? -EPROTONOSUPPORT : -EUCLEAN;
+        return store_parse_format(text, ret_id);
 }
 
 static int store_write_format(struct blobstore *bs, const char *name, const uint8_t id[STORE_ID_SIZE])

@@ -3,40 +3,20 @@
 # making anything again, its maps stay as they are, and what is made from now on borrows of them.
 need xxhsum sha256sum strace
 need_root "the library of the fixture is root's"
+fixture=store-3
 one=6d1cbb0457930f7dc1574e3fe91690a2
 two=6c5ba52ab5a40a7cc4662ee72fd74edb
 vm=dd687681de6288b5b016dcd29ad7948f
-
-fixture() {
-        rm -rf "$STORE"
-        run mkdir -m 700 "$STORE"
-        run tar -C "$STORE" -xJf "$lib/../../fixtures/store-3.tar.xz"
-}
-
-all_is_there() {
-        R=$MNT/regions/here
-        for name in one two; do
-                same "$(cat "$R/private/$name/status")" available
-                same "$(xxhsum -H2 "$R/private/$name/disks/vda.raw" | cut -d ' ' -f 1)" "${!name}" "$name"
-        done
-        same "$(xxhsum -H2 "$R/instances/vm/disks/vda.raw" | cut -d ' ' -f 1)" $vm "the instance's disk"
-        same "$(ls "$R/recycle")" gone
-        same "$(head -n 1 "$STORE/blobs/format")" "imagefs blob store 4"
-}
+. "$lib/old-library.sh"
 
 maps() {
-        (cd "$STORE/blobs/maps" && find . -type f -exec sha256sum {} + | sort)
+        (cd "$STORE/blobs/maps" && sums .)
 }
 
-# Only looked at, it stays what it is.
 fixture
-find "$STORE" -type f ! -name lock -exec sha256sum {} + | sort >before
 id=$(sed -n 2p "$STORE/blobs/format" | cut -d ' ' -f 2)
 maps >maps.before
-fails "$IMAGEFS" check "$STORE"
-grep -qE "(older|earlier) version" "$WORK/out" "$WORK/err" || fail "check says: $(cat "$WORK/out" "$WORK/err")"
-find "$STORE" -type f ! -name lock -exec sha256sum {} + | sort >after
-run cmp before after
+check_leaves_it
 
 start
 all_is_there
@@ -80,17 +60,4 @@ check_store
 same "$(find "$STORE/blobs/maps" -type f | wc -l)" 0 "maps that are left"
 
 # Killed at any moment of it, the next mount goes on from there.
-for n in 1 2 3 4 5 7 9 12; do
-        fixture
-        timeout -k 1 20 strace -f -qq -o trace -e trace=pwrite64,fsync,fdatasync,renameat,unlinkat \
-                -e inject=pwrite64,fsync,fdatasync,renameat,unlinkat:signal=SIGKILL:when=$n \
-                "$IMAGEFS" "$STORE" "$MNT" -f >/dev/null 2>&1
-        grep -q "killed by SIGKILL" trace || fail "nothing was killed at call $n"
-        while mountpoint -q "$MNT"; do
-                run umount -l "$MNT"
-        done
-        start
-        all_is_there
-        stop
-        check_store
-done
+killed_at 1 2 3 4 5 7 9 12

@@ -40,3 +40,34 @@ ok write "$R/private/two/description" "still here"
 pattern three.raw 1M 303
 import_raw "$R/private/three" three.raw
 NO_CHECK="the store was damaged on purpose"
+
+# The file that names the store: without it, or damaged anywhere, nothing is opened, nothing is given back, and a sentence
+# says what is the matter. With it again everything is there.
+stop
+cp "$STORE/blobs/format" format
+files() { (cd "$STORE/blobs" && find . -type f ! -name lock ! -name format -exec sha256sum {} + | sort); }
+files >before
+for at in 3 19 20 23 40 65 gone; do
+        if [ $at = gone ]; then
+                rm "$STORE/blobs/format"
+                says="there is no blob store"
+        else
+                byte=$(od -An -tu1 -j $at -N 1 format)
+                printf "\\x$(printf %02x $((byte ^ 1)))" | dd of="$STORE/blobs/format" bs=1 seek=$at conv=notrunc status=none
+                says="the blob store is damaged: restore it from a copy"
+        fi
+        start
+        grep -q "$says" "$MNT/info/health" || fail "format damaged at $at: $(cat "$MNT/info/health")"
+        expect EIO read 0 10 "$R/private/three/disks/vda.raw"
+        [[ $(cat "$R/private/three/last-error") == *"$says"* ]] || fail "$(cat "$R/private/three/last-error")"
+        ok rmdir "$R/private/three"
+        ok rename "$R/recycle/three" "$R/private/three"
+        stop
+        "$IMAGEFS" check "$STORE" >found 2>&1
+        same $? 4 "check's status"
+        files >after
+        run cmp before after
+        cp format "$STORE/blobs/format"
+done
+start
+same_disk "$R/private/three/disks/vda.raw" three.raw

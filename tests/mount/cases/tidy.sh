@@ -28,7 +28,7 @@ same "$(stored)" "$before" "stored bytes with tidying off"
 
 restart -o tidy=1
 exec 3<"$R/private/one/disks/vda.raw"
-until_true 90 smaller $((before * 9 / 10)) || fail "stored-bytes $(stored) of $before"
+until_true 90 smaller $((before * 19 / 20)) || fail "stored-bytes $(stored) of $before"
 until_true 60 quiet || fail "it does not end"
 same "$(xxhsum -H2 - <&3 | cut -d ' ' -f 1)" "$(xxhsum -H2 one.raw | cut -d ' ' -f 1)" "the image that was open"
 exec 3<&-
@@ -40,3 +40,26 @@ ls "$STORE"/blobs/moved | grep -q . || fail "nothing was moved"
 restart
 same_disk "$R/private/one/disks/vda.raw" one.raw
 same_disk "$R2/private/again/disks/vda.raw" one.raw
+
+# The tables of what was moved are damaged, and then the index is lost as well: the segments tell where everything lies.
+both_read() {
+        same_disk "$R/private/one/disks/vda.raw" one.raw
+        same_disk "$R2/private/again/disks/vda.raw" one.raw
+        same "$(cat "$MNT/info/health")" ok
+}
+stop
+for table in "$STORE"/blobs/moved/*; do
+        byte=$(od -An -tu1 -j 36 -N 1 "$table")
+        printf "\\x$(printf %02x $((byte ^ 255)))" | dd of="$table" bs=1 seek=36 conv=notrunc status=none
+done
+check_store
+start -o tidy=0
+both_read
+stop
+rm "$STORE"/blobs/index.db*
+start -o tidy=0
+both_read
+ok rmdir "$R/private/two"
+ok rmdir "$R/recycle/two"
+restart -o tidy=0
+both_read
