@@ -21,7 +21,7 @@
         X(dismiss)          \
         X(copy_targets)     \
         X(download)         \
-        X(fetch)            \
+        X(fetch_row)        \
         X(handover)         \
         X(image)            \
         X(image_attr)       \
