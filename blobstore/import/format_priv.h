@@ -69,10 +69,11 @@ struct judgement {
 };
 
 /*
- * Has the child judge the header of the file FD of the format F, or all of its tables, too. -EINVAL: it may not be read;
- * -EOPNOTSUPP: there is no child to be had; -ETIMEDOUT. Release with judgement_done().
+ * Has the child judge the header of the file FD of the format F, or all of its tables, too, for LIMIT_MS at the most
+ * (0: as long as it may take at all). -EINVAL: it may not be read; -EOPNOTSUPP: there is no child to be had; -ETIMEDOUT.
+ * Release with judgement_done().
  */
-int judge_file(int fd, const struct format *f, bool tables, struct judgement *ret, struct strbuf *reason);
+int judge_file(int fd, const struct format *f, bool tables, int limit_ms, struct judgement *ret, struct strbuf *reason);
 void judgement_done(struct judgement *j);
 
 /* qemu.c */

@@ -163,9 +163,10 @@ static int start(int fd, int output_fd, const struct format *f, bool tables, str
         return child_start(&opts, ret, reason);
 }
 
-int judge_file(int fd, const struct format *f, bool tables, struct judgement *ret, struct strbuf *reason)
+int judge_file(int fd, const struct format *f, bool tables, int limit_ms, struct judgement *ret, struct strbuf *reason)
 {
-        const int64_t deadline = now_ms() + (tables ? TABLES_SECONDS : HEADER_SECONDS) * INT64_C(1000);
+        const int longest_ms = (tables ? TABLES_SECONDS : HEADER_SECONDS) * 1000;
+        const int64_t deadline = now_ms() + (limit_ms ? limit_ms : longest_ms);
         CLEANUP_CLOSE int answer_fd = -1;
         CLEANUP_CLOSE int output_fd = -1;
         CLEANUP_CLOSE int input_fd = -1;

@@ -264,7 +264,7 @@ static int decide(const struct glimpse *g, enum image_format wanted, struct imag
         return 0;
 }
 
-int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason)
+int image_probe_within(int limit_ms, int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason)
 {
         struct image_probe p = { 0 };
         const struct format *f;
@@ -292,7 +292,7 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
         p.encrypted = image_is_encrypted(g.head, HEAD_BYTES);
         p.size_bytes = g.file_bytes;
         if (f->judged) {
-                r = judge_file(fd, f, false, &j, reason);
+                r = judge_file(fd, f, false, limit_ms, &j, reason);
                 p.encrypted |= j.judged.encrypted;
                 p.size_bytes = j.judged.size_bytes;
                 p.flat = j.judged.flat;
@@ -306,4 +306,9 @@ int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struc
                 return format_refuse_size(reason);
         *ret = p;
         return 0;
+}
+
+int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason)
+{
+        return image_probe_within(0, fd, wanted, ret, reason);
 }

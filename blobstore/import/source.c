@@ -67,7 +67,7 @@ int image_source_open(int fd, const struct image_probe *probe, struct image_sour
 
         if (fstat(fd, &st) < 0)
                 return -errno;
-        r = judge_file(fd, f, true, &j, reason);
+        r = judge_file(fd, f, true, 0, &j, reason);
         if (r == 0 && (j.judged.size_bytes != probe->size_bytes || j.judged.flat))
                 r = format_refuse(reason, "the file has changed since it was looked at");
         opts.file_bytes = (uint64_t)st.st_size;

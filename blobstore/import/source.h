@@ -61,6 +61,8 @@ struct image_probe {
  * set then, too. -EOPNOTSUPP: there is no child to be had here.
  */
 int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
+/* For LIMIT_MS at the most: then -ETIMEDOUT, and nothing is known. 0: without a limit of the caller's. */
+int image_probe_within(int limit_ms, int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
 
 /* All that image_begins_plain() looks at, and image_probe() of what is plain, but for the file's end and length. */
 #define IMAGE_HEAD_BYTES ((size_t)64 << 10)

@@ -219,7 +219,7 @@ int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx)
         }
 }
 
-int incoming_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason)
+int incoming_probe(const struct image *image, int fd, int limit_ms, struct image_probe *ret, struct strbuf *reason)
 {
         enum image_format wanted;
         bool iso;
@@ -229,7 +229,7 @@ int incoming_probe(const struct image *image, int fd, struct image_probe *ret, s
         if (r < 0)
                 return r;
 
-        r = image_probe(fd, wanted, ret, reason);
+        r = image_probe_within(limit_ms, fd, wanted, ret, reason);
         if (r < 0)
                 return r;
 

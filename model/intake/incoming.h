@@ -49,8 +49,9 @@ int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx);
 
 /*
  * Decides what the file FD of an image is, which must agree with the format that was set and with the image's class.
- * ret->encrypted is set for a file that is refused, too. The errors of image_probe().
+ * ret->encrypted is set for a file that is refused, too. LIMIT_MS and errors as of
+ * image_probe_within().
  */
-int incoming_probe(const struct image *image, int fd, struct image_probe *ret, struct strbuf *reason);
+int incoming_probe(const struct image *image, int fd, int limit_ms, struct image_probe *ret, struct strbuf *reason);
 
 #endif

@@ -120,8 +120,14 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                 r = intake_show(u->intake);
         if (r == 0) {
                 r = upload_probe(u->m, u->image, u->fd, &ret->probe, &ret->refusal);
-                if (r == -EINVAL || r == -EOPNOTSUPP || r == -ETIMEDOUT)
+                if (r == -EINVAL || r == -EOPNOTSUPP)
                         return 0; /* with a sentence */
+                if (r == -ETIMEDOUT) { /* the import takes its time for it */
+                        strbuf_reset(&ret->refusal);
+                        ret->probe = (struct image_probe){ 0 };
+                        ret->rest = intake_is_streaming(u->intake);
+                        return 0;
+                }
                 if (r < 0)
                         return r;
         }

@@ -16,6 +16,9 @@
 #include "model/intake/incoming.h"
 #include "model/intake/uploads.h"
 
+/* Of a request: whoever closes a file waits for it, and so does the end of the daemon. It takes milliseconds. */
+#define PROBE_MS 3000
+
 #define CUT_OFF "the upload was cut off before its end: remove the image and upload it again"
 
 enum { UPLOAD_FORGET_SYSTEM, UPLOAD_NEXT_CUT_OFF, UPLOAD_IS_PENDING, UPLOAD_DISK_IS_WANTED };
@@ -168,7 +171,7 @@ int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, 
                         return r;
         }
 
-        return incoming_probe(&image, fd, ret, reason);
+        return incoming_probe(&image, fd, PROBE_MS, ret, reason);
 }
 
 int upload_fail(struct model *m, uint64_t id, const char *sentence, struct changes *ch)

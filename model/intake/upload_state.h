@@ -28,7 +28,10 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
 /* uploads.c: held while an upload begins or ends. */
 pthread_mutex_t *uploads_mutex(struct model *m);
 
-/* Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. */
+/*
+ * Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. For requests,
+ * which end within seconds: -ETIMEDOUT is for the import to find out more.
+ */
 int upload_probe(struct model *m, uint64_t image, int fd, struct image_probe *ret, struct strbuf *reason);
 
 /* What an upload has come to. */

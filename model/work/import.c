@@ -409,7 +409,7 @@ static int import_file(struct job *job, struct import *import, int fd)
 {
         int r;
 
-        r = incoming_probe(&import->image, fd, &import->probe, &job->reason);
+        r = incoming_probe(&import->image, fd, 0, &import->probe, &job->reason);
         if (r < 0)
                 return r;
 
