@@ -41,9 +41,9 @@ uint64_t export_size(enum export_format f, const struct blob_info *info)
         return f == EXPORT_QCOW2 ? qcow2_view_size(info) : info->size_bytes;
 }
 
-uint64_t export_data_bytes(enum export_format f, const struct blob_info *info)
+uint64_t export_space(enum export_format f, const struct blob_info *info)
 {
-        return f == EXPORT_QCOW2 ? qcow2_view_size(info) : info->data_bytes;
+        return f == EXPORT_QCOW2 ? 1 : info->data_bytes;
 }
 
 int export_open(struct blob *b, enum export_format f, struct export **ret)

@@ -16,9 +16,13 @@ enum export_format {
 const char *export_format_name(enum export_format f);
 int export_format_parse(const char *name, enum export_format *ret); /* -EINVAL */
 
-/* The file's bytes, and those of them that are no hole, known without opening the blob. */
+/* The file's bytes, known without opening the blob. */
 uint64_t export_size(enum export_format f, const struct blob_info *info);
-uint64_t export_data_bytes(enum export_format f, const struct blob_info *info);
+/*
+ * The space that it takes: what is no hole. A disk takes it once, as raw, and its other formats as little as can be said: a
+ * file that takes none is a hole to tar.
+ */
+uint64_t export_space(enum export_format f, const struct blob_info *info);
 
 struct export;
 
