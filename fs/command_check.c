@@ -7,6 +7,7 @@
 
 #include "fs/commands.h"
 #include "fs/flags.h"
+#include "fs/progress.h"
 #include "model/check.h"
 #include "model/found.h"
 #include "model/restore.h"
@@ -28,6 +29,7 @@ struct check {
 static void report(void *ctx, const char *text)
 {
         (void)ctx;
+        progress_clear();
         (void)printf("%s\n", text);
 }
 
@@ -43,7 +45,7 @@ static int check_all(const struct check *c, bool repaired)
         struct diag diag = { 0 };
         int problems, found;
 
-        problems = model_check(c->store, c->read_data, report, NULL, &diag);
+        problems = model_check(c->store, c->read_data, progress_show, report, NULL, &diag);
         if (problems < 0)
                 return check_fail(&diag, problems);
         /* What is wrong with an index, or with what a segment says of itself, is put right by making it again. */
@@ -53,7 +55,7 @@ static int check_all(const struct check *c, bool repaired)
                 return check_fail(&diag, found);
         if (c->repair && problems > 0) {
                 (void)printf("the indices of the blob stores were made again; what is left:\n");
-                problems = model_check(c->store, c->read_data, report, NULL, &diag);
+                problems = model_check(c->store, c->read_data, progress_show, report, NULL, &diag);
                 if (problems < 0)
                         return check_fail(&diag, problems);
                 repaired |= problems == 0;

@@ -136,7 +136,9 @@ static int stat_mount(struct view *v, int top)
                        mounted_find(&store, "logical-bytes", &v->u.total.blobs.logical_bytes) &&
                        mounted_find(&store, "unique-bytes", &v->u.total.blobs.unique_bytes) &&
                        mounted_find(&store, "stored-bytes", &v->u.total.blobs.stored_bytes) &&
-                       mounted_find(&store, "free-bytes", &v->u.total.free_bytes);
+                       mounted_find(&store, "free-bytes", &v->u.total.free_bytes) &&
+                       mounted_find(&store, "blobs", &v->u.total.blobs.blobs) &&
+                       mounted_find(&store, "chunks", &v->u.total.blobs.chunks);
         return 0;
 }
 
@@ -259,8 +261,9 @@ static void add_json(struct strbuf *out, const struct view *v)
         strbuf_add(out, "]");
         if (v->has_total)
                 strbuf_addf(out, ",\n\"total\": {\"logical\": %" PRIu64 ", \"unique\": %" PRIu64 ", \"stored\": %" PRIu64
-                                 ", \"free\": %" PRIu64 "}",
-                            t->blobs.logical_bytes, t->blobs.unique_bytes, t->blobs.stored_bytes, t->free_bytes);
+                                 ", \"free\": %" PRIu64 ", \"blobs\": %" PRIu64 ", \"chunks\": %" PRIu64 "}",
+                            t->blobs.logical_bytes, t->blobs.unique_bytes, t->blobs.stored_bytes, t->free_bytes,
+                            t->blobs.blobs, t->blobs.chunks);
         strbuf_add(out, ",\n\"tasks\": [");
         for (size_t i = 0; i < v->n_tasks; i++) {
                 strbuf_addf(out, "%s\n{\"id\": \"%s\", \"kind\": \"%s\", \"status\": \"%s\", \"percent\": %" PRIu64

@@ -29,3 +29,9 @@ void progress_show(void *ctx, const char *what, uint64_t done, uint64_t total)
         (void)fprintf(stderr, "\rimagefs: %s: %s %" PRIu64 " of %" PRIu64 "%s", what, strbuf_text(&bar), done, total,
                       done >= total ? "\n" : "");
 }
+
+void progress_clear(void)
+{
+        if (isatty(STDERR_FILENO))
+                (void)fputs("\r\033[K", stderr);
+}

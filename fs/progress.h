@@ -9,5 +9,7 @@
  * model_progress_fn, without context.
  */
 void progress_show(void *ctx, const char *what, uint64_t done, uint64_t total);
+/* Before something else is said: what was shown of it goes from its line, and comes again with the next step. */
+void progress_clear(void);
 
 #endif

@@ -261,13 +261,14 @@ static int report_offline(void *ctx, const char *sentence, const char *path)
 
 DEFINE_CLEANUP(struct model *, model_closep, model_close)
 
-int model_check(const char *dir, bool read_data, check_fn *fn, void *ctx, struct diag *diag)
+int model_check(const char *dir, bool read_data, model_progress_fn *progress, check_fn *fn, void *ctx,
+                struct diag *diag)
 {
         CLEANUP(model_closep) struct model *m = NULL;
         struct check c = { .report = fn, .ctx = ctx, .read_data = read_data };
         int r;
 
-        r = model_open(dir, &(struct model_opts){ .read_only = true, .idle = true }, diag, &m);
+        r = model_open(dir, &(struct model_opts){ .read_only = true, .idle = true, .progress = progress }, diag, &m);
         if (r < 0)
                 return r;
 

@@ -42,8 +42,15 @@ struct check {
         size_t n_sizes;
         uint64_t *bad; /* ascending */
         size_t n_bad;
+        uint64_t n_seen, n_chunks; /* so far, of so many that are to come */
         uint8_t buffer[CHUNK_SIZE_MAX];
 };
+
+static void check_tell(struct check *c, uint64_t seen)
+{
+        if (c->store->progress && c->n_chunks > 0)
+                c->store->progress(c->store->progress_ctx, "chunks", seen, c->n_chunks);
+}
 
 static void __attribute__((format(printf, 4, 5)))
 check_report(struct check *c, enum blobstore_problem kind, const struct blob_id *id, const char *fmt, ...)
@@ -192,6 +199,8 @@ static int check_chunk(struct check *c, const struct map_entry *e, bool first)
         if (segment >= c->n_sizes || place_offset(place) < SEGMENT_HEADER_SIZE ||
             place_offset(place) + (uint64_t)stored_len > c->sizes[segment])
                 return 0;
+        if (first)
+                check_tell(c, c->n_seen + 1 < c->n_chunks ? ++c->n_seen : c->n_seen);
         if (!c->read_data)
                 return 1;
         if (!first && c->n_bad < CHECK_BAD_MAX)
@@ -600,6 +609,7 @@ static int check_index(struct check *c)
 
 static int check_run(struct check *c)
 {
+        struct blobstore_stats stats;
         int r;
 
         if (!c->chunks->index)
@@ -608,6 +618,8 @@ static int check_run(struct check *c)
         else if (index_verify(c->chunks->index) < 0)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the database of the index is damaged");
 
+        if (c->chunks->index && index_stats(c->chunks->index, &stats) == 0)
+                c->n_chunks = stats.chunks;
         r = index_new_temporary(c->chunks->segments, &c->chunks->degraded, &c->counted);
         if (r == 0)
                 r = check_segments(c);
@@ -617,6 +629,8 @@ static int check_run(struct check *c)
                 r = map_file_each(c->store, check_map_borrows, c);
         if (r == 0 && c->chunks->index)
                 r = check_index(c);
+        if (r == 0)
+                check_tell(c, c->n_chunks); /* what is only a base is in no map, and did not come */
         return r;
 }
 

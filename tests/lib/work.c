@@ -275,6 +275,6 @@ void work_assert_clean(struct library *l)
 
         library_close(l);
         (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
-        assert_err(model_check(path, true, print_finding, NULL, library_diag(l)), 0);
+        assert_err(model_check(path, true, NULL, print_finding, NULL, library_diag(l)), 0);
         assert_ok(library_open(l));
 }

@@ -27,7 +27,7 @@ static int check(struct library *l, bool read_data, struct findings *ret)
 
         *ret = (struct findings){ 0 };
         (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
-        return model_check(path, read_data, note, ret, library_diag(l));
+        return model_check(path, read_data, NULL, note, ret, library_diag(l));
 }
 
 static void make_library(struct library *l)
@@ -162,8 +162,8 @@ static void test_what_is_no_library_is_refused(void **state)
         struct library *l = *state;
         struct findings f;
 
-        assert_refused(l, model_check(l->dir, false, note, &f, library_diag(l)), -EUCLEAN);
-        assert_err(model_check("/nowhere/at/all", false, note, &f, library_diag(l)), -ENOENT);
+        assert_refused(l, model_check(l->dir, false, NULL, note, &f, library_diag(l)), -EUCLEAN);
+        assert_err(model_check("/nowhere/at/all", false, NULL, note, &f, library_diag(l)), -ENOENT);
 }
 
 int main(void)

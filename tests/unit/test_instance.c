@@ -623,7 +623,7 @@ static void test_the_check_misses_a_disk(void **state)
         library_close(l);
         library_sql(l, "UPDATE volume SET key = randomblob(16)");
         (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
-        assert_err(model_check(path, false, ignore, found, library_diag(l)), 1);
+        assert_err(model_check(path, false, NULL, ignore, found, library_diag(l)), 1);
         assert_contains(found, "r1/disks/d1");
         assert_ok(library_open(l));
 }

@@ -327,7 +327,7 @@ static void test_an_old_one_is_not_changed_by_who_only_looks(void **state)
         (void)close(fd);
         schema_of(f, &before);
         assert_err(open_db(f, true), -ESTALE);
-        assert_err(model_check(f->dir, false, NULL, NULL, &diag), -ESTALE);
+        assert_err(model_check(f->dir, false, NULL, NULL, NULL, &diag), -ESTALE);
         assert_non_null(strstr(diag.text, "mount the library once"));
         schema_of(f, &after);
         assert_string_equal(strbuf_text(&after), strbuf_text(&before));

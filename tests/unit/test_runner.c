@@ -232,7 +232,7 @@ static void test_killed_at_any_moment_it_goes_on(void **state)
 
         for (unsigned round = 0; round < KILLS; round++) {
                 kill_after(l, round, 20000 + (unsigned)rand_r(&seed) % 300000);
-                assert_err(model_check(path, true, ignore_finding, NULL, library_diag(l)), 0);
+                assert_err(model_check(path, true, NULL, ignore_finding, NULL, library_diag(l)), 0);
                 assert_ok(library_open(l));
                 work_wait(l, nothing_in_work, 0);
                 work_wait_blobs(l, (uint64_t)library_sql_int(l, "SELECT count(*) FROM blob"));

@@ -72,5 +72,10 @@ same "$(wc -c <err)" 0 "no progress where there is no terminal"
 run python3 -c 'import pty, sys
 sys.exit(pty.spawn(sys.argv[1:]))' "$IMAGEFS" stat "$STORE" >page </dev/null
 grep -q '█' page && grep -q 'imagefs: maps: ' page || fail "no bar: $(cat page)"
+run python3 -c 'import pty, sys
+sys.exit(pty.spawn(sys.argv[1:]))' "$IMAGEFS" check "$STORE" --read-data >page </dev/null
+grep -q "imagefs: chunks: ████████████████████████ $(number store.json total.chunks) of" page && grep -q '^clean' page ||
+        fail "check shows no bar: $(cat page)"
+same "$(run "$IMAGEFS" check "$STORE" --read-data 2>&1)" clean "check in a pipe"
 fails "$IMAGEFS" stat "$WORK/nothing"
 grep -q "$WORK/nothing: no library" err || fail "$(cat err)"
