@@ -197,3 +197,37 @@ ok upload data.raw "$own/disks/vdb/upload"
 ok upload system.raw "$own/upload"
 settle "$own"
 [[ $(cat "$own/device-mapping") == "/dev/vda system image:"*$'\n'"/dev/vdb data snapshot:"* ]] || fail "mapping of a local one"
+
+# Killed in the middle of the import, which goes on; and of the upload, which does not: nothing is left of either.
+_mount_again() {
+        crash
+        umount -l "$MNT" 2>/dev/null || fusermount3 -u -z "$MNT"
+        start
+}
+run qemu-img convert -f raw -O qcow2 system.raw system.qcow2
+killed=$R/private/killed
+ok mkdir "$killed"
+ok mkdir "$killed/disks/vdb"
+ok upload data.raw "$killed/disks/vdb/upload"
+slow_disk 20
+ok upload system.qcow2 "$killed/upload"
+until_true 10 grep -q pending "$killed/status" || fail "not pending: $(cat "$killed/status")"
+fast_disk
+_mount_again
+settle "$killed"
+same_disk "$killed/disks/vda.raw" system.raw
+same_disk "$killed/disks/vdb.raw" data.raw
+cut=$R/private/cut
+ok mkdir "$cut"
+ok mkdir "$cut/disks/vdb"
+ok upload data.raw "$cut/disks/vdb/upload"
+before=$(used "$R" snapshots)
+exec 5>"$cut/upload"
+echo half >&5
+crash
+exec 5>&-
+umount -l "$MNT" 2>/dev/null || fusermount3 -u -z "$MNT"
+start
+value "$cut/status" error
+same "$(used "$R" snapshots)" $((before - 1)) "snapshots"
+until_true 10 _none_left || fail "files are left over"

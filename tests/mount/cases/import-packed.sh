@@ -86,6 +86,14 @@ ok write "$R/private/local/type" local
 ok write "$R/private/local/os" linux
 ok upload m.ova "$R/private/local/upload"
 settle "$R/private/local"
+# It brings its own data disks, and takes no others.
+ok mkdir "$R/private/both"
+ok mkdir "$R/private/both/disks/vdc"
+ok pwrite 4096 "$R/private/both/disks/vdc/upload" data
+ok upload m.ova "$R/private/both/upload"
+settle "$R/private/both" error
+value "$R/private/both/error" "an OVA brings its own data disks: import it without disks/vdc"
+ok rmdir "$R/private/both"
 value "$R/private/local/os" linux
 same "$(used "$R" snapshots)" $((used + 1)) "the system disk is its own"
 same_disk "$R/private/local/disks/vdb.raw" data.raw
