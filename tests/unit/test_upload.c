@@ -88,6 +88,89 @@ static void test_a_file_that_is_only_a_hole_is_imported(void **state)
         assert_int_equal(work_get(l, id).size_bytes, 1 << 20);
 }
 
+static void test_what_was_only_made_waits_to_be_opened_again(void **state)
+{
+        struct library *l = *state;
+        uint8_t *bytes = work_bytes(SIZE, 1), got[10];
+        uint64_t id = library_image(l, "web");
+        struct upload *u, *reader;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        assert_int_equal(upload_join(l->m, id, &reader), -ENOENT);
+        upload_make_readable(u);
+        write_at(u, "header", 6, 0);
+        assert_true(upload_is_only_made(u));
+        upload_close(u);
+        assert_int_equal(work_get(l, id).status, IMAGE_UPLOADING);
+        assert_int_equal(upload_size(l->m, id), 6);
+
+        assert_ok(upload_join(l->m, id, &reader)); /* in its place, and gives it back */
+        assert_int_equal(upload_read(reader, got, sizeof(got), 2, library_diag(l)), 4);
+        assert_memory_equal(got, "ader", 4);
+        upload_close(reader);
+        assert_int_equal(work_get(l, id).status, IMAGE_UPLOADING);
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        assert_ok(upload_truncate(u, 0, library_diag(l)));
+        for (unsigned i = 0; i < 40; i++) /* more than any format has around no data */
+                write_at(u, bytes, SIZE, 0);
+        assert_false(upload_is_only_made(u));
+        upload_close(u);
+        work_wait_available(l, id);
+        work_assert_bytes(l, id, SIZE, 1);
+        assert_int_equal(upload_size(l->m, id), 0);
+        assert_int_equal(upload_join(l->m, id, &reader), -ENOENT);
+        work_wait_incoming(l);
+        work_assert_clean(l);
+        free(bytes);
+}
+
+static void test_what_waits_is_taken_for_whole_when_the_library_is_closed(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "made"), removed = library_image(l, "removed");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, removed, library_diag(l), &u));
+        assert_ok(upload_truncate(u, 1 << 20, library_diag(l)));
+        upload_close(u);
+        assert_ok(image_remove(l->m, &l->alice, removed, library_diag(l)));
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        assert_ok(upload_truncate(u, 1 << 20, library_diag(l)));
+        upload_close(u);
+        library_close(l);
+        assert_ok(library_open(l));
+        work_wait_available(l, id);
+        assert_int_equal(work_get(l, id).size_bytes, 1 << 20);
+        work_wait_incoming(l);
+        work_assert_clean(l);
+}
+
+static void test_a_writer_that_was_interrupted_makes_no_image(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = library_image(l, "web"), anew = library_image(l, "anew");
+        struct upload *u;
+
+        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
+        write_at(u, "half", 4, 0);
+        upload_interrupt(u);
+        upload_close(u);
+        assert_int_equal(work_get(l, id).status, IMAGE_ERROR);
+        assert_non_null(strstr(work_get(l, id).error, "ended by a signal, after 4 bytes"));
+        assert_int_equal(work_incoming(l), 0);
+
+        assert_ok(upload_open(l->m, &l->alice, anew, library_diag(l), &u));
+        write_at(u, "half", 4, 0);
+        upload_interrupt(u);
+        assert_ok(upload_truncate(u, 0, library_diag(l)));
+        write_at(u, "whole", 5, 0);
+        upload_close(u);
+        work_wait_available(l, anew);
+        work_assert_clean(l);
+}
+
 static void test_opening_takes_the_snapshot_quota(void **state)
 {
         struct library *l = *state;
@@ -355,6 +438,9 @@ int main(void)
                 TEST(test_bytes_written_in_any_order_by_any_writer_are_imported),
                 TEST(test_an_upload_without_a_byte_gives_everything_back),
                 TEST(test_a_file_that_is_only_a_hole_is_imported),
+                TEST(test_what_was_only_made_waits_to_be_opened_again),
+                TEST(test_what_waits_is_taken_for_whole_when_the_library_is_closed),
+                TEST(test_a_writer_that_was_interrupted_makes_no_image),
                 TEST(test_opening_takes_the_snapshot_quota),
                 TEST(test_an_image_that_has_its_bytes_takes_no_others),
                 TEST(test_only_the_administrator_uploads_what_all_will_see),
