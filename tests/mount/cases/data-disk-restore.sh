@@ -47,7 +47,7 @@ exec 5>pipe
 cat data.raw >&5
 until_true 10 grep -q . "$STORE"/blobs/incoming/*.part || fail "nothing came"
 kill -KILL $!
-wait $! 2>/dev/null
+{ wait $!; } 2>/dev/null
 exec 5>&-
 until_true 10 _none_left || fail "a file of it is left"
 expect EBUSY upload system.raw "$queued/upload"

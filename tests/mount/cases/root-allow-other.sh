@@ -21,7 +21,7 @@ said() {
 import_raw "$R/public/shown" disk.raw
 regions="only the administrator makes, renames and removes them: ask for one"
 by $A refused EACCES - mkdir "$MNT/regions/mine"
-said "EACCES mkdir regions/mine: regions: $regions"
+said "mkdir regions/mine: regions: $regions"
 by $A refused EACCES - rmdir "$R2"
 by $A refused EACCES - rename "$R2" "$MNT/regions/mine"
 said ": regions: $regions"
@@ -29,9 +29,9 @@ by $A ok mkdir "$R/private/hers"
 for dir in public marketplace; do
         class="$dir: only the administrator changes what is in it: make the image in private/, and ask for it to be published"
         by $A refused EACCES - mkdir "$R/$dir/mine"
-        said "EACCES mkdir $dir/mine: $class"
+        said "mkdir $dir/mine: $class"
         by $A refused EACCES - create "$R/$dir/mine.raw" x
-        said "EACCES create $dir/mine.raw: $class"
+        said "create $dir/mine.raw: $class"
         by $A refused EACCES - rename "$R/private/hers" "$R/$dir/hers"
         said "$class"
 done
