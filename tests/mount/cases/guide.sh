@@ -5,6 +5,7 @@
 need_root "/srv and /mnt of its own"
 need python3 unshare qemu-img mke2fs runuser
 guide=$(cd "$lib/../../../fs/guide" && pwd)
+[[ :$guide:$IMAGEFS:$WORK != *:/@(srv|mnt)/* ]] || skip "what is needed here lies below /srv or /mnt"
 
 mkdir -p tools home etc
 ln -s "$IMAGEFS" tools/imagefs
