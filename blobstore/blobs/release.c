@@ -9,6 +9,10 @@
  *      its map         unlinked, when nobody borrows of it, and then its row
  *
  * So a page of a dead map is counted until the map's own step comes to it, and after that as long as it is lent.
+ *
+ * The file of a dead map that lends stays whole, 4 KiB for each 5 MiB of its disk, until its last borrower goes. Punching
+ * the pages that nobody borrows would save that, but a page of zeros is what a failing disk leaves: where the index is
+ * made again, a map with such a page is one that cannot be accounted for, and stops all giving back.
  */
 
 #include "blobstore/blobs/release_priv.h"
