@@ -104,7 +104,10 @@ case $? in
 1) fail "a child opened other files: $(head -n 5 opened)" ;;
 *) fail "the trace shows no child" ;;
 esac
-if grep -E 'secret\.raw|/etc/passwd' trace; then
+# The daemon itself looks up who a user is, for its log.
+ls "/proc/$daemon_pid/task" >threads
+if grep -E 'secret\.raw|/etc/passwd' trace |
+        awk 'NR == FNR { own[$1] = 1; next } !($1 in own && /"\/etc\/passwd"/)' threads - | grep .; then
         fail "somebody tried another file"
 fi
 peak=$(awk '/^VmHWM:/ { print $2 }' "/proc/$daemon_pid/status")

@@ -32,6 +32,7 @@ work() { # NAME: an image of a raw disk and one of a qcow2, an instance, a disk,
 umask 0
 mkdir store other
 chmod 755 store other
+run "$IMAGEFS" init store
 pattern disk.raw 3M 4
 run qemu-img convert -O qcow2 disk.raw disk.qcow2
 start
