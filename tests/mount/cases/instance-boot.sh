@@ -3,7 +3,7 @@
 # has that file. With the cache and aio modes that machines are run with.
 # time limit: 300
 need qemu-system-x86_64 debugfs
-real_disk b
+real_disk boot
 start
 two_regions
 run cp --sparse=always "$DISK" "$R/private/debian.raw"

@@ -5,7 +5,7 @@
 need qemu-img
 real_disk a
 a=$DISK
-real_disk b
+real_disk boot
 b=$DISK
 start
 two_regions

@@ -405,7 +405,7 @@ disk_stress() {
         echo "IMAGEFS_SEED=$SEED"
 }
 
-# real_disk a|b: sets DISK to a real Debian disk of 1 GiB, made once per machine.
+# real_disk a|boot: sets DISK to a real Debian disk of 1 GiB, made once per machine.
 real_disk() {
         need_root "a real disk is made by debootstrap"
         need debootstrap mke2fs
