@@ -122,6 +122,15 @@ static bool read_holder(int lock_fd, pid_t *ret, bool *ret_closing)
         return true;
 }
 
+/* Or it cannot be seen from here. */
+static bool holder_is_gone(int lock_fd)
+{
+        bool closing;
+        pid_t pid;
+
+        return !read_holder(lock_fd, &pid, &closing) || (kill(pid, 0) < 0 && errno == ESRCH);
+}
+
 /*
  * The process that had the lock is dead, but not what it was just forking, which has the lock until it executes
  * something else, or finds that it has no parent. Who that is cannot be known, so it cannot be waited for by name.
@@ -174,7 +183,7 @@ static int refuse_held(int lock_fd, const char *path, struct diag *diag)
         bool closing;
         pid_t pid;
 
-        if (!read_holder(lock_fd, &pid, &closing) || (kill(pid, 0) < 0 && errno == ESRCH))
+        if (holder_is_gone(lock_fd) || !read_holder(lock_fd, &pid, &closing))
                 return diag_set(diag, -EBUSY, "%s: another imagefs serves this library, which cannot be seen from here "
                                               "(in a container, or on another host): unmount it there first", path);
         return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: process %ld%s: unmount that one first",
@@ -188,6 +197,9 @@ static int take_lock(struct model *m)
                 if (errno != EWOULDBLOCK)
                         return -errno;
                 await_holder(m->lock_fd);
+                /* It may have ended just after that; and what it was forking, still later. */
+                if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0 && holder_is_gone(m->lock_fd))
+                        await_orphans(m->lock_fd);
                 if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
                         return -errno;
         }
