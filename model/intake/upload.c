@@ -119,7 +119,6 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, uin
         atomic_init(&u->gone, false);
         atomic_init(&u->interrupted, false);
         atomic_init(&u->named, false);
-        atomic_init(&u->refused, false);
         atomic_init(&u->bytes, 0);
         atomic_init(&u->written, 0);
         atomic_init(&u->announced, 0);
@@ -333,8 +332,6 @@ int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, uplo
         struct write w = { .upload = u, .end = n > 0 ? off + n : 0, .n = n, .taken = taken, .ctx = ctx };
         int r;
 
-        if (atomic_load(&u->refused))
-                atomic_store(&u->refused, false);
         r = may_reach(u, off, n, diag);
         if (r == 0 && u->disk)
                 r = upload_unname_disk(u);
@@ -351,8 +348,6 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
 {
         int r;
 
-        if (atomic_load(&u->refused))
-                atomic_store(&u->refused, false);
         r = may_reach(u, size, 0, diag);
         if (r == 0 && u->disk)
                 r = upload_unname_disk(u);

@@ -35,15 +35,6 @@
 /* As long as tools take between making a file and opening it again; its name lives a second less (fs/ops/alias.c). */
 #define UPLOAD_WAIT_US (INT64_C(4) * 1000000)
 
-/* The status says what close(2) does, before the kernel has let go of the file. */
-static void note_refusal(struct upload *u, const char *why)
-{
-        LOCK_SCOPE(&u->m->uploads->mutex);
-
-        (void)snprintf(u->failed, sizeof(u->failed), "%s", why);
-        atomic_store(&u->refused, true);
-}
-
 int upload_check(struct upload *u, struct diag *diag)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
@@ -83,10 +74,8 @@ int upload_check(struct upload *u, struct diag *diag)
         }
 
         r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
-        if (r == -EINVAL) {
-                note_refusal(u, strbuf_text(&reason));
+        if (r == -EINVAL)
                 return diag_set(diag, r, "%s", strbuf_text(&reason));
-        }
 
         return 0; /* what else may be wrong is the import's to tell */
 }

@@ -239,7 +239,7 @@ static void overlay(struct model *m, struct image *image)
         LOCK_SCOPE(&m->uploads->mutex);
 
         u = uploads_find(m->uploads, image->o.id);
-        if (!u || (u->writers > 0 && !atomic_load(&u->refused)))
+        if (!u || u->writers > 0)
                 return;
 
         image->status = IMAGE_ERROR;

@@ -36,8 +36,7 @@ struct upload {
         bool ending;
         bool readable; /* its bytes are in the file, where whoever writes may read them */
         int64_t waits_until_us; /* its one writer is none, but the time in which it may be opened again; 0: it does not wait */
-        atomic_bool refused; /* close(2) was, and nothing was written since: it is about to end so */
-        char failed[DIAG_TEXT_MAX]; /* if refused why, and without writers the end that is still to be recorded */
+        char failed[DIAG_TEXT_MAX]; /* without writers: the end that is still to be recorded */
 };
 
 struct uploads {

@@ -15,7 +15,6 @@ bad() {
         ok mkdir "$bad_image"
         [ -z "${2:-}" ] || ok write "$bad_image/format" "$2"
         expect "EINVAL close" upload "$1" "$bad_image/upload"
-        value "$bad_image/status" error # at once, and not only when the kernel has let go of the file
         refused_image
 }
 # Not available, with a sentence in `error`, and nothing of it left in disks or snapshots.
