@@ -30,64 +30,29 @@ static int up_image_class(struct req *rq, uint64_t oid, struct node *ret)
         return r;
 }
 
-static int up_image_region(struct req *rq, uint64_t oid, struct node *ret)
+/* Defines up_NAME(): the object of TYPE says in FIELD whose directory it is in. */
+#define UP(name, type, field)                                                           \
+        static int up_##name(struct req *rq, uint64_t oid, struct node *ret)            \
+        {                                                                               \
+                const struct type *o;                                                   \
+                int r = req_##type(rq, oid, &o);                                        \
+                                                                                        \
+                if (r == 0)                                                             \
+                        ret->oid = o->field;                                            \
+                return r;                                                               \
+        }
+UP(image_region, image, region)
+UP(copy, task, image)
+UP(snapshot, snapshot, region)
+UP(volume, volume, region)
+UP(instance, instance, region)
+UP(instance_image, instance, image)
+
+static int up_image_disk(struct req *rq, uint64_t oid, struct node *ret)
 {
-        const struct image *image;
-        int r = req_image(rq, oid, &image);
+        struct image_disk disk;
 
-        if (r == 0)
-                ret->oid = image->region;
-        return r;
-}
-
-static int up_copy(struct req *rq, uint64_t oid, struct node *ret)
-{
-        const struct task *task;
-        int r = req_task(rq, oid, &task);
-
-        if (r == 0)
-                ret->oid = task->image;
-        return r;
-}
-
-static int up_snapshot(struct req *rq, uint64_t oid, struct node *ret)
-{
-        const struct snapshot *snapshot;
-        int r = req_snapshot(rq, oid, &snapshot);
-
-        if (r == 0)
-                ret->oid = snapshot->region;
-        return r;
-}
-
-static int up_volume(struct req *rq, uint64_t oid, struct node *ret)
-{
-        const struct volume *volume;
-        int r = req_volume(rq, oid, &volume);
-
-        if (r == 0)
-                ret->oid = volume->region;
-        return r;
-}
-
-static int up_instance(struct req *rq, uint64_t oid, struct node *ret)
-{
-        const struct instance *instance;
-        int r = req_instance(rq, oid, &instance);
-
-        if (r == 0)
-                ret->oid = instance->region;
-        return r;
-}
-
-static int up_instance_image(struct req *rq, uint64_t oid, struct node *ret)
-{
-        const struct instance *instance;
-        int r = req_instance(rq, oid, &instance);
-
-        if (r == 0)
-                ret->oid = instance->image;
-        return r;
+        return image_disk_get(rq->fs->model, oid, &disk, &ret->oid);
 }
 
 static int up_download(struct req *rq, uint64_t oid, struct node *ret)
@@ -118,6 +83,7 @@ static const struct {
         { KIND_REGION, KIND_REGIONS, up_top },
         { KIND_TASK, KIND_TASKS, up_top },
         { KIND_IMAGE, KIND_IMAGES, up_image_class },
+        { KIND_IMAGE_DISK, KIND_IMAGE_DISKS, up_image_disk },
         { KIND_COPY, KIND_COPIES, up_copy },
         { KIND_DOWNLOAD, KIND_DOWNLOADS, up_download },
         { KIND_SHARE, KIND_SHARES, up_share },

@@ -12,6 +12,8 @@ ok mkdir "$R/private/web/copies/cn-east-2"
 settle "$R/private/web"
 ok mkdir "$R/disks/d"
 ok write "$R/disks/d/size" 1M
+ok mkdir "$R/private/awaited"
+ok mkdir "$R/private/awaited/disks/vdb"
 cat >handles.py <<'SCRIPT'
 import ctypes, os, stat, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -45,7 +47,7 @@ for path, dirs, files in os.walk(mount):
         continue
     for name in [""] + files:
         whole = os.path.join(path, name) if name else path
-        if not os.path.islink(whole):
+        if not os.path.islink(whole) and name != "upload": # to open that begins something
             known[whole] = (handle_of(whole), os.stat(whole))
 print("known", len(known) > 100)
 os.close(root)
