@@ -75,7 +75,7 @@ discards() {
 # The least of three, since the daemon reads for others, too.
 last=$(for at in 118 108 98; do discards $((at << 20)); done | sort -n | head -n 1)
 first=$(for at in 0 10 20; do discards $((at << 20)); done | sort -n | head -n 1)
-[ "$first" -lt $((last + 50)) ] || fail "$first reads for what took $last at the end of the disk"
+[ "$first" -lt $((last + 120)) ] || fail "$first reads for what took $last at the end of the disk"
 python3 -c 'for i in range(2000): print("%28672d" % i + "\0" * 4096, end="")' >holes.raw
 import_raw "$R/private/holes" holes.raw
 before=$(reads)

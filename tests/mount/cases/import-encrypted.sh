@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
 # encrypted: found in the data. LUKS is the guest's and kept as it is; a qcow2's own encryption is not taken.
 # qemu-img times itself to choose the number of rounds, and gives up where it is scheduled badly: not what is tested here.
-create_encrypted() {
+encrypt() {
         for _ in {1..50}; do
-                qemu-img create -q "$@" 2>qemu.err && return
+                qemu-img "$@" 2>qemu.err && return
         done
-        fail "qemu-img: $(cat qemu.err)"
+        fail "qemu-img $1: $(cat qemu.err)"
 }
 need qemu-img
 start
 two_regions
 raise_limits
-create_encrypted -f luks --object secret,id=s,data=abc -o key-secret=s,iter-time=500 luks.raw 4M
+encrypt create -q -f luks --object secret,id=s,data=abc -o key-secret=s,iter-time=500 luks.raw 4M
 for form in upload short; do
         if [ $form = upload ]; then
                 import_raw "$R/private/luks" luks.raw
@@ -36,9 +36,9 @@ value "$R/private/plain/encrypted" no
 grep -q yes "$R/images.csv" || fail "images.csv does not say who is encrypted"
 
 # qcow2's own encryption: its key is never asked for, and without it there is no disk. The sentence has the ways out.
-create_encrypted -f qcow2 --object secret,id=s,data=abc \
+encrypt create -q -f qcow2 --object secret,id=s,data=abc \
         -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=500 locked.qcow2 1M
-create_encrypted -f qcow2 --object secret,id=s,data=abc -o encryption=on,encrypt.key-secret=s aes.qcow2 1M
+encrypt create -q -f qcow2 --object secret,id=s,data=abc -o encryption=on,encrypt.key-secret=s aes.qcow2 1M
 ways="and cannot be read without its key: convert it, with the key, to a LUKS image (qemu-img convert -O luks), or decrypt it"
 for name in locked aes; do
         ok mkdir "$R/private/$name"
@@ -50,7 +50,7 @@ for name in locked aes; do
 done
 
 # The first of them.
-run qemu-img convert --object secret,id=s,data=abc --image-opts -O luks -o key-secret=s,iter-time=10 \
+encrypt convert --object secret,id=s,data=abc --image-opts -O luks -o key-secret=s,iter-time=10 \
         driver=qcow2,file.filename=locked.qcow2,encrypt.key-secret=s way.raw
 import_raw "$R/private/way" way.raw
 value "$R/private/way/encrypted" yes
