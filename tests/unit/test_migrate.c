@@ -20,7 +20,8 @@
 #include "tests/lib/fault.h"
 #include "tests/lib/tempdir.h"
 
-extern const char embed_schema_2_sql[], embed_schema_3_sql[], embed_schema_3_machines_sql[], embed_schema_4_sql[];
+extern const char embed_schema_2_sql[], embed_schema_3_sql[], embed_schema_3_machines_sql[], embed_schema_4_sql[],
+                  embed_schema_5_sql[];
 
 static const struct old {
         int version;
@@ -30,6 +31,7 @@ static const struct old {
         { 2, embed_schema_2_sql, "task|9|\n" },
         { 3, embed_schema_3_sql, "task|7|\n" },
         { 4, embed_schema_4_sql, "task|7|\n" },
+        { 5, embed_schema_5_sql, "task|7|\n" },
 };
 #define OLDS (sizeof(olds) / sizeof(olds[0]))
 

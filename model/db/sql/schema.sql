@@ -1,4 +1,4 @@
--- The library's database, version 5. What each table is for stands above it; who writes it is the file of the same name.
+-- The library's database, version 6. What each table is for stands above it; who writes it is the file of the same name.
 -- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
 -- A change here needs a step in migrate/ and an old database among the tests.
 
