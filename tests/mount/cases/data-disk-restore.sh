@@ -38,7 +38,7 @@ echo more >&5
 exec 5>&-
 if wait $!; then fail "written to a disk that is gone"; fi
 [[ $(cat "$MNT/info/errors") == *"vdb was removed, or its image's import has begun"* ]] || fail "who wrote was not told"
-same "$(ls "$STORE/blobs/incoming")" "" "a file of it is left"
+nothing_incoming
 same "$(ls "$queued/disks")" "" "it is left"
 # A writer that is ended by a signal has brought no disk.
 ok mkdir "$queued/disks/vdb"
@@ -98,7 +98,7 @@ ok mkdir "$R/private/much/disks/vdb"
 ok upload data.raw "$R/private/much/disks/vdb/upload"
 ok rmdir "$R/private/much"
 same "$(used "$R" snapshots)" "$before" "snapshots"
-same "$(ls "$STORE/blobs/incoming")" "" "files left over"
+nothing_incoming
 
 # A system disk that fails takes its data disks with it: status error, nothing charged.
 ok mkdir "$R/private/bad"

@@ -113,5 +113,5 @@ fi
 peak=$(awk '/^VmHWM:/ { print $2 }' "/proc/$daemon_pid/status")
 echo "note: $n files, the daemon took $((peak / 1024)) MiB at most"
 [ "$peak" -lt $((300 * 1024)) ] || fail "$peak KiB of memory"
-same "$(find "$STORE" -path '*incoming/*')" "" "files left on their way in"
+nothing_incoming
 same "$(pgrep -f 'qemu-nbd.*read-only' -P "$daemon_pid"; pgrep -f 'imagefs-(unpack|judge)' -P "$daemon_pid")" "" "children left"

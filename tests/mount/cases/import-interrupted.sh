@@ -28,7 +28,7 @@ for signal in INT TERM KILL; do
         settle "$R/private/pipe" error
         [[ $(cat "$R/private/pipe/error") == "the program that wrote it was ended by a signal, after "*" bytes: "* ]] ||
                 fail "SIG$signal: $(cat "$R/private/pipe/error")"
-        same "$(find "$STORE/blobs/incoming" -type f | wc -l)" 0 "files left"
+        nothing_incoming
         ok rmdir "$R/private/pipe"
         ok rmdir "$R/recycle/pipe"
         run cp disk.raw "$R/private/pipe.raw"

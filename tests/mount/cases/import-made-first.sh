@@ -67,4 +67,4 @@ run qemu-img create -q -f qcow2 "$R/private/last.qcow2" 3M
 restart
 settle "$R/private/last"
 value "$R/private/last/size" 3145728
-same "$(find "$STORE/blobs/incoming" -type f | wc -l)" 0 "files left"
+nothing_incoming

@@ -46,7 +46,7 @@ for file in twice.gz vmdk.gz backing.xz cut.xz bomb.zst; do
         [[ $(cat "$R/private/bad$n/error") == *' '* ]] || fail "$file: no reason"
 done
 same "$(used "$R" snapshots)" "$used" "what is refused is not charged"
-same "$(ls -A "$STORE"/blobs/incoming 2>/dev/null || ls -A "$STORE"/incoming 2>/dev/null)" "" "files left on their way in"
+nothing_incoming
 # The bytes of a disk are not packed.
 ok mkdir "$R/private/as-raw"
 ok write "$R/private/as-raw/format" raw

@@ -86,6 +86,15 @@ until_true() {
         done
 }
 
+_nothing_incoming() {
+        [ -z "$(find "$STORE" -path '*incoming/*')" ]
+}
+
+# nothing_incoming: no file is left of what is on its way into the store. It may go after a status says how all ended.
+nothing_incoming() {
+        until_true 20 _nothing_incoming || fail "files left on their way in: $(find "$STORE" -path '*incoming/*')"
+}
+
 # ---- one call ----
 
 _got() {
