@@ -3,9 +3,10 @@
 #define BLOBSTORE_CHUNKS_INDEX_PRIV_H
 
 /*
- * What the files of the index share: index.c (opening, writers), index_blob.c (a blob's life), index_lend.c (pages that
- * maps share), index_space.c (giving space back) and index_audit.c (counting, rebuilding, checking). They change it by
- * way of batch.c, which commits, and that by way of index_tx.c.
+ * What the files of the index share: index_sql.c (tables and statements), index_open.c, index.c (writers), index_blob.c
+ * (a blob's life), index_lend.c (pages that maps share), index_space.c (giving space back), index_import.c (making it
+ * again) and index_audit.c (counting and checking). They change it by way of batch.c, which commits, and that by way of
+ * index_tx.c.
  */
 
 #include <pthread.h>
@@ -85,6 +86,14 @@ enum index_sql {
         LOAN_LOST,
         INDEX_SQL_COUNT,
 };
+
+/* ---- index_sql.c ---- */
+
+#define INDEX_VERSION 3
+
+extern const char index_schema[];
+extern const char index_step[]; /* from the version before */
+extern const char *const index_statements[INDEX_SQL_COUNT];
 
 struct index_total {
         struct blobstore_stats stats;

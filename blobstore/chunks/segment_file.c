@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The files of segments, by id, whoever appends to them: making, reading, punching, describing and removing them.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "blobstore/base/bytes.h"
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/dir.h"
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/base/parse.h"
+#include "blobstore/chunks/segment_priv.h"
+#include "blobstore/objects/fd_cache.h"
+
+#define SEGMENT_MAGIC "imfs-seg"
+#define SEGMENT_VERSION 1
+
+/* "xxxxxxxx.seg" */
+#define SEGMENT_NAME_SIZE 13
+
+static void segment_name(uint32_t id, char name[SEGMENT_NAME_SIZE])
+{
+        (void)snprintf(name, SEGMENT_NAME_SIZE, "%08x.seg", id);
+}
+
+/* To append to, where objects are only read. */
+static int segments_open_fd(struct segments *s, uint32_t id, int flags)
+{
+        char name[SEGMENT_NAME_SIZE];
+        int fd;
+
+        segment_name(id, name);
+        fd = openat(s->objects.dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return fd < 0 ? -errno : fd;
+}
+
+int segment_file_open(void *ctx, uint32_t id)
+{
+        const struct segments *s = ctx;
+        char name[SEGMENT_NAME_SIZE];
+        int fd, r;
+
+        segment_name(id, name);
+        r = objects_open(&s->objects, name, &fd);
+        return r < 0 ? r : fd;
+}
+
+int segment_file_make(struct segments *s, uint32_t id)
+{
+        uint8_t header[SEGMENT_HEADER_SIZE] = SEGMENT_MAGIC;
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        fd = segments_open_fd(s, id, O_RDWR | O_CREAT | O_EXCL);
+        if (fd < 0)
+                return fd;
+        put_le32(header + 8, SEGMENT_VERSION);
+        put_le32(header + 12, id);
+        r = pwrite_full(fd, header, sizeof(header), 0);
+        if (r < 0) {
+                (void)segments_unlink(s, id); /* on a full disk: nothing would ever look at it again */
+                return r;
+        }
+        return TAKE_FD(fd);
+}
+
+int segments_read(struct segments *s, uint64_t place, void *buf, size_t n)
+{
+        struct fd_ref *ref;
+        ssize_t got;
+        int fd, r;
+
+        r = fd_cache_get(s->readers, place_segment(place), &ref, &fd);
+        if (r < 0)
+                return r == -ENOENT ? -EBADMSG : r;
+        got = pread_full(fd, buf, n, place_offset(place));
+        fd_cache_put(s->readers, ref);
+        if (got < 0)
+                return (int)got;
+        return (size_t)got == n ? 0 : -EBADMSG;
+}
+
+int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t *ret_allocated)
+{
+        char name[SEGMENT_NAME_SIZE];
+
+        segment_name(id, name);
+        return objects_stat(&s->objects, name, ret_size, ret_allocated);
+}
+
+int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to)
+{
+        char name[SEGMENT_NAME_SIZE];
+
+        segment_name(id, name);
+        return objects_punch(&s->objects, name, from, to);
+}
+
+int segments_describe(struct segments *s, uint32_t id, struct footer *ret)
+{
+        struct fd_ref *ref;
+        struct stat st;
+        int fd, r;
+
+        r = fd_cache_get(s->readers, id, &ref, &fd);
+        if (r < 0)
+                return r;
+        r = fstat(fd, &st) < 0 ? -errno : footer_read(fd, (uint64_t)st.st_size, s->store, id, ret);
+        fd_cache_put(s->readers, ref);
+        return r;
+}
+
+int segments_add_footer(struct segments *s, uint32_t id, const struct footer *f, uint64_t *ret_size)
+{
+        CLEANUP_CLOSE int fd = segments_open_fd(s, id, O_RDWR);
+        struct stat st;
+        uint64_t len;
+        int r;
+
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        r = footer_write(f, fd, (uint64_t)st.st_size, s->store, id, &len);
+        if (r < 0)
+                return r;
+        if (fsync(fd) < 0) {
+                r = -errno;
+                atomic_store(s->degraded, true);
+                return r;
+        }
+        *ret_size = (uint64_t)st.st_size + len;
+        return 0;
+}
+
+int segments_unlink(struct segments *s, uint32_t id)
+{
+        char name[SEGMENT_NAME_SIZE];
+        int r;
+
+        segment_name(id, name);
+        r = objects_remove(&s->objects, name);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        fd_cache_forget(s->readers, id);
+
+        LOCK_SCOPE(&s->lock);
+        s->dir_dirty = true;
+        return 0;
+}
+
+struct each_segment {
+        struct segments *segments;
+        uint32_t from;
+        segments_each_fn *fn;
+        void *ctx;
+};
+
+static int segments_each_name(void *ctx, const char *name)
+{
+        const struct each_segment *each = ctx;
+        uint64_t size, allocated;
+        uint8_t bytes[4];
+        uint32_t id;
+        int r;
+
+        if (strlen(name) != SEGMENT_NAME_SIZE - 1 || strcmp(name + 8, ".seg") != 0 || parse_hex(name, 8, bytes) < 0)
+                return 0;
+        id = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+        if (id < each->from)
+                return 0;
+        r = objects_stat(&each->segments->objects, name, &size, &allocated);
+        return r < 0 ? r : each->fn(each->ctx, id, size);
+}
+
+int segments_each(struct segments *s, uint32_t from, segments_each_fn *fn, void *ctx)
+{
+        struct each_segment each = { .segments = s, .from = from, .fn = fn, .ctx = ctx };
+
+        return dir_each(s->objects.dir_fd, ".", segments_each_name, &each);
+}
