@@ -56,10 +56,15 @@ same "$(one 0.unique)" 0 "what the second region has alone"
 same "$(($(one 1.unique) + $(one 1.shared)))" "$unique" "all of it"
 same "$(number store.json total.unique) $(number store.json total.stored)" "$unique $stored" "totals"
 
-# What removing an image would give back.
+# What removing an image would give back, once another that is gone is collected.
+_blobs_are() {
+        [ "$(keyed "$MNT/info/store" blobs)" = "$1" ]
+}
 start
+blobs=$(keyed "$MNT/info/store" blobs)
 ok rmdir "$R/private/again"
 ok rmdir "$R/recycle/again"
+until_true 20 _blobs_are $((blobs - 1)) || fail "not collected: $(cat "$MNT/info/store")"
 stop
 run "$IMAGEFS" stat "$STORE" --json >store.json
 [ "$(one 1.images.2.unique)" -gt 0 ] && [ "$(one 1.images.2.stored)" -gt 0 ] || fail "web has nothing alone: $(cat store.json)"
