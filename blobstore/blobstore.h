@@ -29,6 +29,7 @@
 #include "blobstore/blobs/blob.h"
 #include "blobstore/blobs/blob_check.h"
 #include "blobstore/blobs/gc.h"
+#include "blobstore/blobs/scrub.h"
 #include "blobstore/blobs/tidy.h"
 
 /* What is being made again, and how much of it is done; TOTAL 0: of how much is not known. */

@@ -70,25 +70,32 @@ int blob_load(struct blob *b)
         return b->load_error;
 }
 
+int blob_pin(struct blobstore *bs, const struct blob_id *id, struct blob **ret)
+{
+        struct blob *b;
+
+        LOCK_SCOPE(&bs->blobs_lock);
+        b = blob_find(bs, id);
+        if (b && b->removed)
+                return -ENOENT;
+        if (b)
+                b->users++;
+        else
+                b = blob_add(bs, id);
+        if (!b)
+                return -ENOMEM;
+        *ret = b;
+        return 0;
+}
+
 int blob_open(struct blobstore *bs, const struct blob_id *id, struct blob **ret)
 {
         CLEANUP(blob_closep) struct blob *b = NULL;
         int r;
 
-        lock(&bs->blobs_lock);
-        b = blob_find(bs, id);
-        r = b && b->removed ? -ENOENT : 0;
-        if (r < 0)
-                b = NULL; /* not ours to close */
-        else if (b)
-                b->users++;
-        else
-                b = blob_add(bs, id);
-        unlock(&bs->blobs_lock);
+        r = blob_pin(bs, id, &b);
         if (r < 0)
                 return r;
-        if (!b)
-                return -ENOMEM;
 
         /* By now it is pinned: a removal that comes first leaves no map, one that comes later leaves the chunks. */
         r = blob_load(b);

@@ -25,6 +25,8 @@ struct blob {
 /* A pin on a blob whose map is not there yet, so that no collection touches it. Load it with blob_load(). */
 int blob_pin_new(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
 int blob_load(struct blob *b);
+/* Of one that may be open already; for who reads its map by itself. -ENOENT: it is being removed. */
+int blob_pin(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
 
 /* An open blob once more; release with blob_close(). */
 struct blob *blob_ref(struct blob *b);

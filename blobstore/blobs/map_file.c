@@ -111,6 +111,15 @@ int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, str
         return r;
 }
 
+void map_file_drop_cached(struct blobstore *bs, const struct blob_id *id, bool dead)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE];
+
+        map_file_path(id, dead, path);
+        objects_drop_cached(&maps, path);
+}
+
 int map_file_salvage(struct blobstore *bs, const struct blob_id *id, map_entry_fn *fn, void *ctx)
 {
         const struct objects maps = map_objects(bs);

@@ -25,6 +25,8 @@ int map_file_put(struct blobstore *bs, const struct blob_id *id);
 int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret);
 /* The file of one that lends pages, live or dead, and its size (NULL: not asked); the caller closes it. -ENOENT. */
 int map_file_open_lender(struct blobstore *bs, const struct blob_id *id, int *ret, uint64_t *ret_size);
+/* As objects_drop_cached() says. */
+void map_file_drop_cached(struct blobstore *bs, const struct blob_id *id, bool dead);
 /* What can be read of one that map_file_open() refuses, as map_salvage(). */
 int map_file_salvage(struct blobstore *bs, const struct blob_id *id, map_entry_fn *fn, void *ctx);
 /* Was it made since the store was opened? Not where the clock was set so that it cannot be told. */

@@ -281,6 +281,9 @@ int index_chunk_list(struct index *ix, uint64_t place, struct index_chunk *ret, 
 typedef int index_segment_fn(void *ctx, const struct segment_state *s);
 int index_segment_each(struct index *ix, index_segment_fn *fn, void *ctx);
 
+/* The first after number AFTER. 1: found, 0: none. */
+int index_segment_next(struct index *ix, uint32_t after, struct segment_state *ret);
+
 /* SQLite's own check. -EUCLEAN. */
 int index_verify(struct index *ix);
 

@@ -56,6 +56,18 @@ int index_segment_each(struct index *ix, index_segment_fn *fn, void *ctx)
         return r;
 }
 
+int index_segment_next(struct index *ix, uint32_t after, struct segment_state *ret)
+{
+        int64_t v[3];
+        int r;
+
+        LOCK_SCOPE(&ix->lock);
+        r = index_db_get(ix->db, SEGMENT_NEXT, v, 3, DB_ARGS(DB_INT(after)));
+        if (r > 0)
+                *ret = (struct segment_state){ .id = (uint32_t)v[0], .end = (uint64_t)v[1], .sealed = v[2] != 0 };
+        return r;
+}
+
 int index_verify(struct index *ix)
 {
         LOCK_SCOPE(&ix->lock);

@@ -24,6 +24,7 @@ enum index_sql {
         SEGMENT_SEAL,
         SEGMENT_GET,
         SEGMENT_LIST,
+        SEGMENT_NEXT,
         SEGMENT_DIED,
         SEGMENT_UNMARK,
         SEGMENT_DELETE,

@@ -83,6 +83,7 @@ const char *const index_statements[INDEX_SQL_COUNT] = {
         [SEGMENT_SEAL] = "UPDATE segment SET end = ?2, sealed = 1 WHERE id = ?1",
         [SEGMENT_GET] = "SELECT end, sealed FROM segment WHERE id = ?1",
         [SEGMENT_LIST] = "SELECT id, end, sealed FROM segment ORDER BY id",
+        [SEGMENT_NEXT] = "SELECT id, end, sealed FROM segment WHERE id > ?1 ORDER BY id LIMIT 1",
         [SEGMENT_DIED] = "UPDATE segment SET gaps = 1, live = live - ?2 WHERE id = ?1 RETURNING 1",
         [SEGMENT_UNMARK] = "UPDATE segment SET gaps = 0 WHERE id = ?1",
         [SEGMENT_DELETE] = "DELETE FROM segment WHERE id = ?1",

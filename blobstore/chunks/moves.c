@@ -132,21 +132,28 @@ static struct table moves_table(struct moves *m, uint32_t segment)
         return segment < m->n ? m->tables[segment] : (struct table){ 0 };
 }
 
+static int moves_open(const struct moves *m, uint32_t segment)
+{
+        char name[MOVES_NAME_SIZE];
+        int fd;
+
+        moves_name(segment, name);
+        fd = openat(m->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd >= 0 ? fd : errno == ENOENT ? -EBADMSG : -errno;
+}
+
 /* Reads the rows of a table, verified. */
 static int moves_load(void *ctx, uint64_t key, void *buf, size_t len)
 {
         const struct moves *m = ctx;
         uint32_t segment = (uint32_t)(key >> 32);
         uint8_t header[HEADER_SIZE];
-        char name[MOVES_NAME_SIZE];
-        CLEANUP_CLOSE int fd = -1;
+        CLEANUP_CLOSE int fd = moves_open(m, segment);
         struct stat st;
         ssize_t n;
 
-        moves_name(segment, name);
-        fd = openat(m->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
-                return errno == ENOENT ? -EBADMSG : -errno;
+                return fd;
         if (fstat(fd, &st) < 0)
                 return -errno;
         n = pread_full(fd, header, sizeof(header), 0);
@@ -287,6 +294,25 @@ int moves_record(struct moves *m, const struct moved_chunk *chunks, size_t n)
         if (entry)
                 cache_put(m->cache, entry);
         return moves_write(m, segment, all, count);
+}
+
+int moves_verify(struct moves *m, uint32_t segment)
+{
+        CLEANUP_CLOSE int fd = -1;
+        CLEANUP_FREE uint8_t *rows = NULL;
+        struct table table;
+
+        LOCK_SCOPE(&m->record_lock); /* nobody replaces it */
+        table = moves_table(m, segment);
+        if (table.rows == 0)
+                return 0;
+        rows = malloc((size_t)table.rows * ROW_SIZE);
+        if (!rows)
+                return -ENOMEM;
+        fd = moves_open(m, segment);
+        if (fd >= 0)
+                (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* a hint */
+        return moves_load(m, (uint64_t)segment << 32, rows, (size_t)table.rows * ROW_SIZE);
 }
 
 int moves_each(struct moves *m, moves_each_fn *fn, void *ctx)

@@ -39,6 +39,9 @@ int moves_record(struct moves *m, const struct moved_chunk *chunks, size_t n);
 /* A table of these alone, whatever there was; N may be 0. */
 int moves_replace(struct moves *m, uint32_t segment, const struct moved_chunk *chunks, size_t n);
 
+/* Is the table still what was written? From the disk, whatever is in memory. -EBADMSG; 0, too, where there is none. */
+int moves_verify(struct moves *m, uint32_t segment);
+
 /* Calls FN for each segment with a table. A negative errno from FN ends the walk and is returned. */
 typedef int moves_each_fn(void *ctx, uint32_t segment);
 int moves_each(struct moves *m, moves_each_fn *fn, void *ctx);

@@ -124,6 +124,9 @@ int segments_read(struct segments *s, uint64_t place, void *buf, size_t n);
 /* Length and allocated bytes of a segment. -ENOENT. */
 int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t *ret_allocated);
 
+/* As objects_drop_cached() says. */
+void segments_drop_cached(struct segments *s, uint32_t id);
+
 /* Gives [FROM, TO) of a segment back to the file system as far as whole blocks of it lie inside. */
 int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to);
 

@@ -95,6 +95,14 @@ int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t 
         return objects_stat(&s->objects, name, ret_size, ret_allocated);
 }
 
+void segments_drop_cached(struct segments *s, uint32_t id)
+{
+        char name[SEGMENT_NAME_SIZE];
+
+        segment_name(id, name);
+        objects_drop_cached(&s->objects, name);
+}
+
 int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to)
 {
         char name[SEGMENT_NAME_SIZE];

@@ -110,6 +110,14 @@ int objects_stat(const struct objects *o, const char *name, uint64_t *ret_size, 
         return 0;
 }
 
+void objects_drop_cached(const struct objects *o, const char *name)
+{
+        CLEANUP_CLOSE int fd = object_open_to(o, name, O_RDONLY);
+
+        if (fd >= 0)
+                (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int objects_punch(const struct objects *o, const char *name, uint64_t from, uint64_t to)
 {
         CLEANUP_CLOSE int fd = object_open_to(o, name, O_RDWR);

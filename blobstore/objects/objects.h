@@ -30,6 +30,9 @@ bool objects_exists(const struct objects *o, const char *name);
 /* Its length, and the bytes that it occupies. -ENOENT. */
 int objects_stat(const struct objects *o, const char *name, uint64_t *ret_size, uint64_t *ret_allocated);
 
+/* What the kernel has of it in memory is forgotten, so that the next reader has it from the disk. A hint. */
+void objects_drop_cached(const struct objects *o, const char *name);
+
 /* Gives [FROM, TO) back, as far as whole blocks of the file system lie inside. -ENOENT, -EOPNOTSUPP. */
 int objects_punch(const struct objects *o, const char *name, uint64_t from, uint64_t to);
 

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Scrubbing reads what is stored, not what blobs are made of: each chunk once, where it lies, however many blobs share
+ * it, and then each map's own pages. So a pass costs what the disk holds, and its memory does not depend on that. The
+ * segments are read in order, whatever moves meanwhile: what is written or moved after a pass began lies in a segment
+ * that comes later, or in one that was read when it was there.
+ *
+ * Whose a damaged chunk is only the maps know, all of them. They are gone through when something damaged was found and
+ * as much was read since as that took the last time; so a disk that is rotten all over makes a pass twice as long, and
+ * not a thousand times. Until they were, the position stays before what was found.
+ *
+ * What the kernel has of a file in memory may be whole where the disk is not: it is dropped before.
+ */
+
+#include "blobstore/blobs/scrub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blobstore/blobs/scrub_priv.h"
+#include "blobstore/chunks/index_move.h"
+
+#define SCRUB_PAGE 32
+
+/* ---- what is damaged ---- */
+
+static int scrub_note(struct scrub *s, uint64_t place)
+{
+        size_t i;
+        int r;
+
+        if (s->n_bad == SCRUB_BAD_MAX) {
+                r = scrub_tell(s);
+                if (r < 0)
+                        return r;
+                s->n_bad = 0;
+        }
+        if (!s->bad) {
+                s->bad = malloc(SCRUB_BAD_MAX * sizeof(*s->bad)); /* touched only as far as there are */
+                if (!s->bad)
+                        return -ENOMEM;
+        }
+        for (i = s->n_bad; i > 0 && s->bad[i - 1] >= place; i--) /* most come in order */
+                if (s->bad[i - 1] == place)
+                        return 0;
+        memmove(s->bad + i + 1, s->bad + i, (s->n_bad - i) * sizeof(*s->bad));
+        s->bad[i] = place;
+        s->n_bad++;
+        s->untold = true;
+        return 0;
+}
+
+/* ---- segments ---- */
+
+static int compare_records(const void *a, const void *b)
+{
+        const uint32_t *offset = a;
+        const struct footer_record *record = b;
+
+        return *offset < record->offset ? -1 : *offset > record->offset;
+}
+
+/* A chunk that was found damaged is nameless in the index, so that nobody shares it; its segment still has the name. */
+static struct chunk_name scrub_name_of(const struct index_chunk *c, const struct footer *footer)
+{
+        const uint32_t offset = place_offset(c->at);
+        const struct footer_record *record;
+
+        if (chunk_name_is_known(&c->name) || footer->n == 0)
+                return c->name;
+        record = bsearch(&offset, footer->records, footer->n, sizeof(*footer->records), compare_records);
+        return record && record->place == c->place ? record->name : c->name;
+}
+
+/* 1: it is what it should be; 0: it is not, or only a map can tell. */
+static int scrub_chunk(struct scrub *s, const struct index_chunk *c, const struct footer *footer)
+{
+        struct chunk_name should = scrub_name_of(c, footer), is;
+        int r;
+
+        r = chunk_store_read(s->chunks, c->place, c->stored_len, NULL, s->buffer, c->raw_len);
+        if (r == 0)
+                r = chunk_name_of(s->buffer, c->raw_len, &is);
+        if (r < 0)
+                return scrub_is_damage(r) ? 0 : r;
+        if (chunk_name_equal(&should, &is))
+                return 1;
+        index_distrust(s->chunks->index, c->place);
+        return 0;
+}
+
+/* Reads a few chunks behind AFTER, which stay there while they are read. Gives how many, and where the last lies. */
+static int scrub_some_chunks(struct scrub *s, uint32_t id, const struct footer *footer, uint64_t *after)
+{
+        struct index_chunk page[SCRUB_PAGE];
+        struct index_writer hold;
+        uint64_t bytes = 0;
+        int n, r = 0;
+
+        index_writer_begin(s->chunks->index, &hold);
+        n = index_chunks_in(s->chunks->index, id, *after, page, SCRUB_PAGE);
+        for (int i = 0; i < n && r >= 0; i++) {
+                if (page[i].raw_len == 0) /* of a base that only others' payloads name, it is read with them */
+                        continue;
+                bytes += page[i].stored_len;
+                r = scrub_chunk(s, &page[i], footer);
+                if (r == 0)
+                        r = scrub_note(s, page[i].place);
+        }
+        index_writer_end(s->chunks->index, &hold);
+        if (n <= 0 || r < 0)
+                return n < 0 ? n : r < 0 ? r : 0;
+        *after = page[n - 1].at;
+        r = scrub_pace(s, bytes);
+        return r < 0 ? r : n;
+}
+
+/* What a sealed segment says of itself, if it can be read; else that is told. */
+static int scrub_describe(struct scrub *s, const struct segment_state *segment, struct footer *ret)
+{
+        struct segment_state now = { 0 };
+        int r;
+
+        if (!segment->sealed)
+                return 0;
+        r = segments_describe(s->chunks->segments, segment->id, ret);
+        if (r == 0 || (r != -ENOENT && !scrub_is_damage(r)))
+                return r;
+        if (index_segment_next(s->chunks->index, segment->id - 1, &now) > 0 && now.id == segment->id) /* not collected */
+                scrub_report(s, BLOBSTORE_PROBLEM_INDEX, NULL, "segment %08x does not say what is in it: %s",
+                             segment->id, r == -ENOENT ? "its end is missing" : strerror(-r));
+        return 0;
+}
+
+static int scrub_segment(struct scrub *s, const struct segment_state *segment)
+{
+        CLEANUP(footer_done) struct footer footer = { 0 };
+        uint64_t after = 0;
+        int r;
+
+        segments_drop_cached(s->chunks->segments, segment->id);
+        r = scrub_describe(s, segment, &footer);
+        if (r < 0)
+                return r;
+        while ((r = scrub_some_chunks(s, segment->id, &footer, &after)) > 0)
+                ;
+        segments_drop_cached(s->chunks->segments, segment->id); /* nobody else wanted it */
+        return r;
+}
+
+/* A moves_each_fn. Readers go by the index where such a table is damaged. */
+static int scrub_table(void *ctx, uint32_t segment)
+{
+        struct scrub *s = ctx;
+        int r = moves_verify(s->chunks->moves, segment);
+
+        if (!scrub_is_damage(r))
+                return r;
+        scrub_report(s, BLOBSTORE_PROBLEM_INDEX, NULL, "moved/%08x is damaged", segment);
+        return 0;
+}
+
+static int scrub_segments(struct scrub *s)
+{
+        struct segment_state segment;
+        int r;
+
+        while ((r = index_segment_next(s->chunks->index, s->pos.segment, &segment)) > 0) {
+                r = scrub_segment(s, &segment);
+                if (r < 0)
+                        return r;
+                s->pos.segment = segment.id;
+                if (s->untold && s->read - s->told_at >= s->telling)
+                        r = scrub_tell(s);
+                if (r == 0 && !s->untold)
+                        r = s->ops->reached(s->ops->ctx, &s->pos);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+static int scrub_run(struct scrub *s)
+{
+        int r = 0;
+
+        if (s->pos.stage == SCRUB_SEGMENTS) {
+                r = scrub_segments(s);
+                if (r == 0)
+                        r = moves_each(s->chunks->moves, scrub_table, s);
+                if (r == 0 && s->untold)
+                        r = scrub_tell(s);
+                if (r < 0)
+                        return r;
+                s->pos = (struct scrub_position){ .stage = SCRUB_MAPS };
+        }
+        r = scrub_maps(s);
+        return r < 0 ? r : s->ops->reached(s->ops->ctx, &(struct scrub_position){ .stage = SCRUB_DONE });
+}
+
+int blob_scrub(struct blobstore *bs, const struct scrub_position *pos, const struct scrub_ops *ops)
+{
+        struct scrub *s = calloc(1, sizeof(*s)); /* with its buffer too much for a stack */
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        s->store = bs;
+        s->chunks = bs->chunks;
+        s->ops = ops;
+        s->pos = *pos;
+        r = bs->chunks->index ? scrub_run(s) : -EBADMSG;
+        free(s->bad);
+        free(s);
+        return r;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_BLOBS_SCRUB_PRIV_H
+#define BLOBSTORE_BLOBS_SCRUB_PRIV_H
+
+/* A pass, as scrub.c (segments) and scrub_maps.c (maps, and whose a damaged chunk is) share it. */
+
+#include "blobstore/blobs/scrub.h"
+#include "blobstore/blobs/store.h"
+
+/* Places known to be damaged; where there are more, those before are told, and it begins anew. */
+#define SCRUB_BAD_MAX 65536
+
+struct scrub {
+        struct blobstore *store;
+        struct chunk_store *chunks; /* the store's */
+        const struct scrub_ops *ops;
+        struct scrub_position pos;
+        uint64_t *bad; /* places, ascending, at most SCRUB_BAD_MAX */
+        size_t n_bad;
+        bool untold;            /* some of them were not looked for in the maps yet */
+        uint64_t read, told_at; /* bytes so far; when they were looked for the last time … */
+        uint64_t telling;       /* … and what that took */
+        uint8_t buffer[CHUNK_SIZE_MAX];
+};
+
+/* scrub_maps.c */
+int scrub_pace(struct scrub *s, uint64_t n);
+void __attribute__((format(printf, 4, 5)))
+scrub_report(struct scrub *s, enum blobstore_problem kind, const struct blob_id *id, const char *fmt, ...);
+
+/* Is that what a disk does, and not a want of memory or descriptors? */
+static inline bool scrub_is_damage(int r)
+{
+        return r == -EBADMSG || r == -EIO || r == -EPROTONOSUPPORT;
+}
+
+/* Reads the maps from the position on. */
+int scrub_maps(struct scrub *s);
+
+/* Finds out which blobs have the bad chunks, or pages of damaged maps, and tells of them. */
+int scrub_tell(struct scrub *s);
+
+#endif

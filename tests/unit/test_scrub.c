@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Reading a whole store: each chunk once, whatever is damaged is found, and those whose it is are named. */
+
+#include "blobstore/blobs/scrub.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/expect.h"
+#include "tests/lib/store.h"
+
+#define IMAGE_BYTES ((size_t)1 << 20)
+#define BLOCK       4096
+
+/* What a pass tells. */
+struct pass {
+        struct scrub_position pos;
+        uint64_t bytes;       /* read */
+        unsigned stop_after;  /* so many calls of pace; 0: never */
+        unsigned reached;     /* positions that it was told */
+        struct blob_id named[16];
+        enum blobstore_problem kinds[16];
+        char text[16][128];
+        size_t n, of_blobs;
+};
+
+static int pace(void *ctx, uint64_t n)
+{
+        struct pass *p = ctx;
+
+        p->bytes += n;
+        return p->stop_after && --p->stop_after == 0 ? -ECANCELED : 0;
+}
+
+static int reached(void *ctx, const struct scrub_position *pos)
+{
+        struct pass *p = ctx;
+
+        p->pos = *pos;
+        p->reached++;
+        return 0;
+}
+
+static void problem(void *ctx, enum blobstore_problem kind, const struct blob_id *id, const char *text)
+{
+        struct pass *p = ctx;
+
+        print_message("%s\n", text);
+        if (p->n == 16)
+                return;
+        p->kinds[p->n] = kind;
+        p->named[p->n] = id ? *id : (struct blob_id){ 0 };
+        (void)snprintf(p->text[p->n++], sizeof(p->text[0]), "%s", text);
+        p->of_blobs += id != NULL;
+}
+
+static int scrub(struct store *s, struct pass *p)
+{
+        const struct scrub_ops ops = { .pace = pace, .reached = reached, .problem = problem, .ctx = p };
+        const struct scrub_position from = p->pos;
+
+        return blob_scrub(s->bs, &from, &ops);
+}
+
+static bool names(const struct pass *p, const struct blob_id *id)
+{
+        for (size_t i = 0; i < p->n; i++)
+                if (memcmp(&p->named[i], id, sizeof(*id)) == 0)
+                        return true;
+        return false;
+}
+
+static struct blob_id add(struct store *s, uint64_t seed)
+{
+        uint8_t *bytes = image_make(seed, IMAGE_BYTES);
+        struct blob *b = image_store(s, bytes, IMAGE_BYTES);
+        struct blob_id id = *blob_get_id(b);
+
+        blob_close(b);
+        free(bytes);
+        return id;
+}
+
+/* All of a blob but for the block at OFF, which is other: most pages of its map are the other's. */
+static struct blob_id add_like(struct store *s, const struct blob_id *like, uint64_t off)
+{
+        struct blob_share_stats stats;
+        struct blob_writer *w;
+        uint8_t block[BLOCK];
+        uint64_t seed = off, size;
+        struct blob *from, *b;
+        struct blob_id id;
+
+        assert_ok(blob_open(s->bs, like, &from));
+        size = blob_get_info(from)->size_bytes;
+        assert_ok(blob_writer_new(s->bs, &w));
+        assert_ok(blob_writer_share(w, from, 0, off, &stats));
+        random_fill(&seed, block, sizeof(block));
+        assert_ok(blob_writer_append(w, block, sizeof(block)));
+        assert_ok(blob_writer_share(w, from, off + BLOCK, size - off - BLOCK, &stats));
+        assert_ok(blob_writer_commit(w, &b));
+        blob_writer_free(w);
+        id = *blob_get_id(b);
+        blob_close(b);
+        blob_close(from);
+        return id;
+}
+
+static void map_path(const struct blob_id *id, const char *suffix, char ret[64])
+{
+        int n = snprintf(ret, 64, "maps/%02x/", id->bytes[0]);
+
+        for (size_t i = 0; i < BLOB_ID_SIZE; i++)
+                n += snprintf(ret + n, 64 - (size_t)n, "%02x", id->bytes[i]);
+        (void)snprintf(ret + n, 64 - (size_t)n, "%s", suffix);
+}
+
+static void flip(const struct store *s, const char *name, off_t at)
+{
+        char path[2 * TEMPDIR_MAX];
+        uint8_t byte;
+        int fd;
+
+        store_path(s, name, path);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        if (at < 0)
+                at += lseek(fd, 0, SEEK_END);
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 0x10;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        (void)close(fd);
+}
+
+static int read_all(struct store *s, const struct blob_id *id)
+{
+        uint8_t *buf = malloc(IMAGE_BYTES);
+        struct blob *b;
+        ssize_t n;
+        int r;
+
+        r = blob_open(s->bs, id, &b);
+        if (r == 0) {
+                n = blob_pread(b, buf, IMAGE_BYTES, 0);
+                r = n < 0 ? (int)n : 0;
+                blob_close(b);
+        }
+        free(buf);
+        return r;
+}
+
+static void test_each_stored_chunk_is_read_once_whoever_shares_it(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1);
+        struct pass p = { 0 };
+
+        for (unsigned i = 0; i < 5; i++)
+                (void)add(s, 1);
+        (void)add_like(s, &one, 8 * BLOCK);
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 0);
+        assert_int_equal(p.pos.stage, SCRUB_DONE);
+        assert_true(p.bytes >= store_stats(s).stored_bytes);
+        assert_true(p.bytes < 2 * store_stats(s).stored_bytes);
+}
+
+static void test_a_damaged_chunk_is_found_and_all_who_have_it_are_named(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1), same = add(s, 1);
+        struct blob_id other;
+        struct pass p = { 0 };
+
+        store_reopen(s);
+        other = add(s, 2);
+        store_close(s);
+        flip(s, "segments/00000001.seg", 20000);
+        assert_ok(store_open(s));
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 2);
+        assert_true(names(&p, &one) && names(&p, &same));
+        assert_int_equal(p.kinds[0], BLOBSTORE_PROBLEM_CHUNK);
+        assert_contains(p.text[0], "1 chunks are missing or damaged, the first one at byte ");
+        assert_err(read_all(s, &one), -EBADMSG);
+        assert_ok(read_all(s, &other));
+
+        /* And once more: the index has no name for it any more. */
+        p = (struct pass){ 0 };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 2);
+        store_close(s);
+        flip(s, "segments/00000001.seg", 20000);
+        assert_ok(store_open(s));
+        p = (struct pass){ 0 };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 0);
+}
+
+static void test_a_missing_segment_and_a_missing_map_are_found(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1), two = add(s, 2);
+        char name[64], path[2 * TEMPDIR_MAX];
+        struct pass p = { 0 };
+
+        store_close(s);
+        map_path(&two, "", name);
+        store_path(s, name, path);
+        assert_ok(unlink(path));
+        store_path(s, "segments/00000001.seg", path);
+        assert_ok(unlink(path));
+        assert_ok(store_open(s));
+        assert_ok(scrub(s, &p));
+        assert_true(names(&p, &one) && names(&p, &two));
+        store_close(s);
+}
+
+static void test_damage_of_a_map_is_found_and_who_borrows_of_it_is_named(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1), other = add(s, 2), like = add_like(s, &one, IMAGE_BYTES / 2);
+        char name[64];
+        struct pass p = { 0 };
+
+        store_close(s);
+        map_path(&one, "", name);
+        flip(s, name, 4096 + 100); /* its first page of entries */
+        assert_ok(store_open(s));
+        assert_ok(scrub(s, &p));
+        assert_true(names(&p, &one));
+        if (read_all(s, &like) < 0)
+                assert_true(names(&p, &like));
+        assert_false(names(&p, &other));
+        assert_int_equal(p.kinds[0], BLOBSTORE_PROBLEM_MAP);
+        store_close(s);
+        flip(s, name, 4096 + 100);
+        flip(s, name, 20); /* its header */
+        assert_ok(store_open(s));
+        p = (struct pass){ 0 };
+        assert_ok(scrub(s, &p));
+        assert_true(names(&p, &one));
+        assert_false(names(&p, &other));
+        store_close(s);
+}
+
+static void test_what_a_segment_says_of_itself_is_looked_at(void **state)
+{
+        struct store *s = *state;
+        struct pass p = { 0 };
+
+        (void)add(s, 1);
+        store_close(s);
+        flip(s, "segments/00000001.seg", -80);
+        assert_ok(store_open(s));
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 1);
+        assert_int_equal(p.kinds[0], BLOBSTORE_PROBLEM_INDEX);
+        assert_contains(p.text[0], "segment 00000001 does not say what is in it");
+        store_close(s);
+}
+
+static bool never(void *ctx)
+{
+        (void)ctx;
+        return false;
+}
+
+static void test_what_was_moved_is_read_where_it_lies_and_tables_of_moves_are_looked_at(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1), two = add(s, 2);
+        struct blobstore_tidy_stats moved = { 0 };
+        struct pass p = { 0 };
+
+        store_reopen(s);
+        assert_int_equal(blobstore_tidy(s->bs, never, NULL, &moved), 1);
+        (void)store_gc(s);
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 0);
+        assert_true(p.bytes >= store_stats(s).stored_bytes);
+
+        flip(s, "moved/00000001", 40);
+        assert_ok(scrub(s, &p));
+        p = (struct pass){ 0 };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 1);
+        assert_contains(p.text[0], "moved/00000001 is damaged");
+        flip(s, "moved/00000001", 40);
+
+        store_close(s);
+        flip(s, "segments/00000002.seg", 20000);
+        assert_ok(store_open(s));
+        p = (struct pass){ 0 };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 1);
+        assert_true(names(&p, &one) != names(&p, &two));
+        store_close(s);
+}
+
+/* Stopped after every so many chunks, it goes on from where it said it was, and comes to its end. */
+static void test_a_pass_that_is_stopped_goes_on_where_it_was(void **state)
+{
+        struct store *s = *state;
+        struct blob_id last = { 0 };
+        struct pass p = { 0 };
+        unsigned rounds = 0;
+        uint64_t all;
+
+        for (uint64_t i = 0; i < 6; i++) {
+                last = add(s, i);
+                store_reopen(s); /* a segment each */
+        }
+        assert_ok(scrub(s, &p));
+        all = p.bytes;
+        store_close(s);
+        flip(s, "segments/00000006.seg", 20000);
+        assert_ok(store_open(s));
+        p = (struct pass){ 0 };
+        do {
+                p.stop_after = 2;
+                p.n = 0;
+                rounds++;
+                assert_in_range(rounds, 1, 100);
+        } while (scrub(s, &p) == -ECANCELED && p.pos.segment < 5);
+        assert_int_equal(p.n, 0);
+        assert_in_range(rounds, 2, 50);
+        assert_true(p.bytes <= 2 * all); /* of what was cut off, not from the beginning each time */
+
+        /* What is damaged and not told yet is before the position. */
+        p.stop_after = 2;
+        assert_err(scrub(s, &p), -ECANCELED);
+        assert_int_equal(p.pos.stage, SCRUB_SEGMENTS);
+        assert_int_equal(p.pos.segment, 5);
+        p.stop_after = 0;
+        assert_ok(scrub(s, &p));
+        assert_true(names(&p, &last));
+        assert_int_equal(p.pos.stage, SCRUB_DONE);
+        p.n = 0;
+        assert_ok(scrub(s, &p)); /* at the end there is nothing to do */
+        assert_int_equal(p.n, 0);
+        store_close(s);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_each_stored_chunk_is_read_once_whoever_shares_it, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_damaged_chunk_is_found_and_all_who_have_it_are_named, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_missing_segment_and_a_missing_map_are_found, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_damage_of_a_map_is_found_and_who_borrows_of_it_is_named, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_a_segment_says_of_itself_is_looked_at, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_what_was_moved_is_read_where_it_lies_and_tables_of_moves_are_looked_at, store_setup,
+                        store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_pass_that_is_stopped_goes_on_where_it_was, store_setup,
+                                                store_teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
