@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""Those that are measured: imagefs, and what people use today."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from benchmark.files import MIB, fresh, make_dense
+from benchmark.programs import Daemon, Unmeasured, run, timed
+
+REGION = "regions/here"
+
+
+# ---- stores ----
+
+class Library:
+    """imagefs: a store and its mount."""
+
+    def __init__(self, bench, name):
+        self.program, self.root = bench.opts.imagefs, bench.work / name
+        self.store, self.mount = self.root / "store", self.root / "mount"
+        if self.store.exists():
+            return
+        self.mount.mkdir(parents=True)
+        run(self.program, "init", self.store)
+        with self.mounted():
+            (self.mount / REGION).mkdir()
+            for what in ("private-images", "snapshots"):
+                (self.mount / "info/limits").write_text(f"{what} 1000000\n", encoding="utf-8")
+
+    def mounted(self, *options):
+        return Daemon(self.mount, self.program, self.store, self.mount, "-f", *options)
+
+    @property
+    def private(self):
+        return self.mount / REGION / "private"
+
+    def wait(self, image, directory=None):
+        path = (directory or self.private) / image / "wait"
+        status = path.read_text(encoding="utf-8").strip()
+        if status != "available":
+            raise Unmeasured(f"imagefs: {image} is {status}")
+
+    def put(self, *files):
+        run("cp", *files, self.private)
+        for file in files:
+            self.wait(Path(file).stem)
+
+    def disk(self, image):
+        return self.private / image / "disks/vda.raw"
+
+    def make_instance(self, image, name):
+        (self.private / image / "instances" / name).mkdir()
+
+    def machine_disk(self, name):
+        return self.mount / REGION / "instances" / name / "disks/vda.raw"
+
+    def fill(self, count):
+        """Makes COUNT images at once, in the stopped library's database: the mount would sync each of them."""
+        with contextlib.closing(sqlite3.connect(self.store / "imagefs.db")) as db, db:
+            columns = [row[1] for row in db.execute("PRAGMA table_info(image)")]
+            id_, have = db.execute("SELECT max(id), count(*) FROM image").fetchone()
+            own = {"id": "NULL", "ident": "printf('00000000-0000-4000-8000-%012d', n)",
+                   "handle": "printf('filler-%06d', n)"}
+            db.execute(f"""WITH RECURSIVE filler(n) AS (SELECT {have + 1} UNION ALL SELECT n + 1 FROM filler
+                           WHERE n < {count})
+                           INSERT INTO image SELECT {', '.join(own.get(c, c) for c in columns)}
+                           FROM image, filler WHERE id = {id_}""")
+
+
+class Store:
+    """A peer that disks are put into: a fresh one each time."""
+
+    def __init__(self, bench, name, prepare, put):
+        self.path = bench.work / f"store-{name}"
+        self.prepare, self.put = prepare, put
+
+    def measure(self, disks):
+        fresh(self.path).mkdir()
+        self.prepare(self.path)
+        return timed(lambda: (self.put(self.path, disks), run("sync", "-f", self.path)))
+
+
+def restic(path, *command):
+    run("restic", "--no-cache", "-r", path / "r", *command, env={**os.environ, "RESTIC_PASSWORD": "bench"})
+
+
+def borg(path, *command):
+    home = {f"BORG_{k}_DIR": str(path / f".{k.lower()}") for k in ("BASE", "CACHE", "CONFIG", "SECURITY")}
+    run("borg", *command, env={**os.environ, **home, "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"})
+
+
+def put_casync(path, disks):
+    for disk in disks:
+        run("casync", "make", "--compression=zstd", f"--store={path}/store", path / f"{Path(disk).stem}.caibx", disk)
+
+
+def put_qcow2(path, disks, source="raw"):
+    for disk in disks:
+        run("qemu-img", "convert", "-f", source, "-O", "qcow2", "-c", "-W", "-m", "16", "-o", "compression_type=zstd",
+            disk, path / f"{Path(disk).stem}.qcow2")
+
+
+def put_squashfs(image, files):
+    run("mksquashfs", *files, image, "-comp", "zstd", "-no-progress", "-quiet")
+
+
+def stores(bench):
+    """The peers, each at what makes it small without making it very slow."""
+    return {
+        "restic": Store(bench, "restic", lambda p: restic(p, "init", "--repository-version", "2"),
+                        lambda p, d: restic(p, "backup", "--compression", "auto", *d)),
+        "borg": Store(bench, "borg", lambda p: borg(p, "init", "-e", "none", p / "r"),
+                      lambda p, d: borg(p, "create", "--compression", "zstd,3", f"{p / 'r'}::disks", *d)),
+        "casync": Store(bench, "casync", lambda p: None, put_casync),
+        "squashfs": Store(bench, "squashfs", lambda p: None,
+                          lambda p, d: put_squashfs(p / "disks.squashfs", d)),
+        "qcow2 zstd": Store(bench, "qcow2", lambda p: None, put_qcow2),
+    }
+
+
+# ---- mounts ----
+
+class Mounts:
+    """One dense file as several file systems show it: name → (path, what lies below, daemon)."""
+
+    def __init__(self, bench):
+        self.stack = contextlib.ExitStack()
+        self.size = (256 if bench.opts.quick else 1024) * MIB
+        self.shown = {}
+        work = bench.work
+        dense = work / "dense.raw"
+        make_dense(dense, bench.disks, self.size)
+        self.size = dense.stat().st_size
+
+        library = Library(bench, "reading")
+        daemon = self.stack.enter_context(library.mounted())
+        library.put(dense)
+        self.shown["imagefs"] = (library.disk("dense"), library.store, daemon)
+
+        image = work / "dense.squashfs"
+        put_squashfs(image, [dense])
+        shown = work / "squashfuse"
+        shown.mkdir()
+        daemon = self.stack.enter_context(Daemon(shown, "squashfuse_ll", "-f", image, shown))
+        self.shown["squashfuse"] = (shown / "dense.raw", image, daemon)
+
+        image = work / "dense.qcow2"
+        put_qcow2(work, [dense])
+        (work / "qemu").touch()
+        daemon = self.stack.enter_context(Daemon(
+            work / "qemu", "qemu-storage-daemon", "--blockdev",
+            f"qcow2,node-name=d,read-only=on,file.driver=file,file.filename={image}",
+            "--export", f"fuse,id=e,node-name=d,mountpoint={work / 'qemu'}"))
+        self.shown["qemu-storage-daemon"] = (work / "qemu", image, daemon)
+        dense.unlink()
+
+    def contenders(self, measure):
+        return {name: lambda s=shown: measure(*s) for name, shown in self.shown.items()}
+
+
+# ---- a machine's disk ----
+
+class Machines:
+    """The disk of a stopped machine, to write to: imagefs's, and a qcow2 overlay as qemu shows it."""
+
+    def __init__(self, b, stack):
+        work, dense = b.work, b.work / "machine.raw"
+        make_dense(dense, b.disks, (256 if b.opts.quick else 1024) * MIB)
+        self.size = dense.stat().st_size
+        library = Library(b, "machines")
+        stack.enter_context(library.mounted())
+        library.put(dense)
+        library.make_instance("machine", "vm")
+        library.make_instance("machine", "own")
+        put_qcow2(work, [dense])
+        self.raw = dense
+        self.clone, self.own = library.machine_disk("vm"), library.machine_disk("own")
+        run("dd", f"if={dense}", f"of={self.own}", "bs=1M", "conv=notrunc,fsync")
+        overlay, shown = work / "overlay.qcow2", work / "overlay"
+        run("qemu-img", "create", "-f", "qcow2", "-F", "qcow2", "-b", work / "machine.qcow2", overlay)
+        shown.touch()
+        stack.enter_context(Daemon(
+            shown, "qemu-storage-daemon", "--blockdev", f"qcow2,node-name=d,file.driver=file,file.filename={overlay}",
+            "--export", f"fuse,id=e,node-name=d,mountpoint={shown},writable=on"))
+        self.shown = {"imagefs": self.clone, "qemu-storage-daemon": shown}
