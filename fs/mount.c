@@ -26,6 +26,7 @@
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
 #include "fs/ops/parting.h"
+#include "fs/ops/removal.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
 #include "fs/progress.h"
@@ -208,6 +209,8 @@ static int mount_open(struct mount *m)
         if (r == 0)
                 r = partings_new(&m->fs.partings);
         if (r == 0)
+                r = walks_new(&m->fs.walks);
+        if (r == 0)
                 r = frozens_new(&m->fs.frozens);
         if (r == 0)
                 r = waiters_new(&m->fs.waiters);
@@ -374,6 +377,7 @@ static void mount_close(struct mount *m)
         spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
         frozens_free(m->fs.frozens);
+        walks_free(m->fs.walks);
         partings_free(m->fs.partings);
         aliases_free(m->fs.aliases);
         selections_free(m->fs.selections);

@@ -48,7 +48,7 @@ double attr_entry_timeout(struct node n, double timeout)
         const struct entry *entry = tree_entry(n);
 
         /* who may enter is asked at every lookup: the cache is everybody's; and so is what only one is to see */
-        if (n.kind == KIND_SHARED_PARTING)
+        if (n.kind == KIND_SHARED_PARTING || n.kind == KIND_BURIED)
                 return 0;
         /* the name is that of the next CD, too, at once */
         if (n.kind == KIND_INSTANCE_DISKS && n.row == ROW_CHILD)

@@ -13,6 +13,7 @@
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
 #include "model/core/text.h"
 
@@ -45,6 +46,7 @@ static void listing_done(struct listing *l)
 
 /* An open directory: the items, and the names after them. */
 struct open_dir {
+        struct walk walk;
         struct node dir;
         size_t n;
         struct text *text;
@@ -209,8 +211,11 @@ static void opendir_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
                 return;
         }
         fi->fh = (uintptr_t)d;
-        if (fuse_reply_open(fuse, fi) != 0)
+        walk_begin(rq.fs->walks, &d->walk, ino, fuse_req_ctx(fuse));
+        if (fuse_reply_open(fuse, fi) != 0) {
+                walk_end(rq.fs->walks, &d->walk);
                 open_dir_free(d);
+        }
 }
 
 void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -225,8 +230,11 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+        struct open_dir *d = (struct open_dir *)(uintptr_t)fi->fh;
+
         (void)ino;
-        open_dir_free((struct open_dir *)(uintptr_t)fi->fh);
+        walk_end(((struct fs *)fuse_req_userdata(fuse))->walks, &d->walk);
+        open_dir_free(d);
         (void)fuse_reply_err(fuse, 0);
 }
 
@@ -302,7 +310,7 @@ static int window_read(const struct open_dir *d, size_t first, size_t size, stru
 
 static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
-        const struct open_dir *d = (struct open_dir *)(uintptr_t)fi->fh;
+        struct open_dir *d = (struct open_dir *)(uintptr_t)fi->fh;
         CLEANUP(window_done) struct window w = { 0 };
         CLEANUP_FREE char *buf = NULL;
         CLEANUP_REQ struct req rq;
@@ -335,6 +343,8 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
                         break;
                 used += n;
         }
+        if (w.n == 0)
+                walk_listed(rq.fs->walks, &d->walk);
         (void)fuse_reply_buf(fuse, buf, used);
 }
 

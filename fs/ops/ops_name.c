@@ -16,6 +16,7 @@
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
 #include "fs/tree/parent.h"
 #include "fs/tree/ways.h"
@@ -44,7 +45,7 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
         ret_object->id = 0;
         if (!kind || dir.row != 0)
                 return -ENOTDIR;
-        if (kind->parting && parting_find(rq->fs->partings, parent, name, fuse_req_ctx(rq->fuse), ret))
+        if (parting_find(rq->fs->partings, parent, name, fuse_req_ctx(rq->fuse), ret))
                 return 0;
 
         for (const struct entry *e = kind->entries; e && e->name; e++) {
@@ -179,6 +180,18 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         (void)fuse_reply_entry(fuse, &e);
 }
 
+/* A step on the way to the end of the whole: answered as done, and nothing is. false: it is none. */
+static bool ops_bury(struct req *rq, fuse_ino_t parent, const char *name, struct node n)
+{
+        int r;
+
+        if (!removal_has(rq, node_of(parent), name, n.row != 0))
+                return false;
+        r = parting_bury(rq->fs->partings, parent, name, fuse_req_ctx(rq->fuse), n.row != 0);
+        reply_error(rq, r < 0 ? r : -ESTALE);
+        return true;
+}
+
 void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
@@ -189,7 +202,7 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = "rmdir", .in = n, .name = name };
-        if (kind && kind->parting && parting_end(rq.fs->partings, parent, name, fuse_req_ctx(fuse))) {
+        if (parting_end(rq.fs->partings, parent, name, fuse_req_ctx(fuse))) {
                 reply_error(&rq, 0);
                 return;
         }
@@ -199,6 +212,8 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         if (r == 0) {
                 if (n.row != 0)
                         r = diag_set(&rq.diag, -ENOTDIR, "%s is not a directory", name);
+                else if (ops_bury(&rq, parent, name, n))
+                        return;
                 else if (!kind->remove || n.kind != kind->child)
                         r = diag_set(&rq.diag, -EPERM, "%s belongs to what it is in, and goes with it", name);
                 else
@@ -253,25 +268,38 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
 }
 
 /* What the tree never takes. A name that is there already never gets here: the kernel answers EEXIST itself. */
-static void ops_refuse_in(fuse_req_t fuse, fuse_ino_t parent, const char *verb, const char *name, const char *sentence,
-                          const char *way)
+static void ops_refuse_new(fuse_req_t fuse, fuse_ino_t parent, const char *verb, const char *name, const char *sentence)
 {
         CLEANUP_REQ struct req rq;
 
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = verb, .in = node_of(parent), .name = name };
-        reply_refusal(&rq, node_of(parent), diag_set(&rq.diag, -EPERM, "%s: %s", sentence, way));
-}
-
-static void ops_refuse_new(fuse_req_t fuse, fuse_ino_t parent, const char *verb, const char *name, const char *sentence)
-{
-        ops_refuse_in(fuse, parent, verb, name, sentence, ways_in(node_of(parent).kind));
+        reply_refusal(&rq, node_of(parent),
+                      diag_set(&rq.diag, -EPERM, "%s: %s", sentence, ways_in(node_of(parent).kind)));
 }
 
 void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
-        ops_refuse_in(fuse, parent, "rm", name, "generated files cannot be removed",
-                      "rmdir removes the directory with them");
+        CLEANUP_REQ struct req rq;
+        struct node dir = node_of(parent), n = dir;
+        struct object o;
+        int r;
+
+        req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "rm", .in = dir, .name = name };
+        if (parting_end(rq.fs->partings, parent, name, fuse_req_ctx(fuse))) {
+                reply_error(&rq, 0);
+                return;
+        }
+        r = permit_change(&rq, dir);
+        if (r == 0)
+                r = ops_resolve(&rq, parent, name, &n, &o);
+        if (r == 0 && ops_bury(&rq, parent, name, n))
+                return;
+        if (r == 0)
+                r = diag_set(&rq.diag, -EPERM,
+                             "generated files cannot be removed: rmdir removes the directory with them, as does rm -r of it");
+        reply_refusal(&rq, dir, r);
 }
 
 void ops_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

@@ -23,6 +23,7 @@ struct parting {
 
 struct partings {
         pthread_mutex_t mutex;
+        uint64_t buried; /* the number of the last one that is nothing else: none is another's */
         TAILQ_HEAD(, parting) list; /* in the order in which they end; as many as are in rmdir(2) now */
 };
 
@@ -88,6 +89,17 @@ int parting_begin(struct partings *p, fuse_ino_t parent, const char *name, const
         LOCK_SCOPE(&p->mutex);
         TAILQ_INSERT_TAIL(&p->list, i, link);
         return 0;
+}
+
+int parting_bury(struct partings *p, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, bool file)
+{
+        struct node node = { .kind = KIND_BURIED, .row = file ? ROW_CHILD : 0 };
+
+        {
+                LOCK_SCOPE(&p->mutex);
+                node.oid = ++p->buried;
+        }
+        return parting_begin(p, parent, name, who, node);
 }
 
 bool parting_find(struct partings *p, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, struct node *ret)

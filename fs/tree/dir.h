@@ -101,6 +101,7 @@ extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images;
 extern const struct dir_kind dir_image_instances;
+extern const struct dir_kind dir_buried;
 /* dir_mirror.c */
 extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;
 extern const struct dir_kind dir_shared_instance;

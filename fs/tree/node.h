@@ -68,7 +68,8 @@ enum node_kind {
         KIND_SHARED_PARTING = 42, /* never listed; oid: the image */
         KIND_COPY_TARGETS = 43, /* oid: the region; its children's: a selection, see selection.h */
         KIND_IMAGE_DISK = 44, /* a data disk that is to be uploaded; oid: the disk */
-        KIND_COUNT = 45, /* one more than the greatest of these */
+        KIND_BURIED = 45, /* never listed; oid: a number, see ops/parting.h */
+        KIND_COUNT = 46, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

@@ -36,6 +36,7 @@ struct nosec;
 struct selections;
 struct spread;
 struct waiters;
+struct walks;
 
 /* The rooms above keep here what they have for the mount: what it points to is known to its own file only. */
 struct fs {
@@ -52,6 +53,7 @@ struct fs {
         struct selections *selections; /* tree/selection.c */
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */
+        struct walks *walks; /* ops/removal.c */
         struct frozens *frozens; /* ops/frozen.c */
         struct waiters *waiters; /* ops/wait.c */
         struct later *later; /* ops/later.c */

@@ -35,7 +35,7 @@ static const struct {
         { 31, KIND_NONE }, { 32, KIND_DOWNLOADS }, { 33, KIND_DOWNLOAD }, { 34, KIND_SHARES },
         { 35, KIND_SHARE }, { 36, KIND_SHARED }, { 37, KIND_SHARED_IMAGE }, { 38, KIND_SHARED_DISKS },
         { 39, KIND_SHARED_INSTANCES }, { 40, KIND_SHARED_CLOSED }, { 41, KIND_SHARED_INSTANCE }, { 42, KIND_SHARED_PARTING },
-        { 43, KIND_COPY_TARGETS }, { 44, KIND_IMAGE_DISK },
+        { 43, KIND_COPY_TARGETS }, { 44, KIND_IMAGE_DISK }, { 45, KIND_BURIED },
 };
 
 static const struct {
