@@ -70,6 +70,11 @@ const char *const check_sql[] = {
                         " WHEN image.uid = share.uid THEN 'is hers' ELSE 'in another region' END"
                         " FROM share JOIN image ON image.id = share.image"
                         " WHERE image.class <> 'private' OR image.uid = share.uid OR image.region <> share.region",
+        [CHECK_SIZE] = "SELECT " IMAGE_IS " || ' is said to have ' || image.size || ' bytes, but has '"
+                       " || ifnull(sum(blob.size), 0) FROM image LEFT JOIN image_disk ON image_disk.image = image.id"
+                       " LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot"
+                       " LEFT JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob)"
+                       " GROUP BY image.id HAVING image.size <> ifnull(sum(blob.size), 0)",
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
         [CHECK_WHOSE_BLOB] = "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device"

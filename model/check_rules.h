@@ -18,6 +18,7 @@ enum {
         CHECK_TASK,
         CHECK_INSTANCE,
         CHECK_SHARE,
+        CHECK_SIZE,
         CHECK_RULES, /* what is above */
         CHECK_BLOBS = CHECK_RULES,
         CHECK_BLOB_ID,

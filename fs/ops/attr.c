@@ -265,6 +265,8 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
         *ret_timeout = ATTR_TIMEOUT_DIR;
 
         r = 0;
+        if (n.row == 0 && kind->size)
+                st.st_size = (off_t)own.size_bytes;
         if (attr_is_long(n))
                 *ret_timeout = ATTR_TIMEOUT_CTL;
         else if (n.row == ROW_CHILD)

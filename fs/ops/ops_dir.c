@@ -27,6 +27,7 @@ struct listed {
         gid_t gid;
         mode_t mode;
         int64_t updated_us;
+        uint64_t size_bytes;
 };
 
 /* While it is made. */
@@ -86,6 +87,7 @@ static int listing_add(struct listing *l, const char *name, struct node n, unsig
                 .gid = o ? o->gid : 0,
                 .mode = o ? o->mode : 0,
                 .updated_us = o ? o->updated_us : 0,
+                .size_bytes = o ? o->size_bytes : 0,
         };
         strbuf_add_bytes(&l->names, name, strlen(name) + 1);
         l->n++;
@@ -248,7 +250,7 @@ static size_t listing_put_plus(struct req *rq, const char *name, const struct li
 {
         struct fuse_entry_param e = { .ino = node_ino(i->node), .generation = node_generation(i->node) };
         struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode,
-                            .updated_us = i->updated_us };
+                            .updated_us = i->updated_us, .size_bytes = i->size_bytes };
         struct stat st = { .st_ino = node_number(i->node), .st_mode = DTTOIF(i->type) };
         const struct entry *entry = tree_entry(i->node);
         int r = -ENODATA;

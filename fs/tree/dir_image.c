@@ -34,7 +34,7 @@ DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
 DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
 DEFINE_SHOW(deleted, strbuf_add_time(out, i->deleted_us))
-DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)i->size_bytes))
+DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)i->o.size_bytes))
 DEFINE_SHOW(format, strbuf_add(out, i->format))
 DEFINE_SHOW(os, strbuf_add(out, i->os))
 DEFINE_SHOW(platform, strbuf_add(out, i->platform))
@@ -315,6 +315,7 @@ const struct dir_kind dir_image = {
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
         .access = true,
+        .size = true,
 };
 
 /* ---- an image in shared/: to read, and to make instances from ---- */
@@ -360,6 +361,7 @@ const struct dir_kind dir_shared_image = {
         .object_kind = OBJECT_IMAGE,
         .object = shared_object,
         .enter = shared_enter,
+        .size = true,
 };
 
 /* ---- disks: each in every format; a child's oid holds the disk's and the format ---- */

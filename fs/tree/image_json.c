@@ -100,7 +100,7 @@ int image_json(struct req *rq, const struct image *i, const char *source, struct
         json_member(out, "owner", owner);
         json_time(out, "created", i->o.created_us);
         json_time(out, "updated", i->o.updated_us);
-        strbuf_addf(out, ",\n  \"size\": %llu", (unsigned long long)i->size_bytes);
+        strbuf_addf(out, ",\n  \"size\": %llu", (unsigned long long)i->o.size_bytes);
         json_member(out, "format", i->format);
         json_member(out, "os", i->os);
         json_member(out, "platform", i->platform);

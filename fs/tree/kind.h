@@ -118,6 +118,7 @@ struct dir_kind {
         enum node_kind parting; /* rmdir takes it from the caller alone: see ops/parting.h; KIND_ROOT: from all */
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
         bool access; /* chmod and chown of it are the object's */
+        bool size; /* the directory's is the object's, for ls -l */
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
         int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */

@@ -21,6 +21,7 @@ void object_fill(struct object *o, const struct db_row *row)
         o->created_us = db_row_int(row, 5);
         o->updated_us = db_row_int(row, 6);
         o->places = (unsigned)db_row_int(row, 7);
+        o->size_bytes = (uint64_t)db_row_int(row, 8);
 }
 
 int object_load_row(void *ctx, const struct db_row *row)

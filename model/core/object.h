@@ -54,6 +54,7 @@ struct object {
         int64_t created_us;
         int64_t updated_us;
         unsigned places; /* of an image: how often it was removed from where it was, to be there elsewhere */
+        uint64_t size_bytes; /* of an image: virtual bytes of its disks */
 };
 
 /* Do the modes of the object's directory let C do that? RWX as in the lowest digit of a mode. */

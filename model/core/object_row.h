@@ -6,13 +6,13 @@
 
 #include "model/core/state.h"
 
-/* The columns of struct object, of TABLE (a string literal), which has a column for the places or is always at one. */
-#define OBJECT_COLUMNS_PLACES(table, places)                                                             \
+/* The columns of struct object, of TABLE (a string literal), and those that only images have. */
+#define OBJECT_COLUMNS_WITH(table, places, size)                                                         \
         table ".id, " table ".handle, " table ".uid, " table ".gid, " table ".mode, " table ".created, " \
-              table ".updated, " places
-#define OBJECT_COLUMNS(table)       OBJECT_COLUMNS_PLACES(table, "0")
-#define OBJECT_COLUMNS_IMAGE        OBJECT_COLUMNS_PLACES("image", "image.places")
-#define OBJECT_N_COLUMNS            8
+              table ".updated, " places ", " size
+#define OBJECT_COLUMNS(table) OBJECT_COLUMNS_WITH(table, "0", "0")
+#define OBJECT_COLUMNS_IMAGE  OBJECT_COLUMNS_WITH("image", "image.places", "image.size")
+#define OBJECT_N_COLUMNS      9
 
 void object_fill(struct object *o, const struct db_row *row);
 

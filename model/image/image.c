@@ -27,17 +27,14 @@
 
 enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, FIRST_INSTANCE };
 
-/* The size of its disks, and whether work on it, or one that makes something of it, goes on. */
-#define SIZE_OF_DISKS                                                                                            \
-        "(SELECT ifnull(sum(blob.size), 0) FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot " \
-        "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id)"
+/* Does work on it, or one that makes something of it, go on? */
 #define IS_BUSY                                                                                            \
         "(image.status IN ('uploading', 'pending', 'replicating') OR EXISTS (SELECT 1 FROM task "              \
         "WHERE (task.image = image.id OR task.result = image.id) AND task.status IN ('queued', 'running')))"
 
 static const char *const image_sql[] = {
         [GET] = "SELECT " OBJECT_COLUMNS_IMAGE ", ident, region, class, source, status, restore_status, type, "
-                "encrypted, " IS_BUSY ", " SIZE_OF_DISKS ", name, error, format, os, platform, platform_version, "
+                "encrypted, " IS_BUSY ", name, error, format, os, platform, platform_version, "
                 "architecture, boot_mode, features, project_group, provider, description, labels, "
                 "ifnull(deleted, 0) FROM image WHERE id = ?1",
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE id = ?1",
@@ -157,7 +154,6 @@ static int fill_image(void *ctx, const struct db_row *row)
         image->type = find_word(type_names, TYPE_BOTH + 1, db_row_str(row, col++), TYPE_CLOUD);
         image->encrypted = db_row_int(row, col++) != 0;
         image->busy = db_row_int(row, col++) != 0;
-        image->size_bytes = (uint64_t)db_row_int(row, col++);
         TEXT(name);
         TEXT(error);
         TEXT(format);

@@ -45,7 +45,6 @@ struct image {
         enum image_type type;
         bool encrypted;
         bool busy; /* work in progress: on the image itself, or a conversion or copy of it */
-        uint64_t size_bytes; /* of all disks, virtual */
         int64_t deleted_us; /* when it went to the recycle bin; 0: it is not there */
         char name[NAME_LEN_MAX + 1];
         char error[DIAG_TEXT_MAX];

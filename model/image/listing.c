@@ -34,10 +34,8 @@ enum { ROWS, ROWS_OF_ALL, VERSION, VERSION_OF_ALL };
 #define SELECT_ROWS(shared, updated, of)                                                                              \
         "SELECT region.handle, iif(NOT ?2 AND " shared ", 'shared', image.class), image.handle, image.ident, "        \
         "image.name, description, labels, status, type, encrypted, features, os, platform, platform_version, "        \
-        "architecture, (SELECT ifnull(sum(blob.size), 0) "                                                            \
-        "FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "                                    \
-        "JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id), "          \
-        "image.uid, project_group, image.created, image.uid, image.gid, image.mode, " updated " "                     \
+        "architecture, image.size, image.uid, project_group, image.created, image.uid, image.gid, image.mode, "       \
+        updated " "                                                                                                   \
         "FROM image JOIN region ON region.id = image.region "                                                         \
         "WHERE " of "(?2 OR image.uid = ?3 OR image.mode & 9 OR " shared ") ORDER BY 1, 2, 3"
 

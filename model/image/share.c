@@ -28,8 +28,8 @@ enum { GET, FIND, EACH, COUNT, INSERT, ERASE, ERASE_WITH, IS_WITH, FIND_IMAGE, E
 
 /* The handle is the image's at first; with the user's name in its place a share is ready to be shown. */
 #define SELECT                                                                                                  \
-        "SELECT share.id, handle, image.uid, gid, mode, share.created, share.created, 0, image, share.uid FROM share " \
-        "JOIN image ON image.id = share.image "
+        "SELECT share.id, handle, image.uid, gid, mode, share.created, share.created, 0, 0, image, share.uid "      \
+        "FROM share JOIN image ON image.id = share.image "
 #define SELECT_IMAGE "SELECT " OBJECT_COLUMNS_IMAGE " FROM image "
 
 static const char *const share_sql[] = {

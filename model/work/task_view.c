@@ -29,7 +29,7 @@ enum {
 /* A task's directory, as a struct object: it is called by the task's id, or by the region that a copy goes to. */
 #define TASK_DIRECTORY(handle)                                                          \
         "SELECT task.id, " handle ", task.uid, task.gid, task.mode, task.created,"      \
-        " coalesce(task.finished, task.started, task.created), 0 FROM task "
+        " coalesce(task.finished, task.started, task.created), 0, 0 FROM task "
 #define SELECT_TASK TASK_DIRECTORY("task.ident")
 #define REGION_NAME "ifnull(region.handle, task.region_name)"
 #define SELECT_COPY TASK_DIRECTORY(REGION_NAME) "LEFT JOIN region ON region.id = task.region "      \
@@ -165,7 +165,7 @@ int image_get_progress(struct model *m, uint64_t id, struct progress *ret)
         switch (image.status) {
         case IMAGE_AVAILABLE:
         case IMAGE_DELETED:
-                progress_set(&progress, image.size_bytes, image.size_bytes, true);
+                progress_set(&progress, image.o.size_bytes, image.o.size_bytes, true);
                 break;
         case IMAGE_UPLOADING:
                 if (r < 0) { /* no fetch */

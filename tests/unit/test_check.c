@@ -95,8 +95,13 @@ static void test_what_is_wrong_in_the_database_is_found(void **state)
                         "is shared with user 61001, but is hers",
                 },
                 {
-                        "UPDATE blob SET size = size + 1 WHERE id = 1",
-                        "UPDATE blob SET size = size - 1 WHERE id = 1",
+                        "UPDATE image SET size = size + 1 WHERE handle = 'queued'",
+                        "UPDATE image SET size = size - 1 WHERE handle = 'queued'",
+                        "is said to have 1 bytes, but has 0",
+                },
+                {
+                        "UPDATE blob SET size = size + 1 WHERE id = 1; UPDATE image SET size = size + 1 WHERE handle = 'cloud'",
+                        "UPDATE blob SET size = size - 1 WHERE id = 1; UPDATE image SET size = size - 1 WHERE handle = 'cloud'",
                         "image r1/private/cloud, vda: its bytes in the store are not those",
                 },
                 {

@@ -49,7 +49,7 @@ static void test_begins_queued_and_belongs_to_its_maker(void **state)
         assert_true(strncmp(image->ident, "img-", 4) == 0);
         assert_int_equal(image->o.mode, 0700);
         assert_int_equal(image->o.uid, l->alice.uid);
-        assert_int_equal(image->size_bytes, 0);
+        assert_int_equal(image->o.size_bytes, 0);
         assert_false(image->busy);
         assert_ok(image_find(l->m, l->region, CLASS_PRIVATE, "web", &o));
         assert_int_equal(o.id, id);
@@ -408,7 +408,7 @@ static void test_a_disk_shows_its_own_blob(void **state)
         assert_true(d.has_blob);
         assert_int_equal(d.snapshot, 0);
         assert_int_equal(d.blob.size_bytes, 10);
-        assert_int_equal(get(l, id)->size_bytes, 10);
+        assert_int_equal(get(l, id)->o.size_bytes, 10);
         assert_ok(image_disk_open(l->m, d.id, NULL, &b));
         assert_int_equal(blob_pread(b, buf, sizeof(buf), 0), 10);
         assert_memory_equal(buf, "0123456789", 10);

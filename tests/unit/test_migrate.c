@@ -244,6 +244,22 @@ static void test_version_3_keeps_every_row_and_counts_machines(void **state)
                                                  "61001|disk-bytes|8388608|\n61001|disks|1|\n61001|instances|1|\n");
 }
 
+/* What version 6 keeps and the ones before worked out: an image that is still being fetched has none of its bytes. */
+static void test_images_know_their_size(void **state)
+{
+        CLEANUP_STRBUF struct strbuf sizes = { 0 };
+        struct fixture *f = *state;
+        sqlite3 *conn;
+
+        make_old(f, &olds[OLDS - 1]);
+        assert_ok(open_db(f, false));
+        conn = connect_to(f);
+        ask(conn, "SELECT handle, size FROM image ORDER BY id", &sizes);
+        assert_int_equal(sqlite3_close(conn), SQLITE_OK);
+        assert_string_equal(strbuf_text(&sizes), "a|8388608|\na|8388608|\nweb|8388608|\ndel|8388608|\nf|0|\n"
+                                                 "boot|4194304|\n");
+}
+
 static void test_the_old_one_stays_beside(void **state)
 {
         CLEANUP_STRBUF struct strbuf before = { 0 }, after = { 0 };
@@ -342,6 +358,7 @@ int main(void)
         static const struct CMUnitTest tests[] = {
                 TEST(test_every_version_keeps_every_row),
                 TEST(test_version_3_keeps_every_row_and_counts_machines),
+                TEST(test_images_know_their_size),
                 TEST(test_the_old_one_stays_beside),
                 TEST(test_every_version_becomes_what_is_made_today),
                 TEST(test_a_step_that_fails_is_done_again),

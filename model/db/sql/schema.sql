@@ -118,6 +118,8 @@ CREATE TABLE image (
         description      TEXT NOT NULL DEFAULT '',
         -- how often it went to the recycle bin: its directory there is another one for the kernel
         places           INTEGER NOT NULL DEFAULT 0,
+        -- virtual bytes of its disks, by the triggers below and nothing else: listings show it of every image
+        size             INTEGER NOT NULL DEFAULT 0,
         CHECK ((class = 'recycle') = (deleted IS NOT NULL)),
         UNIQUE (region, class, handle)
 ) STRICT;
@@ -403,6 +405,32 @@ END;
 CREATE TRIGGER image_instances_delete BEFORE DELETE ON image BEGIN
         UPDATE instance SET image = iif(image = old.id, NULL, image), cdrom = iif(cdrom = old.id, NULL, cdrom),
                 updated = updated + 1 WHERE image = old.id OR cdrom = old.id;
+END;
+
+-- The size of an image follows its disks, and the snapshots that these are of.
+CREATE TRIGGER image_disk_size_insert AFTER INSERT ON image_disk BEGIN
+        UPDATE image SET size = (SELECT ifnull(sum(blob.size), 0) FROM image_disk
+                LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot
+                JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id)
+                WHERE id = new.image;
+END;
+CREATE TRIGGER image_disk_size_update AFTER UPDATE OF snapshot, blob ON image_disk BEGIN
+        UPDATE image SET size = (SELECT ifnull(sum(blob.size), 0) FROM image_disk
+                LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot
+                JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id)
+                WHERE id = new.image;
+END;
+CREATE TRIGGER image_disk_size_delete AFTER DELETE ON image_disk BEGIN
+        UPDATE image SET size = (SELECT ifnull(sum(blob.size), 0) FROM image_disk
+                LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot
+                JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id)
+                WHERE id = old.image;
+END;
+CREATE TRIGGER snapshot_size_update AFTER UPDATE OF blob ON snapshot BEGIN
+        UPDATE image SET size = (SELECT ifnull(sum(blob.size), 0) FROM image_disk
+                LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot
+                JOIN blob ON blob.id = ifnull(snapshot.blob, image_disk.blob) WHERE image_disk.image = image.id)
+                WHERE id IN (SELECT image FROM image_disk WHERE snapshot = new.id);
 END;
 
 -- What shows in images.csv and its kin, so that an unchanged list need not be made again.

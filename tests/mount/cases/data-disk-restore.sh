@@ -135,6 +135,7 @@ run rsync -a "$web/" saved/
 mapping=$(sed 's/snapshot:snap-[^ ]*/snapshot/' "$web/device-mapping")
 checksums=$(cat "$web/checksum")
 same "$(wc -l <"$web/checksum")" 3 "disks"
+same "$(stat -c %s "$web")" "$(cat "$web"/disks/*.raw | wc -c)" "the size of all disks"
 ok rmdir "$web"
 ok rmdir "$R/recycle/web"
 before=$(used "$R" snapshots)

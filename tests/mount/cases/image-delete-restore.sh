@@ -11,6 +11,7 @@ ok rmdir "$web"
 expect ENOENT stat "$web"
 bin=$R/recycle/web
 value "$bin/status" deleted
+same "$(stat -c %s "$bin")" "$(stat -c %s web.raw)" "its size there"
 value "$bin/id" "$id"
 same "$(used "$R" private-images)" 0 "recycled images do not count"
 same "$(used "$R" snapshots)" 1 "snapshots count as long as they exist"

@@ -22,6 +22,12 @@ same_checksum "$web" disk.raw
 value "$web/type" cloud
 value "$web/format" raw
 value "$web/size" "$(stat -c %s disk.raw)"
+# A listing shows it, as soon as what is known of a directory has grown old, and takes no space of its own for it.
+has_size() { [ "$(stat -c '%s %b' "$1")" = "$2 0" ]; }
+until_true 10 has_size "$web" "$(stat -c %s disk.raw)" || fail "stat: $(stat "$web")"
+same "$(ls -l "$R/private" | awk '$NF == "web" { print $5 }')" "$(stat -c %s disk.raw)" "ls -l"
+same "$(find "$R/private" -mindepth 1 -maxdepth 1 -size +8M -size -10M)" "$web" "find -size"
+same "$(stat -c %s "$web/disks" "$web/copies" "$R/private" | sort -u)" 0 "directories without a size"
 value "$web/encrypted" no
 value "$web/error" ""
 same "$(cd "$web/disks" && echo *.raw)" vda.raw "disks"

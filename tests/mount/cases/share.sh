@@ -49,6 +49,7 @@ done
 same "$(as $B cat "$view/source") $(cat "$web/source")" "shared private" "source"
 same "$(as $B jq -r .source "$view/metadata.json")" shared "source in metadata.json"
 same "$(as $B getfattr --only-values -n user.imagefs.source "$view" 2>/dev/null)" shared "source as an attribute"
+same "$(as $B stat -c %s "$view")" "$(stat -c %s disk.raw)" "its directory's size"
 cmp <(as $B cat "$view/disks/vda.raw") disk.raw || fail "B cannot read the disk"
 as $B cat "$view/disks/vda.qcow2" >copy.qcow2 || fail "B cannot read the qcow2"
 same "$(xxh copy.qcow2)" "$(xxh "$web/disks/vda.qcow2")" "the qcow2"
