@@ -189,7 +189,7 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         (void)sqlite3_wal_hook(c->conn, wal_hook, db);
         atomic_store(&db->checkpoint_at, CHECKPOINT_PAGES);
         r = prepare_all(c, tables, false);
-        return r < 0 ? r : db_sync_new(c, &db->sync);
+        return r < 0 ? r : db_sync_new(c, dir_fd, &db->sync);
 }
 
 int db_open_reader(struct db *db, struct connection *c)

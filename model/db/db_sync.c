@@ -5,6 +5,10 @@
  * one of those who came meanwhile syncs for them. So nobody waits for more than two syncs, however many commit.
  *
  * The WAL is opened once more for this: what sqlite has it open with is for the thread that writes.
+ *
+ * It has its length beforehand. To make an append durable a file system with a journal commits that, and with it waits
+ * for what everybody else has written; bytes in the place of others are written, and that is all. What lies there is
+ * zeros, which sqlite takes for no WAL, or for the end of one that a crash left.
  */
 
 #include "model/db/db_sync.h"
@@ -16,6 +20,11 @@
 #include "blobstore/base/lock.h"
 #include "model/db/db_priv.h"
 #include "model/db/db_vfs.h"
+#include "model/db/reserve.h"
+
+/* What it grows to while nobody reads what is old, and some more. */
+#define WAL_BYTES (UINT64_C(5) << 20)
+#define WAL_PIECE (UINT64_C(64) << 10) /* sqlite takes 128 KiB at a time, and less */
 
 struct db_sync {
         pthread_mutex_t mutex; /* of all below but the file, which is used by who has set syncing */
@@ -47,7 +56,27 @@ static int open_wal(sqlite3 *conn, sqlite3_file **ret)
         return 0;
 }
 
-int db_sync_new(struct connection *writer, struct db_sync **ret)
+/* Where it cannot be made as long it is as it would be otherwise, and only slower. */
+static void lengthen(sqlite3_file *wal, int dir_fd)
+{
+        CLEANUP_FREE void *zeros = NULL;
+        sqlite3_int64 size;
+
+        if (wal->pMethods->xFileSize(wal, &size) != SQLITE_OK || size >= (sqlite3_int64)WAL_BYTES)
+                return;
+        if (!reserve_leaves(dir_fd, WAL_BYTES))
+                return;
+        zeros = calloc(1, WAL_PIECE);
+        for (uint64_t at = (uint64_t)size; zeros && at < WAL_BYTES;) {
+                const uint64_t n = WAL_BYTES - at < WAL_PIECE ? WAL_BYTES - at : WAL_PIECE;
+
+                if (wal->pMethods->xWrite(wal, zeros, (int)n, (sqlite3_int64)at) != SQLITE_OK)
+                        return;
+                at += n;
+        }
+}
+
+int db_sync_new(struct connection *writer, int dir_fd, struct db_sync **ret)
 {
         CLEANUP_FREE struct db_sync *s = calloc(1, sizeof(*s));
         int r;
@@ -57,6 +86,7 @@ int db_sync_new(struct connection *writer, struct db_sync **ret)
         r = open_wal(writer->conn, &s->wal);
         if (r < 0)
                 return r;
+        lengthen(s->wal, dir_fd);
         (void)pthread_mutex_init(&s->mutex, NULL); /* cannot fail without attributes, as the next */
         (void)pthread_cond_init(&s->ended, NULL);
         *ret = TAKE_PTR(s);

@@ -13,8 +13,11 @@
 struct connection;
 struct db_sync;
 
-/* WRITER has its WAL open, and is open for longer than this one is used. -ENOMEM, and as db_errno(). */
-int db_sync_new(struct connection *writer, struct db_sync **ret);
+/*
+ * WRITER has its WAL open, has written nothing yet, and is open for longer than this one is used. DIR_FD: where it lies.
+ * -ENOMEM, and as db_errno().
+ */
+int db_sync_new(struct connection *writer, int dir_fd, struct db_sync **ret);
 void db_sync_free(struct db_sync *s); /* accepts NULL */
 
 /* Another commit is in the WAL; who calls this is the only writer. Gives what db_sync_wait() is to be asked with. */

@@ -3,8 +3,6 @@
 #include "model/db/reserve.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -26,6 +24,11 @@ static bool has_free(int dir_fd, uint64_t n)
         return fstatvfs(dir_fd, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= n;
 }
 
+bool reserve_leaves(int dir_fd, uint64_t n)
+{
+        return has_free(dir_fd, n + RESERVE_LEAVES);
+}
+
 void reserve_give_up(int dir_fd)
 {
         (void)unlinkat(dir_fd, RESERVE_FILE, 0);
@@ -45,7 +48,7 @@ void reserve_fill(int dir_fd)
 
         if (fstatat(dir_fd, RESERVE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == (off_t)RESERVE_BYTES)
                 return;
-        if (!has_free(dir_fd, RESERVE_BYTES + RESERVE_LEAVES))
+        if (!reserve_leaves(dir_fd, RESERVE_BYTES))
                 return;
 
         fd = openat(dir_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

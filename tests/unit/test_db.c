@@ -346,6 +346,24 @@ static void test_the_wal_of_what_cannot_be_opened_stays(void **state)
 }
 
 /* As after kill -9: the WAL holds the commit, and nobody has taken it into the database. */
+/* Each commit made it longer, for which a file system with a journal commits that, and with it what all others wrote. */
+static void test_a_commit_makes_no_file_longer(void **state)
+{
+        struct fixture *f = *state;
+        struct stat before, after;
+        char path[16];
+
+        assert_ok(add_store(f, "/first"));
+        assert_ok(fstatat(f->dir_fd, DB_FILE "-wal", &before, 0));
+        assert_true((uint64_t)before.st_blocks * 512 >= (uint64_t)before.st_size); /* no holes, which would be filled */
+        for (unsigned i = 0; i < 100; i++) {
+                (void)snprintf(path, sizeof(path), "/%u", i);
+                assert_ok(add_store(f, path));
+        }
+        assert_ok(fstatat(f->dir_fd, DB_FILE "-wal", &after, 0));
+        assert_int_equal(after.st_size, before.st_size);
+}
+
 static void test_read_only_sees_what_a_killed_writer_committed(void **state)
 {
         struct fixture *f = *state;
@@ -625,6 +643,7 @@ int main(void)
                 TEST(test_a_file_that_is_no_database_is_left_alone),
                 TEST(test_read_only_reads_and_makes_nothing),
                 TEST(test_the_wal_of_what_cannot_be_opened_stays),
+                TEST(test_a_commit_makes_no_file_longer),
                 TEST(test_read_only_sees_what_a_killed_writer_committed),
                 TEST(test_the_files_are_ours_alone),
                 TEST(test_check_finds_broken_references),
