@@ -23,6 +23,7 @@
 #include "fs/obstacle.h"
 #include "fs/ops/alias.h"
 #include "fs/ops/frozen.h"
+#include "fs/ops/grant.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
 #include "fs/ops/parting.h"
@@ -153,6 +154,8 @@ static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
 
         if (kind == OBJECT_IMAGE)
                 atomic_fetch_add(&m->image_changes, 1);
+        if (kind == OBJECT_INSTANCE)
+                grants_changed(&m->fs, id);
         wait_notify(&m->fs, kind, id);
 }
 
@@ -212,6 +215,8 @@ static int mount_open(struct mount *m)
                 r = walks_new(&m->fs.walks);
         if (r == 0)
                 r = frozens_new(&m->fs.frozens);
+        if (r == 0)
+                r = grants_new(&m->fs.grants);
         if (r == 0)
                 r = waiters_new(&m->fs.waiters);
         if (r == 0)
@@ -380,6 +385,7 @@ static void mount_close(struct mount *m)
         walks_free(m->fs.walks);
         partings_free(m->fs.partings);
         aliases_free(m->fs.aliases);
+        grants_free(m->fs.grants);
         selections_free(m->fs.selections);
         free(m->mountpoint);
 }

@@ -8,6 +8,7 @@
 
 #include "fs/ops/attr.h"
 
+#include "fs/ops/grant.h"
 #include "model/intake/upload.h"
 
 /* Blobs never change, and their numbers are never used again. */
@@ -254,6 +255,7 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
                         return r;
         }
         attr_access(rq, n, &own);
+        grant_show(rq, n, &own);
 
         st.st_ino = node_number(n);
         st.st_mode = attr_type(n) | own.mode;

@@ -8,6 +8,7 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
 #include "fs/ops/frozen.h"
+#include "fs/ops/grant.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
@@ -68,6 +69,8 @@ static int ops_set_access(struct req *rq, struct node n, const struct stat *attr
         const struct dir_kind *kind = tree_kind(n.kind);
         mode_t mode = attr->st_mode & 0777;
 
+        if (grant_is_of(n) && (to_set & FUSE_SET_ATTR_UID) && !(to_set & FUSE_SET_ATTR_MODE))
+                return grant_chown(rq, n, attr->st_uid);
         if (n.row != 0 || !kind->access)
                 return diag_set(&rq->diag, -EPERM,
                                 "owner and mode are those of the object's directory: set them there");

@@ -13,6 +13,7 @@
 
 #include "fs/ops/alias.h"
 #include "fs/ops/attr.h"
+#include "fs/ops/grant.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
@@ -84,6 +85,8 @@ static int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, stru
         if (found == 0 && ret->row == 0)
                 return 0;
         r = permit_enter(rq, node_of(parent));
+        if (r == 0 && (found == 0 || found == -ENOENT))
+                r = grant_enter(rq, node_of(parent), found == 0 ? ret : NULL);
         return r < 0 ? r : found;
 }
 

@@ -3,6 +3,7 @@
 #include "fs/ops/permit.h"
 
 #include "fs/ops/attr.h"
+#include "fs/ops/grant.h"
 
 int permit_enter(struct req *rq, struct node n)
 {
@@ -32,7 +33,7 @@ int permit(struct req *rq, struct node n, mode_t rwx)
 
         if (!kind)
                 return -ESTALE;
-        if (rq->caller.admin)
+        if (rq->caller.admin || grant_allows(rq, n, rwx))
                 return 0;
         r = attr_object(rq, n, &o);
         if (r < 0)

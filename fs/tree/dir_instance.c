@@ -258,7 +258,7 @@ static const struct entry instance_entries[] = {
           .store = store_seed_field, .arg = INSTANCE_FIELD_SSH_KEYS },
         { 19, "hostname", "of the guest", 0666, ENTRY_LINE, .show = show_hostname, .store = store_seed_field,
           .arg = INSTANCE_FIELD_HOSTNAME },
-        { 20, "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS, .show = seed_show },
+        { 20, "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS | ENTRY_SEED, .show = seed_show },
         DIR_LAST_ERROR(21),
         { 23, "warnings", "what to know before an image is made of it", 0444, ENTRY_LOOK, .text = warnings_text,
           .measure = measure_warnings },
@@ -274,6 +274,7 @@ const struct dir_kind dir_instance = {
         .object_kind = OBJECT_INSTANCE,
         .object = instance_object,
         .access = true,
+        .of_machine = true,
 };
 
 /* ---- disks: the volumes' own files, and the CD in the drive ---- */
@@ -373,6 +374,7 @@ const struct dir_kind dir_instance_disks = {
         .list = disks_list,
         .find = disks_find,
         .blob = &cdrom_blob_ops,
+        .of_machine = true,
 };
 
 /* ---- images made of it ---- */

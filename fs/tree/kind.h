@@ -38,6 +38,7 @@ enum entry_flags {
         ENTRY_COMMANDS = 1 << 7, /* more than one command may come through one open, in writes of their own */
         ENTRY_LOOK = 1 << 8, /* making its text reads disks a little */
         ENTRY_PIECES = 1 << 9, /* a text that means nothing before its end: store gives 1 until that has come */
+        ENTRY_SEED = 1 << 10, /* a machine's, which is let to others as its disks are: see ops/grant.h */
 };
 
 /*
@@ -119,6 +120,7 @@ struct dir_kind {
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
         bool access; /* chmod and chown of it are the object's */
         bool size; /* the directory's is the object's, for ls -l */
+        bool of_machine; /* the oid is a machine's, and the directory leads to files that it is run from: see ops/grant.h */
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
         int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */

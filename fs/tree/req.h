@@ -31,6 +31,7 @@ struct partings;
 struct dir_kind;
 struct http;
 struct frozens;
+struct grants;
 struct later;
 struct nosec;
 struct selections;
@@ -55,6 +56,7 @@ struct fs {
         struct partings *partings; /* ops/parting.c */
         struct walks *walks; /* ops/removal.c */
         struct frozens *frozens; /* ops/frozen.c */
+        struct grants *grants; /* ops/grant.c */
         struct waiters *waiters; /* ops/wait.c */
         struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */

@@ -12,7 +12,7 @@ ln -s "$IMAGEFS" tools/imagefs
 pattern disk.raw 8M 4
 run qemu-img convert -O qcow2 -c disk.raw home/debian-12.qcow2
 (cat /etc/passwd; echo "alice:x:4711:4711::/:/bin/sh"; echo "bob:x:4712:4712::/:/bin/sh") >etc/passwd
-(cat /etc/group; echo "alice:x:4711:"; echo "bob:x:4712:"; echo "dev:x:4713:alice,bob"; echo "vms:x:4714:") >etc/group
+(cat /etc/group; echo "alice:x:4711:"; echo "bob:x:4712:"; echo "dev:x:4713:alice,bob") >etc/group
 cp disk.raw home/debian-12.raw
 chmod 755 "$WORK" home
 
