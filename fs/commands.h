@@ -6,6 +6,7 @@
 
 int command_init(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_scrub(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_top(int argc, char **argv);
 /* As fsck(8) calls it: another line, the same statuses. */

@@ -176,6 +176,7 @@ static const struct {
 } commands[] = {
         { "init", command_init },
         { "check", command_check },
+        { "scrub", command_scrub },
         { "stat", command_stat },
         { "top", command_top },
         { "fsck.imagefs", command_fsck },

@@ -149,6 +149,7 @@ void options_help(FILE *f)
         (void)fprintf(f, "imagefs STORE MOUNTPOINT [-o OPTION,…] [-f] [-d]\n"
                          "imagefs init STORE\n"
                          "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]\n"
+                         "imagefs scrub STORE\n"
                          "imagefs stat STORE|MOUNTPOINT [--json]\n"
                          "imagefs top MOUNTPOINT [--count N]\n\n"
                          "Mounts the library of virtual machine images kept in directory STORE, which init has made.\n"

@@ -19,6 +19,7 @@
 #include "model/check_rules.h"
 #include "model/core/blob_row.h"
 #include "model/core/stores.h"
+#include "model/core/whose.h"
 
 struct check {
         struct model *m;
@@ -90,7 +91,7 @@ static int report_blob(struct check *c, struct db_txn *t, uint64_t row, const ch
 {
         struct affected affected = { .check = c, .problem = problem };
 
-        return db_each(t, check_sql[CHECK_WHOSE_BLOB], report_affected, &affected, DB_INT(row));
+        return whose_blob(t, row, report_affected, &affected);
 }
 
 struct stored {

@@ -4,14 +4,9 @@
 
 #include "model/core/blob_row.h"
 #include "model/core/task_kinds.h"
+#include "model/core/whose.h"
 
 #define IMAGE_IS "'image ' || image.ident || ' (' || image.handle || ')'"
-
-#define DISK_IS                                                                                       \
-        "'disk ' || region.handle || '/' || ifnull('disks/' || volume.handle, "                          \
-        "'instances/' || instance.handle || '/' || device)"
-#define FROM_DISKS                                                                                       \
-        " FROM volume JOIN region ON region.id = volume.region LEFT JOIN instance ON instance.id = volume.instance"
 
 /* A case of SQL for each kind of task. */
 #define MAKES(kind, word, lane, disks, of, shown, doing, from, makes, ...)            " WHEN '" word "' THEN " makes
@@ -77,16 +72,6 @@ const char *const check_sql[] = {
                        " GROUP BY image.id HAVING image.size <> ifnull(sum(blob.size), 0)",
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
-        [CHECK_WHOSE_BLOB] = "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device"
-                             " FROM image_disk JOIN image ON image.id = image_disk.image"
-                             " JOIN region ON region.id = image.region"
-                             " LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot"
-                             " WHERE ifnull(image_disk.blob, snapshot.blob) = ?1"
-                             " UNION ALL SELECT 'snapshot ' || region.handle || '/snapshots/' || snapshot.handle"
-                             " FROM snapshot JOIN region ON region.id = snapshot.region WHERE snapshot.blob = ?1"
-                             " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.snapshot = snapshot.id)"
-                             " UNION ALL SELECT " DISK_IS " || ', which is a clone'" FROM_DISKS
-                             " WHERE volume.base = ?1",
         [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL",
         [CHECK_NAMES_DISK] = "SELECT EXISTS (SELECT 1 FROM volume JOIN region ON region.id = volume.region"
                              " WHERE region.store = ?1 AND key = ?2)"

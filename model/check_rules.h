@@ -22,7 +22,6 @@ enum {
         CHECK_RULES, /* what is above */
         CHECK_BLOBS = CHECK_RULES,
         CHECK_BLOB_ID,
-        CHECK_WHOSE_BLOB,
         CHECK_DISKS,
         CHECK_NAMES_DISK,
         CHECK_REGION,

@@ -16,6 +16,7 @@
         X(capture)          \
         X(check_rules)      \
         X(checksum)         \
+        X(damage)           \
         X(data_disk)        \
         X(data_disk_file)   \
         X(dismiss)          \
@@ -44,6 +45,7 @@
         X(quota)            \
         X(reap)             \
         X(region)           \
+        X(scrub_row)        \
         X(share)            \
         X(snapshot)         \
         X(snapshot_life)    \
@@ -54,12 +56,14 @@
         X(brief)            \
         X(upload_state)     \
         X(usage_rows)       \
+        X(verified)         \
         X(volume)           \
         X(volume_file)      \
         X(volume_gate)      \
         X(volume_make)      \
         X(volume_size)      \
-        X(volume_snapshot)
+        X(volume_snapshot)  \
+        X(whose)
 
 #define STATEMENTS_DECLARE(stem) extern const struct db_statements stem##_statements;
 STATEMENT_TABLES(STATEMENTS_DECLARE)

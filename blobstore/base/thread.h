@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Starts a thread that gets no signals: they are for threads of the layers above. A negative errno. */
@@ -36,6 +37,17 @@ enum thread_nice {
 static inline void thread_set_nice(enum thread_nice nice)
 {
         (void)setpriority(PRIO_PROCESS, (id_t)gettid(), (int)nice); /* of this thread alone, on Linux */
+}
+
+/* linux/ioprio.h: of this thread, when the disk is idle. */
+#define THREAD_IOPRIO_WHO_PROCESS 1
+#define THREAD_IOPRIO_IDLE        (3 << 13)
+
+/* The calling thread's work is for when nobody else has any, of the processor and of the disk. Hints both. */
+static inline void thread_set_idle(void)
+{
+        thread_set_nice(THREAD_NICE_IDLE);
+        (void)syscall(SYS_ioprio_set, THREAD_IOPRIO_WHO_PROCESS, 0, THREAD_IOPRIO_IDLE);
 }
 
 #endif

@@ -216,3 +216,30 @@ int blob_scrub(struct blobstore *bs, const struct scrub_position *pos, const str
         free(s);
         return r;
 }
+
+struct scrub_left {
+        uint32_t after;
+        uint64_t bytes;
+};
+
+static int scrub_add_segment(void *ctx, const struct segment_state *segment)
+{
+        struct scrub_left *left = ctx;
+
+        left->bytes += segment->id > left->after ? segment->end : 0;
+        return 0;
+}
+
+int blob_scrub_left(struct blobstore *bs, const struct scrub_position *pos, uint64_t *ret)
+{
+        struct scrub_left left = { .after = pos->segment };
+        int r = 0;
+
+        if (!bs->chunks->index)
+                return -EBADMSG;
+        if (pos->stage == SCRUB_SEGMENTS) /* maps are a thousandth of that */
+                r = index_segment_each(bs->chunks->index, scrub_add_segment, &left);
+        if (r == 0)
+                *ret = left.bytes;
+        return r;
+}

@@ -32,6 +32,9 @@ struct scrub_ops {
         void *ctx;
 };
 
+/* About so many bytes are left to be read. */
+int blob_scrub_left(struct blobstore *bs, const struct scrub_position *pos, uint64_t *ret);
+
 /* Goes on at *POS, which need not be a place where anything lies any more; changes nothing. */
 int blob_scrub(struct blobstore *bs, const struct scrub_position *pos, const struct scrub_ops *ops);
 

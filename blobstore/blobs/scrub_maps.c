@@ -20,6 +20,8 @@
 
 /* Some at a time; what comes or goes meanwhile is the next pass's. */
 #define SCRUB_BLOBS 64
+/* Pages of a map that are read before somebody is asked whether to go on. */
+#define SCRUB_ROWS 128
 
 int scrub_pace(struct scrub *s, uint64_t n)
 {
@@ -108,19 +110,19 @@ static int scrub_row(struct scrub *s, const struct map *map, uint64_t row, bool 
 static int scrub_own(struct scrub *s, const struct map *map, struct lent *lent, struct scrub_found *f)
 {
         struct map_page page;
-        uint64_t bytes = 0;
+        uint64_t pages = 0;
         int r = 0;
 
         for (uint64_t row = 0; r >= 0 && row < map_rows(map); row++) {
                 if (!map_row_get(map, row, &page))
                         continue;
                 r = lent ? lent_has(lent, page.page) : 1;
-                if (r <= 0)
-                        continue;
-                r = scrub_row(s, map, row, false, f);
-                bytes += MAP_PAGE_SIZE;
+                if (r > 0)
+                        r = scrub_row(s, map, row, false, f);
+                if (r == 0 && ++pages % SCRUB_ROWS == 0)
+                        r = scrub_pace(s, SCRUB_ROWS * MAP_PAGE_SIZE);
         }
-        return r < 0 ? r : scrub_pace(s, bytes);
+        return r < 0 ? r : scrub_pace(s, pages % SCRUB_ROWS * MAP_PAGE_SIZE);
 }
 
 static int scrub_map(struct scrub *s, const struct blob_id *id, bool dead)
@@ -195,8 +197,11 @@ static int scrub_tell_blob(struct scrub *s, const struct blob_id *id)
         if (r <= 0)
                 return r == -EBADMSG ? 0 : r;
         r = 0;
-        for (uint64_t row = 0; r == 0 && row < map_rows(map); row++)
+        for (uint64_t row = 0; r == 0 && row < map_rows(map); row++) {
                 r = scrub_row(s, map, row, true, &f);
+                if (r == 0 && (row + 1) % SCRUB_ROWS == 0)
+                        r = scrub_pace(s, SCRUB_ROWS * MAP_PAGE_SIZE);
+        }
         if (r < 0)
                 return r;
         if (f.damaged)
@@ -205,7 +210,7 @@ static int scrub_tell_blob(struct scrub *s, const struct blob_id *id)
                 scrub_report(s, BLOBSTORE_PROBLEM_CHUNK, id,
                              "%" PRIu64 " chunks are missing or damaged, the first one at byte %" PRIu64, f.n_bad,
                              f.first_bad);
-        return scrub_pace(s, map_rows(map) * MAP_PAGE_SIZE);
+        return scrub_pace(s, map_rows(map) % SCRUB_ROWS * MAP_PAGE_SIZE);
 }
 
 int scrub_tell(struct scrub *s)

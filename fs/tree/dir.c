@@ -143,3 +143,26 @@ int64_t dir_last_error_us(struct req *rq)
                 return last->at_us;
         return rq->dir->object(rq, rq->oid, &o) < 0 ? 0 : o.updated_us;
 }
+
+/* ---- last-verified ---- */
+
+int dir_show_verified(struct req *rq, dir_verified_fn *get, struct strbuf *out)
+{
+        int64_t us;
+        int r;
+
+        r = get(rq->fs->model, rq->oid, &us);
+        if (r < 0)
+                return r;
+        if (us)
+                strbuf_add_time(out, us);
+        strbuf_add(out, "\n");
+        return 0;
+}
+
+int64_t dir_verified_us(struct req *rq, dir_verified_fn *get)
+{
+        int64_t us;
+
+        return get(rq->fs->model, rq->oid, &us) == 0 && us ? us : rq->fs->born_us;
+}

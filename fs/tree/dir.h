@@ -68,6 +68,14 @@ int64_t dir_last_error_us(struct req *rq);
         { number, "last-error", "why something was last refused", 0444, .show = dir_show_last_error,    \
           .changed_us = dir_last_error_us }
 
+/* last-verified, of what there is a function for in verified.h; and its mtime. */
+typedef int dir_verified_fn(struct model *m, uint64_t id, int64_t *ret_us);
+int dir_show_verified(struct req *rq, dir_verified_fn *get, struct strbuf *out);
+int64_t dir_verified_us(struct req *rq, dir_verified_fn *get);
+#define DIR_LAST_VERIFIED(number)                                                                                      \
+        { number, "last-verified", "since when all its stored bytes are known to be whole", 0444, ENTRY_LINE,          \
+          .show = show_verified, .changed_us = verified_us }
+
 /* images.csv and its kin, of the region that is the directory's oid; at the top of all of them. */
 int dir_list_text(struct req *rq, struct text **ret);
 int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);

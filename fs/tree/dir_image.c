@@ -251,6 +251,16 @@ static int store_import_url(struct req *rq, const char *text)
  * What an image says of itself. LINE and TEXT make rows of what its owner can change. A new one takes a number that is
  * free in both tables.
  */
+static int show_verified(struct req *rq, struct strbuf *out)
+{
+        return dir_show_verified(rq, verified_image, out);
+}
+
+static int64_t verified_us(struct req *rq)
+{
+        return dir_verified_us(rq, verified_image);
+}
+
 #define IMAGE_ATTRIBUTES(LINE, TEXT)                                                                                   \
         RO(1, "id", show_id, "img-…, never used again"),                                                               \
         LINE(2, "name", show_name, IMAGE_FIELD_NAME, "display name, may repeat"),                                      \
@@ -280,7 +290,8 @@ static int store_import_url(struct req *rq, const char *text)
           .show = show_mapping },                                                                                      \
         { 27, "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },      \
         DIR_LAST_ERROR(28),                                                                                            \
-        { 40, "warnings", "what to know before a machine is made of it", 0444, .show = show_warnings }
+        { 40, "warnings", "what to know before a machine is made of it", 0444, .show = show_warnings },      \
+        DIR_LAST_VERIFIED(41)
 
 static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),

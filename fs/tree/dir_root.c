@@ -63,12 +63,15 @@ static int store_limits(struct req *rq, const char *text)
 /* For others than the administrator, who may not read it, it has no text: size and time would say what is stored. */
 static int show_store(struct req *rq, struct strbuf *out)
 {
+        struct damage_stats damage;
         struct model_stats s;
         int r;
 
         if (!rq->caller.admin)
                 return 0;
         r = model_get_stats(rq->fs->model, &s);
+        if (r == 0)
+                r = damage_get_stats(rq->fs->model, &damage);
         if (r < 0)
                 return r;
         strbuf_addf(out, "logical-bytes %llu\nunique-bytes %llu\nstored-bytes %llu\nfree-bytes %llu\n"
@@ -76,16 +79,24 @@ static int show_store(struct req *rq, struct strbuf *out)
                     (unsigned long long)s.blobs.logical_bytes, (unsigned long long)s.blobs.unique_bytes,
                     (unsigned long long)s.blobs.stored_bytes, (unsigned long long)s.free_bytes,
                     (unsigned long long)s.blobs.blobs, (unsigned long long)s.blobs.chunks);
+        strbuf_add(out, "last-scrub ");
+        if (damage.scrubbed_us)
+                strbuf_add_time(out, damage.scrubbed_us);
+        else
+                strbuf_add(out, "never");
+        strbuf_addf(out, "\ndamaged-blobs %llu\n", (unsigned long long)damage.blobs);
         return 0;
 }
 
 static int64_t store_changed_us(struct req *rq)
 {
+        struct damage_stats damage;
         struct model_stats s;
 
-        if (!rq->caller.admin || model_get_stats(rq->fs->model, &s) < 0 || !s.changed_us)
+        if (!rq->caller.admin || model_get_stats(rq->fs->model, &s) < 0 ||
+            damage_get_stats(rq->fs->model, &damage) < 0 || !s.changed_us)
                 return rq->fs->born_us;
-        return s.changed_us;
+        return s.changed_us > damage.scrubbed_us ? s.changed_us : damage.scrubbed_us;
 }
 
 struct errors_view {
@@ -138,6 +149,8 @@ static int show_health(struct req *rq, struct strbuf *out)
         int r;
 
         r = model_health(rq->fs->model, add_health, out);
+        if (r == 0 && rq->caller.admin)
+                r = damage_each(rq->fs->model, add_health, out);
         if (r == 0 && out->len == 0)
                 strbuf_add(out, "ok\n");
         return r;

@@ -137,6 +137,16 @@ static int data_open_as(struct req *rq, uint64_t oid, enum export_format format,
 DEFINE_DATA(raw, EXPORT_RAW)
 DEFINE_DATA(qcow2, EXPORT_QCOW2)
 
+static int show_verified(struct req *rq, struct strbuf *out)
+{
+        return dir_show_verified(rq, verified_snapshot, out);
+}
+
+static int64_t verified_us(struct req *rq)
+{
+        return dir_verified_us(rq, verified_snapshot);
+}
+
 #define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
 
 static const struct entry snapshot_entries[] = {
@@ -157,6 +167,7 @@ static const struct entry snapshot_entries[] = {
           .show = users_show_of_snapshot },
         { 14, "checksum", "XXH3-128 of data.raw: xxhsum -c checksum compares", 0444, .show = show_checksum },
         DIR_LAST_ERROR(15),
+        DIR_LAST_VERIFIED(17),
         { 16, "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
           .dir = KIND_SNAPSHOT_CHANGED },
         { 0 },

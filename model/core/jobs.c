@@ -294,10 +294,24 @@ void jobs_stop(struct jobs *js)
 
 bool jobs_wait(struct jobs *js, unsigned lane)
 {
+        return jobs_wait_until(js, lane, 0);
+}
+
+/* Call with the mutex held. ETIMEDOUT; DUE_US 0: never. */
+static int wait_until(struct jobs *js, pthread_cond_t *cond, int64_t due_us)
+{
+        const struct timespec until = { .tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000 };
+
+        return due_us ? pthread_cond_timedwait(cond, &js->mutex, &until) : pthread_cond_wait(cond, &js->mutex);
+}
+
+bool jobs_wait_until(struct jobs *js, unsigned lane, int64_t due_us)
+{
+        int k = 0;
         LOCK_SCOPE(&js->mutex);
 
-        while (!js->stopping && !js->look[lane])
-                pthread_cond_wait(&js->queued[lane], &js->mutex);
+        while (!js->stopping && !js->look[lane] && k != ETIMEDOUT)
+                k = wait_until(js, &js->queued[lane], due_us);
         js->look[lane] = false;
 
         return !js->stopping;
@@ -366,16 +380,11 @@ void jobs_defer_upkeep(struct jobs *js, struct upkeep more)
 
 bool jobs_wait_for_upkeep(struct jobs *js, int64_t due_us, struct upkeep *ret)
 {
-        struct timespec until = { .tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000 };
         int k = 0;
         LOCK_SCOPE(&js->mutex);
 
-        while (!js->stopping && !js->tidy && k != ETIMEDOUT) {
-                if (due_us)
-                        k = pthread_cond_timedwait(&js->upkeep, &js->mutex, &until);
-                else
-                        k = pthread_cond_wait(&js->upkeep, &js->mutex);
-        }
+        while (!js->stopping && !js->tidy && k != ETIMEDOUT)
+                k = wait_until(js, &js->upkeep, due_us);
 
         *ret = js->more;
         js->tidy = false;

@@ -13,8 +13,8 @@
 #include "blobstore/base/strbuf.h"
 #include "model/core/task_row.h"
 
-/* The lanes of tasks, and one more. */
-enum { JOBS_LANE_CHECKSUM = TASK_LANE_COUNT, JOBS_LANE_COUNT };
+/* The lanes of tasks, and two more. */
+enum { JOBS_LANE_CHECKSUM = TASK_LANE_COUNT, JOBS_LANE_SCRUB, JOBS_LANE_COUNT };
 
 struct job {
         struct model *m;
@@ -89,6 +89,8 @@ void jobs_stop(struct jobs *js);
 
 /* Waits until there may be a task in the lane; false: the library is being closed. */
 bool jobs_wait(struct jobs *js, unsigned lane);
+/* At the latest until DUE_US (0: no such time). */
+bool jobs_wait_until(struct jobs *js, unsigned lane, int64_t due_us);
 /* One task was found, so there may be another: for another worker of the lane, if one is free. */
 void jobs_look_again(struct jobs *js, unsigned lane);
 /* Waits SECONDS; false: the library is being closed. */

@@ -12,6 +12,7 @@
 
 #include "blobstore/base/strbuf.h"
 #include "model/core/catalogue.h"
+#include "model/core/damage.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
 
@@ -117,6 +118,9 @@ int model_health(struct model *m, model_health_fn *fn, void *ctx)
                 fn(ctx, "the catalogue could not be synced, and nothing can be changed until the next start: look at its disk "
                         "first");
         catalogue_health(m, fn, ctx);
+        r = damage_health(m, fn, ctx);
+        if (r < 0)
+                return r;
         r = stores_each_offline(m, offline_health, &h);
         return r < 0 ? r : stores_each(m, store_health, &h);
 }

@@ -19,6 +19,7 @@ enum limit {
         LIMIT_RECYCLE_DAYS,
         LIMIT_ENDED_TASKS, /* of each user, in /tasks */
         LIMIT_UNNAMED_DAYS,
+        LIMIT_SCRUB_DAYS, /* 0: never */
         LIMIT_COUNT,
         LIMIT_QUOTAS = LIMIT_DISK_BYTES + 1,
 };

@@ -2,7 +2,8 @@
 
 /*
  * What the owner of an image should know of it, kept apart from what was refused: a later refusal takes nothing from it.
- * A sentence is there once, however often the work that finds it begins again.
+ * A sentence is there once, however often the work that finds it begins again. What scrubbing found damaged is among
+ * them, as long as it is.
  */
 
 #include "blobstore/base/strbuf.h"
@@ -16,7 +17,10 @@ static const char *const image_warning_sql[] = {
         [TOUCH] = "UPDATE image SET updated = max(?2, updated + 1) WHERE id = ?1",
         [COPY] = "INSERT OR IGNORE INTO image_warning (image, sentence) "
                  "SELECT ?2, sentence FROM image_warning WHERE image = ?1 ORDER BY id",
-        [EACH] = "SELECT sentence FROM image_warning WHERE image = ?1 ORDER BY id",
+        [EACH] = "SELECT sentence FROM (SELECT id, sentence FROM image_warning WHERE image = ?1 ORDER BY id) UNION ALL "
+                 "SELECT 'disks/' || device || '.raw is damaged: ' || what || '; reading there is refused: bring it back "
+                 "from a backup' FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
+                 "JOIN damage ON damage.blob = ifnull(image_disk.blob, snapshot.blob) WHERE image = ?1",
 };
 const struct db_statements image_warning_statements = DB_STATEMENTS(image_warning_sql);
 

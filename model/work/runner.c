@@ -3,7 +3,7 @@
  * The threads that do the work: some workers that run tasks, of users in turn, each one's oldest first, and one of them
  * for whoever has none running; one more worker that takes only tasks that
  * move no bytes, so that those do not wait behind long imports; some that take only fetches, which mostly wait
- * themselves; one that works out checksums (checksum.c); and one for upkeep (reap.c). Rows say what is to be done,
+ * themselves; one that works out checksums (checksum.c); one that scrubs (scrub.c); and one for upkeep (reap.c). Rows say what is to be done,
  * core/jobs.c when to look: whoever commits something that needs work wakes it, and nothing polls. At the end the jobs
  * stop at their next progress, and their rows stay as they are: the next start queues them again.
  *
@@ -27,6 +27,7 @@
 #include "model/core/stores.h"
 #include "model/work/checksum.h"
 #include "model/work/reap.h"
+#include "model/work/scrub.h"
 #include "model/work/task_kinds.h"
 #include "model/work/tidy.h"
 
@@ -220,6 +221,17 @@ static void *checksum_main(void *arg)
         return NULL;
 }
 
+static void *scrub_main(void *arg)
+{
+        const struct worker *w = arg;
+        int64_t due_us = 0;
+
+        thread_set_idle();
+        while (jobs_wait_until(w->r->jobs, w->lane, due_us))
+                due_us = scrub_turn(w->r->m);
+        return NULL;
+}
+
 /* ---- upkeep ---- */
 
 static bool is_stopping(void *ctx)
@@ -287,7 +299,9 @@ static int start_worker(struct runner *r, unsigned lane, unsigned of_one_user)
 
         *w = (struct worker){ .r = r, .lane = lane, .of_one_user = of_one_user };
 
-        k = pthread_create(&w->thread, NULL, lane == JOBS_LANE_CHECKSUM ? checksum_main : worker_main, w);
+        k = pthread_create(&w->thread, NULL,
+                           lane == JOBS_LANE_CHECKSUM ? checksum_main : lane == JOBS_LANE_SCRUB ? scrub_main : worker_main,
+                           w);
         if (k != 0)
                 return -k;
 
@@ -317,7 +331,7 @@ int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct ru
         if (k < 0)
                 goto fail;
 
-        r->workers = calloc(workers + FETCHERS + 2, sizeof(*r->workers));
+        r->workers = calloc(workers + FETCHERS + 3, sizeof(*r->workers));
         if (!r->workers) {
                 k = -ENOMEM;
                 goto fail;
@@ -326,6 +340,8 @@ int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct ru
         k = start_worker(r, TASK_LANE_INSTANT, UINT_MAX);
         if (k == 0)
                 k = start_worker(r, JOBS_LANE_CHECKSUM, 0);
+        if (k == 0)
+                k = start_worker(r, JOBS_LANE_SCRUB, 0);
         for (unsigned i = 0; i < workers && k == 0; i++)
                 k = start_worker(r, TASK_LANE_WORK, workers > 1 ? workers - 1 : 1);
         for (unsigned i = 0; i < FETCHERS && k == 0; i++)

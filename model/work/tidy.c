@@ -9,8 +9,6 @@
 #include "model/work/tidy.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "blobstore/base/thread.h"
 #include "blobstore/blobstore.h"
@@ -18,10 +16,6 @@
 #include "model/core/jobs.h"
 #include "model/core/state.h"
 #include "model/core/stores.h"
-
-/* linux/ioprio.h: of this thread, when the disk is idle. */
-#define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_IDLE (3 << 13)
 
 struct step {
         struct model *m;
@@ -53,9 +47,7 @@ static void *tidy_main(void *arg)
 {
         struct step *step = arg;
 
-        /* Hints both. */
-        thread_set_nice(THREAD_NICE_IDLE);
-        (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+        thread_set_idle();
         (void)stores_each(step->m, tidy_store, step);
         return NULL;
 }

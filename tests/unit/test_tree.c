@@ -69,6 +69,7 @@ static const struct {
         { KIND_IMAGE, 31, "used-by" }, { KIND_IMAGE, 32, "upload" }, { KIND_IMAGE, 33, "import-url" },
         { KIND_IMAGE, 34, "convert" }, { KIND_IMAGE, 35, "instances" }, { KIND_IMAGE, 36, "copies" },
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
+        { KIND_IMAGE, 41, "last-verified" },
         { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
         { KIND_IMAGE_DISK, 1, "upload" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
@@ -77,7 +78,7 @@ static const struct {
         { KIND_SNAPSHOT, 7, "owner" }, { KIND_SNAPSHOT, 8, "source" }, { KIND_SNAPSHOT, 9, "data.raw" },
         { KIND_SNAPSHOT, 10, "data.qcow2" }, { KIND_SNAPSHOT, 11, "images" }, { KIND_SNAPSHOT, 12, "disks" },
         { KIND_SNAPSHOT, 13, "used-by" }, { KIND_SNAPSHOT, 14, "checksum" }, { KIND_SNAPSHOT, 15, "last-error" },
-        { KIND_SNAPSHOT, 16, "changed" },
+        { KIND_SNAPSHOT, 16, "changed" }, { KIND_SNAPSHOT, 17, "last-verified" },
         { KIND_VOLUME, 1, "data.raw" }, { KIND_VOLUME, 2, "id" }, { KIND_VOLUME, 3, "name" },
         { KIND_VOLUME, 4, "size" }, { KIND_VOLUME, 5, "status" }, { KIND_VOLUME, 6, "instance" },
         { KIND_VOLUME, 7, "created" }, { KIND_VOLUME, 8, "owner" }, { KIND_VOLUME, 9, "source" },
@@ -108,7 +109,7 @@ static const struct {
         { KIND_SHARED_IMAGE, 28, "last-error" }, { KIND_SHARED_IMAGE, 29, "disks" },
         { KIND_SHARED_IMAGE, 30, "instances" }, { KIND_SHARED_IMAGE, 31, "convert" },
         { KIND_SHARED_IMAGE, 32, "copies" }, { KIND_SHARED_IMAGE, 33, "shares" },
-        { KIND_SHARED_IMAGE, 40, "warnings" },
+        { KIND_SHARED_IMAGE, 40, "warnings" }, { KIND_SHARED_IMAGE, 41, "last-verified" },
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

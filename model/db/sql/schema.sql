@@ -72,6 +72,34 @@ CREATE TABLE reap (
         blob    INTEGER PRIMARY KEY
 ) STRICT;
 
+-- Reading blob stores through, in passes: see core/scrub_row.c. A store has a row from when it was first seen.
+CREATE TABLE scrub (
+        store    INTEGER PRIMARY KEY REFERENCES store ON DELETE CASCADE,
+        -- when the last pass began, or the store was first seen: what the next one is due after
+        since    INTEGER NOT NULL,
+        -- the pass under way: when it began, or NULL; the newest blob that there was then; how far it is
+        began    INTEGER,
+        newest   INTEGER NOT NULL DEFAULT 0,
+        stage    INTEGER NOT NULL DEFAULT 0,
+        segment  INTEGER NOT NULL DEFAULT 0,
+        map      BLOB CHECK (length(map) = 16),
+        -- the last one that came to its end: when it began and ended, the newest blob that it read
+        verified INTEGER,
+        ended    INTEGER,
+        covers   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- What a pass found damaged, until one finds it whole. blob NULL: what is the store's own. pass: which saw it last.
+CREATE TABLE damage (
+        id    INTEGER PRIMARY KEY,
+        store INTEGER NOT NULL REFERENCES store ON DELETE CASCADE,
+        blob  INTEGER UNIQUE REFERENCES blob ON DELETE CASCADE,
+        what  TEXT NOT NULL,
+        found INTEGER NOT NULL,
+        pass  INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX damage_of_store ON damage (store, what) WHERE blob IS NULL;
+
 -- Writable disks of a store whose volume is gone; the reaper removes them.
 CREATE TABLE trash (
         id      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+# A byte that the disk has lost is found before anybody reads it, and those whose it is are named: by `imagefs scrub`, and by the
+# daemon when it is time; what is whole has since when. scrub-days 0: never.
+need python3
+start
+two_regions
+pattern one.raw 4M 101
+pattern two.raw 1M 202
+import_raw "$R/private/one" one.raw local
+cloud_image two 1M
+value "$R/private/one/last-verified" ""
+value "$R/snapshots/two/last-verified" ""
+same "$(keyed "$MNT/info/store" last-scrub)" never "last-scrub of a new library"
+same "$(keyed "$MNT/info/store" damaged-blobs)" 0 "damaged-blobs"
+fails "$IMAGEFS" scrub "$STORE" # it is mounted
+stop
+
+scrub() { # STATUS
+        "$IMAGEFS" scrub "$STORE" >said 2>&1
+        same $? "$1" "status of scrub, which says $(cat said)"
+}
+# As if all of that had been N days ago.
+aged() {
+        python3 - "$STORE/imagefs.db" "$1" <<'END' || fail "the last pass cannot be made older"
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+n = db.execute("UPDATE scrub SET since = since - ? * 86400000000", (int(sys.argv[2]),)).rowcount
+db.commit()
+sys.exit(n != 1)
+END
+}
+flip() { # FILE AT
+        python3 - "$@" <<'END' || fail "$1 cannot be damaged"
+import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(int(sys.argv[2]))
+    byte = f.read(1)
+    f.seek(int(sys.argv[2]))
+    f.write(bytes([byte[0] ^ 255]))
+END
+}
+now=$(date -u +%Y-%m-%dT%H:%M)
+scrub 0
+same "$(tail -n 1 said)" "all is whole" "of a library that is whole"
+fails "$IMAGEFS" scrub
+"$IMAGEFS" scrub "$STORE/none" >said 2>&1
+same $? 8 "status of what is no library"
+
+start
+verified=$(cat "$R/private/one/last-verified")
+[[ $verified > $now ]] || fail "last-verified: $verified"
+value "$R/private/two/last-verified" "$verified"
+value "$R/snapshots/two/last-verified" "$verified"
+same "$(getfattr --only-values -n user.imagefs.last-verified "$R/private/one" 2>/dev/null || echo "$verified")" "$verified" "xattr"
+[[ $(keyed "$MNT/info/store" last-scrub) > $now ]] || fail "last-scrub: $(keyed "$MNT/info/store" last-scrub)"
+value "$MNT/info/health" ok
+ok mkdir "$R/private/one/instances/vm"
+import_raw "$R/private/three" two.raw local # came later
+value "$R/private/three/last-verified" ""
+stop
+
+# In the largest segment: one's. Its clone is named, too.
+segment=$(find "$STORE" -name '*.seg' -printf '%s %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
+flip "$segment" 200000
+scrub 4
+same "$(tail -n 1 said)" "2 damaged" "count"
+grep -q 'image cn-north-1/private/one, vda: 1 chunks are missing or damaged, the first one at byte ' said || fail "$(cat said)"
+grep -q 'disk cn-north-1/instances/vm/vda, which is a clone: ' said || fail "$(cat said)"
+start
+value "$R/private/one/last-verified" ""
+[[ $(cat "$R/private/three/last-verified") > $now ]] || fail "what is whole is not verified"
+grep -q 'bytes of 1 blob are damaged' "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
+grep -q 'image cn-north-1/private/one, vda: ' "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
+grep -q 'disks/vda.raw is damaged: 1 chunks' "$R/private/one/warnings" || fail "$(cat "$R/private/one/warnings")"
+value "$R/private/two/warnings" ""
+same "$(keyed "$MNT/info/store" damaged-blobs)" 1 "damaged-blobs"
+cat "$R/private/one/disks/vda.raw" >out.raw 2>err && fail "damaged bytes were read"
+grep -q "Input/output error" err || fail "$(cat err)"
+same_disk "$R/private/three/disks/vda.raw" two.raw
+stop
+
+# The daemon finds by itself that it is whole again, when it is time: 15 days after the last pass began, of 30.
+flip "$segment" 200000
+before=$(python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT ended FROM scrub").fetchone()[0])' "$STORE/imagefs.db")
+aged 16
+start
+healthy() { [ "$(cat "$MNT/info/health")" = ok ]; }
+until_true 60 healthy || fail "the daemon did not scrub: $(cat "$MNT/info/health")"
+[[ $(cat "$R/private/one/last-verified") > $now ]] || fail "last-verified after the daemon's pass"
+value "$R/private/one/warnings" ""
+same_disk "$R/private/one/disks/vda.raw" one.raw
+
+# And that it is not. Not with scrub-days 0; the limit holds at once.
+ok write "$MNT/info/limits" "scrub-days 0"
+stop
+flip "$segment" 200000
+aged 16
+start
+import_raw "$R/private/four" two.raw local # work that wakes who looks for some
+healthy || fail "scrubbed with scrub-days 0: $(cat "$MNT/info/health")"
+ok write "$MNT/info/limits" "scrub-days 30"
+damaged() { [ "$(keyed "$MNT/info/store" damaged-blobs)" = 1 ]; }
+until_true 60 damaged || fail "the daemon found nothing"
+grep -q 'image cn-north-1/private/one, vda: ' "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
+
+# The image gone, what is damaged is nobody's.
+ok rmdir "$R/private/one/instances/vm"
+ok rmdir "$R/private/one"
+ok rmdir "$R/recycle/one"
+until_true 60 healthy || fail "the image is gone, and health says $(cat "$MNT/info/health")"
+stop
+scrub 0
