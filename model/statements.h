@@ -36,6 +36,7 @@
         X(instance_disks)   \
         X(instance_life)    \
         X(instance_make)    \
+        X(instance_seed)    \
         X(library)          \
         X(image_life)       \
         X(limits)           \

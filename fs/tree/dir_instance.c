@@ -153,6 +153,26 @@ static int store_seed_field(struct req *rq, const char *text)
         return r < 0 ? r : store_field(rq, text);
 }
 
+static int show_user_data(struct req *rq, struct strbuf *out)
+{
+        CLEANUP_STRBUF struct strbuf other = { 0 };
+        int r;
+
+        r = instance_get_told(rq->fs->model, rq->oid, out, &other);
+        strbuf_add(out, "\n");
+        return r;
+}
+
+static int show_network_config(struct req *rq, struct strbuf *out)
+{
+        CLEANUP_STRBUF struct strbuf other = { 0 };
+        int r;
+
+        r = instance_get_told(rq->fs->model, rq->oid, &other, out);
+        strbuf_add(out, "\n");
+        return r;
+}
+
 static int mapping_add(void *ctx, const struct volume *v)
 {
         strbuf_addf(ctx, "/dev/%s %s %s:%s %llu\n", v->device, v->system ? "system" : "data",
@@ -258,7 +278,11 @@ static const struct entry instance_entries[] = {
           .store = store_seed_field, .arg = INSTANCE_FIELD_SSH_KEYS },
         { 19, "hostname", "of the guest", 0666, ENTRY_LINE, .show = show_hostname, .store = store_seed_field,
           .arg = INSTANCE_FIELD_HOSTNAME },
-        { 20, "seed.iso", "a CD that tells cloud-init the three above", 0444, SEED_FLAGS | ENTRY_SEED, .show = seed_show },
+        { 28, "user-data", "for cloud-init, up to 32 KiB: #cloud-config, a script, MIME …; what it says goes before the three",
+          0666, ENTRY_TEXT, .show = show_user_data, .store = store_seed_field, .arg = INSTANCE_FIELD_USER_DATA },
+        { 29, "network-config", "for cloud-init, up to 16 KiB of YAML: the guest's network", 0666, ENTRY_TEXT,
+          .show = show_network_config, .store = store_seed_field, .arg = INSTANCE_FIELD_NETWORK_CONFIG },
+        { 20, "seed.iso", "a CD that tells cloud-init the five above", 0444, SEED_FLAGS | ENTRY_SEED, .show = seed_show },
         DIR_LAST_ERROR(21),
         { 23, "warnings", "what to know before an image is made of it", 0444, ENTRY_LOOK, .text = warnings_text,
           .measure = measure_warnings },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Source of the layout: cloud-init's documentation of the NoCloud data source (a file system labelled cidata with the
- * files user-data and meta-data). libarchive writes the ISO; times are the instance's, so that nothing in it changes by
+ * files user-data and meta-data, and vendor-data and network-config where they are). libarchive writes the ISO; times are the instance's, so that nothing in it changes by
  * itself.
  */
 
@@ -45,21 +45,34 @@ static int seed_add(struct archive *a, const char *name, const struct strbuf *te
         return r;
 }
 
-static int seed_archive(const struct strbuf *user_data, const struct strbuf *meta_data, time_t when, struct strbuf *out)
+static int seed_archive(const struct instance_seed *seed, time_t when, struct strbuf *out)
 {
+        const struct {
+                const char *name;
+                const struct strbuf *text;
+        } files[] = {
+                { "meta-data", &seed->meta_data },
+                { "network-config", &seed->network_config },
+                { "user-data", &seed->user_data },
+                { "vendor-data", &seed->vendor_data },
+        };
         struct archive *a = archive_write_new();
         int r = a ? ARCHIVE_OK : ARCHIVE_FATAL;
 
         if (r == ARCHIVE_OK)
                 r = archive_write_set_format_iso9660(a);
-        if (r == ARCHIVE_OK) /* Joliet keeps the names as they are; without Rock Ridge there are fewer times to mend */
-                r = archive_write_set_options(a, "volume-id=cidata,joliet,!rockridge");
+        /*
+         * Joliet keeps the names as they are; without Rock Ridge there are fewer times to mend; and the 300 KiB of zeros
+         * at the end are for drives that read too far, while every machine has such a file.
+         */
+        if (r == ARCHIVE_OK)
+                r = archive_write_set_options(a, "volume-id=cidata,joliet,!rockridge,!pad");
         if (r == ARCHIVE_OK)
                 r = archive_write_open(a, out, NULL, seed_write, NULL);
-        if (r == ARCHIVE_OK)
-                r = seed_add(a, "meta-data", meta_data, when);
-        if (r == ARCHIVE_OK)
-                r = seed_add(a, "user-data", user_data, when);
+        for (size_t i = 0; r == ARCHIVE_OK && i < sizeof(files) / sizeof(files[0]); i++) {
+                if (files[i].text->len)
+                        r = seed_add(a, files[i].name, files[i].text, when);
+        }
         if (r == ARCHIVE_OK)
                 r = archive_write_close(a);
         archive_write_free(a);
@@ -124,27 +137,24 @@ static int seed_set_times(struct strbuf *iso, time_t when)
         return -EIO;
 }
 
-static int seed_make(const struct strbuf *user_data, const struct strbuf *meta_data, time_t when, struct strbuf *out)
+static int seed_make(const struct instance_seed *seed, time_t when, struct strbuf *out)
 {
-        int r = seed_archive(user_data, meta_data, when, out);
+        int r = seed_archive(seed, when, out);
 
         return r < 0 ? r : seed_set_times(out, when);
 }
 
 int seed_show(struct req *rq, struct strbuf *out)
 {
-        CLEANUP_STRBUF struct strbuf user_data = { 0 };
-        CLEANUP_STRBUF struct strbuf meta_data = { 0 };
+        CLEANUP(instance_seed_done) struct instance_seed seed = { 0 };
         const struct instance *i;
         int r;
 
         r = req_instance(rq, rq->oid, &i);
         if (r < 0)
                 return r;
-        r = instance_seed(rq->fs->model, rq->oid, &user_data, &meta_data);
-        if (r < 0 || !user_data.len)
-                return r;
-        return seed_make(&user_data, &meta_data, (time_t)(i->o.updated_us / 1000000), out);
+        r = instance_seed(rq->fs->model, rq->oid, &seed);
+        return r < 0 ? r : seed_make(&seed, (time_t)(i->o.updated_us / 1000000), out);
 }
 
 int seed_check(struct req *rq)

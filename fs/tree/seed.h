@@ -5,9 +5,8 @@
 #include "fs/tree/req.h"
 
 /*
- * seed.iso of the instance that the request is about: an ISO 9660 image with the label cidata that holds user-data and
- * meta-data, as cloud-init's NoCloud source reads them. The same bytes as long as the instance does not change. Empty
- * while nothing is to be told.
+ * seed.iso of the instance that the request is about: an ISO 9660 image with the label cidata that holds the
+ * files that cloud-init's NoCloud source reads. The same bytes as long as the instance does not change.
  */
 int seed_show(struct req *rq, struct strbuf *out);
 

@@ -92,7 +92,7 @@ static const char *const instance_sql[] = {
         [CDROM] = "SELECT image_disk.blob FROM instance JOIN image_disk ON image_disk.image = instance.cdrom "
                   "WHERE instance.id = ?1 AND image_disk.blob IS NOT NULL ORDER BY device LIMIT 1",
         [IMAGES] = "SELECT " OBJECT_COLUMNS_IMAGE ", class FROM image WHERE instance = ?1 ORDER BY id",
-        [TASKS] = "SELECT id, ident, uid, gid, mode, created, created, 0 FROM task WHERE status IN ('queued', 'running') "
+        [TASKS] = "SELECT id, ident, uid, gid, mode, created, created, 0, 0 FROM task WHERE status IN ('queued', 'running') "
                   "AND instance = ?1 ORDER BY ident",
         [PASSWORD] = "SELECT password FROM instance WHERE id = ?1",
 };

@@ -7,10 +7,13 @@
  * runs from `power start` to `power stop`, and whenever one of its disks is open for writing.
  */
 
+#include "blobstore/base/strbuf.h"
 #include "model/image/snapshot.h"
 #include "model/machine/volume.h"
 
-#define INSTANCE_KEYS_MAX 16384 /* bytes of ssh-keys */
+#define INSTANCE_KEYS_MAX      16384 /* bytes of ssh-keys */
+#define INSTANCE_USER_DATA_MAX 32768
+#define INSTANCE_NETWORK_MAX   16384 /* of network-config */
 
 struct instance {
         struct object o;
@@ -67,10 +70,12 @@ enum instance_field {
         INSTANCE_FIELD_DETACH, /* a device, "vdb" */
         INSTANCE_FIELD_CDROM, /* "iso/debian", "debian" or an image's id; "none" */
         INSTANCE_FIELD_IMAGE_DISKS, /* all, none, or devices */
-        /* These three: -EOPNOTSUPP without cloud-init in the image's features. */
+        /* These five: -EOPNOTSUPP without cloud-init in the image's features. */
         INSTANCE_FIELD_PASSWORD, /* kept as a salted hash */
         INSTANCE_FIELD_SSH_KEYS,
         INSTANCE_FIELD_HOSTNAME,
+        INSTANCE_FIELD_USER_DATA, /* what this and the next are is for cloud-init to say */
+        INSTANCE_FIELD_NETWORK_CONFIG,
         INSTANCE_FIELD_COUNT,
 };
 int instance_set(struct model *m, const struct caller *c, uint64_t id, enum instance_field field, const char *value,
@@ -95,11 +100,17 @@ int instance_images(struct model *m, uint64_t id, image_fn *fn, void *ctx);
 /* What keeps it from being removed: tasks. */
 int instance_used_by(struct model *m, uint64_t id, object_fn *fn, void *ctx);
 
+/* The user-data and network-config that were written, which only these give: they are long. Both are added to. */
+int instance_get_told(struct model *m, uint64_t id, struct strbuf *ret_user_data, struct strbuf *ret_network_config);
+
 /*
- * What cloud-init's NoCloud source reads, as texts (user-data, meta-data); both "" where nothing is set. Owned by the
- * caller, as strbufs.
+ * The files that cloud-init's NoCloud source reads; one without text is not to be there. Meta-data and user-data always
+ * have some.
  */
-struct strbuf;
-int instance_seed(struct model *m, uint64_t id, struct strbuf *ret_user_data, struct strbuf *ret_meta_data);
+struct instance_seed {
+        struct strbuf meta_data, user_data, vendor_data, network_config;
+};
+int instance_seed(struct model *m, uint64_t id, struct instance_seed *ret);
+void instance_seed_done(struct instance_seed *seed);
 
 #endif

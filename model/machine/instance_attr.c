@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "model/core/clock.h"
 #include "model/core/object_row.h"
@@ -18,10 +19,6 @@
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
-
-/* What an RFC 1123 name has at most: Linux takes no longer one. */
-#define HOSTNAME_MAX 64
-#define LABEL_MAX    63
 
 #define SET(column) "UPDATE instance SET " column " = ?2, updated = max(?3, updated + 1) WHERE id = ?1"
 
@@ -35,6 +32,8 @@ static const char *const instance_attr_sql[] = {
         [INSTANCE_FIELD_PASSWORD] = SET("password"),
         [INSTANCE_FIELD_SSH_KEYS] = SET("ssh_keys"),
         [INSTANCE_FIELD_HOSTNAME] = SET("hostname"),
+        [INSTANCE_FIELD_USER_DATA] = SET("user_data"),
+        [INSTANCE_FIELD_NETWORK_CONFIG] = SET("network_config"),
         /* Attaching and detaching change the instance too. */
         [INSTANCE_FIELD_ATTACH] = "UPDATE instance SET updated = max(?2, updated + 1) WHERE id = ?1",
         [SET_STARTED] = "UPDATE instance SET started = 1 WHERE id = ?1",
@@ -212,10 +211,13 @@ static int need_cloud_init(struct command *cmd, struct diag *diag)
         r = image_load(cmd->t, i->image, &image);
         if (r < 0 || strstr(image.features, "cloud-init")) /* the only feature with this in it */
                 return r;
-        return diag_set(diag, -EOPNOTSUPP,
-                        "%s: nothing in the machine would read this: its image %s has no cloud-init in its "
-                        "features (add it there if it does)",
-                        i->o.handle, i->image_path);
+        if (!cmd->c->admin && cmd->c->uid != image.o.uid)
+                return diag_set(diag, -EOPNOTSUPP, "%s: nothing in the machine would read this: its image %s has no "
+                                "cloud-init in its features; where it is installed, the image's owner can add it",
+                                i->o.handle, i->image_path);
+        return diag_set(diag, -EOPNOTSUPP, "%s: nothing in the machine would read this: its image %s has no cloud-init "
+                        "in its features; where it is installed, say so: echo \"%s%scloud-init\" > %s/features",
+                        i->o.handle, i->image_path, image.features, image.features[0] ? " " : "", i->image_path);
 }
 
 static int set_password(struct command *cmd, const char *value, struct diag *diag)
@@ -261,41 +263,54 @@ static int set_ssh_keys(struct command *cmd, const char *value, struct diag *dia
         return r < 0 ? r : update(cmd, DB_TEXT(value));
 }
 
-static bool is_letter_or_digit(char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* Labels of letters, digits and inner hyphens, with dots between them; "" unsets it. */
-static bool is_hostname(const char *name)
-{
-        if (strlen(name) > HOSTNAME_MAX)
-                return false;
-        while (*name) {
-                size_t len = strcspn(name, ".");
-
-                if (len == 0 || len > LABEL_MAX || !is_letter_or_digit(name[0]) || !is_letter_or_digit(name[len - 1]))
-                        return false;
-                for (size_t i = 0; i < len; i++) {
-                        if (!is_letter_or_digit(name[i]) && name[i] != '-')
-                                return false;
-                }
-                name += len;
-                if (*name == '.' && *++name == '\0')
-                        return false;
-        }
-        return true;
-}
-
 static int set_hostname(struct command *cmd, const char *value, struct diag *diag)
 {
         int r;
 
-        if (!is_hostname(value))
+        if (!instance_hostname_is_valid(value))
                 return diag_set(diag, -EINVAL,
                                 "hostname: up to %d letters, digits, hyphens and dots, as in web-1.example.org",
-                                HOSTNAME_MAX);
+                                INSTANCE_HOSTNAME_MAX);
         r = need_cloud_init(cmd, diag);
+        return r < 0 ? r : update(cmd, DB_TEXT(value));
+}
+
+/*
+ * cloud-init knows by the first line what it is given, and passes over what it does not know with no more than a line in
+ * the guest's log.
+ */
+static bool has_known_beginning(const char *text)
+{
+        static const char *const headers[] = { "Content-Type:", "MIME-Version:" };
+
+        for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+                if (strncasecmp(text, headers[i], strlen(headers[i])) == 0)
+                        return true;
+        }
+        return text[0] == '#' || text[0] == '\0';
+}
+
+static int set_user_data(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        r = object_check_text(value, INSTANCE_USER_DATA_MAX, "user-data", diag);
+        if (r < 0)
+                return r;
+        if (!has_known_beginning(value))
+                return diag_set(diag, -EINVAL, "user-data: its first line says what it is, such as #cloud-config, #!/bin/sh, "
+                                "#include or Content-Type: multipart/mixed");
+        r = need_cloud_init(cmd, diag);
+        return r < 0 ? r : update(cmd, DB_TEXT(value));
+}
+
+static int set_network_config(struct command *cmd, const char *value, struct diag *diag)
+{
+        int r;
+
+        r = object_check_text(value, INSTANCE_NETWORK_MAX, "network-config", diag);
+        if (r == 0)
+                r = need_cloud_init(cmd, diag);
         return r < 0 ? r : update(cmd, DB_TEXT(value));
 }
 
@@ -316,6 +331,8 @@ static const struct field {
         [INSTANCE_FIELD_PASSWORD] = { set_password, INSTANCE_DESCRIBE },
         [INSTANCE_FIELD_SSH_KEYS] = { set_ssh_keys, INSTANCE_DESCRIBE },
         [INSTANCE_FIELD_HOSTNAME] = { set_hostname, INSTANCE_DESCRIBE },
+        [INSTANCE_FIELD_USER_DATA] = { set_user_data, INSTANCE_DESCRIBE },
+        [INSTANCE_FIELD_NETWORK_CONFIG] = { set_network_config, INSTANCE_DESCRIBE },
 };
 
 /* The disk that is to be attached: whoever has closed it may go on. */

@@ -40,6 +40,10 @@ bool device_is_valid(const char *device);
 
 /* ---- instance_seed.c ---- */
 
+/* Labels of letters, digits and inner hyphens, with dots between them; "" is one, too. */
+#define INSTANCE_HOSTNAME_MAX 64 /* Linux takes no longer one */
+bool instance_hostname_is_valid(const char *name);
+
 /* A salted hash of PASSWORD, as crypt(5) writes it; PASSWORD "" gives "". -EINVAL with a sentence. */
 int instance_hash_password(const char *password, struct diag *diag, char *buf, size_t size);
 /* The hash, which no other value has. -ENOENT; DB_READ will do. */

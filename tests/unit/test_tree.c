@@ -92,7 +92,7 @@ static const struct {
         { KIND_INSTANCE, 19, "hostname" }, { KIND_INSTANCE, 20, "seed.iso" }, { KIND_INSTANCE, 21, "last-error" },
         { KIND_INSTANCE, 22, "wait" }, { KIND_INSTANCE, 23, "warnings" },
         { KIND_INSTANCE, 24, "os" }, { KIND_INSTANCE, 25, "architecture" }, { KIND_INSTANCE, 26, "boot-mode" },
-        { KIND_INSTANCE, 27, "cdrom" },
+        { KIND_INSTANCE, 27, "cdrom" }, { KIND_INSTANCE, 28, "user-data" }, { KIND_INSTANCE, 29, "network-config" },
         { KIND_DOWNLOAD, 1, "url" }, { KIND_DOWNLOAD, 2, "expires" },
         { KIND_SHARE, 1, "user" }, { KIND_SHARE, 2, "created" },
         { KIND_SHARED_IMAGE, 1, "id" }, { KIND_SHARED_IMAGE, 2, "name" }, { KIND_SHARED_IMAGE, 3, "description" },

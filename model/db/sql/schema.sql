@@ -225,6 +225,9 @@ CREATE TABLE instance (
         description TEXT NOT NULL DEFAULT '',
         -- the ISO in its drive
         cdrom       INTEGER REFERENCES image,
+        -- what cloud-init is told besides, as it was written
+        user_data      TEXT NOT NULL DEFAULT '',
+        network_config TEXT NOT NULL DEFAULT '',
         UNIQUE (region, handle)
 ) STRICT;
 CREATE INDEX instance_by_image ON instance (image, uid) WHERE image IS NOT NULL;

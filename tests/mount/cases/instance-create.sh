@@ -12,12 +12,11 @@ ok mkdir "$web/instances/vm1"
 vm=$instances/vm1
 [[ $(cat "$vm/id") == i-?* ]] || fail "id: $(cat "$vm/id")"
 for line in "name vm1" "description " "status stopped" "type cloud" "image private/web" "owner $(id -un)" "power " \
-        "attach " "detach " "password " "ssh-keys " "hostname " "image-disks all" "last-error " "wait stopped"; do
+        "attach " "detach " "password " "ssh-keys " "hostname " "user-data " "network-config " "image-disks all" "last-error " "wait stopped"; do
         value "$vm/${line%% *}" "${line#* }"
 done
 same "$(ls "$vm/disks")" vda.raw "disks"
 same "$(ls "$vm/images")$(cat "$vm/used-by")" "" "images and used-by"
-same "$(stat -c %s "$vm/seed.iso")" 0 "nothing to tell cloud-init"
 value "$vm/device-mapping" "/dev/vda system disk:$(cat "$R/disks/vm1-vda/id") 3145728"
 same_disk "$vm/disks/vda.raw" web.raw
 diff <("$FSOP" extents "$vm/disks/vda.raw") <("$FSOP" data-runs web.raw) || fail "extents"

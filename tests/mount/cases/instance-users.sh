@@ -22,7 +22,7 @@ same "$(stat -c '%a %u' "$vm" "$d" "$R/disks/vm-$A-vda" "$d/data.raw" | sort -u 
 same "$(as $B ls "$R/instances" "$R/disks" | grep -c "$A\|d1")" 0 "B's listings"
 
 for path in "$vm" "$vm/disks" "$d" "$d/snapshots" "$R/disks/vm-$A-vda"; do by $B expect EACCES opendir "$path"; done
-for path in "$vm/status" "$vm/disks/vda.raw" "$vm/seed.iso" "$d/data.raw" "$R/disks/vm-$A-vda/data.raw"; do
+for path in "$vm/status" "$vm/disks/vda.raw" "$vm/seed.iso" "$vm/user-data" "$d/data.raw" "$R/disks/vm-$A-vda/data.raw"; do
         by $B expect EACCES open r "$path"
 done
 by $B unchanged EACCES open rw "$vm/disks/vda.raw"

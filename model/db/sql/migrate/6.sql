@@ -61,3 +61,7 @@ CREATE TABLE damage (
         pass  INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX damage_of_store ON damage (store, what) WHERE blob IS NULL;
+
+-- Machines tell cloud-init more.
+ALTER TABLE instance ADD COLUMN user_data TEXT NOT NULL DEFAULT '';
+ALTER TABLE instance ADD COLUMN network_config TEXT NOT NULL DEFAULT '';
