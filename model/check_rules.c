@@ -72,7 +72,8 @@ const char *const check_sql[] = {
                        " GROUP BY image.id HAVING image.size <> ifnull(sum(blob.size), 0)",
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
-        [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL",
+        [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL"
+                        " AND made",
         [CHECK_NAMES_DISK] = "SELECT EXISTS (SELECT 1 FROM volume JOIN region ON region.id = volume.region"
                              " WHERE region.store = ?1 AND key = ?2)"
                              " OR EXISTS (SELECT 1 FROM trash WHERE store = ?1 AND key = ?2)",

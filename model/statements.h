@@ -59,6 +59,7 @@
         X(usage_rows)       \
         X(verified)         \
         X(volume)           \
+        X(volume_disk)      \
         X(volume_file)      \
         X(volume_gate)      \
         X(volume_make)      \

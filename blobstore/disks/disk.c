@@ -54,10 +54,9 @@ static struct disk *disk_new(struct blobstore *bs, const struct disk_id *id)
 
 /* ---- making ---- */
 
-int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret)
+int disk_plan(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret)
 {
         CLEANUP(blob_closep) struct blob *b = NULL;
-        struct disk_meta meta = { .size_bytes = size_bytes };
         int r;
 
         r = store_writable(bs);
@@ -71,22 +70,48 @@ int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_
                         return r;
                 if (blob_get_info(b)->size_bytes > size_bytes)
                         return -EINVAL;
-                meta.has_base = true;
-                meta.base = *base;
         }
-        if (getrandom(meta.id.bytes, DISK_ID_SIZE, 0) != DISK_ID_SIZE)
-                return -EIO;
+        return getrandom(ret->bytes, DISK_ID_SIZE, 0) == DISK_ID_SIZE ? 0 : -EIO;
+}
 
-        r = disk_files_create(bs, &meta.id, size_bytes);
+int disk_create_planned(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, const struct disk_id *id)
+{
+        struct disk_meta meta;
+        int r;
+
+        r = store_writable(bs);
+        if (r < 0)
+                return r;
+        r = disk_files_read_meta(bs, id, &meta);
+        if (r != -ENOENT)
+                return r < 0 ? r : -EEXIST;
+        meta = (struct disk_meta){ .id = *id, .size_bytes = size_bytes, .has_base = base };
+        if (base)
+                meta.base = *base;
+
+        r = disk_files_remove(bs, id); /* what a crash left of an earlier try; nobody has seen it */
+        if (r == 0 || r == -ENOENT)
+                r = disk_files_create(bs, id, size_bytes);
         if (r == 0)
                 r = disk_files_write_meta(bs, &meta);
         if (r < 0) {
-                (void)disk_files_forget(bs, &meta.id); /* the first error is the one to report */
-                (void)disk_files_remove(bs, &meta.id);
-                return r;
+                (void)disk_files_forget(bs, id); /* the first error is the one to report */
+                (void)disk_files_remove(bs, id);
         }
-        *ret = meta.id;
-        return 0;
+        return r;
+}
+
+int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret)
+{
+        struct disk_id id;
+        int r;
+
+        r = disk_plan(bs, base, size_bytes, &id);
+        if (r == 0)
+                r = disk_create_planned(bs, base, size_bytes, &id);
+        if (r == 0)
+                *ret = id;
+        return r;
 }
 
 /* ---- opening ---- */

@@ -37,6 +37,14 @@ struct disk;
  */
 int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret);
 
+/*
+ * The same in two steps, for who cannot wait for a disk: the first writes nothing, and refuses what would be refused.
+ * The second may be told again with the same id, also after a crash; -EEXIST: that disk is there. No two at once for an
+ * id.
+ */
+int disk_plan(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret);
+int disk_create_planned(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, const struct disk_id *id);
+
 /* Opened several times it is one object, counted. -ENOENT; -EBADMSG also where its base is gone. */
 int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret);
 

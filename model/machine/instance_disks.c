@@ -66,27 +66,15 @@ struct clone {
         uint64_t size_bytes;
         char source[IMAGE_VALUE_MAX + 1];
         struct disk_id key;
-        bool made;
 };
 
 struct clones {
-        struct model *m;
         const struct image *image;
         bool system_only;
         uint64_t store;
-        struct blobstore *bs;
         struct clone clone[DISKS_MAX];
         size_t n;
-        bool named; /* they stay */
 };
-
-static void clones_done(struct clones *cs)
-{
-        for (size_t i = 0; i < cs->n; i++) {
-                if (cs->clone[i].made && !cs->named)
-                        volume_discard_disk(cs->m, cs->bs, &cs->clone[i].key);
-        }
-}
 
 static int plan_row(void *ctx, const struct db_row *row)
 {
@@ -126,20 +114,19 @@ static int clones_plan(struct db_txn *t, const struct image *image, bool system_
         return db_each(t, instance_disks_sql[CLONES], plan_row, cs, DB_INT(image->o.id));
 }
 
-static int clones_make(struct model *m, struct clones *cs, struct diag *diag)
+/* Which disks they will be; made they are when they are needed. */
+static int clones_name(struct model *m, struct clones *cs, struct diag *diag)
 {
+        struct blobstore *bs;
         int r = 0;
 
-        cs->m = m;
         if (cs->store)
-                r = stores_get(m, cs->store, diag, &cs->bs);
+                r = stores_get(m, cs->store, diag, &bs);
         for (size_t i = 0; i < cs->n && r == 0; i++) {
                 struct clone *clone = &cs->clone[i];
 
-                if (clone->base == 0)
-                        continue;
-                r = disk_create(cs->bs, &clone->blob, clone->size_bytes, &clone->key);
-                clone->made = r == 0;
+                if (clone->base)
+                        r = disk_plan(bs, &clone->blob, clone->size_bytes, &clone->key);
         }
         return r;
 }
@@ -179,7 +166,7 @@ static int clones_insert(struct db_txn *t, const struct clones *cs, const struct
                                .instance = instance->o.id,
                                .system = clone->system,
                                .size_bytes = clone->size_bytes },
-                        .key = clone->made ? &clone->key : NULL,
+                        .key = clone->base ? &clone->key : NULL,
                         .base = clone->base,
                         .snapshot = clone->snapshot,
                         .made_with = true,
@@ -254,7 +241,6 @@ static int insert_from_image(struct model *m, const struct caller *c, const char
                 r = db_commit(&t);
         if (r < 0)
                 return r;
-        cs->named = true;
         changes_add(ch, OBJECT_INSTANCE, instance.o.id);
         changes_add(ch, OBJECT_IMAGE, image.o.id);
         *ret = instance.o.id;
@@ -264,7 +250,7 @@ static int insert_from_image(struct model *m, const struct caller *c, const char
 int instance_create_from_image(struct model *m, const struct caller *c, uint64_t image_id, const char *handle,
                                struct diag *diag, uint64_t *ret)
 {
-        CLEANUP(clones_done) struct clones cs = { 0 };
+        struct clones cs = { 0 };
         struct changes ch = { 0 };
         struct image image;
         int r;
@@ -283,7 +269,7 @@ int instance_create_from_image(struct model *m, const struct caller *c, uint64_t
                 if (r < 0)
                         return r;
         }
-        r = clones_make(m, &cs, diag);
+        r = clones_name(m, &cs, diag);
         if (r == 0)
                 r = insert_from_image(m, c, handle, &cs, &ch, diag, ret);
         if (r == 0)
@@ -410,11 +396,7 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
                 r = instance_set_image(&t, id, image.o.id, instance.type);
         if (r == 0 && image.source == CLASS_ISO)
                 r = instance_set_cdrom_row(&t, id, image.o.id);
-        if (r == 0)
-                r = db_commit(&t);
-        if (r == 0)
-                cs->named = true;
-        return r;
+        return r < 0 ? r : db_commit(&t);
 }
 
 /* The machine keeps its disks, and what it is; the image counts it no longer. */
@@ -439,7 +421,7 @@ static int make_independent(struct model *m, uint64_t id, struct changes *ch, st
 
 int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
 {
-        CLEANUP(clones_done) struct clones cs = { 0 };
+        struct clones cs = { 0 };
         struct changes ch = { 0 };
         struct image image;
         int r;
@@ -449,7 +431,7 @@ int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const
         } else {
                 r = plan_rebuild(m, c, id, name, &image, &cs, diag);
                 if (r == 0)
-                        r = clones_make(m, &cs, diag);
+                        r = clones_name(m, &cs, diag);
                 if (r == 0)
                         r = carry_out_rebuild(m, c, id, &cs, &ch, diag);
         }

@@ -2,8 +2,9 @@
 
 /*
  * Volumes as rows. A volume gets its disk together with its size: at once where it is a clone, later where it is empty.
- * The disk is made before the row names it, and is removed after the row is gone, by way of the table trash. For as
- * long as the row is there it names the blob that its disk is a clone of, so that a snapshot or an image may go before.
+ * The disk is made before the row names it, that of a clone after it (volume_disk.c), and is removed after the row is
+ * gone, by way of the table trash. For as long as the row is there it names the blob that its disk is a clone of, so
+ * that a snapshot or an image may go before.
  *
  * A volume is in the list of its region's disks when it has a handle. The system disk of a local instance has none.
  */
@@ -27,7 +28,6 @@
 enum {
         GET,
         GET_OBJECT,
-        DISK,
         BY_NAME,
         BY_DEVICE,
         OF_INSTANCE,
@@ -53,7 +53,6 @@ enum {
 static const char *const volume_sql[] = {
         [GET] = SELECT_VOLUME "WHERE volume.id = ?1",
         [GET_OBJECT] = "SELECT id, ifnull(handle, device), uid, gid, mode, created, updated FROM volume WHERE id = ?1",
-        [DISK] = "SELECT region.store, key FROM volume JOIN region ON region.id = volume.region WHERE volume.id = ?1",
         [BY_NAME] = SELECT_VOLUME "WHERE volume.region = ?1 AND volume.handle IS NOT NULL "
                                   "AND (volume.handle = ?2 OR volume.ident = ?2) "
                                   "ORDER BY volume.ident = ?2 DESC LIMIT 1",
@@ -66,8 +65,8 @@ static const char *const volume_sql[] = {
                         "ORDER BY handle",
         [SNAPSHOTS] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE volume = ?1 ORDER BY handle",
         [INSERT] = "INSERT INTO volume (ident, region, handle, uid, gid, mode, created, updated, name, key, size, "
-                   "base, instance, device, role, made_with, source, snapshot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, "
-                   "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                   "base, instance, device, role, made_with, source, snapshot, made) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+                   "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         [SET_INSTANCE] = "UPDATE volume SET instance = ?2, device = ?3, made_with = 0, updated = max(?4, updated + 1) "
                          "WHERE id = ?1",
         [SET_HANDLE] = "UPDATE volume SET handle = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
@@ -117,21 +116,6 @@ int volume_load_by_name(struct db_txn *t, uint64_t region, const char *name, str
 int volume_load_by_device(struct db_txn *t, uint64_t instance, const char *device, struct volume *ret)
 {
         return db_one(t, volume_sql[BY_DEVICE], load_row, ret, DB_INT(instance), DB_TEXT(device));
-}
-
-static int disk_row(void *ctx, const struct db_row *row)
-{
-        struct volume_disk_ref *ref = ctx;
-
-        ref->store = (uint64_t)db_row_int(row, 0);
-        ref->exists = !db_row_is_null(row, 1);
-        db_row_blob(row, 1, ref->key.bytes, sizeof(ref->key.bytes));
-        return 0;
-}
-
-int volume_load_disk(struct db_txn *t, uint64_t id, struct volume_disk_ref *ret)
-{
-        return db_one(t, volume_sql[DISK], disk_row, ret, DB_INT(id));
 }
 
 struct volume_walk {
@@ -225,7 +209,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
                    n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes),
                    DB_ID(n->base), DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL,
                    DB_TEXT(v->system ? "system" : "data"), DB_INT(n->made_with), DB_TEXT(v->source),
-                   DB_ID(n->snapshot));
+                   DB_ID(n->snapshot), DB_INT(n->base == 0));
         if (r == -EEXIST)
                 return volume_refuse_taken(v->o.handle, diag);
         if (r < 0)

@@ -51,31 +51,16 @@ int volume_flush(struct volume_file *f)
 static int open_disk(struct model *m, struct open_volume *v, struct diag *diag)
 {
         struct volume_disk_ref ref;
-        struct blobstore *bs;
-        struct volume row;
         struct disk *d;
         int r;
 
         if (v->disk)
                 return 0;
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r == 0)
-                        r = volume_load_disk(&t, v->id, &ref);
-                if (r == 0)
-                        r = volume_load(&t, v->id, &row);
-                if (r < 0 || !ref.exists)
-                        return r;
-        }
-        r = stores_get(m, ref.store, diag, &bs);
-        if (r == 0)
-                r = disk_open(bs, &ref.key, &d);
-        if (r < 0)
+        r = volume_disk_open(m, v->id, diag, &ref, &d);
+        if (r < 0 || !d)
                 return r;
 
-        if (disk_get_size(d) > row.size_bytes)
+        if (disk_get_size(d) > ref.size_bytes)
                 (void)volume_note_size(m, v->id, disk_get_size(d)); /* the next one tries again */
 
         lock(&m->volumes->mutex);

@@ -129,14 +129,12 @@ int volume_create_from_snapshot(struct model *m, const struct caller *c, uint64_
 
         r = stores_get(m, origin.blob.store, diag, &bs);
         if (r == 0)
-                r = disk_create(bs, &origin.blob.key, origin.blob.info.size_bytes, &key);
+                r = disk_plan(bs, &origin.blob.key, origin.blob.info.size_bytes, &key); /* made when it is needed */
         if (r < 0)
                 return r;
         r = insert_clone(m, c, snapshot, handle, &origin, &key, diag, ret);
-        if (r < 0) {
-                volume_discard_disk(m, bs, &key);
+        if (r < 0)
                 return r;
-        }
         volume_tell(m, *ret, 0, snapshot);
         return 0;
 }

@@ -8,15 +8,7 @@
 #include "model/core/stores.h"
 #include "model/machine/instance.h"
 
-/* Where the bytes are. */
-struct volume_disk_ref {
-        uint64_t store;
-        bool exists; /* else the volume waits for its size */
-        struct disk_id key;
-};
-
 int volume_load(struct db_txn *t, uint64_t id, struct volume *ret); /* -ENOENT; DB_READ will do */
-int volume_load_disk(struct db_txn *t, uint64_t id, struct volume_disk_ref *ret); /* likewise */
 /* The disk of the region with this handle or ident. -ENOENT; DB_READ will do. */
 int volume_load_by_name(struct db_txn *t, uint64_t region, const char *name, struct volume *ret);
 /* Those of an instance, in order of their devices. -ENOENT without that device; DB_READ will do. */
@@ -30,7 +22,7 @@ struct volume_new {
          */
         struct volume v;
         const struct disk_id *key; /* NULL: waits for its size */
-        uint64_t base; /* row of the blob that it is a clone of, or 0 */
+        uint64_t base; /* row of the blob that it is a clone of, whose disk is only planned; or 0 */
         uint64_t snapshot; /* that this blob is of, or 0 */
         bool made_with; /* goes with its instance */
 };
@@ -65,6 +57,28 @@ void volume_tell(struct model *m, uint64_t id, uint64_t instance, uint64_t snaps
 int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag);
 /* The disk has this size: a transaction of its own. */
 int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes);
+
+/* ---- volume_disk.c ---- */
+
+/* Where the bytes are. */
+struct volume_disk_ref {
+        uint64_t store;
+        bool exists; /* else the volume waits for its size */
+        bool made; /* else a clone whose disk may not be there yet */
+        struct disk_id key;
+        struct blob_id base; /* of one that is not made, with the size */
+        uint64_t size_bytes;
+};
+
+int volume_load_disk(struct db_txn *t, uint64_t id, struct volume_disk_ref *ret); /* -ENOENT; DB_READ will do */
+/*
+ * Opens the volume's disk, and makes it before that if it is only planned. *ret is NULL where the volume waits for its
+ * size. -ENOENT; as stores_get(), disk_create() and disk_open(). *ret_ref, which may be NULL, is what is opened.
+ */
+int volume_disk_open(struct model *m, uint64_t id, struct diag *diag, struct volume_disk_ref *ret_ref,
+                     struct disk **ret);
+/* Makes all that are planned and can be made now; what comes meanwhile may wait. For upkeep. */
+void volumes_make_disks(struct model *m);
 
 /* ---- volume_file.c ---- */
 

@@ -76,14 +76,13 @@ static int set_size(struct db_txn *t, uint64_t id, uint64_t size_bytes)
 }
 
 /* Where the commit does not follow, the next one to open the disk mends that. */
-static int grow_disk(struct model *m, struct blobstore *bs, const struct disk_id *key, const struct volume *v,
-                     uint64_t size_bytes, struct diag *diag)
+static int grow_disk(struct model *m, const struct volume *v, uint64_t size_bytes, struct diag *diag)
 {
         CLEANUP(disk_closep) struct disk *d = NULL;
         DB_TXN(t);
         int r;
 
-        r = disk_open(bs, key, &d);
+        r = volume_disk_open(m, v->o.id, diag, NULL, &d);
         if (r == 0)
                 r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
@@ -130,8 +129,7 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
                 }
                 r = stores_get(m, ref.store, diag, &bs);
                 if (r == 0)
-                        r = ref.exists ? grow_disk(m, bs, &ref.key, &v, size_bytes, diag) :
-                                         make_disk(m, bs, &v, size_bytes, diag);
+                        r = ref.exists ? grow_disk(m, &v, size_bytes, diag) : make_disk(m, bs, &v, size_bytes, diag);
                 if (r < 0)
                         return r;
         }

@@ -118,23 +118,11 @@ int volume_make_blob(struct model *m, uint64_t id, blob_progress_fn *progress, v
         CLEANUP(disk_closep) struct disk *d = NULL;
         struct disk_snapshot_stats stats;
         struct volume_disk_ref ref;
-        struct blobstore *bs;
         int r;
 
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r == 0)
-                        r = volume_load_disk(&t, id, &ref);
-                if (r < 0)
-                        return r;
-        }
-        if (!ref.exists)
-                return -EBADMSG;
-        r = stores_get(m, ref.store, NULL, &bs);
-        if (r == 0)
-                r = disk_open(bs, &ref.key, &d);
+        r = volume_disk_open(m, id, NULL, &ref, &d);
+        if (r == 0 && !d)
+                r = -EBADMSG;
         if (r == 0)
                 r = disk_snapshot(d, progress, ctx, ret, &stats);
         if (r == 0)

@@ -60,23 +60,9 @@ static int load(struct look *look)
 
 static int open_disk(struct look *look, size_t i)
 {
-        struct volume_disk_ref ref;
-        struct blobstore *bs;
-        int r;
+        int r = volume_disk_open(look->what->m, look->volume[i], NULL, NULL, &look->open[i]);
 
-        {
-                DB_TXN(t);
-
-                r = db_begin(look->what->m->db, DB_READ, &t);
-                if (r == 0)
-                        r = volume_load_disk(&t, look->volume[i], &ref);
-                if (r < 0)
-                        return r;
-        }
-        if (!ref.exists)
-                return -EBADMSG; /* it has a size */
-        r = stores_get(look->what->m, ref.store, NULL, &bs);
-        return r < 0 ? r : disk_open(bs, &ref.key, &look->open[i]);
+        return r < 0 ? r : look->open[i] ? 0 : -EBADMSG; /* it has a size */
 }
 
 static int read_disk(void *ctx, size_t i, void *buf, size_t n, uint64_t off)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Upkeep: images whose time in the recycle bin is up, or to which nothing came (brief.h), addresses of downloads whose
- * time is up, tasks that ended days ago or are too many, disks whose volume is gone, blobs that nothing names any more,
- * and the space of chunks that nothing uses.
+ * time is up, tasks that ended days ago or are too many, disks whose volume is gone, those that are still to be made,
+ * blobs that nothing names any more, and the space of chunks that nothing uses.
  *
  * A blob loses its row first and its bytes after that; the triggers of the schema put what may have lost its last name
  * into the table reap, and disks into trash. Of a store that is offline they wait there until it is back.
@@ -29,6 +29,7 @@
 #include "model/image/making.h"
 #include "model/intake/brief.h"
 #include "model/intake/uploads.h"
+#include "model/machine/volume_row.h"
 #include "model/work/dismiss.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
@@ -449,6 +450,7 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         forget_tasks(reaper, &forget_us);
         brief_us = earlier(briefs_expire(reaper->m), uploads_end_due(reaper->m));
         (void)reap_disks(reaper->m);
+        volumes_make_disks(reaper->m);
 
         r = reap_blobs(reaper->m);
         if (r != 0 || *garbage) {

@@ -52,6 +52,11 @@ int library_open_idle(struct library *l)
         return open_with(l, (struct model_opts){ .idle = true });
 }
 
+int library_open_read_only(struct library *l)
+{
+        return open_with(l, (struct model_opts){ .read_only = true });
+}
+
 void library_make(struct library *l)
 {
         memset(l, 0, sizeof(*l));

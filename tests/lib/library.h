@@ -34,6 +34,7 @@ void library_remove(struct library *l);
 void library_close(struct library *l);
 int library_open(struct library *l);
 int library_open_idle(struct library *l); /* without workers and upkeep, which would do things at the same time */
+int library_open_read_only(struct library *l);
 
 /* Setup and teardown of a cmocka test: *state is the library. */
 int library_setup(void **state);

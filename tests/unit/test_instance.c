@@ -595,6 +595,7 @@ static void test_disks_that_nothing_names_go_at_a_start_when_their_time_is_up(vo
         uint64_t id = machine_make(l, machine_image(l, "web", "cloud", "vdb"), "vm1");
 
         /* As a crash leaves it between the disk and its row. */
+        machine_wait_disks(l, 2);
         library_close(l);
         library_sql(l, "PRAGMA foreign_keys = ON; DROP TRIGGER volume_trash; DELETE FROM volume WHERE device = 'vdb'");
         for (int start = 0; start < 2; start++) { /* or as it is for a catalogue that is older than the disk */

@@ -36,7 +36,8 @@ static void assert_finds_its_rows(sqlite3 *conn, const char *sql)
 static void test_no_disk_or_blob_takes_a_look_at_all_of_them(void **state)
 {
         static const struct db_statements *const tables[] = { &reap_statements, &unnamed_statements,
-                                                              &volume_file_statements, NULL };
+                                                              &volume_disk_statements, &volume_file_statements,
+                                                              NULL };
         const struct db_opts opts = { .tables = tables };
         char dir[TEMPDIR_MAX], path[TEMPDIR_MAX + 16];
         struct db *db;

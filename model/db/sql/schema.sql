@@ -257,9 +257,12 @@ CREATE TABLE volume (
         -- where its bytes came from: for people 'image:<id>' or 'snapshot:<id>', and the snapshot while that exists
         source   TEXT NOT NULL DEFAULT '',
         snapshot INTEGER REFERENCES snapshot ON DELETE SET NULL,
+        -- 0: its disk may not be there yet, and is made when it is first needed, or before
+        made     INTEGER NOT NULL DEFAULT 1 CHECK (made IN (0, 1)),
         CHECK (handle IS NOT NULL OR role = 'system'),
         UNIQUE (region, handle)
 ) STRICT;
+CREATE INDEX volume_unmade ON volume (id) WHERE made = 0;
 CREATE UNIQUE INDEX volume_device ON volume (instance, device) WHERE instance IS NOT NULL;
 CREATE INDEX volume_by_key ON volume (key) WHERE key IS NOT NULL;
 CREATE INDEX volume_by_base ON volume (base) WHERE base IS NOT NULL;

@@ -65,3 +65,7 @@ CREATE UNIQUE INDEX damage_of_store ON damage (store, what) WHERE blob IS NULL;
 -- Machines tell cloud-init more.
 ALTER TABLE instance ADD COLUMN user_data TEXT NOT NULL DEFAULT '';
 ALTER TABLE instance ADD COLUMN network_config TEXT NOT NULL DEFAULT '';
+
+-- The disk of a clone is made when somebody needs it.
+ALTER TABLE volume ADD COLUMN made INTEGER NOT NULL DEFAULT 1 CHECK (made IN (0, 1));
+CREATE INDEX volume_unmade ON volume (id) WHERE made = 0;
