@@ -103,7 +103,7 @@ static void test_a_cloud_instance_gives_a_snapshot_per_disk(void **state)
         assert_string_equal(map.disk[0].snapshot_handle, "web-v2");
         assert_string_equal(map.disk[1].snapshot_handle, "web-v2-2");
         assert_int_equal(map.disk[1].blob.size_bytes, 1 << 20);
-        assert_int_equal(work_get(l, next).size_bytes, MACHINE_SIZE + (1 << 20));
+        assert_int_equal(work_get(l, next).o.size_bytes, MACHINE_SIZE + (1 << 20));
         work_wait(l, has_checksum, next);
         work_assert_clean(l);
 }

@@ -73,7 +73,7 @@ static void test_a_qcow2_is_read_as_what_its_guest_sees(void **state)
         upload_file(l, id, "disk.qcow2");
         work_wait_available(l, id);
         assert_string_equal(work_get(l, id).format, "qcow2");
-        assert_int_equal(work_get(l, id).size_bytes, SIZE);
+        assert_int_equal(work_get(l, id).o.size_bytes, SIZE);
         assert_false(work_get(l, id).encrypted);
         work_assert_bytes(l, id, SIZE, 1);
         work_assert_clean(l);

@@ -46,7 +46,7 @@ static void test_bytes_written_in_any_order_by_any_writer_are_imported(void **st
         work_wait_available(l, id);
         work_assert_bytes(l, id, SIZE, 1);
         assert_string_equal(work_get(l, id).format, "raw");
-        assert_int_equal(work_get(l, id).size_bytes, SIZE);
+        assert_int_equal(work_get(l, id).o.size_bytes, SIZE);
         work_wait_incoming(l);
         work_assert_clean(l);
         work_assert_bytes(l, id, SIZE, 1);
@@ -85,7 +85,7 @@ static void test_a_file_that_is_only_a_hole_is_imported(void **state)
         assert_ok(upload_truncate(u, UINT64_C(1) << 20, library_diag(l)));
         upload_close(u);
         work_wait_available(l, id);
-        assert_int_equal(work_get(l, id).size_bytes, 1 << 20);
+        assert_int_equal(work_get(l, id).o.size_bytes, 1 << 20);
 }
 
 static void test_what_was_only_made_waits_to_be_opened_again(void **state)
@@ -142,7 +142,7 @@ static void test_what_waits_is_taken_for_whole_when_the_library_is_closed(void *
         library_close(l);
         assert_ok(library_open(l));
         work_wait_available(l, id);
-        assert_int_equal(work_get(l, id).size_bytes, 1 << 20);
+        assert_int_equal(work_get(l, id).o.size_bytes, 1 << 20);
         work_wait_incoming(l);
         work_assert_clean(l);
 }
