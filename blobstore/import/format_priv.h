@@ -60,6 +60,9 @@ int format_refuse_growth(struct strbuf *reason, const char *title);
 /* raw.c; FD's first size_bytes are the disk */
 int raw_open(int fd, const struct image_probe *probe, struct image_source **ret, struct strbuf *reason);
 
+/* reach.c; -ENOMEM, or the file could not be read */
+int reach_find(int fd, struct image_reach *ret);
+
 /* judge.c */
 struct judgement {
         struct judged judged; /* also of a file that is refused, as far as it is known */

@@ -291,6 +291,13 @@ int image_probe_within(int limit_ms, int fd, enum image_format wanted, struct im
         f = format_get(p.format);
         p.encrypted = image_is_encrypted(g.head, HEAD_BYTES);
         p.size_bytes = g.file_bytes;
+        if (p.format == IMAGE_FORMAT_RAW) {
+                r = reach_find(fd, &p.reach);
+                if (r < 0) {
+                        strbuf_add(reason, "the file could not be read");
+                        return r;
+                }
+        }
         if (f->judged) {
                 r = judge_file(fd, f, false, limit_ms, &j, reason);
                 p.encrypted |= j.judged.encrypted;

@@ -45,12 +45,20 @@ enum image_packing {
 const char *image_format_name(enum image_format f);
 int image_format_parse(const char *name, enum image_format *ret); /* -EINVAL */
 
+/* How far a raw disk goes, by its own start; zeros where that says nothing. */
+struct image_reach {
+        uint64_t end;
+        char what[48]; /* ends there: "partition 2" */
+        uint64_t copy_end; /* of its partition table's copy, which a disk can do without; 0: it has none */
+};
+
 struct image_probe {
         enum image_format format; /* compressed: the one that was wanted, since what is inside is not known yet */
         enum image_packing packing; /* other than NONE: there is no size yet */
         bool encrypted; /* LUKS, or an encrypted qcow2 */
         bool flat; /* although the format has tables: the file's first size_bytes bytes are the disk */
         uint64_t size_bytes; /* virtual */
+        struct image_reach reach;
 };
 
 /*
@@ -63,6 +71,9 @@ struct image_probe {
 int image_probe(int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
 /* For LIMIT_MS at the most: then -ETIMEDOUT, and nothing is known. 0: without a limit of the caller's. */
 int image_probe_within(int limit_ms, int fd, enum image_format wanted, struct image_probe *ret, struct strbuf *reason);
+
+/* Is it all there, with SIZE_BYTES? Not asked by image_probe(), to which a file may look shorter. -EINVAL: the end is missing. */
+int image_check_end(const struct image_probe *probe, uint64_t size_bytes, struct strbuf *reason);
 
 /* All that image_begins_plain() looks at, and image_probe() of what is plain, but for the file's end and length. */
 #define IMAGE_HEAD_BYTES ((size_t)64 << 10)

@@ -18,6 +18,8 @@ int data_disk_probe(int fd, struct image_probe *ret, struct strbuf *reason)
         int r;
 
         r = image_probe(fd, IMAGE_FORMAT_AUTO, ret, reason);
+        if (r == 0)
+                r = image_check_end(ret, ret->size_bytes, reason);
         if (r < 0)
                 return r;
         if (!ret->packing && ret->format != IMAGE_FORMAT_ISO)

@@ -168,12 +168,25 @@ bool incoming_is_intact(int fd, const char *token)
         return r == 0 && strcmp(token, present) == 0;
 }
 
-int incoming_warn(struct db_txn *t, uint64_t image, enum image_format format, uint64_t size_bytes)
+static int warn_of_copy(struct db_txn *t, uint64_t image, uint64_t copy_end, uint64_t size_bytes)
 {
         struct strbuf sentence CLEANUP_STRBUF = { 0 };
 
-        if (format != IMAGE_FORMAT_RAW || size_bytes % SECTOR_BYTES == 0)
-                return 0;
+        strbuf_addf(&sentence,
+                    "the file ends at byte %" PRIu64 ", and the copy of its partition table (GPT) at byte %" PRIu64
+                    ": its partitions are all there, but a disk that was not made smaller is cut off", size_bytes, copy_end);
+        return strbuf_error(&sentence) ? -ENOMEM : image_warn(t, image, strbuf_text(&sentence));
+}
+
+int incoming_warn(struct db_txn *t, uint64_t image, const struct image_probe *probe, uint64_t size_bytes)
+{
+        struct strbuf sentence CLEANUP_STRBUF = { 0 };
+        int r = 0;
+
+        if (probe->reach.copy_end > size_bytes)
+                r = warn_of_copy(t, image, probe->reach.copy_end, size_bytes);
+        if (r < 0 || probe->format != IMAGE_FORMAT_RAW || size_bytes % SECTOR_BYTES == 0)
+                return r;
         strbuf_addf(&sentence,
                     "the file has %" PRIu64 " bytes, which is no multiple of %d: a machine may not see what is behind the "
                     "last whole sector, and perhaps this is no disk", size_bytes, SECTOR_BYTES);
@@ -219,7 +232,8 @@ int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx)
         }
 }
 
-int incoming_probe(const struct image *image, int fd, int limit_ms, struct image_probe *ret, struct strbuf *reason)
+int incoming_probe(const struct image *image, int fd, uint64_t size_bytes, int limit_ms, struct image_probe *ret,
+                   struct strbuf *reason)
 {
         enum image_format wanted;
         bool iso;
@@ -230,6 +244,8 @@ int incoming_probe(const struct image *image, int fd, int limit_ms, struct image
                 return r;
 
         r = image_probe_within(limit_ms, fd, wanted, ret, reason);
+        if (r == 0)
+                r = image_check_end(ret, size_bytes ? size_bytes : ret->size_bytes, reason);
         if (r < 0)
                 return r;
 

@@ -40,8 +40,8 @@ int incoming_sync(int fd, char *buf, size_t size);
 /* Is the file what it was when TOKEN was made? */
 bool incoming_is_intact(int fd, const char *token);
 
-/* Warns of a raw file of SIZE_BYTES that is no disk's, where it is not. */
-int incoming_warn(struct db_txn *t, uint64_t image, enum image_format format, uint64_t size_bytes);
+/* Warns of a raw file of SIZE_BYTES that is no disk's, or not all of one. */
+int incoming_warn(struct db_txn *t, uint64_t image, const struct image_probe *probe, uint64_t size_bytes);
 
 /* Calls FN for every file of a store. */
 typedef int incoming_fn(void *ctx, const char *ident);
@@ -49,9 +49,10 @@ int incoming_each(struct blobstore *bs, incoming_fn *fn, void *ctx);
 
 /*
  * Decides what the file FD of an image is, which must agree with the format that was set and with the image's class.
- * ret->encrypted is set for a file that is refused, too. LIMIT_MS and errors as of
- * image_probe_within().
+ * ret->encrypted is set for a file that is refused, too. SIZE_BYTES is the file's, where that looks shorter (intake_show());
+ * 0: as it looks. LIMIT_MS and errors as of image_probe_within().
  */
-int incoming_probe(const struct image *image, int fd, int limit_ms, struct image_probe *ret, struct strbuf *reason);
+int incoming_probe(const struct image *image, int fd, uint64_t size_bytes, int limit_ms, struct image_probe *ret,
+                   struct strbuf *reason);
 
 #endif

@@ -73,7 +73,7 @@ int upload_check(struct upload *u, struct diag *diag)
                 return upload_refuse_lost(diag, r);
         }
 
-        r = upload_probe(u->m, u->image, u->fd, &probe, &reason);
+        r = upload_probe(u->m, u->image, u->fd, atomic_load(&u->bytes), &probe, &reason);
         if (r == -EINVAL)
                 return diag_set(diag, r, "%s", strbuf_text(&reason));
 
@@ -119,7 +119,7 @@ static int bring_in(struct upload *u, struct upload_result *ret)
         if (r == 0)
                 r = intake_show(u->intake);
         if (r == 0) {
-                r = upload_probe(u->m, u->image, u->fd, &ret->probe, &ret->refusal);
+                r = upload_probe(u->m, u->image, u->fd, ret->bytes, &ret->probe, &ret->refusal);
                 if (r == -EINVAL || r == -EOPNOTSUPP)
                         return 0; /* with a sentence */
                 if (r == -ETIMEDOUT) { /* the import takes its time for it */

@@ -154,7 +154,8 @@ static int accept_import(struct db_txn *t, const struct image *image, int fd, st
         return upload_accept_import(t, image, token, ch, &ignored);
 }
 
-int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, struct strbuf *reason)
+int upload_probe(struct model *m, uint64_t id, int fd, uint64_t size_bytes, struct image_probe *ret,
+                 struct strbuf *reason)
 {
         struct image image;
         int r;
@@ -171,7 +172,7 @@ int upload_probe(struct model *m, uint64_t id, int fd, struct image_probe *ret, 
                         return r;
         }
 
-        return incoming_probe(&image, fd, PROBE_MS, ret, reason);
+        return incoming_probe(&image, fd, size_bytes, PROBE_MS, ret, reason);
 }
 
 int upload_fail(struct model *m, uint64_t id, const char *sentence, struct changes *ch)
@@ -226,7 +227,7 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
         if (r < 0)
                 return r;
 
-        r = incoming_warn(t, id, result->probe.format, blob_get_info(result->blob)->size_bytes);
+        r = incoming_warn(t, id, &result->probe, blob_get_info(result->blob)->size_bytes);
         if (r < 0)
                 return r;
 

@@ -29,10 +29,11 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
 pthread_mutex_t *uploads_mutex(struct model *m);
 
 /*
- * Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. For requests,
+ * Does the header of the file show that it cannot be imported? Then -EINVAL, and REASON has the sentence. SIZE_BYTES were written. For requests,
  * which end within seconds: -ETIMEDOUT is for the import to find out more.
  */
-int upload_probe(struct model *m, uint64_t image, int fd, struct image_probe *ret, struct strbuf *reason);
+int upload_probe(struct model *m, uint64_t image, int fd, uint64_t size_bytes, struct image_probe *ret,
+                 struct strbuf *reason);
 
 /* What an upload has come to. */
 struct upload_result {

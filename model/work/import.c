@@ -223,6 +223,8 @@ static int find_sources(struct job *job, struct import *import, int fd)
                 import->source[i].fd = import->pack.disk_fd[i];
 
                 r = image_probe(import->source[i].fd, wanted, &import->source[i].probe, &job->reason);
+                if (r == 0)
+                        r = image_check_end(&import->source[i].probe, import->source[i].probe.size_bytes, &job->reason);
                 if (r < 0)
                         return r;
 
@@ -377,7 +379,7 @@ static int finish(struct job *job, const struct import *import)
         if (r < 0)
                 return r;
 
-        r = incoming_warn(&t, id, format, import->source[0].probe.size_bytes);
+        r = incoming_warn(&t, id, &import->source[0].probe, import->source[0].probe.size_bytes);
         if (r < 0)
                 return r;
 
@@ -409,7 +411,7 @@ static int import_file(struct job *job, struct import *import, int fd)
 {
         int r;
 
-        r = incoming_probe(&import->image, fd, 0, &import->probe, &job->reason);
+        r = incoming_probe(&import->image, fd, 0, 0, &import->probe, &job->reason);
         if (r < 0)
                 return r;
 

@@ -171,6 +171,226 @@ static void test_web_page_is_refused(void **state)
         assert_format(fd, IMAGE_FORMAT_AUTO, IMAGE_FORMAT_RAW, 1024);
 }
 
+/* ---- where a raw disk ends ---- */
+
+#define KiB UINT64_C(1024)
+
+static void put_le(int fd, uint64_t off, uint64_t v, size_t n)
+{
+        v = htole64(v);
+        put(fd, off, &v, n);
+}
+
+static uint32_t crc32_of(int fd, uint64_t off, size_t n)
+{
+        uint8_t buf[16 * 1024];
+        uint32_t crc = UINT32_MAX;
+
+        assert_int_equal(pread_full(fd, buf, n, off), n);
+        for (size_t i = 0; i < n * 8; i++) {
+                const uint32_t bit = (crc ^ buf[i / 8] >> i % 8) & 1;
+
+                crc = crc >> 1 ^ (bit ? 0xedb88320 : 0);
+        }
+        return ~crc;
+}
+
+static void put_mbr(int fd, size_t i, uint8_t status, uint8_t type, uint32_t first, uint32_t n)
+{
+        const uint64_t at = 446 + 16 * i;
+
+        put(fd, at, &status, 1);
+        put(fd, at + 4, &type, 1);
+        put_le(fd, at + 8, first, 4);
+        put_le(fd, at + 12, n, 4);
+        put(fd, 510, "\x55\xaa", 2);
+}
+
+/* One partition, to 1 MiB; the copy of it all to the end of 2 MiB. */
+static void seal_gpt(int fd, uint32_t sector)
+{
+        put_le(fd, sector + 88, crc32_of(fd, 2 * sector, 128 * 128), 4);
+        put_le(fd, sector + 16, 0, 4);
+        put_le(fd, sector + 16, crc32_of(fd, sector, 92), 4);
+}
+
+static int make_gpt(uint32_t sector)
+{
+        int fd = make_file(2048 * KiB);
+
+        put_mbr(fd, 0, 0, 0xee, 1, UINT32_MAX); /* as long as it goes, as some have it */
+        put(fd, sector, "EFI PART", 8);
+        put_le(fd, sector + 8, 0x10000, 4);
+        put_le(fd, sector + 12, 92, 4);
+        put_le(fd, sector + 24, 1, 8);
+        put_le(fd, sector + 32, 2048 * KiB / sector - 1, 8);
+        put_le(fd, sector + 72, 2, 8);
+        put_le(fd, sector + 80, 128, 4);
+        put_le(fd, sector + 84, 128, 4);
+        put(fd, 2 * sector + 128, "type", 4);
+        put_le(fd, 2 * sector + 128 + 32, 64 * KiB / sector, 8);
+        put_le(fd, 2 * sector + 128 + 40, 1024 * KiB / sector - 1, 8);
+        seal_gpt(fd, sector);
+        return fd;
+}
+
+static int make_ext(void)
+{
+        int fd = make_file(1024 * KiB);
+
+        put_le(fd, 1024, 128, 4); /* inodes */
+        put_le(fd, 1024 + 4, 256, 4); /* blocks */
+        put_le(fd, 1024 + 24, 2, 4); /* of 4 KiB */
+        put_le(fd, 1024 + 32, 32768, 4); /* in a group */
+        put(fd, 1024 + 56, "\x53\xef", 2);
+        put_le(fd, 1024 + 76, 1, 4);
+        return fd;
+}
+
+static int make_xfs(void)
+{
+        int fd = make_file(1024 * KiB);
+
+        put(fd, 0, "XFSB", 4);
+        put32(fd, 4, 4096);
+        put64(fd, 8, 256);
+        put32(fd, 84, 64); /* blocks in a group */
+        put32(fd, 88, 4); /* groups */
+        put(fd, 120, "\x0c", 1);
+        return fd;
+}
+
+/* As what does it go how far, and the copy of its table? */
+static void assert_reach(int fd, uint64_t end, const char *what, uint64_t copy_end)
+{
+        struct image_probe p = { 0 };
+
+        assert_int_equal(probe(fd, IMAGE_FORMAT_AUTO, &p, ""), 0);
+        assert_int_equal(p.reach.end, end);
+        assert_string_equal(p.reach.what, what);
+        assert_int_equal(p.reach.copy_end, copy_end);
+        close(fd);
+}
+
+static void test_raw_disk_says_where_it_ends(void **state)
+{
+        int fd;
+
+        (void)state;
+        assert_reach(make_file(1024 * KiB), 0, "", 0);
+        assert_reach(make_gpt(512), 1024 * KiB, "partition 2", 2048 * KiB);
+        assert_reach(make_gpt(4096), 1024 * KiB, "partition 2", 2048 * KiB);
+        assert_reach(make_ext(), 1024 * KiB, "file system (ext2, ext3 or ext4)", 0);
+        assert_reach(make_xfs(), 1024 * KiB, "file system (XFS)", 0);
+
+        fd = make_file(1024 * KiB);
+        put_mbr(fd, 0, 0x80, 0x83, 8, 8);
+        put_mbr(fd, 3, 0, 0x05, UINT32_MAX, UINT32_MAX);
+        assert_reach(fd, 512 * 2 * (uint64_t)UINT32_MAX, "partition 4", 0);
+
+        /* what was there before the partitions does not count */
+        fd = make_ext();
+        put_mbr(fd, 0, 0, 0x83, 8, 8);
+        assert_reach(fd, 8192, "partition 1", 0);
+}
+
+/* Each is a table or a file system but for one field. */
+static void test_what_is_no_table_says_nothing(void **state)
+{
+        static const struct {
+                int (*make)(void);
+                uint64_t off, v;
+                size_t n;
+        } tries[] = {
+                { make_ext, 1024, 0, 4 },
+                { make_ext, 1024 + 20, 1, 4 },
+                { make_ext, 1024 + 24, 7, 4 },
+                { make_ext, 1024 + 24, 0xff000002, 4 },
+                { make_ext, 1024 + 32, 0, 4 },
+                { make_ext, 1024 + 32, 32769, 4 },
+                { make_ext, 1024 + 56, 0, 2 },
+                { make_ext, 1024 + 76, 2, 4 },
+                { make_xfs, 0, 0, 1 },
+                { make_xfs, 4, 0, 4 },
+                { make_xfs, 4, 0x00200000, 4 },
+                { make_xfs, 8, 0xff, 1 },
+                { make_xfs, 88, 0, 4 },
+                { make_xfs, 91, 3, 1 },
+                { make_xfs, 91, 5, 1 },
+                { make_xfs, 120, 40, 1 },
+        };
+        int fd;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+                fd = tries[i].make();
+                put_le(fd, tries[i].off, tries[i].v, tries[i].n);
+                assert_reach(fd, 0, "", 0);
+        }
+        for (size_t i = 0; i < 5; i++) {
+                fd = make_file(1024 * KiB);
+                put_mbr(fd, 0, 0, 0x83, 8, 80000);
+                put_mbr(fd, 1, i == 0 ? 'A' : 0, 0x83, i == 1 ? 0 : 80008, i == 2 ? 0 : 8);
+                if (i == 3)
+                        put_mbr(fd, 1, 0, 0x83, 80007, 8);
+                if (i == 4)
+                        put(fd, 510, "\0", 1);
+                assert_reach(fd, 0, "", 0);
+        }
+}
+
+static void test_gpt_must_have_its_sums(void **state)
+{
+        static const struct {
+                uint64_t off, v;
+                size_t n;
+        } tries[] = {
+                { 512, 0, 1 },
+                { 512 + 12, 91, 4 },
+                { 512 + 12, 513, 4 },
+                { 512 + 72, 1, 8 },
+                { 512 + 72, UINT64_MAX, 8 },
+                { 512 + 72, 128, 8 },
+                { 512 + 80, 505, 4 },
+                { 512 + 80, UINT32_MAX, 4 },
+                { 512 + 84, 127, 4 },
+                { 512 + 84, UINT32_MAX, 4 },
+        };
+        int fd;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+                fd = make_gpt(512);
+                put_le(fd, tries[i].off, tries[i].v, tries[i].n);
+                put_le(fd, 512 + 16, 0, 4);
+                put_le(fd, 512 + 16, crc32_of(fd, 512, 92), 4);
+                assert_reach(fd, 0, "", 0);
+        }
+        fd = make_gpt(512);
+        put_le(fd, 512 + 32, 0, 8);
+        assert_reach(fd, 0, "", 0);
+        fd = make_gpt(512);
+        put_le(fd, 1024 + 128 + 40, 0, 8);
+        assert_reach(fd, 0, "", 0);
+        fd = make_gpt(512);
+        put_le(fd, 1024 + 128 + 40, UINT64_MAX, 8);
+        put_le(fd, 512 + 32, UINT64_MAX / 512, 8);
+        seal_gpt(fd, 512);
+        assert_reach(fd, UINT64_MAX, "partition 2", UINT64_MAX);
+}
+
+static void test_missing_end_is_refused(void **state)
+{
+        CLEANUP_STRBUF struct strbuf reason = { 0 };
+        struct image_probe p = { .reach = { .end = 8192, .what = "partition 1", .copy_end = 16384 } };
+
+        (void)state;
+        assert_int_equal(image_check_end(&p, 8192, &reason), 0);
+        assert_string_equal(strbuf_text(&reason), "");
+        assert_int_equal(image_check_end(&p, 8191, &reason), -EINVAL);
+        assert_non_null(strstr(strbuf_text(&reason), "ends at byte 8191, and the disk's partition 1 at byte 8192"));
+}
+
 static void test_raw_agrees_with_what_is_no_other_format(void **state)
 {
         struct image_probe p = { 0 };
@@ -555,6 +775,10 @@ int main(void)
                 cmocka_unit_test(test_zeros_are_raw),
                 cmocka_unit_test(test_raw_may_have_any_size),
                 cmocka_unit_test(test_partition_table_and_file_system_are_raw),
+                cmocka_unit_test(test_raw_disk_says_where_it_ends),
+                cmocka_unit_test(test_what_is_no_table_says_nothing),
+                cmocka_unit_test(test_gpt_must_have_its_sums),
+                cmocka_unit_test(test_missing_end_is_refused),
                 cmocka_unit_test(test_empty_file_is_refused),
                 cmocka_unit_test(test_web_page_is_refused),
                 cmocka_unit_test(test_raw_agrees_with_what_is_no_other_format),
