@@ -27,6 +27,26 @@ static int job_find_twin(struct chunk_job *j)
         return 0;
 }
 
+/* Names a chunk, and the one beside it. */
+static int job_name(struct chunk_job *j)
+{
+        struct chunk_job *other = j->beside;
+        struct chunk_bytes both[2];
+        struct chunk_name names[2];
+        int r;
+
+        if (!other)
+                return chunk_name_of(j->raw, j->entry.raw_len, &j->name);
+        both[0] = (struct chunk_bytes){ j->raw, j->entry.raw_len };
+        both[1] = (struct chunk_bytes){ other->raw, other->entry.raw_len };
+        r = chunk_name_both(both, names);
+        if (r < 0)
+                return r;
+        j->name = names[0];
+        other->name = names[1];
+        return 0;
+}
+
 static int job_look_up(struct chunk_job *j)
 {
         struct blob_writer *w = j->writer;
@@ -34,9 +54,7 @@ static int job_look_up(struct chunk_job *j)
         int r;
 
         chunk_id_of(j->raw, e->raw_len, &e->name);
-        r = chunk_name_of(j->raw, e->raw_len, &j->name);
-        if (r == 0)
-                r = job_find_twin(j);
+        r = job_find_twin(j);
         if (r < 0 || j->shared)
                 return r;
         r = chunk_store_pack(w->store->chunks, &w->hold, CODEC_FAST, j->raw, e->raw_len, j->stored, &j->packed);
@@ -119,18 +137,23 @@ void blob_place_ready(struct blob_writer *w)
 
 void blob_place_run(struct pool_job *job)
 {
-        struct chunk_job *j = (struct chunk_job *)job;
+        struct chunk_job *j = (struct chunk_job *)job, *other;
         struct blob_writer *w = j->writer;
         int r;
 
         r = blob_writer_error(w);
         if (r == 0)
-                r = job_look_up(j);
+                r = job_name(j);
+        for (; j; j = other) {
+                other = j->beside; /* J is somebody else's once it was looked up, and W is with the last one */
+                if (r == 0)
+                        r = job_look_up(j);
 
-        LOCK_SCOPE(&w->lock);
-        if (w->error == 0)
-                w->error = r;
-        j->looked_up = true;
-        if (!w->placing)
-                blob_place_ready(w);
+                LOCK_SCOPE(&w->lock);
+                if (w->error == 0)
+                        w->error = r;
+                j->looked_up = true;
+                if (!w->placing)
+                        blob_place_ready(w);
+        }
 }

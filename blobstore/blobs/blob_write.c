@@ -2,7 +2,7 @@
 
 /*
  * Writing a blob is a pipeline. The caller's thread finds zeros, cuts chunks and sums the whole blob up; each chunk is
- * then a job for the store's threads (blob_place.c):
+ * then a job for the store's threads (blob_place.c), two at a time, since naming two takes hardly longer than one:
  *
  *      look up     name it, and look for the same name in the store. What is new is compressed, with a chunk before it
  *                  that has blocks in common with it, where there is one. In parallel.
@@ -47,7 +47,10 @@ static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
         struct chunk_job *j;
 
         LOCK_SCOPE(&w->lock);
-        /* Until there is room for many, so that not each chunk costs two switches between threads. */
+        /*
+         * Until there is room for many, so that not each chunk costs two switches between threads. One that waits for
+         * the next is the last of those outstanding, and one is few.
+         */
         if (w->outstanding >= w->max_jobs)
                 while (w->error == 0 && w->outstanding > blob_writer_few(w))
                         pthread_cond_wait(&w->done, &w->lock);
@@ -64,6 +67,7 @@ static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
         }
         j->job.run = blob_place_run;
         j->writer = w;
+        j->beside = NULL;
         j->looked_up = false;
         j->shared = false;
         j->is_page = false;
@@ -72,11 +76,32 @@ static int writer_get_job(struct blob_writer *w, struct chunk_job **ret)
         return 0;
 }
 
+/* Has what waits for another chunk looked up without one. */
+static int writer_submit(struct blob_writer *w)
+{
+        struct chunk_job *j = TAKE_PTR(w->alone), *other;
+        int r;
+
+        r = j ? pool_submit(w->store->chunks->pool, &j->job) : 0;
+        if (r == 0)
+                return 0;
+
+        /* There is not one thread; so nothing but this job is outstanding. */
+        LOCK_SCOPE(&w->lock);
+        w->error = r;
+        for (; j; j = other) {
+                other = j->beside;
+                STAILQ_REMOVE(&w->jobs, j, chunk_job, order);
+                w->outstanding--;
+                free(j);
+        }
+        return r;
+}
+
 /* Ends the chunk that is being filled, if there is one. */
 static int writer_end_chunk(struct blob_writer *w)
 {
         struct chunk_job *j = TAKE_PTR(w->cut);
-        int r;
 
         chunker_reset(&w->chunker);
         if (!j)
@@ -87,17 +112,12 @@ static int writer_end_chunk(struct blob_writer *w)
         STAILQ_INSERT_TAIL(&w->jobs, j, order);
         w->outstanding++;
         unlock(&w->lock);
-        r = pool_submit(w->store->chunks->pool, &j->job);
-        if (r == 0)
+        if (!w->alone) {
+                w->alone = j;
                 return 0;
-
-        /* There is not one thread; so nothing but this job is outstanding. */
-        LOCK_SCOPE(&w->lock);
-        STAILQ_REMOVE(&w->jobs, j, chunk_job, order);
-        w->outstanding--;
-        w->error = r;
-        free(j);
-        return r;
+        }
+        w->alone->beside = j;
+        return writer_submit(w);
 }
 
 /* Adds one block, which is shorter than a block only at the end. */
@@ -251,6 +271,8 @@ static int writer_begin_shared(struct blob_writer *w, struct blob *b, uint64_t n
         if (r == 0)
                 r = writer_end_chunk(w);
         if (r == 0)
+                r = writer_submit(w); /* else all that follows would wait for it */
+        if (r == 0)
                 r = writer_get_job(w, ret);
         if (r < 0)
                 return blob_writer_fail(w, r);
@@ -302,6 +324,7 @@ int blob_writer_add_page(struct blob_writer *w, struct blob *b, const struct map
 /* Waits until nothing is outstanding. */
 static void writer_drain(struct blob_writer *w)
 {
+        (void)writer_submit(w); /* what goes wrong is the writer's error */
         LOCK_SCOPE(&w->lock);
         while (w->outstanding > 0 || w->placing)
                 pthread_cond_wait(&w->done, &w->lock);

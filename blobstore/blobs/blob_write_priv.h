@@ -14,6 +14,7 @@
 struct chunk_job {
         struct pool_job job; /* first */
         struct blob_writer *writer;
+        struct chunk_job *beside; /* NULL, or the one that is looked up with it, and is no job of its own */
         STAILQ_ENTRY(chunk_job) order; /* or in the list of free ones */
         bool looked_up; /* under the writer's lock */
         bool is_page;   /* no chunk, but the entries of a page that is borrowed; the rest does not matter then */
@@ -38,6 +39,7 @@ struct blob_writer {
         uint64_t summed_holes; /* bytes of holes that went into it */
         struct chunker chunker;
         struct chunk_job *cut; /* the chunk that is being filled, or NULL */
+        struct chunk_job *alone; /* one that is outstanding, and waits for the next to be looked up beside it, or NULL */
         uint64_t size; /* bytes in chunks and holes so far */
         uint64_t data_bytes;
         uint8_t partial[BLOB_BLOCK_SIZE]; /* a block that is not complete yet */

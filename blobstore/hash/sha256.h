@@ -4,7 +4,8 @@
 
 /*
  * SHA-256 (FIPS 180-4), for names that stand for the bytes themselves: whoever finds one again need not compare. With
- * the processor's instructions for it 1.5 GB/s on one core, about what reading the other bytes back would take.
+ * the processor's instructions for it 1.7 GB/s on one core, about what reading the other bytes back would take; of
+ * several messages at once 3.3 GB/s.
  */
 
 #include <stddef.h>
@@ -14,5 +15,14 @@
 
 /* -ENOMEM. */
 int sha256(const void *bytes, size_t n, uint8_t ret[SHA256_SIZE]);
+
+struct sha256_message {
+        const void *bytes;
+        size_t n;
+        uint8_t digest[SHA256_SIZE];
+};
+
+/* The digests of N messages, as sha256() gives them. -ENOMEM. */
+int sha256_all(struct sha256_message *messages, size_t n);
 
 #endif
