@@ -35,6 +35,7 @@
 #include "fs/tree/ino.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/req.h"
+#include "fs/tree/scratch.h"
 #include "fs/tree/selection.h"
 #include "fs/tree/tree.h"
 
@@ -214,6 +215,8 @@ static int mount_open(struct mount *m)
         if (r == 0)
                 r = walks_new(&m->fs.walks);
         if (r == 0)
+                r = scratches_new(&m->fs.scratches);
+        if (r == 0)
                 r = frozens_new(&m->fs.frozens);
         if (r == 0)
                 r = grants_new(&m->fs.grants);
@@ -374,6 +377,7 @@ static void mount_close(struct mount *m)
         if (m->signals)
                 fuse_remove_signal_handlers(m->session);
         http_stop(m->fs.http);
+        scratches_free(m->fs.scratches);
         model_close(m->fs.model);
         if (m->session)
                 fuse_session_destroy(m->session);

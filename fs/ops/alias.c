@@ -6,9 +6,10 @@
 #include <time.h>
 
 #include "blobstore/base/lock.h"
+#include "fs/ops/process.h"
 
-/* How long the name outlives the last close: tools go on with it at once. */
-#define ALIAS_LINGER_NS       INT64_C(2000000000)
+/* How long the name outlives the last close: tools go on with it at once, on a machine that may be slow. */
+#define ALIAS_LINGER_NS       INT64_C(10000000000)
 #define ALIAS_LINGER_EMPTY_NS INT64_C(3000000000) /* a second less than the image (model/intake/brief.c) */
 
 struct alias {
@@ -18,6 +19,7 @@ struct alias {
         pid_t pid; /* 0: of any process of the user */
         uint64_t image;
         int64_t end_ns; /* 0: the file is open */
+        uint64_t size_bytes; /* that it had when it was closed */
         char name[];
 };
 
@@ -80,9 +82,10 @@ int alias_add(struct aliases *a, fuse_ino_t parent, const char *name, const stru
                 return -ENOMEM;
         i->parent = parent;
         i->uid = who->uid;
-        i->pid = who->pid;
+        i->pid = process_of(who->pid);
         i->image = image;
         i->end_ns = 0;
+        i->size_bytes = 0;
         memcpy(i->name, name, strlen(name) + 1);
 
         LOCK_SCOPE(&a->mutex);
@@ -97,8 +100,8 @@ bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, const st
         LOCK_SCOPE(&a->mutex);
         alias_expire(a);
         for (struct alias *i = a->first; i; i = i->next) {
-                if (i->parent == parent && (i->pid ? i->pid == who->pid : i->uid == who->uid) &&
-                    strcmp(i->name, name) == 0) {
+                if (i->parent == parent && strcmp(i->name, name) == 0 &&
+                    (i->pid ? i->pid == process_of(who->pid) : i->uid == who->uid)) {
                         *ret = alias_upload_node(i->image);
                         return true;
                 }
@@ -114,16 +117,26 @@ void alias_begin(struct aliases *a, uint64_t image)
                         i->end_ns = 0;
 }
 
-void alias_end(struct aliases *a, uint64_t image, bool empty)
+void alias_end(struct aliases *a, uint64_t image, bool empty, uint64_t size_bytes)
 {
         LOCK_SCOPE(&a->mutex);
         for (struct alias *i = a->first; i; i = i->next) {
                 if (i->image != image)
                         continue;
                 i->end_ns = alias_now_ns() + (empty ? ALIAS_LINGER_EMPTY_NS : ALIAS_LINGER_NS);
+                i->size_bytes = size_bytes;
                 if (empty)
                         i->pid = 0;
         }
+}
+
+uint64_t alias_size(struct aliases *a, uint64_t image)
+{
+        LOCK_SCOPE(&a->mutex);
+        for (const struct alias *i = a->first; i; i = i->next)
+                if (i->image == image && i->end_ns)
+                        return i->size_bytes;
+        return 0;
 }
 
 struct node alias_upload_node(uint64_t image)

@@ -23,7 +23,9 @@ void alias_begin(struct aliases *a, uint64_t image);
  * The last writer of the image's upload has closed it: the name goes soon. EMPTY: a file that was only made, which
  * another process of the same user may open for its bytes.
  */
-void alias_end(struct aliases *a, uint64_t image, bool empty);
+void alias_end(struct aliases *a, uint64_t image, bool empty, uint64_t size_bytes);
+/* Of one that goes soon, how large it was: tools compare. 0: there is none. */
+uint64_t alias_size(struct aliases *a, uint64_t image);
 
 /* The node of an image's upload file. */
 struct node alias_upload_node(uint64_t image);

@@ -8,6 +8,7 @@
 
 #include "fs/ops/attr.h"
 
+#include "fs/ops/alias.h"
 #include "fs/ops/grant.h"
 #include "model/intake/upload.h"
 
@@ -91,7 +92,7 @@ void attr_access(struct req *rq, struct node n, struct object *o)
         if (n.row == 0) {
                 o->mode = kind->mode ? kind->mode : o->mode;
         } else if (!entry) {
-                o->mode = kind->target ? 0777 : 0444;
+                o->mode = kind->target ? 0777 : kind->measure_child ? o->mode : 0444;
         } else if (entry->blob) {
                 o->mode = 0444;
         } else if (entry->flags & ENTRY_ADMIN) {
@@ -201,6 +202,8 @@ static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind
         }
         if (!kind->target)
                 *timeout = ATTR_TIMEOUT_CTL;
+        if (kind->measure_child)
+                return kind->measure_child(rq, n.oid, st);
         return attr_measure(rq, n, st);
 }
 
@@ -225,7 +228,8 @@ static int attr_entry(struct req *rq, struct node n, const struct entry *entry, 
         }
         if (entry->flags & ENTRY_UPLOAD) {
                 st->st_blksize = ATTR_PIECE;
-                st->st_size = n.kind == KIND_IMAGE ? (off_t)upload_size(rq->fs->model, n.oid) : 0;
+                if (n.kind == KIND_IMAGE)
+                        st->st_size = (off_t)(upload_size(rq->fs->model, n.oid) ?: alias_size(rq->fs->aliases, n.oid));
                 st->st_blocks = (st->st_size + 511) / 512;
                 return 0;
         }

@@ -28,9 +28,6 @@
 #include "fs/ops/reply_buffer.h"
 #include "model/core/text.h"
 
-/* Longer than any command; a text is limited by the attribute itself. */
-#define CTL_COMMAND_MAX 65536
-
 struct ctl {
         struct file file;
         struct text *text; /* as of the open; NULL: only written */
@@ -261,11 +258,10 @@ static int ctl_freeze(struct req *rq, struct node n, struct text **ret)
         return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &shown, &rq->diag, ret);
 }
 
-int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+static int ctl_new(struct req *rq, struct node n, int flags, struct ctl **ret)
 {
         const struct entry *entry = tree_entry(n);
         struct ctl *c;
-        int r;
 
         if ((flags & O_ACCMODE) != O_RDONLY && !(entry && entry->store))
                 return diag_set(&rq->diag, -EPERM, "%s can only be read", entry ? entry->name : "this file");
@@ -277,7 +273,38 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         (void)pthread_mutex_init(&c->mutex, NULL); /* cannot fail without attributes */
         c->uid = rq->caller.uid;
         c->append = flags & O_APPEND;
-        r = 0;
+        *ret = c;
+        return 0;
+}
+
+int ctl_put(struct req *rq, struct node n, const char *bytes, size_t size)
+{
+        const struct entry *entry = tree_entry(n);
+        struct ctl *c;
+        int r;
+
+        if (entry && (entry->flags & (ENTRY_UPLOAD | ENTRY_DISK)))
+                return diag_set(&rq->diag, -EPERM, "%s stays the file that it is: copy the other one's bytes into it",
+                                entry->name);
+        r = ctl_new(rq, n, O_WRONLY, &c);
+        if (r < 0)
+                return r;
+        r = ctl_run(rq, c, bytes, size, 0);
+        if (r == 0)
+                r = ctl_flush(rq, &c->file);
+        ctl_release(&c->file);
+        return r;
+}
+
+int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+{
+        const struct entry *entry = tree_entry(n);
+        struct ctl *c;
+        int r;
+
+        r = ctl_new(rq, n, flags, &c);
+        if (r < 0)
+                return r;
         if ((flags & O_ACCMODE) != O_WRONLY)
                 r = ctl_freeze(rq, n, &c->text);
         if (r == 0 && c->append && entry && (entry->flags & ENTRY_TEXT))

@@ -42,6 +42,11 @@ static inline struct file *file_of(const struct fuse_file_info *fi)
 
 /* ctl.c: control files, generated children, and what waits. FLAGS as open(2) has them. */
 int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
+/* Longer than any command; a text is limited by the attribute itself. */
+#define CTL_COMMAND_MAX 65536
+
+/* Writes the whole of what a file holds to that one, as one command: what opening and writing it refuse. */
+int ctl_put(struct req *rq, struct node n, const char *bytes, size_t size);
 /* Makes TEXT of a write(2) what store functions take: without its final newline; refuses what no command can be. */
 int ctl_command(const struct entry *entry, const char *text, size_t n, char **ret, struct diag *diag);
 

@@ -88,7 +88,7 @@ static void inflow_release(struct file *f)
         struct inflow *i = (struct inflow *)f;
 
         if (i->aliases)
-                alias_end(i->aliases, upload_image(i->upload), upload_is_only_made(i->upload));
+                alias_end(i->aliases, upload_image(i->upload), upload_is_only_made(i->upload), upload_end_of(i->upload));
         upload_close(i->upload);
         free(i);
 }

@@ -13,6 +13,7 @@
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/scratch_file.h"
 
 /* Has who asks the file open, as it was when she opened it? */
 static bool is_frozen(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_info *fi, uint64_t *ret_size)
@@ -87,6 +88,8 @@ static int ops_truncate(struct req *rq, struct node n, uint64_t size, struct fus
 
         if (f && f->ops->truncate)
                 return f->ops->truncate(rq, f, size);
+        if (n.kind == KIND_SCRATCH)
+                return scratch_file_resize(rq, n, size);
         if (entry && (entry->flags & ENTRY_DISK))
                 return volume_set_size(rq->fs->model, &rq->caller, n.oid, size, &rq->diag);
         if ((entry && entry->blob) || (n.row == ROW_CHILD && tree_kind(n.kind)->blob))
@@ -103,7 +106,7 @@ static int ops_change(struct req *rq, struct node n, const struct stat *attr, in
 
         if (!tree_kind(n.kind))
                 return -ESTALE;
-        if (entry && (entry->flags & ENTRY_UPLOAD))
+        if (n.kind == KIND_SCRATCH || (entry && (entry->flags & ENTRY_UPLOAD)))
                 to_set &= FUSE_SET_ATTR_SIZE; /* cp -p sets the rest: accepted, and means nothing */
 
         if (to_set & access) {
@@ -133,11 +136,13 @@ static const char *ops_change_verb(int to_set)
         return to_set & FUSE_SET_ATTR_SIZE ? "truncate" : "touch";
 }
 
-/* A shell's > before a command is none itself. */
+/* A shell's > before a command is none itself, nor is what is done to a temporary file. */
 static bool ops_change_is_command(struct node n, int to_set)
 {
         const struct entry *entry = tree_entry(n);
 
+        if (n.kind == KIND_SCRATCH)
+                return false;
         if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
                 return true;
         return (to_set & FUSE_SET_ATTR_SIZE) && entry && (entry->flags & ENTRY_DISK);

@@ -6,6 +6,7 @@
  * listed, and of links those that lead to it.
  */
 
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,6 +16,7 @@
 #include "fs/ops/permit.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/scratch.h"
 #include "model/core/text.h"
 
 struct listed {
@@ -75,7 +77,7 @@ static int listing_add(struct listing *l, const char *name, struct node n, unsig
                 l->items = items;
                 l->size = size;
         }
-        if (l->names.len > UINT32_MAX - NAME_LEN_MAX - 1)
+        if (l->names.len > UINT32_MAX - NAME_MAX - 1)
                 return -EOVERFLOW;
 
         l->items[l->n] = (struct listed){
@@ -102,6 +104,11 @@ static int listing_add_child(void *ctx, const struct child *c)
         if (c->type == DT_DIR && c->object && !tree_kind(n.kind)->mode && !object_allows(c->object, &l->rq->caller, 01))
                 return 0;
         return listing_add(l, c->name, n, c->type, c->object);
+}
+
+static int listing_add_scratch(void *ctx, const char *name, struct node n)
+{
+        return listing_add(ctx, name, n, DT_REG, NULL);
 }
 
 /* Takes out links to what is closed to the caller: known only now, when the walk over the database has ended. */
@@ -147,11 +154,11 @@ static int listing_fill(struct req *rq, struct listing *l)
                         return r;
         }
 
-        if (!kind->list)
-                return 0;
         l->rq = rq;
-        r = kind->list(rq, l->dir.oid, listing_add_child, l);
-        return r < 0 ? r : listing_drop_closed_links(rq, l);
+        r = kind->list ? kind->list(rq, l->dir.oid, listing_add_child, l) : 0;
+        if (r == 0)
+                r = listing_drop_closed_links(rq, l);
+        return r < 0 ? r : scratch_each(rq->fs->scratches, node_ino(l->dir), rq->caller.uid, listing_add_scratch, l);
 }
 
 /* What a directory holds is as long as others make it, and it stays open as long as its reader likes: see text.h. */
@@ -300,7 +307,7 @@ static int window_read(const struct open_dir *d, size_t first, size_t size, stru
         w->items = (const void *)text_get(d->text, first * sizeof(*w->items), w->n * sizeof(*w->items), w->items_buf);
         if (!w->items)
                 return -EIO;
-        names_n = w->items[w->n - 1].name - w->items[0].name + NAME_LEN_MAX + 1;
+        names_n = w->items[w->n - 1].name - w->items[0].name + NAME_MAX + 1;
         left = text_size(d->text) - names_at - w->items[0].name;
         names_n = names_n < left ? names_n : left;
         w->names_buf = malloc(names_n);

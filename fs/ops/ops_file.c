@@ -13,6 +13,8 @@
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/scratch_file.h"
+#include "fs/tree/scratch.h"
 #include "fs/tree/ways.h"
 #include "model/intake/upload.h"
 
@@ -23,6 +25,8 @@ static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *f
 
         if (!kind)
                 return -ESTALE;
+        if (n.kind == KIND_SCRATCH)
+                return scratch_file_open(rq, n, fi->flags, fi);
         if ((entry && entry->blob) || (n.row == ROW_CHILD && kind->blob))
                 return data_open(rq, n, fi->flags, fi);
         if (entry && (entry->flags & ENTRY_DISK))
@@ -80,6 +84,20 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
                 f->ops->release(f); /* the open was interrupted: no release will come */
 }
 
+static int ops_create_scratch(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
+                              struct fuse_entry_param *ret)
+{
+        struct node n;
+        int r;
+
+        r = scratch_make(rq, tree_kind(node_of(parent).kind), parent, name, &n);
+        if (r == 0)
+                r = scratch_file_open(rq, n, fi->flags, fi);
+        if (r == 0)
+                r = reply_fill_entry(rq, n, NULL, ret);
+        return r;
+}
+
 /* The short form: an image made for the file, and the file open as its upload. All or nothing. */
 static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
                            struct fuse_entry_param *ret)
@@ -92,6 +110,8 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         r = permit_change(rq, dir);
         if (r < 0)
                 return r;
+        if (scratch_is_name(name) && scratch_goes_in(kind))
+                return ops_create_scratch(rq, parent, name, fi, ret);
         if (!kind->create)
                 return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(dir.kind));
         r = kind->create(rq, dir.oid, name, &image);
@@ -137,8 +157,9 @@ void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mod
                 reply_refusal(&rq, node_of(parent), r);
                 return;
         }
-        reply_done(&rq, node_of(parent));
         f = file_of(fi);
+        if (f->node.kind != KIND_SCRATCH)
+                reply_done(&rq, node_of(parent));
         e.entry_timeout = 0; /* the name goes when the file has been taken in */
         if (fuse_reply_create(fuse, &e, fi) == -ENOENT)
                 f->ops->release(f);

@@ -19,7 +19,9 @@
 #include "fs/ops/permit.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/scratch_file.h"
 #include "fs/tree/parent.h"
+#include "fs/tree/scratch.h"
 #include "fs/tree/ways.h"
 
 static int ops_resolve_child(struct req *rq, const struct dir_kind *kind, struct node dir, const char *name,
@@ -65,6 +67,8 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
         }
 
         r = ops_resolve_child(rq, kind, dir, name, ret, ret_object);
+        if (r == -ENOENT && scratch_find(rq->fs->scratches, parent, name, rq->caller.uid, ret))
+                return 0;
         if (r == -ENOENT && alias_find(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse), ret))
                 return 0;
         return r;
@@ -233,6 +237,21 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         reply_error(&rq, kind->parting ? -ESTALE : 0);
 }
 
+/* A temporary file gets the name that it is for, or another of its own. */
+static int ops_rename_scratch(struct req *rq, struct node n, fuse_ino_t new_parent, const char *new_name, unsigned flags)
+{
+        struct node existing;
+        struct object o;
+        int r;
+
+        if (flags & ~(unsigned)RENAME_NOREPLACE)
+                return diag_set(&rq->diag, -EINVAL, "two names cannot be exchanged here");
+        r = ops_resolve(rq, new_parent, new_name, &existing, &o);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        return scratch_file_rename(rq, n, new_parent, new_name, r == 0 ? &existing : NULL);
+}
+
 void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                        const char *new_name, unsigned flags)
 {
@@ -249,7 +268,10 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 r = permit_change(&rq, node_of(new_parent));
         if (r == 0)
                 r = ops_resolve(&rq, parent, name, &n, &o);
-        if (r == 0) {
+        if (r == 0 && n.kind == KIND_SCRATCH) {
+                r = ops_rename_scratch(&rq, n, new_parent, new_name, flags);
+                n = node_of(new_parent); /* whose the answer is */
+        } else if (r == 0) {
                 if (flags & ~(unsigned)RENAME_NOREPLACE)
                         r = diag_set(&rq.diag, -EINVAL, "two names cannot be exchanged here");
                 else if (n.row != 0 || !kind->rename || n.kind != kind->child)
@@ -297,6 +319,10 @@ void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         r = permit_change(&rq, dir);
         if (r == 0)
                 r = ops_resolve(&rq, parent, name, &n, &o);
+        if (r == 0 && n.kind == KIND_SCRATCH) {
+                reply_error(&rq, scratch_file_remove(&rq, n));
+                return;
+        }
         if (r == 0 && ops_bury(&rq, parent, name, n))
                 return;
         if (r == 0)

@@ -25,8 +25,9 @@ int dir_find_in(dir_list_fn *list, struct req *rq, uint64_t oid, const char *nam
 /* What belongs to nobody in particular is the mounting user's, and as old as the library. */
 int dir_root_object(struct req *rq, uint64_t oid, struct object *ret);
 
-/* The oid of a class's directory in a region. */
+/* The oid of a class's directory in a region, and the region of one. */
 uint64_t dir_class_oid(uint64_t region, enum image_class class);
+uint64_t dir_class_region(uint64_t oid);
 
 /* The region that is the directory's oid. */
 int dir_region_object(struct req *rq, uint64_t oid, struct object *ret);
@@ -109,7 +110,7 @@ extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images;
 extern const struct dir_kind dir_image_instances;
-extern const struct dir_kind dir_buried;
+extern const struct dir_kind dir_buried, dir_scratch;
 /* dir_mirror.c */
 extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;
 extern const struct dir_kind dir_shared_instance;

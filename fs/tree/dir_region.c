@@ -6,6 +6,7 @@
  */
 
 #include "fs/tree/dir.h"
+#include "model/intake/draft.h"
 
 #define CLASS_BITS 3
 _Static_assert(CLASS_COUNT <= 1 << CLASS_BITS, "a class must fit into an oid");
@@ -15,7 +16,7 @@ uint64_t dir_class_oid(uint64_t region, enum image_class class)
         return region << CLASS_BITS | (uint64_t)class;
 }
 
-static uint64_t class_region(uint64_t oid)
+uint64_t dir_class_region(uint64_t oid)
 {
         return oid >> CLASS_BITS;
 }
@@ -146,7 +147,7 @@ static int images_object(struct req *rq, uint64_t oid, struct object *ret)
 
         if (class_of(oid) >= CLASS_COUNT)
                 return -ENOENT;
-        r = dir_region_object(rq, class_region(oid), ret);
+        r = dir_region_object(rq, dir_class_region(oid), ret);
         if (r == 0)
                 ret->mode = MODE_SHARED;
         return r;
@@ -165,26 +166,36 @@ static int images_change(struct req *rq, uint64_t oid)
 
 static int images_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
 {
-        return image_each(rq->fs->model, class_region(oid), class_of(oid), dir_add_object,
+        return image_each(rq->fs->model, dir_class_region(oid), class_of(oid), dir_add_object,
                           &(struct dir_children){ .fn = fn, .ctx = ctx });
 }
 
 static int images_find(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object)
 {
-        int r = image_find(rq->fs->model, class_region(oid), class_of(oid), name, ret_object);
+        int r = image_find(rq->fs->model, dir_class_region(oid), class_of(oid), name, ret_object);
 
         return dir_found(r, ret, ret_object);
 }
 
 static int images_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
 {
-        return image_create(rq->fs->model, &rq->caller, class_region(oid), class_of(oid), name, &rq->diag, ret_child);
+        return image_create(rq->fs->model, &rq->caller, dir_class_region(oid), class_of(oid), name, &rq->diag, ret_child);
 }
 
 static int images_create(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image)
 {
-        return image_create_for_file(rq->fs->model, &rq->caller, class_region(oid), class_of(oid), name, &rq->diag,
+        return image_create_for_file(rq->fs->model, &rq->caller, dir_class_region(oid), class_of(oid), name, &rq->diag,
                                      ret_image);
+}
+
+static int images_draft(struct req *rq, uint64_t oid, uint64_t others, struct draft **ret)
+{
+        return draft_new(rq->fs->model, &rq->caller, dir_class_region(oid), class_of(oid), others, &rq->diag, ret);
+}
+
+static int images_import(struct req *rq, uint64_t oid, struct draft *draft, const char *name, uint64_t *ret_image)
+{
+        return draft_import(draft, &rq->caller, class_of(oid), name, &rq->diag, ret_image);
 }
 
 static int images_remove(struct req *rq, uint64_t child)
@@ -196,7 +207,7 @@ static int images_rename(struct req *rq, uint64_t child, struct node to, const c
 {
         if (to.kind != KIND_IMAGES || to.row != 0)
                 return diag_set(&rq->diag, -EPERM, "an image stays among the images of its region");
-        return image_move(rq->fs->model, &rq->caller, child, class_region(to.oid), class_of(to.oid), name, &rq->diag);
+        return image_move(rq->fs->model, &rq->caller, child, dir_class_region(to.oid), class_of(to.oid), name, &rq->diag);
 }
 
 const struct dir_kind dir_images = {
@@ -210,6 +221,8 @@ const struct dir_kind dir_images = {
         .find = images_find,
         .make = images_make,
         .create = images_create,
+        .draft = images_draft,
+        .import = images_import,
         .remove = images_remove,
         .rename = images_rename,
 };

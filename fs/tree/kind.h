@@ -22,6 +22,8 @@ struct blob_file {
         int64_t time_us;
 };
 
+struct draft;
+
 struct blob_ops {
         int (*info)(struct req *rq, uint64_t oid, struct blob_file *ret); /* from the database: listings open no blob */
         int (*open)(struct req *rq, uint64_t oid, struct export **ret);
@@ -115,6 +117,9 @@ struct dir_kind {
         int (*find)(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object);
         int (*make)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child); /* mkdir */
         int (*create)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* a file: the short form */
+        /* A temporary file (scratch.h), of who has OTHERS in the region; and what it becomes when it has its name. */
+        int (*draft)(struct req *rq, uint64_t oid, uint64_t others, struct draft **ret);
+        int (*import)(struct req *rq, uint64_t oid, struct draft *draft, const char *name, uint64_t *ret_image);
         int (*remove)(struct req *rq, uint64_t child); /* rmdir */
         enum node_kind parting; /* rmdir takes it from the caller alone: see ops/parting.h; KIND_ROOT: from all */
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
@@ -124,6 +129,7 @@ struct dir_kind {
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
         int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */
+        int (*measure_child)(struct req *rq, uint64_t child, struct stat *ret); /* of temporary ones: size and blocks */
 };
 
 /* The entry with that number. NULL: there is none. */

@@ -69,7 +69,8 @@ enum node_kind {
         KIND_COPY_TARGETS = 43, /* oid: the region; its children's: a selection, see selection.h */
         KIND_IMAGE_DISK = 44, /* a data disk that is to be uploaded; oid: the disk */
         KIND_BURIED = 45, /* never listed; oid: a number, see ops/parting.h */
-        KIND_COUNT = 46, /* one more than the greatest of these */
+        KIND_SCRATCH = 46, /* never listed; its children are temporary files, see scratch.h */
+        KIND_COUNT = 47, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

@@ -36,6 +36,7 @@ struct frozens;
 struct grants;
 struct later;
 struct nosec;
+struct scratches;
 struct selections;
 struct spread;
 struct waiters;
@@ -54,6 +55,7 @@ struct fs {
         struct counts counts; /* for info/metrics */
 
         struct selections *selections; /* tree/selection.c */
+        struct scratches *scratches; /* tree/scratch.c */
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */
         struct walks *walks; /* ops/removal.c */

@@ -54,6 +54,7 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_INSTANCE_IMAGES] = &dir_instance_images,
         [KIND_INSTANCE_IMAGE] = &dir_instance_image,
         [KIND_BURIED] = &dir_buried,
+        [KIND_SCRATCH] = &dir_scratch,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)

@@ -265,6 +265,11 @@ uint64_t upload_image(const struct upload *u)
         return u->image;
 }
 
+uint64_t upload_end_of(const struct upload *u)
+{
+        return atomic_load(&u->bytes);
+}
+
 /* The tables of an empty disk of a terabyte, in any format: a vdi has 4 MiB of them. */
 #define MADE_BYTES_MAX (UINT64_C(8) << 20)
 

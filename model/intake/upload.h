@@ -39,6 +39,8 @@ int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, uplo
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
 
 uint64_t upload_image(const struct upload *u);
+/* Where its file ends so far. */
+uint64_t upload_end_of(const struct upload *u);
 
 /*
  * Whoever opened it for reading, too: what is written from now on, and what was if it is not being stored already, can be

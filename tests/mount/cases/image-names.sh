@@ -40,4 +40,6 @@ ok mkdir "$R/private/web3"
 
 # A file's name is no image's name where only the short form's endings count.
 expect EINVAL create "$R/private/plain-file" x
-expect EINVAL create "$R/private/.hidden.raw" x
+ok create "$R/private/.hidden.raw" x # a temporary file
+[ ! -d "$R/private/.hidden" ] || fail "an image with a dot at the beginning"
+ok unlink "$R/private/.hidden.raw"

@@ -65,7 +65,7 @@ value "$R/public/debian-12/type" both
 value "$R/public/debian-12/source" public
 
 # What is not an image file's name is refused when it is made.
-for name in notes.txt noending debian-13 archive.tar.gz .raw; do
+for name in notes.txt noending debian-13 archive.tar.gz; do
         expect EINVAL create "$R/private/$name" x
 done
 expect "EPERM|EACCES|EINVAL" create "$R/recycle/x.raw" x

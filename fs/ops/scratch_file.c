@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Temporary files as open files, and what becomes of one that is renamed: an image, where it is a class's; another
+ * temporary file; or what is written to the file whose name it gets, in one command, as `cat` of it would.
+ */
+
+#include "fs/ops/scratch_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blobstore/base/io.h"
+#include "fs/ops/alias.h"
+#include "fs/ops/permit.h"
+#include "fs/ops/reply.h"
+#include "fs/ops/reply_buffer.h"
+#include "fs/tree/scratch.h"
+#include "fs/tree/ways.h"
+
+struct scratch_file {
+        struct file file;
+        struct fs *fs;
+        struct scratch *scratch;
+};
+
+static struct scratch *scratch_of(struct file *f)
+{
+        return ((struct scratch_file *)f)->scratch;
+}
+
+static void scratch_file_read(struct req *rq, struct file *f, size_t size, off_t off)
+{
+        char *buf = reply_buffer(size);
+        ssize_t n = buf ? pread_full(scratch_fd(scratch_of(f)), buf, size, (uint64_t)off) : -ENOMEM;
+
+        if (n < 0)
+                reply_error(rq, (int)n);
+        else
+                (void)fuse_reply_buf(rq->fuse, buf, (size_t)n);
+}
+
+/* What is refused is said of the directory: the file is known by a number alone. */
+static void scratch_file_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
+{
+        const struct scratch *s = scratch_of(f);
+        int r;
+
+        r = scratch_room(s, (uint64_t)off, size, &rq->diag);
+        if (r == 0)
+                r = pwrite_full(scratch_fd(s), bytes, size, (uint64_t)off);
+        if (r < 0)
+                reply_refusal(rq, node_of(scratch_dir(s)), r);
+        else
+                reply_taken(rq, size);
+}
+
+static int resize(struct req *rq, const struct scratch *s, uint64_t size)
+{
+        int r = scratch_room(s, size, 0, &rq->diag);
+
+        if (r == 0 && ftruncate(scratch_fd(s), (off_t)size) < 0)
+                r = -errno;
+        return r;
+}
+
+static int scratch_file_truncate(struct req *rq, struct file *f, uint64_t size)
+{
+        return resize(rq, scratch_of(f), size);
+}
+
+static void scratch_file_release(struct file *f)
+{
+        struct scratch_file *sf = (struct scratch_file *)f;
+
+        scratch_closed(sf->fs->scratches, sf->scratch);
+        scratch_put(sf->fs->scratches, sf->scratch);
+        free(sf);
+}
+
+static const struct file_ops scratch_file_ops = {
+        .read = scratch_file_read,
+        .write = scratch_file_write,
+        .truncate = scratch_file_truncate,
+        .release = scratch_file_release,
+};
+
+int scratch_file_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+{
+        struct scratch_file *f = calloc(1, sizeof(*f));
+        int r;
+
+        if (!f)
+                return -ENOMEM;
+        f->file = (struct file){ .ops = &scratch_file_ops, .node = n };
+        f->fs = rq->fs;
+        r = scratch_get(rq->fs->scratches, n, &f->scratch);
+        if (r < 0) {
+                free(f);
+                return r;
+        }
+        if ((flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY)
+                r = resize(rq, f->scratch, 0);
+        if (r < 0) {
+                scratch_file_release(&f->file);
+                return r;
+        }
+        fi->direct_io = 1;
+        fi->fh = (uintptr_t)f;
+        return 0;
+}
+
+int scratch_file_resize(struct req *rq, struct node n, uint64_t size)
+{
+        struct scratch *s;
+        int r;
+
+        r = scratch_get(rq->fs->scratches, n, &s);
+        if (r < 0)
+                return r;
+        r = resize(rq, s, size);
+        scratch_put(rq->fs->scratches, s);
+        return r;
+}
+
+int scratch_file_remove(struct req *rq, struct node n)
+{
+        struct scratch *s;
+        int r;
+
+        r = scratch_get(rq->fs->scratches, n, &s);
+        if (r < 0)
+                return r;
+        scratch_unlink(rq->fs->scratches, s);
+        scratch_put(rq->fs->scratches, s);
+        return 0;
+}
+
+/* ---- renaming ---- */
+
+/* The image goes by the file's name for a moment more, for who sets times or modes when all is done. */
+static int become_image(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *name)
+{
+        const struct fuse_ctx *who = fuse_req_ctx(rq->fuse);
+        uint64_t image;
+        struct stat st;
+        int r;
+
+        if (fstat(scratch_fd(s), &st) < 0)
+                return -errno;
+        r = tree_kind(node_of(dir).kind)->import(rq, node_of(dir).oid, scratch_draft(s), name, &image);
+        if (r < 0)
+                return r;
+        if (alias_add(rq->fs->aliases, dir, name, who, image) == 0)
+                alias_end(rq->fs->aliases, image, false, (uint64_t)st.st_size);
+        return 0;
+}
+
+/* An empty file is an empty value, for which a command has a line without anything on it. */
+static int become_value(struct req *rq, const struct scratch *s, struct node to)
+{
+        char buf[CTL_COMMAND_MAX + 1] = "\n";
+        ssize_t n;
+
+        n = pread_full(scratch_fd(s), buf, sizeof(buf), 0);
+        if (n < 0)
+                return (int)n;
+        return ctl_put(rq, to, buf, n > 0 ? (size_t)n : 1);
+}
+
+static int move(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *name, const struct node *existing)
+{
+        const bool here = dir == scratch_dir(s);
+        struct node to = node_of(dir);
+
+        if (here && scratch_is_name(name))
+                return scratch_rename(rq->fs->scratches, s, name);
+        if (here && scratch_draft(s))
+                return become_image(rq, s, dir, name);
+        if (existing)
+                return become_value(rq, s, *existing);
+        if (scratch_draft(s) && tree_kind(to.kind)->import)
+                return diag_set(&rq->diag, -EPERM, "a temporary file becomes an image in the directory that it was made in");
+        return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(to.kind));
+}
+
+int scratch_file_rename(struct req *rq, struct node n, fuse_ino_t dir, const char *name, const struct node *existing)
+{
+        struct scratch *s;
+        int r;
+
+        r = scratch_get(rq->fs->scratches, n, &s);
+        if (r < 0)
+                return r;
+        r = move(rq, s, dir, name, existing);
+        if (r == 0 && !scratch_is_name(name))
+                scratch_unlink(rq->fs->scratches, s);
+        scratch_put(rq->fs->scratches, s);
+        return r;
+}

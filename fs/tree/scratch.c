@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "fs/tree/scratch.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "blobstore/base/lock.h"
+#include "fs/tree/dir.h"
+#include "model/core/text.h"
+#include "model/intake/draft.h"
+
+#define SCRATCH_PER_USER     64
+#define SCRATCH_BYTES_MAX    65536 /* beside control files: as much as a command may have */
+#define SCRATCH_IDLE_SECONDS 86400
+
+/*
+ * What tools call them. Not vim's 4913, which asks whether files can be renamed here as elsewhere: where it cannot be made,
+ * vim writes the file itself.
+ */
+static const char *const names[] = {
+        ".*", /* rsync, Ansible, most libraries; vim's .x.swp */
+        "sed??????", /* sed -i */
+        "tmp.*", /* mktemp */
+        "tmp????????", /* Python's tempfile */
+        "*.tmp",
+        "*~", /* what an editor keeps of the one before */
+        "*.part", /* Firefox, curl and others */
+        "*.partial", /* rclone */
+        "*.crdownload", /* Chromium */
+        "*.filepart", /* WinSCP */
+};
+
+struct scratch {
+        TAILQ_ENTRY(scratch) link;
+        uint64_t id;
+        fuse_ino_t dir;
+        uid_t uid;
+        gid_t gid;
+        int fd; /* the draft's, or of memory */
+        struct draft *draft;
+        /* under the list's mutex */
+        bool listed;
+        unsigned users; /* the list is one */
+        time_t idle; /* since when it was last made or closed */
+        char name[NAME_MAX + 1];
+};
+
+struct scratches {
+        pthread_mutex_t mutex;
+        uint64_t last; /* number given */
+        TAILQ_HEAD(scratch_list, scratch) list; /* the newest first: a user has some at a time, and few users any */
+        struct scratch_list unused; /* to be freed without the mutex: removing a large file takes its time */
+};
+
+static time_t now_seconds(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail for this clock */
+        return ts.tv_sec;
+}
+
+int scratches_new(struct scratches **ret)
+{
+        struct scratches *ss = calloc(1, sizeof(*ss));
+
+        if (!ss)
+                return -ENOMEM;
+        (void)pthread_mutex_init(&ss->mutex, NULL); /* cannot fail without attributes */
+        TAILQ_INIT(&ss->list);
+        TAILQ_INIT(&ss->unused);
+        *ret = ss;
+        return 0;
+}
+
+static void scratch_free(struct scratch *s)
+{
+        if (s->draft)
+                draft_free(s->draft);
+        else if (s->fd >= 0)
+                (void)close(s->fd);
+        free(s);
+}
+
+/* ---- with the mutex held ---- */
+
+static void drop_user(struct scratches *ss, struct scratch *s)
+{
+        if (--s->users == 0)
+                TAILQ_INSERT_HEAD(&ss->unused, s, link);
+}
+
+static void unlist(struct scratches *ss, struct scratch *s)
+{
+        if (!s->listed)
+                return;
+        s->listed = false;
+        TAILQ_REMOVE(&ss->list, s, link);
+        drop_user(ss, s);
+}
+
+static void expire(struct scratches *ss)
+{
+        const time_t now = now_seconds();
+        struct scratch *next;
+
+        for (struct scratch *s = TAILQ_FIRST(&ss->list); s; s = next) {
+                next = TAILQ_NEXT(s, link);
+                if (s->users == 1 && now - s->idle > SCRATCH_IDLE_SECONDS)
+                        unlist(ss, s);
+        }
+}
+
+static struct scratch *find(struct scratches *ss, fuse_ino_t dir, const char *name, uid_t uid)
+{
+        struct scratch *s;
+
+        expire(ss);
+        TAILQ_FOREACH(s, &ss->list, link)
+                if (s->dir == dir && s->uid == uid && strcmp(s->name, name) == 0)
+                        return s;
+        return NULL;
+}
+
+static struct node node_of_scratch(const struct scratch *s)
+{
+        return (struct node){ .kind = KIND_SCRATCH, .row = ROW_CHILD, .oid = s->id };
+}
+
+/* ---- without ---- */
+
+static void free_unused(struct scratches *ss)
+{
+        struct scratch *s;
+
+        do {
+                {
+                        LOCK_SCOPE(&ss->mutex);
+                        s = TAILQ_FIRST(&ss->unused);
+                        if (s)
+                                TAILQ_REMOVE(&ss->unused, s, link);
+                }
+                if (s)
+                        scratch_free(s);
+        } while (s);
+}
+
+void scratches_free(struct scratches *ss)
+{
+        if (!ss)
+                return;
+        while (!TAILQ_EMPTY(&ss->list))
+                unlist(ss, TAILQ_FIRST(&ss->list));
+        free_unused(ss);
+        (void)pthread_mutex_destroy(&ss->mutex);
+        free(ss);
+}
+
+bool scratch_is_name(const char *name)
+{
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+                if (fnmatch(names[i], name, 0) == 0)
+                        return true;
+        return false;
+}
+
+/* What is shared has a file to write, too, but only to say why not. */
+static bool has_values(const struct dir_kind *kind)
+{
+        for (const struct entry *e = kind->entries; e && e->name; e++)
+                if (e->store && !(e->flags & (ENTRY_UPLOAD | ENTRY_DISK)))
+                        return !kind->enter;
+        return false;
+}
+
+bool scratch_goes_in(const struct dir_kind *kind)
+{
+        return kind->draft || has_values(kind);
+}
+
+/* How many the caller has: in all, and, where DIR is a class of images, for images in its region. */
+static int count(struct req *rq, fuse_ino_t dir, uint64_t *ret_drafts)
+{
+        const uint64_t region = dir_class_region(node_of(dir).oid);
+        struct scratches *ss = rq->fs->scratches;
+        const struct scratch *s;
+        unsigned n = 0;
+        LOCK_SCOPE(&ss->mutex);
+
+        *ret_drafts = 0;
+        expire(ss);
+        TAILQ_FOREACH(s, &ss->list, link) {
+                if (s->uid != rq->caller.uid)
+                        continue;
+                n++;
+                if (s->draft && dir_class_region(node_of(s->dir).oid) == region)
+                        (*ret_drafts)++;
+        }
+        if (n < SCRATCH_PER_USER)
+                return 0;
+        return diag_set(&rq->diag, -EDQUOT, "you have %u temporary files: remove some; each goes by itself after a day", n);
+}
+
+int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, const char *name, struct node *ret)
+{
+        struct scratches *ss = rq->fs->scratches;
+        struct scratch *s;
+        uint64_t drafts;
+        int r;
+
+        if (strlen(name) > NAME_MAX || !text_is_clean(name, strlen(name)))
+                return diag_set(&rq->diag, -EINVAL, "a name is UTF-8, without control characters");
+        r = count(rq, dir, &drafts);
+        free_unused(ss);
+        if (r < 0)
+                return r;
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        *s = (struct scratch){ .dir = dir, .uid = rq->caller.uid, .gid = rq->caller.gid, .fd = -1, .listed = true,
+                               .users = 1, .idle = now_seconds() };
+        memcpy(s->name, name, strlen(name) + 1);
+        if (kind->draft) {
+                r = kind->draft(rq, node_of(dir).oid, drafts, &s->draft);
+                s->fd = r < 0 ? -1 : draft_fd(s->draft);
+        } else {
+                s->fd = memfd_create("imagefs-scratch", MFD_CLOEXEC);
+                r = s->fd < 0 ? -errno : 0;
+        }
+        if (r < 0) {
+                scratch_free(s);
+                return r;
+        }
+
+        LOCK_SCOPE(&ss->mutex);
+        s->id = ++ss->last;
+        TAILQ_INSERT_HEAD(&ss->list, s, link);
+        *ret = node_of_scratch(s);
+        return 0;
+}
+
+bool scratch_find(struct scratches *ss, fuse_ino_t dir, const char *name, uid_t uid, struct node *ret)
+{
+        const struct scratch *s;
+        LOCK_SCOPE(&ss->mutex);
+
+        s = find(ss, dir, name, uid);
+        if (s)
+                *ret = node_of_scratch(s);
+        return s;
+}
+
+int scratch_each(struct scratches *ss, fuse_ino_t dir, uid_t uid, scratch_fn *fn, void *ctx)
+{
+        const struct scratch *s;
+        int r = 0;
+        LOCK_SCOPE(&ss->mutex);
+
+        expire(ss);
+        TAILQ_FOREACH(s, &ss->list, link)
+                if (r == 0 && s->dir == dir && s->uid == uid)
+                        r = fn(ctx, s->name, node_of_scratch(s));
+        return r;
+}
+
+int scratch_get(struct scratches *ss, struct node n, struct scratch **ret)
+{
+        struct scratch *s;
+        LOCK_SCOPE(&ss->mutex);
+
+        TAILQ_FOREACH(s, &ss->list, link) {
+                if (s->id != n.oid)
+                        continue;
+                s->users++;
+                *ret = s;
+                return 0;
+        }
+        return -ESTALE;
+}
+
+void scratch_put(struct scratches *ss, struct scratch *s)
+{
+        {
+                LOCK_SCOPE(&ss->mutex);
+                drop_user(ss, s);
+        }
+        free_unused(ss);
+}
+
+void scratch_closed(struct scratches *ss, struct scratch *s)
+{
+        LOCK_SCOPE(&ss->mutex);
+        s->idle = now_seconds();
+}
+
+struct draft *scratch_draft(const struct scratch *s)
+{
+        return s->draft;
+}
+
+int scratch_fd(const struct scratch *s)
+{
+        return s->fd;
+}
+
+fuse_ino_t scratch_dir(const struct scratch *s)
+{
+        return s->dir;
+}
+
+int scratch_room(const struct scratch *s, uint64_t off, uint64_t n, struct diag *diag)
+{
+        if (s->draft)
+                return draft_room(s->draft, off, n, diag);
+        if (off <= SCRATCH_BYTES_MAX && n <= SCRATCH_BYTES_MAX - off)
+                return 0;
+        return diag_set(diag, -EFBIG, "a temporary file here is for a value, of at most 64 KiB: write a disk to upload itself "
+                                      "(rsync --inplace)");
+}
+
+int scratch_rename(struct scratches *ss, struct scratch *s, const char *name)
+{
+        struct scratch *other;
+
+        {
+                LOCK_SCOPE(&ss->mutex);
+                other = find(ss, s->dir, name, s->uid);
+                if (!s->listed)
+                        return -ESTALE;
+                if (other && other != s)
+                        unlist(ss, other);
+                (void)snprintf(s->name, sizeof(s->name), "%s", name);
+        }
+        free_unused(ss);
+        return 0;
+}
+
+void scratch_unlink(struct scratches *ss, struct scratch *s)
+{
+        {
+                LOCK_SCOPE(&ss->mutex);
+                unlist(ss, s);
+        }
+        free_unused(ss);
+}
+
+int scratch_describe(struct scratches *ss, struct node n, struct object *ret, struct stat *ret_stat)
+{
+        struct scratch *s;
+        int r;
+
+        r = scratch_get(ss, n, &s);
+        if (r < 0)
+                return r;
+        r = fstat(s->fd, ret_stat) < 0 ? -errno : 0;
+        if (r == 0)
+                *ret = (struct object){ .id = s->id, .uid = s->uid, .gid = s->gid, .mode = 0600,
+                                        .updated_us = ret_stat->st_mtim.tv_sec * INT64_C(1000000) +
+                                                      ret_stat->st_mtim.tv_nsec / 1000 };
+        scratch_put(ss, s);
+        return r;
+}

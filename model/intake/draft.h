@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_INTAKE_DRAFT_H
+#define MODEL_INTAKE_DRAFT_H
+
+/*
+ * Drafts: files that become images once they have their name, as programs have it that write another name first and rename
+ * the file when it is whole. One has no row: it lies among the files of uploads, in the store of its region, and is gone
+ * at the latest with the next start.
+ *
+ * Any number of threads may write to one. Its owner counts them, and has them released in time.
+ */
+
+#include "model/core/object.h"
+#include "model/image/image.h"
+
+struct draft;
+
+/*
+ * Of a file for CLASS in REGION, of one who has so many OTHERS there, for each of which an image must be left to her, as
+ * for this one. -EDQUOT, -EPERM, -ENOSPC, -EIO. Release with draft_free(), before the model is closed.
+ */
+int draft_new(struct model *m, const struct caller *c, uint64_t region, enum image_class class, uint64_t others,
+              struct diag *diag, struct draft **ret);
+void draft_free(struct draft *d); /* accepts NULL */
+
+/* The file. Borrowed until draft_free(). */
+int draft_fd(const struct draft *d);
+
+/* May N bytes be written at OFF? -EFBIG, -ENOSPC. */
+int draft_room(const struct draft *d, uint64_t off, uint64_t n, struct diag *diag);
+
+/*
+ * Makes the image that a file called NAME would be, and accepts its import; D has no file any more. What is refused leaves
+ * no image, and D as it was: -EINVAL where the file shows that it cannot be imported, and what image_create_for_file() and
+ * upload_open() refuse.
+ */
+int draft_import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
+                 uint64_t *ret_image);
+
+#endif
