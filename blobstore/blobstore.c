@@ -306,6 +306,17 @@ static int store_open_index(struct blobstore *bs, bool remake)
         return store_rebuild_index(bs);
 }
 
+/* The cache of decoded blocks, in a directory of the store's own: many stores can have theirs in one place. */
+static void store_open_blocks(struct blobstore *bs, const struct blobstore_opts *opts)
+{
+        char name[sizeof("imagefs-") + 2 * STORE_ID_SIZE] = "imagefs-";
+
+        if (!opts->caches.dir)
+                return;
+        put_hex(name + strlen(name), bs->chunks->id, STORE_ID_SIZE);
+        bs->chunks->blocks_error = block_cache_new(opts->caches.dir, name, opts->caches.disk_bytes, &bs->chunks->blocks);
+}
+
 static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *opts)
 {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -339,8 +350,10 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
                 r = dir_each(bs->temp_fd, ".", store_remove_temp, bs);
         if (r == 0)
                 r = chunk_store_new(bs->dir_fd, bs->segments_fd, bs->moved_fd, id, bs->read_only,
-                                    opts->cache_bytes ? opts->cache_bytes : CACHE_BYTES_DEFAULT,
+                                    opts->caches.memory_bytes ? opts->caches.memory_bytes : CACHE_BYTES_DEFAULT,
                                     threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
+        if (r == 0)
+                store_open_blocks(bs, opts);
         if (r == 0)
                 r = store_open_index(bs, version < FORMAT_REMAKE || (opts->remake && !bs->read_only));
         if (r == 0 && !bs->read_only)
@@ -392,10 +405,24 @@ void blobstore_get_reads(struct blobstore *bs, struct blobstore_reads *ret)
         };
 }
 
+void blobstore_get_disk_cache(struct blobstore *bs, struct block_cache_stats *ret)
+{
+        *ret = (struct block_cache_stats){ 0 };
+        if (bs->chunks->blocks)
+                block_cache_get_stats(bs->chunks->blocks, ret);
+}
+
+int blobstore_disk_cache_error(const struct blobstore *bs)
+{
+        return bs->chunks->blocks_error;
+}
+
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret)
 {
         struct statvfs st;
 
+        if (bs->chunks->blocks)
+                block_cache_keep_room(bs->chunks->blocks); /* it may be on the same disk */
         if (fstatvfs(bs->dir_fd, &st) < 0)
                 return -errno;
         *ret = (uint64_t)st.f_bavail * st.f_frsize;

@@ -31,16 +31,24 @@
 #include "blobstore/blobs/gc.h"
 #include "blobstore/blobs/scrub.h"
 #include "blobstore/blobs/tidy.h"
+#include "blobstore/chunks/block_cache.h"
 
 /* What is being made again, and how much of it is done; TOTAL 0: of how much is not known. */
 typedef void blobstore_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
+
+/* Of what was decoded. */
+struct blobstore_caches {
+        uint64_t memory_bytes; /* of chunks; 0: 64 MiB */
+        const char *dir;       /* blocks that small reads wanted are kept on disk in it; NULL: they are not */
+        uint64_t disk_bytes;   /* up to so many; 0: a tenth of that disk */
+};
 
 struct blobstore_opts {
         bool read_only;                  /* nothing is created, repaired or collected; for checking */
         bool existing;                   /* it is not made where there is none: -ENOENT */
         bool remake;                     /* make the index again, whatever it says of itself */
         bool as_it_is;                   /* one of an older version is left so: -ESTALE */
-        size_t cache_bytes;              /* decoded chunks kept in memory; 0: 64 MiB */
+        struct blobstore_caches caches;
         unsigned threads;                /* that hash and compress, per store; 0: one per processor */
         blobstore_progress_fn *progress; /* of making the index again; may be NULL */
         void *progress_ctx;
@@ -65,6 +73,11 @@ struct blobstore_reads {
         uint64_t cache_hits, cache_misses;
 };
 void blobstore_get_reads(struct blobstore *bs, struct blobstore_reads *ret);
+
+/* Of the cache on disk; all zeros where there is none. */
+void blobstore_get_disk_cache(struct blobstore *bs, struct block_cache_stats *ret);
+/* What kept that cache from being opened, a negative errno; 0: nothing. The store is as good without it. */
+int blobstore_disk_cache_error(const struct blobstore *bs);
 
 /* Bytes of the file system that holds the store: the free ones, as an ordinary user may use them, and all. */
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret);

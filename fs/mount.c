@@ -118,6 +118,26 @@ static char *path_resolve(const char *path)
         return whole;
 }
 
+/* Whether it can be used is found out later, and no reason not to mount: the library is as good without it. */
+static int mount_check_cache_dir(struct mount *m)
+{
+        char *dir;
+        int r;
+
+        if (!m->opts->cache_dir)
+                return 0;
+        dir = path_resolve(m->opts->cache_dir);
+        if (!dir) {
+                r = -errno;
+                return log_errno(r, "cache-dir %s", m->opts->cache_dir);
+        }
+        free(m->opts->cache_dir);
+        m->opts->cache_dir = dir;
+        if (path_is_in(dir, m->mountpoint))
+                return mount_fail(-EINVAL, "the cache cannot lie in the library's own mount: name another directory");
+        return 0;
+}
+
 static int mount_check_paths(struct mount *m)
 {
         CLEANUP_FREE char *store = NULL;
@@ -143,6 +163,9 @@ static int mount_check_paths(struct mount *m)
                 return mount_fail(-EINVAL, "the library cannot lie in its own mount: choose another mount point");
         if (path_is_in(m->mountpoint, store))
                 return mount_fail(-EINVAL, "the mount point cannot lie in the library: choose another one");
+        r = mount_check_cache_dir(m);
+        if (r < 0)
+                return r;
         free(m->opts->store);
         m->opts->store = TAKE_PTR(store);
         return 0;
@@ -238,7 +261,9 @@ static int mount_open(struct mount *m)
                        &(struct model_opts){ .read_only = mount_is_frozen(m->opts->store),
                                              .workers = (unsigned)m->opts->workers,
                                              .import_private = m->opts->import_private,
-                                             .cache_bytes = m->opts->cache_bytes,
+                                             .caches = { .memory_bytes = m->opts->cache_bytes,
+                                                         .disk_bytes = m->opts->cache_disk_bytes,
+                                                         .dir = m->opts->cache_dir },
                                              .tidy_seconds = m->opts->tidy_seconds,
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,

@@ -70,6 +70,9 @@ static const struct option option_table[] = {
         { "uid=USER", "who administers the library beside root (who mounts it)", OPTION_USER, AT(uid) },
         { "gid=GROUP", "the group of what belongs to nobody (of who mounts it)", OPTION_GROUP, AT(gid) },
         { "cache=SIZE", "memory for decoded data, each store (64M)", OPTION_SIZE, AT(cache_bytes) },
+        { "cache-dir=DIR", "keep there what small reads of images decode, as on a fast disk (off)", OPTION_TEXT,
+          AT(cache_dir) },
+        { "cache-disk=SIZE", "so much of it, each store (a tenth of that disk)", OPTION_SIZE, AT(cache_disk_bytes) },
         { "import-private", "everybody may import from this machine and private networks", OPTION_FLAG,
           AT(import_private) },
         { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers) },
@@ -326,6 +329,8 @@ static int options_check(struct options *opts)
                 opts->http_metrics = HTTP_METRICS_ALL;
         else if (opts->http_metrics_for)
                 return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
+        if (opts->cache_disk_bytes && !opts->cache_dir)
+                return option_fail("means something only beside cache-dir=DIR", "cache-disk=…");
         if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name || opts->http_metrics_for))
                 return option_fail("means something only beside http=ADDRESS:PORT", "http-…");
         return 0;
@@ -350,6 +355,7 @@ void options_done(struct options *o)
 {
         free(o->store);
         free(o->mountpoint);
+        free(o->cache_dir);
         free(o->http);
         free(o->http_cert);
         free(o->http_key);

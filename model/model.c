@@ -160,7 +160,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
-                r = stores_open(m, opts->cache_bytes, diag);
+                r = stores_open(m, &opts->caches, diag);
         if (r == 0 && !opts->idle)
                 r = open_for_use(m);
         if (r == 0 && !opts->idle && !m->read_only)
@@ -205,6 +205,7 @@ static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
         struct model_stats *sum = ctx;
         struct blobstore_stats one;
         struct blobstore_reads reads;
+        struct block_cache_stats disk;
         int r;
 
         (void)id;
@@ -221,6 +222,11 @@ static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
         blobstore_get_reads(bs, &reads);
         sum->reads.cache_hits += reads.cache_hits;
         sum->reads.cache_misses += reads.cache_misses;
+        blobstore_get_disk_cache(bs, &disk);
+        sum->disk_cache.hits += disk.hits;
+        sum->disk_cache.damaged += disk.damaged;
+        sum->disk_cache.bytes += disk.bytes;
+        sum->disk_cache.most += disk.most;
         return 0;
 }
 

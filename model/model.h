@@ -27,7 +27,7 @@ struct model_opts {
         bool remake; /* the indices of blob stores are made again */
         bool import_private; /* files are fetched from this machine and the networks of the site for everybody */
         unsigned workers; /* threads that run tasks; 0: two */
-        uint64_t cache_bytes; /* for each blob store; 0: its default */
+        struct blobstore_caches caches; /* of each blob store; the directory is borrowed until model_close() */
         uint64_t tidy_seconds; /* without work, after which stores are made smaller; 0: never */
         const char *mountpoint; /* no store may lie in it; may be NULL */
         model_listener_fn *listener; /* may be NULL */
@@ -50,7 +50,8 @@ void model_close(struct model *m);
 struct model_stats {
         bool uncounted; /* it can only be read: a store whose index a crash has left in need of work counts for nothing */
         struct blobstore_stats blobs;
-        struct blobstore_reads reads; /* of a store that went offline, no more */
+        struct blobstore_reads reads; /* of a store that went offline, no more; this, too: */
+        struct block_cache_stats disk_cache;
         uint64_t free_bytes, disk_bytes;
         int64_t changed_us; /* when the last blob came or went */
 };

@@ -56,6 +56,15 @@ int blob_pin_new(struct blobstore *bs, const struct blob_id *id, struct blob **r
         return 0;
 }
 
+/* Without them it is read from its chunks. */
+static void blob_find_blocks(struct blob *b)
+{
+        struct block_cache *c = b->store->chunks->blocks;
+
+        if (c)
+                (void)block_file_open(c, &b->id, b->info.size_bytes, &b->blocks);
+}
+
 int blob_load(struct blob *b)
 {
         LOCK_SCOPE(&b->load_lock);
@@ -65,6 +74,7 @@ int blob_load(struct blob *b)
                 if (b->load_error == 0) {
                         map_keep_pages(b->map, b->store->map_pages);
                         b->info = *map_info(b->map);
+                        blob_find_blocks(b);
                 }
         }
         return b->load_error;
@@ -115,27 +125,31 @@ struct blob *blob_ref(struct blob *b)
 void blob_close(struct blob *b)
 {
         struct blobstore *bs;
-        bool last;
+        bool last, removed;
 
         if (!b)
                 return;
         bs = b->store;
         lock(&bs->blobs_lock);
         last = --b->users == 0;
+        removed = last && b->removed;
         if (last) {
                 LIST_REMOVE(b, link);
-                if (b->removed)
+                if (removed)
                         (void)map_file_hide(bs, &b->id); /* the collection tries again */
         }
         unlock(&bs->blobs_lock);
         if (!last)
                 return;
+        if (removed && bs->chunks->blocks)
+                block_cache_remove(bs->chunks->blocks, &b->id);
+        block_file_close(b->blocks);
         map_close(b->map);
         pthread_mutex_destroy(&b->load_lock);
         free(b);
 }
 
-int blob_begin_removal(struct blobstore *bs, const struct blob_id *id)
+static int blob_hide(struct blobstore *bs, const struct blob_id *id)
 {
         struct blob *b;
         int r;
@@ -148,6 +162,16 @@ int blob_begin_removal(struct blobstore *bs, const struct blob_id *id)
         }
         r = map_file_hide(bs, id); /* without its map nobody can open it */
         return r < 0 ? r : 1;
+}
+
+int blob_begin_removal(struct blobstore *bs, const struct blob_id *id)
+{
+        int r;
+
+        r = blob_hide(bs, id);
+        if (r > 0 && bs->chunks->blocks)
+                block_cache_remove(bs->chunks->blocks, id);
+        return r;
 }
 
 bool blob_is_open(struct blobstore *bs, const struct blob_id *id)

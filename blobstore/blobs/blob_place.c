@@ -76,8 +76,10 @@ static int job_append(struct chunk_job *j)
                 if (r < 0)
                         return r;
         }
-        r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &record,
-                           features, &e->place);
+        do
+                r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &record,
+                                   features, &e->place);
+        while (r < 0 && store_make_room(w->store, r));
         if (r < 0)
                 return r;
         chunk = (struct index_chunk){

@@ -20,6 +20,9 @@ struct blob {
         int load_error; /* under load_lock */
         struct map *map; /* constant once loaded, as is the next */
         struct blob_info info;
+
+        struct block_file *blocks; /* constant once loaded; NULL: no cache on disk */
+        atomic_uint_fast64_t read_end; /* where the last small read ended */
 };
 
 /* A pin on a blob whose map is not there yet, so that no collection touches it. Load it with blob_load(). */

@@ -5,6 +5,10 @@
  * caller's buffer; of one that is wanted in part the decoded bytes are kept in the cache, since the rest will be wanted
  * next. The chunks of a large read are decoded by all idle threads: decoding is two thirds of what reading through the
  * mount costs.
+ *
+ * Small reads are looked for in the cache on disk first, which needs no map, and what is decoded for one goes there. Not
+ * so for one that goes on where the last one ended: who reads a blob from one end to the other would fill the cache with
+ * what nobody wants again. Readers of one blob that scan it at the same time, in small pieces, are not told apart.
  */
 
 #include <errno.h>
@@ -31,29 +35,6 @@ static int chunk_load(void *ctx, uint64_t place, void *buf, size_t len)
         return chunk_store_read(l->chunks, place, l->entry->stored_len, &l->entry->name, buf, len);
 }
 
-/* Copies N bytes from byte FROM of a chunk. */
-static int blob_read_chunk(struct chunk_store *cs, const struct map_entry *e, uint32_t from, void *buf, size_t n)
-{
-        struct chunk_load load = { .chunks = cs, .entry = e };
-        struct cache_entry *cached;
-        const uint8_t *bytes;
-        int r;
-
-        if (n == e->raw_len && !cache_peek(cs->cache, e->place, n, &cached, &bytes)) {
-                atomic_fetch_add_explicit(&cs->cache_misses, 1, memory_order_relaxed);
-                return chunk_store_read(cs, e->place, e->stored_len, &e->name, buf, n);
-        }
-        if (n < e->raw_len) {
-                r = cache_get(cs->cache, e->place, e->raw_len, chunk_load, &load, &cached, &bytes);
-                if (r < 0)
-                        return r;
-        }
-        atomic_fetch_add_explicit(load.loaded ? &cs->cache_misses : &cs->cache_hits, 1, memory_order_relaxed);
-        memcpy(buf, bytes + from, n);
-        cache_put(cs->cache, cached);
-        return 0;
-}
-
 /* Part of a chunk, and where it goes. */
 struct piece {
         struct map_entry entry;
@@ -64,16 +45,47 @@ struct piece {
 
 struct pieces {
         struct chunk_store *chunks;
+        struct block_file *fill; /* with what is decoded; NULL: none */
         size_t n;
         struct piece piece[READ_PIECES_MAX];
 };
+
+/* BYTES: what the blob has of the chunk. */
+static void pieces_fill(const struct pieces *p, const struct map_entry *e, const uint8_t *bytes)
+{
+        if (p->fill)
+                block_file_fill(p->fill, bytes, e->len, e->offset);
+}
 
 static int piece_read(void *ctx, size_t i)
 {
         const struct pieces *p = ctx;
         const struct piece *piece = &p->piece[i];
+        const struct map_entry *e = &piece->entry;
+        struct chunk_store *cs = p->chunks;
+        struct chunk_load load = { .chunks = cs, .entry = e };
+        struct cache_entry *cached;
+        const uint8_t *bytes;
+        int r;
 
-        return blob_read_chunk(p->chunks, &piece->entry, piece->from, piece->to, piece->n);
+        if (piece->n == e->raw_len && !cache_peek(cs->cache, e->place, e->raw_len, &cached, &bytes)) {
+                atomic_fetch_add_explicit(&cs->cache_misses, 1, memory_order_relaxed);
+                r = chunk_store_read(cs, e->place, e->stored_len, &e->name, piece->to, e->raw_len);
+                if (r == 0)
+                        pieces_fill(p, e, piece->to);
+                return r;
+        }
+        if (piece->n < e->raw_len) {
+                r = cache_get(cs->cache, e->place, e->raw_len, chunk_load, &load, &cached, &bytes);
+                if (r < 0)
+                        return r;
+        }
+        atomic_fetch_add_explicit(load.loaded ? &cs->cache_misses : &cs->cache_hits, 1, memory_order_relaxed);
+        memcpy(piece->to, bytes + piece->from, piece->n);
+        if (load.loaded)
+                pieces_fill(p, e, bytes + e->skip);
+        cache_put(cs->cache, cached);
+        return 0;
 }
 
 /* Collects the pieces of [pos, end) until there are enough, and clears holes on the way; gives where it came to. */
@@ -112,6 +124,22 @@ static int blob_collect(struct map_cursor *cursor, uint64_t pos, uint64_t end, u
         return 0;
 }
 
+/* A small read from the cache on disk: true, or false, and *ret_fill is what it is to fill, or NULL. */
+static bool blob_read_blocks(struct blob *b, void *buf, size_t n, uint64_t off, struct block_file **ret_fill)
+{
+        uint64_t end;
+
+        *ret_fill = NULL;
+        if (!b->blocks || n > BLOCK_READ_MAX)
+                return false;
+        end = atomic_load_explicit(&b->read_end, memory_order_relaxed);
+        atomic_store_explicit(&b->read_end, off + n, memory_order_relaxed);
+        if (block_file_read(b->blocks, buf, n, off))
+                return true;
+        *ret_fill = off == end && off > 0 ? NULL : b->blocks;
+        return false;
+}
+
 ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off)
 {
         struct pieces pieces;
@@ -127,6 +155,8 @@ ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off)
         if (n > b->info.size_bytes - off)
                 n = (size_t)(b->info.size_bytes - off);
         end = off + n;
+        if (blob_read_blocks(b, buf, n, off, &pieces.fill))
+                return (ssize_t)n;
 
         pieces.chunks = b->store->chunks;
         r = map_seek(b->map, off, &cursor);

@@ -362,6 +362,8 @@ static int file_write(struct intake *in, const void *buf, size_t n, uint64_t off
         int r;
 
         r = pwrite_full(in->fd, buf, n, off);
+        if (r < 0 && store_make_room(in->store, r))
+                r = pwrite_full(in->fd, buf, n, off);
         if (r < 0)
                 return r;
         if (off <= in->in_order && off + n > in->in_order)

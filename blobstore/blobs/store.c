@@ -11,6 +11,9 @@
  */
 #define MAP_PAGES_BYTES (UINT64_C(8) << 20)
 
+/* So much the cache on disk gives at once to who finds no space. */
+#define MAKE_ROOM_BYTES (UINT64_C(64) << 20)
+
 struct blobstore *store_new(bool read_only)
 {
         struct blobstore *bs = calloc(1, sizeof(*bs));
@@ -47,6 +50,12 @@ void store_free(struct blobstore *bs)
 int store_writable(const struct blobstore *bs)
 {
         return bs->read_only || atomic_load(&bs->chunks->degraded) ? -EROFS : 0;
+}
+
+bool store_make_room(struct blobstore *bs, int r)
+{
+        return (r == -ENOSPC || r == -EDQUOT) && bs->chunks->blocks &&
+               block_cache_give_way(bs->chunks->blocks, MAKE_ROOM_BYTES) > 0;
 }
 
 int store_sync_failed(struct blobstore *bs, int r)

@@ -51,6 +51,12 @@ void store_free(struct blobstore *bs); /* closes what is open, but for the disks
 /* -EROFS where nothing may be written. */
 int store_writable(const struct blobstore *bs);
 
+/*
+ * R is what a write gave: true where it found no space, and the cache on disk has given some back, so that the write is
+ * to be tried again.
+ */
+bool store_make_room(struct blobstore *bs, int r);
+
 /* A sync failed with R: nothing is written any more (see blobstore.h). Gives R. */
 int store_sync_failed(struct blobstore *bs, int r);
 

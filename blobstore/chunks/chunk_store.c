@@ -47,6 +47,7 @@ void chunk_store_free(struct chunk_store *cs)
         segments_free(cs->segments);
         moves_free(cs->moves);
         cache_free(cs->cache);
+        block_cache_free(cs->blocks);
         codec_pool_free(cs->codecs);
         free(cs);
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "blobstore/chunks/block_cache.h"
 #include "blobstore/chunks/cache.h"
 #include "blobstore/chunks/chunk_id.h"
 #include "blobstore/chunks/codec.h"
@@ -30,6 +31,8 @@ struct chunk_store {
         struct moves *moves;
         struct index *index; /* NULL: not opened yet; or read_only, and it cannot be used */
         struct cache *cache;
+        struct block_cache *blocks; /* NULL: none; owned, set by who composes the store */
+        int blocks_error; /* why there is none where one is wanted */
         atomic_uint_fast64_t cache_hits, cache_misses; /* chunks that readers wanted: decoded already, or for them */
         struct codec_pool *codecs;
         struct pool *pool;

@@ -310,6 +310,8 @@ ssize_t disk_pwrite(struct disk *d, const void *buf, size_t n, uint64_t off)
                 n = (size_t)(size - off);
 
         r = disk_write(d, buf, n, off);
+        if (r < 0 && store_make_room(d->store, r))
+                r = disk_write(d, buf, n, off);
         disk_note_change(d);
         if (r < 0)
                 return r;

@@ -90,6 +90,10 @@ DEFINE_NUMBER(read, count(s, COUNT_READ_BYTES))
 DEFINE_NUMBER(written, count(s, COUNT_WRITTEN_BYTES))
 DEFINE_NUMBER(hits, s->store.reads.cache_hits)
 DEFINE_NUMBER(misses, s->store.reads.cache_misses)
+DEFINE_NUMBER(disk_hits, s->store.disk_cache.hits)
+DEFINE_NUMBER(disk_damaged, s->store.disk_cache.damaged)
+DEFINE_NUMBER(disk_bytes, s->store.disk_cache.bytes)
+DEFINE_NUMBER(disk_most, s->store.disk_cache.most)
 DEFINE_NUMBER(logical, s->store.blobs.logical_bytes)
 DEFINE_NUMBER(unique, s->store.blobs.unique_bytes)
 DEFINE_NUMBER(stored, s->store.blobs.stored_bytes)
@@ -112,6 +116,11 @@ static const struct metric {
           add_written },
         { "imagefs_cache_hits_total", "counter", "Chunks that readers wanted and that were decoded already.", add_hits },
         { "imagefs_cache_misses_total", "counter", "Chunks that were read and decoded for a reader.", add_misses },
+        { "imagefs_cache_disk_hits_total", "counter", "Small reads that the cache on disk answered.", add_disk_hits },
+        { "imagefs_cache_disk_damaged_total", "counter", "Blocks of the cache on disk that were not what was written.",
+          add_disk_damaged },
+        { "imagefs_cache_disk_bytes", "gauge", "What the cache on disk takes.", add_disk_bytes },
+        { "imagefs_cache_disk_limit_bytes", "gauge", "What the cache on disk may take.", add_disk_most },
         { "imagefs_tasks", "gauge", "Long operations that are not over.", add_active },
         { "imagefs_tasks_ended_total", "counter", "Long operations that were worked on and are over.", add_ended },
         { "imagefs_store_logical_bytes", "gauge", "Data of all blobs, each counted by itself.", add_logical },

@@ -79,7 +79,7 @@ static int open_at(struct model *m, const struct store_place *at, const char *di
                 .remake = m->remake && !is_anothers(at, dir),
                 .progress = m->progress,
                 .progress_ctx = m->listener_ctx,
-                .cache_bytes = at->cache_bytes,
+                .caches = at->caches,
         };
         struct blobstore *bs;
         int ours;

@@ -11,7 +11,7 @@ struct store_place {
         uint64_t id; /* 0: it has no row yet */
         const char *path; /* as in the database */
         bool known; /* there has been a store at it */
-        uint64_t cache_bytes;
+        struct blobstore_caches caches;
 };
 
 /*

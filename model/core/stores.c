@@ -43,7 +43,7 @@ static const char *const stores_sql[] = {
 const struct db_statements stores_statements = DB_STATEMENTS(stores_sql);
 
 struct stores {
-        uint64_t cache_bytes;
+        struct blobstore_caches caches;
         struct store_owner we; /* as stores are told of it; constant */
         pthread_mutex_t add_lock; /* one is added or brought back at a time; before any transaction */
         struct store_list list;
@@ -54,7 +54,7 @@ struct stores {
 static struct store_place place_of(const struct stores *s, uint64_t id, const char *path, bool known)
 {
         return (struct store_place){
-                .we = &s->we, .id = id, .path = path, .known = known, .cache_bytes = s->cache_bytes,
+                .we = &s->we, .id = id, .path = path, .known = known, .caches = s->caches,
         };
 }
 
@@ -191,7 +191,7 @@ static int open_all(struct model *m, struct diag *diag)
         return r;
 }
 
-int stores_open(struct model *m, uint64_t cache_bytes, struct diag *diag)
+int stores_open(struct model *m, const struct blobstore_caches *caches, struct diag *diag)
 {
         struct stores *s;
         int r;
@@ -202,7 +202,7 @@ int stores_open(struct model *m, uint64_t cache_bytes, struct diag *diag)
         if (pthread_mutex_init(&s->add_lock, NULL) != 0)
                 abort();
         store_list_init(&s->list);
-        s->cache_bytes = cache_bytes;
+        s->caches = *caches;
         m->stores = s;
         r = owner_introduce(m, &s->we);
         return r < 0 ? r : open_all(m, diag);

@@ -18,7 +18,7 @@ void store_path(const struct store *s, const char *name, char ret[2 * TEMPDIR_MA
 
 int store_open(struct store *s)
 {
-        struct blobstore_opts opts = { .threads = 3, .cache_bytes = 4 << 20 };
+        struct blobstore_opts opts = { .threads = 3, .caches = { .memory_bytes = 4 << 20 } };
         char path[2 * TEMPDIR_MAX];
 
         store_path(s, "", path);
