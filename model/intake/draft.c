@@ -122,7 +122,7 @@ static int refuse_content(const struct draft *d, uint64_t image, struct diag *di
                 return -errno;
         if (st.st_size == 0)
                 return diag_set(diag, -EINVAL, "the file is empty: write it before it gets its name");
-        r = upload_probe(d->m, image, d->fd, &probe, &reason);
+        r = upload_probe(d->m, image, d->fd, (uint64_t)st.st_size, &probe, &reason);
         if (r == -EINVAL || r == -EOPNOTSUPP)
                 return diag_set(diag, r, "%s", strbuf_text(&reason));
         return r == -ETIMEDOUT ? 0 : r; /* the import takes its time for it */
