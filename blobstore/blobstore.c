@@ -373,9 +373,12 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
                 return -ENOMEM;
         bs->progress = opts->progress;
         bs->progress_ctx = opts->progress_ctx;
+        bs->kept = bs->read_only ? NULL : opts->kept;
         r = store_open_dir(dir, opts, &bs->dir_fd);
         if (r == 0)
                 r = store_open_parts(bs, opts);
+        if (r == 0)
+                r = disks_adopt(bs);
         if (r < 0) {
                 blobstore_close(bs);
                 return r;

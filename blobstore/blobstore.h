@@ -50,6 +50,7 @@ struct blobstore_opts {
         bool as_it_is;                   /* one of an older version is left so: -ESTALE */
         struct blobstore_caches caches;
         unsigned threads;                /* that hash and compress, per store; 0: one per processor */
+        struct kept *kept;               /* of DISKS_KEPT_BYTES (disks.h), borrowed: what disks keep beyond the process; may be NULL */
         blobstore_progress_fn *progress; /* of making the index again; may be NULL */
         void *progress_ctx;
 };

@@ -22,6 +22,7 @@
 #include "fs/commands.h"
 #include "fs/mount.h"
 #include "fs/options.h"
+#include "fs/supervise.h"
 #include "fs/tree/tree_print.h"
 #include "fs/tree/tree_man.h"
 
@@ -42,6 +43,7 @@ static void main_set_memory(void)
 
 struct serving {
         const struct options *opts;
+        bool background;
         int ready; /* where the parent waits for a byte; -1: there is none */
 };
 
@@ -51,7 +53,7 @@ static void main_detach(void *ctx)
         struct serving *s = ctx;
         int null;
 
-        if (s->ready < 0) {
+        if (!s->background) {
                 log_setup("imagefs", s->opts->debug ? LOG_DEBUG : LOG_INFO, LOG_TO_FILE);
                 return;
         }
@@ -65,6 +67,8 @@ static void main_detach(void *ctx)
         }
         (void)!chdir("/"); /* keeps no other mount busy; relative paths were resolved before */
         log_setup("imagefs", LOG_INFO, LOG_TO_SYSLOG);
+        if (s->ready < 0)
+                return; /* there was a process before this one, which said so */
         (void)!write(s->ready, "", 1); /* a parent that has gone does not want to know */
         (void)close(s->ready);
         s->ready = -1;
@@ -86,14 +90,33 @@ static int main_wait_for_child(pid_t pid, int ready)
         return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_MOUNT_FAILED;
 }
 
-static int main_serve(struct options *opts)
+/* Goes on with what an earlier process served. */
+static int main_go_on(struct options *opts, struct lasting *lasting)
 {
-        struct serving s = { .opts = opts };
+        struct serving s = { .opts = opts, .background = !opts->foreground && !opts->debug, .ready = -1 };
+
+        (void)!chdir(lasting->memory->directory); /* as it was when the options were given */
+        if (s.background)
+                log_setup("imagefs", LOG_INFO, LOG_TO_SYSLOG);
+        return mount_serve(opts, lasting, main_detach, &s);
+}
+
+static int main_serve(struct options *opts, char **argv)
+{
+        struct serving s = { .opts = opts, .background = !opts->foreground && !opts->debug };
+        struct lasting lasting;
         int ready[2] = { -1, -1 };
         pid_t pid;
         int r;
 
-        if (!opts->foreground && !opts->debug) {
+        r = lasting_inherit(&lasting);
+        if (r < 0) {
+                log_error("what the process before this one left is another version's: unmount, and mount anew");
+                return EXIT_MOUNT_FAILED;
+        }
+        if (r > 0)
+                return main_go_on(opts, &lasting);
+        if (s.background) {
                 if (pipe2(ready, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
                         log_errno(-errno, "going into the background");
                         return EXIT_MOUNT_FAILED;
@@ -106,7 +129,11 @@ static int main_serve(struct options *opts)
                 (void)setsid();
         }
         s.ready = ready[1];
-        r = mount_serve(opts, main_detach, &s);
+        if (opts->restarts > 0 && supervise(opts, argv, &lasting) < 0) {
+                log_error("no supervisor can be had: mount with -o restarts=0");
+                return EXIT_MOUNT_FAILED;
+        }
+        r = mount_serve(opts, opts->restarts > 0 ? &lasting : NULL, main_detach, &s);
         if (s.ready >= 0)
                 (void)close(s.ready);
         return r;
@@ -164,7 +191,7 @@ static int main_mount(int argc, char **argv)
         else if (opts.remount)
                 r = main_remount(&opts);
         else
-                r = main_serve(&opts);
+                r = main_serve(&opts, argv);
         options_done(&opts);
         return r;
 }

@@ -6,27 +6,31 @@
 #include "fs/mount.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 
 #include "blobstore/base/log.h"
 #include "blobstore/base/thread.h"
 #include "fs/http/http.h"
-#include "fs/nosec.h"
 #include "fs/notify.h"
+#include "fs/lasting.h"
 #include "fs/obstacle.h"
+#include "blobstore/base/kept.h"
+#include "blobstore/disks/disks.h"
 #include "fs/ops/alias.h"
+#include "fs/ops/files.h"
 #include "fs/ops/frozen.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
 #include "fs/ops/parting.h"
+#include "fs/ops/resent.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
@@ -38,6 +42,8 @@
 #include "fs/tree/scratch.h"
 #include "fs/tree/selection.h"
 #include "fs/tree/tree.h"
+#include "fs/unmount.h"
+#include "fs/wire.h"
 
 /* Threads that answer requests. They sleep in the store's disk, never for long work. */
 #define MOUNT_THREADS 32
@@ -45,7 +51,10 @@
 struct mount {
         struct options *opts;
         struct fs fs;
-        struct nosec nosec;
+        struct wire wire;
+        struct lasting *lasting; /* NULL: all ends with this process */
+        bool goes_on; /* with the session of an earlier process */
+        struct kept *disks; /* what they keep in what lasts; NULL: nothing */
         atomic_uint image_changes; /* goes up with each: for downloads */
         struct fuse_session *session;
         struct notify *notify; /* NULL: no manager */
@@ -68,21 +77,7 @@ static int mount_clear_stale(const char *path)
         if (statfs(path, &st) == 0 || errno != ENOTCONN)
                 return 0;
         log_info("clearing the mount that a killed daemon left on %s", path);
-        if (umount2(path, MNT_DETACH) == 0)
-                return 0;
-        if (errno == EPERM) {
-                const char *const argv[] = { "fusermount3", "-u", "-z", path, NULL };
-                pid_t pid = fork();
-                int status;
-
-                if (pid == 0) {
-                        (void)execvp(argv[0], (char *const *)argv);
-                        _exit(127);
-                }
-                if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-                        return 0;
-        }
-        return -ENOTCONN;
+        return unmount_detach(path);
 }
 
 /* Is PATH (which may not exist yet) DIR or in it? Both absolute and resolved. */
@@ -168,6 +163,25 @@ static int mount_check_paths(struct mount *m)
                 return r;
         free(m->opts->store);
         m->opts->store = TAKE_PTR(store);
+        if (!m->lasting)
+                return 0;
+        (void)snprintf(m->lasting->memory->store, PATH_MAX, "%s", m->opts->store);
+        (void)snprintf(m->lasting->memory->mountpoint, PATH_MAX, "%s", m->mountpoint);
+        return 0;
+}
+
+/* What the first process found out. The mount itself must not be asked: nobody serves it. */
+static int mount_recall_paths(struct mount *m)
+{
+        char *store = strdup(m->lasting->memory->store);
+
+        m->mountpoint = strdup(m->lasting->memory->mountpoint);
+        if (!store || !m->mountpoint) {
+                free(store);
+                return mount_fail(-ENOMEM, "out of memory");
+        }
+        free(m->opts->store);
+        m->opts->store = store;
         return 0;
 }
 
@@ -227,7 +241,7 @@ static int mount_open(struct mount *m)
         struct diag diag = { 0 };
         int r;
 
-        r = mount_check_paths(m);
+        r = m->goes_on ? mount_recall_paths(m) : mount_check_paths(m);
         if (r < 0)
                 return r;
         r = selections_new(&m->fs.selections);
@@ -244,6 +258,10 @@ static int mount_open(struct mount *m)
         if (r == 0)
                 r = grants_new(&m->fs.grants);
         if (r == 0)
+                r = handles_new(m->lasting ? m->lasting->handles_fd : -1, &m->fs.handles);
+        if (r == 0 && m->lasting)
+                r = kept_open(m->lasting->disks_fd, DISKS_KEPT_BYTES, &m->disks);
+        if (r == 0)
                 r = waiters_new(&m->fs.waiters);
         if (r == 0)
                 r = spread_new(&m->fs.spread);
@@ -252,7 +270,7 @@ static int mount_open(struct mount *m)
         if (r < 0)
                 return mount_fail(r, "out of memory");
 
-        m->fs.nosec = &m->nosec;
+        m->fs.wire = &m->wire;
         if (mount_is_frozen(m->opts->store) && !m->opts->read_only)
                 return mount_fail(-EROFS, "the library lies on a file system that can only be read: mount it with -o ro");
         m->fs.uid = m->opts->uid;
@@ -265,10 +283,12 @@ static int mount_open(struct mount *m)
                                                          .disk_bytes = m->opts->cache_disk_bytes,
                                                          .dir = m->opts->cache_dir },
                                              .tidy_seconds = m->opts->tidy_seconds,
+                                             .kept = m->disks,
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
                                              .ended = mount_ended,
                                              .progress = progress_show,
+                                             .committed = m->lasting ? resent_note : NULL,
                                              .listener_ctx = m },
                        &diag, &m->fs.model);
         if (r < 0)
@@ -346,6 +366,16 @@ static int mount_attach(struct mount *m)
         return mount_fail(-EINVAL, text ? text : "mounting failed");
 }
 
+/* What was open counts as open before anything is asked. */
+static int mount_take_over(struct mount *m)
+{
+        int r;
+
+        files_take_up(&m->fs);
+        r = wire_take_over(m->session, &m->wire);
+        return r < 0 ? log_errno(r, "going on with the mount on %s", m->mountpoint) : 0;
+}
+
 static int mount_mount(struct mount *m)
 {
         int r;
@@ -359,12 +389,21 @@ static int mount_mount(struct mount *m)
         if (fuse_set_signal_handlers(m->session) < 0)
                 return mount_fail(-EINVAL, "signal handlers could not be set");
         m->signals = true;
+        m->wire.lasting = m->lasting;
+        if (m->goes_on) {
+                m->mounted = true;
+                return mount_take_over(m);
+        }
         r = mount_attach(m);
         if (r < 0)
                 return r;
         m->mounted = true;
-        nosec_arrange(m->session);
-        return 0;
+        r = wire_arrange(m->session, &m->wire);
+        if (!m->lasting)
+                return 0; /* else only slower */
+        if (r == 0)
+                r = lasting_send_fuse(m->lasting, fuse_session_fd(m->session));
+        return r < 0 ? mount_fail(r, "the mount cannot be supervised: mount it with -o restarts=0") : 0;
 }
 
 static int mount_add_metrics(void *ctx, struct strbuf *out)
@@ -394,22 +433,35 @@ static int mount_start_http(struct mount *m)
         return r < 0 ? mount_fail(r, diag.error ? diag.text : strerror(-r)) : 0;
 }
 
+/* libfuse knows no mount that it did not make. One that is gone already is not looked for: its place may be another's. */
+static void mount_detach(struct mount *m)
+{
+        struct pollfd gone = { .fd = fuse_session_fd(m->session) };
+
+        if (!m->goes_on)
+                fuse_session_unmount(m->session);
+        else if (poll(&gone, 1, 0) == 0)
+                (void)unmount_detach(m->mountpoint);
+}
+
 /* In reverse, and each part only if it came to be. */
 static void mount_close(struct mount *m)
 {
         if (m->mounted)
-                fuse_session_unmount(m->session);
+                mount_detach(m);
         if (m->signals)
                 fuse_remove_signal_handlers(m->session);
         http_stop(m->fs.http);
         scratches_free(m->fs.scratches);
         model_close(m->fs.model);
+        kept_close(m->disks);
         if (m->session)
                 fuse_session_destroy(m->session);
         notify_free(m->notify);
         later_free(m->fs.later);
         spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
+        handles_free(m->fs.handles);
         frozens_free(m->fs.frozens);
         walks_free(m->fs.walks);
         partings_free(m->fs.partings);
@@ -433,9 +485,22 @@ static void mount_allow_files(void)
         (void)setrlimit(RLIMIT_NOFILE, &files); /* else there are fewer */
 }
 
-int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
+/*
+ * The end for which there is a next process. Who waits is not answered: the kernel asks that one. What is at work ends, and
+ * all that was written is synced. The session stays as it is.
+ */
+static _Noreturn void mount_leave(struct mount *m)
 {
-        struct mount m = { .opts = opts };
+        atomic_store(&m->fs.stopping, true);
+        later_leave(m->fs.later);
+        http_stop(m->fs.http);
+        model_close(m->fs.model);
+        _exit(EXIT_SERVE_AGAIN);
+}
+
+int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(void *ctx), void *ctx)
+{
+        struct mount m = { .opts = opts, .lasting = lasting, .goes_on = lasting && lasting->fuse_fd >= 0 };
         struct fuse_loop_config *config = NULL;
         int r;
 
@@ -456,7 +521,8 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 r = config ? 0 : mount_fail(-ENOMEM, "out of memory");
         }
         if (r == 0) {
-                fuse_loop_cfg_set_clone_fd(config, 1);
+                /* what was read from a clone is lost with it, and not brought back */
+                fuse_loop_cfg_set_clone_fd(config, m.lasting ? 0 : 1);
                 fuse_loop_cfg_set_max_threads(config, MOUNT_THREADS);
                 fuse_loop_cfg_set_idle_threads(config, MOUNT_THREADS);
                 (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
@@ -464,7 +530,11 @@ int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx)
                 ready(ctx);
                 log_info("imagefs %s serves %s on %s", IMAGEFS_VERSION, opts->store, m.mountpoint);
                 notify_ready(m.notify, m.mountpoint);
+                if (m.lasting)
+                        atomic_store(&m.lasting->memory->serving, 1);
                 r = fuse_session_loop_mt(m.session, config);
+                if (m.lasting && r == SIGHUP)
+                        mount_leave(&m);
                 notify_stopping(m.notify);
                 wait_shutdown(m.fs.waiters);
                 atomic_store(&m.fs.stopping, true);

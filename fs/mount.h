@@ -6,10 +6,13 @@
 
 #include "fs/options.h"
 
+struct lasting;
+
 /*
  * Serves until the mount is unmounted or the process is told to stop. READY is called once the mount can be used,
- * before the first request is answered. Failures are reported on standard error. Gives an exit status.
+ * before the first request is answered. LASTING (may be NULL) is what the next process goes on with, and this one, where
+ * there is a session in it. Failures are reported on standard error. Gives an exit status.
  */
-int mount_serve(struct options *opts, void (*ready)(void *ctx), void *ctx);
+int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(void *ctx), void *ctx);
 
 #endif

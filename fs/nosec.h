@@ -2,19 +2,25 @@
 #ifndef FS_NOSEC_H
 #define FS_NOSEC_H
 
+/*
+ * Has the kernel not ask for security.capability before every write: see nosec.c. A failure leaves everything right, only
+ * slower.
+ */
+
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 
-struct fuse_session;
+struct iovec;
 
-/* Of a mount: how far the exchange has come. Zeroed before it begins; the session's struct fs points to it. */
+/* Of a mount: how far the exchange has come. Zeroed before it begins. */
 struct nosec {
         atomic_int state;
 };
 
-/*
- * Has the kernel not ask for security.capability before every write: see nosec.c. Call between mounting and the loop;
- * does nothing where libfuse can say so itself, and a failure leaves everything right, only slower.
- */
-void nosec_arrange(struct fuse_session *session);
+/* Can libfuse not say so itself? Then each message from the kernel is to be looked at, and each to it amended. */
+bool nosec_is_needed(void);
+void nosec_look(struct nosec *nosec, const void *buf, size_t n);
+void nosec_amend(struct nosec *nosec, struct iovec *iov, int count);
 
 #endif

@@ -46,7 +46,7 @@ static uint64_t notify_watchdog_us(void)
 
         if (!usec || parse_u64(usec, &us) < 0)
                 return 0;
-        if (pid && (parse_u64(pid, &wanted) < 0 || wanted != (uint64_t)getpid()))
+        if (pid && (parse_u64(pid, &wanted) < 0 || (wanted != (uint64_t)getpid() && wanted != (uint64_t)getppid())))
                 return 0;
         return us;
 }

@@ -4,7 +4,7 @@
 
 /*
  * What a service manager is told: sd_notify(3)'s protocol, one datagram to the socket named in NOTIFY_SOCKET. Without that
- * variable nothing happens. With WATCHDOG_USEC (for this process, WATCHDOG_PID) it hears from a thread, twice in that time,
+ * variable nothing happens. With WATCHDOG_USEC (for this process or its supervisor, WATCHDOG_PID) it hears from a thread, twice in that time,
  * that requests are answered: each time one was sent through the kernel and came back.
  */
 

@@ -33,6 +33,9 @@ struct option {
 
 #define TIDY_SECONDS_DEFAULT 600
 
+/* A time is kept of each. */
+#define RESTARTS_MAX 1000000
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option flag_table[] = {
@@ -84,6 +87,8 @@ static const struct option option_table[] = {
         { "http-name=HOST", "what addresses name, or HOST:PORT (where it listens)", OPTION_TEXT, AT(http_name) },
         { "http-metrics=WHO", "/metrics there for `loopback`, any user of this machine, or for `all` (nobody)", OPTION_TEXT,
           AT(http_metrics_for) },
+        { "restarts=N", "when it dies, go on without anybody noticing, as often in a minute; 0: never (0)", OPTION_NUMBER,
+          AT(restarts) },
         { "remount", "with ro or rw: change that of what is mounted", OPTION_FLAG, AT(remount) },
         /* what stands in fstab, or mount(8) adds by itself */
         { "rw", NULL, OPTION_FUSE_NOT, AT(read_only) },
@@ -331,6 +336,8 @@ static int options_check(struct options *opts)
                 return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
         if (opts->cache_disk_bytes && !opts->cache_dir)
                 return option_fail("means something only beside cache-dir=DIR", "cache-disk=…");
+        if (opts->restarts > RESTARTS_MAX)
+                return option_fail("so often nobody can", "restarts=N");
         if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name || opts->http_metrics_for))
                 return option_fail("means something only beside http=ADDRESS:PORT", "http-…");
         return 0;

@@ -148,6 +148,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = open_db(m, diag);
         if (r == 0)
+                db_set_committed(m->db, opts->committed, opts->listener_ctx);
+        if (r == 0)
                 r = open_secret(m, diag);
         if (r == 0)
                 r = refusals_new(&m->refusals);
@@ -160,7 +162,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
-                r = stores_open(m, &opts->caches, diag);
+                r = stores_open(m, &opts->caches, opts->kept, diag);
         if (r == 0 && !opts->idle)
                 r = open_for_use(m);
         if (r == 0 && !opts->idle && !m->read_only)

@@ -20,6 +20,9 @@
 /* What is being made again of a blob store, and how much of it is done; TOTAL 0: of how much is not known. */
 typedef void model_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
+/* What the calling thread changed outlives the process from here on; it is not yet answered for. */
+typedef void model_committed_fn(void *ctx);
+
 struct model_opts {
         bool make; /* a new library; -EEXIST where there is one */
         bool read_only; /* nothing is changed, nor anything worked on; -EROFS for who wants to */
@@ -29,10 +32,12 @@ struct model_opts {
         unsigned workers; /* threads that run tasks; 0: two */
         struct blobstore_caches caches; /* of each blob store; the directory is borrowed until model_close() */
         uint64_t tidy_seconds; /* without work, after which stores are made smaller; 0: never */
+        struct kept *kept; /* of the machines' disks, of DISKS_KEPT_BYTES (blobstore/disks/disks.h), borrowed; may be NULL */
         const char *mountpoint; /* no store may lie in it; may be NULL */
         model_listener_fn *listener; /* may be NULL */
         void *listener_ctx;
         model_ended_fn *ended; /* with the same context; may be NULL */
+        model_committed_fn *committed; /* with the same context; may be NULL */
         model_progress_fn *progress; /* of what takes long in opening, with the same context; may be NULL */
 };
 

@@ -22,6 +22,7 @@
 #define STORE_BLOB_BUCKETS 1024
 
 struct disks;
+struct kept;
 
 struct blobstore {
         bool read_only;
@@ -36,6 +37,7 @@ struct blobstore {
         struct chunk_store *chunks;
         struct cache *map_pages; /* of open blobs */
         struct disks *disks;     /* the open ones; see disks/ */
+        struct kept *kept;       /* theirs, beyond the process; borrowed, may be NULL */
         atomic_uint streams;     /* intakes that store what comes in */
 
         pthread_mutex_t blobs_lock;

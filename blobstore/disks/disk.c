@@ -6,7 +6,8 @@
  *
  * Open disks stand in a list of the store, so that a disk is one object whoever opens it: its bits are in memory first.
  * That is why the last close syncs what was changed, and why a disk whose last sync failed, as it found no room, stays
- * in the list without a user, with its bits, for the next one who opens it or for the closing of the store.
+ * in the list without a user, with its bits, for the next one who opens it or for the closing of the store. So does one
+ * that an earlier process left with bits in memory that outlived it.
  */
 
 #include <errno.h>
@@ -142,6 +143,19 @@ static int disk_load(struct disk *d)
         return d->base_size <= meta.size_bytes ? 0 : -EBADMSG;
 }
 
+/* Only of one that can be opened: it gives back what it does not need. */
+static int disk_load_kept(struct disk *d)
+{
+        int r;
+
+        if (!d->store->kept)
+                return 0;
+        r = disk_bitmap_keep(d->bitmap, d->store->kept, d->id.bytes);
+        if (disk_bitmap_is_dirty(d->bitmap)) /* of an earlier process */
+                disk_note_change(d);
+        return r;
+}
+
 /* Call with the lock of disks held. */
 static struct disk *disk_find(struct blobstore *bs, const struct disk_id *id)
 {
@@ -173,10 +187,34 @@ int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
         if (!d)
                 return -ENOMEM;
         r = disk_load(d);
+        if (r == 0)
+                r = disk_load_kept(d);
         if (r < 0)
                 return r;
         LIST_INSERT_HEAD(&bs->disks->list, d, link);
         *ret = TAKE_PTR(d);
+        return 0;
+}
+
+int disk_adopt(struct blobstore *bs, const struct disk_id *id)
+{
+        CLEANUP(disk_freep) struct disk *d = NULL;
+        int r;
+
+        LOCK_SCOPE(&bs->disks->lock);
+        if (disk_find(bs, id))
+                return 0;
+        d = disk_new(bs, id);
+        if (!d)
+                return -ENOMEM;
+        d->users = 0;
+        r = disk_load(d);
+        if (r == 0)
+                r = disk_load_kept(d);
+        if (r < 0)
+                return r;
+        LIST_INSERT_HEAD(&bs->disks->list, d, link);
+        d = NULL;
         return 0;
 }
 

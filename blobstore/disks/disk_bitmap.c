@@ -13,7 +13,9 @@
  *
  * In memory pages hang in a table of two levels, which is never moved, so that lookups take no lock. A page is loaded
  * when it is first asked for; one without a bit is not kept, as a disk that is mostly unchanged mostly consists of
- * those. Pages with bits stay: 32 MiB for a TiB that was changed throughout.
+ * those. Pages with bits stay: 32 MiB for a TiB that was changed throughout. Their bits are in memory that outlives the
+ * process, where there is any (kept.h): a write is answered before they are synced, and whoever wrote has no reason to do so
+ * again when the next process takes over. What it finds there counts as not synced.
  *
  * A page has its place on disk before the first of its bits is set, so that whoever sets it is told when there is none:
  * the file is a hole at first, and a sync that found no room for what had been answered would lose it with the last
@@ -35,6 +37,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/disks/disks.h"
 #include "blobstore/hash/hash.h"
 
 #define SECTOR_SIZE      512
@@ -57,8 +60,19 @@ struct bitmap_page {
         STAILQ_ENTRY(bitmap_page) link; /* in the list of dirty pages */
         uint64_t number;
         atomic_bool dirty; /* in that list; changed under dirty_lock */
+        struct kept_page *kept; /* its words are there; NULL: behind this */
+        _Atomic uint64_t *words;
+};
+
+/* A slot, and a page of memory. */
+struct kept_page {
+        struct kept_slot slot;
+        uint8_t disk[DISK_BITMAP_NAME_SIZE];
+        uint64_t number;
+        uint64_t unused[4];
         _Atomic uint64_t words[PAGE_WORDS];
 };
+_Static_assert(sizeof(struct kept_page) == DISKS_KEPT_BYTES, "as the file of slots was made");
 
 struct bitmap_table {
         _Atomic(struct bitmap_page *) pages[TABLE_PAGES]; /* set under load_lock; NULL: not looked at */
@@ -67,8 +81,11 @@ struct bitmap_table {
 struct disk_bitmap {
         int fd; /* -1: in memory alone */
         uint64_t seed;
+        struct kept *kept; /* NULL: what is not synced is lost with the process */
+        uint8_t name[DISK_BITMAP_NAME_SIZE];
 
         struct bitmap_page empty; /* stands for every page without a bit */
+        _Atomic uint64_t no_words[PAGE_WORDS]; /* its own */
         _Atomic(struct bitmap_table *) tables[TABLES_MAX]; /* set under load_lock */
         pthread_mutex_t load_lock;
 
@@ -91,6 +108,7 @@ int disk_bitmap_open(int fd, uint64_t seed, struct disk_bitmap **ret)
         }
         b->fd = fd;
         b->seed = seed;
+        b->empty.words = b->no_words;
         pthread_mutex_init(&b->load_lock, NULL);
         pthread_mutex_init(&b->dirty_lock, NULL);
         STAILQ_INIT(&b->dirty);
@@ -101,6 +119,41 @@ int disk_bitmap_open(int fd, uint64_t seed, struct disk_bitmap **ret)
 int disk_bitmap_new(struct disk_bitmap **ret)
 {
         return disk_bitmap_open(-1, 0, ret);
+}
+
+/* Accepts NULL. */
+static void page_free(struct disk_bitmap *b, struct bitmap_page *page)
+{
+        if (page && page->kept)
+                kept_give(b->kept, page->kept);
+        free(page);
+}
+
+/* Without bits. */
+static int page_new(struct disk_bitmap *b, uint64_t number, struct bitmap_page **ret)
+{
+        struct bitmap_page *page;
+        void *slot;
+        int r;
+
+        page = calloc(1, sizeof(*page) + (b->kept ? 0 : PAGE_WORDS * sizeof(*page->words)));
+        if (!page)
+                return -ENOMEM;
+        page->number = number;
+        page->words = (_Atomic uint64_t *)(page + 1);
+        if (b->kept) {
+                r = kept_take(b->kept, &slot);
+                if (r < 0) {
+                        free(page);
+                        return r;
+                }
+                page->kept = slot;
+                page->kept->number = number;
+                memcpy(page->kept->disk, b->name, sizeof(b->name));
+                page->words = page->kept->words;
+        }
+        *ret = page;
+        return 0;
 }
 
 void disk_bitmap_free(struct disk_bitmap *b)
@@ -115,7 +168,7 @@ void disk_bitmap_free(struct disk_bitmap *b)
                 for (size_t j = 0; table && j < TABLE_PAGES; j++) {
                         page = atomic_load(&table->pages[j]);
                         if (page != &b->empty)
-                                free(page);
+                                page_free(b, page);
                 }
                 free(table);
         }
@@ -195,7 +248,7 @@ static int page_find_place(struct disk_bitmap *b, uint64_t number)
 /* Call with load_lock held. */
 static int bitmap_load(struct disk_bitmap *b, uint64_t number, bool to_set, struct bitmap_page **ret)
 {
-        CLEANUP_FREE struct bitmap_page *page = NULL;
+        struct bitmap_page *page;
         _Atomic(struct bitmap_page *) *slot;
         uint8_t bytes[PAGE_SIZE] = { 0 };
         bool known, empty;
@@ -224,14 +277,17 @@ static int bitmap_load(struct disk_bitmap *b, uint64_t number, bool to_set, stru
                 atomic_store_explicit(slot, *ret, memory_order_release);
                 return 0;
         }
-        page = calloc(1, sizeof(*page));
-        if (!page)
-                return -ENOMEM;
-        page->number = number;
-        r = empty ? page_find_place(b, number) : page_decode(b, bytes, page);
+        r = page_new(b, number, &page);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(page);
+        r = empty ? page_find_place(b, number) : page_decode(b, bytes, page);
+        if (r < 0) {
+                page_free(b, page);
+                return r;
+        }
+        if (page->kept)
+                kept_publish(b->kept, page->kept);
+        *ret = page;
         atomic_store_explicit(slot, *ret, memory_order_release);
         return 0;
 }
@@ -307,6 +363,44 @@ static void bitmap_mark_dirty(struct disk_bitmap *b, struct bitmap_page *page)
                 return;
         STAILQ_INSERT_TAIL(&b->dirty, page, link);
         atomic_store(&page->dirty, true);
+}
+
+/* A kept_fn: a page that an earlier process had of this disk. All its bits are true, and not all may be in the file. */
+static int adopt(void *ctx, void *slot)
+{
+        struct disk_bitmap *b = ctx;
+        struct kept_page *kept = slot;
+        _Atomic(struct bitmap_page *) *place;
+        struct bitmap_page *page;
+        int r;
+
+        if (memcmp(kept->disk, b->name, sizeof(b->name)) != 0)
+                return 0;
+        r = bitmap_slot(b, kept->number, &place);
+        if (r < 0)
+                return r;
+        page = calloc(1, sizeof(*page));
+        if (!page)
+                return -ENOMEM;
+        page->number = kept->number;
+        page->kept = kept;
+        page->words = kept->words;
+        atomic_store(place, page);
+        bitmap_mark_dirty(b, page);
+        return 0;
+}
+
+int disk_bitmap_keep(struct disk_bitmap *b, struct kept *kept, const uint8_t name[DISK_BITMAP_NAME_SIZE])
+{
+        LOCK_SCOPE(&b->load_lock);
+        b->kept = kept;
+        memcpy(b->name, name, sizeof(b->name));
+        return kept_each_inherited(kept, adopt, b);
+}
+
+const uint8_t *disk_bitmap_name_of(const void *slot)
+{
+        return ((const struct kept_page *)slot)->disk;
 }
 
 int disk_bitmap_set(struct disk_bitmap *b, uint64_t first, uint64_t n)

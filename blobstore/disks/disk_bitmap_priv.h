@@ -12,6 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "blobstore/base/kept.h"
+
+#define DISK_BITMAP_NAME_SIZE 16
+
 struct disk_bitmap;
 
 /* Bytes that the file of a bitmap has; as a hole it says that nothing was changed. */
@@ -22,6 +26,14 @@ int disk_bitmap_open(int fd, uint64_t seed, struct disk_bitmap **ret);
 
 /* Empty, and in memory alone. */
 int disk_bitmap_new(struct disk_bitmap **ret);
+
+/*
+ * Has the bits of the disk of that NAME outlive the process in KEPT, which is borrowed until disk_bitmap_free(), and takes
+ * over those that an earlier process left there. Call it before anything else.
+ */
+int disk_bitmap_keep(struct disk_bitmap *b, struct kept *kept, const uint8_t name[DISK_BITMAP_NAME_SIZE]);
+/* The name of the disk in a slot of KEPT. */
+const uint8_t *disk_bitmap_name_of(const void *slot);
 
 void disk_bitmap_free(struct disk_bitmap *b); /* accepts NULL; what was not synced is lost */
 

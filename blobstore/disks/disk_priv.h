@@ -54,6 +54,9 @@ struct disk {
 
 void disk_free(struct disk *d); /* accepts NULL, and one that is half opened */
 
+/* Has it open without a user, as something changed in it that is not synced. Nothing, if it is open already. */
+int disk_adopt(struct blobstore *bs, const struct disk_id *id);
+
 /* ---- disk_files.c: their files below disks/, and their format ---- */
 
 enum disk_file {

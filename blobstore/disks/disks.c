@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "blobstore/disks/disk_priv.h"
 
@@ -19,6 +20,23 @@ int disks_open(struct blobstore *bs, int dir_fd)
         pthread_mutex_init(&ds->lock, NULL);
         bs->disks = ds;
         return 0;
+}
+
+/* A kept_fn. One that is of another store, or was removed, is left alone. */
+static int adopt(void *ctx, void *slot)
+{
+        struct blobstore *bs = ctx;
+        struct disk_id id;
+        int r;
+
+        memcpy(id.bytes, disk_bitmap_name_of(slot), sizeof(id.bytes));
+        r = disk_adopt(bs, &id);
+        return r == -ENOMEM ? r : 0; /* what cannot be opened now can be later, when somebody asks for it */
+}
+
+int disks_adopt(struct blobstore *bs)
+{
+        return bs->kept ? kept_each_inherited(bs->kept, adopt, bs) : 0;
 }
 
 void disks_close(struct blobstore *bs)

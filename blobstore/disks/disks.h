@@ -9,6 +9,15 @@
 /* Their directory is DIR_FD, which it takes over in any case. */
 int disks_open(struct blobstore *bs, int dir_fd);
 
+/* Slots of so many bytes are what the disks keep beyond the process (kept.h). */
+#define DISKS_KEPT_BYTES 4096
+
+/*
+ * Opens those that an earlier process had open and left unsynced changes of, without a user. The store is open, and its
+ * KEPT was set before any disk was opened.
+ */
+int disks_adopt(struct blobstore *bs);
+
 /* Nobody uses one any more. Lets go of those whose last sync found no room. Succeeds where they were not opened. */
 void disks_close(struct blobstore *bs);
 

@@ -26,6 +26,7 @@
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
+#include "fs/ops/resent.h"
 #include "model/core/text.h"
 
 struct ctl {
@@ -179,6 +180,10 @@ static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size
 
         LOCK_SCOPE(&c->mutex);
         goes_on = c->append || off > 0;
+        if (c->file.again && !c->begun && off > 0 && !c->append && !(entry->flags & ENTRY_COMMANDS))
+                return diag_set(&rq->diag, -ESTALE,
+                                "%s: imagefs was started anew after what was written before this: write all of it again",
+                                entry->name);
         if (c->broken && goes_on)
                 return diag_set(&rq->diag, -EINVAL, "%s: what was written before this was refused: write all of it again",
                                 entry->name);
@@ -201,7 +206,7 @@ static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t 
 {
         int r;
 
-        r = ctl_run(rq, (struct ctl *)f, bytes, size, off);
+        r = resent_was_done() ? 0 : ctl_run(rq, (struct ctl *)f, bytes, size, off);
         if (r < 0) {
                 reply_refusal(rq, f->node, r);
                 return;
@@ -232,8 +237,30 @@ static bool ctl_size(const struct file *f, uint64_t *ret)
         return c->text;
 }
 
+/* FNV-1a, so that it is the same in every version. */
+static uint64_t ctl_print(const struct file *f)
+{
+        const struct ctl *c = (const struct ctl *)f;
+        const size_t size = c->text ? text_size(c->text) : 0;
+        uint64_t print = UINT64_C(0xcbf29ce484222325);
+        char buf[4096];
+
+        for (size_t at = 0, n; at < size; at += n) {
+                const char *bytes;
+
+                n = size - at < sizeof(buf) ? size - at : sizeof(buf);
+                bytes = text_get(c->text, at, n, buf);
+                if (!bytes)
+                        return 0;
+                for (size_t i = 0; i < n; i++)
+                        print = (print ^ (uint8_t)bytes[i]) * UINT64_C(0x100000001b3);
+        }
+        return print;
+}
+
 static const struct file_ops ctl_ops = {
         .size = ctl_size,
+        .print = ctl_print,
         .is_command = true,
         .flush = ctl_flush,
         .read = ctl_read,
@@ -316,7 +343,7 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         /* an unset text reads as an empty line, which is nothing to add to */
         if (c->append && strcmp(strbuf_text(&c->written), "\n") == 0)
                 strbuf_reset(&c->written);
-        if (c->text)
+        if (c->text && rq->fuse)
                 frozen_add(rq->fs->frozens, &c->frozen, node_ino(n), fuse_req_ctx(rq->fuse), text_size(c->text));
         fi->direct_io = 1;
         fi->fh = (uintptr_t)c;

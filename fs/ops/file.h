@@ -16,6 +16,7 @@ struct file_ops {
         void (*read)(struct req *rq, struct file *f, size_t size, off_t off); /* replies */
         void (*write)(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off); /* replies */
         bool (*size)(const struct file *f, uint64_t *ret); /* of what was frozen when it was opened; false: nothing was */
+        uint64_t (*print)(const struct file *f); /* of that: it says whether it is the same */
         int (*flush)(struct req *rq, struct file *f); /* for each close(2) */
         int (*truncate)(struct req *rq, struct file *f, uint64_t size);
         int (*sync)(struct req *rq, struct file *f);
@@ -32,13 +33,29 @@ struct file_ops {
 struct file {
         const struct file_ops *ops;
         struct node node;
+        bool again; /* opened by an earlier process, and again by this one */
 };
 
-/* The open file of a request. */
-static inline struct file *file_of(const struct fuse_file_info *fi)
+/*
+ * The open file of a request, which an earlier process may have opened. For reading at OFF, else 0: of what was frozen then
+ * nothing but the beginning can be made again, unless it is the same. -ESTALE; -ENODATA: all of it was read; -EIO, with a
+ * sentence: it was an upload.
+ */
+int file_of(struct req *rq, const struct fuse_file_info *fi, off_t off, struct file **ret);
+
+/* What the functions below have opened, and put into FI. */
+static inline struct file *file_opened(const struct fuse_file_info *fi)
 {
         return (struct file *)(uintptr_t)fi->fh;
 }
+
+/* What N is decides which kind; FLAGS of FI as open(2) has them. */
+int file_open(struct req *rq, struct node n, struct fuse_file_info *fi);
+
+/* Has FI say its number to the kernel, for F that RQ opened. -ENOMEM */
+int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi);
+/* One that was closed before is closed already. */
+void file_close(struct fs *fs, const struct fuse_file_info *fi);
 
 /* ctl.c: control files, generated children, and what waits. FLAGS as open(2) has them. */
 int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);

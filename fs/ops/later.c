@@ -180,15 +180,14 @@ int later_new(struct later **ret)
         return 0;
 }
 
-void later_stop(struct later *l)
+static void stop(struct later *l, bool answer)
 {
-        if (!l)
-                return;
         {
                 LOCK_SCOPE(&l->mutex);
                 l->stopped = true;
                 for (unsigned i = 0; i < LATER_LANES; i++) {
-                        answer_interrupted(&l->lanes[i], NULL);
+                        if (answer)
+                                answer_interrupted(&l->lanes[i], NULL);
                         (void)pthread_cond_broadcast(&l->lanes[i].more);
                 }
         }
@@ -197,6 +196,17 @@ void later_stop(struct later *l)
                         (void)pthread_join(l->lanes[i].threads[t], NULL);
                 l->lanes[i].n_threads = 0;
         }
+}
+
+void later_stop(struct later *l)
+{
+        if (l)
+                stop(l, true);
+}
+
+void later_leave(struct later *l)
+{
+        stop(l, false);
 }
 
 void later_free(struct later *l)

@@ -22,6 +22,8 @@ enum later_lane {
 int later_new(struct later **ret);
 /* Whoever still waits is answered EINTR, as whoever comes later; what is at work ends. Accepts NULL. */
 void later_stop(struct later *l);
+/* The same, but that nobody is answered: another process is going to be asked. */
+void later_leave(struct later *l);
 void later_free(struct later *l); /* accepts NULL; stopped */
 
 /* Of a node whose text takes time (attr_is_long()). */

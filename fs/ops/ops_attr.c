@@ -9,6 +9,7 @@
 #include "fs/ops/file.h"
 #include "fs/ops/frozen.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
@@ -19,7 +20,7 @@
 static bool is_frozen(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_info *fi, uint64_t *ret_size)
 {
         const struct fs *fs = fuse_req_userdata(fuse);
-        const struct file *f = fi ? file_of(fi) : NULL;
+        const struct file *f = fi ? handles_file(fs->handles, fi->fh) : NULL; /* what was frozen before is not any more */
 
         if (f && f->ops->size)
                 return f->ops->size(f, ret_size);
@@ -84,8 +85,12 @@ static int ops_set_access(struct req *rq, struct node n, const struct stat *attr
 static int ops_truncate(struct req *rq, struct node n, uint64_t size, struct fuse_file_info *fi)
 {
         const struct entry *entry = tree_entry(n);
-        struct file *f = fi ? file_of(fi) : NULL;
+        struct file *f = NULL;
+        int r;
 
+        r = fi ? file_of(rq, fi, 0, &f) : 0;
+        if (r < 0)
+                return r;
         if (f && f->ops->truncate)
                 return f->ops->truncate(rq, f, size);
         if (n.kind == KIND_SCRATCH)

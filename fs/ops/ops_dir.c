@@ -10,7 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "blobstore/base/lock.h"
 #include "fs/ops/attr.h"
+#include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
@@ -54,6 +56,7 @@ struct open_dir {
         size_t n;
         struct text *text;
         double taken_s; /* when that was so, by the monotonic clock */
+        uint64_t print; /* of the names */
 };
 
 static double monotonic_s(void)
@@ -161,6 +164,16 @@ static int listing_fill(struct req *rq, struct listing *l)
         return r < 0 ? r : scratch_each(rq->fs->scratches, node_ino(l->dir), rq->caller.uid, listing_add_scratch, l);
 }
 
+/* FNV-1a, so that it is the same in every version. */
+static uint64_t print_of(const struct strbuf *names)
+{
+        uint64_t print = UINT64_C(0xcbf29ce484222325);
+
+        for (size_t i = 0; i < names->len; i++)
+                print = (print ^ (uint8_t)names->text[i]) * UINT64_C(0x100000001b3);
+        return print;
+}
+
 /* What a directory holds is as long as others make it, and it stays open as long as its reader likes: see text.h. */
 static int listing_freeze(struct req *rq, struct listing *l, struct open_dir *d)
 {
@@ -174,6 +187,7 @@ static int listing_freeze(struct req *rq, struct listing *l, struct open_dir *d)
                 return r;
         d->dir = l->dir;
         d->n = l->n;
+        d->print = print_of(&l->names);
         return text_new(rq->fs->model, rq->caller.uid, &all, &rq->diag, &d->text);
 }
 
@@ -196,8 +210,19 @@ static int open_dir(struct req *rq, struct node n, struct open_dir *d)
 
 static void open_dir_free(struct open_dir *d)
 {
+        if (!d)
+                return;
         text_unref(d->text);
         free(d);
+}
+
+static void open_dir_close(struct fs *fs, const struct fuse_file_info *fi)
+{
+        struct open_dir *d = handles_remove(fs->handles, fi->fh);
+
+        if (d)
+                walk_end(fs->walks, &d->walk);
+        open_dir_free(d);
 }
 
 static void opendir_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
@@ -212,19 +237,25 @@ static void opendir_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
         rq.doing.verb = "list";
         r = d ? open_dir(&rq, node_of(ino), d) : -ENOMEM;
         if (r < 0) {
-                free(d);
+                open_dir_free(d);
                 if (rq.diag.error)
                         reply_refusal(&rq, node_of(ino), r);
                 else
                         reply_error(&rq, r);
                 return;
         }
-        fi->fh = (uintptr_t)d;
-        walk_begin(rq.fs->walks, &d->walk, ino, fuse_req_ctx(fuse));
-        if (fuse_reply_open(fuse, fi) != 0) {
-                walk_end(rq.fs->walks, &d->walk);
+        r = handles_add(rq.fs->handles,
+                        &(struct handle){ .ino = ino, .uid = rq.caller.uid, .gid = rq.caller.gid, .print = d->print,
+                                          .size = d->n },
+                        d, &fi->fh);
+        if (r < 0) {
                 open_dir_free(d);
+                reply_error(&rq, r);
+                return;
         }
+        walk_begin(rq.fs->walks, &d->walk, ino, fuse_req_ctx(fuse));
+        if (fuse_reply_open(fuse, fi) != 0)
+                open_dir_close(rq.fs, fi);
 }
 
 void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -239,12 +270,47 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        struct open_dir *d = (struct open_dir *)(uintptr_t)fi->fh;
-
         (void)ino;
-        walk_end(((struct fs *)fuse_req_userdata(fuse))->walks, &d->walk);
-        open_dir_free(d);
+        open_dir_close(fuse_req_userdata(fuse), fi);
         (void)fuse_reply_err(fuse, 0);
+}
+
+/*
+ * One that an earlier process had open is listed anew. Positions in it are those of before where it has the same names:
+ * -ESTALE where it has not, but for who begins at the beginning. NULL: who has read all of it asks for more.
+ */
+static int open_again(struct req *rq, uint64_t number, off_t off, struct open_dir **ret)
+{
+        struct handles *h = rq->fs->handles;
+        struct open_dir *d;
+        CLEANUP_REQ struct req own = { 0 };
+        struct handle *how;
+        int r;
+        LOCK_SCOPE(handles_again(h));
+
+        *ret = handles_file(h, number);
+        how = handles_how(h, number);
+        if (*ret)
+                return 0;
+        if (!how)
+                return -ESTALE;
+        req_init_as(&own, rq->fs, rq->fuse, how->uid, how->gid);
+        if (off > 0 && (uint64_t)off >= how->size)
+                return 0;
+        d = calloc(1, sizeof(*d));
+        r = d ? open_dir(&own, node_of(how->ino), d) : -ENOMEM;
+        if (r == 0 && off > 0 && d->print != how->print)
+                r = -ESTALE;
+        if (r < 0) {
+                open_dir_free(d);
+                return r;
+        }
+        how->print = d->print;
+        how->size = d->n;
+        walk_begin(rq->fs->walks, &d->walk, how->ino, fuse_req_ctx(rq->fuse));
+        handles_set_file(h, number, d);
+        *ret = d;
+        return 0;
 }
 
 /*
@@ -319,15 +385,27 @@ static int window_read(const struct open_dir *d, size_t first, size_t size, stru
 
 static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
-        struct open_dir *d = (struct open_dir *)(uintptr_t)fi->fh;
         CLEANUP(window_done) struct window w = { 0 };
         CLEANUP_FREE char *buf = NULL;
         CLEANUP_REQ struct req rq;
-        const double age_s = monotonic_s() - d->taken_s;
+        struct open_dir *d;
         size_t used = 0, n;
-        int r;
+        double age_s;
+        int r = 0;
 
         req_init(&rq, fuse);
+        d = handles_file(rq.fs->handles, fi->fh);
+        if (!d)
+                r = open_again(&rq, fi->fh, off, &d);
+        if (r < 0) {
+                reply_error(&rq, r);
+                return;
+        }
+        if (!d) {
+                (void)fuse_reply_buf(fuse, NULL, 0);
+                return;
+        }
+        age_s = monotonic_s() - d->taken_s;
         r = permit_enter(&rq, d->dir);
         buf = malloc(size);
         if (r == 0 && !buf)

@@ -7,7 +7,6 @@
 
 #include "fs/ops/alias.h"
 #include "fs/ops/attr.h"
-#include "fs/ops/disk_file.h"
 #include "fs/ops/file.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
@@ -17,30 +16,6 @@
 #include "fs/tree/scratch.h"
 #include "fs/tree/ways.h"
 #include "model/intake/upload.h"
-
-static int ops_open_node(struct req *rq, struct node n, struct fuse_file_info *fi)
-{
-        const struct dir_kind *kind = tree_kind(n.kind);
-        const struct entry *entry = tree_entry(n);
-
-        if (!kind)
-                return -ESTALE;
-        if (n.kind == KIND_SCRATCH)
-                return scratch_file_open(rq, n, fi->flags, fi);
-        if ((entry && entry->blob) || (n.row == ROW_CHILD && kind->blob))
-                return data_open(rq, n, fi->flags, fi);
-        if (entry && (entry->flags & ENTRY_DISK))
-                return disk_file_open(rq, n, fi->flags, fi);
-        if (entry && (entry->flags & ENTRY_WAIT))
-                return wait_open(rq, n, fi);
-        if (entry && (entry->flags & ENTRY_UPLOAD)) {
-                int r = inflow_open(rq, n, fi->flags, fi);
-
-                if (r != -ENOENT || (fi->flags & O_ACCMODE) != O_RDONLY)
-                        return r;
-        }
-        return ctl_open(rq, n, fi->flags, fi);
-}
 
 static mode_t file_permit(int flags)
 {
@@ -67,7 +42,7 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
         rq.doing.verb = "open";
         r = permit(&rq, n, file_permit(fi->flags));
         if (r == 0)
-                r = ops_open_node(&rq, n, fi);
+                r = file_open(&rq, n, fi);
         if (r == -ESTALE || (r == -ENOENT && !rq.diag.error)) {
                 /* what had the name is gone: the kernel looks again what has it now */
                 reply_error(&rq, -ESTALE);
@@ -77,24 +52,37 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
                 reply_refusal(&rq, n, r);
                 return;
         }
-        f = file_of(fi);
+        f = file_opened(fi);
+        r = file_number(&rq, n, f, fi);
+        if (r < 0) {
+                f->ops->release(f);
+                reply_refusal(&rq, n, r);
+                return;
+        }
         if (file_permit(fi->flags) != PERMIT_READ && !f->ops->is_command)
                 reply_done(&rq, n);
         if (fuse_reply_open(fuse, fi) == -ENOENT)
-                f->ops->release(f); /* the open was interrupted: no release will come */
+                file_close(rq.fs, fi); /* the open was interrupted: no release will come */
 }
 
 static int ops_create_scratch(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
                               struct fuse_entry_param *ret)
 {
+        struct file *f;
         struct node n;
         int r;
 
         r = scratch_make(rq, tree_kind(node_of(parent).kind), parent, name, &n);
         if (r == 0)
                 r = scratch_file_open(rq, n, fi->flags, fi);
+        if (r < 0)
+                return r;
+        f = file_opened(fi);
+        r = reply_fill_entry(rq, n, NULL, ret);
         if (r == 0)
-                r = reply_fill_entry(rq, n, NULL, ret);
+                r = file_number(rq, n, f, fi);
+        if (r < 0)
+                f->ops->release(f);
         return r;
 }
 
@@ -104,6 +92,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
 {
         struct node dir = node_of(parent), upload;
         const struct dir_kind *kind = tree_kind(dir.kind);
+        struct file *f;
         uint64_t image;
         int r;
 
@@ -123,11 +112,14 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         if (r == 0)
                 r = inflow_open(rq, upload, fi->flags, fi);
         if (r == 0) {
+                f = file_opened(fi);
                 r = alias_add(rq->fs->aliases, parent, name, fuse_req_ctx(rq->fuse), image);
                 if (r == 0)
                         r = reply_fill_entry(rq, upload, NULL, ret);
+                if (r == 0)
+                        r = file_number(rq, upload, f, fi);
                 if (r < 0)
-                        file_of(fi)->ops->release(file_of(fi));
+                        f->ops->release(f);
         }
         if (r < 0) /* it was made for this file alone */
                 (void)image_remove(rq->fs->model, &rq->caller, image, NULL);
@@ -146,7 +138,6 @@ void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mod
 {
         CLEANUP_REQ struct req rq;
         struct fuse_entry_param e;
-        struct file *f;
         int r;
 
         (void)mode;
@@ -157,29 +148,35 @@ void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mod
                 reply_refusal(&rq, node_of(parent), r);
                 return;
         }
-        f = file_of(fi);
-        if (f->node.kind != KIND_SCRATCH)
+        if (node_of(e.ino).kind != KIND_SCRATCH)
                 reply_done(&rq, node_of(parent));
         e.entry_timeout = 0; /* the name goes when the file has been taken in */
         if (fuse_reply_create(fuse, &e, fi) == -ENOENT)
-                f->ops->release(f);
+                file_close(rq.fs, fi);
 }
 
 static void read_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
-        struct file *f = file_of(fi);
+        struct file *f;
+        int r;
 
         (void)ino;
         req_init(&rq, fuse);
         rq.doing.verb = "read";
-        f->ops->read(&rq, f, size, off);
+        r = file_of(&rq, fi, off, &f);
+        if (r == -ENODATA)
+                (void)fuse_reply_buf(fuse, NULL, 0);
+        else if (r < 0)
+                reply_error(&rq, r);
+        else
+                f->ops->read(&rq, f, size, off);
 }
 
 void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-        if (attr_is_long(file_of(fi)->node))
-                later_run(fuse, later_lane(file_of(fi)->node), read_now, ino, size, off, fi);
+        if (attr_is_long(node_of(ino)))
+                later_run(fuse, later_lane(node_of(ino)), read_now, ino, size, off, fi);
         else
                 read_now(fuse, ino, size, off, fi);
 }
@@ -187,12 +184,15 @@ void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fu
 void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
-        struct file *f = file_of(fi);
+        struct file *f;
+        int r;
 
-        (void)ino;
         req_init(&rq, fuse);
         rq.doing.verb = "write";
-        if (f->ops->write)
+        r = file_of(&rq, fi, 0, &f);
+        if (r < 0)
+                reply_refusal(&rq, node_of(ino), r);
+        else if (f->ops->write)
                 f->ops->write(&rq, f, bytes, size, off);
         else
                 reply_error(&rq, -EBADF);
@@ -201,26 +201,26 @@ void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, 
 void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
-        struct file *f = file_of(fi);
-        int r = 0;
+        struct file *f;
+        int r;
 
-        (void)ino;
         req_init(&rq, fuse);
         rq.doing.verb = "close";
-        if (f->ops->flush)
+        r = file_of(&rq, fi, 0, &f);
+        if (r == -ESTALE)
+                r = 0; /* nothing is left to be told */
+        else if (r == 0 && f->ops->flush)
                 r = f->ops->flush(&rq, f);
         if (r < 0)
-                reply_refusal(&rq, f->node, r);
+                reply_refusal(&rq, node_of(ino), r);
         else
                 reply_error(&rq, 0);
 }
 
 void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        struct file *f = file_of(fi);
-
         (void)ino;
-        f->ops->release(f);
+        file_close(fuse_req_userdata(fuse), fi);
         (void)fuse_reply_err(fuse, 0);
 }
 
@@ -228,17 +228,17 @@ void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
-        struct file *f = file_of(fi);
-        int r = 0;
+        struct file *f;
+        int r;
 
-        (void)ino;
         (void)datasync;
         req_init(&rq, fuse);
         rq.doing.verb = "fsync";
-        if (f->ops->sync)
+        r = file_of(&rq, fi, 0, &f);
+        if (r == 0 && f->ops->sync)
                 r = f->ops->sync(&rq, f);
         if (r < 0)
-                reply_refusal(&rq, f->node, r);
+                reply_refusal(&rq, node_of(ino), r);
         else
                 reply_error(&rq, 0);
 }
@@ -254,16 +254,16 @@ void ops_fsyncdir(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_fil
 void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
-        struct file *f = file_of(fi);
-        int r = -EOPNOTSUPP;
+        struct file *f;
+        int r;
 
-        (void)ino;
         req_init(&rq, fuse);
         rq.doing.verb = "fallocate";
-        if (f->ops->allocate)
-                r = f->ops->allocate(&rq, f, mode, off, len);
+        r = file_of(&rq, fi, 0, &f);
+        if (r == 0)
+                r = f->ops->allocate ? f->ops->allocate(&rq, f, mode, off, len) : -EOPNOTSUPP;
         if (r < 0 && r != -EOPNOTSUPP)
-                reply_refusal(&rq, f->node, r);
+                reply_refusal(&rq, node_of(ino), r);
         else
                 reply_error(&rq, r);
 }
@@ -273,20 +273,24 @@ void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struc
                          fuse_ino_t ino_out, off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
 {
         CLEANUP_REQ struct req rq;
-        struct file *from = file_of(fi_in), *to = file_of(fi_out);
-        ssize_t n = -EOPNOTSUPP;
+        struct file *from, *to;
+        ssize_t n;
 
         (void)ino_in;
-        (void)ino_out;
         (void)flags; /* none are defined */
         req_init(&rq, fuse);
         rq.doing.verb = "write";
-        if (to->ops->copy && from->ops->fetch)
-                n = to->ops->copy(&rq, to, (uint64_t)off_out, from, (uint64_t)off_in, len);
+        n = file_of(&rq, fi_in, off_in, &from);
+        if (n == 0)
+                n = file_of(&rq, fi_out, 0, &to);
+        if (n == 0)
+                n = to->ops->copy && from->ops->fetch ?
+                            to->ops->copy(&rq, to, (uint64_t)off_out, from, (uint64_t)off_in, len) :
+                            -EOPNOTSUPP;
         if (n == -EOPNOTSUPP)
                 reply_error(&rq, (int)n);
         else if (n < 0)
-                reply_refusal(&rq, to->node, (int)n);
+                reply_refusal(&rq, node_of(ino_out), (int)n);
         else
                 (void)fuse_reply_write(fuse, (size_t)n);
 }
@@ -294,14 +298,15 @@ void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struc
 void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
-        struct file *f = file_of(fi);
+        struct file *f;
         off_t found;
-        int r = -EINVAL;
+        int r;
 
         (void)ino;
         req_init(&rq, fuse);
-        if (f->ops->seek)
-                r = f->ops->seek(&rq, f, off, whence, &found);
+        r = file_of(&rq, fi, off, &f);
+        if (r == 0)
+                r = f->ops->seek ? f->ops->seek(&rq, f, off, whence, &found) : -EINVAL;
         if (r < 0)
                 reply_error(&rq, r);
         else

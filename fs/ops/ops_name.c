@@ -19,6 +19,7 @@
 #include "fs/ops/permit.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/resent.h"
 #include "fs/ops/scratch_file.h"
 #include "fs/tree/parent.h"
 #include "fs/tree/scratch.h"
@@ -156,6 +157,23 @@ void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 (void)fuse_reply_entry(fuse, &e);
 }
 
+/* The answer to a mkdir(2) that an earlier process did. */
+static void reply_made(struct req *rq, fuse_ino_t parent, const char *name)
+{
+        struct fuse_entry_param e;
+        struct object o;
+        struct node n;
+        int r;
+
+        r = ops_resolve(rq, parent, name, &n, &o);
+        if (r == 0)
+                r = reply_fill_entry(rq, n, &o, &e);
+        if (r < 0)
+                reply_error(rq, r);
+        else
+                (void)fuse_reply_entry(rq->fuse, &e);
+}
+
 void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
 {
         CLEANUP_REQ struct req rq;
@@ -168,6 +186,10 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         (void)mode; /* new objects are their maker's alone; chmod opens them */
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = "mkdir", .in = dir, .name = name };
+        if (resent_was_done()) {
+                reply_made(&rq, parent, name);
+                return;
+        }
         r = permit_change(&rq, dir);
         if (r == 0) {
                 if (!kind->make)
@@ -209,6 +231,10 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = "rmdir", .in = n, .name = name };
+        if (resent_was_done()) {
+                reply_error(&rq, kind && kind->parting ? -ESTALE : 0);
+                return;
+        }
         if (parting_end(rq.fs->partings, parent, name, fuse_req_ctx(fuse))) {
                 reply_error(&rq, 0);
                 return;
@@ -263,6 +289,10 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
 
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = "rename", .in = n, .name = name, .to = new_name, .to_in = node_of(new_parent) };
+        if (resent_was_done()) {
+                reply_error(&rq, 0);
+                return;
+        }
         r = permit_change(&rq, n);
         if (r == 0)
                 r = permit_change(&rq, node_of(new_parent));

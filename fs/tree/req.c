@@ -14,6 +14,8 @@ static bool req_in_group(const struct caller *c, gid_t gid)
         CLEANUP_FREE gid_t *groups = NULL;
         int n;
 
+        if (!rq->fuse)
+                return false;
         n = fuse_req_getgroups(rq->fuse, 0, NULL);
         if (n <= 0)
                 return false;
@@ -27,21 +29,25 @@ static bool req_in_group(const struct caller *c, gid_t gid)
         return false;
 }
 
-void req_init(struct req *rq, fuse_req_t fuse)
+void req_init_as(struct req *rq, struct fs *fs, fuse_req_t fuse, uid_t uid, gid_t gid)
 {
-        const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
-        struct fs *fs = fuse_req_userdata(fuse);
-
         *rq = (struct req){
                 .fs = fs,
-                .fuse = fuse,
+                .fuse = fuse && fuse_req_ctx(fuse)->uid == uid ? fuse : NULL,
                 .caller = {
-                        .uid = ctx->uid,
-                        .gid = ctx->gid,
-                        .admin = ctx->uid == 0 || ctx->uid == fs->uid,
+                        .uid = uid,
+                        .gid = gid,
+                        .admin = uid == 0 || uid == fs->uid,
                         .in_group = req_in_group,
                 },
         };
+}
+
+void req_init(struct req *rq, fuse_req_t fuse)
+{
+        const struct fuse_ctx *ctx = fuse_req_ctx(fuse);
+
+        req_init_as(rq, fuse_req_userdata(fuse), fuse, ctx->uid, ctx->gid);
 }
 
 void req_forget(struct req *rq)

@@ -34,13 +34,14 @@ struct dir_kind;
 struct http;
 struct frozens;
 struct grants;
+struct handles;
 struct later;
-struct nosec;
 struct scratches;
 struct selections;
 struct spread;
 struct waiters;
 struct walks;
+struct wire;
 
 /* The rooms above keep here what they have for the mount: what it points to is known to its own file only. */
 struct fs {
@@ -61,11 +62,12 @@ struct fs {
         struct walks *walks; /* ops/removal.c */
         struct frozens *frozens; /* ops/frozen.c */
         struct grants *grants; /* ops/grant.c */
+        struct handles *handles; /* ops/handles.c */
         struct waiters *waiters; /* ops/wait.c */
         struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */
         atomic_flag read_ahead_raised; /* ops/read_ahead.c */
-        struct nosec *nosec; /* nosec.c */
+        struct wire *wire; /* wire.c */
 };
 
 /* What the user does, in the words of last-error: "mkdir shares/alice", "rename a to b". NULL: nothing to say. */
@@ -99,6 +101,8 @@ struct req {
 };
 
 void req_init(struct req *rq, fuse_req_t fuse);
+/* For what that user did before. FUSE, who asks now, may be NULL; only where it is the same user her groups are known. */
+void req_init_as(struct req *rq, struct fs *fs, fuse_req_t fuse, uid_t uid, gid_t gid);
 void req_done(struct req *rq);
 #define CLEANUP_REQ CLEANUP(req_done)
 

@@ -80,6 +80,7 @@ static int open_at(struct model *m, const struct store_place *at, const char *di
                 .progress = m->progress,
                 .progress_ctx = m->listener_ctx,
                 .caches = at->caches,
+                .kept = at->kept,
         };
         struct blobstore *bs;
         int ours;

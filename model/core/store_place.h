@@ -12,6 +12,7 @@ struct store_place {
         const char *path; /* as in the database */
         bool known; /* there has been a store at it */
         struct blobstore_caches caches;
+        struct kept *kept; /* of the disks, see blobstore.h; may be NULL */
 };
 
 /*

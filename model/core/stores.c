@@ -44,6 +44,7 @@ const struct db_statements stores_statements = DB_STATEMENTS(stores_sql);
 
 struct stores {
         struct blobstore_caches caches;
+        struct kept *kept; /* of the disks; may be NULL */
         struct store_owner we; /* as stores are told of it; constant */
         pthread_mutex_t add_lock; /* one is added or brought back at a time; before any transaction */
         struct store_list list;
@@ -55,6 +56,7 @@ static struct store_place place_of(const struct stores *s, uint64_t id, const ch
 {
         return (struct store_place){
                 .we = &s->we, .id = id, .path = path, .known = known, .caches = s->caches,
+                .kept = s->kept,
         };
 }
 
@@ -191,7 +193,7 @@ static int open_all(struct model *m, struct diag *diag)
         return r;
 }
 
-int stores_open(struct model *m, const struct blobstore_caches *caches, struct diag *diag)
+int stores_open(struct model *m, const struct blobstore_caches *caches, struct kept *kept, struct diag *diag)
 {
         struct stores *s;
         int r;
@@ -203,6 +205,7 @@ int stores_open(struct model *m, const struct blobstore_caches *caches, struct d
                 abort();
         store_list_init(&s->list);
         s->caches = *caches;
+        s->kept = kept;
         m->stores = s;
         r = owner_introduce(m, &s->we);
         return r < 0 ? r : open_all(m, diag);

@@ -9,7 +9,7 @@
 #include "model/core/store_path.h"
 
 /* Sets m->stores, which stores_close() frees on failure, too. Stores that cannot be opened are no failure. */
-int stores_open(struct model *m, const struct blobstore_caches *caches, struct diag *diag);
+int stores_open(struct model *m, const struct blobstore_caches *caches, struct kept *kept, struct diag *diag);
 void stores_close(struct stores *s); /* accepts NULL */
 
 /*

@@ -169,6 +169,12 @@ int db_settle(struct db *db)
         return r;
 }
 
+void db_set_committed(struct db *db, db_committed_fn *fn, void *ctx)
+{
+        db->committed = fn;
+        db->committed_ctx = ctx;
+}
+
 int db_commit(struct db_txn *t)
 {
         struct db *db = t->db;
@@ -190,6 +196,8 @@ int db_commit(struct db_txn *t)
                 atomic_store(&db->degraded, true);
         if (r == -ENOSPC)
                 reserve_give_up(db->dir_fd); /* for the next */
+        if (r == 0 && db->committed)
+                db->committed(db->committed_ctx);
         if (r == 0)
                 number = db_sync_note(db->sync);
         db_end(t);

@@ -40,6 +40,8 @@ struct db {
         pthread_cond_t reader_free;
         struct connection reader[READERS_MAX]; /* the first is always there, others since they were wanted */
         atomic_bool degraded;
+        db_committed_fn *committed; /* NULL: nobody is to be told */
+        void *committed_ctx;
 };
 
 struct db_row {

@@ -12,6 +12,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/disks/disk_bitmap_priv.h"
+#include "blobstore/disks/disks.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
@@ -311,6 +312,44 @@ static void test_threads_lose_none_of_each_others_bits(void **state)
         disk_bitmap_free(b);
 }
 
+/* As a process that dies, and the next one. Once, a bit that was not synced was lost with the process, and its write with it. */
+static void test_kept_bits_outlive_the_process_and_are_synced_by_the_next(void **state)
+{
+        static const uint8_t ours[DISK_BITMAP_NAME_SIZE] = "ours", others[DISK_BITMAP_NAME_SIZE] = "others";
+        struct files *f = *state;
+        CLEANUP_CLOSE int fd = kept_file("test");
+        struct kept *before, *after;
+        struct disk_bitmap *b, *other;
+
+        assert_ok(kept_open(fd, DISKS_KEPT_BYTES, &before));
+        b = open_bitmap(f, SEED);
+        assert_ok(disk_bitmap_keep(b, before, ours));
+        assert_ok(disk_bitmap_set(b, 5, 1));
+        assert_ok(disk_bitmap_sync(b, f->data, &f->degraded));
+        assert_ok(disk_bitmap_set(b, 7, 2));
+        assert_ok(disk_bitmap_set(b, 3 * PAGE_BLOCKS, 1));
+
+        assert_ok(kept_open(fd, DISKS_KEPT_BYTES, &after));
+        other = open_bitmap(f, SEED);
+        assert_ok(disk_bitmap_keep(other, after, others));
+        assert_false(is_set(other, 7));
+        disk_bitmap_free(other);
+        other = open_bitmap(f, SEED);
+        assert_ok(disk_bitmap_keep(other, after, ours));
+        assert_true(disk_bitmap_is_dirty(other));
+        assert_true(is_set(other, 5) && is_set(other, 7) && is_set(other, 8) && is_set(other, 3 * PAGE_BLOCKS));
+        assert_false(is_set(other, 6) || is_set(other, 9));
+        assert_ok(disk_bitmap_sync(other, f->data, &f->degraded));
+        disk_bitmap_free(other);
+        kept_close(after);
+
+        other = open_bitmap(f, SEED);
+        assert_true(is_set(other, 5) && is_set(other, 8) && is_set(other, 3 * PAGE_BLOCKS));
+        disk_bitmap_free(other);
+        disk_bitmap_free(b);
+        kept_close(before);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -318,6 +357,7 @@ int main(void)
                 T(test_runs_against_a_plain_array),
                 T(test_in_memory_alone),
                 T(test_bits_are_lost_without_a_sync_and_kept_with_one),
+                T(test_kept_bits_outlive_the_process_and_are_synced_by_the_next),
                 T(test_any_mixture_of_old_and_new_sectors_is_good),
                 T(test_any_flipped_bit_is_damage),
                 T(test_another_disks_or_another_places_page_is_damage),

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "fs/lasting.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/kept.h"
+#include "blobstore/base/parse.h"
+
+/* Where the next program finds the memory: a descriptor. */
+#define VARIABLE "IMAGEFS_LASTING"
+
+static int map_memory(struct lasting *l)
+{
+        l->memory = mmap(NULL, sizeof(*l->memory), PROT_READ | PROT_WRITE, MAP_SHARED, l->memory_fd, 0);
+        if (l->memory != MAP_FAILED)
+                return 0;
+        l->memory = NULL;
+        return -errno;
+}
+
+static int make_file(const char *name, int *ret)
+{
+        int fd = kept_file(name);
+
+        if (fd < 0)
+                return fd;
+        *ret = fd;
+        return 0;
+}
+
+int lasting_make(struct lasting *ret)
+{
+        struct lasting l = { .memory_fd = -1, .handles_fd = -1, .disks_fd = -1, .fuse_fd = -1,
+                             .sockets = { -1, -1 } };
+        int r;
+
+        r = make_file("imagefs session", &l.memory_fd);
+        if (r == 0)
+                r = make_file("imagefs handles", &l.handles_fd);
+        if (r == 0)
+                r = make_file("imagefs disks", &l.disks_fd);
+        if (r == 0 && ftruncate(l.memory_fd, sizeof(*l.memory)) < 0)
+                r = -errno;
+        if (r == 0)
+                r = map_memory(&l);
+        if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, l.sockets) < 0)
+                r = -errno;
+        if (r < 0) {
+                lasting_done(&l);
+                return r;
+        }
+        l.memory->layout = LASTING_LAYOUT;
+        *ret = l;
+        return 0;
+}
+
+void lasting_done(struct lasting *l)
+{
+        if (l->memory)
+                (void)munmap(l->memory, sizeof(*l->memory));
+        l->memory = NULL;
+        cleanup_close(&l->memory_fd);
+        cleanup_close(&l->handles_fd);
+        cleanup_close(&l->disks_fd);
+        cleanup_close(&l->fuse_fd);
+        cleanup_close(&l->sockets[0]);
+        cleanup_close(&l->sockets[1]);
+}
+
+int lasting_pass_on(const struct lasting *l)
+{
+        const int fds[] = { l->memory_fd, l->handles_fd, l->disks_fd, l->fuse_fd };
+        char text[16];
+
+        for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+                if (fcntl(fds[i], F_SETFD, 0) < 0)
+                        return -errno;
+        l->memory->handles_fd = l->handles_fd;
+        l->memory->disks_fd = l->disks_fd;
+        l->memory->fuse_fd = l->fuse_fd;
+        (void)snprintf(text, sizeof(text), "%d", l->memory_fd);
+        return setenv(VARIABLE, text, 1) < 0 ? -errno : 0;
+}
+
+int lasting_inherit(struct lasting *ret)
+{
+        const char *text = getenv(VARIABLE);
+        struct lasting l = { .sockets = { -1, -1 } };
+        uint64_t fd;
+        int r;
+
+        if (!text)
+                return 0;
+        if (parse_u64(text, &fd) < 0 || fd > INT_MAX)
+                return -EPROTO;
+        (void)unsetenv(VARIABLE);
+        l.memory_fd = (int)fd;
+        r = map_memory(&l);
+        if (r < 0)
+                return r;
+        if (l.memory->layout != LASTING_LAYOUT)
+                return -EPROTO;
+        l.handles_fd = l.memory->handles_fd;
+        l.disks_fd = l.memory->disks_fd;
+        l.fuse_fd = l.memory->fuse_fd;
+
+        const int fds[] = { l.memory_fd, l.handles_fd, l.disks_fd, l.fuse_fd };
+
+        for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+                if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) < 0)
+                        return -EPROTO;
+        *ret = l;
+        return 1;
+}
+
+int lasting_send_fuse(const struct lasting *l, int fuse_fd)
+{
+        union {
+                char bytes[CMSG_SPACE(sizeof(int))];
+                struct cmsghdr align;
+        } control = { 0 };
+        struct iovec byte = { .iov_base = &control, .iov_len = 1 }; /* any: with none nothing is sent */
+        struct msghdr m = { .msg_iov = &byte, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fuse_fd, sizeof(int));
+        return sendmsg(l->sockets[1], &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int lasting_receive_fuse(struct lasting *l)
+{
+        union {
+                char bytes[CMSG_SPACE(sizeof(int))];
+                struct cmsghdr align;
+        } control = { 0 };
+        char byte;
+        struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
+        struct msghdr m = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        const struct cmsghdr *c;
+
+        if (recvmsg(l->sockets[0], &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
+                return -errno;
+        c = CMSG_FIRSTHDR(&m);
+        if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
+                return -EAGAIN;
+        memcpy(&l->fuse_fd, CMSG_DATA(c), sizeof(int));
+        return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_LASTING_H
+#define FS_LASTING_H
+
+/*
+ * What lasts longer than the process that serves a mount: memory that it shares with its supervisor (supervise.h), which
+ * hands it to the next one, and the kernel's end of the session. As long as somebody has that open, whoever has asked
+ * something of the mount merely waits.
+ */
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/ops/resent.h"
+
+/* How all that lasts is laid out: a process finds its own number in it, or takes over nothing. */
+#define LASTING_LAYOUT 1
+
+/* A request for INIT, which the kernel makes once. */
+#define LASTING_INIT_BYTES 256
+
+struct lasting_memory {
+        uint32_t layout;
+        _Atomic uint32_t serving; /* the last process that was started came to serve */
+        _Atomic uint32_t resends; /* the kernel brings back what was not answered, if it is told to */
+        _Atomic uint32_t init_bytes; /* 0: the kernel has not begun yet */
+        uint8_t init[LASTING_INIT_BYTES];
+        struct resent_notes notes;
+        int32_t handles_fd, disks_fd, fuse_fd; /* the descriptors that a process inherits */
+        char store[PATH_MAX], mountpoint[PATH_MAX]; /* absolute, as the first process found them */
+        char directory[PATH_MAX]; /* in which options were given */
+};
+
+struct lasting {
+        struct lasting_memory *memory;
+        int memory_fd;
+        int handles_fd, disks_fd; /* files for slots: of open files, and of the disks' bits */
+        int fuse_fd; /* the kernel's end of the session; -1: there is none yet */
+        int sockets[2]; /* over which it comes: the supervisor's, and that of the first process; -1: not any more */
+};
+
+/* A process that ends with this wants to be followed by the next. */
+#define EXIT_SERVE_AGAIN 75
+
+/* All but the session. Release with lasting_done(). */
+int lasting_make(struct lasting *ret);
+void lasting_done(struct lasting *l);
+
+/* Has the next program that this process becomes inherit it: its descriptors, and where they are. */
+int lasting_pass_on(const struct lasting *l);
+/* 1: this process was begun to go on with what is put into *RET; 0: it was not. -EPROTO: by another version. */
+int lasting_inherit(struct lasting *ret);
+
+/* Gives the supervisor the kernel's end of the session; and takes it: -EAGAIN, it has not come. */
+int lasting_send_fuse(const struct lasting *l, int fuse_fd);
+int lasting_receive_fuse(struct lasting *l);
+
+#endif

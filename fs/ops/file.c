@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening by kind of file, and once more what an earlier process had open (handles.h): when it is first used, but disks that
+ * are written to at once, since a machine runs as long as its disk is open.
+ */
+
+#include "fs/ops/file.h"
+
+#include <fcntl.h>
+
+#include "blobstore/base/lock.h"
+#include "blobstore/base/log.h"
+#include "fs/ops/disk_file.h"
+#include "fs/ops/files.h"
+#include "fs/ops/handles.h"
+#include "fs/ops/scratch_file.h"
+
+int file_open(struct req *rq, struct node n, struct fuse_file_info *fi)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+        const struct entry *entry = tree_entry(n);
+
+        if (!kind)
+                return -ESTALE;
+        if (n.kind == KIND_SCRATCH)
+                return scratch_file_open(rq, n, fi->flags, fi);
+        if ((entry && entry->blob) || (n.row == ROW_CHILD && kind->blob))
+                return data_open(rq, n, fi->flags, fi);
+        if (entry && (entry->flags & ENTRY_DISK))
+                return disk_file_open(rq, n, fi->flags, fi);
+        if (entry && (entry->flags & ENTRY_WAIT))
+                return wait_open(rq, n, fi);
+        if (entry && (entry->flags & ENTRY_UPLOAD)) {
+                int r = inflow_open(rq, n, fi->flags, fi);
+
+                if (r != -ENOENT || (fi->flags & O_ACCMODE) != O_RDONLY)
+                        return r;
+        }
+        return ctl_open(rq, n, fi->flags, fi);
+}
+
+int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi)
+{
+        struct handles *h = rq->fs->handles;
+        struct handle how = {
+                .ino = node_ino(n),
+                .flags = fi->flags & (O_ACCMODE | O_APPEND),
+                .uid = rq->caller.uid,
+                .gid = rq->caller.gid,
+                .print = f->ops->print && handles_last(h) ? f->ops->print(f) : 0,
+        };
+
+        if (f->ops->size)
+                (void)f->ops->size(f, &how.size);
+        return handles_add(h, &how, f, &fi->fh);
+}
+
+/* Not one that was opened to be uploaded, which the earlier process had begun to store. */
+static int open_again(struct req *rq, const struct handle *how, off_t off, struct file **ret)
+{
+        struct fuse_file_info fi = { .flags = how->flags };
+        const struct node n = node_of(how->ino);
+        const struct entry *entry = tree_entry(n);
+        CLEANUP_REQ struct req own = { 0 };
+        struct file *f;
+        int r;
+
+        if (entry && (entry->flags & ENTRY_UPLOAD) && (how->flags & O_ACCMODE) != O_RDONLY)
+                return diag_set(&rq->diag, -EIO, "imagefs was started anew while this was uploaded: remove the image, and "
+                                "upload it again");
+        req_init_as(&own, rq->fs, rq->fuse, how->uid, how->gid);
+        r = file_open(&own, n, &fi);
+        if (r < 0)
+                return -ESTALE;
+        f = file_opened(&fi);
+        if (off > 0 && f->ops->print && f->ops->print(f) != how->print) {
+                f->ops->release(f);
+                return (uint64_t)off < how->size ? -ESTALE : -ENODATA;
+        }
+        f->again = true;
+        *ret = f;
+        return 0;
+}
+
+/* RQ may be without a request of the kernel's. */
+static int file_again(struct req *rq, uint64_t number, off_t off, struct file **ret)
+{
+        struct handles *h = rq->fs->handles;
+        struct handle *how;
+        int r;
+        LOCK_SCOPE(handles_again(h));
+
+        *ret = handles_file(h, number);
+        if (*ret)
+                return 0;
+        how = handles_how(h, number);
+        if (!how)
+                return -ESTALE;
+        r = open_again(rq, how, off, ret);
+        if (r < 0)
+                return r;
+        if ((*ret)->ops->print)
+                how->print = (*ret)->ops->print(*ret);
+        if ((*ret)->ops->size)
+                (void)(*ret)->ops->size(*ret, &how->size);
+        handles_set_file(h, number, *ret);
+        return 0;
+}
+
+int file_of(struct req *rq, const struct fuse_file_info *fi, off_t off, struct file **ret)
+{
+        *ret = handles_file(rq->fs->handles, fi->fh);
+        return *ret ? 0 : file_again(rq, fi->fh, off, ret);
+}
+
+void file_close(struct fs *fs, const struct fuse_file_info *fi)
+{
+        struct file *f = handles_remove(fs->handles, fi->fh);
+
+        if (f)
+                f->ops->release(f);
+}
+
+/* A handles_fn. */
+static void take_up(void *ctx, uint64_t number)
+{
+        struct fs *fs = ctx;
+        const struct handle *how = handles_how(fs->handles, number);
+        const struct entry *entry;
+        CLEANUP_REQ struct req rq = { 0 };
+        struct file *ignored;
+        int r;
+
+        if (!how || (how->flags & O_ACCMODE) == O_RDONLY)
+                return;
+        entry = tree_entry(node_of(how->ino));
+        if (!entry || !(entry->flags & ENTRY_DISK))
+                return;
+        req_init_as(&rq, fs, NULL, how->uid, how->gid);
+        r = file_again(&rq, number, 0, &ignored);
+        if (r < 0)
+                log_warning("a disk that was open when the process before this one died cannot be opened again: %s",
+                            rq.diag.error ? rq.diag.text : "it is gone");
+}
+
+void files_take_up(struct fs *fs)
+{
+        handles_each_inherited(fs->handles, take_up, fs);
+}

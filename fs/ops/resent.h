@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_OPS_RESENT_H
+#define FS_OPS_RESENT_H
+
+/*
+ * Requests that the kernel sends once more, because the process that served them died before it answered. Most are simply
+ * served again. What changes the library must be done once: a second mkdir(2) of the same name is EEXIST. So it is noted in
+ * memory that outlives the process, when a change is committed, whose request it was for.
+ *
+ * Between the write to the catalogue's log that makes a commit one, and the note, there are microseconds. Who dies in them
+ * has a request done twice, and its caller a refusal of what she was given.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* More than are committed while one is on its way from its commit to its answer. */
+#define RESENT_NOTES 1024
+
+struct resent_notes {
+        _Atomic uint32_t next;
+        _Atomic uint64_t done[RESENT_NOTES]; /* numbers of requests */
+};
+
+/* This thread is going to serve the request of that number. NOTES is borrowed until the next. */
+void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent);
+
+/* A model_committed_fn. */
+void resent_note(void *ctx);
+
+/* Was what this thread's request asks for done by an earlier process, so that only the answer is missing? */
+bool resent_was_done(void);
+
+#endif
