@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * One of those who wait syncs, for all whose commits were there before it began; the others wait for its end, and then
- * one of those who came meanwhile syncs for them. So nobody waits for more than two syncs, however many commit.
+ * One of those who wait syncs, for all whose commits were there before it began. One of those who came meanwhile does
+ * not wait for its end, but syncs for all who came until then: what that writes is on its way while the disk is still at
+ * the one before. Others wait for the end of one of the two. So nobody waits for more than two syncs, however many commit.
  *
- * The WAL is opened once more for this: what sqlite has it open with is for the thread that writes.
+ * The WAL is opened twice more for this: what sqlite has it open with is for the thread that writes, and the kernel tells
+ * each descriptor once that something could not be written, so that of two who share one the other would not hear.
  *
  * It has its length beforehand. To make an append durable a file system with a journal commits that, and with it waits
  * for what everybody else has written; bytes in the place of others are written, and that is all. What lies there is
@@ -26,12 +28,17 @@
 #define WAL_BYTES (UINT64_C(5) << 20)
 #define WAL_PIECE (UINT64_C(64) << 10) /* sqlite takes 128 KiB at a time, and less */
 
+#define SYNCS 2 /* at once */
+
 struct db_sync {
-        pthread_mutex_t mutex; /* of all below but the file, which is used by who has set syncing */
+        pthread_mutex_t mutex; /* of all below but the files, which are used by who has made them busy */
         pthread_cond_t ended;
-        uint64_t noted, synced; /* numbers of commits */
-        bool syncing, failed;
-        sqlite3_file *wal;
+        uint64_t noted, begun, synced; /* numbers of commits */
+        bool failed;
+        struct {
+                sqlite3_file *file;
+                bool busy;
+        } wal[SYNCS];
 };
 
 static int open_wal(sqlite3 *conn, sqlite3_file **ret)
@@ -54,6 +61,16 @@ static int open_wal(sqlite3 *conn, sqlite3_file **ret)
         }
         *ret = TAKE_PTR(file);
         return 0;
+}
+
+static void close_all(struct db_sync *s)
+{
+        for (size_t i = 0; i < SYNCS; i++) {
+                if (!s->wal[i].file)
+                        continue;
+                (void)s->wal[i].file->pMethods->xClose(s->wal[i].file);
+                free(s->wal[i].file);
+        }
 }
 
 /* Where it cannot be made as long it is as it would be otherwise, and only slower. */
@@ -83,10 +100,14 @@ int db_sync_new(struct connection *writer, int dir_fd, struct db_sync **ret)
 
         if (!s)
                 return -ENOMEM;
-        r = open_wal(writer->conn, &s->wal);
-        if (r < 0)
-                return r;
-        lengthen(s->wal, dir_fd);
+        for (size_t i = 0; i < SYNCS; i++) {
+                r = open_wal(writer->conn, &s->wal[i].file);
+                if (r < 0) {
+                        close_all(s);
+                        return r;
+                }
+        }
+        lengthen(s->wal[0].file, dir_fd);
         (void)pthread_mutex_init(&s->mutex, NULL); /* cannot fail without attributes, as the next */
         (void)pthread_cond_init(&s->ended, NULL);
         *ret = TAKE_PTR(s);
@@ -97,8 +118,7 @@ void db_sync_free(struct db_sync *s)
 {
         if (!s)
                 return;
-        (void)s->wal->pMethods->xClose(s->wal);
-        free(s->wal);
+        close_all(s);
         (void)pthread_cond_destroy(&s->ended);
         (void)pthread_mutex_destroy(&s->mutex);
         free(s);
@@ -116,28 +136,39 @@ uint64_t db_sync_newest(struct db_sync *s)
         return s->noted;
 }
 
+/* Syncs all that was noted until now. With the mutex, which is given up meanwhile. */
+static void sync_all(struct db_sync *s, size_t i)
+{
+        sqlite3_file *file = s->wal[i].file;
+        const uint64_t upto = s->noted;
+        int code;
+
+        s->begun = upto;
+        s->wal[i].busy = true;
+        unlock(&s->mutex);
+        code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+        lock(&s->mutex);
+        s->wal[i].busy = false;
+        if (code != SQLITE_OK)
+                s->failed = true;
+        else if (!s->failed && s->synced < upto) /* else the other began later, and was faster */
+                s->synced = upto;
+        (void)pthread_cond_broadcast(&s->ended);
+}
+
 int db_sync_wait(struct db_sync *s, uint64_t number)
 {
         LOCK_SCOPE(&s->mutex);
 
         while (s->synced < number && !s->failed) {
-                const uint64_t upto = s->noted;
-                int code;
+                size_t i = 0;
 
-                if (s->syncing) {
-                        (void)pthread_cond_wait(&s->ended, &s->mutex);
-                        continue;
-                }
-                s->syncing = true;
-                unlock(&s->mutex);
-                code = s->wal->pMethods->xSync(s->wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
-                lock(&s->mutex);
-                s->syncing = false;
-                if (code == SQLITE_OK)
-                        s->synced = upto;
+                while (i < SYNCS && s->wal[i].busy)
+                        i++;
+                if (i < SYNCS && s->begun < number)
+                        sync_all(s, i);
                 else
-                        s->failed = true;
-                (void)pthread_cond_broadcast(&s->ended);
+                        (void)pthread_cond_wait(&s->ended, &s->mutex);
         }
         return s->synced < number ? -EIO : 0;
 }

@@ -19,6 +19,11 @@ static struct {
         atomic_bool full;
 } faults[FAULT_OP_COUNT];
 
+static struct {
+        fault_sync_fn *fn; /* set while nobody syncs */
+        void *ctx;
+} watch;
+
 static sqlite3_vfs *real_vfs;
 
 struct shim_file {
@@ -37,6 +42,12 @@ static bool fails(enum fault_op op)
         unsigned from = atomic_load(&faults[op].fail_from);
 
         return from != 0 && n >= from;
+}
+
+void fault_watch_syncs(fault_sync_fn *fn, void *ctx)
+{
+        watch.ctx = ctx;
+        watch.fn = fn;
 }
 
 static int shim_close(sqlite3_file *f)
@@ -63,6 +74,8 @@ static int shim_truncate(sqlite3_file *f, sqlite3_int64 size)
 
 static int shim_sync(sqlite3_file *f, int flags)
 {
+        if (watch.fn)
+                watch.fn(watch.ctx);
         if (fails(FAULT_SYNC))
                 return SQLITE_IOERR_FSYNC;
         return real_of(f)->pMethods->xSync(real_of(f), flags);

@@ -16,6 +16,10 @@ void fault_install(void);
  * none. */
 void fault_set(enum fault_op op, unsigned n, int full);
 
+/* Called in each sync before anything else; NULL: none. */
+typedef void fault_sync_fn(void *ctx);
+void fault_watch_syncs(fault_sync_fn *fn, void *ctx);
+
 /* Calls since the last fault_set(). */
 unsigned fault_count(enum fault_op op);
 

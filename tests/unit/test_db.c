@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "blobstore/base/lock.h"
 #include "model/db/db_vfs.h"
 #include "model/db/migrate.h"
 #include "tests/lib/expect.h"
@@ -488,6 +490,55 @@ static void test_what_can_be_read_is_made_durable(void **state)
         assert_err(db_settle(f->db), -EIO); /* the kernel takes it for clean now */
 }
 
+struct meeting {
+        pthread_mutex_t mutex;
+        pthread_cond_t came;
+        unsigned n;
+        bool alone;
+};
+
+/* The first to come waits for the second, as long as it takes, but not for ever. */
+static void meet(void *ctx)
+{
+        struct meeting *m = ctx;
+        struct timespec end;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_sec += 60;
+        LOCK_SCOPE(&m->mutex);
+        m->n++;
+        (void)pthread_cond_broadcast(&m->came);
+        while (m->n < 2 && !m->alone)
+                m->alone = pthread_cond_clockwait(&m->came, &m->mutex, CLOCK_MONOTONIC, &end) != 0;
+}
+
+static void *add_one(void *ctx)
+{
+        return (void *)(intptr_t)add_store(ctx, "/a");
+}
+
+/* Who came while the disk was at one waited for its end before anything of the next was on its way. */
+static void test_the_next_sync_begins_before_the_last_has_ended(void **state)
+{
+        struct meeting m = { .mutex = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER };
+        struct fixture *f = *state;
+        pthread_t first;
+        void *r;
+
+        assert_ok(add_store(f, "/0")); /* the first of a log is synced with the writer held */
+        fault_watch_syncs(meet, &m);
+        assert_ok(pthread_create(&first, NULL, add_one, f));
+        lock(&m.mutex);
+        while (m.n == 0)
+                (void)pthread_cond_wait(&m.came, &m.mutex);
+        unlock(&m.mutex);
+        assert_ok(add_store(f, "/b"));
+        assert_ok(pthread_join(first, &r));
+        fault_watch_syncs(NULL, NULL);
+        assert_ok((int)(intptr_t)r);
+        assert_false(m.alone);
+}
+
 static void test_one_sync_is_for_all_that_came_before_it(void **state)
 {
         struct fixture *f = *state;
@@ -649,6 +700,7 @@ int main(void)
                 TEST(test_check_finds_broken_references),
                 TEST(test_a_failed_sync_ends_all_writing),
                 TEST(test_what_can_be_read_is_made_durable),
+                TEST(test_the_next_sync_begins_before_the_last_has_ended),
                 TEST(test_one_sync_is_for_all_that_came_before_it),
                 TEST(test_a_failed_write_ends_all_writing),
                 TEST(test_a_full_disk_refuses_and_recovers),
