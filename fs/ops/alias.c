@@ -100,8 +100,8 @@ bool alias_find(struct aliases *a, fuse_ino_t parent, const char *name, const st
         LOCK_SCOPE(&a->mutex);
         alias_expire(a);
         for (struct alias *i = a->first; i; i = i->next) {
-                if (i->parent == parent && strcmp(i->name, name) == 0 &&
-                    (i->pid ? i->pid == process_of(who->pid) : i->uid == who->uid)) {
+                if (i->parent == parent && i->uid == who->uid && strcmp(i->name, name) == 0 &&
+                    (!i->pid || i->pid == process_of(who->pid))) {
                         *ret = alias_upload_node(i->image);
                         return true;
                 }

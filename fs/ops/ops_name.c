@@ -260,6 +260,7 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 return;
         }
         reply_done(&rq, node_of(parent));
+        scratch_drop_in(rq.fs->scratches, n);
         reply_error(&rq, kind->parting ? -ESTALE : 0);
 }
 
@@ -337,6 +338,7 @@ void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
         struct node dir = node_of(parent), n = dir;
+        const struct entry *entry;
         struct object o;
         int r;
 
@@ -355,9 +357,12 @@ void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         }
         if (r == 0 && ops_bury(&rq, parent, name, n))
                 return;
-        if (r == 0)
+        if (r == 0) {
+                entry = tree_entry(n);
                 r = diag_set(&rq.diag, -EPERM,
-                             "generated files cannot be removed: rmdir removes the directory with them, as does rm -r of it");
+                             "generated files cannot be removed: rmdir removes the directory with them, as does rm -r of it%s",
+                             entry && entry->store ? "; what it holds is changed by writing to it: cat FILE > NAME" : "");
+        }
         reply_refusal(&rq, dir, r);
 }
 

@@ -352,6 +352,30 @@ void scratch_unlink(struct scratches *ss, struct scratch *s)
         free_unused(ss);
 }
 
+static bool is_in(const struct scratch *s, struct node dir)
+{
+        const struct node in = node_of(s->dir);
+
+        if (dir.kind == KIND_REGION && s->draft)
+                return dir_class_region(in.oid) == dir.oid;
+        return in.kind == dir.kind && in.oid == dir.oid;
+}
+
+void scratch_drop_in(struct scratches *ss, struct node dir)
+{
+        struct scratch *next;
+
+        {
+                LOCK_SCOPE(&ss->mutex);
+                for (struct scratch *s = TAILQ_FIRST(&ss->list); s; s = next) {
+                        next = TAILQ_NEXT(s, link);
+                        if (is_in(s, dir))
+                                unlist(ss, s);
+                }
+        }
+        free_unused(ss);
+}
+
 int scratch_describe(struct scratches *ss, struct node n, struct object *ret, struct stat *ret_stat)
 {
         struct scratch *s;

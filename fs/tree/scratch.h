@@ -50,5 +50,7 @@ int scratch_room(const struct scratch *s, uint64_t off, uint64_t n, struct diag 
 /* Another name in its directory; the file that had it is gone. -ESTALE. And no name at all. */
 int scratch_rename(struct scratches *ss, struct scratch *s, const char *name);
 void scratch_unlink(struct scratches *ss, struct scratch *s);
+/* All that are in a directory which was removed, or in the classes of a region that was. */
+void scratch_drop_in(struct scratches *ss, struct node dir);
 
 #endif

@@ -10,6 +10,11 @@ pattern other.raw 3M 96
 qemu-img convert -f raw -O qcow2 disk.raw disk.qcow2 || fail "qemu-img"
 P=$R/private
 
+files_are() { # an import's goes a moment after its status says how it ended
+        until_true 30 eval "[ \"\$(find \"$STORE/blobs/incoming\" -type f | wc -l)\" = $1 ]" ||
+                fail "$1 files wanted: $(ls "$STORE/blobs/incoming")"
+}
+
 # rsync as it is, and with what people add; the second time the name is taken.
 for options in "" -a "-a --sparse" "-aX --delay-updates --whole-file" "-a --fsync"; do
         [[ $options == *delay* ]] && continue # makes a directory first
@@ -121,14 +126,29 @@ ok rename "$P/.x" "$P/x.raw"
 settle "$P/x"
 same_checksum "$P/x" other.raw
 cp "$P/x/disks/vda.raw" "$P/.y" 2>/dev/null && fail "beyond the quota"
+ok unlink "$R2/private/.y"
+
+# What an import takes besides is refused with the rename, and the file kept: snapshots, and the store that it lies in.
+raise_limits
+cp other.raw "$P/.z" || fail "cp"
+ok write "$MNT/info/limits" "snapshots 0"
+refused EDQUOT - rename "$P/.z" "$P/z.raw"
+cmp -s other.raw "$P/.z" || fail "the file after its snapshot was refused"
+raise_limits
+ok rename "$P/.z" "$P/z.raw"
+settle "$P/z"
+same_checksum "$P/z" other.raw
+Q=$MNT/regions/another
+ok mkdir "$Q"
+cp other.raw "$Q/private/.z" || fail "cp"
+mkdir elsewhere
+ok write "$Q/store" "$WORK/elsewhere/blobs"
+refused EBUSY - rename "$Q/private/.z" "$Q/private/z.raw"
+files_are 1 # the file that was refused
+ok rmdir "$Q"
+files_are 0
 
 # Its space comes back when it is removed, and with the mount; also after a crash.
-ok unlink "$R2/private/.y"
-raise_limits
-files_are() { # an import's goes a moment after its status says how it ended
-        until_true 30 eval "[ \"\$(find \"$STORE/blobs/incoming\" -type f | wc -l)\" = $1 ]" ||
-                fail "$1 files wanted: $(ls "$STORE/blobs/incoming")"
-}
 files_are 0
 ok create "$P/.one" x
 cp other.raw "$P/.two" || fail "cp"

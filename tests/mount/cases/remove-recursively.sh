@@ -94,7 +94,10 @@ for tool in 'rm -f "$web/description"' 'rm -f "$web"/*' 'find "$web" -name descr
         same "$(seen "$MNT")" "$all" "what is left by $tool"
 done
 refused EPERM "$web" unlink "$web/description"
-[[ $(cat "$web/last-error") == *"rmdir removes the directory with them, as does rm -r of it" ]] || fail "$(cat "$web/last-error")"
+[[ $(cat "$web/last-error") == *"rmdir removes the directory with them, as does rm -r of it; what it holds is changed by writing"* ]] ||
+        fail "$(cat "$web/last-error")"
+refused EPERM "$web" unlink "$web/status"
+[[ $(cat "$web/last-error") == *"as does rm -r of it" ]] || fail "$(cat "$web/last-error")"
 run as_user find "$R/private" -path '*/shares/daemon' -delete
 [ ! -d "$web/shares/daemon" ] || fail "still shared"
 

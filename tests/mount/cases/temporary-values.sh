@@ -64,6 +64,19 @@ ok create "$web/.empty" ""
 ok rename "$web/.empty" "$web/description"
 value "$web/description" ""
 
+# A file from another file system would be put in the place of the value, which is refused; and a text in pieces is a whole.
+mv description "$web/description" 2>/dev/null && fail "a value was removed"
+[[ $(cat "$web/last-error") == *"cat FILE > NAME" ]] || fail "$(cat "$web/last-error")"
+[ -e description ] || fail "the file is gone"
+ok mkdir "$R/private/queued"
+ok write "$web/platform" Debian
+cp "$web/metadata.json" "$R/private/queued/.saved" || fail "cp"
+ok rename "$R/private/queued/.saved" "$R/private/queued/metadata.json"
+value "$R/private/queued/platform" Debian
+printf '{ "platform": "Ubuntu", ' >"$R/private/queued/.cut" || fail "printf"
+refused EINVAL "$R/private/queued" rename "$R/private/queued/.cut" "$R/private/queued/metadata.json"
+ok rmdir "$R/private/queued"
+
 # What is refused is what writing it would be, says the same, and leaves everything as it was, with the file.
 ok write "$web/labels" "a=b"
 while read -r errno file text; do
