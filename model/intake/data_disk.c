@@ -85,7 +85,7 @@ int image_add_data_disk(struct model *m, const struct caller *c, uint64_t id, co
                 LOCK_SCOPE(uploads_mutex(m));
                 DB_TXN(t);
 
-                r = db_begin(m->db, DB_WRITE, &t);
+                r = db_begin_lazy(m->db, &t);
                 if (r == 0)
                         r = image_load(&t, id, &image);
                 if (r == 0)
@@ -107,6 +107,9 @@ int image_add_data_disk(struct model *m, const struct caller *c, uint64_t id, co
                         return r;
         }
 
+        r = db_settle(m->db); /* for which nobody waits who opens an upload */
+        if (r < 0)
+                return r;
         changes_add(&changes, OBJECT_IMAGE, id);
         changes_tell(m, &changes);
         *ret = disk.id;

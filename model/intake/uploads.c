@@ -312,8 +312,8 @@ static void image_gone(struct model *m, uint64_t image, uint64_t region, const c
         drop_open(m->uploads, is_of_image, image);
 }
 
-/* It may have been restored, and tried again, by now. */
-static bool is_recycled(struct model *m, uint64_t id)
+/* It may have been restored, and tried again, by now. *ret_updated_us says which of its changes is looked at. */
+static bool is_recycled(struct model *m, uint64_t id, int64_t *ret_updated_us)
 {
         struct image image;
         int r;
@@ -322,18 +322,23 @@ static bool is_recycled(struct model *m, uint64_t id)
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
                 r = image_load(&t, id, &image);
-        db_end(&t);
-        return (r == -ENOENT || (r == 0 && image.status == IMAGE_DELETED)) && db_settle(m->db) == 0;
+        *ret_updated_us = r == 0 ? image.o.updated_us : 0;
+        return r == -ENOENT || (r == 0 && image.status == IMAGE_DELETED);
 }
 
 static void image_recycled(struct model *m, uint64_t id, uint64_t region, const char *ident)
 {
+        int64_t durable_us, now_us;
+        bool gone;
+
         if (!m->uploads)
                 return;
+        /* What was seen before the sync is durable after it, and nobody else waits for that. */
+        gone = is_recycled(m, id, &durable_us) && db_settle(m->db) == 0;
 
         LOCK_SCOPE(&m->uploads->mutex);
 
-        if (is_recycled(m, id))
+        if (gone && is_recycled(m, id, &now_us) && now_us == durable_us)
                 incoming_discard_in(m, region, ident);
         data_disks_clear(m, id);
 }

@@ -2,13 +2,18 @@
 /* Uploads: what opens, joins, gives up and ends one, and what a crash leaves. */
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "model/core/quota.h"
+#include "model/core/state.h"
+#include "model/intake/data_disk.h"
+#include "model/work/runner.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/work.h"
 
@@ -51,6 +56,70 @@ static void test_bytes_written_in_any_order_by_any_writer_are_imported(void **st
         work_assert_clean(l);
         work_assert_bytes(l, id, SIZE, 1);
         free(bytes);
+}
+
+struct held {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        bool begun, ended, in_vain;
+};
+
+/* The first sync ends when its maker is told so, and in the end without. */
+static void hold(void *ctx)
+{
+        struct held *h = ctx;
+        struct timespec end;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_sec += 60;
+        LOCK_SCOPE(&h->mutex);
+        h->begun = true;
+        (void)pthread_cond_broadcast(&h->changed);
+        while (!h->ended && !h->in_vain)
+                h->in_vain = pthread_cond_clockwait(&h->changed, &h->mutex, CLOCK_MONOTONIC, &end) != 0;
+}
+
+struct adding {
+        struct library *l;
+        uint64_t image;
+};
+
+static void *add_disk(void *ctx)
+{
+        const struct adding *a = ctx;
+        struct diag diag = { 0 };
+        uint64_t disk;
+
+        return (void *)(intptr_t)image_add_data_disk(a->l->m, &a->l->alice, a->image, "vdb", &diag, &disk);
+}
+
+/* All that open an upload waited for the disk under the library, where somebody had just made a data disk. */
+static void test_while_a_data_disk_is_made_durable_others_open_uploads(void **state)
+{
+        struct held h = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+        struct library *l = *state;
+        struct adding a = { .l = l, .image = library_image(l, "web") };
+        struct upload *u;
+        pthread_t adding;
+        void *r;
+
+        runner_stop(l->m->runner); /* which has syncs of its own */
+        l->m->runner = NULL;
+        fault_watch_syncs(hold, &h);
+        assert_ok(pthread_create(&adding, NULL, add_disk, &a));
+        lock(&h.mutex);
+        while (!h.begun)
+                (void)pthread_cond_wait(&h.changed, &h.mutex);
+        unlock(&h.mutex);
+        assert_int_equal(upload_join(l->m, a.image, &u), -ENOENT);
+        lock(&h.mutex);
+        h.ended = true;
+        (void)pthread_cond_broadcast(&h.changed);
+        unlock(&h.mutex);
+        assert_ok(pthread_join(adding, &r));
+        fault_watch_syncs(NULL, NULL);
+        assert_ok((int)(intptr_t)r);
+        assert_false(h.in_vain);
 }
 
 static void test_an_upload_without_a_byte_gives_everything_back(void **state)
@@ -436,6 +505,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
                 TEST(test_bytes_written_in_any_order_by_any_writer_are_imported),
+                TEST(test_while_a_data_disk_is_made_durable_others_open_uploads),
                 TEST(test_an_upload_without_a_byte_gives_everything_back),
                 TEST(test_a_file_that_is_only_a_hole_is_imported),
                 TEST(test_what_was_only_made_waits_to_be_opened_again),
