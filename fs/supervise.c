@@ -28,6 +28,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/log.h"
 #include "fs/unmount.h"
+#include "model/core/left_down.h"
 
 #define MINUTE_US INT64_C(60000000)
 
@@ -191,8 +192,18 @@ static void describe(int status, char *buf, size_t size)
 /* Whoever waits for an answer is told that there will be none, and the mount point is as it was before. */
 static _Noreturn void leave_down(struct supervisor *s, const char *how)
 {
-        log_error("%s is left down: the process that serves it died %llu times in a minute, the last time of %s",
-                  s->l->memory->mountpoint, (unsigned long long)(s->opts->restarts + 1), how);
+        const time_t now = time(NULL);
+        struct tm utc;
+        char sentence[512], when[32] = "";
+
+        if (gmtime_r(&now, &utc))
+                (void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+        (void)snprintf(sentence, sizeof(sentence),
+                       "at %s the mount was left down, since the process that serves it died %llu times in a minute, the last "
+                       "time of %s: the log has what was done before",
+                       when, (unsigned long long)(s->opts->restarts + 1), how);
+        log_error("%s is left down: %s", s->l->memory->mountpoint, sentence);
+        (void)left_down_note(s->l->memory->store, sentence); /* it is in the log, too */
         cleanup_close(&s->l->fuse_fd);
         (void)unmount_detach(s->l->memory->mountpoint);
         exit(EXIT_MOUNT_FAILED);

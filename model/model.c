@@ -15,6 +15,7 @@
 
 #include "model/core/catalogue.h"
 #include "model/core/jobs.h"
+#include "model/core/left_down.h"
 #include "model/core/refusal.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
@@ -163,6 +164,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
                 r = stores_open(m, &opts->caches, opts->kept, diag);
+        if (r == 0 && !opts->idle && !m->read_only)
+                left_down_recall(m);
         if (r == 0 && !opts->idle)
                 r = open_for_use(m);
         if (r == 0 && !opts->idle && !m->read_only)
@@ -197,6 +200,7 @@ void model_close(struct model *m)
         db_close(m->db);
         home_close(m);
         free(m->mountpoint);
+        free(m->left_down);
         free(m);
 }
 

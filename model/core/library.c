@@ -13,6 +13,7 @@
 #include "blobstore/base/strbuf.h"
 #include "model/core/catalogue.h"
 #include "model/core/damage.h"
+#include "model/core/left_down.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
 
@@ -123,6 +124,7 @@ int model_health(struct model *m, model_health_fn *fn, void *ctx)
         if (db_is_degraded(m->db))
                 fn(ctx, "the catalogue could not be synced, and nothing can be changed until the next start: look at its disk "
                         "first");
+        left_down_health(m, fn, ctx);
         catalogue_health(m, fn, ctx);
         r = damage_health(m, fn, ctx);
         if (r < 0)

@@ -36,6 +36,7 @@ struct model {
         int lock_fd; /* its file "lock", held as long as the library is open */
         char *dir; /* its absolute path */
         char *mountpoint; /* may be NULL */
+        char *left_down; /* why it was not served before; may be NULL */
         bool read_only;
         bool import_private;
         struct stores *stores; /* core/stores.c */

@@ -10,7 +10,7 @@ libexec/imagefs/imagefs
 sbin/fsck.imagefs
 sbin/mount.fuse.imagefs
 sbin/mount.imagefs" "what is installed"
-grep -qx "ExecStart=/usr/bin/imagefs -f \${STORE} \${MOUNTPOINT} -o \${OPTIONS}" "$usr/lib/systemd/system/imagefs@.service" ||
+grep -qx "ExecStart=/usr/bin/imagefs -f \${STORE} \${MOUNTPOINT} -o restarts=2 -o \${OPTIONS}" "$usr/lib/systemd/system/imagefs@.service" ||
         fail "the unit starts something else"
 
 # Its children are those that are installed with it, not those of the build.
@@ -21,25 +21,34 @@ library "$STORE"
 
 # A service manager hears when it can be used, twice in each interval that it still answers, and that it ends.
 cat >manager.py <<'SCRIPT'
-import os, socket, subprocess, sys
-program, store, mount, name = sys.argv[1:]
+import os, signal, socket, subprocess, sys
+program, store, mount, name, options = sys.argv[1:]
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind("\0" + name[1:] if name[0] == "@" else name)
 s.settimeout(20)
 pid = os.fork()
 if pid == 0:
     os.environ.update(NOTIFY_SOCKET=name, WATCHDOG_USEC="300000", WATCHDOG_PID=str(os.getpid()))
-    os.execv(program, [program, "-f", store, mount, "-o", ""])
+    os.execv(program, [program, "-f", store, mount, "-o", options])
 heard = [s.recv(99).decode()]
 mounted = os.path.ismount(mount)
 heard += [s.recv(99).decode() for _ in range(3)]
+if options:
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        os.kill(int(children.read().split()[0]), signal.SIGKILL)
+    while s.recv(99) != b"READY=1":
+        pass
+    heard[2:] = [s.recv(99).decode()] * 2
 subprocess.run(["sh", "-c", 'umount "$0" || fusermount3 -u "$0"', mount], check=True)
 while heard[-1] != "STOPPING=1":
     heard.append(s.recv(99).decode())
 print(mounted, *heard[:4], heard[-1], os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 SCRIPT
-for name in "$WORK/notify" "@imagefs-test-$$"; do
-        same "$(python3 manager.py "$IMAGEFS" "$STORE" "$MNT" "$name" 2>manager.log)" \
+# Likewise of the process that goes on where one has died.
+supervised=
+[ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" != 6.9 ] || supervised=restarts=2
+for how in "$WORK/notify," "@imagefs-test-$$,$supervised"; do
+        same "$(python3 manager.py "$IMAGEFS" "$STORE" "$MNT" "${how%,*}" "${how#*,}" 2>manager.log)" \
                 "True READY=1 WATCHDOG=1 WATCHDOG=1 WATCHDOG=1 STOPPING=1 0" "what a manager hears"
 done
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The process that serves a mount dies, and the next one goes on: whoever uses the mount notices nothing.
 need python3
+[ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" = 6.9 ] || skip "Linux does not send again what was under way"
 KILLS=${IMAGEFS_KILLS:-10}
 serving() { pgrep -P "$daemon_pid" imagefs; }
 # next OLD: it is another one than OLD, and serves.
@@ -93,8 +94,14 @@ cat <&5 >/dev/null 2>&1 && fail "what was open is still served"
 exec 5<&-
 mountpoint -q "$MNT" && fail "it is still mounted"
 
-# Whoever kills the supervisor has killed all of it.
+# Which the next start tells, once.
 start -o restarts=1
+grep -q 'left down, since the process that serves it died 2 times in a minute, the last time of signal 9' "$MNT/info/health" ||
+        fail "info/health says $(cat "$MNT/info/health")"
+restart -o restarts=1
+value "$MNT/info/health" ok
+
+# Whoever kills the supervisor has killed all of it.
 fifth=$(serving)
 crash
 until_true 5 _ended "$fifth" || fail "the process that served goes on by itself"
