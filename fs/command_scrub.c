@@ -16,6 +16,7 @@
 
 /* As fsck has them. */
 enum {
+        EXIT_SCRUB_HEALED = 1,
         EXIT_SCRUB_LEFT = 4,
         EXIT_SCRUB_ERROR = 8,
         EXIT_SCRUB_USAGE = 16,
@@ -36,6 +37,7 @@ static void scrub_stop(int number)
 struct scrub {
         uint64_t tenth; /* of the store, that was told last */
         char path[64];  /* the store's, or the beginning of it: another one's begins anew */
+        bool healed;
 };
 
 static bool scrub_goes_on(void *ctx, const char *path, uint64_t done, uint64_t total)
@@ -66,17 +68,25 @@ static void scrub_report(void *ctx, const char *line)
         (void)printf("%s\n", line);
 }
 
+static void scrub_healed(void *ctx, const char *line)
+{
+        struct scrub *s = ctx;
+
+        s->healed = true;
+        scrub_report(ctx, line);
+}
+
 int command_scrub(int argc, char **argv)
 {
         static const struct flags line = {
                 .usage = "imagefs scrub STORE",
-                .about = "Reads all that is stored of a library that nobody serves, and names what is damaged. Ctrl-C stops it, "
-                         "and the next one goes on there. Status: 0 all is whole, 4 something is damaged, 8 it cannot be read, "
-                         "16 not understood, 32 stopped.",
+                .about = "Reads all that is stored of a library that nobody serves, heals what is damaged where a copy of it is "
+                         "elsewhere in the library, and names the rest. Ctrl-C stops it, and the next one goes on there. Status: "
+                         "0 all is whole, 1 healed, 4 something is damaged, 8 it cannot be read, 16 not understood, 32 stopped.",
         };
         const struct sigaction stop = { .sa_handler = scrub_stop };
         struct scrub s = { 0 };
-        const struct model_scrub_ops ops = { .goes_on = scrub_goes_on, .report = scrub_report, .ctx = &s };
+        const struct model_scrub_ops ops = { .goes_on = scrub_goes_on, .report = scrub_report, .healed = scrub_healed, .ctx = &s };
         struct diag diag = { 0 };
         const char *store;
         enum flags_result parsed = flags_parse(&line, argc, argv, &store);
@@ -99,6 +109,6 @@ int command_scrub(int argc, char **argv)
         if (found > 0)
                 (void)printf("%d damaged\n", found);
         else
-                (void)printf("all is whole\n");
-        return found > 0 ? EXIT_SCRUB_LEFT : EXIT_SUCCESS;
+                (void)printf("%s\n", s.healed ? "healed: all is whole" : "all is whole");
+        return found > 0 ? EXIT_SCRUB_LEFT : s.healed ? EXIT_SCRUB_HEALED : EXIT_SUCCESS;
 }

@@ -287,6 +287,7 @@ static int mount_open(struct mount *m)
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
                                              .ended = mount_ended,
+                                             .notice = mount_warn,
                                              .progress = progress_show,
                                              .committed = m->lasting ? resent_note : NULL,
                                              .listener_ctx = m },

@@ -140,6 +140,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         m->listener = opts->listener;
         m->listener_ctx = opts->listener_ctx;
         m->ended = opts->ended;
+        m->notice = opts->notice;
         m->progress = opts->progress;
         m->remake = opts->remake;
 

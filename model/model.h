@@ -38,6 +38,7 @@ struct model_opts {
         void *listener_ctx;
         model_ended_fn *ended; /* with the same context; may be NULL */
         model_committed_fn *committed; /* with the same context; may be NULL */
+        model_health_fn *notice; /* what a person should know of, when it is found; likewise */
         model_progress_fn *progress; /* of what takes long in opening, with the same context; may be NULL */
 };
 

@@ -27,10 +27,17 @@ static int pace(void *ctx, uint64_t n, uint64_t left)
         return s->ops->goes_on(s->ops->ctx, s->path, s->done, left > s->done ? left : s->done) ? 0 : -ECANCELED;
 }
 
+static void report_healed(void *ctx, const char *line)
+{
+        const struct scrubbing *s = ctx;
+
+        s->ops->healed(s->ops->ctx, line);
+}
+
 static int scrub_one(void *ctx, uint64_t id, struct blobstore *bs)
 {
         struct scrubbing *s = ctx;
-        const struct scrub_how how = { .pace = pace, .ctx = s };
+        const struct scrub_how how = { .pace = pace, .healed = report_healed, .ctx = s };
         int r;
 
         s->done = 0;

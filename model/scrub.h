@@ -13,6 +13,7 @@ struct model_scrub_ops {
         /* DONE bytes of about TOTAL were read of the store at PATH, since this began. False: enough for now. */
         bool (*goes_on)(void *ctx, const char *path, uint64_t done, uint64_t total);
         void (*report)(void *ctx, const char *line); /* one per finding, naming what is concerned */
+        void (*healed)(void *ctx, const char *line); /* what was found, and is whole again */
         void *ctx;
 };
 

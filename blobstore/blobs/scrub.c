@@ -74,21 +74,55 @@ static struct chunk_name scrub_name_of(const struct index_chunk *c, const struct
         return record && record->place == c->place ? record->name : c->name;
 }
 
-/* 1: it is what it should be; 0: it is not, or only a map can tell. */
-static int scrub_chunk(struct scrub *s, const struct index_chunk *c, const struct footer *footer)
+/* 1: it is what it should be; 0: it is not, or only a map can tell, and nobody shares it any more. */
+static int scrub_chunk(struct scrub *s, const struct index_chunk *c, const struct chunk_name *should)
 {
-        struct chunk_name should = scrub_name_of(c, footer), is;
+        struct chunk_name is;
         int r;
 
         r = chunk_store_read(s->chunks, c->place, c->stored_len, NULL, s->buffer, c->raw_len);
         if (r == 0)
                 r = chunk_name_of(s->buffer, c->raw_len, &is);
-        if (r < 0)
-                return scrub_is_damage(r) ? 0 : r;
-        if (chunk_name_equal(&should, &is))
+        if (r < 0 && !scrub_is_damage(r))
+                return r;
+        if (r == 0 && chunk_name_equal(should, &is))
                 return 1;
         index_distrust(s->chunks->index, c->place);
         return 0;
+}
+
+/* Puts it aside until its segment was read: its base may come before it, and be healed with it. */
+static int scrub_defer(struct scrub *s, uint64_t place, const struct chunk_name *name)
+{
+        if (s->n_sick == SCRUB_SICK_MAX || !chunk_name_is_known(name))
+                return scrub_note(s, place);
+        if (!s->sick) {
+                s->sick = calloc(SCRUB_SICK_MAX, sizeof(*s->sick));
+                if (!s->sick)
+                        return -ENOMEM;
+        }
+        s->sick[s->n_sick++] = (struct heal_chunk){ .place = place, .name = *name };
+        return 0;
+}
+
+/* Heals what it can of that, and notes the rest. A disk that is full, or does not take writes, heals nothing. */
+static int scrub_heal(struct scrub *s)
+{
+        const size_t n = s->n_sick;
+        size_t healed = 0;
+        int r = 0;
+
+        s->n_sick = 0;
+        if (n > 0 && s->ops->find)
+                r = heal_chunks(s->store, s->sick, n, s->ops, &healed);
+        if (r == -ENOMEM)
+                return r;
+        r = 0;
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = s->sick[i].healed ? 0 : scrub_note(s, s->sick[i].place);
+        if (healed > 0)
+                s->ops->healed(s->ops->ctx, healed);
+        return r;
 }
 
 /* Reads a few chunks behind AFTER, which stay there while they are read. Gives how many, and where the last lies. */
@@ -96,6 +130,7 @@ static int scrub_some_chunks(struct scrub *s, uint32_t id, const struct footer *
 {
         struct index_chunk page[SCRUB_PAGE];
         struct index_writer hold;
+        struct chunk_name name;
         uint64_t bytes = 0;
         int n, r = 0;
 
@@ -105,9 +140,10 @@ static int scrub_some_chunks(struct scrub *s, uint32_t id, const struct footer *
                 if (page[i].raw_len == 0) /* of a base that only others' payloads name, it is read with them */
                         continue;
                 bytes += page[i].stored_len;
-                r = scrub_chunk(s, &page[i], footer);
+                name = scrub_name_of(&page[i], footer);
+                r = scrub_chunk(s, &page[i], &name);
                 if (r == 0)
-                        r = scrub_note(s, page[i].place);
+                        r = scrub_defer(s, page[i].place, &name);
         }
         index_writer_end(s->chunks->index, &hold);
         if (n <= 0 || r < 0)
@@ -147,7 +183,7 @@ static int scrub_segment(struct scrub *s, const struct segment_state *segment)
         while ((r = scrub_some_chunks(s, segment->id, &footer, &after)) > 0)
                 ;
         segments_drop_cached(s->chunks->segments, segment->id); /* nobody else wanted it */
-        return r;
+        return r < 0 ? r : scrub_heal(s);
 }
 
 /* A moves_each_fn. Readers go by the index where such a table is damaged. */
@@ -213,6 +249,7 @@ int blob_scrub(struct blobstore *bs, const struct scrub_position *pos, const str
         s->pos = *pos;
         r = bs->chunks->index ? scrub_run(s) : -EBADMSG;
         free(s->bad);
+        free(s->sick);
         free(s);
         return r;
 }

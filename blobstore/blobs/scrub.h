@@ -9,6 +9,8 @@
 
 #include "blobstore/blobs/blob_check.h"
 
+struct chunk_name;
+
 enum scrub_stage {
         SCRUB_SEGMENTS, /* each stored chunk, and what segments say of themselves */
         SCRUB_MAPS,     /* of blobs */
@@ -29,13 +31,19 @@ struct scrub_ops {
         /* All before POS was read, and what was found there told; likewise. */
         int (*reached)(void *ctx, const struct scrub_position *pos);
         blobstore_problem_fn *problem; /* a blob may be told of again, as more of it is found */
+        /* The N bytes of that name, from anywhere: 1, or 0 where nobody has them. NULL: nothing is healed. */
+        int (*find)(void *ctx, const struct chunk_name *name, void *buf, size_t n);
+        void (*healed)(void *ctx, uint64_t chunks); /* so many have been made whole again */
         void *ctx;
 };
 
 /* About so many bytes are left to be read. */
 int blob_scrub_left(struct blobstore *bs, const struct scrub_position *pos, uint64_t *ret);
 
-/* Goes on at *POS, which need not be a place where anything lies any more; changes nothing. */
+/* For FIND: has the store a chunk of that name? 1: its N bytes are in BUF; 0: no. */
+int blob_find_chunk(struct blobstore *bs, const struct chunk_name *name, void *buf, size_t n);
+
+/* Goes on at *POS, which need not be a place where anything lies any more. What it cannot heal it leaves as it is. */
 int blob_scrub(struct blobstore *bs, const struct scrub_position *pos, const struct scrub_ops *ops);
 
 #endif

@@ -4,11 +4,14 @@
 
 /* A pass, as scrub.c (segments) and scrub_maps.c (maps, and whose a damaged chunk is) share it. */
 
+#include "blobstore/blobs/heal_priv.h"
 #include "blobstore/blobs/scrub.h"
 #include "blobstore/blobs/store.h"
 
 /* Places known to be damaged; where there are more, those before are told, and it begins anew. */
 #define SCRUB_BAD_MAX 65536
+/* Of one segment so many are healed in a pass. */
+#define SCRUB_SICK_MAX 4096
 
 struct scrub {
         struct blobstore *store;
@@ -17,6 +20,8 @@ struct scrub {
         struct scrub_position pos;
         uint64_t *bad; /* places, ascending, at most SCRUB_BAD_MAX */
         size_t n_bad;
+        struct heal_chunk *sick; /* damaged, of the segment that is read */
+        size_t n_sick;
         bool untold;            /* some of them were not looked for in the maps yet */
         uint64_t read, told_at; /* bytes so far; when they were looked for the last time … */
         uint64_t telling;       /* … and what that took */

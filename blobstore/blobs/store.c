@@ -27,6 +27,7 @@ struct blobstore *store_new(bool read_only)
         bs->read_only = read_only;
         bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->moved_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
         pthread_mutex_init(&bs->blobs_lock, NULL);
+        pthread_mutex_init(&bs->move_lock, NULL);
         pthread_mutex_init(&bs->removal_lock, NULL);
         return bs;
 }
@@ -44,6 +45,7 @@ void store_free(struct blobstore *bs)
         cleanup_close(&bs->dir_fd);
         pthread_mutex_destroy(&bs->blobs_lock);
         pthread_mutex_destroy(&bs->removal_lock);
+        pthread_mutex_destroy(&bs->move_lock);
         free(bs);
 }
 

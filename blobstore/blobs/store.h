@@ -4,7 +4,7 @@
 
 /*
  * A store as blobs/ and disks/ share it, and blobstore.c composes it. For these alone: whoever uses a store does so by
- * blobstore.h. Locks are taken in this order: the disks', a writer's or removal_lock, blobs_lock, the index's, the
+ * blobstore.h. Locks are taken in this order: the disks', a writer's, move_lock or removal_lock, blobs_lock, the index's, the
  * segments'; the caches' and pools' are leaves.
  */
 
@@ -43,6 +43,7 @@ struct blobstore {
         pthread_mutex_t blobs_lock;
         LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock */
 
+        pthread_mutex_t move_lock;    /* a chunk is moved by one at a time; see mover_priv.h */
         pthread_mutex_t removal_lock; /* one blob is taken back, or one segment punched, at a time */
 };
 

@@ -2,8 +2,7 @@
 
 /*
  * Tidying: what an import stored in haste is encoded anew, a hundred times as slowly, and what lives in a half-empty
- * segment joins it. chunks/index_move.c tells in which order that becomes durable. A chunk keeps the base that it has,
- * and one without stays without: it may be others' base, and bases have none.
+ * segment joins it (mover_priv.h).
  *
  * A chunk that cannot be read stays where it is, and its segment with it.
  */
@@ -14,61 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blobstore/blobs/blob_priv.h"
-#include "blobstore/chunks/index_move.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/blobs/mover_priv.h"
 
 #define TIDY_PAGE 64
-
-/* Chunks of one segment, at the most: some hundreds of bytes each are needed until it is full. */
-#define TIDY_CHUNKS_MAX 65536
 
 struct tidy {
         struct chunk_store *chunks;
         blobstore_tidy_stop_fn *stop;
         void *ctx;
         struct codec *codec, *base_codec;
-        struct segment *segment; /* that is filled; NULL: not begun */
-        struct index_moved *moved;
-        size_t n, room;
+        struct mover mover;
         struct blobstore_tidy_stats stats;
 };
-
-static bool tidy_is_full(const struct tidy *t)
-{
-        return t->n >= TIDY_CHUNKS_MAX || (t->segment && segment_is_full(t->segment));
-}
-
-static int tidy_begin_segment(struct tidy *t)
-{
-        int r;
-
-        if (t->segment)
-                return 0;
-        r = segments_begin(t->chunks->segments, &t->segment);
-        return r < 0 ? r : index_move_begin(t->chunks->index, segment_id(t->segment));
-}
-
-static int tidy_note(struct tidy *t, const struct index_chunk *c, uint64_t at, size_t stored_len)
-{
-        struct index_moved *grown;
-
-        if (t->n == t->room) {
-                grown = reallocarray(t->moved, t->room * 2 + 64, sizeof(*grown));
-                if (!grown)
-                        return -ENOMEM;
-                t->moved = grown;
-                t->room = t->room * 2 + 64;
-        }
-        t->moved[t->n++] = (struct index_moved){
-                .chunk = { .place = c->place, .at = at, .stored_len = (uint32_t)stored_len },
-                .old_at = c->at,
-                .old_len = c->stored_len,
-        };
-        t->stats.chunks_moved++;
-        t->stats.bytes_before += c->stored_len;
-        t->stats.bytes_after += stored_len;
-        return 0;
-}
 
 /* The chunk's bytes, in the codec, and its base's, where it has one. 0: they cannot be had; 1. */
 static int tidy_load(struct tidy *t, const struct index_chunk *c, struct codec_base *base, bool *ret_has_base)
@@ -91,12 +48,8 @@ static int tidy_load(struct tidy *t, const struct index_chunk *c, struct codec_b
 /* 1: moved; 0: it stays. */
 static int tidy_chunk(struct tidy *t, const struct index_chunk *c)
 {
-        struct footer_record record = { .name = c->name, .place = c->place, .base = c->base, .raw_len = c->raw_len };
-        struct chunk_features features;
         struct codec_base base;
-        const void *payload;
         bool has_base;
-        uint64_t at;
         size_t len;
         int r;
 
@@ -106,15 +59,14 @@ static int tidy_chunk(struct tidy *t, const struct index_chunk *c)
         r = codec_encode(t->codec, CODEC_BEST, t->codec->raw, c->raw_len, has_base ? &base : NULL, t->codec->stored,
                          &len);
         if (r == 0)
-                r = tidy_begin_segment(t);
+                r = mover_put(&t->mover, c, &c->name, len == c->raw_len ? t->codec->raw : t->codec->stored, len,
+                              t->codec->raw);
         if (r < 0)
                 return r;
-        payload = len == c->raw_len ? t->codec->raw : t->codec->stored;
-        chunk_features_of(t->codec->raw, c->raw_len, &features);
-        r = segment_append(t->segment, payload, len, &record, has_base ? NULL : &features, &at);
-        if (r == 0)
-                r = tidy_note(t, c, at, len);
-        return r < 0 ? r : 1;
+        t->stats.chunks_moved++;
+        t->stats.bytes_before += c->stored_len;
+        t->stats.bytes_after += len;
+        return 1;
 }
 
 static int tidy_segment(struct tidy *t, uint32_t id)
@@ -126,7 +78,7 @@ static int tidy_segment(struct tidy *t, uint32_t id)
 
         while ((n = index_chunks_in(t->chunks->index, id, after, page, TIDY_PAGE)) > 0) {
                 for (int i = 0; i < n; i++) {
-                        if (tidy_is_full(t) || t->stop(t->ctx))
+                        if (mover_is_full(&t->mover) || t->stop(t->ctx))
                                 return 0; /* the rest another time */
                         r = tidy_chunk(t, &page[i]);
                         if (r < 0)
@@ -140,55 +92,6 @@ static int tidy_segment(struct tidy *t, uint32_t id)
         return n < 0 ? n : 0;
 }
 
-static int compare_places(const void *a, const void *b)
-{
-        const struct moved_chunk *x = a, *y = b;
-
-        return x->place < y->place ? -1 : x->place > y->place;
-}
-
-/* Tells readers where the chunks lie now. */
-static int tidy_record(struct tidy *t)
-{
-        CLEANUP_FREE struct moved_chunk *all = calloc(t->n, sizeof(*all));
-        size_t from = 0;
-        int r = 0;
-
-        if (!all)
-                return -ENOMEM;
-        for (size_t i = 0; i < t->n; i++)
-                all[i] = t->moved[i].chunk;
-        qsort(all, t->n, sizeof(*all), compare_places);
-        for (size_t i = 1; r == 0 && i <= t->n; i++) {
-                if (i < t->n && place_segment(all[i].place) == place_segment(all[from].place))
-                        continue;
-                r = moves_record(t->chunks->moves, all + from, i - from);
-                from = i;
-        }
-        return r;
-}
-
-static int tidy_end(struct tidy *t, int r)
-{
-        uint32_t id;
-
-        if (!t->segment)
-                return r;
-        id = segment_id(t->segment);
-        if (r == 0)
-                r = segment_seal(t->segment);
-        segments_give(t->chunks->segments, TAKE_PTR(t->segment));
-        if (r == 0)
-                r = segments_sync(t->chunks->segments);
-        if (r < 0 || t->n == 0) { /* nothing was moved, and what was written can go; else the next opening sees to it */
-                (void)index_move_end(t->chunks->index, id, NULL, 0);
-                return r;
-        }
-        /* From here on readers may look for chunks there: what cannot be ended now is for the next opening. */
-        r = tidy_record(t);
-        return r < 0 ? r : index_move_end(t->chunks->index, id, t->moved, t->n);
-}
-
 static int tidy_run(struct tidy *t)
 {
         uint32_t id = 0;
@@ -196,7 +99,7 @@ static int tidy_run(struct tidy *t)
 
         while ((r = index_untidy_segment(t->chunks->index, id, &id)) > 0) {
                 r = tidy_segment(t, id);
-                if (r < 0 || tidy_is_full(t) || t->stop(t->ctx))
+                if (r < 0 || mover_is_full(&t->mover) || t->stop(t->ctx))
                         break;
         }
         return r < 0 ? r : 0;
@@ -204,7 +107,7 @@ static int tidy_run(struct tidy *t)
 
 int blobstore_tidy(struct blobstore *bs, blobstore_tidy_stop_fn *stop, void *ctx, struct blobstore_tidy_stats *ret)
 {
-        struct tidy t = { .chunks = bs->chunks, .stop = stop, .ctx = ctx };
+        struct tidy t = { .chunks = bs->chunks, .stop = stop, .ctx = ctx, .mover = { .chunks = bs->chunks } };
         struct index_writer hold;
         int r;
 
@@ -216,16 +119,18 @@ int blobstore_tidy(struct blobstore *bs, blobstore_tidy_stop_fn *stop, void *ctx
         r = codec_pool_get(bs->chunks->codecs, &t.base_codec);
         if (r == 0) {
                 index_writer_begin(bs->chunks->index, &hold); /* what dies meanwhile is dead only after it */
-                r = tidy_end(&t, tidy_run(&t));
+                lock(&bs->move_lock);
+                r = mover_end(&t.mover, tidy_run(&t));
+                unlock(&bs->move_lock);
                 index_writer_end(bs->chunks->index, &hold);
         }
         codec_pool_put(bs->chunks->codecs, t.base_codec);
         codec_pool_put(bs->chunks->codecs, t.codec);
-        free(t.moved);
+        mover_done(&t.mover);
         if (r < 0)
                 return r;
         ret->chunks_moved += t.stats.chunks_moved;
         ret->bytes_before += t.stats.bytes_before;
         ret->bytes_after += t.stats.bytes_after;
-        return t.n > 0;
+        return t.mover.n > 0;
 }

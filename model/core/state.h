@@ -56,6 +56,7 @@ struct model {
         model_listener_fn *listener;
         void *listener_ctx;
         model_ended_fn *ended; /* of the same context; may be NULL */
+        void (*notice)(void *ctx, const char *line); /* of what is found in the background; likewise */
         bool remake; /* the indices of blob stores, as they are opened */
         void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t total); /* of what takes long in opening; of the same context; may be NULL */
 };

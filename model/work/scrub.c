@@ -12,6 +12,7 @@
 #include "model/work/scrub.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <time.h>
 
 #include "blobstore/base/strbuf.h"
@@ -117,7 +118,7 @@ static int tell_whose(void *ctx, const struct db_row *row)
 
         strbuf_addf(&line, "%s: %s", db_row_str(row, 0), f->text);
         if (strbuf_error(&line) == 0)
-                f->pass->how->tell(f->pass->how->ctx, strbuf_text(&line));
+                f->pass->how->found(f->pass->how->ctx, strbuf_text(&line));
         return strbuf_error(&line);
 }
 
@@ -139,7 +140,7 @@ static int tell(struct pass *p, const struct blob_id *id, const char *text, uint
         int r;
 
         if (!id) {
-                p->how->tell(p->how->ctx, text);
+                p->how->found(p->how->ctx, text);
                 return 0;
         }
         r = db_begin(p->m->db, DB_READ, &t);
@@ -154,10 +155,56 @@ static void pass_problem(void *ctx, enum blobstore_problem kind, const struct bl
 
         (void)kind; /* the text says it */
         r = note(p, id, text, &blob);
-        if (r == 0 && p->how->tell && (!id || blob))
+        if (r == 0 && p->how->found && (!id || blob))
                 r = tell(p, id, text, blob);
         if (p->error == 0)
                 p->error = r;
+}
+
+/* ---- healing: any store of the library may have the bytes; its own, too, of what was imported since ---- */
+
+struct search {
+        const struct chunk_name *name;
+        void *buf;
+        size_t n;
+        bool found;
+};
+
+static int search_store(void *ctx, uint64_t id, struct blobstore *bs)
+{
+        struct search *s = ctx;
+        int r;
+
+        (void)id;
+        if (s->found)
+                return 0;
+        r = blob_find_chunk(bs, s->name, s->buf, s->n);
+        s->found = r > 0;
+        return r == -ENOMEM ? r : 0; /* what one store cannot do now keeps no other from it */
+}
+
+static int pass_find(void *ctx, const struct chunk_name *name, void *buf, size_t n)
+{
+        struct search s = { .name = name, .buf = buf, .n = n };
+        const struct pass *p = ctx;
+        int r = stores_each(p->m, search_store, &s);
+
+        return r < 0 ? r : s.found;
+}
+
+static void pass_healed(void *ctx, uint64_t chunks)
+{
+        CLEANUP_STRBUF struct strbuf line = { 0 };
+        const struct pass *p = ctx;
+        char path[PATH_MAX];
+
+        jobs_tidy(p->m); /* what lies at the damaged places can go */
+        if (stores_get_path(p->m, p->store, path, sizeof(path)) < 0)
+                return;
+        strbuf_addf(&line, "%s: %llu chunk%s damaged on the disk, and healed with what another copy has: see to the disk", path,
+                    (unsigned long long)chunks, chunks == 1 ? " was" : "s were");
+        if (strbuf_error(&line) == 0)
+                p->how->healed(p->how->ctx, strbuf_text(&line));
 }
 
 int scrub_pass(struct model *m, uint64_t store, struct blobstore *bs, const struct scrub_how *how)
@@ -167,6 +214,8 @@ int scrub_pass(struct model *m, uint64_t store, struct blobstore *bs, const stru
                 .pace = pass_pace,
                 .reached = pass_reached,
                 .problem = pass_problem,
+                .find = pass_find,
+                .healed = pass_healed,
                 .ctx = &p,
         };
         struct scrub_position from;
@@ -278,10 +327,18 @@ static uint64_t store_rate(const struct turn *turn, const struct scrub_row *row,
         return left > RATE_MIN ? left : RATE_MIN;
 }
 
+static void turn_notice(void *ctx, const char *line)
+{
+        const struct turn *turn = ctx;
+
+        if (turn->m->notice)
+                turn->m->notice(turn->m->listener_ctx, line);
+}
+
 static int turn_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
         struct turn *turn = ctx;
-        const struct scrub_how how = { .pace = turn_pace, .ctx = turn };
+        const struct scrub_how how = { .pace = turn_pace, .found = turn_notice, .healed = turn_notice, .ctx = turn };
         int64_t now_us = clock_now_us(), due_us;
         struct scrub_row row;
         uint64_t left = 0;

@@ -12,8 +12,10 @@ struct blobstore;
 struct scrub_how {
         /* N more bytes were read, LEFT at its beginning. Waits as long as it likes; -ECANCELED: to go on another time. */
         int (*pace)(void *ctx, uint64_t n, uint64_t left);
-        /* What was found, and whose it is; may be NULL. */
-        void (*tell)(void *ctx, const char *line);
+        /* What was found, and whose it is; NULL: what is noted in rows is enough. */
+        void (*found)(void *ctx, const char *line);
+        /* What was found, and is whole again; it is noted nowhere else. */
+        void (*healed)(void *ctx, const char *line);
         void *ctx;
 };
 

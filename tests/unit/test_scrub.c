@@ -18,6 +18,8 @@
 
 /* What a pass tells. */
 struct pass {
+        struct blobstore *other; /* where whole chunks may be; NULL: nowhere */
+        uint64_t healed;
         struct scrub_position pos;
         uint64_t bytes;       /* read */
         unsigned stop_after;  /* so many calls of pace; 0: never */
@@ -58,9 +60,30 @@ static void problem(void *ctx, enum blobstore_problem kind, const struct blob_id
         p->of_blobs += id != NULL;
 }
 
+static int find(void *ctx, const struct chunk_name *name, void *buf, size_t n)
+{
+        const struct pass *p = ctx;
+
+        return blob_find_chunk(p->other, name, buf, n);
+}
+
+static void healed(void *ctx, uint64_t chunks)
+{
+        struct pass *p = ctx;
+
+        p->healed += chunks;
+}
+
 static int scrub(struct store *s, struct pass *p)
 {
-        const struct scrub_ops ops = { .pace = pace, .reached = reached, .problem = problem, .ctx = p };
+        const struct scrub_ops ops = {
+                .pace = pace,
+                .reached = reached,
+                .problem = problem,
+                .find = p->other ? find : NULL,
+                .healed = healed,
+                .ctx = p,
+        };
         const struct scrub_position from = p->pos;
 
         return blob_scrub(s->bs, &from, &ops);
@@ -346,6 +369,142 @@ static void test_a_pass_that_is_stopped_goes_on_where_it_was(void **state)
         store_close(s);
 }
 
+/* ---- healing ---- */
+
+static void write_all(struct blobstore *bs, const uint8_t *bytes, struct blob_id *ret)
+{
+        struct blob *b;
+
+        assert_ok(image_write(bs, bytes, IMAGE_BYTES, &b));
+        *ret = *blob_get_id(b);
+        blob_close(b);
+}
+
+/* Two images, of which the second is like the first here and there, so that it is encoded with its chunks. */
+static void make_two(uint8_t *ret[2])
+{
+        ret[0] = image_make(1, IMAGE_BYTES);
+        ret[1] = image_make(2, IMAGE_BYTES);
+        for (size_t at = 0; at < IMAGE_BYTES; at += 16384)
+                memcpy(ret[1] + at, ret[0] + at, at % 65536 ? 16384 : 8192);
+}
+
+static void rot(const struct store *s, const char *name)
+{
+        char path[2 * TEMPDIR_MAX];
+        uint64_t size, allocated = 0;
+        int fd;
+
+        store_path(s, name, path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        size = (uint64_t)lseek(fd, 0, SEEK_END);
+        (void)close(fd);
+        for (uint64_t at = 1000; at + 20000 < size; at += 7000, allocated++)
+                flip(s, name, (off_t)at);
+        assert_true(allocated > 10);
+}
+
+static void assert_reads(struct store *s, const struct blob_id *id, const uint8_t *bytes)
+{
+        struct blob *b;
+
+        assert_ok(blob_open(s->bs, id, &b));
+        image_assert_same(b, bytes, IMAGE_BYTES);
+        blob_close(b);
+}
+
+static void test_what_another_store_has_whole_is_healed(void **state)
+{
+        struct store *s = *state;
+        struct pass p = { 0 };
+        struct blob_id ids[2], there;
+        struct blobstore *other;
+        char path[2 * TEMPDIR_MAX];
+        uint8_t *bytes[2];
+
+        make_two(bytes);
+        store_path(s, "../other", path);
+        assert_ok(blobstore_open(path, &(struct blobstore_opts){ 0 }, &other));
+        for (int i = 0; i < 2; i++) {
+                write_all(s->bs, bytes[i], &ids[i]);
+                write_all(other, bytes[i], &there);
+        }
+        store_close(s);
+        rot(s, "segments/00000001.seg");
+        assert_ok(store_open(s));
+        assert_err(read_all(s, &ids[1]), -EBADMSG); /* and from here on the index has no names for some */
+        p.other = other;
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.of_blobs, 0);
+        assert_true(p.healed > 10);
+        for (int i = 0; i < 2; i++)
+                assert_reads(s, &ids[i], bytes[i]);
+        (void)store_gc(s);
+        store_reopen(s);
+        for (int i = 0; i < 2; i++)
+                assert_reads(s, &ids[i], bytes[i]);
+        p = (struct pass){ .other = other };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.of_blobs + p.healed, 0);
+        for (int i = 0; i < 2; i++)
+                free(bytes[i]);
+        blobstore_close(other);
+}
+
+static void test_what_is_imported_anew_heals_what_it_was_before(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1);
+        struct pass p = { 0 };
+
+        store_close(s);
+        flip(s, "segments/00000001.seg", 20000);
+        assert_ok(store_open(s));
+        p.other = s->bs;
+        assert_ok(scrub(s, &p));
+        assert_true(names(&p, &one));
+        assert_int_equal(p.healed, 0);
+        (void)add(s, 1);
+        p = (struct pass){ .other = s->bs };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.of_blobs, 0);
+        assert_int_equal(p.healed, 1);
+        assert_ok(read_all(s, &one));
+}
+
+/* Somebody else's bytes are not taken, whoever gives them. */
+static int find_wrong(void *ctx, const struct chunk_name *name, void *buf, size_t n)
+{
+        (void)ctx, (void)name;
+        memset(buf, 7, n);
+        return 1;
+}
+
+static void test_bytes_of_another_name_heal_nothing(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1);
+        struct pass p = { 0 };
+        const struct scrub_ops ops = {
+                .pace = pace,
+                .reached = reached,
+                .problem = problem,
+                .find = find_wrong,
+                .healed = healed,
+                .ctx = &p,
+        };
+
+        store_close(s);
+        flip(s, "segments/00000001.seg", 20000);
+        assert_ok(store_open(s));
+        assert_ok(blob_scrub(s->bs, &(struct scrub_position){ 0 }, &ops));
+        assert_int_equal(p.healed, 0);
+        assert_true(names(&p, &one));
+        assert_err(read_all(s, &one), -EBADMSG);
+        store_close(s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -364,6 +523,10 @@ int main(void)
                         store_teardown),
                 cmocka_unit_test_setup_teardown(test_a_pass_that_is_stopped_goes_on_where_it_was, store_setup,
                                                 store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_another_store_has_whole_is_healed, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_imported_anew_heals_what_it_was_before, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_bytes_of_another_name_heal_nothing, store_setup, store_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

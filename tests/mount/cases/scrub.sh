@@ -19,14 +19,14 @@ scrub() { # STATUS
         "$IMAGEFS" scrub "$STORE" >said 2>&1
         same $? "$1" "status of scrub, which says $(cat said)"
 }
-# As if all of that had been N days ago.
+# aged N: as if the last passes had begun N days before.
 aged() {
-        python3 - "$STORE/imagefs.db" "$1" <<'END' || fail "the last pass cannot be made older"
+        python3 - "$STORE/imagefs.db" "$1" <<'END' || fail "the last passes cannot be made older"
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
 n = db.execute("UPDATE scrub SET since = since - ? * 86400000000", (int(sys.argv[2]),)).rowcount
 db.commit()
-sys.exit(n != 1)
+sys.exit(n < 1)
 END
 }
 flip() { # FILE AT
@@ -81,7 +81,6 @@ stop
 
 # The daemon finds by itself that it is whole again, when it is time: 15 days after the last pass began, of 30.
 flip "$segment" 200000
-before=$(python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT ended FROM scrub").fetchone()[0])' "$STORE/imagefs.db")
 aged 16
 start
 healthy() { [ "$(cat "$MNT/info/health")" = ok ]; }
@@ -110,3 +109,28 @@ ok rmdir "$R/recycle/one"
 until_true 60 healthy || fail "the image is gone, and health says $(cat "$MNT/info/health")"
 stop
 scrub 0
+
+# What another store of the library has whole is healed with that: offline, and by the daemon.
+start
+ok mkdir "$MNT/regions/far"
+ok write "$MNT/regions/far/store" "$WORK/far"
+import_raw "$R/private/again" one.raw
+ok mkdir "$R/private/again/copies/far"
+settle "$MNT/regions/far/private/again"
+stop
+segment=$(find "$STORE" -name '*.seg' -printf '%T@ %s %p\n' | awk '$2 > 1000000' | sort -n | tail -n 1 | cut -d ' ' -f 3-)
+flip "$segment" 200000
+scrub 1
+grep -q '1 chunk was damaged on the disk, and healed' said || fail "$(cat said)"
+same "$(tail -n 1 said)" "healed: all is whole" "of a library that was healed"
+scrub 0
+start
+same_disk "$R/private/again/disks/vda.raw" one.raw
+stop
+flip "$segment" 700000
+aged 16
+start
+healed() { grep -q '1 chunk was damaged on the disk, and healed' daemon.log; }
+until_true 60 healed || fail "the daemon healed nothing"
+value "$MNT/info/health" ok
+same_disk "$R/private/again/disks/vda.raw" one.raw

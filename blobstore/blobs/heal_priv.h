@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_BLOBS_HEAL_PRIV_H
+#define BLOBSTORE_BLOBS_HEAL_PRIV_H
+
+/* Putting a whole copy in the place of a chunk that the disk has damaged. For scrubbing alone. */
+
+#include "blobstore/blobs/scrub.h"
+#include "blobstore/blobs/store.h"
+
+struct heal_chunk {
+        uint64_t place;
+        struct chunk_name name; /* known */
+        bool healed;            /* it is whole now */
+};
+
+/*
+ * Looks for the bytes of N chunks by FIND (see struct scrub_ops), and stores what it finds where readers look from then
+ * on; what lies at the damaged place is given back as other dead chunks are. *ret: how many are whole. A chunk that is
+ * whole by now, as one whose base was healed, counts.
+ */
+int heal_chunks(struct blobstore *bs, struct heal_chunk *chunks, size_t n, const struct scrub_ops *ops, size_t *ret);
+
+#endif
