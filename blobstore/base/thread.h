@@ -39,15 +39,18 @@ static inline void thread_set_nice(enum thread_nice nice)
         (void)setpriority(PRIO_PROCESS, (id_t)gettid(), (int)nice); /* of this thread alone, on Linux */
 }
 
-/* linux/ioprio.h: of this thread, when the disk is idle. */
+/*
+ * linux/ioprio.h: of this thread, the last of those that have their turn. Not "idle": what it reads then waits for as long
+ * as anybody else's disk is busy (seconds with mq-deadline, for ever with bfq), and with it who has to wait for its end.
+ */
 #define THREAD_IOPRIO_WHO_PROCESS 1
-#define THREAD_IOPRIO_IDLE        (3 << 13)
+#define THREAD_IOPRIO_LAST        (2 << 13 | 7)
 
-/* The calling thread's work is for when nobody else has any, of the processor and of the disk. Hints both. */
+/* The calling thread's work goes after everybody else's, at the processor and at the disk. Hints both. */
 static inline void thread_set_idle(void)
 {
         thread_set_nice(THREAD_NICE_IDLE);
-        (void)syscall(SYS_ioprio_set, THREAD_IOPRIO_WHO_PROCESS, 0, THREAD_IOPRIO_IDLE);
+        (void)syscall(SYS_ioprio_set, THREAD_IOPRIO_WHO_PROCESS, 0, THREAD_IOPRIO_LAST);
 }
 
 #endif
