@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # rmdir while uploading cancels, and leaves nothing behind.
+need qemu-img pgrep
 start
 two_regions
 pattern disk.raw 8M 51
@@ -52,5 +53,25 @@ available) echo "note: the import was too fast to be met" ;;
 esac
 fast_disk
 [ ! -d "$R/private/late" ] || settle "$R/private/late"
+
+# Cancelled while the child that reads a foreign format does not answer, and never will: it is not waited for.
+head -c 8M /dev/urandom >stuck.raw
+qemu-img convert -O qcow2 -o cluster_size=512 stuck.raw stuck.qcow2
+child() { child=$(pgrep -P "$daemon_pid" -x qemu-nbd); }
+has_no_child() { ! kill -0 "$child"; }
+ok mkdir "$R/private/stuck"
+slow_disk 100 # so that it can be met
+ok upload stuck.qcow2 "$R/private/stuck/upload"
+until_true 30 child || fail "no child reads the file"
+kill -STOP "$child"
+fast_disk
+task=$(task_of "$R/private/stuck" import)
+value "$task/status" running
+ok rmdir "$task"
+settle "$R/private/stuck" error # comes back, while the child would never have
+until_true 30 has_no_child || fail "the child is left"
+ok rmdir "$R/private/stuck"
+ok rmdir "$R/recycle/stuck"
+nothing_incoming
 restart
 same_checksum "$web" disk.raw
