@@ -44,30 +44,19 @@ static void scratch_file_read(struct req *rq, struct file *f, size_t size, off_t
 /* What is refused is said of the directory: the file is known by a number alone. */
 static void scratch_file_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
-        const struct scratch *s = scratch_of(f);
+        struct scratch *s = scratch_of(f);
         int r;
 
-        r = scratch_room(s, (uint64_t)off, size, &rq->diag);
-        if (r == 0)
-                r = pwrite_full(scratch_fd(s), bytes, size, (uint64_t)off);
+        r = scratch_write(s, bytes, size, (uint64_t)off, &rq->diag);
         if (r < 0)
                 reply_refusal(rq, node_of(scratch_dir(s)), r);
         else
                 reply_taken(rq, size);
 }
 
-static int resize(struct req *rq, const struct scratch *s, uint64_t size)
-{
-        int r = scratch_room(s, size, 0, &rq->diag);
-
-        if (r == 0 && ftruncate(scratch_fd(s), (off_t)size) < 0)
-                r = -errno;
-        return r;
-}
-
 static int scratch_file_truncate(struct req *rq, struct file *f, uint64_t size)
 {
-        return resize(rq, scratch_of(f), size);
+        return scratch_truncate(scratch_of(f), size, &rq->diag);
 }
 
 static void scratch_file_release(struct file *f)
@@ -101,7 +90,7 @@ int scratch_file_open(struct req *rq, struct node n, int flags, struct fuse_file
                 return r;
         }
         if ((flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY)
-                r = resize(rq, f->scratch, 0);
+                r = scratch_truncate(f->scratch, 0, &rq->diag);
         if (r < 0) {
                 scratch_file_release(&f->file);
                 return r;
@@ -119,7 +108,7 @@ int scratch_file_resize(struct req *rq, struct node n, uint64_t size)
         r = scratch_get(rq->fs->scratches, n, &s);
         if (r < 0)
                 return r;
-        r = resize(rq, s, size);
+        r = scratch_truncate(s, size, &rq->diag);
         scratch_put(rq->fs->scratches, s);
         return r;
 }

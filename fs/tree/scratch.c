@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "fs/tree/dir.h"
 #include "model/core/text.h"
@@ -316,14 +317,32 @@ fuse_ino_t scratch_dir(const struct scratch *s)
         return s->dir;
 }
 
-int scratch_room(const struct scratch *s, uint64_t off, uint64_t n, struct diag *diag)
+static int refuse_long(uint64_t off, uint64_t n, struct diag *diag)
 {
-        if (s->draft)
-                return draft_room(s->draft, off, n, diag);
         if (off <= SCRATCH_BYTES_MAX && n <= SCRATCH_BYTES_MAX - off)
                 return 0;
         return diag_set(diag, -EFBIG, "a temporary file here is for a value, of at most 64 KiB: write a disk to upload itself "
                                       "(rsync --inplace)");
+}
+
+int scratch_write(struct scratch *s, const void *buf, size_t n, uint64_t off, struct diag *diag)
+{
+        int r;
+
+        if (s->draft)
+                return draft_write(s->draft, buf, n, off, diag);
+        r = refuse_long(off, n, diag);
+        return r < 0 ? r : pwrite_full(s->fd, buf, n, off);
+}
+
+int scratch_truncate(struct scratch *s, uint64_t size, struct diag *diag)
+{
+        int r;
+
+        if (s->draft)
+                return draft_truncate(s->draft, size, diag);
+        r = refuse_long(size, 0, diag);
+        return r == 0 && ftruncate(s->fd, (off_t)size) < 0 ? -errno : r;
 }
 
 int scratch_rename(struct scratches *ss, struct scratch *s, const char *name)

@@ -44,8 +44,9 @@ struct draft *scratch_draft(const struct scratch *s); /* NULL: it is no image's 
 int scratch_fd(const struct scratch *s);
 fuse_ino_t scratch_dir(const struct scratch *s);
 
-/* May the file have N bytes at OFF? -EFBIG, and what draft_room() refuses. */
-int scratch_room(const struct scratch *s, uint64_t off, uint64_t n, struct diag *diag);
+/* -EFBIG, and what draft_write() refuses. */
+int scratch_write(struct scratch *s, const void *buf, size_t n, uint64_t off, struct diag *diag);
+int scratch_truncate(struct scratch *s, uint64_t size, struct diag *diag);
 
 /* Another name in its directory; the file that had it is gone. -ESTALE. And no name at all. */
 int scratch_rename(struct scratches *ss, struct scratch *s, const char *name);

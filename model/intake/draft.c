@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "model/core/quota_row.h"
 #include "model/core/region_row.h"
@@ -22,6 +23,7 @@ struct draft {
         struct model *m;
         uint64_t region, store;
         int fd;
+        pthread_rwlock_t lock; /* held by who writes; and, for the name, by who makes it an image */
         char name[INCOMING_NAME_MAX]; /* of the file; "": it is an image's */
 };
 
@@ -68,10 +70,12 @@ int draft_new(struct model *m, const struct caller *c, uint64_t region, enum ima
         if (!d)
                 return -ENOMEM;
         *d = (struct draft){ .m = m, .region = region, .store = where.store };
+        (void)pthread_rwlock_init(&d->lock, NULL); /* cannot fail without attributes */
         name_file(d->name);
         d->fd = incoming_open(m, d->store, d->name, O_RDWR | O_CREAT | O_EXCL);
         if (d->fd < 0) {
                 r = d->fd;
+                (void)pthread_rwlock_destroy(&d->lock);
                 free(d);
                 return r;
         }
@@ -86,6 +90,7 @@ void draft_free(struct draft *d)
         if (d->name[0])
                 incoming_discard(d->m, d->store, d->name);
         (void)close(d->fd);
+        (void)pthread_rwlock_destroy(&d->lock);
         free(d);
 }
 
@@ -94,11 +99,14 @@ int draft_fd(const struct draft *d)
         return d->fd;
 }
 
-int draft_room(const struct draft *d, uint64_t off, uint64_t n, struct diag *diag)
+/* With the lock held, to write N bytes at OFF. */
+static int may_write(const struct draft *d, uint64_t off, uint64_t n, struct diag *diag)
 {
         struct blobstore *bs;
         int r;
 
+        if (!d->name[0])
+                return diag_set(diag, -ESTALE, "the file is an image now, of what was written before it got its name");
         if (off > BLOB_SIZE_MAX || n > BLOB_SIZE_MAX - off)
                 return diag_set(diag, -EFBIG, "a file of more than %llu TiB cannot be imported",
                                 (unsigned long long)(BLOB_SIZE_MAX >> 40));
@@ -108,6 +116,24 @@ int draft_room(const struct draft *d, uint64_t off, uint64_t n, struct diag *dia
         if (r == -ENOSPC)
                 return diag_set(diag, r, "the store's disk is full: delete something, or have it enlarged");
         return r;
+}
+
+int draft_write(struct draft *d, const void *buf, size_t n, uint64_t off, struct diag *diag)
+{
+        int r;
+        READ_LOCK_SCOPE(&d->lock);
+
+        r = may_write(d, off, n, diag);
+        return r < 0 ? r : pwrite_full(d->fd, buf, n, off);
+}
+
+int draft_truncate(struct draft *d, uint64_t size, struct diag *diag)
+{
+        int r;
+        READ_LOCK_SCOPE(&d->lock);
+
+        r = may_write(d, size, 0, diag);
+        return r == 0 && ftruncate(d->fd, (off_t)size) < 0 ? -errno : r;
 }
 
 /* Is it one that an import would take? */
@@ -187,8 +213,9 @@ static int hand_over(struct draft *d, uint64_t id, struct changes *ch, struct di
         return r;
 }
 
-int draft_import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
-                 uint64_t *ret_image)
+/* With the lock held, so that the file is what was looked at. */
+static int import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
+                  uint64_t *ret_image)
 {
         struct changes changes = { 0 };
         uint64_t image;
@@ -208,4 +235,15 @@ int draft_import(struct draft *d, const struct caller *c, enum image_class class
         changes_tell(d->m, &changes);
         *ret_image = image;
         return 0;
+}
+
+int draft_import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
+                 uint64_t *ret_image)
+{
+        int r;
+
+        write_lock(&d->lock);
+        r = import(d, c, class, name, diag, ret_image);
+        rw_unlock(&d->lock);
+        return r;
 }

@@ -23,11 +23,12 @@ int draft_new(struct model *m, const struct caller *c, uint64_t region, enum ima
               struct diag *diag, struct draft **ret);
 void draft_free(struct draft *d); /* accepts NULL */
 
-/* The file. Borrowed until draft_free(). */
+/* The file, to be read. Borrowed until draft_free(). */
 int draft_fd(const struct draft *d);
 
-/* May N bytes be written at OFF? -EFBIG, -ENOSPC. */
-int draft_room(const struct draft *d, uint64_t off, uint64_t n, struct diag *diag);
+/* -ESTALE: it is an image now, and stays as it is. -EFBIG, -ENOSPC. */
+int draft_write(struct draft *d, const void *buf, size_t n, uint64_t off, struct diag *diag);
+int draft_truncate(struct draft *d, uint64_t size, struct diag *diag);
 
 /*
  * Makes the image that a file called NAME would be, and accepts its import; D has no file any more. What is refused leaves

@@ -13,6 +13,10 @@ import_raw "$R/private/first" first.raw
 head -c 90M /dev/urandom >big.raw
 ok mkdir "$R/private/big"
 expect "ENOSPC write|ENOSPC close" upload big.raw "$R/private/big/upload"
+cp big.raw "$R/private/.big" 2>err && fail "a temporary file that does not fit"
+[[ $(cat err) == *"No space left on device" ]] || fail "$(cat err)"
+[[ $(tail -n 1 "$MNT/info/errors") == *"the store's disk is full"* ]] || fail "$(tail -n 1 "$MNT/info/errors")"
+ok unlink "$R/private/.big"
 rm big.raw
 if [ "$(cat "$R/private/big/status")" = uploading ]; then settle "$R/private/big" error; fi
 [ "$(cat "$R/private/big/status")" != available ] || fail "a part of an upload became an image"

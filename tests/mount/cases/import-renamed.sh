@@ -69,7 +69,7 @@ fi
 
 # Written in any order and read back, by several; the rename takes what is there, whoever has it open still.
 run python3 - disk.raw "$P" <<'END2'
-import os, sys
+import errno, os, sys
 data = open(sys.argv[1], "rb").read()
 os.chdir(sys.argv[2])
 fd = os.open(".any", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
@@ -83,6 +83,13 @@ assert st.st_size == len(data) and st.st_blocks > 0 and st.st_mode & 0o777 == 0o
 assert ".any" in os.listdir()
 os.rename(".any", "any.raw")
 assert not os.path.exists(".any")
+for call in lambda: os.pwrite(fd, bytes(100), 0), lambda: os.ftruncate(again, 0):
+    try:
+        call()
+        raise SystemExit("an image was written to")
+    except OSError as e:
+        assert e.errno == errno.ESTALE, e
+assert os.pread(fd, 100, 0) == data[:100]
 END2
 settle "$P/any"
 same_checksum "$P/any" disk.raw

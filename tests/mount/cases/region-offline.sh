@@ -113,6 +113,7 @@ run getfattr -R -d -m - "$R2" >all.out
 
 # What needs the bytes is refused.
 denied "$none" - upload-new cloud.raw "$far/new.raw"
+denied "$none" - create "$far/.new.raw" x
 denied "$none" "$far/empty" upload cloud.raw "$far/empty/upload"
 denied "$none" "$far/empty" write "$far/empty/import-url" "http://$AT/x.raw"
 denied "$none" "$far/local" write "$far/local/convert" cloud
