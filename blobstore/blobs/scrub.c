@@ -22,7 +22,8 @@
 #include "blobstore/blobs/scrub_priv.h"
 #include "blobstore/chunks/index_move.h"
 
-#define SCRUB_PAGE 32
+/* Read with one asking of the index, and before somebody is asked whether to go on: 2 MiB at the most. */
+#define SCRUB_PAGE 8
 
 /* ---- what is damaged ---- */
 
