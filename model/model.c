@@ -30,6 +30,7 @@
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
 #include "model/statements.h"
+#include "model/work/history.h"
 #include "model/work/outlooks.h"
 #include "model/work/runner.h"
 
@@ -164,6 +165,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
+                r = history_new(&m->history);
+        if (r == 0)
                 r = stores_open(m, &opts->caches, opts->kept, diag);
         if (r == 0 && !opts->idle && !m->read_only)
                 left_down_recall(m);
@@ -188,11 +191,14 @@ void model_close(struct model *m)
         uploads_close(m->uploads);
         briefs_free(m->briefs);
         volumes_close(m->volumes);
-        if (m->runner) /* it came to be a library in use */
+        if (m->runner) { /* it came to be a library in use */
+                history_end(m);
                 catalogue_close(m);
+        }
         stores_close(m->stores);
         jobs_free(m->jobs);
         outlooks_free(m->outlooks);
+        history_free(m->history);
         listings_free(m->listings);
         turns_free(m->turns);
         texts_free(m->texts);

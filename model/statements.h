@@ -24,6 +24,7 @@
         X(download)         \
         X(fetch_row)        \
         X(handover)         \
+        X(history)          \
         X(image)            \
         X(image_attr)       \
         X(image_disk)       \

@@ -5,6 +5,7 @@
 
 #include "fs/tree/dir.h"
 #include "fs/tree/metrics.h"
+#include "fs/tree/store_history.h"
 
 extern const char embed_readme_txt[];
 
@@ -162,6 +163,10 @@ static int show_metrics(struct req *rq, struct strbuf *out)
         return rq->caller.admin ? metrics_add(rq->fs, out) : 0;
 }
 
+#define STORE_HISTORY(number, name, format, help)                                                               \
+        { number, name, help, 0400, ENTRY_ADMIN | ENTRY_UNLISTED, .text = store_history_text,                   \
+          .measure = store_history_measure, .arg = format }
+
 static const struct entry info_entries[] = {
         { 1, "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
         { 2, "limits", "write `key value` to change one", 0644, ENTRY_COMMANDS, .show = show_limits, .store = store_limits },
@@ -171,6 +176,9 @@ static const struct entry info_entries[] = {
         { 5, "health", "ok, or a line for each thing that needs a person", 0444, .show = show_health },
         /* each reading of it is another text, which a backup or a comparison of the whole mount would stumble over */
         { 6, "metrics", "counters of the daemon, for Prometheus", 0400, ENTRY_ADMIN | ENTRY_UNLISTED, .show = show_metrics },
+        /* likewise: their last day is today */
+        STORE_HISTORY(7, "store-history.csv", STORE_HISTORY_CSV, "what images hold and what is stored, a line per day and region"),
+        STORE_HISTORY(8, "store-history.svg", STORE_HISTORY_SVG, "the same as a picture"),
         { 0 },
 };
 

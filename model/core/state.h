@@ -20,6 +20,7 @@ struct image_hooks;
 struct jobs;
 struct listings;
 struct outlooks;
+struct history;
 struct refusals;
 struct runner;
 struct secret;
@@ -53,6 +54,7 @@ struct model {
         struct briefs *briefs; /* intake/brief.c; there with uploads */
         struct runner *runner; /* work/runner.c */
         struct outlooks *outlooks; /* work/instance_warning.c */
+        struct history *history; /* work/history.c */
         model_listener_fn *listener;
         void *listener_ctx;
         model_ended_fn *ended; /* of the same context; may be NULL */

@@ -26,6 +26,7 @@
 #include "model/core/library.h"
 #include "model/core/stores.h"
 #include "model/work/checksum.h"
+#include "model/work/history.h"
 #include "model/work/reap.h"
 #include "model/work/scrub.h"
 #include "model/work/task_kinds.h"
@@ -254,7 +255,7 @@ static void *keeper_main(void *arg)
         struct reaper reaper = { .m = r->m, .inherited = r->inherited };
         struct upkeep more;
         struct tidier tidier = { .m = r->m, .quiet_us = r->quiet_us };
-        int64_t due_us = 0, copy_us = 0, tidy_us;
+        int64_t due_us = 0, copy_us = 0, day_us, tidy_us;
         bool woken;
 
         while (jobs_wait_for_upkeep(r->jobs, due_us, &more)) {
@@ -265,6 +266,9 @@ static void *keeper_main(void *arg)
                 copy_catalogue(r, &copy_us);
                 if (due_us == 0 || due_us > copy_us)
                         due_us = copy_us;
+                day_us = history_turn(r->m);
+                if (due_us > day_us)
+                        due_us = day_us;
                 tidy_us = tidy_run(&tidier, woken, &more.garbage);
                 if (tidy_us && due_us > tidy_us)
                         due_us = tidy_us;

@@ -360,6 +360,20 @@ CREATE TABLE share (
 ) STRICT;
 CREATE INDEX share_by_user ON share (region, uid);
 
+-- What the library held on a day, and what that took: see work/history.c.
+CREATE TABLE history (
+        day           INTEGER NOT NULL, -- since 1970, in UTC
+        region        TEXT NOT NULL, -- as it was called; '': the whole library
+        images        INTEGER NOT NULL,
+        snapshots     INTEGER NOT NULL,
+        size          INTEGER NOT NULL,
+        data          INTEGER NOT NULL,
+        -- of the whole library, while no store is offline
+        distinct_data INTEGER,
+        stored        INTEGER,
+        PRIMARY KEY (day, region)
+) STRICT, WITHOUT ROWID;
+
 -- Quotas are counted where rows come, change hands and go. Private images count, and ISOs but root's, which are for all;
 -- recycled ones have another class.
 CREATE TRIGGER image_usage_insert AFTER INSERT ON image

@@ -69,3 +69,17 @@ ALTER TABLE instance ADD COLUMN network_config TEXT NOT NULL DEFAULT '';
 -- The disk of a clone is made when somebody needs it.
 ALTER TABLE volume ADD COLUMN made INTEGER NOT NULL DEFAULT 1 CHECK (made IN (0, 1));
 CREATE INDEX volume_unmade ON volume (id) WHERE made = 0;
+
+-- What the library held on a day, and what that took: see work/history.c.
+CREATE TABLE history (
+        day           INTEGER NOT NULL, -- since 1970, in UTC
+        region        TEXT NOT NULL, -- as it was called; '': the whole library
+        images        INTEGER NOT NULL,
+        snapshots     INTEGER NOT NULL,
+        size          INTEGER NOT NULL,
+        data          INTEGER NOT NULL,
+        -- of the whole library, while no store is offline
+        distinct_data INTEGER,
+        stored        INTEGER,
+        PRIMARY KEY (day, region)
+) STRICT, WITHOUT ROWID;
