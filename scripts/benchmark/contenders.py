@@ -6,8 +6,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from benchmark.files import MIB, fresh, make_dense
-from benchmark.programs import Daemon, Unmeasured, run, timed
+from benchmark.files import BLOCK, MIB, fresh, make_dense
+from benchmark.programs import Daemon, Unmeasured, fio, run, timed
 
 REGION = "regions/here"
 
@@ -185,3 +185,13 @@ class Machines:
             shown, "qemu-storage-daemon", "--blockdev", f"qcow2,node-name=d,file.driver=file,file.filename={overlay}",
             "--export", f"fuse,id=e,node-name=d,mountpoint={shown},writable=on"))
         self.shown = {"imagefs": self.clone, "qemu-storage-daemon": shown}
+
+        # The same with a cache on disk, whose base another machine has read, each block by itself.
+        library = Library(b, "machines-cached")
+        stack.enter_context(library.mounted("-o", f"cache-dir={work / 'cache'}"))
+        library.put(dense)
+        library.make_instance("machine", "vm")
+        library.make_instance("machine", "other")
+        self.cached, other = library.machine_disk("vm"), library.machine_disk("other")
+        fio(other, self.size, "randread", BLOCK, self.size // BLOCK, "--direct=1", "--readonly", "--ioengine=libaio",
+            "--iodepth=16")

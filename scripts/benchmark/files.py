@@ -37,9 +37,11 @@ def data_of(disk):
 
 
 def make_dense(path, disks, size):
-    """A file of SIZE bytes without holes: what the disks hold."""
-    left = size
+    """A file of SIZE bytes without holes: what the disks hold, behind a block that names no partitions: they would end
+    behind the file, and it would be refused."""
+    left = size - BLOCK
     with open(path, "wb") as out:
+        out.write(b"dense\n".ljust(BLOCK, b"."))
         for disk in disks:
             for piece in data_of(disk):
                 out.write(piece[:left])

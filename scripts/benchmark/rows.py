@@ -270,6 +270,7 @@ def machine_disk(b):
     with contextlib.ExitStack() as stack:
         machines = Machines(b, stack)
         of_raw = (("clone of what was read", machines.clone, ((0.6, 0.8), (0.7, 0.9))),
+                  ("clone of what a machine read, with cache-dir", machines.cached, ((0.6, 0.8), (0.7, 0.9))),
                   ("machine's disk, its own blocks", machines.own, ((0.7, 0.9), (0.9, 0.9))))
         for what, disk, bounds in of_raw:
             read_through(disk)
