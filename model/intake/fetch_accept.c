@@ -99,7 +99,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
         int r;
         DB_TXN(t);
 
-        r = db_begin(m->db, DB_WRITE, &t);
+        r = db_begin_lazy(m->db, &t); /* the caller waits for the sync */
         if (r < 0)
                 return r;
 
@@ -171,6 +171,9 @@ int image_fetch(struct model *m, const struct caller *c, uint64_t image, const c
                         return r;
         }
 
+        r = db_settle(m->db); /* for which nobody waits who opens an upload */
+        if (r < 0)
+                return r;
         changes_tell(m, &changes);
         return 0;
 }

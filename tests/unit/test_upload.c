@@ -13,6 +13,8 @@
 #include "model/core/quota.h"
 #include "model/core/state.h"
 #include "model/intake/data_disk.h"
+#include "model/intake/fetch.h"
+#include "model/intake/pull.h"
 #include "model/work/runner.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/work.h"
@@ -93,11 +95,18 @@ static void *add_disk(void *ctx)
         return (void *)(intptr_t)image_add_data_disk(a->l->m, &a->l->alice, a->image, "vdb", &diag, &disk);
 }
 
-/* All that open an upload waited for the disk under the library, where somebody had just made a data disk. */
-static void test_while_a_data_disk_is_made_durable_others_open_uploads(void **state)
+static void *fetch_it(void *ctx)
+{
+        const struct adding *a = ctx;
+        struct diag diag = { 0 };
+
+        return (void *)(intptr_t)image_fetch(a->l->m, &a->l->alice, a->image, "http://192.0.2.1/x.raw", &diag);
+}
+
+/* All that open an upload waited for the disk under the library, where somebody had just done that. */
+static void others_open_uploads_while(struct library *l, void *do_it(void *))
 {
         struct held h = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
-        struct library *l = *state;
         struct adding a = { .l = l, .image = library_image(l, "web") };
         struct upload *u;
         pthread_t adding;
@@ -106,7 +115,7 @@ static void test_while_a_data_disk_is_made_durable_others_open_uploads(void **st
         runner_stop(l->m->runner); /* which has syncs of its own */
         l->m->runner = NULL;
         fault_watch_syncs(hold, &h);
-        assert_ok(pthread_create(&adding, NULL, add_disk, &a));
+        assert_ok(pthread_create(&adding, NULL, do_it, &a));
         lock(&h.mutex);
         while (!h.begun)
                 (void)pthread_cond_wait(&h.changed, &h.mutex);
@@ -120,6 +129,18 @@ static void test_while_a_data_disk_is_made_durable_others_open_uploads(void **st
         fault_watch_syncs(NULL, NULL);
         assert_ok((int)(intptr_t)r);
         assert_false(h.in_vain);
+}
+
+static void test_while_a_data_disk_is_made_durable_others_open_uploads(void **state)
+{
+        others_open_uploads_while(*state, add_disk);
+}
+
+static void test_while_a_url_is_made_durable_others_open_uploads(void **state)
+{
+        if (!pull_is_supported())
+                skip();
+        others_open_uploads_while(*state, fetch_it);
 }
 
 static void test_an_upload_without_a_byte_gives_everything_back(void **state)
@@ -506,6 +527,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
                 TEST(test_bytes_written_in_any_order_by_any_writer_are_imported),
                 TEST(test_while_a_data_disk_is_made_durable_others_open_uploads),
+                TEST(test_while_a_url_is_made_durable_others_open_uploads),
                 TEST(test_an_upload_without_a_byte_gives_everything_back),
                 TEST(test_a_file_that_is_only_a_hole_is_imported),
                 TEST(test_what_was_only_made_waits_to_be_opened_again),
