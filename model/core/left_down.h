@@ -12,7 +12,7 @@
 /* Durably. STORE is the library's directory. */
 int left_down_note(const char *store, const char *sentence);
 
-/* Private to model/: takes the file away, and has its sentence in health as long as the library is open. */
+/* For model.c and library.c: takes the file away, and has its sentence in health as long as the library is open. */
 void left_down_recall(struct model *m);
 void left_down_health(struct model *m, model_health_fn *fn, void *ctx);
 
