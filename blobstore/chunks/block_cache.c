@@ -38,6 +38,9 @@
 #define SHARE_DEFAULT 10
 #define SHARE_FREE    16
 
+/* Among so many hits one looks whether its file is still there. */
+#define HITS_STEP 1024
+
 /* What is written before the disk's free space is asked for again, and given back at once where there is none. */
 #define SPACE_STEP (UINT64_C(16) << 20)
 
@@ -280,12 +283,8 @@ static void stretch_punch(struct block_file *f, uint64_t number)
 
         if (fd < 0 && block_dir_open(&f->cache->dir, &f->id, false, &opened) == 0)
                 fd = opened;
-        if (fd < 0 || block_slots_punch(fd, number) == 0)
-                return;
-        /* a file system without holes: the file goes */
-        block_dir_remove(&f->cache->dir, &f->id);
-        LOCK_SCOPE(&f->cache->lock);
-        file_forget(f);
+        if (fd >= 0)
+                (void)block_slots_punch(fd, number); /* where that fails its disk does, and nothing else can be done */
 }
 
 /* As cache_drop_unseen(). */
@@ -459,7 +458,8 @@ bool block_file_read(struct block_file *f, void *buf, size_t n, uint64_t off)
                 return false;
         r = block_slots_read(&slots, buf, n, off, &block);
         if (r > 0) {
-                atomic_fetch_add_explicit(&c->hits, 1, memory_order_relaxed);
+                if (atomic_fetch_add_explicit(&c->hits, 1, memory_order_relaxed) % HITS_STEP == 0)
+                        (void)file_make_again(f, slots.fd);
                 return true;
         }
         if (stretches_unset(c->stretches, f, block) && r < 0)

@@ -24,7 +24,7 @@ struct block_file;
 
 /*
  * In the directory NAME, which is made, of the directory DIR, which is made, too. BYTES 0: a tenth of its disk.
- * -EPERM: NAME is there, and somebody else can write it or read it.
+ * -EPERM: NAME is there, and somebody else can write it or read it. -EOPNOTSUPP: a file system without holes.
  */
 int block_cache_new(const char *dir, const char *name, uint64_t bytes, struct block_cache **ret);
 void block_cache_free(struct block_cache *c); /* accepts NULL; no file may be open */

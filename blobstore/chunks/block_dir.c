@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "blobstore/base/block.h"
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/dir.h"
@@ -43,6 +44,23 @@ static void put_tag(int dir_fd)
                 (void)pwrite_full(fd, tag, sizeof(tag) - 1, 0);
 }
 
+/* A file of a few blocks here and there must not be one of zeros, nor keep what is given back. */
+static int check_holes(int dir_fd)
+{
+        static const char name[] = "holes", page[BLOB_BLOCK_SIZE] = "x";
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        r = pwrite_full(fd, page, sizeof(page), 0);
+        if (r == 0 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, sizeof(page)) < 0)
+                r = -errno;
+        (void)unlinkat(dir_fd, name, 0);
+        return r == -ENOSPC || r == -EDQUOT ? 0 : r; /* told when there is room */
+}
+
 static int make_dir(const char *dir, const char *name, int *ret)
 {
         CLEANUP_CLOSE int parent = -1;
@@ -58,6 +76,8 @@ static int make_dir(const char *dir, const char *name, int *ret)
         if (fd < 0)
                 return -errno;
         r = check_is_ours(fd);
+        if (r == 0)
+                r = check_holes(fd);
         if (r < 0)
                 return r;
         put_tag(fd);

@@ -19,7 +19,10 @@ struct block_dir {
         int fd; /* of the same number as long as it is open, whatever becomes of the directory */
 };
 
-/* -EPERM: somebody else can write it, or read it. Release with block_dir_done(), after a failure too. */
+/*
+ * -EPERM: somebody else can write it, or read it; -EOPNOTSUPP: its file system has no holes to punch. Release with
+ * block_dir_done(), after a failure too.
+ */
 int block_dir_init(struct block_dir *d, const char *dir, const char *name);
 void block_dir_done(struct block_dir *d);
 

@@ -295,6 +295,34 @@ static void test_removed_while_it_is_open_it_is_made_again(void **state)
         assert_int_equal(stats(x).bytes, STRETCH_PAGES_MIN * BLOCK);
 }
 
+/* Nobody fills it any more: its space comes back all the same. */
+static void test_removed_file_is_let_go_by_those_who_read_it(void **state)
+{
+        struct fixture *x = *state;
+        unsigned reads = 0;
+
+        fill(x, 0, 16 * BLOCK);
+        remove_all(x);
+        while (has(x, 0, BLOCK))
+                assert_true(++reads < 5000);
+        assert_int_equal(stats(x).bytes, 0);
+        assert_int_equal(file_bytes(x), 0);
+        fill(x, 0, 16 * BLOCK);
+        assert_true(has(x, 0, BLOCK));
+}
+
+static void test_file_system_without_holes_is_refused(void **state)
+{
+        struct fixture *x = *state;
+        struct block_cache *c;
+
+        close_cache(x);
+        if (mount("ramfs", x->dir, "ramfs", 0, NULL) < 0)
+                skip();
+        assert_err(block_cache_new(x->dir, NAME, MIB, &c), -EOPNOTSUPP);
+        assert_ok(umount(x->dir));
+}
+
 static void test_directory_of_others_is_refused(void **state)
 {
         char path[2 * TEMPDIR_MAX];
@@ -478,6 +506,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_block_in_anothers_place_is_not_believed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_file_of_a_blob_is_left_alone, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_removed_while_it_is_open_it_is_made_again, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_removed_file_is_let_go_by_those_who_read_it, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_file_system_without_holes_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_directory_of_others_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_it_keeps_within_its_bytes_and_what_is_used_stays, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_files_without_blocks_go, setup, teardown),
