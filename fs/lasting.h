@@ -16,7 +16,7 @@
 #include "fs/ops/resent.h"
 
 /* How all that lasts is laid out: a process finds its own number in it, or takes over nothing. */
-#define LASTING_LAYOUT 1
+#define LASTING_LAYOUT 2
 
 /* A request for INIT, which the kernel makes once. */
 #define LASTING_INIT_BYTES 256

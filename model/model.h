@@ -20,8 +20,8 @@
 /* What is being made again of a blob store, and how much of it is done; TOTAL 0: of how much is not known. */
 typedef void model_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
-/* What the calling thread changed outlives the process from here on; it is not yet answered for. */
-typedef void model_committed_fn(void *ctx);
+/* What the calling thread changed is going to outlive the process, and (DONE) does from here on; it is not yet answered for. */
+typedef void model_committed_fn(void *ctx, bool done);
 
 struct model_opts {
         bool make; /* a new library; -EEXIST where there is one */

@@ -197,6 +197,10 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
                 else
                         r = kind->make(&rq, dir.oid, name, &child);
         }
+        if (r == -EEXIST && resent_may_be_done()) {
+                reply_made(&rq, parent, name);
+                return;
+        }
         if (r == 0) {
                 req_forget(&rq);
                 r = reply_fill_entry(&rq, tree_child(dir, &(struct child){ .oid = child, .type = DT_DIR }), NULL, &e);
@@ -251,6 +255,10 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                         r = diag_set(&rq.diag, -EPERM, "%s belongs to what it is in, and goes with it", name);
                 else
                         r = kind->remove(&rq, n.oid);
+        }
+        if (r == -ENOENT && resent_may_be_done()) {
+                reply_error(&rq, 0);
+                return;
         }
         if (r == 0 && kind->parting)
                 r = parting_begin(rq.fs->partings, parent, name, fuse_req_ctx(fuse),
@@ -315,6 +323,8 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 else
                         r = kind->rename(&rq, n.oid, node_of(new_parent), new_name);
         }
+        if (r == -ENOENT && resent_may_be_done())
+                r = 0;
         if (r < 0) {
                 reply_refusal(&rq, n, r);
                 return;

@@ -8,23 +8,39 @@
 static _Thread_local struct {
         struct resent_notes *notes; /* NULL: it serves none, or nothing outlives the process */
         uint64_t number;
-        bool was_done;
+        bool was_done, was_begun;
 } now;
+
+static bool is_noted(const _Atomic uint64_t *notes, uint64_t number)
+{
+        for (unsigned i = 0; i < RESENT_NOTES; i++)
+                if (atomic_load(&notes[i]) == number)
+                        return true;
+        return false;
+}
 
 void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent)
 {
         now.notes = notes;
         now.number = number;
-        now.was_done = false;
-        for (unsigned i = 0; is_resent && i < RESENT_NOTES && !now.was_done; i++)
-                now.was_done = atomic_load(&notes->done[i]) == number;
+        now.was_done = is_resent && is_noted(notes->done, number);
+        now.was_begun = is_resent && is_noted(notes->begun, number);
 }
 
-void resent_note(void *ctx)
+void resent_note(void *ctx, bool done)
 {
+        struct resent_notes *n = now.notes;
+
         (void)ctx;
-        if (now.notes)
-                atomic_store(&now.notes->done[atomic_fetch_add(&now.notes->next, 1) % RESENT_NOTES], now.number);
+        if (n && done)
+                atomic_store(&n->done[atomic_fetch_add(&n->next, 1) % RESENT_NOTES], now.number);
+        else if (n)
+                atomic_store(&n->begun[atomic_fetch_add(&n->next_begun, 1) % RESENT_NOTES], now.number);
+}
+
+bool resent_may_be_done(void)
+{
+        return now.was_begun || now.was_done;
 }
 
 bool resent_was_done(void)

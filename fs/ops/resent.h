@@ -7,8 +7,8 @@
  * served again. What changes the library must be done once: a second mkdir(2) of the same name is EEXIST. So it is noted in
  * memory that outlives the process, when a change is committed, whose request it was for.
  *
- * Between the write to the catalogue's log that makes a commit one, and the note, there are microseconds. Who dies in them
- * has a request done twice, and its caller a refusal of what she was given.
+ * Between the write to the catalogue's log that makes a commit one, and the note, there is a moment. Who dies in it leaves
+ * the note alone that a commit had begun: then what is refused because it is as it was to become counts as done.
  */
 
 #include <stdatomic.h>
@@ -20,16 +20,19 @@
 
 struct resent_notes {
         _Atomic uint32_t next;
-        _Atomic uint64_t done[RESENT_NOTES]; /* numbers of requests */
+        _Atomic uint32_t next_begun;
+        _Atomic uint64_t done[RESENT_NOTES], begun[RESENT_NOTES]; /* numbers of requests */
 };
 
 /* This thread is going to serve the request of that number. NOTES is borrowed until the next. */
 void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent);
 
 /* A model_committed_fn. */
-void resent_note(void *ctx);
+void resent_note(void *ctx, bool done);
 
 /* Was what this thread's request asks for done by an earlier process, so that only the answer is missing? */
 bool resent_was_done(void);
+/* Was an earlier process at it, and may have done it? Or did it. */
+bool resent_may_be_done(void);
 
 #endif

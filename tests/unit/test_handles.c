@@ -95,12 +95,17 @@ static void test_what_was_committed_is_not_done_once_more(void **state)
         (void)state;
         assert_non_null(notes);
         resent_begin(notes, 10, false);
-        resent_note(NULL);
+        resent_note(NULL, false);
+        resent_note(NULL, true);
+        resent_begin(notes, 14, false);
+        resent_note(NULL, false);
         resent_begin(notes, 12, false);
         resent_begin(notes, 12, true);
-        assert_false(resent_was_done());
+        assert_false(resent_was_done() || resent_may_be_done());
         resent_begin(notes, 10, true);
-        assert_true(resent_was_done());
+        assert_true(resent_was_done() && resent_may_be_done());
+        resent_begin(notes, 14, true); /* it died in the commit */
+        assert_true(!resent_was_done() && resent_may_be_done());
         resent_begin(notes, 10, false);
         assert_false(resent_was_done());
         free(notes);
