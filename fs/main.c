@@ -155,13 +155,15 @@ static int main_print_tree(const char *name)
 
 /*
  * `mount -o remount,ro` comes here with all that stands in /proc/mounts. Only whether the mount can be written to changes;
- * mount(8) itself knows how.
+ * mount(8) itself knows how. By mount(2): with the calls that newer ones prefer it gives FUSE all other options, too, and
+ * Linux refuses any.
  */
 static int main_remount(const struct options *opts)
 {
         const char *const argv[] = { "mount", "-i", "-o", opts->read_only ? "remount,ro" : "remount,rw", "--",
                                      opts->mountpoint, NULL };
 
+        (void)setenv("LIBMOUNT_FORCE_MOUNT2", "always", true); /* without it as without memory: as mount(8) likes */
         (void)execvp(argv[0], (char *const *)argv);
         log_errno(-errno, "mount");
         return EXIT_MOUNT_FAILED;
