@@ -74,7 +74,7 @@ INTERPOSE(CALLS_SYNCS, fdatasync, SYS_fdatasync, (int fd), fd)
 INTERPOSE(CALLS_OTHERS, ftruncate, SYS_ftruncate, (int fd, off_t n), fd, n)
 INTERPOSE(CALLS_OTHERS, ftruncate64, SYS_ftruncate, (int fd, off_t n), fd, n)
 INTERPOSE(CALLS_OTHERS, fallocate, SYS_fallocate, (int fd, int mode, off_t off, off_t n), fd, mode, off, n)
-INTERPOSE(CALLS_OTHERS, unlink, SYS_unlink, (const char *path), path)
+INTERPOSE(CALLS_OTHERS, unlink, SYS_unlinkat, (const char *path), AT_FDCWD, path, 0) /* arm64 has no other */
 INTERPOSE(CALLS_OTHERS, unlinkat, SYS_unlinkat, (int fd, const char *path, int flags), fd, path, flags)
 INTERPOSE(CALLS_OTHERS, mkdirat, SYS_mkdirat, (int fd, const char *path, mode_t mode), fd, path, mode)
 INTERPOSE(CALLS_OTHERS, renameat, SYS_renameat, (int from_fd, const char *from, int to_fd, const char *to), from_fd,
