@@ -55,7 +55,7 @@ for file in "$guide"/*.md; do
         [ -z "${IMAGEFS_GUIDE:-}" ] || [ "$page" = "$IMAGEFS_GUIDE" ] || continue
         rm -rf own
         # What it leaves running ends with it.
-        unshare -m --net --pid --fork --kill-child --mount-proc env -u BASH_ENV WORK="$WORK" PAGE="$page" GUIDE="$guide" \
+        "$lib/apart" --net --pid --fork --kill-child --mount-proc -- env -u BASH_ENV WORK="$WORK" PAGE="$page" GUIDE="$guide" \
                 BLOCKS="$lib/guide-blocks" bash inside >said 2>&1 || fail "$page: $(tail -n 20 said)"
         grep '^note:' said
         same "$(tail -n 1 said)" clean "the library after $page"

@@ -85,7 +85,7 @@ rmdir "$MNT/regions/x"
 umount "$MNT"
 mount -t imagefs /nowhere "$MNT" || echo "status $?"
 SCRIPT
-unshare -m env WORK="$WORK" MNT="$MNT" STORE="$STORE" bash as-installed >said 2>&1 || fail "as installed: $(cat said)"
+"$lib/apart" -- env MNT="$MNT" STORE="$STORE" bash as-installed >said 2>&1 || fail "as installed: $(cat said)"
 same "$(cat said)" "65735546
 owner nobody
 Read-only file system

@@ -94,7 +94,7 @@ stat -c '%n %u' disks/vda.raw
 cat status
 kill "$(cat /run/libvirtd.pid)"
 SCRIPT
-unshare -m --net --pid --fork --kill-child --mount-proc env -u BASH_ENV RUNNER=$RUNNER VM="$vm" bash inside >said 2>&1 ||
+"$lib/apart" --net --pid --fork --kill-child --mount-proc -- env -u BASH_ENV RUNNER=$RUNNER VM="$vm" bash inside >said 2>&1 ||
         fail "libvirt: $(tail -n 20 said)"
 # what can only be read, libvirt does not take back: another machine may have it
 cat >want <<SAID

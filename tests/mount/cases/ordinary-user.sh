@@ -36,7 +36,7 @@ user=$(id -u nobody 2>/dev/null) || skip "no user nobody"
 group=$(id -g nobody)
 chown -R "$user:$group" home
 chown root:root home/fuse
-USER_ID=$user GROUP_ID=$group unshare -m bash -c 'mount --make-rprivate /; mount --bind home/fuse /dev/fuse || exit 99
+USER_ID=$user GROUP_ID=$group "$lib/apart" -- bash -c 'mount --make-rprivate /; mount --bind home/fuse /dev/fuse || exit 99
         exec setpriv --reuid "$USER_ID" --regid "$GROUP_ID" --clear-groups env HOME="$PWD/home" IMAGEFS="$PWD/home/imagefs" bash home/inside' \
         >out 2>err
 r=$?
