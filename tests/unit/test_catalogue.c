@@ -94,6 +94,8 @@ static void test_what_has_changed_is_copied_when_the_library_is_closed(void **st
         struct library *l = *state;
         struct catalogue_copy before, after;
 
+        /* a store is noted to be scrubbed when somebody gets to it */
+        assert_ok(limit_set_line(l->m, &l->admin, "scrub-days 0", library_diag(l)));
         change(l, 1);
         library_close(l);
         newest(l, "lib/blobs", &before);

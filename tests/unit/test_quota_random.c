@@ -602,10 +602,11 @@ static bool is_idle(struct library *l, uint64_t arg)
         return r == 0;
 }
 
-/* Does nothing change by itself? A checksum that becomes known changes the snapshot. */
+/* Does nothing change by itself? A checksum that becomes known changes the snapshot, a clone's disk that is made its row. */
 static bool is_quiet(struct library *l)
 {
-        return is_idle(l, 0) && library_sql_int(l, "SELECT count(*) FROM blob WHERE checksum IS NULL") == 0;
+        return is_idle(l, 0) && library_sql_int(l, "SELECT (SELECT count(*) FROM blob WHERE checksum IS NULL) + "
+                                              "(SELECT count(*) FROM volume WHERE made = 0)") == 0;
 }
 
 /* FNV-1a over every row of every table that users see something of. */
@@ -614,7 +615,7 @@ static uint64_t digest(sqlite3 *conn)
         /* The row of a task that is shown nowhere any more goes when the upkeep gets to it. */
         static const char tables[] =
                 "SELECT name || iif(name = 'task', ' WHERE in_tasks', '') FROM sqlite_master WHERE type = 'table' AND name NOT IN "
-                "('blob', 'reap', 'trash', 'store', 'sqlite_sequence') ORDER BY name";
+                "('blob', 'reap', 'trash', 'store', 'scrub', 'damage', 'history', 'sqlite_sequence') ORDER BY name";
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
         sqlite3_stmt *names, *rows;
 

@@ -20,6 +20,7 @@ says() {
 mkdir far
 start
 two_regions
+ok write "$MNT/info/limits" "scrub-days 0" # a store is noted to be scrubbed when somebody gets to it
 ok mkdir "$MNT/regions/far"
 ok write "$MNT/regions/far/store" "$WORK/far/blobs"
 local_image web 3M 11
