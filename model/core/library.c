@@ -68,8 +68,8 @@ static int store_health(void *ctx, uint64_t id, struct blobstore *bs)
         if (r < 0)
                 return r;
         if (blobstore_is_degraded(bs))
-                strbuf_addf(&out, "%s: a sync failed, and the blob store takes nothing in until the next start: look at its "
-                                  "disk first", path);
+                strbuf_addf(&out, "%s: a sync failed, or the index was found damaged, and the blob store takes nothing in until "
+                                  "the next start, which makes the index again: look at its disk first", path);
         else if (!stores_are_ours(h->m, id))
                 strbuf_addf(&out, "%s: this blob store belongs to another library, or its catalogue was made anew: what "
                                   "nothing names in it is kept; write \"adopt %s\" to the store file of its region to take "
