@@ -68,13 +68,16 @@ static int mount_fail(int error, const char *text)
         return error;
 }
 
-/* A daemon that was killed leaves its mount behind, on which everything fails with ENOTCONN. */
+/*
+ * A daemon that was killed leaves its mount behind, on which everything fails with ENOTCONN; with ECONNABORTED what was
+ * asked while the kernel was still about to find out: a child that had not reached its exec yet has the device, too.
+ */
 static int mount_clear_stale(const char *path)
 {
         struct statfs st;
 
         /* stat(2) may be answered from the kernel's cache of a daemon that is gone; statfs(2) never is */
-        if (statfs(path, &st) == 0 || errno != ENOTCONN)
+        if (statfs(path, &st) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
                 return 0;
         log_info("clearing the mount that a killed daemon left on %s", path);
         return unmount_detach(path);

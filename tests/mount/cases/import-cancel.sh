@@ -55,12 +55,12 @@ fast_disk
 [ ! -d "$R/private/late" ] || settle "$R/private/late"
 
 # Cancelled while the child that reads a foreign format does not answer, and never will: it is not waited for.
-head -c 8M /dev/urandom >stuck.raw
+head -c 64M /dev/urandom >stuck.raw
 qemu-img convert -O qcow2 -o cluster_size=512 stuck.raw stuck.qcow2
 child() { child=$(pgrep -P "$daemon_pid" -x qemu-nbd); }
 has_no_child() { ! kill -0 "$child"; }
 ok mkdir "$R/private/stuck"
-slow_disk 100 # so that it can be met
+slow_disk 100 # so that it can be met before it has read all
 ok upload stuck.qcow2 "$R/private/stuck/upload"
 until_true 30 child || fail "no child reads the file"
 kill -STOP "$child"
