@@ -4,7 +4,7 @@
  * What the store promises when the disk fails or the process dies, at every single system call that changes something.
  * The calls are interposed: the one that a countdown reaches fails with an errno, or kills the process. Each try
  * is a child of its own; what it was told is done it writes into a pipe, and the parent opens the store and looks.
- * IMAGEFS_TEST_STEP says how many calls are one try apart (3; scripts/crash: 1), where the first is says the clock.
+ * IMAGEFS_TEST_STEP says how many calls are one try apart (3; scripts/endure: 1), where the first is says the clock.
  */
 
 #include "tests/lib/calls.h" /* first */

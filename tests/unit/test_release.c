@@ -4,7 +4,7 @@
  * Removing blobs whose maps lend and borrow pages, hit at each of its system calls and at its allocations: whatever
  * fails, who borrows reads right for as long as it is there, and with the last of them the last byte goes. Each try is a
  * child of its own, of a copy of the same store; the parent opens what it left. IMAGEFS_TEST_STEP says how many calls
- * are one try apart (7; scripts/crash: 1), where the first is says the clock.
+ * are one try apart (7; scripts/endure: 1), where the first is says the clock.
  */
 
 #include "tests/lib/calls.h" /* first */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # kill -9 of the daemon under a writer: what it was told to be synced is there, and nothing that it never wrote.
-# IMAGEFS_TEST_KILLS makes it more often than five times.
+# IMAGEFS_KILLS makes it more often than five times.
 disk_stress
 start
 two_regions
@@ -15,7 +15,7 @@ synced() {
         [ "$(od -An -tu8 synced.log 2>/dev/null | tr -d ' ')" ]
 }
 
-for ((i = 0; i < ${IMAGEFS_TEST_KILLS:-5}; i++)); do
+for ((i = 0; i < ${IMAGEFS_KILLS:-5}; i++)); do
         rm -f synced.log
         "$STRESS" write "$disk" synced.log $((SEED + i)) 2>writer.err &
         writer=$!

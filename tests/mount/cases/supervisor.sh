@@ -59,7 +59,7 @@ exec 5<&- 6<&- 7<&-
 until_true 5 grep -qx stopped "$R/instances/vm/status" || fail "the machine's disk is closed"
 
 # Clients at work.
-"$lib/kill-load" "$R" "$daemon_pid" "$KILLS" >out 2>err || fail "$(cat out err)"
+"$lib/kill-load" "$R" "$daemon_pid" "$KILLS" ${IMAGEFS_SEED:+"$IMAGEFS_SEED"} >out 2>err || fail "$(cat out err)"
 
 grep 'died of' daemon.log | grep -v 'signal 9' && fail "it died by itself"
 
