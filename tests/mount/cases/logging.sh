@@ -13,11 +13,17 @@ said() {
         sed -E 's/^[^ ]* imagefs: //; s/task-[a-z0-9]+/T/g' "$WORK/daemon.log"
 }
 
-# logged LINES: nothing but these, in this order, since the last call.
+# What was asked for, then how work ended: it may end before the line of who asked for it is written.
+_ends_last() {
+        sed -n '/(T)$/!p; /(T)$/H; ${ g; s/^\n//; /./p; }'
+}
+
+# logged LINES: nothing but these, in this order (but for the ends of work, which have their own), since the last call.
 logged() {
-        local want=$1
-        _same_log() { [ "$(said)" = "$want" ]; }
-        until_true 5 _same_log || fail "the log: $(diff <(echo "$want") <(said))"
+        local want
+        want=$(_ends_last <<<"$1")
+        _same_log() { [ "$(said | _ends_last)" = "$want" ]; }
+        until_true 5 _same_log || fail "the log: $(diff <(echo "$want") <(said | _ends_last))"
         : >"$WORK/daemon.log"
 }
 

@@ -107,7 +107,8 @@ mine "$R/disks/d1"
 ok write "$R/disks/d1/size" 1M
 ok mkdir "$R/disks/d1/snapshots/s1"
 mine "$R/snapshots/s1"
-until_true 30 test -s "$R/snapshots/s1/checksum"
+_s1_is_made() { [ "$(cat "$R/snapshots/s1/status")" = available ] && grep -q . "$R/snapshots/s1/checksum"; }
+until_true 30 _s1_is_made || fail "s1: $(cat "$R/snapshots/s1/status")"
 all=$(seen "$R/snapshots")
 run as_user rm -rf "$R/disks/d1"
 same "$(seen "$R/snapshots")" "$all" "the snapshot of a disk that went"
