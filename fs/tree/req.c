@@ -7,24 +7,31 @@
 
 #include <limits.h>
 
-/* The kernel says so only in /proc. */
-static bool req_in_group(const struct caller *c, gid_t gid)
+/* The kernel says so only in /proc, which is read once for a request: lists ask for many groups. */
+static void load_groups(struct req *rq)
 {
-        const struct req *rq = (const struct req *)((const char *)c - offsetof(struct req, caller));
-        CLEANUP_FREE gid_t *groups = NULL;
         int n;
 
-        if (!rq->fuse)
-                return false;
+        if (rq->groups || !rq->fuse)
+                return;
         n = fuse_req_getgroups(rq->fuse, 0, NULL);
         if (n <= 0)
-                return false;
-        groups = calloc((size_t)n, sizeof(*groups));
-        if (!groups)
-                return false;
-        n = fuse_req_getgroups(rq->fuse, n, groups);
-        for (int i = 0; i < n; i++)
-                if (groups[i] == gid)
+                return;
+        rq->groups = calloc((size_t)n, sizeof(*rq->groups));
+        if (!rq->groups)
+                return;
+        rq->n_groups = fuse_req_getgroups(rq->fuse, n, rq->groups);
+        if (rq->n_groups > n) /* they became more between the two */
+                rq->n_groups = n;
+}
+
+static bool req_in_group(const struct caller *c, gid_t gid)
+{
+        struct req *rq = (struct req *)((char *)c - offsetof(struct req, caller));
+
+        load_groups(rq);
+        for (int i = 0; i < rq->n_groups; i++)
+                if (rq->groups[i] == gid)
                         return true;
         return false;
 }
@@ -62,6 +69,7 @@ void req_forget(struct req *rq)
 
 void req_done(struct req *rq)
 {
+        free(TAKE_PTR(rq->groups));
         req_forget(rq);
 }
 

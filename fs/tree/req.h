@@ -88,6 +88,8 @@ struct req {
         struct doing doing;
         fuse_req_t fuse; /* NULL in tests */
         struct caller caller;
+        gid_t *groups; /* of the caller, from when they were asked for; NULL: not yet, or unknown */
+        int n_groups;
         const struct entry *entry; /* while one is shown or stored */
         const struct dir_kind *dir; /* of the directory that it is in, and its oid */
         uint64_t oid;

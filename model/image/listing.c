@@ -21,7 +21,7 @@
 #include "model/image/listing_priv.h"
 #include "model/image/xlsx.h"
 
-enum { ROWS, ROWS_OF_ALL, VERSION, VERSION_OF_ALL };
+enum { ROWS, ROWS_OF_ALL, VERSION, VERSION_OF_ALL, AUDIENCES };
 
 /* An image that is shared with the caller is so for her in class shared. */
 #define SHARED        "image.id IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3)"
@@ -44,6 +44,8 @@ static const char *const listing_sql[] = {
         [ROWS_OF_ALL] = SELECT_ROWS(SHARED_OF_ALL, "max(image.updated, region.updated)", ""),
         [VERSION] = "SELECT lists FROM region WHERE id = ?1",
         [VERSION_OF_ALL] = "SELECT lists FROM library",
+        [AUDIENCES] = "SELECT kind, id, lists FROM audience WHERE region = ?1 "
+                      "AND (kind = 'everybody' OR kind = 'user' AND id = ?2 OR kind = 'group')",
 };
 const struct db_statements listing_statements = DB_STATEMENTS(listing_sql);
 
@@ -87,36 +89,81 @@ void listing_done(struct listing *l)
 
 /* ---- out of the database ---- */
 
+/* Whom a list is for. */
+struct viewer {
+        struct caller caller; /* asks in_group() once for each group, and notes what it said */
+        const struct caller *who;
+        struct strbuf groups; /* of struct listing_group */
+        int64_t version; /* what there was for her to see, as read_version() found it */
+};
+
+static void viewer_done(struct viewer *v)
+{
+        strbuf_done(&v->groups);
+}
+
+static bool ask_once(const struct caller *c, gid_t gid)
+{
+        struct viewer *v = (struct viewer *)((char *)c - offsetof(struct viewer, caller));
+        const struct listing_group *known = (const struct listing_group *)v->groups.text;
+        struct listing_group g = { .gid = gid };
+
+        for (size_t i = 0; i < v->groups.len / sizeof(g); i++) {
+                if (known[i].gid == gid)
+                        return known[i].in;
+        }
+        g.in = v->who->in_group && v->who->in_group(v->who, gid);
+        strbuf_add_bytes(&v->groups, &g, sizeof(g));
+        return g.in;
+}
+
+static void viewer_init(struct viewer *v, const struct caller *c)
+{
+        *v = (struct viewer){ .caller = *c, .who = c };
+        v->caller.in_group = ask_once;
+}
+
+static int take_audience(void *ctx, const struct db_row *row)
+{
+        struct viewer *v = ctx;
+        const gid_t gid = (gid_t)db_row_int(row, 1);
+
+        if (strcmp(db_row_str(row, 0), "group") != 0 || gid == v->caller.gid || ask_once(&v->caller, gid))
+                v->version += db_row_int(row, 2);
+        return strbuf_error(&v->groups);
+}
+
+/*
+ * The administrator sees every change. For anybody else it is the sum of what goes up with those that she sees, and that
+ * goes up, too, for as long as she is in the same groups: which they are is noted, also of groups that have no image now.
+ */
+static int read_version(struct db_txn *t, uint64_t region, struct viewer *v)
+{
+        int r;
+
+        if (region == LISTING_ALL_REGIONS)
+                r = db_int(t, listing_sql[VERSION_OF_ALL], &v->version);
+        else
+                r = db_int(t, listing_sql[VERSION], &v->version, DB_INT(region));
+        if (r < 0 || v->caller.admin)
+                return r;
+        v->version = 0;
+        return db_each(t, listing_sql[AUDIENCES], take_audience, v, DB_INT(region), DB_INT(v->caller.uid));
+}
+
 /* Rows, cell after cell: a text ends with its zero byte, anything else is an int64_t. */
 struct rows {
         struct strbuf cells;
         size_t n;
         int first; /* column that they have */
-        int64_t changed_us, version;
-        struct caller caller; /* asks in_group() once for each group, and notes what it said */
-        const struct caller *who;
-        struct strbuf groups; /* of struct listing_group */
+        int64_t changed_us;
+        struct viewer viewer;
 };
 
 static void rows_done(struct rows *rows)
 {
         strbuf_done(&rows->cells);
-        strbuf_done(&rows->groups);
-}
-
-static bool ask_once(const struct caller *c, gid_t gid)
-{
-        struct rows *rows = (struct rows *)((char *)c - offsetof(struct rows, caller));
-        const struct listing_group *known = (const struct listing_group *)rows->groups.text;
-        struct listing_group g = { .gid = gid };
-
-        for (size_t i = 0; i < rows->groups.len / sizeof(g); i++) {
-                if (known[i].gid == gid)
-                        return known[i].in;
-        }
-        g.in = rows->who->in_group && rows->who->in_group(rows->who, gid);
-        strbuf_add_bytes(&rows->groups, &g, sizeof(g));
-        return g.in;
+        viewer_done(&rows->viewer);
 }
 
 /* As the directory's modes have it, or its owner. */
@@ -128,7 +175,7 @@ static bool may_see(struct rows *rows, const struct db_row *row)
                 .mode = (mode_t)db_row_int(row, ROW_MODE),
         };
 
-        return object_allows(&o, &rows->caller, 01) || strcmp(db_row_str(row, ROW_CLASS), "shared") == 0;
+        return object_allows(&o, &rows->viewer.caller, 01) || strcmp(db_row_str(row, ROW_CLASS), "shared") == 0;
 }
 
 static int take_row(void *ctx, const struct db_row *row)
@@ -152,14 +199,7 @@ static int take_row(void *ctx, const struct db_row *row)
         if (updated > rows->changed_us)
                 rows->changed_us = updated;
         rows->n++;
-        return strbuf_error(&rows->cells) ? strbuf_error(&rows->cells) : strbuf_error(&rows->groups);
-}
-
-static int read_version(struct db_txn *t, uint64_t region, int64_t *ret)
-{
-        if (region == LISTING_ALL_REGIONS)
-                return db_int(t, listing_sql[VERSION_OF_ALL], ret);
-        return db_int(t, listing_sql[VERSION], ret, DB_INT(region));
+        return strbuf_error(&rows->cells) ? strbuf_error(&rows->cells) : strbuf_error(&rows->viewer.groups);
 }
 
 static int take_rows(struct model *m, const struct caller *c, uint64_t region, struct rows *rows)
@@ -169,25 +209,29 @@ static int take_rows(struct model *m, const struct caller *c, uint64_t region, s
         int r;
 
         rows->first = all ? 0 : ROW_CLASS;
-        rows->who = c;
-        rows->caller = *c;
-        rows->caller.in_group = ask_once;
+        viewer_init(&rows->viewer, c);
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = read_version(&t, region, &rows->version);
+                r = read_version(&t, region, &rows->viewer);
         if (r < 0)
                 return r;
         return db_each(&t, listing_sql[all ? ROWS_OF_ALL : ROWS], take_row, rows, DB_INT(region), DB_INT(c->admin),
                        DB_INT(c->uid));
 }
 
-int listing_version(struct model *m, uint64_t region, int64_t *ret)
+int listing_version(struct model *m, const struct caller *c, uint64_t region, int64_t *ret)
 {
+        CLEANUP(viewer_done) struct viewer v;
         DB_TXN(t);
         int r;
 
+        viewer_init(&v, c);
         r = db_begin(m->db, DB_READ, &t);
-        return r < 0 ? r : read_version(&t, region, ret);
+        if (r == 0)
+                r = read_version(&t, region, &v);
+        if (r == 0)
+                *ret = v.version;
+        return r;
 }
 
 /* ---- into a text ---- */
@@ -346,10 +390,10 @@ int listing_make(struct model *m, const struct caller *c, uint64_t region, enum 
         *ret = (struct listing){
                 .text = l.text,
                 .changed_us = rows.changed_us,
-                .version = rows.version,
-                .groups = rows.groups,
+                .version = rows.viewer.version,
+                .groups = rows.viewer.groups,
         };
         l.text = (struct strbuf){ 0 };
-        rows.groups = (struct strbuf){ 0 };
+        rows.viewer.groups = (struct strbuf){ 0 };
         return 0;
 }

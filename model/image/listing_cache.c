@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Lists that were made, for whom, and of which version of the region's images: a file's size is asked for with every
- * `ls`, and is the length of its text. An unchanged list is made once, until others push it out. For whom is a user and
- * a group, and where the modes of images made that matter, what further groups the caller is in or not.
+ * Lists that were made, for whom, and of which version of what she may see: a file's size is asked for with every `ls`,
+ * and is the length of its text. An unchanged list is made once, until others push it out; what another does with images
+ * that are closed to her does not change it. For whom is a user and a group, and where the modes of images made that
+ * matter, what further groups the caller is in or not.
  *
  * The version is read in the transaction that the rows are read in, so that a list is never kept as newer than it
  * is. What the database does not know, it does not notice: after a user was given another name, lists show the old one
@@ -248,7 +249,7 @@ static int want(struct model *m, uint64_t region, enum listing_format format, st
         int64_t version;
         int r;
 
-        r = listing_version(m, region, &version);
+        r = listing_version(m, c, region, &version);
         if (r < 0)
                 return r;
         if (look_safely(m, &key, version, w))

@@ -16,7 +16,7 @@ struct listing_group {
 struct listing {
         struct strbuf text;
         int64_t changed_us; /* when the last of its rows changed; 0 where there is none */
-        int64_t version; /* of the region's images, as they are in it */
+        int64_t version; /* listing_version(), as of the rows that are in it */
         struct strbuf groups; /* of struct listing_group */
 };
 
@@ -26,7 +26,10 @@ void listing_done(struct listing *l);
 int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
                  struct diag *diag, struct listing *ret);
 
-/* The number that goes up with every change of what lists of the region, or of all, show. -ENOENT. */
-int listing_version(struct model *m, uint64_t region, int64_t *ret);
+/*
+ * The number that goes up with every change of what the list of the region, or of all, shows to C: not with one of an
+ * image that is closed to her. To be compared where listing_group is the same. -ENOENT.
+ */
+int listing_version(struct model *m, const struct caller *c, uint64_t region, int64_t *ret);
 
 #endif

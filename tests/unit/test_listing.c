@@ -329,6 +329,100 @@ static void test_every_change_of_a_row_is_noticed(void **state)
         assert_true(version(l) > before);
 }
 
+/* Those who look on in the next test. Images begin as alice's alone; MEMBER is in group 3, and is nothing else. */
+enum { ALICE = 1, BOB = 2, MEMBER = 4, STRANGER = 8, ADMIN = 16, EVERYBODY = 31 };
+
+static bool in_three(const struct caller *c, gid_t gid)
+{
+        (void)c;
+        return gid == 3;
+}
+
+/* Which of them are given another text than before, of one region's list or of all. */
+static unsigned find_changed(struct library *l, uint64_t region, struct text *kept[])
+{
+        const struct caller who[] = { l->alice, l->bob, { .uid = 7, .gid = 7, .in_group = in_three },
+                                      { .uid = 8, .gid = 8 }, l->admin };
+        unsigned changed = 0;
+
+        for (unsigned i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
+                struct text *t;
+
+                assert_ok(listing_get(l->m, &who[i], region, LISTING_JSON, library_diag(l), &t));
+                changed |= (t != kept[i]) << i;
+                text_unref(kept[i]); /* not before, or the next could lie in the same place */
+                kept[i] = t;
+        }
+        return changed;
+}
+
+/*
+ * A list is out of date for who could see the image before the change, or can after it, and for nobody else: one user's
+ * work on what is hers used to have everybody's list made again.
+ */
+static void test_a_change_is_one_for_who_sees_it(void **state)
+{
+        static const struct {
+                const char *sql;
+                unsigned sees;
+        } steps[] = {
+                { "UPDATE image SET name = 'a'", ALICE },
+                { "UPDATE image SET status = 'pending'", ALICE },
+                { "INSERT INTO image_disk (image, device, role, blob) SELECT image.id, 'vdc', 'system', blob.id "
+                  "FROM image, blob", ALICE },
+                { "DELETE FROM image_disk WHERE device = 'vdc'", ALICE },
+                { "INSERT INTO share (image, region, uid, created) SELECT id, region, 61002, 0 FROM image", BOB },
+                { "UPDATE image SET name = 'b'", ALICE | BOB },
+                { "DELETE FROM share", BOB },
+                { "UPDATE image SET name = 'c'", ALICE },
+                { "UPDATE image SET gid = 3", ALICE },
+                { "UPDATE image SET mode = 488", ALICE | MEMBER }, /* 0750 */
+                { "UPDATE image SET name = 'd'", ALICE | MEMBER },
+                { "UPDATE image SET gid = 4", ALICE | MEMBER },
+                { "UPDATE image SET name = 'e'", ALICE },
+                { "UPDATE image SET mode = 449", EVERYBODY }, /* 0701 */
+                { "UPDATE image SET name = 'f'", EVERYBODY },
+                { "UPDATE image SET mode = 448", EVERYBODY },
+                { "UPDATE image SET uid = 61002", ALICE | BOB },
+                { "UPDATE image SET name = 'g'", BOB },
+                { "INSERT INTO share (image, region, uid, created) SELECT id, region, 8, 0 FROM image", STRANGER },
+                { "PRAGMA foreign_keys = ON; DELETE FROM image", BOB | STRANGER },
+        };
+        struct library *l = *state;
+        struct text *kept[5] = { 0 }, *kept_of_all[5] = { 0 };
+        uint64_t east, id;
+
+        make(l);
+        assert_ok(region_create(l->m, &l->admin, "an-east", library_diag(l), &east));
+        assert_int_equal(find_changed(l, l->region, kept), EVERYBODY);
+        assert_int_equal(find_changed(l, LISTING_ALL_REGIONS, kept_of_all), EVERYBODY);
+        for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+                /* the administrator sees all, and may be told of more than there is */
+                const unsigned sees = steps[i].sees | ADMIN;
+                unsigned changed, changed_of_all;
+
+                library_sql(l, "%s", steps[i].sql);
+                changed = find_changed(l, l->region, kept) | ADMIN;
+                changed_of_all = find_changed(l, LISTING_ALL_REGIONS, kept_of_all) | ADMIN;
+                if (changed != sees || changed_of_all != sees)
+                        fail_msg("%s: made for %u, of all regions for %u, not %u", steps[i].sql, changed,
+                                 changed_of_all, sees);
+        }
+        assert_ok(image_create(l->m, &l->alice, east, CLASS_PRIVATE, "zoo", library_diag(l), &id));
+        assert_int_equal(find_changed(l, l->region, kept), 0);
+        assert_int_equal(find_changed(l, LISTING_ALL_REGIONS, kept_of_all), ALICE | ADMIN);
+        assert_ok(region_rename(l->m, &l->admin, east, "elsewhere", library_diag(l)));
+        assert_int_equal(find_changed(l, LISTING_ALL_REGIONS, kept_of_all), EVERYBODY);
+        library_sql(l, "DELETE FROM image");
+        assert_ok(region_remove(l->m, &l->admin, east, library_diag(l)));
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM audience WHERE region = %lld", (long long)east), 0);
+        assert_int_equal(find_changed(l, LISTING_ALL_REGIONS, kept_of_all) & (BOB | STRANGER), 0);
+        for (size_t i = 0; i < 5; i++) {
+                text_unref(kept[i]);
+                text_unref(kept_of_all[i]);
+        }
+}
+
 /* A region's name is in the list of all: its text, and its time. */
 static void test_a_region_is_renamed(void **state)
 {
@@ -349,18 +443,16 @@ static void test_a_region_is_renamed(void **state)
         free(text);
 }
 
-/* The number alone says whether a list is to be made again: put back by hand, nobody sees the change. */
+/* The numbers alone say whether a list is to be made again: put back by hand, its user does not see the change. */
 static void test_an_unchanged_list_is_not_made_again(void **state)
 {
         struct library *l = *state;
-        int64_t before;
         char *text;
 
         make(l);
         free(csv(l, &l->alice));
-        before = version(l);
-        library_sql(l, "UPDATE image SET name = 'unseen'");
-        library_sql(l, "UPDATE region SET lists = %lld", (long long)before);
+        library_sql(l, "CREATE TEMP TABLE before AS SELECT * FROM audience; UPDATE image SET name = 'unseen'; "
+                       "REPLACE INTO audience SELECT * FROM before");
         text = csv(l, &l->alice);
         assert_null(strstr(text, "unseen"));
         assert_int_equal(measure(l, &l->alice, LISTING_CSV), strlen(text));
@@ -368,7 +460,7 @@ static void test_an_unchanged_list_is_not_made_again(void **state)
         text = csv(l, &l->admin); /* his was not made yet */
         assert_contains(text, "unseen");
         free(text);
-        library_sql(l, "UPDATE region SET lists = lists + 1");
+        library_sql(l, "UPDATE audience SET lists = lists + 1");
         text = csv(l, &l->alice);
         assert_contains(text, "unseen");
         free(text);
@@ -414,12 +506,6 @@ static void test_the_time_is_that_of_the_last_row(void **state)
         assert_int_equal(changed_us, then_us + 1);
         assert_ok(listing_measure(l->m, &l->bob, l->region, LISTING_CSV, library_diag(l), &size, &changed_us));
         assert_int_equal(changed_us, 0); /* another's images do not show */
-}
-
-static bool in_three(const struct caller *c, gid_t gid)
-{
-        (void)c;
-        return gid == 3;
 }
 
 /* The same user and group, once with one more: neither is given the other's list. */
@@ -548,6 +634,7 @@ int main(void)
                 TEST(test_what_is_shared_has_a_class_of_its_own),
                 TEST(test_the_size_is_that_of_the_text),
                 TEST(test_every_change_of_a_row_is_noticed),
+                TEST(test_a_change_is_one_for_who_sees_it),
                 TEST(test_a_region_is_renamed),
                 TEST(test_an_unchanged_list_is_not_made_again),
                 TEST(test_kept_lists_follow_changes),

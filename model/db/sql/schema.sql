@@ -360,6 +360,17 @@ CREATE TABLE share (
 ) STRICT;
 CREATE INDEX share_by_user ON share (region, uid);
 
+-- How often the images changed that a user owns or is given by a share, that a group may enter, or everybody: what makes
+-- the list out of date that a caller sees who is no administrator. Region 0 is all of them. Kept by the triggers below and
+-- by nothing else; a number never goes down.
+CREATE TABLE audience (
+        region  INTEGER NOT NULL,
+        kind    TEXT NOT NULL CHECK (kind IN ('everybody', 'group', 'user')),
+        id      INTEGER NOT NULL, -- a uid or a gid; 0: everybody
+        lists   INTEGER NOT NULL,
+        PRIMARY KEY (region, kind, id)
+) STRICT, WITHOUT ROWID;
+
 -- What the library held on a day, and what that took: see work/history.c.
 CREATE TABLE history (
         day           INTEGER NOT NULL, -- since 1970, in UTC
@@ -512,6 +523,48 @@ END;
 -- The lists of all regions have the names of these, too.
 CREATE TRIGGER region_lists_update AFTER UPDATE OF lists, handle ON region BEGIN
         UPDATE library SET lists = lists + 1;
+END;
+-- Likewise, by who may see the image: see audience. A user's own changes make no other's list out of date.
+CREATE TRIGGER image_audience_insert AFTER INSERT ON image BEGIN
+        INSERT INTO audience SELECT place.region, viewer.kind, viewer.id, 1
+                FROM (SELECT 0 AS region UNION SELECT new.region) AS place
+                JOIN (SELECT 'user' AS kind, new.uid AS id
+                      UNION SELECT 'everybody', 0 WHERE new.mode & 1
+                      UNION SELECT 'group', new.gid WHERE new.mode & 8) AS viewer
+                WHERE true ON CONFLICT DO UPDATE SET lists = lists + 1;
+END;
+CREATE TRIGGER image_audience_update AFTER UPDATE ON image BEGIN
+        INSERT INTO audience SELECT place.region, viewer.kind, viewer.id, 1
+                FROM (SELECT 0 AS region UNION SELECT old.region UNION SELECT new.region) AS place
+                JOIN (SELECT 'user' AS kind, old.uid AS id
+                      UNION SELECT 'user', new.uid
+                      UNION SELECT 'everybody', 0 WHERE (old.mode | new.mode) & 1
+                      UNION SELECT 'group', old.gid WHERE old.mode & 8
+                      UNION SELECT 'group', new.gid WHERE new.mode & 8
+                      UNION SELECT 'user', uid FROM share WHERE image = new.id) AS viewer
+                WHERE true ON CONFLICT DO UPDATE SET lists = lists + 1;
+END;
+CREATE TRIGGER image_audience_delete AFTER DELETE ON image BEGIN
+        INSERT INTO audience SELECT place.region, viewer.kind, viewer.id, 1
+                FROM (SELECT 0 AS region UNION SELECT old.region) AS place
+                JOIN (SELECT 'user' AS kind, old.uid AS id
+                      UNION SELECT 'everybody', 0 WHERE old.mode & 1
+                      UNION SELECT 'group', old.gid WHERE old.mode & 8) AS viewer
+                WHERE true ON CONFLICT DO UPDATE SET lists = lists + 1;
+END;
+CREATE TRIGGER share_audience_insert AFTER INSERT ON share BEGIN
+        INSERT INTO audience VALUES (0, 'user', new.uid, 1), (new.region, 'user', new.uid, 1)
+                ON CONFLICT DO UPDATE SET lists = lists + 1;
+END;
+CREATE TRIGGER share_audience_delete AFTER DELETE ON share BEGIN
+        INSERT INTO audience VALUES (0, 'user', old.uid, 1), (old.region, 'user', old.uid, 1)
+                ON CONFLICT DO UPDATE SET lists = lists + 1;
+END;
+CREATE TRIGGER region_audience_rename AFTER UPDATE OF handle ON region BEGIN
+        INSERT INTO audience VALUES (0, 'everybody', 0, 1) ON CONFLICT DO UPDATE SET lists = lists + 1;
+END;
+CREATE TRIGGER region_audience_delete AFTER DELETE ON region BEGIN
+        DELETE FROM audience WHERE region = old.id;
 END;
 
 -- Addresses end with what they were given out for: the image's being there, and its owner's word.
