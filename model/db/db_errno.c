@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 /* Why a file could not be opened, as far as the caller can do something about it. */
 static int open_errno(int e)
@@ -18,6 +20,27 @@ static int open_errno(int e)
                 return -e;
         }
         return -EIO;
+}
+
+/*
+ * Did a quota of the disk beneath stop the last write? For sqlite only ENOSPC is a full disk. Other errors it notes at the
+ * file, the WAL or the database that it is copied back to; errno has been overwritten by then.
+ */
+static bool met_quota(sqlite3 *conn)
+{
+        static const int files[] = { SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER };
+
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+                sqlite3_file *file = NULL;
+                int e = 0;
+
+                (void)sqlite3_file_control(conn, NULL, files[i], &file);
+                if (file && file->pMethods)
+                        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &e);
+                if (e == EDQUOT)
+                        return true;
+        }
+        return false;
 }
 
 int db_errno(sqlite3 *conn)
@@ -62,6 +85,8 @@ int db_errno(sqlite3 *conn)
                 /* A sync that failed is never just a full disk: what it lost is unknown. */
                 if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC &&
                     (sqlite3_system_errno(conn) == ENOSPC || sqlite3_system_errno(conn) == EDQUOT))
+                        return -ENOSPC;
+                if (code == SQLITE_IOERR_WRITE && met_quota(conn))
                         return -ENOSPC;
                 return -EIO;
         }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "tests/lib/calls.h" /* first */
+
 #include "model/db/db.h"
 
 #include <fcntl.h>
@@ -576,6 +578,24 @@ static void test_a_full_disk_refuses_and_recovers(void **state)
         assert_int_equal(count_stores(f), 1);
 }
 
+/* Which sqlite has for a disk that fails; all writing ended. */
+static void test_a_quota_of_the_disk_is_like_a_full_disk(void **state)
+{
+        struct fixture *f = *state;
+
+        for (int n = 1; n <= 2; n++) {
+                calls = CALLS_OTHERS;
+                fault = FAULT_EDQUOT;
+                atomic_store(&countdown, n);
+                assert_err(add_store(f, "/b"), -ENOSPC);
+                assert_int_equal(atomic_load(&countdown), 0);
+                assert_false(db_is_degraded(f->db));
+                assert_int_equal(count_stores(f), 0);
+        }
+        assert_ok(add_store(f, "/c"));
+        assert_int_equal(count_stores(f), 1);
+}
+
 /* The checkpoint comes after the commit, which stands; but the next one is refused. */
 static void test_a_failed_checkpoint_ends_all_writing(void **state)
 {
@@ -704,6 +724,7 @@ int main(void)
                 TEST(test_one_sync_is_for_all_that_came_before_it),
                 TEST(test_a_failed_write_ends_all_writing),
                 TEST(test_a_full_disk_refuses_and_recovers),
+                TEST(test_a_quota_of_the_disk_is_like_a_full_disk),
                 TEST(test_a_failed_checkpoint_ends_all_writing),
                 TEST(test_readers_do_not_wait_for_each_other),
                 TEST(test_threads_write_and_read_together),
