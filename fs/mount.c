@@ -33,6 +33,7 @@
 #include "fs/ops/resent.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/spread.h"
+#include "fs/ops/watchdog.h"
 #include "fs/ops/wait.h"
 #include "fs/progress.h"
 #include "fs/task_log.h"
@@ -42,6 +43,7 @@
 #include "fs/tree/scratch.h"
 #include "fs/tree/selection.h"
 #include "fs/tree/tree.h"
+#include "fs/tree/watch.h"
 #include "fs/unmount.h"
 #include "fs/wire.h"
 
@@ -270,6 +272,8 @@ static int mount_open(struct mount *m)
                 r = spread_new(&m->fs.spread);
         if (r == 0)
                 r = later_new(&m->fs.later);
+        if (r == 0)
+                r = watch_new(&m->fs.watch);
         if (r < 0)
                 return mount_fail(r, "out of memory");
 
@@ -463,6 +467,7 @@ static void mount_close(struct mount *m)
                 fuse_session_destroy(m->session);
         notify_free(m->notify);
         later_free(m->fs.later);
+        watch_free(m->fs.watch);
         spread_free(m->fs.spread);
         waiters_free(m->fs.waiters);
         handles_free(m->fs.handles);
@@ -496,6 +501,7 @@ static void mount_allow_files(void)
 static _Noreturn void mount_leave(struct mount *m)
 {
         atomic_store(&m->fs.stopping, true);
+        watchdog_stop(m->fs.watchdog);
         later_leave(m->fs.later);
         http_stop(m->fs.http);
         model_close(m->fs.model);
@@ -530,6 +536,8 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 fuse_loop_cfg_set_max_threads(config, MOUNT_THREADS);
                 fuse_loop_cfg_set_idle_threads(config, MOUNT_THREADS);
                 (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
+                if (opts->slow_seconds > 0) /* likewise */
+                        (void)watchdog_start(&m.fs, (unsigned)opts->slow_seconds, &m.fs.watchdog);
                 thread_set_nice(THREAD_NICE_REQUESTS); /* the loop's threads have it from this one */
                 ready(ctx);
                 log_info("imagefs %s serves %s on %s", IMAGEFS_VERSION, opts->store, m.mountpoint);
@@ -542,6 +550,7 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 notify_stopping(m.notify);
                 wait_shutdown(m.fs.waiters);
                 atomic_store(&m.fs.stopping, true);
+                watchdog_stop(TAKE_PTR(m.fs.watchdog));
                 later_stop(m.fs.later);
                 spread_free(TAKE_PTR(m.fs.spread));
                 if (r >= 0) /* more than 0: a signal, which is the way to stop */

@@ -32,6 +32,8 @@ struct option {
 };
 
 #define TIDY_SECONDS_DEFAULT 600
+#define SLOW_SECONDS_DEFAULT 30
+#define SLOW_SECONDS_MAX     86400
 
 /* A time is kept of each. */
 #define RESTARTS_MAX 1000000
@@ -81,6 +83,8 @@ static const struct option option_table[] = {
         { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers) },
         { "tidy=SECONDS", "make what is stored smaller after so long without work; 0: never (600)", OPTION_NUMBER,
           AT(tidy_seconds) },
+        { "slow-request=SECONDS", "log what a request waits for after so long; 0: never (30)", OPTION_NUMBER,
+          AT(slow_seconds) },
         { "http=ADDRESS:PORT", "serve downloads there (off)", OPTION_TEXT, AT(http) },
         { "http-cert=FILE", "with TLS: the certificate, PEM", OPTION_TEXT, AT(http_cert) },
         { "http-key=FILE", "its key, PEM", OPTION_TEXT, AT(http_key) },
@@ -336,6 +340,8 @@ static int options_check(struct options *opts)
                 return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
         if (opts->cache_disk_bytes && !opts->cache_dir)
                 return option_fail("means something only beside cache-dir=DIR", "cache-disk=…");
+        if (opts->slow_seconds > SLOW_SECONDS_MAX)
+                return option_fail("longer than a day", "slow-request=…");
         if (opts->restarts > RESTARTS_MAX)
                 return option_fail("so often nobody can", "restarts=N");
         if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name || opts->http_metrics_for))
@@ -349,7 +355,12 @@ int options_parse(int argc, char **argv, struct options *ret)
         bool is_helper = strncmp(slash ? slash + 1 : argv[0], "mount.", strlen("mount.")) == 0;
         int r;
 
-        *ret = (struct options){ .tidy_seconds = TIDY_SECONDS_DEFAULT, .uid = getuid(), .gid = getgid() };
+        *ret = (struct options){
+                .tidy_seconds = TIDY_SECONDS_DEFAULT,
+                .slow_seconds = SLOW_SECONDS_DEFAULT,
+                .uid = getuid(),
+                .gid = getgid(),
+        };
         if (fuse_opt_add_arg(&ret->fuse, "imagefs") < 0)
                 return -ENOMEM;
         r = options_read(ret, is_helper ? helper_table : flag_table, is_helper ? "otN" : "o", argc, argv);

@@ -33,6 +33,7 @@ struct options {
         char *cache_dir; /* NULL: not given */
         uint64_t workers; /* 0: the default */
         uint64_t tidy_seconds; /* 0: never */
+        uint64_t slow_seconds; /* 0: no request is */
         uint64_t restarts; /* in a minute; 0: never */
         char *http, *http_cert, *http_key, *http_name; /* NULL: not given */
         char *http_metrics_for; /* as it was given; NULL: not */

@@ -34,6 +34,8 @@ struct waiting {
         off_t off;
         bool has_fi;
         struct fuse_file_info fi;
+        struct watched what;
+        bool told; /* that it waits for long; its thread says the rest */
 };
 
 /* Who waits in a lane, or has something at work there. */
@@ -133,6 +135,7 @@ static void *work(void *arg)
         struct later *l = lane->l;
         struct waiting *w;
         struct asker *a;
+        struct fs *fs;
         LOCK_SCOPE(&l->mutex);
 
         thread_set_nice(lanes[lane->number].nice);
@@ -143,7 +146,10 @@ static void *work(void *arg)
                         continue;
                 }
                 unlock(&l->mutex);
+                fs = fuse_req_userdata(w->fuse);
+                watch_go_on(fs->watch, &w->what);
                 w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
+                watch_end(fs->watch);
                 free(w);
                 lock(&l->mutex);
                 a->at_work--;
@@ -219,6 +225,49 @@ void later_free(struct later *l)
         free(l);
 }
 
+/* ---- who waits too long ---- */
+
+#define TOLD_AT_ONCE 16
+
+/* Notes the first of those that nobody was told of; gives how many have become slow. With the mutex held. */
+static unsigned find_slow(struct later *l, int64_t since_us, struct watched *ret, unsigned *ret_found)
+{
+        unsigned slow = 0, found = 0;
+        struct waiting *w;
+        struct asker *a;
+
+        for (unsigned i = 0; i < LATER_LANES; i++) {
+                TAILQ_FOREACH(a, &l->lanes[i].askers, link) {
+                        STAILQ_FOREACH(w, &a->waiting, link) {
+                                if (!w->what.since_us || w->what.since_us >= since_us)
+                                        continue;
+                                slow++;
+                                if (w->told || found == TOLD_AT_ONCE)
+                                        continue;
+                                w->told = true;
+                                ret[found++] = w->what;
+                        }
+                }
+        }
+        *ret_found = found;
+        return slow;
+}
+
+unsigned later_look(struct later *l, int64_t limit_us, watch_fn *fn, void *ctx)
+{
+        const int64_t now = watch_now_us();
+        struct watched found[TOLD_AT_ONCE];
+        unsigned slow, n;
+
+        {
+                LOCK_SCOPE(&l->mutex);
+                slow = find_slow(l, now - limit_us, found, &n);
+        }
+        for (unsigned i = 0; i < n; i++)
+                fn(ctx, &found[i], false, now - found[i].since_us);
+        return slow;
+}
+
 /* ---- requests ---- */
 
 /* libfuse may call it when the request has just been answered: see wait.c, which has the same rules. */
@@ -263,7 +312,8 @@ enum later_lane later_lane(struct node n)
 void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,
                const struct fuse_file_info *fi)
 {
-        struct later *l = ((struct fs *)fuse_req_userdata(fuse))->later;
+        struct fs *fs = fuse_req_userdata(fuse);
+        struct later *l = fs->later;
         struct waiting *w = malloc(sizeof(*w));
         int r;
 
@@ -274,6 +324,8 @@ void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t i
         *w = (struct waiting){ .fuse = fuse, .fn = fn, .ino = ino, .size = size, .off = off, .has_fi = fi };
         if (fi)
                 w->fi = *fi;
+        watch_get(fs->watch, &w->what);
+        w->what.thread = 0;
         fuse_req_interrupt_func(fuse, interrupt, l);
         r = enqueue(l, &l->lanes[lane], w);
         if (r < 0) {

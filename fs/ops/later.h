@@ -10,6 +10,7 @@
 
 #include "fs/tree/node.h"
 #include "fs/tree/req.h"
+#include "fs/tree/watch.h"
 
 enum later_lane {
         LATER_LIST, /* goes through many rows, one at a time */
@@ -25,6 +26,9 @@ void later_stop(struct later *l);
 /* The same, but that nobody is answered: another process is going to be asked. */
 void later_leave(struct later *l);
 void later_free(struct later *l); /* accepts NULL; stopped */
+
+/* As watch_look(), of those that no thread is at yet. */
+unsigned later_look(struct later *l, int64_t limit_us, watch_fn *fn, void *ctx);
 
 /* Of a node whose text takes time (attr_is_long()). */
 enum later_lane later_lane(struct node n);

@@ -7,6 +7,7 @@
 #include "fs/ops/ops.h"
 
 #include "fs/ops/ops_priv.h"
+#include "fs/tree/watch.h"
 
 /* Numbers are computed, so there is nothing to forget. */
 static void ops_forget(fuse_req_t fuse, fuse_ino_t ino, uint64_t nlookup)
@@ -64,25 +65,34 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
                 conn->want |= FUSE_CAP_PARALLEL_DIROPS;
 }
 
-/* Each request is counted on its way to its handler; what is left out here is what nobody waits for. */
-#define COUNTED(request, params, args)                                                                  \
+/*
+ * Each request is counted on its way to its handler, and its thread says what it is at; what is left out here is what
+ * nobody waits for.
+ */
+#define COUNTED_AT(request, ino, name, params, args)                                                    \
         static void counted_##request params                                                            \
         {                                                                                               \
-                counts_add(&((struct fs *)fuse_req_userdata(fuse))->counts, COUNT_##request, 1);        \
+                struct fs *fs = fuse_req_userdata(fuse);                                                \
+                                                                                                        \
+                counts_add(&fs->counts, COUNT_##request, 1);                                            \
+                watch_begin(fs->watch, COUNT_##request, ino, name, fuse_req_ctx(fuse)->uid);            \
                 ops_##request args;                                                                     \
+                watch_end(fs->watch);                                                                   \
         }
-COUNTED(lookup, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
-COUNTED(mkdir, (fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode), (fuse, parent, name, mode))
-COUNTED(rmdir, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
-COUNTED(rename,
+#define COUNTED(request, params, args)    COUNTED_AT(request, ino, NULL, params, args)
+#define COUNTED_IN(request, params, args) COUNTED_AT(request, parent, name, params, args)
+COUNTED_IN(lookup, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
+COUNTED_IN(mkdir, (fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode), (fuse, parent, name, mode))
+COUNTED_IN(rmdir, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
+COUNTED_IN(rename,
         (fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
          unsigned flags),
         (fuse, parent, name, new_parent, new_name, flags))
-COUNTED(unlink, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
-COUNTED(mknod,
+COUNTED_IN(unlink, (fuse_req_t fuse, fuse_ino_t parent, const char *name), (fuse, parent, name))
+COUNTED_IN(mknod,
         (fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev),
         (fuse, parent, name, mode, rdev))
-COUNTED(symlink,
+COUNTED_IN(symlink,
         (fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name),
         (fuse, target, parent, name))
 COUNTED(link,
@@ -109,7 +119,7 @@ COUNTED(getxattr, (fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t siz
 COUNTED(listxattr, (fuse_req_t fuse, fuse_ino_t ino, size_t size), (fuse, ino, size))
 COUNTED(removexattr, (fuse_req_t fuse, fuse_ino_t ino, const char *name), (fuse, ino, name))
 COUNTED(open, (fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi), (fuse, ino, fi))
-COUNTED(create,
+COUNTED_IN(create,
         (fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi),
         (fuse, parent, name, mode, fi))
 COUNTED(read,
@@ -129,7 +139,7 @@ COUNTED(fsyncdir,
 COUNTED(fallocate,
         (fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi),
         (fuse, ino, mode, off, len, fi))
-COUNTED(copy_file_range,
+COUNTED_AT(copy_file_range, ino_out, NULL,
         (fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in, fuse_ino_t ino_out,
          off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags),
         (fuse, ino_in, off_in, fi_in, ino_out, off_out, fi_out, len, flags))

@@ -130,7 +130,7 @@ static void reply_add_path_in(struct req *rq, struct node dir, const char *name,
         reply_add_name(out, name);
 }
 
-static void reply_add_path(struct req *rq, struct node n, struct strbuf *out)
+void reply_add_path(struct req *rq, struct node n, struct strbuf *out)
 {
         CLEANUP_STRBUF struct strbuf relative = { 0 };
         const struct doing *d = &rq->doing;

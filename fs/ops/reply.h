@@ -21,6 +21,9 @@ void reply_error(struct req *rq, int error);
 void reply_data(struct req *rq, const char *bytes, size_t n);
 void reply_taken(struct req *rq, size_t n);
 
+/* The path of N, or of what RQ is doing, from the mount on, as it is logged. Of what is gone, what is known. */
+void reply_add_path(struct req *rq, struct node n, struct strbuf *out);
+
 /* What the kernel is told about a node; *O, where its id is set, saves asking for it. -ESTALE: it is gone. */
 int reply_fill_entry(struct req *rq, struct node n, const struct object *o, struct fuse_entry_param *ret);
 

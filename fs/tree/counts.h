@@ -28,13 +28,19 @@ enum count {
         COUNT_TASKS_DONE,
         COUNT_TASKS_ERROR,
         COUNT_TASKS_CANCELLED,
+        COUNT_SLOW, /* requests that took longer than they should */
         COUNT_COUNT,
 };
 
 struct counts {
         atomic_uint_fast64_t n[COUNT_COUNT];
+        atomic_uint slow; /* of those, the ones that are at work at this moment */
+        unsigned slow_seconds; /* from when on they are */
         int64_t begun_us; /* by the clock that only goes forwards; see metrics_begin() */
 };
+
+/* "lookup", "read" … (metrics.c) */
+const char *count_request_name(enum count request);
 
 static inline void counts_add(struct counts *c, enum count which, uint64_t n)
 {

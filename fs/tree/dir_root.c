@@ -4,6 +4,7 @@
  */
 
 #include "fs/tree/dir.h"
+#include "fs/tree/health.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/store_history.h"
 
@@ -149,7 +150,7 @@ static int show_health(struct req *rq, struct strbuf *out)
 {
         int r;
 
-        r = model_health(rq->fs->model, add_health, out);
+        r = health_each(rq->fs, add_health, out);
         if (r == 0 && rq->caller.admin)
                 r = damage_each(rq->fs->model, add_health, out);
         if (r == 0 && out->len == 0)

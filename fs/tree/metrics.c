@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "fs/tree/health.h"
+
 struct sample {
         const struct counts *counts;
         struct model_stats store;
@@ -30,6 +32,17 @@ static int64_t metrics_clock_us(clockid_t clock)
 void metrics_begin(struct counts *c)
 {
         c->begun_us = metrics_clock_us(CLOCK_BOOTTIME);
+}
+
+const char *count_request_name(enum count request)
+{
+        static const char *const names[] = {
+#define NAME_OF(request) #request,
+                COUNTED_REQUESTS(NAME_OF)
+#undef NAME_OF
+        };
+
+        return names[request];
 }
 
 /* ---- what there is ---- */
@@ -57,13 +70,8 @@ static void add_cpu(const struct sample *s, const char *name, struct strbuf *out
 
 static void add_requests(const struct sample *s, const char *name, struct strbuf *out)
 {
-        static const char *const requests[] = {
-#define NAME_OF(request) #request,
-                COUNTED_REQUESTS(NAME_OF)
-        };
-
         for (unsigned i = 0; i < COUNT_REQUESTS; i++)
-                strbuf_addf(out, "%s{request=\"%s\"} %" PRIu64 "\n", name, requests[i], count(s, (enum count)i));
+                strbuf_addf(out, "%s{request=\"%s\"} %" PRIu64 "\n", name, count_request_name(i), count(s, (enum count)i));
 }
 
 static void add_active(const struct sample *s, const char *name, struct strbuf *out)
@@ -85,6 +93,8 @@ static void add_ended(const struct sample *s, const char *name, struct strbuf *o
                 strbuf_addf(out, "%s %" PRIu64 "\n", name, (uint64_t)(expression));         \
         }
 DEFINE_NUMBER(resident, s->resident_bytes)
+DEFINE_NUMBER(slow, atomic_load(&s->counts->slow))
+DEFINE_NUMBER(slow_total, count(s, COUNT_SLOW))
 DEFINE_NUMBER(refusals, count(s, COUNT_REFUSALS))
 DEFINE_NUMBER(read, count(s, COUNT_READ_BYTES))
 DEFINE_NUMBER(written, count(s, COUNT_WRITTEN_BYTES))
@@ -110,6 +120,8 @@ static const struct metric {
         { "imagefs_uptime_seconds", "gauge", "Time since the mount was made.", add_uptime },
         { "imagefs_health_problems", "gauge", "Lines of info/health that need a person.", add_problems },
         { "imagefs_requests_total", "counter", "Requests of the kernel that came, by kind.", add_requests },
+        { "imagefs_requests_slow", "gauge", "Requests that are at work for too long at this moment.", add_slow },
+        { "imagefs_requests_slow_total", "counter", "Requests that took too long.", add_slow_total },
         { "imagefs_refusals_total", "counter", "Requests that were refused with a sentence.", add_refusals },
         { "imagefs_read_bytes_total", "counter", "Bytes of disks that were read through the mount.", add_read },
         { "imagefs_written_bytes_total", "counter", "Bytes of disks and uploads that were written through the mount.",
@@ -173,7 +185,7 @@ int metrics_add(struct fs *fs, struct strbuf *out)
         if (r == 0)
                 r = task_count_active(fs->model, &s.queued, &s.running);
         if (r == 0)
-                r = model_health(fs->model, count_problem, &s.problems);
+                r = health_each(fs, count_problem, &s.problems);
         if (r < 0)
                 return r;
         (void)getrusage(RUSAGE_SELF, &usage); /* cannot fail with this */

@@ -41,6 +41,8 @@ struct selections;
 struct spread;
 struct waiters;
 struct walks;
+struct watch;
+struct watchdog;
 struct wire;
 
 /* The rooms above keep here what they have for the mount: what it points to is known to its own file only. */
@@ -66,6 +68,8 @@ struct fs {
         struct waiters *waiters; /* ops/wait.c */
         struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */
+        struct watch *watch; /* tree/watch.c */
+        struct watchdog *watchdog; /* ops/watchdog.c */
         atomic_flag read_ahead_raised; /* ops/read_ahead.c */
         struct wire *wire; /* wire.c */
 };
