@@ -91,6 +91,13 @@ int lasting_pass_on(const struct lasting *l)
         return setenv(VARIABLE, text, 1) < 0 ? -errno : 0;
 }
 
+/* It was written by a process that died, perhaps of what it wrote where it should not. */
+static bool is_sound(const struct lasting_memory *m)
+{
+        return m->init_bytes <= LASTING_INIT_BYTES && memchr(m->store, '\0', PATH_MAX) &&
+               memchr(m->mountpoint, '\0', PATH_MAX) && memchr(m->directory, '\0', PATH_MAX);
+}
+
 int lasting_inherit(struct lasting *ret)
 {
         const char *text = getenv(VARIABLE);
@@ -107,8 +114,10 @@ int lasting_inherit(struct lasting *ret)
         r = map_memory(&l);
         if (r < 0)
                 return r;
-        if (l.memory->layout != LASTING_LAYOUT)
+        if (l.memory->layout != LASTING_LAYOUT || !is_sound(l.memory)) {
+                (void)munmap(l.memory, sizeof(*l.memory));
                 return -EPROTO;
+        }
         l.handles_fd = l.memory->handles_fd;
         l.disks_fd = l.memory->disks_fd;
         l.fuse_fd = l.memory->fuse_fd;

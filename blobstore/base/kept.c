@@ -72,8 +72,11 @@ static int find_inherited(struct kept *k)
 
         if (fstat(k->fd, &st) < 0)
                 return -errno;
+        if ((uint64_t)st.st_size / k->slot_bytes > KEPT_SLOTS_MAX)
+                return -EBADMSG;
         k->n = k->inherited = (uint32_t)((uint64_t)st.st_size / k->slot_bytes);
         for (uint32_t i = k->n; i-- > 0;) {
+                slot_at(k, i)->number = i; /* whatever a process that died of what it wrote has made of it */
                 if (atomic_load(&slot_at(k, i)->state) == SLOT_PUBLISHED)
                         continue;
                 atomic_store(&slot_at(k, i)->state, SLOT_FREE);

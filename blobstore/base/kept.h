@@ -28,7 +28,7 @@ struct kept_slot {
 /* A file for slots, which the processes inherit: its descriptor. */
 int kept_file(const char *name);
 
-/* FD is borrowed. SLOT_BYTES is a multiple of 64, and always the same for one file. */
+/* FD is borrowed. SLOT_BYTES is a multiple of 64, and always the same for one file. -EBADMSG: it was never that long. */
 int kept_open(int fd, size_t slot_bytes, struct kept **ret);
 void kept_close(struct kept *k); /* accepts NULL; what is in the slots stays */
 

@@ -376,9 +376,13 @@ static int adopt(void *ctx, void *slot)
 
         if (memcmp(kept->disk, b->name, sizeof(b->name)) != 0)
                 return 0;
+        if (kept->number >= PAGES_MAX) /* the process that left it had lost its mind before it died */
+                return -EBADMSG;
         r = bitmap_slot(b, kept->number, &place);
         if (r < 0)
                 return r;
+        if (atomic_load(place))
+                return -EBADMSG; /* there is one of each */
         page = calloc(1, sizeof(*page));
         if (!page)
                 return -ENOMEM;

@@ -29,7 +29,7 @@ int disk_bitmap_new(struct disk_bitmap **ret);
 
 /*
  * Has the bits of the disk of that NAME outlive the process in KEPT, which is borrowed until disk_bitmap_free(), and takes
- * over those that an earlier process left there. Call it before anything else.
+ * over those that an earlier process left there. Call it before anything else. -EBADMSG: these are no pages of a disk.
  */
 int disk_bitmap_keep(struct disk_bitmap *b, struct kept *kept, const uint8_t name[DISK_BITMAP_NAME_SIZE]);
 /* The name of the disk in a slot of KEPT. */
