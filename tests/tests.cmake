@@ -32,6 +32,8 @@ if(CURL_FOUND)
         target_link_libraries(test_url PRIVATE PkgConfig::CURL)
 endif()
 
+include(tests/fuzz/fuzz.cmake)
+
 add_executable(fsop tests/mount/lib/fsop.c)
 add_executable(disk-stress tests/mount/lib/disk-stress.c)
 add_executable(matrix tests/mount/lib/matrix.c)
