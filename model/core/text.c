@@ -9,7 +9,6 @@
 #include "model/core/text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -20,6 +19,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "model/core/spool.h"
 #include "model/core/state.h"
 
 #define SMALL_MAX         ((size_t)16 << 10)
@@ -28,7 +28,6 @@
 #define FILE_COUNTS       ((size_t)64 << 10)
 #define TEXT_COUNTS       ((size_t)256) /* of memory, for the struct and the file that it is open for */
 #define HELD_BACK_MAX     ((size_t)64 << 20) /* of memory, for all texts that found no file */
-#define TEMP_NAME         "text.tmp"
 
 struct text {
         struct texts *ts;
@@ -49,7 +48,7 @@ struct owner {
 
 struct texts {
         int dir_fd;
-        pthread_mutex_t mutex; /* of all below, and of the name of a file that has one for a moment */
+        pthread_mutex_t mutex; /* of all below */
         struct owner *owners; /* who has none is not in it */
         size_t held_back;
 };
@@ -135,27 +134,9 @@ static int take(struct texts *ts, struct text *t, struct diag *diag)
 
 /* ---- files ---- */
 
-/* Not every file system can make one without a name. */
-static int open_nameless(struct texts *ts)
-{
-        const int flags = O_RDWR | O_CLOEXEC;
-        int fd;
-
-        fd = openat(ts->dir_fd, ".", flags | O_TMPFILE, 0600);
-        if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
-                return fd < 0 ? -errno : fd;
-        LOCK_SCOPE(&ts->mutex);
-        (void)unlinkat(ts->dir_fd, TEMP_NAME, 0); /* that a crash has left */
-        fd = openat(ts->dir_fd, TEMP_NAME, flags | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        (void)unlinkat(ts->dir_fd, TEMP_NAME, 0);
-        return fd;
-}
-
 static int put_into_file(struct text *t)
 {
-        CLEANUP_CLOSE int fd = open_nameless(t->ts);
+        CLEANUP_CLOSE int fd = spool_open_file(t->ts->dir_fd);
         int r;
 
         if (fd < 0)
@@ -196,16 +177,45 @@ static void text_free(struct text *t)
         free(t);
 }
 
-int text_new(struct model *m, uid_t uid, struct strbuf *from, struct diag *diag, struct text **ret)
+/* What is not in a file yet goes to one, if it is to. */
+static int place(struct text *t, struct spool *from)
+{
+        char *fitting;
+        int r = 0;
+
+        if (from->fd >= 0) {
+                t->fd = from->fd;
+                from->fd = -1;
+                strbuf_done(&from->buf);
+                return 0;
+        }
+        strbuf_add(&from->buf, ""); /* so that there is a text */
+        t->bytes = strbuf_take(&from->buf);
+        if (!t->bytes)
+                return -ENOMEM;
+        if (!t->in_memory) {
+                r = put_into_file(t);
+                if (r < 0)
+                        r = hold_back(t, r);
+        }
+        if (r == 0 && t->bytes) {
+                fitting = realloc(t->bytes, t->size + 1); /* it grew by doubling */
+                t->bytes = fitting ? fitting : t->bytes;
+        }
+        return r;
+}
+
+int text_new_spooled(struct model *m, uid_t uid, struct spool *from, struct diag *diag, struct text **ret)
 {
         struct text *t = calloc(1, sizeof(*t));
-        char *fitting;
         int r;
 
         if (!t)
                 return -ENOMEM;
-        *t = (struct text){ .ts = m->texts, .refs = 1, .uid = uid, .size = from->len, .fd = -1 };
-        {
+        spool_end(from);
+        *t = (struct text){ .ts = m->texts, .refs = 1, .uid = uid, .size = (size_t)spool_size(from), .fd = -1 };
+        r = spool_error(from);
+        if (r == 0) {
                 LOCK_SCOPE(&t->ts->mutex);
                 r = take(t->ts, t, diag);
         }
@@ -213,24 +223,24 @@ int text_new(struct model *m, uid_t uid, struct strbuf *from, struct diag *diag,
                 text_free(t);
                 return r;
         }
-        strbuf_add(from, ""); /* so that there is a text */
-        t->bytes = strbuf_take(from);
-        r = t->bytes ? 0 : -ENOMEM;
-        if (r == 0 && !t->in_memory) {
-                r = put_into_file(t);
-                if (r < 0)
-                        r = hold_back(t, r);
-        }
+        r = place(t, from);
         if (r < 0) {
                 text_unref(t);
                 return r;
         }
-        if (t->bytes) {
-                fitting = realloc(t->bytes, t->size + 1); /* it grew by doubling */
-                t->bytes = fitting ? fitting : t->bytes;
-        }
         *ret = t;
         return 0;
+}
+
+int text_new(struct model *m, uid_t uid, struct strbuf *from, struct diag *diag, struct text **ret)
+{
+        struct spool whole = SPOOL_IN_MEMORY;
+        int r;
+
+        whole.buf = *from;
+        r = text_new_spooled(m, uid, &whole, diag, ret);
+        *from = whole.buf;
+        return r;
 }
 
 struct text *text_ref(struct text *t)

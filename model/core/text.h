@@ -17,12 +17,15 @@
 struct model;
 struct text;
 struct texts;
+struct spool;
 
 int texts_new(int dir_fd, struct texts **ret); /* DIR_FD is borrowed */
 void texts_free(struct texts *ts); /* accepts NULL; every text is gone */
 
 /* Takes what FROM holds, and empties it. -EDQUOT, with a sentence: UID has too much open; -ENOSPC, -EIO, -ENOMEM. */
 int text_new(struct model *m, uid_t uid, struct strbuf *from, struct diag *diag, struct text **ret);
+/* Likewise, of what is in a file already, or in memory. After -EDQUOT FROM is as it was. */
+int text_new_spooled(struct model *m, uid_t uid, struct spool *from, struct diag *diag, struct text **ret);
 struct text *text_ref(struct text *t);
 void text_unref(struct text *t); /* accepts NULL */
 

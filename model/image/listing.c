@@ -3,7 +3,9 @@
 /*
  * All images of a region, or of all regions, that a user may see, as one table. The columns are one list, and csv, json and xlsx three ways
  * to write a row. Rows are copied out of the database first, as compact as they are there, and written when it is
- * closed again: nobody waits for a hundred thousand of them to be compressed, or for the names of their owners.
+ * closed again: nobody waits for a hundred thousand of them to be compressed, or for the names of their owners. Neither
+ * the copies nor what is written of them is held in memory (core/spool.h), and the rows are read in the order in which
+ * an index has them: sorting would hold them all.
  *
  * In csv a cell is what it is, also one that a spreadsheet would take for a formula (=, +, -, @): a list that programs
  * read may not say anything else than the image does, and quoting keeps no spreadsheet from it. Who opens lists in
@@ -21,31 +23,35 @@
 #include "model/image/listing_priv.h"
 #include "model/image/xlsx.h"
 
-enum { ROWS, ROWS_OF_ALL, VERSION, VERSION_OF_ALL, AUDIENCES };
-
-/* An image that is shared with the caller is so for her in class shared. */
-#define SHARED        "image.id IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3)"
-#define SHARED_OF_ALL "image.id IN (SELECT image FROM share WHERE uid = ?3)"
+enum { REGIONS, ROWS, ROWS_SHARED, VERSION, VERSION_OF_ALL, AUDIENCES };
 
 /*
- * Rows that the modes may let the caller see: which groups are his is not for the database to ask. That a region was
- * given another name changes a list that has it in each row.
+ * Rows of a region that the modes may let the caller see: which groups are his is not for the database to ask. An image
+ * that is shared with the caller is so for her in class shared, which is the last. That a region was given another name
+ * changes a list that has it in each row (?4).
  */
-#define SELECT_ROWS(shared, updated, of)                                                                              \
-        "SELECT region.handle, iif(NOT ?2 AND " shared ", 'shared', image.class), image.handle, image.ident, "        \
-        "image.name, description, labels, status, type, encrypted, features, os, platform, platform_version, "        \
-        "architecture, image.size, image.uid, project_group, image.created, image.uid, image.gid, image.mode, "       \
-        updated " "                                                                                                   \
-        "FROM image JOIN region ON region.id = image.region "                                                         \
-        "WHERE " of "(?2 OR image.uid = ?3 OR image.mode & 9 OR " shared ") ORDER BY 1, 2, 3"
+#define SELECT_ROWS(class, from)                                                                                      \
+        "SELECT region.handle, " class ", image.handle, image.ident, image.name, description, labels, status, type, "  \
+        "encrypted, features, os, platform, platform_version, architecture, image.size, image.uid, project_group, "    \
+        "image.created, image.uid, image.gid, image.mode, iif(?4, max(image.updated, region.updated), image.updated) " \
+        "FROM " from " ORDER BY 2, 3"
 
 static const char *const listing_sql[] = {
-        [ROWS] = SELECT_ROWS(SHARED, "image.updated", "image.region = ?1 AND "),
-        [ROWS_OF_ALL] = SELECT_ROWS(SHARED_OF_ALL, "max(image.updated, region.updated)", ""),
+        [REGIONS] = "SELECT id FROM region ORDER BY handle",
+        [ROWS] = SELECT_ROWS("image.class",
+                             "image JOIN region ON region.id = image.region WHERE image.region = ?1 "
+                             "AND (?2 OR (image.uid = ?3 OR image.mode & 9) "
+                             "AND image.id NOT IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3))"),
+        /* Whatever class it has for its owner. CROSS JOIN: beginning with the few that are shared. */
+        [ROWS_SHARED] = SELECT_ROWS("'shared'",
+                                    "share CROSS JOIN image ON image.id = share.image "
+                                    "JOIN region ON region.id = image.region "
+                                    "WHERE share.region = ?1 AND share.uid = ?3 AND NOT ?2"),
         [VERSION] = "SELECT lists FROM region WHERE id = ?1",
         [VERSION_OF_ALL] = "SELECT lists FROM library",
-        [AUDIENCES] = "SELECT kind, id, lists FROM audience WHERE region = ?1 "
-                      "AND (kind = 'everybody' OR kind = 'user' AND id = ?2 OR kind = 'group')",
+        [AUDIENCES] = "SELECT kind, id, lists FROM audience WHERE region = ?1 AND kind = 'everybody' UNION ALL "
+                      "SELECT kind, id, lists FROM audience WHERE region = ?1 AND kind = 'group' UNION ALL "
+                      "SELECT kind, id, lists FROM audience WHERE region = ?1 AND kind = 'user' AND id = ?2",
 };
 const struct db_statements listing_statements = DB_STATEMENTS(listing_sql);
 
@@ -83,7 +89,7 @@ _Static_assert(IMAGE_TEXT_MAX <= XLSX_TEXT_MAX, "a description must fit into a c
 
 void listing_done(struct listing *l)
 {
-        strbuf_done(&l->text);
+        spool_done(&l->text);
         strbuf_done(&l->groups);
 }
 
@@ -151,9 +157,9 @@ static int read_version(struct db_txn *t, uint64_t region, struct viewer *v)
         return db_each(t, listing_sql[AUDIENCES], take_audience, v, DB_INT(region), DB_INT(v->caller.uid));
 }
 
-/* Rows, cell after cell: a text ends with its zero byte, anything else is an int64_t. */
+/* Rows: the length of each, then cell after cell: a text ends with its zero byte, anything else is an int64_t. */
 struct rows {
-        struct strbuf cells;
+        struct spool cells;
         size_t n;
         int first; /* column that they have */
         int64_t changed_us;
@@ -162,7 +168,7 @@ struct rows {
 
 static void rows_done(struct rows *rows)
 {
-        strbuf_done(&rows->cells);
+        spool_done(&rows->cells);
         viewer_done(&rows->viewer);
 }
 
@@ -178,28 +184,75 @@ static bool may_see(struct rows *rows, const struct db_row *row)
         return object_allows(&o, &rows->viewer.caller, 01) || strcmp(db_row_str(row, ROW_CLASS), "shared") == 0;
 }
 
+static void add_cell(struct strbuf *cells, int col, const struct db_row *row)
+{
+        if (columns[col].kind == COLUMN_TEXT) {
+                const char *text = db_row_str(row, col);
+
+                strbuf_add_bytes(cells, text, strlen(text) + 1);
+        } else {
+                int64_t number = db_row_int(row, col);
+
+                strbuf_add_bytes(cells, &number, sizeof(number));
+        }
+}
+
 static int take_row(void *ctx, const struct db_row *row)
 {
         struct rows *rows = ctx;
+        struct strbuf *cells = &rows->cells.buf;
+        const size_t at = cells->len;
+        size_t len = 0;
         int64_t updated = db_row_int(row, ROW_UPDATED);
 
         if (!may_see(rows, row))
                 return 0;
-        for (int col = rows->first; col < N_COLUMNS; col++) {
-                if (columns[col].kind == COLUMN_TEXT) {
-                        const char *text = db_row_str(row, col);
-
-                        strbuf_add_bytes(&rows->cells, text, strlen(text) + 1);
-                } else {
-                        int64_t number = db_row_int(row, col);
-
-                        strbuf_add_bytes(&rows->cells, &number, sizeof(number));
-                }
-        }
+        strbuf_add_bytes(cells, &len, sizeof(len)); /* for now */
+        for (int col = rows->first; col < N_COLUMNS; col++)
+                add_cell(cells, col, row);
+        if (strbuf_error(cells))
+                return strbuf_error(cells);
+        len = cells->len - at - sizeof(len);
+        memcpy(cells->text + at, &len, sizeof(len));
+        spool_step(&rows->cells);
         if (updated > rows->changed_us)
                 rows->changed_us = updated;
         rows->n++;
-        return strbuf_error(&rows->cells) ? strbuf_error(&rows->cells) : strbuf_error(&rows->viewer.groups);
+        return spool_error(&rows->cells) ? spool_error(&rows->cells) : strbuf_error(&rows->viewer.groups);
+}
+
+static int take_region(struct db_txn *t, uint64_t region, struct rows *rows)
+{
+        const struct caller *c = rows->viewer.who;
+        int r = 0;
+
+        for (int rows_of = ROWS; r == 0 && rows_of <= ROWS_SHARED; rows_of++)
+                r = db_each(t, listing_sql[rows_of], take_row, rows, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid),
+                            DB_INT(rows->first == 0));
+        return r;
+}
+
+static int take_id(void *ctx, const struct db_row *row)
+{
+        const uint64_t id = (uint64_t)db_row_int(row, 0);
+
+        strbuf_add_bytes(ctx, &id, sizeof(id));
+        return strbuf_error(ctx);
+}
+
+static int take_all_regions(struct db_txn *t, struct rows *rows)
+{
+        CLEANUP_STRBUF struct strbuf ids = { 0 };
+        int r;
+
+        r = db_each(t, listing_sql[REGIONS], take_id, &ids);
+        for (size_t at = 0; r == 0 && at < ids.len; at += sizeof(uint64_t)) {
+                uint64_t id;
+
+                memcpy(&id, ids.text + at, sizeof(id));
+                r = take_region(t, id, rows);
+        }
+        return r;
 }
 
 static int take_rows(struct model *m, const struct caller *c, uint64_t region, struct rows *rows)
@@ -215,8 +268,7 @@ static int take_rows(struct model *m, const struct caller *c, uint64_t region, s
                 r = read_version(&t, region, &rows->viewer);
         if (r < 0)
                 return r;
-        return db_each(&t, listing_sql[all ? ROWS_OF_ALL : ROWS], take_row, rows, DB_INT(region), DB_INT(c->admin),
-                       DB_INT(c->uid));
+        return all ? take_all_regions(&t, rows) : take_region(&t, region, rows);
 }
 
 int listing_version(struct model *m, const struct caller *c, uint64_t region, int64_t *ret)
@@ -242,7 +294,8 @@ struct cell {
 };
 
 struct cursor {
-        const char *next;
+        struct spool_reader reader;
+        const char *next; /* cell of the row */
         struct strbuf buf;
         int64_t user; /* whose name it is; looking one up is slow, and rows of one owner come in runs */
         char user_name[256];
@@ -250,7 +303,21 @@ struct cursor {
 
 static void cursor_done(struct cursor *cur)
 {
+        spool_reader_done(&cur->reader);
         strbuf_done(&cur->buf);
+}
+
+static int next_row(struct cursor *cur)
+{
+        const char *bytes;
+        size_t len;
+        int r;
+
+        r = spool_read(&cur->reader, sizeof(len), &bytes);
+        if (r < 0)
+                return r;
+        memcpy(&len, bytes, sizeof(len));
+        return spool_read(&cur->reader, len, &cur->next);
 }
 
 static const char *name_of(struct cursor *cur, int64_t uid)
@@ -285,19 +352,23 @@ static struct cell next_cell(struct cursor *cur, enum column_kind kind)
         return cell;
 }
 
-static int write_csv(const struct rows *rows, struct cursor *cur, struct strbuf *out)
+static int write_csv(const struct rows *rows, struct cursor *cur, struct spool *out)
 {
+        struct strbuf *to = &out->buf;
+        int r = 0;
+
         for (int col = rows->first; col < N_COLUMNS; col++)
-                strbuf_addf(out, "%s%s", col > rows->first ? "," : "", columns[col].name);
-        strbuf_add(out, "\n");
-        for (size_t i = 0; i < rows->n; i++) {
+                strbuf_addf(to, "%s%s", col > rows->first ? "," : "", columns[col].name);
+        strbuf_add(to, "\n");
+        for (size_t i = 0; i < rows->n && (r = next_row(cur)) == 0; i++) {
                 for (int col = rows->first; col < N_COLUMNS; col++) {
-                        strbuf_add(out, col > rows->first ? "," : "");
-                        strbuf_add_csv(out, next_cell(cur, columns[col].kind).text);
+                        strbuf_add(to, col > rows->first ? "," : "");
+                        strbuf_add_csv(to, next_cell(cur, columns[col].kind).text);
                 }
-                strbuf_add(out, "\n");
+                strbuf_add(to, "\n");
+                spool_step(out);
         }
-        return 0;
+        return r;
 }
 
 static void add_json_cell(struct strbuf *out, int col, const struct cell *cell)
@@ -313,26 +384,30 @@ static void add_json_cell(struct strbuf *out, int col, const struct cell *cell)
                 strbuf_add_json(out, cell->text);
 }
 
-static int write_json(const struct rows *rows, struct cursor *cur, struct strbuf *out)
+static int write_json(const struct rows *rows, struct cursor *cur, struct spool *out)
 {
-        strbuf_add(out, "[");
-        for (size_t i = 0; i < rows->n; i++) {
-                strbuf_add(out, i == 0 ? "\n  {" : ",\n  {");
+        struct strbuf *to = &out->buf;
+        int r = 0;
+
+        strbuf_add(to, "[");
+        for (size_t i = 0; i < rows->n && (r = next_row(cur)) == 0; i++) {
+                strbuf_add(to, i == 0 ? "\n  {" : ",\n  {");
                 for (int col = rows->first; col < N_COLUMNS; col++) {
                         struct cell cell = next_cell(cur, columns[col].kind);
 
-                        strbuf_add(out, col > rows->first ? ", " : "");
-                        add_json_cell(out, col, &cell);
+                        strbuf_add(to, col > rows->first ? ", " : "");
+                        add_json_cell(to, col, &cell);
                 }
-                strbuf_add(out, "}");
+                strbuf_add(to, "}");
+                spool_step(out);
         }
-        strbuf_add(out, rows->n > 0 ? "\n]\n" : "]\n");
-        return 0;
+        strbuf_add(to, rows->n > 0 ? "\n]\n" : "]\n");
+        return r;
 }
 
 DEFINE_CLEANUP(struct xlsx *, cleanup_xlsx, xlsx_free)
 
-static int write_xlsx(const struct rows *rows, struct cursor *cur, struct strbuf *out)
+static int write_xlsx(const struct rows *rows, struct cursor *cur, struct spool *out)
 {
         CLEANUP(cleanup_xlsx) struct xlsx *x = NULL;
         struct xlsx_column heading[N_COLUMNS];
@@ -341,7 +416,7 @@ static int write_xlsx(const struct rows *rows, struct cursor *cur, struct strbuf
         for (int col = 0; col < N_COLUMNS; col++)
                 heading[col] = (struct xlsx_column){ columns[col].name, columns[col].width };
         r = xlsx_new("images", heading + rows->first, (unsigned)(N_COLUMNS - rows->first), out, &x);
-        for (size_t i = 0; r == 0 && i < rows->n; i++) {
+        for (size_t i = 0; r == 0 && i < rows->n && (r = next_row(cur)) == 0; i++) {
                 for (int col = rows->first; col < N_COLUMNS; col++) {
                         struct cell cell = next_cell(cur, columns[col].kind);
 
@@ -355,7 +430,7 @@ static int write_xlsx(const struct rows *rows, struct cursor *cur, struct strbuf
         return r < 0 ? r : xlsx_finish(x);
 }
 
-static int (*const writers[])(const struct rows *rows, struct cursor *cur, struct strbuf *out) = {
+static int (*const writers[])(const struct rows *rows, struct cursor *cur, struct spool *out) = {
         [LISTING_CSV] = write_csv,
         [LISTING_JSON] = write_json,
         [LISTING_XLSX] = write_xlsx,
@@ -365,9 +440,9 @@ _Static_assert(sizeof(writers) / sizeof(writers[0]) == LISTING_FORMATS, "each fo
 int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
                  struct diag *diag, struct listing *ret)
 {
-        CLEANUP(rows_done) struct rows rows = { 0 };
-        CLEANUP(cursor_done) struct cursor cur = { 0 };
-        CLEANUP(listing_done) struct listing l = { 0 };
+        CLEANUP(rows_done) struct rows rows = { .cells = SPOOL_IN(m->dir_fd) };
+        CLEANUP(cursor_done) struct cursor cur = { .reader.s = &rows.cells };
+        CLEANUP(listing_done) struct listing l = { .text = SPOOL_IN(m->dir_fd) };
         int r;
 
         if (format == LISTING_XLSX && !xlsx_is_supported())
@@ -376,7 +451,6 @@ int listing_make(struct model *m, const struct caller *c, uint64_t region, enum 
         r = take_rows(m, c, region, &rows);
         if (r < 0)
                 return r;
-        cur.next = strbuf_text(&rows.cells);
         r = writers[format](&rows, &cur, &l.text);
         if (r == -EFBIG)
                 return diag_set(diag, r, "%zu images: more than the %d rows of a spreadsheet: use images.csv", rows.n,
@@ -384,7 +458,7 @@ int listing_make(struct model *m, const struct caller *c, uint64_t region, enum 
         if (r == 0)
                 r = strbuf_error(&cur.buf);
         if (r == 0)
-                r = strbuf_error(&l.text);
+                r = spool_error(&l.text);
         if (r < 0)
                 return r;
         *ret = (struct listing){
@@ -393,7 +467,7 @@ int listing_make(struct model *m, const struct caller *c, uint64_t region, enum 
                 .version = rows.viewer.version,
                 .groups = rows.viewer.groups,
         };
-        l.text = (struct strbuf){ 0 };
+        l.text = (struct spool)SPOOL_IN_MEMORY;
         rows.viewer.groups = (struct strbuf){ 0 };
         return 0;
 }

@@ -12,7 +12,7 @@
  *
  * A text is shared by all who have it open, and lies in a file when it is long (core/text.h). Those that are kept take
  * TEXT_BYTES_MAX together, or there is one longer one; who has too much open gives up those that are kept for her. Of
- * lists without their text the size is still known. One list is made at a time, since all its rows are in memory then,
+ * lists without their text the size is still known. One list is made at a time, for which twice its size may lie on the disk,
  * and who wants the same one finds it made.
  */
 
@@ -206,13 +206,13 @@ static int make_text(struct model *m, struct listing *listing, struct diag *diag
         const uid_t uid = w->caller->uid;
         int r;
 
-        r = text_new(m, uid, &listing->text, NULL, ret);
+        r = text_new_spooled(m, uid, &listing->text, NULL, ret);
         if (r == -EDQUOT) {
                 {
                         LOCK_SCOPE(&m->listings->mutex);
                         drop_texts_of(m->listings, uid);
                 }
-                r = text_new(m, uid, &listing->text, w->ret ? diag : NULL, ret);
+                r = text_new_spooled(m, uid, &listing->text, w->ret ? diag : NULL, ret);
         }
         return w->ret ? r : 0; /* who only wants to know the size needs none */
 }
@@ -221,14 +221,14 @@ DEFINE_CLEANUP(struct text *, text_unrefp, text_unref)
 
 static int make(struct model *m, const struct key *key, struct diag *diag, struct wanted *w)
 {
-        CLEANUP(listing_done) struct listing listing = { 0 };
+        CLEANUP(listing_done) struct listing listing = { .text = SPOOL_IN(m->dir_fd) };
         CLEANUP(text_unrefp) struct text *text = NULL;
         int r;
 
         r = listing_make(m, w->caller, key->region, key->format, diag, &listing);
         if (r < 0)
                 return r;
-        w->size = listing.text.len;
+        w->size = (size_t)spool_size(&listing.text);
         w->changed_us = listing.changed_us;
         r = make_text(m, &listing, diag, w, &text);
         if (r < 0)

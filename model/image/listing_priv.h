@@ -4,7 +4,7 @@
 
 /* Lists of a region's images: how one is made, for what keeps them (listing_cache.c). Private to model/. */
 
-#include "blobstore/base/strbuf.h"
+#include "model/core/spool.h"
 #include "model/image/listing.h"
 
 /* Whether the caller belongs to a group, as far as that decided what the list shows. */
@@ -14,7 +14,7 @@ struct listing_group {
 };
 
 struct listing {
-        struct strbuf text;
+        struct spool text;
         int64_t changed_us; /* when the last of its rows changed; 0 where there is none */
         int64_t version; /* listing_version(), as of the rows that are in it */
         struct strbuf groups; /* of struct listing_group */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A workbook is a zip archive of XML parts (ECMA-376): five small ones that are always the same, and the sheet, which
- * is compressed as its rows come. Nothing of it touches a disk and nothing in it says when it was made.
+ * is compressed as its rows come. Nothing in it says when it was made.
  *
  * Why not libxlsxwriter: it makes every part in a temporary file first and does not look whether that could be written.
  * On a full /tmp it gives a sheet that ends in the middle, and says that all went well (1.1.4).
@@ -88,7 +88,7 @@ struct part {
 };
 
 struct xlsx {
-        struct strbuf *out;
+        struct spool *out;
         struct strbuf xml; /* of the present part, not compressed yet */
         struct part parts[PARTS_MAX];
         unsigned n_parts;
@@ -141,8 +141,8 @@ static int check(struct xlsx *x)
         if (!x->error)
                 x->error = strbuf_error(&x->xml);
         if (!x->error)
-                x->error = strbuf_error(x->out);
-        if (!x->error && x->out->len > UINT32_MAX / 2)
+                x->error = spool_error(x->out);
+        if (!x->error && spool_size(x->out) > UINT32_MAX / 2)
                 x->error = -EFBIG;
         return x->error;
 }
@@ -163,7 +163,8 @@ static void pack(struct xlsx *x, int flush)
                 z->next_out = x->packed;
                 z->avail_out = sizeof(x->packed);
                 (void)deflate(z, flush); /* says when it is done; it cannot fail with a stream that is there */
-                strbuf_add_bytes(x->out, x->packed, sizeof(x->packed) - z->avail_out);
+                strbuf_add_bytes(&x->out->buf, x->packed, sizeof(x->packed) - z->avail_out);
+                spool_step(x->out);
         } while (z->avail_out == 0);
         strbuf_reset(&x->xml);
         if (p->size > UINT32_MAX && !x->error)
@@ -174,10 +175,10 @@ static void begin_part(struct xlsx *x, const char *name)
 {
         struct part *p = &x->parts[x->n_parts++];
 
-        *p = (struct part){ .name = name, .at = x->out->len };
-        strbuf_add_bytes(x->out, "PK\3\4", 4);
-        put_part(x->out, p);
-        strbuf_add(x->out, name);
+        *p = (struct part){ .name = name, .at = spool_size(x->out) };
+        strbuf_add_bytes(&x->out->buf, "PK\3\4", 4);
+        put_part(&x->out->buf, p);
+        strbuf_add(&x->out->buf, name);
         (void)deflateReset(&x->deflate); /* fails only where there is no stream */
 }
 
@@ -188,39 +189,41 @@ static void end_part(struct xlsx *x)
         CLEANUP_STRBUF struct strbuf sizes = { 0 };
 
         pack(x, Z_FINISH);
-        p->packed = x->out->len - p->at - ZIP_LOCAL_BYTES - strlen(p->name);
+        p->packed = spool_size(x->out) - p->at - ZIP_LOCAL_BYTES - strlen(p->name);
         put32(&sizes, p->crc);
         put32(&sizes, p->packed);
         put32(&sizes, p->size);
         if (strbuf_error(&sizes) && !x->error)
                 x->error = strbuf_error(&sizes);
         if (check(x) == 0)
-                memcpy(x->out->text + p->at + ZIP_SIZES_AT, sizes.text, sizes.len);
+                spool_patch(x->out, p->at + ZIP_SIZES_AT, sizes.text, sizes.len);
 }
 
 static void put_directory(struct xlsx *x)
 {
-        size_t at = x->out->len, n;
+        struct strbuf *out = &x->out->buf;
+        const uint64_t at = spool_size(x->out);
+        uint64_t n;
 
         for (unsigned i = 0; i < x->n_parts; i++) {
-                strbuf_add_bytes(x->out, "PK\1\2", 4);
-                put16(x->out, 20); /* made by the same version, on MS-DOS: no modes */
-                put_part(x->out, &x->parts[i]);
-                put16(x->out, 0); /* no comment */
-                put16(x->out, 0); /* the first disk */
-                put16(x->out, 0);
-                put32(x->out, 0); /* no attributes */
-                put32(x->out, x->parts[i].at);
-                strbuf_add(x->out, x->parts[i].name);
+                strbuf_add_bytes(out, "PK\1\2", 4);
+                put16(out, 20); /* made by the same version, on MS-DOS: no modes */
+                put_part(out, &x->parts[i]);
+                put16(out, 0); /* no comment */
+                put16(out, 0); /* the first disk */
+                put16(out, 0);
+                put32(out, 0); /* no attributes */
+                put32(out, x->parts[i].at);
+                strbuf_add(out, x->parts[i].name);
         }
-        n = x->out->len - at;
-        strbuf_add_bytes(x->out, "PK\5\6", 4);
-        put32(x->out, 0);
-        put16(x->out, x->n_parts);
-        put16(x->out, x->n_parts);
-        put32(x->out, n);
-        put32(x->out, at);
-        put16(x->out, 0);
+        n = spool_size(x->out) - at;
+        strbuf_add_bytes(out, "PK\5\6", 4);
+        put32(out, 0);
+        put16(out, x->n_parts);
+        put16(out, x->n_parts);
+        put32(out, n);
+        put32(out, at);
+        put16(out, 0);
 }
 
 /* ---- the sheet ---- */
@@ -336,13 +339,13 @@ void xlsx_free(struct xlsx *x)
 }
 DEFINE_CLEANUP(struct xlsx *, cleanup_xlsx, xlsx_free)
 
-int xlsx_new(const char *sheet, const struct xlsx_column *columns, unsigned n_columns, struct strbuf *out,
+int xlsx_new(const char *sheet, const struct xlsx_column *columns, unsigned n_columns, struct spool *out,
              struct xlsx **ret)
 {
         CLEANUP(cleanup_xlsx) struct xlsx *x = NULL;
         int r;
 
-        assert(n_columns > 0 && n_columns <= XLSX_COLUMNS_MAX && out->len == 0);
+        assert(n_columns > 0 && n_columns <= XLSX_COLUMNS_MAX && spool_size(out) == 0);
         x = calloc(1, sizeof(*x));
         if (!x)
                 return -ENOMEM;

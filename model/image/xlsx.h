@@ -3,14 +3,14 @@
 #define MODEL_IMAGE_XLSX_H
 
 /*
- * A spreadsheet (Office Open XML workbook) with one sheet, written row by row into memory: a heading that stays in
+ * A spreadsheet (Office Open XML workbook) with one sheet, written row by row: a heading that stays in
  * view, then cells in the order of the columns. The same cells make the same bytes. Private to model/.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "blobstore/base/strbuf.h"
+#include "model/core/spool.h"
 
 struct xlsx;
 
@@ -32,14 +32,14 @@ struct xlsx_column {
 bool xlsx_is_supported(void);
 
 /* OUT, which is empty, is borrowed until xlsx_finish() and has no meaning before it. -ENOMEM, -EOPNOTSUPP. */
-int xlsx_new(const char *sheet, const struct xlsx_column *columns, unsigned n_columns, struct strbuf *out,
+int xlsx_new(const char *sheet, const struct xlsx_column *columns, unsigned n_columns, struct spool *out,
              struct xlsx **ret);
 void xlsx_free(struct xlsx *x); /* accepts NULL */
 
 /* The next cell; errors show at the end of the row. Text stays text, whatever it looks like. */
 void xlsx_add_text(struct xlsx *x, const char *text);
 void xlsx_add_number(struct xlsx *x, int64_t number);
-/* -ENOMEM; -EFBIG: more than XLSX_ROWS_MAX, or 4 GiB. */
+/* -ENOMEM; -EFBIG: more than XLSX_ROWS_MAX, or 4 GiB; what spool_error() says. */
 int xlsx_end_row(struct xlsx *x);
 int xlsx_finish(struct xlsx *x); /* likewise */
 

@@ -10,7 +10,7 @@ bool xlsx_is_supported(void)
         return false;
 }
 
-int xlsx_new(const char *sheet, const struct xlsx_column *columns, unsigned n_columns, struct strbuf *out,
+int xlsx_new(const char *sheet, const struct xlsx_column *columns, unsigned n_columns, struct spool *out,
              struct xlsx **ret)
 {
         (void)sheet;

@@ -21,9 +21,9 @@ static uint32_t get32(const unsigned char *p)
 }
 
 /* A part of the archive, found by way of its directory, with every number in it checked. */
-static char *part(const struct strbuf *zip, const char *name)
+static char *part(const struct spool *out, const char *name)
 {
-        const unsigned char *base = (const unsigned char *)zip->text, *end = base + zip->len - 22, *p;
+        const unsigned char *base = (const unsigned char *)out->buf.text, *end = base + out->buf.len - 22, *p;
         unsigned n;
 
         assert_memory_equal(end, "PK\5\6", 4);
@@ -60,7 +60,7 @@ static char *part(const struct strbuf *zip, const char *name)
         return NULL;
 }
 
-static void write_sheet(const char *const *names, size_t n, struct strbuf *out)
+static void write_sheet(const char *const *names, size_t n, struct spool *out)
 {
         struct xlsx *x;
 
@@ -76,7 +76,7 @@ static void write_sheet(const char *const *names, size_t n, struct strbuf *out)
 
 static char *sheet_of(const char *name)
 {
-        CLEANUP_STRBUF struct strbuf out = { 0 };
+        CLEANUP(spool_done) struct spool out = SPOOL_IN_MEMORY;
 
         write_sheet(&name, 1, &out);
         return part(&out, "xl/worksheets/sheet1.xml");
@@ -86,7 +86,7 @@ static void test_parts_are_there(void **state)
 {
         static const char *const names[] = { "[Content_Types].xml", "_rels/.rels", "xl/_rels/workbook.xml.rels",
                                              "xl/styles.xml", "xl/workbook.xml" };
-        CLEANUP_STRBUF struct strbuf out = { 0 };
+        CLEANUP(spool_done) struct spool out = SPOOL_IN_MEMORY;
 
         (void)state;
         write_sheet(NULL, 0, &out);
@@ -110,7 +110,7 @@ static void test_heading_is_frozen(void **state)
 static void test_numbers_are_numbers(void **state)
 {
         const char *const names[] = { "a", "b" };
-        CLEANUP_STRBUF struct strbuf out = { 0 };
+        CLEANUP(spool_done) struct spool out = SPOOL_IN_MEMORY;
         CLEANUP_FREE char *text = NULL;
 
         (void)state;
@@ -152,19 +152,19 @@ static void test_text_is_text(void **state)
 static void test_same_cells_make_the_same_bytes(void **state)
 {
         const char *const names[] = { "a", "b", "c" };
-        CLEANUP_STRBUF struct strbuf one = { 0 }, two = { 0 };
+        CLEANUP(spool_done) struct spool one = SPOOL_IN_MEMORY, two = SPOOL_IN_MEMORY;
 
         (void)state;
         write_sheet(names, 3, &one);
         write_sheet(names, 3, &two);
-        assert_int_equal(one.len, two.len);
-        assert_memory_equal(one.text, two.text, one.len);
+        assert_int_equal(one.buf.len, two.buf.len);
+        assert_memory_equal(one.buf.text, two.buf.text, one.buf.len);
 }
 
 /* Many pieces of XML, so that the compressor is fed in steps; and the last row that there may be. */
 static void test_all_rows_that_programs_take(void **state)
 {
-        CLEANUP_STRBUF struct strbuf out = { 0 };
+        CLEANUP(spool_done) struct spool out = SPOOL_IN_MEMORY;
         CLEANUP_FREE char *text = NULL;
         struct xlsx *x;
 
@@ -183,7 +183,7 @@ static void test_all_rows_that_programs_take(void **state)
 
 static void test_more_rows_are_refused(void **state)
 {
-        CLEANUP_STRBUF struct strbuf out = { 0 };
+        CLEANUP(spool_done) struct spool out = SPOOL_IN_MEMORY;
         struct xlsx *x;
 
         (void)state;
