@@ -257,7 +257,7 @@ static int mount_open(struct mount *m)
         if (r == 0)
                 r = walks_new(&m->fs.walks);
         if (r == 0)
-                r = scratches_new(&m->fs.scratches);
+                r = scratches_new(SCRATCH_IDLE_SECONDS, &m->fs.scratches);
         if (r == 0)
                 r = frozens_new(&m->fs.frozens);
         if (r == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Temporary files as open files, and what becomes of one that is renamed: an image, where it is a class's; another
- * temporary file; or what is written to the file whose name it gets, in one command, as `cat` of it would.
+ * Temporary files as open files, and what becomes of one that is renamed: an image, where it is a class's; the upload of
+ * the image that it was made in; another temporary file; or what is written to the file whose name it gets, in one command,
+ * as `cat` of it would.
  */
 
 #include "fs/ops/scratch_file.h"
@@ -18,6 +19,7 @@
 #include "fs/ops/reply_buffer.h"
 #include "fs/tree/scratch.h"
 #include "fs/tree/ways.h"
+#include "model/intake/draft.h"
 
 struct scratch_file {
         struct file file;
@@ -158,6 +160,13 @@ static int become_value(struct req *rq, const struct scratch *s, struct node to)
         return ctl_put(rq, to, buf, n > 0 ? (size_t)n : 1);
 }
 
+static bool is_upload(struct node n)
+{
+        const struct entry *e = tree_entry(n);
+
+        return e && (e->flags & ENTRY_UPLOAD);
+}
+
 static int move(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *name, const struct node *existing)
 {
         const bool here = dir == scratch_dir(s);
@@ -165,8 +174,10 @@ static int move(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *n
 
         if (here && scratch_is_name(name))
                 return scratch_rename(rq->fs->scratches, s, name);
-        if (here && scratch_draft(s))
+        if (here && scratch_draft(s) && tree_kind(to.kind)->import)
                 return become_image(rq, s, dir, name);
+        if (here && scratch_draft(s) && existing && is_upload(*existing))
+                return draft_upload(scratch_draft(s), &rq->caller, to.oid, &rq->diag);
         if (existing)
                 return become_value(rq, s, *existing);
         if (scratch_draft(s) && tree_kind(to.kind)->import)

@@ -8,6 +8,7 @@
 #include "fs/tree/image_json.h"
 #include "fs/tree/users.h"
 #include "model/intake/data_disk.h"
+#include "model/intake/draft.h"
 #include "model/intake/fetch.h"
 
 static int image_object(struct req *rq, uint64_t oid, struct object *ret)
@@ -214,6 +215,21 @@ static int store_upload(struct req *rq, const char *text)
         return diag_set(&rq->diag, -EINVAL, "upload takes a file: cp FILE upload");
 }
 
+/*
+ * While it waits for a file, one that is written under another name may become that; any further ones are for values, as
+ * are those that cannot be made, so that values can be set all the same.
+ */
+static int image_draft(struct req *rq, uint64_t oid, uint64_t others, struct draft **ret)
+{
+        const struct image *i;
+        int r;
+
+        r = req_image(rq, oid, &i);
+        if (r == 0 && i->status == IMAGE_QUEUED && others == 0)
+                (void)draft_new_for(rq->fs->model, &rq->caller, oid, NULL, ret);
+        return r;
+}
+
 static int show_import_url(struct req *rq, struct strbuf *out)
 {
         char url[FETCH_SHOWN_MAX + 1];
@@ -325,6 +341,7 @@ const struct dir_kind dir_image = {
         .child = KIND_NONE,
         .object_kind = OBJECT_IMAGE,
         .object = image_object,
+        .draft = image_draft,
         .access = true,
         .size = true,
 };

@@ -14,13 +14,13 @@
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
 #include "fs/tree/dir.h"
 #include "model/core/text.h"
 #include "model/intake/draft.h"
 
-#define SCRATCH_PER_USER     64
-#define SCRATCH_BYTES_MAX    65536 /* beside control files: as much as a command may have */
-#define SCRATCH_IDLE_SECONDS 86400
+#define SCRATCH_PER_USER  64
+#define SCRATCH_BYTES_MAX 65536 /* beside control files: as much as a command may have */
 
 /*
  * What tools call them. Not vim's 4913, which asks whether files can be renamed here as elsewhere: where it cannot be made,
@@ -47,35 +47,47 @@ struct scratch {
         gid_t gid;
         int fd; /* the draft's, or of memory */
         struct draft *draft;
+        bool makes_image; /* with its name; else it may become what the image it lies in waits for */
         /* under the list's mutex */
         bool listed;
         unsigned users; /* the list is one */
-        time_t idle; /* since when it was last made or closed */
+        struct timespec due; /* when it goes, while nobody has it open */
         char name[NAME_MAX + 1];
 };
 
 struct scratches {
-        pthread_mutex_t mutex;
+        unsigned idle_seconds;
+        pthread_t thread; /* has those go whose time is up */
+        pthread_mutex_t mutex; /* of all below */
+        pthread_cond_t changed; /* what is due next is another */
+        bool runs, ending; /* the thread */
         uint64_t last; /* number given */
         TAILQ_HEAD(scratch_list, scratch) list; /* the newest first: a user has some at a time, and few users any */
         struct scratch_list unused; /* to be freed without the mutex: removing a large file takes its time */
 };
 
-static time_t now_seconds(void)
+static struct timespec now(void)
 {
         struct timespec ts;
 
         (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail for this clock */
-        return ts.tv_sec;
+        return ts;
 }
 
-int scratches_new(struct scratches **ret)
+static bool is_before(struct timespec a, struct timespec b)
+{
+        return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+int scratches_new(unsigned idle_seconds, struct scratches **ret)
 {
         struct scratches *ss = calloc(1, sizeof(*ss));
 
         if (!ss)
                 return -ENOMEM;
-        (void)pthread_mutex_init(&ss->mutex, NULL); /* cannot fail without attributes */
+        ss->idle_seconds = idle_seconds;
+        (void)pthread_mutex_init(&ss->mutex, NULL); /* neither can fail without attributes */
+        (void)pthread_cond_init(&ss->changed, NULL);
         TAILQ_INIT(&ss->list);
         TAILQ_INIT(&ss->unused);
         *ret = ss;
@@ -108,23 +120,38 @@ static void unlist(struct scratches *ss, struct scratch *s)
         drop_user(ss, s);
 }
 
-static void expire(struct scratches *ss)
+static void begin_idle(struct scratches *ss, struct scratch *s)
 {
-        const time_t now = now_seconds();
+        s->due = now();
+        s->due.tv_sec += ss->idle_seconds;
+        (void)pthread_cond_signal(&ss->changed);
+}
+
+/* Has those go whose time is up. Of the others, *ret_next is when the next one's is; false: there are none. */
+static bool expire(struct scratches *ss, struct timespec *ret_next)
+{
+        const struct timespec at = now();
         struct scratch *next;
+        bool more = false;
 
         for (struct scratch *s = TAILQ_FIRST(&ss->list); s; s = next) {
                 next = TAILQ_NEXT(s, link);
-                if (s->users == 1 && now - s->idle > SCRATCH_IDLE_SECONDS)
+                if (s->users > 1)
+                        continue;
+                if (!is_before(at, s->due)) {
                         unlist(ss, s);
+                } else if (!more || is_before(s->due, *ret_next)) {
+                        *ret_next = s->due;
+                        more = true;
+                }
         }
+        return more;
 }
 
 static struct scratch *find(struct scratches *ss, fuse_ino_t dir, const char *name, uid_t uid)
 {
         struct scratch *s;
 
-        expire(ss);
         TAILQ_FOREACH(s, &ss->list, link)
                 if (s->dir == dir && s->uid == uid && strcmp(s->name, name) == 0)
                         return s;
@@ -154,13 +181,44 @@ static void free_unused(struct scratches *ss)
         } while (s);
 }
 
+static void *run(void *arg)
+{
+        struct scratches *ss = arg;
+        struct timespec next;
+        bool more;
+        LOCK_SCOPE(&ss->mutex);
+
+        thread_set_idle();
+        while (!ss->ending) {
+                more = expire(ss, &next);
+                if (!TAILQ_EMPTY(&ss->unused)) {
+                        unlock(&ss->mutex);
+                        free_unused(ss);
+                        lock(&ss->mutex);
+                } else if (more) {
+                        (void)pthread_cond_clockwait(&ss->changed, &ss->mutex, CLOCK_MONOTONIC, &next);
+                } else {
+                        (void)pthread_cond_wait(&ss->changed, &ss->mutex);
+                }
+        }
+        return NULL;
+}
+
 void scratches_free(struct scratches *ss)
 {
         if (!ss)
                 return;
+        {
+                LOCK_SCOPE(&ss->mutex);
+                ss->ending = true;
+                (void)pthread_cond_signal(&ss->changed);
+        }
+        if (ss->runs)
+                (void)pthread_join(ss->thread, NULL);
         while (!TAILQ_EMPTY(&ss->list))
                 unlist(ss, TAILQ_FIRST(&ss->list));
         free_unused(ss);
+        (void)pthread_cond_destroy(&ss->changed);
         (void)pthread_mutex_destroy(&ss->mutex);
         free(ss);
 }
@@ -187,22 +245,27 @@ bool scratch_goes_in(const struct dir_kind *kind)
         return kind->draft || has_values(kind);
 }
 
-/* How many the caller has: in all, and, where DIR is a class of images, for images in its region. */
-static int count(struct req *rq, fuse_ino_t dir, uint64_t *ret_drafts)
+/* Is it one of the region's, for an image that is still to be made? */
+static bool is_for_image_in(const struct scratch *s, uint64_t region)
 {
-        const uint64_t region = dir_class_region(node_of(dir).oid);
+        return s->makes_image && dir_class_region(node_of(s->dir).oid) == region;
+}
+
+/* How many the caller has: in all, and files for images, in the region where DIR is a class of images, else in DIR. */
+static int count(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, uint64_t *ret_drafts)
+{
+        const uint64_t region = kind->import ? dir_class_region(node_of(dir).oid) : 0;
         struct scratches *ss = rq->fs->scratches;
         const struct scratch *s;
         unsigned n = 0;
         LOCK_SCOPE(&ss->mutex);
 
         *ret_drafts = 0;
-        expire(ss);
         TAILQ_FOREACH(s, &ss->list, link) {
                 if (s->uid != rq->caller.uid)
                         continue;
                 n++;
-                if (s->draft && dir_class_region(node_of(s->dir).oid) == region)
+                if (kind->import ? is_for_image_in(s, region) : s->draft && s->dir == dir)
                         (*ret_drafts)++;
         }
         if (n < SCRATCH_PER_USER)
@@ -219,20 +282,20 @@ int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, co
 
         if (strlen(name) > NAME_MAX || !text_is_clean(name, strlen(name)))
                 return diag_set(&rq->diag, -EINVAL, "a name is UTF-8, without control characters");
-        r = count(rq, dir, &drafts);
-        free_unused(ss);
+        r = count(rq, kind, dir, &drafts);
         if (r < 0)
                 return r;
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
         *s = (struct scratch){ .dir = dir, .uid = rq->caller.uid, .gid = rq->caller.gid, .fd = -1, .listed = true,
-                               .users = 1, .idle = now_seconds() };
+                               .users = 1 };
         memcpy(s->name, name, strlen(name) + 1);
-        if (kind->draft) {
-                r = kind->draft(rq, node_of(dir).oid, drafts, &s->draft);
-                s->fd = r < 0 ? -1 : draft_fd(s->draft);
-        } else {
+        r = kind->draft ? kind->draft(rq, node_of(dir).oid, drafts, &s->draft) : 0;
+        if (s->draft) {
+                s->fd = draft_fd(s->draft);
+                s->makes_image = kind->import;
+        } else if (r == 0) {
                 s->fd = memfd_create("imagefs-scratch", MFD_CLOEXEC);
                 r = s->fd < 0 ? -errno : 0;
         }
@@ -244,6 +307,10 @@ int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, co
         LOCK_SCOPE(&ss->mutex);
         s->id = ++ss->last;
         TAILQ_INSERT_HEAD(&ss->list, s, link);
+        begin_idle(ss, s);
+        /* With the first: a daemon that goes to the background has no thread before that. Without it they go with the mount. */
+        if (!ss->runs)
+                ss->runs = thread_start(&ss->thread, run, ss) == 0;
         *ret = node_of_scratch(s);
         return 0;
 }
@@ -265,7 +332,6 @@ int scratch_each(struct scratches *ss, fuse_ino_t dir, uid_t uid, scratch_fn *fn
         int r = 0;
         LOCK_SCOPE(&ss->mutex);
 
-        expire(ss);
         TAILQ_FOREACH(s, &ss->list, link)
                 if (r == 0 && s->dir == dir && s->uid == uid)
                         r = fn(ctx, s->name, node_of_scratch(s));
@@ -292,6 +358,7 @@ void scratch_put(struct scratches *ss, struct scratch *s)
         {
                 LOCK_SCOPE(&ss->mutex);
                 drop_user(ss, s);
+                (void)pthread_cond_signal(&ss->changed); /* its time may be up */
         }
         free_unused(ss);
 }
@@ -299,7 +366,7 @@ void scratch_put(struct scratches *ss, struct scratch *s)
 void scratch_closed(struct scratches *ss, struct scratch *s)
 {
         LOCK_SCOPE(&ss->mutex);
-        s->idle = now_seconds();
+        begin_idle(ss, s);
 }
 
 struct draft *scratch_draft(const struct scratch *s)
@@ -375,8 +442,8 @@ static bool is_in(const struct scratch *s, struct node dir)
 {
         const struct node in = node_of(s->dir);
 
-        if (dir.kind == KIND_REGION && s->draft)
-                return dir_class_region(in.oid) == dir.oid;
+        if (dir.kind == KIND_REGION && is_for_image_in(s, dir.oid))
+                return true;
         return in.kind == dir.kind && in.oid == dir.oid;
 }
 

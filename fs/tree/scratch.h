@@ -19,7 +19,10 @@
 struct draft;
 struct scratch;
 
-int scratches_new(struct scratches **ret);
+#define SCRATCH_IDLE_SECONDS 86400
+
+/* Each goes IDLE_SECONDS after its last close. */
+int scratches_new(unsigned idle_seconds, struct scratches **ret);
 void scratches_free(struct scratches *ss); /* accepts NULL; before the model is closed */
 
 /* Is that how such files are called, and are there any in directories of that kind? */

@@ -53,16 +53,13 @@ static int refuse_unwanted(struct model *m, const struct caller *c, uint64_t reg
         return r;
 }
 
-int draft_new(struct model *m, const struct caller *c, uint64_t region, enum image_class class, uint64_t others,
-              struct diag *diag, struct draft **ret)
+static int make(struct model *m, uint64_t region, struct draft **ret)
 {
         struct region where;
         struct draft *d;
         int r;
 
-        r = refuse_unwanted(m, c, region, class, others, diag);
-        if (r == 0)
-                r = region_get(m, region, &where);
+        r = region_get(m, region, &where);
         if (r < 0)
                 return r;
 
@@ -81,6 +78,48 @@ int draft_new(struct model *m, const struct caller *c, uint64_t region, enum ima
         }
         *ret = d;
         return 0;
+}
+
+int draft_new(struct model *m, const struct caller *c, uint64_t region, enum image_class class, uint64_t others,
+              struct diag *diag, struct draft **ret)
+{
+        int r;
+
+        r = refuse_unwanted(m, c, region, class, others, diag);
+        return r < 0 ? r : make(m, region, ret);
+}
+
+/* Whoever may write to its upload may have a file for it. */
+static int refuse_unwaiting(struct db_txn *t, const struct caller *c, uint64_t id, struct diag *diag, struct image *ret)
+{
+        int r;
+
+        r = image_load(t, id, ret);
+        if (r == 0)
+                r = image_refuse_stranger(ret->class, c, diag);
+        if (r == 0 && ret->status != IMAGE_QUEUED)
+                return diag_set(diag, -EBUSY, "%s: a file is on its way into it, or came: make another image for another one",
+                                ret->o.handle);
+        return r;
+}
+
+int draft_new_for(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct draft **ret)
+{
+        struct image i;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(m->db, DB_READ, &t);
+                if (r == 0)
+                        r = refuse_unwaiting(&t, c, image, diag, &i);
+                if (r == 0)
+                        r = region_refuse_offline(m, &t, i.region, diag);
+                if (r < 0)
+                        return r;
+        }
+        return make(m, i.region, ret);
 }
 
 void draft_free(struct draft *d)
@@ -154,8 +193,9 @@ static int refuse_content(const struct draft *d, uint64_t image, struct diag *di
         return r == -ETIMEDOUT ? 0 : r; /* the import takes its time for it */
 }
 
-/* From queued to pending at once. With the mutex of uploads held. */
-static int accept_import(const struct draft *d, uint64_t id, struct changes *ch, struct diag *diag)
+/* From queued to pending at once, with the file under the name that the import looks for, in DIR. */
+static int accept_import(const struct draft *d, const struct caller *c, uint64_t id, int dir, struct changes *ch,
+                         struct diag *diag)
 {
         char token[INCOMING_TOKEN_MAX] = "";
         struct image image;
@@ -166,7 +206,7 @@ static int accept_import(const struct draft *d, uint64_t id, struct changes *ch,
         (void)incoming_token(d->fd, token, sizeof(token)); /* none: not trusted after a restart */
         r = db_begin(d->m->db, DB_WRITE, &t);
         if (r == 0)
-                r = image_load(&t, id, &image);
+                r = refuse_unwaiting(&t, c, id, diag, &image);
         if (r == 0)
                 r = upload_claim(d->m, &t, &image, VERB_UPLOAD, ch, diag);
         if (r == 0)
@@ -176,16 +216,23 @@ static int accept_import(const struct draft *d, uint64_t id, struct changes *ch,
         if (r < 0)
                 return r;
         changes_add(ch, OBJECT_IMAGE, id);
-        return db_commit(&t);
+
+        /* Before the commit nobody else has a file of that name: the image waits for one. */
+        if (renameat(dir, d->name, dir, image.ident) < 0)
+                return -errno;
+        r = db_commit(&t);
+        if (r < 0)
+                (void)renameat(dir, image.ident, dir, d->name); /* else it is swept away */
+        return r;
 }
 
 /* The file becomes the image's, and its import is accepted; or neither. */
-static int hand_over(struct draft *d, uint64_t id, struct changes *ch, struct diag *diag)
+static int hand_over(struct draft *d, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
 {
         struct blobstore *bs;
         struct image image;
         uint64_t store;
-        int r, dir;
+        int r;
 
         r = stores_get(d->m, d->store, diag, &bs);
         if (r < 0)
@@ -204,13 +251,7 @@ static int hand_over(struct draft *d, uint64_t id, struct changes *ch, struct di
 
         LOCK_SCOPE(uploads_mutex(d->m));
 
-        dir = blobstore_incoming_dir(bs);
-        if (renameat(dir, d->name, dir, image.ident) < 0)
-                return -errno;
-        r = accept_import(d, id, ch, diag);
-        if (r < 0)
-                (void)renameat(dir, image.ident, dir, d->name); /* else it is swept away */
-        return r;
+        return accept_import(d, c, id, blobstore_incoming_dir(bs), ch, diag);
 }
 
 /* With the lock held, so that the file is what was looked at. */
@@ -226,7 +267,7 @@ static int import(struct draft *d, const struct caller *c, enum image_class clas
                 return r;
         r = refuse_content(d, image, diag);
         if (r == 0)
-                r = hand_over(d, image, &changes, diag);
+                r = hand_over(d, c, image, &changes, diag);
         if (r < 0) { /* it was made for this file alone */
                 (void)image_remove(d->m, c, image, NULL);
                 return r;
@@ -244,6 +285,32 @@ int draft_import(struct draft *d, const struct caller *c, enum image_class class
 
         write_lock(&d->lock);
         r = import(d, c, class, name, diag, ret_image);
+        rw_unlock(&d->lock);
+        return r;
+}
+
+/* With the lock held. */
+static int become_upload(struct draft *d, const struct caller *c, uint64_t image, struct diag *diag)
+{
+        struct changes changes = { 0 };
+        int r;
+
+        r = refuse_content(d, image, diag);
+        if (r == 0)
+                r = hand_over(d, c, image, &changes, diag);
+        if (r < 0)
+                return r;
+        d->name[0] = '\0';
+        changes_tell(d->m, &changes);
+        return 0;
+}
+
+int draft_upload(struct draft *d, const struct caller *c, uint64_t image, struct diag *diag)
+{
+        int r;
+
+        write_lock(&d->lock);
+        r = become_upload(d, c, image, diag);
         rw_unlock(&d->lock);
         return r;
 }

@@ -21,6 +21,8 @@ struct draft;
  */
 int draft_new(struct model *m, const struct caller *c, uint64_t region, enum image_class class, uint64_t others,
               struct diag *diag, struct draft **ret);
+/* Of a file for an image that waits for one. What upload_open() refuses. */
+int draft_new_for(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct draft **ret);
 void draft_free(struct draft *d); /* accepts NULL */
 
 /* The file, to be read. Borrowed until draft_free(). */
@@ -37,5 +39,8 @@ int draft_truncate(struct draft *d, uint64_t size, struct diag *diag);
  */
 int draft_import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
                  uint64_t *ret_image);
+
+/* Likewise for an image that waits for a file: -EBUSY where it does not, or another file is on its way. */
+int draft_upload(struct draft *d, const struct caller *c, uint64_t image, struct diag *diag);
 
 #endif

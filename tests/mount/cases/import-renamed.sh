@@ -95,6 +95,53 @@ settle "$P/any"
 same_checksum "$P/any" disk.raw
 ok rmdir "$P/any"
 
+# Onto upload itself, with attributes set before: by rsync as it is, by what Ansible does, and by mv.
+U=$P/queued
+for tool in 'rsync disk.qcow2 "$U/upload"' 'rsync -a --sparse disk.qcow2 "$U/upload"' \
+        'cp disk.qcow2 "$U/.ansible_tmpupload" && mv "$U/.ansible_tmpupload" "$U/upload"'; do
+        ok mkdir "$U"
+        run sed -i 's/.*/ready/' "$U/description"
+        eval "$tool" >out 2>err || fail "$tool: $(cat err)"
+        settle "$U"
+        value "$U/description" ready
+        same_checksum "$U" disk.raw
+        same "$(ls -A "$U" | grep '^\.')" "" "left by $tool"
+        ok rmdir "$U"
+        ok rmdir "$R/recycle/queued"
+done
+# With a data disk that came before; refused, the image waits as before, and the file is kept.
+ok mkdir "$U"
+ok mkdir "$U/disks/vdb"
+ok upload other.raw "$U/disks/vdb/upload"
+head -c 100000 disk.qcow2 >"$U/.cut" || fail "a file beside upload"
+refused EINVAL "$U" rename "$U/.cut" "$U/upload"
+value "$U/status" queued
+ok unlink "$U/.cut"
+cp disk.qcow2 "$U/.x" || fail "cp"
+fails cp disk.raw "$U/.second" # one at a time
+[[ $(cat err) == *'File too large'* ]] || fail "$(cat err)"
+[[ $(cat "$U/last-error") == *"write a disk to upload itself"* ]] || fail "$(cat "$U/last-error")"
+ok unlink "$U/.second"
+refused EPERM - rename "$U/.x" "$R2/private/x.raw"
+exec 7>"$U/upload"
+printf x >&7
+refused EBUSY "$U" rename "$U/.x" "$U/upload"
+[[ $(cat "$U/last-error") == *"queued: a file is on its way into it, or came"* ]] || fail "$(cat "$U/last-error")"
+same_disk disk.qcow2 "$U/.x"
+ok unlink "$U/.x"
+exec 7>&-
+settle "$U"
+ok rmdir "$U"
+ok rmdir "$R/recycle/queued"
+files_are 0
+ok mkdir "$U"
+ok mkdir "$U/disks/vdb"
+ok upload other.raw "$U/disks/vdb/upload"
+run rsync disk.qcow2 "$U/upload"
+settle "$U"
+same_disk "$U/disks/vda.raw" disk.raw
+same_disk "$U/disks/vdb.raw" other.raw
+
 # What is refused leaves no image, and the file under its name: a name that is taken or no image's, a content that is none,
 # another place.
 ok write "$P/ansible/name" kept
