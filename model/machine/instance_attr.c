@@ -304,11 +304,41 @@ static int set_user_data(struct command *cmd, const char *value, struct diag *di
         return r < 0 ? r : update(cmd, DB_TEXT(value));
 }
 
+/*
+ * What is no mapping of YAML at all, and the mistake that is made most: the guest would come up without its network and say
+ * so to nobody. More than that cloud-init alone can tell, whose every version knows other keys. A text that has only begun
+ * is taken, since it may come line by line.
+ */
+static int refuse_no_mapping(const char *text, struct diag *diag)
+{
+        bool began = false;
+        const char *p = text;
+        size_t len, key;
+
+        for (unsigned line = 1; *p; line++) {
+                len = strcspn(p, "\n");
+                if (*p == '\t' && strspn(p, " \t") < len)
+                        return diag_set(diag, -EINVAL, "network-config: line %u begins with a tab, where YAML takes spaces only",
+                                        line);
+                if (!began && strspn(p, " ") < len && p[strspn(p, " ")] != '#' && strncmp(p, "---", 3) != 0) {
+                        key = strcspn(p, ":\n");
+                        began = *p == '{' || (key > 0 && p[key] == ':' && strchr(" \n", p[key + 1]));
+                        if (!began)
+                                return diag_set(diag, -EINVAL, "network-config: line %u is no key of YAML, such as version: 2",
+                                                line);
+                }
+                p += len + (p[len] == '\n');
+        }
+        return 0;
+}
+
 static int set_network_config(struct command *cmd, const char *value, struct diag *diag)
 {
         int r;
 
         r = object_check_text(value, INSTANCE_NETWORK_MAX, "network-config", diag);
+        if (r == 0)
+                r = refuse_no_mapping(value, diag);
         if (r == 0)
                 r = need_cloud_init(cmd, diag);
         return r < 0 ? r : update(cmd, DB_TEXT(value));

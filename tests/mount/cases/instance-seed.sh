@@ -36,6 +36,24 @@ refused EINVAL "$vm" write "$vm/user-data" "#$(printf 'x%.0s' {1..32768})"
 refused EINVAL "$vm" write "$vm/network-config" "#$(printf 'x%.0s' {1..16384})"
 refused EINVAL "$vm" write "$vm/user-data" $'#cloud-config\x1b'
 refused EINVAL "$vm" write "$vm/network-config" $'\xff'
+# What cannot be YAML of any network, and what can.
+while IFS='|' read -r text sentence; do
+        refused EINVAL "$vm" write "$vm/network-config" "$(printf %b "$text")"
+        same "$(sentence_alone <"$vm/last-error")" "network-config: $sentence" "of $text"
+done <<'END'
+nonsense|line 1 is no key of YAML, such as version: 2
+https://example.org/network.yaml|line 1 is no key of YAML, such as version: 2
+# mine\n\n- eth0|line 3 is no key of YAML, such as version: 2
+#!/bin/sh\nip link set eth0 up|line 2 is no key of YAML, such as version: 2
+: 2|line 1 is no key of YAML, such as version: 2
+version: 2\nethernets:\n\teth0: {}|line 3 begins with a tab, where YAML takes spaces only
+END
+for text in 'network:\n  version: 2' '--- # mine\nethernets: {}\n\t \nversion: 2' '{"version": 2}' '"version": 2' \
+        '# only begun' 'config: disabled'; do
+        ok write "$vm/network-config" "$(printf %b "$text")"
+        same "$(cat "$vm/network-config")" "$(printf %b "$text")" "what was taken"
+done
+ok write "$vm/network-config" $'\n'
 refused E2BIG "$vm" write "$vm/user-data" "#$(printf 'x%.0s' {1..65536})"
 
 # With nothing set it is a seed all the same: the machine it is for, and its name.
