@@ -140,6 +140,23 @@ static void assert_nothing_is_left(struct world *w)
         }
 }
 
+/* At once, without a collection: a map that lent stays for no longer than somebody borrows of it. */
+static void test_the_last_borrower_takes_its_lender_along(void **state)
+{
+        struct world *w = *state;
+        char path[2 * TEMPDIR_MAX];
+        struct index_blob blob;
+
+        remove_blob(w, LENDER);
+        map_path(w, LENDER, true, path);
+        assert_ok(access(path, F_OK));
+        assert_reads(w, BORROWER);
+        remove_blob(w, BORROWER);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(index_blob_get(w->s.bs->chunks->index, &w->ids[LENDER], &blob), -ENOENT);
+        assert_nothing_is_left(w);
+}
+
 static void test_a_lender_that_was_open_is_taken_back_by_its_last_borrower(void **state)
 {
         struct world *w = *state;
@@ -370,6 +387,7 @@ static void test_a_store_that_takes_no_writes_changes_no_loan(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                CASE(test_the_last_borrower_takes_its_lender_along),
                 CASE(test_a_lender_that_was_open_is_taken_back_by_its_last_borrower),
                 CASE(test_a_removal_that_was_interrupted_goes_on_where_it_was),
                 CASE(test_a_lender_that_was_open_and_is_damaged_goes_too),
