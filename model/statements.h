@@ -22,6 +22,7 @@
         X(dismiss)          \
         X(copy_targets)     \
         X(download)         \
+        X(family)           \
         X(fetch_row)        \
         X(handover)         \
         X(history)          \
@@ -40,6 +41,7 @@
         X(instance_seed)    \
         X(library)          \
         X(image_life)       \
+        X(lifecycle)        \
         X(limits)           \
         X(listing)          \
         X(making)           \

@@ -52,6 +52,9 @@ double attr_entry_timeout(struct node n, double timeout)
         /* who may enter is asked at every lookup: the cache is everybody's; and so is what only one is to see */
         if (n.kind == KIND_SHARED_PARTING || n.kind == KIND_BURIED)
                 return 0;
+        /* another image for another reader, and at any moment */
+        if (n.kind == KIND_FAMILY && n.row == ROW_CHILD)
+                return 0;
         /* the name is that of the next CD, too, at once */
         if (n.kind == KIND_INSTANCE_DISKS && n.row == ROW_CHILD)
                 return 0;
@@ -202,6 +205,8 @@ static int attr_child(struct req *rq, struct node n, const struct dir_kind *kind
         }
         if (!kind->target)
                 *timeout = ATTR_TIMEOUT_CTL;
+        if (n.kind == KIND_FAMILY)
+                *timeout = 0; /* the length of where it leads to */
         if (kind->measure_child)
                 return kind->measure_child(rq, n.oid, st);
         return attr_measure(rq, n, st);

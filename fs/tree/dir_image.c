@@ -47,6 +47,9 @@ DEFINE_SHOW(labels, strbuf_add(out, i->labels))
 DEFINE_SHOW(project_group, strbuf_add(out, i->project_group))
 DEFINE_SHOW(encrypted, strbuf_add(out, i->encrypted ? "yes" : "no"))
 DEFINE_SHOW(provider, strbuf_add(out, i->provider))
+DEFINE_SHOW(family, strbuf_add(out, i->family))
+DEFINE_SHOW(protected, strbuf_add(out, i->protected ? "yes" : "no"))
+DEFINE_SHOW(lifecycle, strbuf_add(out, i->lifecycle))
 
 /* The row of the table says which attribute it is. */
 static int store_field(struct req *rq, const char *text)
@@ -301,6 +304,9 @@ static int64_t verified_us(struct req *rq)
         LINE(21, "project-group", show_project_group, IMAGE_FIELD_PROJECT_GROUP, "which project it belongs to"),       \
         RO(22, "encrypted", show_encrypted, "yes no, as found in the data"),                                           \
         LINE(23, "provider", show_provider, IMAGE_FIELD_PROVIDER, "who offers it"),                                    \
+        LINE(42, "family", show_family, IMAGE_FIELD_FAMILY, "what it is a release of: families/FAMILY/latest leads to the newest"), \
+        LINE(43, "protected", show_protected, IMAGE_FIELD_PROTECTED, "yes no; while yes, nothing removes it"),          \
+        LINE(44, "lifecycle", show_lifecycle, IMAGE_FIELD_LIFECYCLE, "active, deprecated or obsolete, and the id of what takes its place"), \
         { 24, "checksum", "XXH3-128 of each disk: xxhsum -c checksum compares", 0444, .show = show_checksum }, \
         { 25, "device-mapping", "device, role, where its bytes are, size; a line per disk", 0444,                      \
           .show = show_mapping },                                                                                      \

@@ -114,6 +114,9 @@ int image_json(struct req *rq, const struct image *i, const char *source, struct
         json_member(out, "project-group", i->project_group);
         strbuf_addf(out, ",\n  \"encrypted\": %s", i->encrypted ? "true" : "false");
         json_member(out, "provider", i->provider);
+        json_member(out, "family", i->family);
+        strbuf_addf(out, ",\n  \"protected\": %s", i->protected ? "true" : "false");
+        json_member(out, "lifecycle", i->lifecycle);
         strbuf_add(out, ",\n  \"disks\": [");
         r = image_disk_each(rq->fs->model, i->o.id, json_disk, &v);
         strbuf_add(out, "\n  ]\n}\n");

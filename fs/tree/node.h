@@ -70,7 +70,9 @@ enum node_kind {
         KIND_IMAGE_DISK = 44, /* a data disk that is to be uploaded; oid: the disk */
         KIND_BURIED = 45, /* never listed; oid: a number, see ops/parting.h */
         KIND_SCRATCH = 46, /* never listed; its children are temporary files, see scratch.h */
-        KIND_COUNT = 47, /* one more than the greatest of these */
+        KIND_FAMILIES = 47, /* oid: the region */
+        KIND_FAMILY = 48, /* oid: the family; its children's: an image or the family, see dir_family.c */
+        KIND_COUNT = 49, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

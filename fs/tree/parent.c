@@ -8,6 +8,7 @@
 #include "fs/tree/dir.h"
 #include "fs/tree/tree.h"
 #include "model/image/download.h"
+#include "model/image/family.h"
 #include "model/image/share.h"
 
 typedef int up_fn(struct req *rq, uint64_t oid, struct node *ret);
@@ -75,6 +76,16 @@ static int up_share(struct req *rq, uint64_t oid, struct node *ret)
         return r;
 }
 
+static int up_family(struct req *rq, uint64_t oid, struct node *ret)
+{
+        struct family family;
+        int r = family_get(rq->fs->model, oid, &family);
+
+        if (r == 0)
+                ret->oid = family.region;
+        return r;
+}
+
 static const struct {
         enum node_kind kind;
         enum node_kind up;
@@ -87,6 +98,7 @@ static const struct {
         { KIND_COPY, KIND_COPIES, up_copy },
         { KIND_DOWNLOAD, KIND_DOWNLOADS, up_download },
         { KIND_SHARE, KIND_SHARES, up_share },
+        { KIND_FAMILY, KIND_FAMILIES, up_family },
         { KIND_SHARED_IMAGE, KIND_SHARED, up_image_region },
         { KIND_SHARED_INSTANCE, KIND_SHARED_INSTANCES, up_instance_image },
         { KIND_IMAGE_INSTANCE, KIND_IMAGE_INSTANCES, up_instance_image },

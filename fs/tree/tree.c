@@ -53,6 +53,8 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_INSTANCE_DISKS] = &dir_instance_disks,
         [KIND_INSTANCE_IMAGES] = &dir_instance_images,
         [KIND_INSTANCE_IMAGE] = &dir_instance_image,
+        [KIND_FAMILIES] = &dir_families,
+        [KIND_FAMILY] = &dir_family,
         [KIND_BURIED] = &dir_buried,
         [KIND_SCRATCH] = &dir_scratch,
 };

@@ -36,14 +36,14 @@ static const char *const image_sql[] = {
         [GET] = "SELECT " OBJECT_COLUMNS_IMAGE ", ident, region, class, source, status, restore_status, type, "
                 "encrypted, " IS_BUSY ", name, error, format, os, platform, platform_version, "
                 "architecture, boot_mode, features, project_group, provider, description, labels, "
-                "ifnull(deleted, 0) FROM image WHERE id = ?1",
+                "ifnull(deleted, 0), family, lifecycle, protected FROM image WHERE id = ?1",
         [GET_OBJECT] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE id = ?1",
         [FIND] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 AND handle = ?3",
         [EACH] = "SELECT " OBJECT_COLUMNS_IMAGE " FROM image WHERE region = ?1 AND class = ?2 ORDER BY handle",
         [INSERT] = "INSERT INTO image (ident, region, class, source, handle, uid, gid, mode, created, updated, name, "
                    "status, type, encrypted, error, format, os, platform, platform_version, architecture, boot_mode, "
-                   "features, project_group, provider, description, labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-                   "?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+                   "features, project_group, provider, description, labels, family) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+                   "?9, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
         [SET_FOUND] = "UPDATE image SET format = ?2, encrypted = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
         [SET_ERROR] = "UPDATE image SET error = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [ERASE] = "DELETE FROM image WHERE id = ?1",
@@ -168,6 +168,9 @@ static int fill_image(void *ctx, const struct db_row *row)
         TEXT(description);
         TEXT(labels);
         image->deleted_us = db_row_int(row, col++);
+        TEXT(family);
+        TEXT(lifecycle);
+        image->protected = db_row_int(row, col++) != 0;
 #undef TEXT
         return 0;
 }
@@ -311,7 +314,7 @@ int image_insert(struct db_txn *t, struct image *image, bool suffix, struct diag
                    DB_TEXT(image->error), DB_TEXT(image->format), DB_TEXT(image->os), DB_TEXT(image->platform),
                    DB_TEXT(image->platform_version), DB_TEXT(image->architecture), DB_TEXT(image->boot_mode),
                    DB_TEXT(image->features), DB_TEXT(image->project_group), DB_TEXT(image->provider),
-                   DB_TEXT(image->description), DB_TEXT(image->labels));
+                   DB_TEXT(image->description), DB_TEXT(image->labels), DB_TEXT(image->family));
         if (r == -EEXIST)
                 return image_refuse_taken(image->class, image->o.handle, diag);
         if (r < 0)

@@ -59,6 +59,9 @@ struct image {
         char provider[IMAGE_VALUE_MAX + 1];
         char description[IMAGE_TEXT_MAX + 1];
         char labels[IMAGE_TEXT_MAX + 1];
+        char family[NAME_LEN_MAX + 1];
+        char lifecycle[sizeof("deprecated ") + IDENT_MAX]; /* and the image that takes its place, if there is one */
+        bool protected;
 };
 
 int image_get(struct model *m, uint64_t id, struct image *ret); /* -ENOENT */
@@ -100,6 +103,9 @@ enum image_field {
         IMAGE_FIELD_LABELS,
         IMAGE_FIELD_PROJECT_GROUP,
         IMAGE_FIELD_PROVIDER,
+        IMAGE_FIELD_FAMILY,
+        IMAGE_FIELD_PROTECTED,
+        IMAGE_FIELD_LIFECYCLE,
         IMAGE_FIELD_COUNT,
 };
 

@@ -9,6 +9,7 @@
 #include "model/core/clock.h"
 #include "model/core/object_row.h"
 #include "model/image/image_row.h"
+#include "model/image/lifecycle.h"
 
 #define SET(column) "UPDATE image SET " column " = ?2, updated = max(?3, updated + 1) WHERE id = ?1"
 
@@ -26,6 +27,9 @@ static const char *const image_attr_sql[IMAGE_FIELD_COUNT] = {
         [IMAGE_FIELD_LABELS] = SET("labels"),
         [IMAGE_FIELD_PROJECT_GROUP] = SET("project_group"),
         [IMAGE_FIELD_PROVIDER] = SET("provider"),
+        [IMAGE_FIELD_FAMILY] = SET("family"),
+        [IMAGE_FIELD_PROTECTED] = SET("protected"),
+        [IMAGE_FIELD_LIFECYCLE] = SET("lifecycle"),
 };
 const struct db_statements image_attr_statements = DB_STATEMENTS(image_attr_sql);
 
@@ -186,6 +190,34 @@ static int check_labels(const struct field *f, const struct image *image, const 
         return 0;
 }
 
+/* It is the name of a directory. */
+static int check_family(const struct field *f, const struct image *image, const char *value, struct strbuf *out,
+                        struct diag *diag)
+{
+        (void)image;
+        (void)out;
+        return value[0] ? object_check_name(value, f->name, diag) : 0;
+}
+
+static int check_yes_no(const struct field *f, const struct image *image, const char *value, struct strbuf *out,
+                        struct diag *diag)
+{
+        (void)image;
+        if (!is_word(f->words, value, strlen(value)))
+                return refuse_words(f, "one of:", f->words, diag);
+        strbuf_add(out, strcmp(value, "yes") == 0 ? "1" : "0");
+        return 0;
+}
+
+static int check_lifecycle(const struct field *f, const struct image *image, const char *value, struct strbuf *out,
+                           struct diag *diag)
+{
+        (void)f;
+        (void)image;
+        (void)out;
+        return lifecycle_check(value, diag);
+}
+
 /* ---- the table ---- */
 
 static const char *const type_words[] = { "local", "cloud", NULL };
@@ -193,6 +225,8 @@ static const char *const os_words[] = { "linux", "windows", "kylin", "other", NU
 static const char *const architecture_words[] = { "x86_64", "aarch64", NULL };
 static const char *const boot_mode_words[] = { "bios", "uefi", NULL };
 static const char *const feature_words[] = { "cloud-init", "qemu-ga", "hot-upgrade", NULL };
+
+static const char *const yes_no_words[] = { "yes", "no", NULL };
 
 static const struct field fields[IMAGE_FIELD_COUNT] = {
         [IMAGE_FIELD_NAME] = { "name", check_name, NULL, false },
@@ -208,6 +242,9 @@ static const struct field fields[IMAGE_FIELD_COUNT] = {
         [IMAGE_FIELD_LABELS] = { "labels", check_labels, NULL, false },
         [IMAGE_FIELD_PROJECT_GROUP] = { "project-group", check_line, NULL, false },
         [IMAGE_FIELD_PROVIDER] = { "provider", check_line, NULL, false },
+        [IMAGE_FIELD_FAMILY] = { "family", check_family, NULL, false },
+        [IMAGE_FIELD_PROTECTED] = { "protected", check_yes_no, yes_no_words, false },
+        [IMAGE_FIELD_LIFECYCLE] = { "lifecycle", check_lifecycle, NULL, false },
 };
 
 int image_set_in(struct db_txn *t, const struct image *image, enum image_field field, const char *value,
@@ -224,6 +261,8 @@ int image_set_in(struct db_txn *t, const struct image *image, enum image_field f
         r = f->check(f, image, value, &changed, diag);
         if (r == 0)
                 r = strbuf_error(&changed);
+        if (r == 0 && field == IMAGE_FIELD_LIFECYCLE)
+                r = lifecycle_refuse_unknown(t, image, value, diag);
         if (r < 0)
                 return r;
 

@@ -25,6 +25,7 @@
 #include "model/core/task_row.h"
 #include "model/core/user.h"
 #include "model/image/image_row.h"
+#include "model/image/lifecycle.h"
 
 /* So many instances are named in a sentence; the others are counted. */
 #define USERS_NAMED     3
@@ -137,6 +138,28 @@ static int refuse_users(const struct image *image, const struct users *users, st
                         users->own == 1 ? "it" : "them", users->own == 1 ? "its" : "their");
 }
 
+static int guard_protected(const struct life_subject *s, struct diag *diag)
+{
+        const struct image *image = s->object;
+
+        if (!image->protected)
+                return 0;
+        return diag_set(diag, -EPERM, "%s is protected: echo no > protected lifts that", image->o.handle);
+}
+
+/* Nor what is to be kept. */
+static int guard_dropped(const struct life_subject *s, struct diag *diag)
+{
+        int r = guard_protected(s, diag);
+
+        return r < 0 ? r : guard_unused(s, diag);
+}
+
+static int guard_usable(const struct life_subject *s, struct diag *diag)
+{
+        return lifecycle_refuse(s->t, s->object, diag);
+}
+
 /* What instances were made from stays, so that it can be looked up, and their disks be made anew. */
 static int guard_free(const struct life_subject *s, struct diag *diag)
 {
@@ -148,6 +171,9 @@ static int guard_free(const struct life_subject *s, struct diag *diag)
         bool in_drive;
         int busy, r;
 
+        r = guard_protected(s, diag);
+        if (r < 0)
+                return r;
         busy = task_active_of_image(s->t, image->o.id, &task);
         if (busy < 0 && busy != -ENOENT)
                 return busy;
@@ -195,14 +221,14 @@ static const struct life_row rows[] = {
         W(REPLICATE,  S(PENDING) | S(REPLICATING),      IMAGE_REPLICATING, IMAGE_AVAILABLE, IMAGE_ERROR),
         /* verb        from                                            to               guard */
         T(ABANDON,    S(UPLOADING),                                    IMAGE_QUEUED,    NULL),
-        T(DELETE,     S(QUEUED) | S(UPLOADING),                        IMAGE_DELETING,  guard_unused),
+        T(DELETE,     S(QUEUED) | S(UPLOADING),                        IMAGE_DELETING,  guard_dropped),
         T(DELETE,     S(AVAILABLE) | S(ERROR),                         IMAGE_DELETED,   guard_free),
         T(RESTORE,    S(DELETED),                                      IMAGE_LIFE_BACK, NULL),
         T(DESTROY,    S(DELETED),                                      IMAGE_DELETING,  guard_unused),
         T(PUBLISH,    S(AVAILABLE),                                    LIFE_STAY,       guard_unused),
         T(UNPUBLISH,  S(AVAILABLE),                                    LIFE_STAY,       guard_unused),
         T(HAND_OVER,  S(QUEUED) | S(AVAILABLE) | S(ERROR) | S(DELETED), LIFE_STAY,      guard_unused),
-        T(SHARE_WORK, S(AVAILABLE),                                    LIFE_STAY,       NULL),
+        T(SHARE_WORK, S(AVAILABLE),                                    LIFE_STAY,       guard_usable),
 };
 
 const char *const image_life_words[VERB_COUNT] = {

@@ -40,6 +40,7 @@ static const struct member {
         { "labels", "object", IMAGE_FIELD_LABELS },
         { "project-group", "text", IMAGE_FIELD_PROJECT_GROUP },
         { "provider", "text", IMAGE_FIELD_PROVIDER },
+        { "family", "text", IMAGE_FIELD_FAMILY },
 };
 #define N_MEMBERS (sizeof(members) / sizeof(members[0]))
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "model/core/region_row.h"
+#include "model/image/lifecycle.h"
 #include "model/image/making.h"
 #include "model/work/task_kinds.h"
 
@@ -107,13 +108,14 @@ static int insert_result(struct db_txn *t, const struct image *source, const cha
                 memcpy(result.o.handle + n, RESULT_SUFFIX, sizeof(RESULT_SUFFIX));
         }
         result.type = TYPE_CLOUD;
+        result.family[0] = '\0'; /* no release after the one that it was made of */
         making_take_over(&result, &source->o, VERB_CONVERT);
 
         r = image_insert(t, &result, true, diag);
         if (r < 0)
                 return r;
 
-        r = image_copy_warnings(t, source->o.id, result.o.id); /* of the same data */
+        r = lifecycle_warn(t, source, result.o.id); /* of the same data */
         if (r < 0)
                 return r;
 

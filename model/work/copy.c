@@ -19,6 +19,7 @@
 #include "model/core/region_row.h"
 #include "model/core/room.h"
 #include "model/core/stores.h"
+#include "model/image/lifecycle.h"
 #include "model/image/making.h"
 #include "model/image/snapshot_row.h"
 #include "model/work/copy_row.h"
@@ -89,7 +90,7 @@ static int insert_replica(struct db_txn *t, const struct image *source, const st
         if (r < 0)
                 return r;
 
-        r = image_copy_warnings(t, source->o.id, replica.o.id);
+        r = lifecycle_warn(t, source, replica.o.id);
         if (r < 0)
                 return r;
 

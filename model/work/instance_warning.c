@@ -21,6 +21,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/strbuf.h"
 #include "model/image/image_disk_row.h"
+#include "model/image/lifecycle.h"
 #include "model/machine/instance_row.h"
 #include "model/work/capture_warning.h"
 #include "model/work/outlooks.h"
@@ -227,12 +228,15 @@ int instance_get_warnings(struct model *m, uint64_t id, int (*go_on)(void *ctx),
                           int64_t *ret_changed_us)
 {
         CLEANUP(subject_done) struct subject s = { 0 };
+        int64_t of_image_us = 0;
         int r;
 
         r = load_subject(m, id, &s);
         if (r == 0 && s.n > 0 && !find_kept(m->outlooks, &s, out))
                 r = look(&s, go_on, ctx, out);
+        if (r == 0 && s.instance.image && s.instance.image_open)
+                r = lifecycle_get_warning(m, s.instance.image, out, &of_image_us);
         if (r == 0)
-                *ret_changed_us = s.changed_us;
+                *ret_changed_us = s.changed_us > of_image_us ? s.changed_us : of_image_us;
         return r;
 }

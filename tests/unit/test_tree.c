@@ -36,6 +36,7 @@ static const struct {
         { 35, KIND_SHARE }, { 36, KIND_SHARED }, { 37, KIND_SHARED_IMAGE }, { 38, KIND_SHARED_DISKS },
         { 39, KIND_SHARED_INSTANCES }, { 40, KIND_SHARED_CLOSED }, { 41, KIND_SHARED_INSTANCE }, { 42, KIND_SHARED_PARTING },
         { 43, KIND_COPY_TARGETS }, { 44, KIND_IMAGE_DISK }, { 45, KIND_BURIED }, { 46, KIND_SCRATCH },
+        { 47, KIND_FAMILIES }, { 48, KIND_FAMILY },
 };
 
 static const struct {
@@ -57,6 +58,7 @@ static const struct {
         { KIND_REGION, 10, "quota" }, { KIND_REGION, 11, "images.csv" }, { KIND_REGION, 12, "images.json" },
         { KIND_REGION, 13, "images.xlsx" }, { KIND_REGION, 14, "batch" }, { KIND_REGION, 15, "store" },
         { KIND_REGION, 16, "quota-by-user" }, { KIND_REGION, 17, "copy-targets" },
+        { KIND_REGION, 18, "families" },
         { KIND_IMAGE, 1, "id" }, { KIND_IMAGE, 2, "name" }, { KIND_IMAGE, 3, "description" },
         { KIND_IMAGE, 4, "status" }, { KIND_IMAGE, 5, "progress" }, { KIND_IMAGE, 6, "error" },
         { KIND_IMAGE, 7, "type" }, { KIND_IMAGE, 8, "source" }, { KIND_IMAGE, 9, "owner" },
@@ -70,7 +72,8 @@ static const struct {
         { KIND_IMAGE, 31, "used-by" }, { KIND_IMAGE, 32, "upload" }, { KIND_IMAGE, 33, "import-url" },
         { KIND_IMAGE, 34, "convert" }, { KIND_IMAGE, 35, "instances" }, { KIND_IMAGE, 36, "copies" },
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
-        { KIND_IMAGE, 41, "last-verified" },
+        { KIND_IMAGE, 41, "last-verified" }, { KIND_IMAGE, 42, "family" }, { KIND_IMAGE, 43, "protected" },
+        { KIND_IMAGE, 44, "lifecycle" },
         { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
         { KIND_IMAGE_DISK, 1, "upload" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
@@ -111,6 +114,7 @@ static const struct {
         { KIND_SHARED_IMAGE, 30, "instances" }, { KIND_SHARED_IMAGE, 31, "convert" },
         { KIND_SHARED_IMAGE, 32, "copies" }, { KIND_SHARED_IMAGE, 33, "shares" },
         { KIND_SHARED_IMAGE, 40, "warnings" }, { KIND_SHARED_IMAGE, 41, "last-verified" },
+        { KIND_SHARED_IMAGE, 42, "family" }, { KIND_SHARED_IMAGE, 43, "protected" }, { KIND_SHARED_IMAGE, 44, "lifecycle" },
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -148,6 +148,10 @@ CREATE TABLE image (
         places           INTEGER NOT NULL DEFAULT 0,
         -- virtual bytes of its disks, by the triggers below and nothing else: listings show it of every image
         size             INTEGER NOT NULL DEFAULT 0,
+        -- what it is a release of, whether it may go, and what is to be said of using it: see image/lifecycle.c
+        family           TEXT NOT NULL DEFAULT '',
+        protected        INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
+        lifecycle        TEXT NOT NULL DEFAULT 'active',
         CHECK ((class = 'recycle') = (deleted IS NOT NULL)),
         UNIQUE (region, class, handle)
 ) STRICT;
@@ -155,6 +159,15 @@ CREATE INDEX image_by_status ON image (status) WHERE status NOT IN ('available',
 CREATE INDEX image_queued ON image (updated) WHERE status = 'queued';
 CREATE INDEX image_recycled ON image (deleted) WHERE deleted IS NOT NULL;
 CREATE INDEX image_by_instance ON image (instance) WHERE instance IS NOT NULL;
+CREATE INDEX image_by_family ON image (region, family, created) WHERE family <> '';
+
+-- The families that images are releases of, by the triggers below and nothing else: their directories have numbers.
+CREATE TABLE family (
+        id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        region INTEGER NOT NULL,
+        name   TEXT NOT NULL,
+        UNIQUE (region, name)
+) STRICT;
 
 CREATE TABLE snapshot (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -493,6 +506,18 @@ CREATE TRIGGER snapshot_size_update AFTER UPDATE OF blob ON snapshot BEGIN
 END;
 
 -- What shows in images.csv and its kin, so that an unchanged list need not be made again.
+CREATE TRIGGER image_family_insert AFTER INSERT ON image WHEN new.family <> '' BEGIN
+        INSERT OR IGNORE INTO family (region, name) VALUES (new.region, new.family);
+END;
+CREATE TRIGGER image_family_update AFTER UPDATE OF family ON image WHEN new.family <> old.family BEGIN
+        INSERT OR IGNORE INTO family (region, name) SELECT new.region, new.family WHERE new.family <> '';
+        DELETE FROM family WHERE region = old.region AND name = old.family AND NOT EXISTS (SELECT 1 FROM image
+                WHERE image.region = old.region AND image.family = old.family AND image.family <> '');
+END;
+CREATE TRIGGER image_family_delete AFTER DELETE ON image WHEN old.family <> '' BEGIN
+        DELETE FROM family WHERE region = old.region AND name = old.family AND NOT EXISTS (SELECT 1 FROM image
+                WHERE image.region = old.region AND image.family = old.family AND image.family <> '');
+END;
 CREATE TRIGGER image_lists_insert AFTER INSERT ON image BEGIN
         UPDATE region SET lists = lists + 1 WHERE id = new.region;
 END;

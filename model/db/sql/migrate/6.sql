@@ -135,3 +135,28 @@ END;
 CREATE TRIGGER region_audience_delete AFTER DELETE ON region BEGIN
         DELETE FROM audience WHERE region = old.id;
 END;
+
+-- Images are releases of something, may be kept from being removed, and come to their end.
+ALTER TABLE image ADD COLUMN family TEXT NOT NULL DEFAULT '';
+ALTER TABLE image ADD COLUMN protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1));
+ALTER TABLE image ADD COLUMN lifecycle TEXT NOT NULL DEFAULT 'active';
+CREATE INDEX image_by_family ON image (region, family, created) WHERE family <> '';
+-- The families that images are releases of, by the triggers below and nothing else: their directories have numbers.
+CREATE TABLE family (
+        id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        region INTEGER NOT NULL,
+        name   TEXT NOT NULL,
+        UNIQUE (region, name)
+) STRICT;
+CREATE TRIGGER image_family_insert AFTER INSERT ON image WHEN new.family <> '' BEGIN
+        INSERT OR IGNORE INTO family (region, name) VALUES (new.region, new.family);
+END;
+CREATE TRIGGER image_family_update AFTER UPDATE OF family ON image WHEN new.family <> old.family BEGIN
+        INSERT OR IGNORE INTO family (region, name) SELECT new.region, new.family WHERE new.family <> '';
+        DELETE FROM family WHERE region = old.region AND name = old.family AND NOT EXISTS (SELECT 1 FROM image
+                WHERE image.region = old.region AND image.family = old.family AND image.family <> '');
+END;
+CREATE TRIGGER image_family_delete AFTER DELETE ON image WHEN old.family <> '' BEGIN
+        DELETE FROM family WHERE region = old.region AND name = old.family AND NOT EXISTS (SELECT 1 FROM image
+                WHERE image.region = old.region AND image.family = old.family AND image.family <> '');
+END;
