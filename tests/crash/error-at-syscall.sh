@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# The n-th call of the daemon's fails, or so do the hundred after it, while it does what scenario.sh tells: nobody is answered something
-# else than that error, nobody waits for ever, the daemon lives, ends well, and afterwards all that was acknowledged is
-# there. IMAGEFS_ERRORS many, spread over the errors, calls and n.
+# The n-th call of the daemon's fails, or so do the hundred after it, while it does what scenario.sh tells: nobody is answered
+# something else than that error, nobody waits for ever once the errors end, the daemon lives, ends well, and afterwards all
+# that was acknowledged is there. IMAGEFS_ERRORS many, spread over the errors, calls and n.
 # time limit: 300
 need strace
 errors=${IMAGEFS_ERRORS:-10}
@@ -44,6 +44,7 @@ for ((i = 0; i < errors; i++)); do
         first=$(grep -m 1 -v ' ok$' answers)
         [[ -z $first || $first == *" "@($answers)" "* || $first == *-work\ failed ]] || fail "$where: $first"
         ! grep -q INJECTED trace || met=$((met + 1))
+        work_ends "$where"
         stop
         check_store
         start
