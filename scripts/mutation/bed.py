@@ -20,7 +20,7 @@ from pathlib import Path
 
 FLAGS = "-O1" # quick to build; what is changed is compiled with OPTIMIZED, so that what comes to the same is seen
 OPTIMIZED = "-O2"
-SPACE = 4 << 30 # a test of a program that has gone wild may take this much of the disk, and of addresses twice that
+SPACE = 4 << 30 # a test of a program that has gone wild may take this much of the disk, and of memory
 EXIT_C = """void __gcov_dump(void);
 _Noreturn void __real__exit(int status);
 _Noreturn void __wrap__exit(int status);
@@ -130,7 +130,7 @@ def scratch(room):
 
 def limit():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (2 * SPACE, 2 * SPACE))
+    resource.setrlimit(resource.RLIMIT_DATA, (SPACE, SPACE)) # not of addresses: kept.c sets many aside
 
 
 def tried(command, room, seconds, env=None):
