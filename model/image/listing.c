@@ -25,6 +25,10 @@
 
 enum { REGIONS, ROWS, ROWS_SHARED, VERSION, VERSION_OF_ALL, AUDIENCES };
 
+/* Rows that are read in one transaction, and all of them. */
+#define PORTION 1000
+#define WHOLE   (-1)
+
 /*
  * Rows of a region that the modes may let the caller see: which groups are his is not for the database to ask. An image
  * that is shared with the caller is so for her in class shared, which is the last. That a region was given another name
@@ -41,7 +45,9 @@ static const char *const listing_sql[] = {
         [ROWS] = SELECT_ROWS("image.class",
                              "image JOIN region ON region.id = image.region WHERE image.region = ?1 "
                              "AND (?2 OR (image.uid = ?3 OR image.mode & 9) "
-                             "AND image.id NOT IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3))"),
+                             "AND image.id NOT IN (SELECT image FROM share WHERE region = ?1 AND uid = ?3)) "
+                             "AND (image.class, image.handle) > (?5, ?6)")
+                " LIMIT ?7",
         /* Whatever class it has for its owner. CROSS JOIN: beginning with the few that are shared. */
         [ROWS_SHARED] = SELECT_ROWS("'shared'",
                                     "share CROSS JOIN image ON image.id = share.image "
@@ -84,7 +90,7 @@ static const struct {
         { "created", COLUMN_TIME, 22 },
 };
 enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
-enum { ROW_CLASS = 1, ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE, ROW_UPDATED }; /* what says who sees the row; its time */
+enum { ROW_CLASS = 1, ROW_HANDLE, ROW_UID = N_COLUMNS, ROW_GID, ROW_MODE, ROW_UPDATED }; /* what says who sees the row; its time */
 _Static_assert(IMAGE_TEXT_MAX <= XLSX_TEXT_MAX, "a description must fit into a cell");
 
 void listing_done(struct listing *l)
@@ -164,6 +170,8 @@ struct rows {
         int first; /* column that they have */
         int64_t changed_us;
         struct viewer viewer;
+        int64_t n_read; /* of a portion; and where it ended, seen or not */
+        char class[16], handle[NAME_LEN_MAX + 1];
 };
 
 static void rows_done(struct rows *rows)
@@ -205,6 +213,9 @@ static int take_row(void *ctx, const struct db_row *row)
         size_t len = 0;
         int64_t updated = db_row_int(row, ROW_UPDATED);
 
+        rows->n_read++;
+        db_row_text(row, ROW_CLASS, rows->class, sizeof(rows->class));
+        db_row_text(row, ROW_HANDLE, rows->handle, sizeof(rows->handle));
         if (!may_see(rows, row))
                 return 0;
         strbuf_add_bytes(cells, &len, sizeof(len)); /* for now */
@@ -221,15 +232,41 @@ static int take_row(void *ctx, const struct db_row *row)
         return spool_error(&rows->cells) ? spool_error(&rows->cells) : strbuf_error(&rows->viewer.groups);
 }
 
-static int take_region(struct db_txn *t, uint64_t region, struct rows *rows)
+/* The transaction that the next portion is read in. -EAGAIN: what the portions before it say has changed. */
+static int begin_portion(struct model *m, struct db_txn *t, uint64_t list, struct rows *rows)
+{
+        const int64_t before = rows->viewer.version;
+        int r;
+
+        db_end(t);
+        r = db_begin(m->db, DB_READ, t);
+        if (r == 0)
+                r = read_version(t, list, &rows->viewer);
+        return r == 0 && rows->viewer.version != before ? -EAGAIN : r;
+}
+
+static int take_region(struct model *m, struct db_txn *t, uint64_t list, uint64_t region, int64_t portion,
+                       struct rows *rows)
 {
         const struct caller *c = rows->viewer.who;
-        int r = 0;
+        const bool all = list == LISTING_ALL_REGIONS;
+        int r;
 
-        for (int rows_of = ROWS; r == 0 && rows_of <= ROWS_SHARED; rows_of++)
-                r = db_each(t, listing_sql[rows_of], take_row, rows, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid),
-                            DB_INT(rows->first == 0));
-        return r;
+        rows->class[0] = rows->handle[0] = '\0';
+        for (;;) {
+                rows->n_read = 0;
+                r = db_each(t, listing_sql[ROWS], take_row, rows, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid),
+                            DB_INT(all), DB_TEXT(rows->class), DB_TEXT(rows->handle), DB_INT(portion));
+                if (r < 0 || rows->n_read != portion)
+                        break;
+                r = begin_portion(m, t, list, rows);
+                if (r < 0)
+                        break;
+        }
+        if (r < 0)
+                return r;
+        return db_each(t, listing_sql[ROWS_SHARED], take_row, rows, DB_INT(region), DB_INT(c->admin), DB_INT(c->uid),
+                       DB_INT(all));
 }
 
 static int take_id(void *ctx, const struct db_row *row)
@@ -240,7 +277,7 @@ static int take_id(void *ctx, const struct db_row *row)
         return strbuf_error(ctx);
 }
 
-static int take_all_regions(struct db_txn *t, struct rows *rows)
+static int take_all_regions(struct model *m, struct db_txn *t, int64_t portion, struct rows *rows)
 {
         CLEANUP_STRBUF struct strbuf ids = { 0 };
         int r;
@@ -250,14 +287,14 @@ static int take_all_regions(struct db_txn *t, struct rows *rows)
                 uint64_t id;
 
                 memcpy(&id, ids.text + at, sizeof(id));
-                r = take_region(t, id, rows);
+                r = take_region(m, t, LISTING_ALL_REGIONS, id, portion, rows);
         }
         return r;
 }
 
-static int take_rows(struct model *m, const struct caller *c, uint64_t region, struct rows *rows)
+static int try_rows(struct model *m, const struct caller *c, uint64_t list, int64_t portion, struct rows *rows)
 {
-        const bool all = region == LISTING_ALL_REGIONS;
+        const bool all = list == LISTING_ALL_REGIONS;
         DB_TXN(t);
         int r;
 
@@ -265,10 +302,27 @@ static int take_rows(struct model *m, const struct caller *c, uint64_t region, s
         viewer_init(&rows->viewer, c);
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = read_version(&t, region, &rows->viewer);
+                r = read_version(&t, list, &rows->viewer);
         if (r < 0)
                 return r;
-        return all ? take_all_regions(&t, rows) : take_region(&t, region, rows);
+        return all ? take_all_regions(m, &t, portion, rows) : take_region(m, &t, list, list, portion, rows);
+}
+
+/*
+ * A list is what there was at one moment. It is read in portions, since the database's log grows for as long as a
+ * transaction looks at it; where its version is the same with the last as it was with the first, they are of one moment.
+ * Where it is not, all is read again in one.
+ */
+static int take_rows(struct model *m, const struct caller *c, uint64_t list, struct rows *rows)
+{
+        int r;
+
+        r = try_rows(m, c, list, PORTION, rows);
+        if (r != -EAGAIN)
+                return r;
+        rows_done(rows);
+        *rows = (struct rows){ .cells = SPOOL_IN(m->dir_fd) };
+        return try_rows(m, c, list, WHOLE, rows);
 }
 
 int listing_version(struct model *m, const struct caller *c, uint64_t region, int64_t *ret)

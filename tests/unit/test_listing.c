@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <limits.h>
 #include <stdatomic.h>
 
 #include "model/core/region.h"
@@ -529,6 +530,61 @@ static void test_groups_of_the_caller_decide(void **state)
         }
 }
 
+static struct library *meddling; /* in_group() has nothing else to know it by */
+static const char *meddle_sql;
+static unsigned meddle_at;
+
+/* Is asked first when it is looked for a kept list, then in the transaction that the first rows are read in. */
+static bool meddle(const struct caller *c, gid_t gid)
+{
+        (void)c;
+        if (--meddle_at == 0)
+                library_sql(meddling, "%s", meddle_sql);
+        return gid == 3;
+}
+
+/* A list is of one moment, although a long one is not read in one transaction: what is renamed meanwhile is in it once. */
+static void test_changes_while_it_is_read(void **state)
+{
+        struct library *l = *state;
+        const struct caller member = { .uid = 7, .gid = 7, .in_group = meddle };
+        const uint64_t of[] = { l->region, LISTING_ALL_REGIONS };
+
+        (void)library_image(l, "team");
+        library_sql(l, "WITH RECURSIVE f(n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM f WHERE n < 4500) "
+                       "INSERT INTO image (ident, region, class, handle, uid, gid, mode, created, updated, source, name, "
+                       "status, type) SELECT 'i' || n, region, class, 'h' || n, uid, 3, 488, created, updated, "
+                       "source, name, status, type FROM image, f");
+        meddling = l;
+        for (unsigned i = 0; i < 2; i++) {
+                char *text;
+
+                meddle_sql = i == 0 ? "UPDATE image SET handle = 'a' WHERE handle = 'h4400'" :
+                                      "UPDATE image SET handle = 'h4400' WHERE handle = 'a'";
+                meddle_at = 2;
+                text = list_of(l, &member, of[i], LISTING_CSV);
+                assert_int_equal(meddle_at, UINT_MAX); /* once more: it was read again */
+                assert_int_equal(count_rows(text), 3501);
+                assert_non_null(strstr(text, ",i4400,"));
+                assert_null(strstr(strstr(text, ",i4400,") + 1, ",i4400,"));
+                free(text);
+        }
+        /* and every other one as often, whatever the length of a portion */
+        library_sql(l, "DELETE FROM image WHERE handle >= 'h3001'");
+        for (unsigned i = 0; i < 2; i++) {
+                CLEANUP_FREE char *text = list_of(l, &l->admin, of[i], LISTING_CSV);
+
+                assert_int_equal(count_rows(text), 2001);
+                for (unsigned n = 1001; n <= 3000; n++) {
+                        char ident[16];
+
+                        (void)snprintf(ident, sizeof(ident), ",i%u,", n);
+                        if (!strstr(text, ident))
+                                fail_msg("%s is not there", ident);
+                }
+        }
+}
+
 /* More callers than there are places, and more text than is kept: each still gets its own. */
 static void test_lists_push_each_other_out(void **state)
 {
@@ -640,6 +696,7 @@ int main(void)
                 TEST(test_kept_lists_follow_changes),
                 TEST(test_the_time_is_that_of_the_last_row),
                 TEST(test_groups_of_the_caller_decide),
+                TEST(test_changes_while_it_is_read),
                 TEST(test_lists_push_each_other_out),
                 TEST(test_many_threads),
                 TEST(test_no_region),
