@@ -167,7 +167,7 @@ int foreign_teardown(void **state)
         return 0;
 }
 
-bool foreign_can_run(void)
+bool foreign_can_confine(void)
 {
         const char *no_op[] = { "/bin/sh", "-c", "exit 0", NULL };
         struct child_opts opts = { .argv = no_op };
@@ -175,11 +175,14 @@ bool foreign_can_run(void)
         struct child *c = NULL;
         int r;
 
-        if (system("command -v qemu-img qemu-nbd qemu-io >/dev/null") != 0)
-                return false;
         r = child_start(&opts, &c, &reason);
         child_kill_and_wait(c);
         return r != -EOPNOTSUPP;
+}
+
+bool foreign_can_run(void)
+{
+        return system("command -v qemu-img qemu-nbd qemu-io >/dev/null") == 0 && foreign_can_confine();
 }
 
 bool foreign_can_unpack(void)

@@ -17,7 +17,9 @@ int foreign_setup(void **state);
 int foreign_teardown(void **state);
 extern char foreign_dir[];
 
-/* Are qemu's tools here, and does this kernel confine a child? Else the test is to be skipped. */
+/* Does this kernel confine a child? Else nothing foreign is looked at, and the test is to be skipped. */
+bool foreign_can_confine(void);
+/* And are qemu's tools here? */
 bool foreign_can_run(void);
 /* And the programs that pack, and the one that unpacks, which is built only where libarchive is? */
 bool foreign_can_unpack(void);

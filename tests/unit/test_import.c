@@ -9,6 +9,7 @@
 
 #include "blobstore/base/io.h"
 #include "model/core/limits.h"
+#include "tests/lib/foreign.h"
 #include "tests/lib/work.h"
 
 #define SIZE (8u << 20)
@@ -57,7 +58,7 @@ static void write_raw(struct library *l, const char *name, size_t size, uint32_t
 
 static void require_qemu(void)
 {
-        if (system("qemu-img --version >/dev/null 2>&1 && qemu-nbd --version >/dev/null 2>&1") != 0)
+        if (!foreign_can_run())
                 skip();
 }
 

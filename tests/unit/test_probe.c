@@ -17,6 +17,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/blobstore.h"
 #include "blobstore/import/source.h"
+#include "tests/lib/foreign.h"
 
 #define CLUSTER 65536
 
@@ -72,6 +73,8 @@ static int probe(int fd, enum image_format wanted, struct image_probe *ret, cons
         int r;
 
         r = image_probe(fd, wanted, ret, &reason);
+        if (r == -EOPNOTSUPP && !foreign_can_confine())
+                skip();
         if (r < 0 && !strstr(strbuf_text(&reason), expected))
                 fail_msg("\"%s\" does not say \"%s\"", strbuf_text(&reason), expected);
         if (r == 0)
@@ -758,13 +761,10 @@ static void test_header_cut_anywhere_is_refused(void **state)
 {
         (void)state;
         for (int n = 4; n < 3 * CLUSTER + 8; n += n < 120 ? 1 : 4099) {
-                CLEANUP_STRBUF struct strbuf reason = { 0 };
-                struct image_probe p;
                 int fd = make_qcow2();
 
                 assert_int_equal(ftruncate(fd, n), 0);
-                assert_int_equal(image_probe(fd, IMAGE_FORMAT_AUTO, &p, &reason), -EINVAL);
-                (void)close(fd);
+                assert_refused(fd, "");
         }
 }
 

@@ -159,7 +159,7 @@ static void test_a_task_that_ended_is_shown_for_seven_days(void **state)
         due_us = clock_now_us() + 1000000;
         library_sql(l, "UPDATE task SET finished = %lld", due_us - 7 * DAY_US);
         assert_ok(library_open(l));
-        assert_int_equal(work_tasks(l), 1);
+        assert_true(work_tasks(l) == 1 || clock_now_us() >= due_us);
         work_wait(l, no_task, 0);
         assert_true(clock_now_us() >= due_us);
 
