@@ -49,8 +49,8 @@ ASSIGN = re.compile(r"\s+(?P<all>\*?[A-Za-z_][\w.\[\]]*(->[\w.\[\]]+)* [-+|&^]?=
 
 # What only the address sanitizer (a leak) or that of threads (a race) would notice, with which scripts/check runs the unit
 # tests, and what is only said or hoped for.
-LEFT_TO_OTHERS = re.compile(r"free|close|closedir|\w+_free|\w+_close|\w+_done|log_\w+|pthread_\w+|lock_\w+|\w+_unlock|"
-                            r"\w*(advise|readahead|prefetch)\w*")
+LEFT_TO_OTHERS = re.compile(r"free|close|closedir|\w+_free|\w+_close|\w+_done|log_\w+|pthread_\w+|\w*LOCK_SCOPE|\w+_lock|"
+                            r"\w+_unlock|\w*(advise|readahead|prefetch)\w*")
 NOT_CODE = re.compile(r"\b(?:assert|static_assert|_Static_assert|log_\w+|DB_STATEMENTS)\(")
 
 
