@@ -18,6 +18,7 @@
 #include "model/core/left_down.h"
 #include "model/core/refusal.h"
 #include "model/core/secret.h"
+#include "model/core/store_hang.h"
 #include "model/core/stores.h"
 #include "model/core/text.h"
 #include "model/core/turns.h"
@@ -107,6 +108,8 @@ static int open_for_use(struct model *m)
                 r = volumes_open(&m->volumes);
         if (r == 0)
                 r = jobs_new(&m->jobs);
+        if (r == 0)
+                r = store_hang_new(&m->hang);
         return r;
 }
 
@@ -195,6 +198,7 @@ void model_close(struct model *m)
                 history_end(m);
                 catalogue_close(m);
         }
+        store_hang_free(m->hang);
         stores_close(m->stores);
         jobs_free(m->jobs);
         outlooks_free(m->outlooks);
@@ -209,6 +213,19 @@ void model_close(struct model *m)
         free(m->mountpoint);
         free(m->left_down);
         free(m);
+}
+
+int model_look_at_stores(struct model *m, int64_t limit_us)
+{
+        bool changed;
+        int r;
+
+        if (!m->hang)
+                return 0;
+        r = store_hang_look(m->hang, m, limit_us, &changed);
+        if (r >= 0 && m->runner && changed)
+                runner_reinforce(m->runner, (unsigned)r);
+        return r;
 }
 
 /* ---- statistics ---- */

@@ -52,6 +52,12 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
 /* Stops the workers (what they were doing goes on at the next open) and closes everything. Accepts NULL. */
 void model_close(struct model *m);
 
+/*
+ * Looks which blob stores do not answer, where somebody has waited for more than LIMIT_US: they count as offline until they
+ * do. For one thread alone, now and then. Gives how many.
+ */
+int model_look_at_stores(struct model *m, int64_t limit_us);
+
 /* Sum over all stores that are online; the disk's bytes are those of the library's own. */
 struct model_stats {
         bool uncounted; /* it can only be read: a store whose index a crash has left in need of work counts for nothing */

@@ -95,6 +95,7 @@ static void look(struct watchdog *d)
         slow = watch_look(d->fs->watch, limit_us, tell, d);
         slow += later_look(d->fs->later, limit_us, tell, d);
         atomic_store(&d->fs->counts.slow, slow);
+        (void)model_look_at_stores(d->fs->model, limit_us); /* without memory, or /proc: the next one */
 }
 
 static struct timespec next_look(const struct watchdog *d)

@@ -96,8 +96,9 @@ static int offline_health(void *ctx, const char *sentence, const char *path)
         CLEANUP_STRBUF struct strbuf out = { 0 };
         const struct health *h = ctx;
 
-        strbuf_addf(&out, "%s; then write %s to the store file of its region, or mount the library anew", sentence,
-                    path);
+        strbuf_add(&out, sentence);
+        if (path)
+                strbuf_addf(&out, "; then write %s to the store file of its region, or mount the library anew", path);
         if (strbuf_error(&out) < 0)
                 return strbuf_error(&out);
         h->fn(h->ctx, strbuf_text(&out));

@@ -24,6 +24,7 @@ struct history;
 struct refusals;
 struct runner;
 struct secret;
+struct store_hang;
 struct stores;
 struct texts;
 struct turns;
@@ -41,6 +42,7 @@ struct model {
         bool read_only;
         bool import_private;
         struct stores *stores; /* core/stores.c */
+        struct store_hang *hang; /* core/store_hang.c; NULL: nothing is worked on */
         atomic_int catalogue_error; /* core/catalogue.c */
         struct secret *secret; /* core/secret.c; NULL: there is none, and nothing makes one */
         struct jobs *jobs; /* core/jobs.c; NULL: nothing is worked on */

@@ -3,6 +3,7 @@
 #include "model/core/store_list.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ static void free_store(struct store *st)
 {
         if (!st)
                 return;
+        store_ask_done(&st->ask);
         blobstore_close(st->bs);
         free(st->trouble);
         free(st->path);
@@ -41,9 +43,11 @@ int store_list_append(struct store_list *l, uint64_t id, const char *path, struc
 {
         struct store *st = calloc(1, sizeof(*st));
 
-        if (st)
-                st->path = strdup(path);
-        if (!st || !st->path) {
+        if (!st)
+                return -ENOMEM;
+        store_ask_init(&st->ask);
+        st->path = strdup(path);
+        if (!st->path) {
                 free_store(st);
                 return -ENOMEM;
         }
@@ -79,19 +83,25 @@ struct store *store_list_find_path(struct store_list *l, const char *path)
         return NULL;
 }
 
+struct store *store_list_next_of_all(struct store_list *l, struct store *st)
+{
+        LOCK_SCOPE(&l->lock);
+        return st ? STAILQ_NEXT(st, link) : STAILQ_FIRST(&l->stores);
+}
+
 struct store *store_list_next(struct store_list *l, struct store *st, bool online)
 {
         LOCK_SCOPE(&l->lock);
         do
                 st = st ? STAILQ_NEXT(st, link) : STAILQ_FIRST(&l->stores);
-        while (st && (st->bs != NULL) != online);
+        while (st && (st->bs != NULL && !st->hangs) != online);
         return st;
 }
 
 struct blobstore *store_list_bs(struct store_list *l, const struct store *st)
 {
         LOCK_SCOPE(&l->lock);
-        return st->bs;
+        return st->hangs ? NULL : st->bs;
 }
 
 bool store_list_ours(struct store_list *l, const struct store *st)
@@ -103,9 +113,12 @@ bool store_list_ours(struct store_list *l, const struct store *st)
 int store_list_trouble(struct store_list *l, const struct store *st, char **ret)
 {
         LOCK_SCOPE(&l->lock);
-        if (st->bs)
+        if (st->bs && !st->hangs)
                 return 0;
-        *ret = strdup(st->trouble);
+        if (st->hangs && asprintf(ret, "%s: its disk does not answer; what waits for it goes on as soon as it does", st->path) < 0)
+                *ret = NULL;
+        else if (!st->hangs)
+                *ret = strdup(st->trouble);
         return *ret ? 1 : -ENOMEM;
 }
 
@@ -115,6 +128,21 @@ void store_list_set_online(struct store_list *l, struct store *st, struct blobst
         st->bs = bs;
         st->ours = ours;
         free(TAKE_PTR(st->trouble));
+}
+
+bool store_list_set_hangs(struct store_list *l, struct store *st, bool hangs)
+{
+        {
+                LOCK_SCOPE(&l->lock);
+                st->hangs = hangs;
+        }
+        return store_ask_set_hangs(&st->ask, hangs);
+}
+
+bool store_list_hangs(struct store_list *l, const struct store *st)
+{
+        LOCK_SCOPE(&l->lock);
+        return st->hangs;
 }
 
 void store_list_set_ours(struct store_list *l, struct store *st)

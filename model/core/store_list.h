@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "blobstore/blobstore.h"
+#include "model/core/store_ask.h"
 
 struct store {
         uint64_t id;
@@ -18,6 +19,8 @@ struct store {
         struct blobstore *bs; /* NULL: it is offline; set once, under the lock as the rest */
         bool ours;
         char *trouble; /* why it is offline */
+        bool hangs; /* it does not answer, and counts as offline until it does */
+        struct store_ask ask;
         STAILQ_ENTRY(store) link;
 };
 
@@ -36,15 +39,20 @@ struct store *store_list_find(struct store_list *l, uint64_t id); /* NULL: there
 struct store *store_list_find_path(struct store_list *l, const char *path); /* likewise */
 /* The next one after ST, NULL: the first, that is online or not, as wanted. */
 struct store *store_list_next(struct store_list *l, struct store *st, bool online);
+/* Likewise, online or not. */
+struct store *store_list_next_of_all(struct store_list *l, struct store *st);
 
-/* NULL: it is offline. */
+/* NULL: it is offline, or hangs. */
 struct blobstore *store_list_bs(struct store_list *l, const struct store *st);
 bool store_list_ours(struct store_list *l, const struct store *st);
-/* 1: it is offline, and *ret, to be freed, says why; 0: it is not. */
+/* 1: it is offline, or hangs, and *ret, to be freed, says why; 0: it is not. */
 int store_list_trouble(struct store_list *l, const struct store *st, char **ret);
 
 /* One is online from now on. Takes ownership of BS. */
 void store_list_set_online(struct store_list *l, struct store *st, struct blobstore *bs, bool ours);
+/* Gives whether it did before. */
+bool store_list_set_hangs(struct store_list *l, struct store *st, bool hangs);
+bool store_list_hangs(struct store_list *l, const struct store *st);
 void store_list_set_ours(struct store_list *l, struct store *st);
 int store_list_set_trouble(struct store_list *l, struct store *st, const char *sentence);
 

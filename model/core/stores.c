@@ -10,6 +10,8 @@
  * A store that no region refers to any more, no blob and no disk that is still to be removed, is forgotten at the next
  * start. One belongs to one library: see owner.c.
  *
+ * One that does not answer (store_hang.c) counts as offline until it does. Whoever had it before still has it.
+ *
  * Stores are added and brought back one at a time, under a lock that is held while the store is opened.
  */
 
@@ -18,6 +20,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
@@ -308,18 +311,63 @@ int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx)
                 if (r == -EIO && diag.error)
                         r = store_path_complete(m, st->path, path, sizeof(path));
                 if (r == 0)
-                        r = fn(ctx, diag.text, path);
+                        r = fn(ctx, diag.text, store_list_hangs(&m->stores->list, st) ? NULL : path);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
+/* ---- one that does not answer ---- */
+
+uint64_t stores_of_file(struct model *m, const char *path)
+{
+        struct store *st = NULL;
+
+        while ((st = store_list_next_of_all(&m->stores->list, st))) {
+                size_t n = strlen(st->path);
+
+                if (n > 0 && strncmp(path, st->path, n) == 0 && (path[n] == '/' || path[n] == '\0'))
+                        return st->id;
+        }
+        return 0;
+}
+
+/* With its regions, for who reads the log. */
+static void tell_of_hanging(struct model *m, const struct store *st)
+{
+        struct diag diag = { 0 };
+        DB_TXN(t);
+
+        if (m->notice && db_begin(m->db, DB_READ, &t) == 0 && stores_refuse_offline(m, &t, st->id, &diag) == -EIO)
+                m->notice(m->listener_ctx, diag.text);
+}
+
+int stores_judge(struct model *m, stores_hang_fn *fn, void *ctx, bool *ret_changed)
+{
+        struct store_list *l = &m->stores->list;
+        unsigned hanging = 0;
+        bool changed = false;
+        struct store *st = NULL;
+
+        while ((st = store_list_next_of_all(l, st))) {
+                bool hangs = st->path[0] && fn(ctx, st->id);
+                bool before = store_list_set_hangs(l, st, hangs);
+
+                hanging += hangs;
+                changed |= hangs != before;
+                if (hangs && !before)
+                        tell_of_hanging(m, st);
+        }
+        *ret_changed = changed;
+        return (int)hanging;
+}
+
 /* ---- using them ---- */
 
 int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobstore **ret)
 {
-        const struct store *st = store_list_find(&m->stores->list, store);
+        struct store *st = store_list_find(&m->stores->list, store);
         struct blobstore *bs;
         DB_TXN(t);
         int r;
@@ -327,7 +375,7 @@ int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobst
         if (!st)
                 return -ENOENT;
         bs = store_list_bs(&m->stores->list, st);
-        if (bs) {
+        if (bs && (!m->hang || !st->path[0] || store_ask(&st->ask, bs) == 0)) {
                 *ret = bs;
                 return 0;
         }

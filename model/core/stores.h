@@ -13,8 +13,8 @@ int stores_open(struct model *m, const struct blobstore_caches *caches, struct k
 void stores_close(struct stores *s); /* accepts NULL */
 
 /*
- * Borrowed until model_close(). -ENOENT; -EIO, with a sentence: it is offline, so that bytes cannot be reached. No
- * transaction may be open.
+ * Borrowed until model_close(). -ENOENT; -EIO, with a sentence: it is offline, or does not answer, so that bytes cannot be
+ * reached; whether it answers is waited for, but where store_ask_never() was called. No transaction may be open.
  */
 int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobstore **ret);
 /* Refuses the same way, for what will need the store later, where it is offline. DB_READ will do. */
@@ -25,9 +25,15 @@ bool stores_is_offline(struct model *m, uint64_t store);
 typedef int stores_fn(void *ctx, uint64_t id, struct blobstore *bs);
 int stores_each(struct model *m, stores_fn *fn, void *ctx);
 size_t stores_count(struct model *m);
-/* Of those that are offline and missed: what is wrong, and where it was to be. */
+/* Of those that are offline and missed, or hang: what is wrong, and where it was to be; NULL: it is there, and hangs. */
 typedef int stores_offline_fn(void *ctx, const char *sentence, const char *path);
 int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx);
+
+/* The store that the file at PATH lies in, where it is not the library's own; 0: in none. */
+uint64_t stores_of_file(struct model *m, const char *path);
+/* Notes which of those do not answer. Gives how many; *RET_CHANGED: they are others than before. */
+typedef bool stores_hang_fn(void *ctx, uint64_t id);
+int stores_judge(struct model *m, stores_hang_fn *fn, void *ctx, bool *ret_changed);
 
 /*
  * Does the store belong to this library? Else it holds what the catalogue cannot know: nothing in it is removed for not

@@ -249,6 +249,7 @@ static int hand_over(struct draft *d, const struct caller *c, uint64_t id, struc
         if (store != d->store)
                 return diag_set(diag, -EBUSY, "the region has another store since the file was begun: write it again");
 
+        incoming_await(d->m, store);
         LOCK_SCOPE(uploads_mutex(d->m));
 
         return accept_import(d, c, id, blobstore_incoming_dir(bs), ch, diag);

@@ -13,6 +13,12 @@
 /* Opens an image's file with FLAGS of open(2). Gives the descriptor, or a negative errno. */
 int incoming_open(struct model *m, uint64_t store, const char *ident, int flags);
 
+/*
+ * Waits until the store's disk answers. For who is going to ask it with the list's mutex held, which whoever uploads to
+ * another store needs, too.
+ */
+void incoming_await(struct model *m, uint64_t store);
+
 /* Removes it, if it is there. */
 void incoming_discard(struct model *m, uint64_t store, const char *ident);
 /* Likewise, for who knows no more than the image's region. */

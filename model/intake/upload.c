@@ -164,6 +164,15 @@ static void add_writer(struct upload *u)
         u->users++;
 }
 
+static void await_store(struct model *m, const struct caller *c, uint64_t id, uint64_t disk)
+{
+        struct upload u = { .m = m, .disk = disk };
+        struct image image;
+
+        if (load_subject(&u, id, c, &image, NULL) == 0)
+                incoming_await(m, u.store);
+}
+
 static int open_or_join(struct model *m, const struct caller *c, uint64_t id, uint64_t disk, struct diag *diag,
                         struct upload **ret)
 {
@@ -172,6 +181,7 @@ static int open_or_join(struct model *m, const struct caller *c, uint64_t id, ui
         struct upload *u;
         int r;
 
+        await_store(m, c, id, disk);
         {
                 LOCK_SCOPE(&us->mutex);
 

@@ -18,12 +18,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "blobstore/base/log.h"
 #include "blobstore/base/thread.h"
 #include "model/core/catalogue.h"
 #include "model/core/clock.h"
 #include "model/core/library.h"
+#include "model/core/store_ask.h"
 #include "model/core/stores.h"
 #include "model/work/checksum.h"
 #include "model/work/history.h"
@@ -43,6 +45,7 @@
 #define FETCHERS_OF_ONE_USER 3
 
 struct worker {
+        SLIST_ENTRY(worker) link;
         struct runner *r;
         unsigned lane;
         unsigned of_one_user; /* of a user's tasks in this lane, so many at once */
@@ -54,8 +57,9 @@ struct runner {
         uint64_t inherited; /* tasks up to this one are from an earlier run */
         struct jobs *jobs; /* the model's */
 
-        struct worker *workers;
-        size_t n_workers;
+        SLIST_HEAD(, worker) workers;
+        unsigned n_workers; /* of those that take any task */
+        unsigned reinforced; /* how often there are as many more */
         uint64_t quiet_us; /* see tidy.h */
         pthread_t keeper;
         bool has_keeper;
@@ -172,6 +176,7 @@ static void *worker_main(void *arg)
         struct job *job = NULL;
         int k;
 
+        store_ask_never();
         thread_set_nice(THREAD_NICE_LONG);
         while (jobs_wait(r->jobs, w->lane)) {
                 if (!job)
@@ -209,6 +214,7 @@ static void *checksum_main(void *arg)
         struct checksum_turns turns = { 0 };
         size_t online = 0, before;
 
+        store_ask_never();
         thread_set_nice(THREAD_NICE_IDLE);
         while (jobs_wait(w->r->jobs, w->lane)) {
                 before = online;
@@ -227,6 +233,7 @@ static void *scrub_main(void *arg)
         const struct worker *w = arg;
         int64_t due_us = 0;
 
+        store_ask_never();
         thread_set_idle();
         while (jobs_wait_until(w->r->jobs, w->lane, due_us))
                 due_us = scrub_turn(w->r->m);
@@ -258,6 +265,7 @@ static void *keeper_main(void *arg)
         int64_t due_us = 0, copy_us = 0, day_us, tidy_us;
         bool woken;
 
+        store_ask_never();
         while (jobs_wait_for_upkeep(r->jobs, due_us, &more)) {
                 woken = due_us == 0 || clock_now_us() < due_us;
                 if (more.left)
@@ -284,33 +292,60 @@ static void *keeper_main(void *arg)
 
 void runner_stop(struct runner *r)
 {
+        struct worker *w;
+
         if (!r)
                 return;
 
         jobs_stop(r->jobs);
-        for (size_t i = 0; i < r->n_workers; i++)
-                (void)pthread_join(r->workers[i].thread, NULL);
+        while ((w = SLIST_FIRST(&r->workers))) {
+                SLIST_REMOVE_HEAD(&r->workers, link);
+                (void)pthread_join(w->thread, NULL);
+                free(w);
+        }
         if (r->has_keeper)
                 (void)pthread_join(r->keeper, NULL);
-        free(r->workers);
         free(r);
 }
 
 static int start_worker(struct runner *r, unsigned lane, unsigned of_one_user)
 {
-        struct worker *w = &r->workers[r->n_workers];
+        struct worker *w = malloc(sizeof(*w));
         int k;
 
+        if (!w)
+                return -ENOMEM;
         *w = (struct worker){ .r = r, .lane = lane, .of_one_user = of_one_user };
 
         k = pthread_create(&w->thread, NULL,
                            lane == JOBS_LANE_CHECKSUM ? checksum_main : lane == JOBS_LANE_SCRUB ? scrub_main : worker_main,
                            w);
-        if (k != 0)
+        if (k != 0) {
+                free(w);
                 return -k;
+        }
 
-        r->n_workers++;
+        SLIST_INSERT_HEAD(&r->workers, w, link);
         return 0;
+}
+
+static int start_task_workers(struct runner *r)
+{
+        int k;
+
+        k = start_worker(r, TASK_LANE_INSTANT, UINT_MAX);
+        for (unsigned i = 0; i < r->n_workers && k == 0; i++)
+                k = start_worker(r, TASK_LANE_WORK, r->n_workers > 1 ? r->n_workers - 1 : 1);
+        for (unsigned i = 0; i < FETCHERS && k == 0; i++)
+                k = start_worker(r, TASK_LANE_FETCH, FETCHERS_OF_ONE_USER);
+        return k;
+}
+
+void runner_reinforce(struct runner *r, unsigned hanging)
+{
+        while (r->reinforced < hanging && start_task_workers(r) == 0) /* with fewer, others wait longer */
+                r->reinforced++;
+        jobs_wake(r->m);
 }
 
 int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct runner **ret)
@@ -335,21 +370,12 @@ int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct ru
         if (k < 0)
                 goto fail;
 
-        r->workers = calloc(workers + FETCHERS + 3, sizeof(*r->workers));
-        if (!r->workers) {
-                k = -ENOMEM;
-                goto fail;
-        }
-
-        k = start_worker(r, TASK_LANE_INSTANT, UINT_MAX);
+        r->n_workers = workers;
+        k = start_task_workers(r);
         if (k == 0)
                 k = start_worker(r, JOBS_LANE_CHECKSUM, 0);
         if (k == 0)
                 k = start_worker(r, JOBS_LANE_SCRUB, 0);
-        for (unsigned i = 0; i < workers && k == 0; i++)
-                k = start_worker(r, TASK_LANE_WORK, workers > 1 ? workers - 1 : 1);
-        for (unsigned i = 0; i < FETCHERS && k == 0; i++)
-                k = start_worker(r, TASK_LANE_FETCH, FETCHERS_OF_ONE_USER);
         if (k == 0) {
                 k = -pthread_create(&r->keeper, NULL, keeper_main, r);
                 r->has_keeper = k == 0;

@@ -14,6 +14,11 @@ struct runner;
  * never. The model's jobs are there before, and as long as the runner is.
  */
 int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct runner **ret);
+/*
+ * So many blob stores hang, and who works on them with them: for each there are as many more for tasks, so that those of
+ * other stores have their turn. Tasks of one that answers again have theirs. Not beside runner_stop().
+ */
+void runner_reinforce(struct runner *r, unsigned hanging);
 /* What is being done goes on at the next start. Accepts NULL. */
 void runner_stop(struct runner *r);
 
