@@ -3,10 +3,13 @@
 /* Blobs made of parts of others: what is read, what is shared, what it takes on disk, and what outlives what. */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
-#include "blobstore/disks/disk.h"
+#include "blobstore/disks/disk_priv.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
@@ -361,6 +364,45 @@ static void test_changes_during_a_snapshot_are_not_in_it(void **state)
         blob_close(base);
 }
 
+/* Once all was looked at, writes where what is there cannot be saved for the snapshot. */
+static int write_unsaved(void *ctx, uint64_t done, uint64_t total)
+{
+        struct disk *d = ctx;
+        uint8_t bytes[4096] = { 1 };
+        char path[64];
+        int fd = d->data_fd;
+
+        if (done < total)
+                return 0;
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        d->data_fd = open(path, O_WRONLY | O_CLOEXEC); /* what reads it fails */
+        assert_true(d->data_fd >= 0);
+        assert_int_equal(disk_pwrite(d, bytes, sizeof(bytes), 0), sizeof(bytes));
+        (void)close(d->data_fd);
+        d->data_fd = fd;
+        return 0;
+}
+
+/* However late: what was read meanwhile may have been of either moment. */
+static void test_a_block_that_cannot_be_saved_fails_the_snapshot_and_not_its_writer(void **state)
+{
+        struct store *s = *state;
+        CLEANUP_FREE uint8_t *bytes = image_make(7, MIB);
+        struct disk *d = make_disk(s, NULL, MIB);
+        struct snap snap;
+
+        assert_int_equal(disk_pwrite(d, bytes, MIB, 0), MIB);
+        assert_err(disk_snapshot(d, write_unsaved, d, &snap.blob, &snap.stats), -EBADF);
+        (void)store_gc(s);
+        assert_int_equal(store_stats(s).blobs, 0);
+        snap = take(d); /* the next one has what was written */
+        bytes[0] = 1;
+        memset(bytes + 1, 0, 4095);
+        image_assert_same(snap.blob, bytes, MIB);
+        blob_close(snap.blob);
+        disk_close(d);
+}
+
 /* ---- sharing ---- */
 
 static void test_shared_ranges_read_as_the_blob_does(void **state)
@@ -500,6 +542,7 @@ int main(void)
                 T(test_snapshot_keeps_what_it_shares_when_the_base_goes),
                 T(test_snapshot_can_be_cancelled_and_is_one_at_a_time),
                 T(test_changes_during_a_snapshot_are_not_in_it),
+                T(test_a_block_that_cannot_be_saved_fails_the_snapshot_and_not_its_writer),
                 T(test_shared_ranges_read_as_the_blob_does),
                 T(test_what_cannot_be_shared_is_refused),
                 T(test_shared_chunks_outlive_the_blob_that_is_removed_meanwhile),
