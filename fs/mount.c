@@ -22,28 +22,22 @@
 #include "fs/obstacle.h"
 #include "blobstore/base/kept.h"
 #include "blobstore/disks/disks.h"
-#include "fs/ops/alias.h"
 #include "fs/ops/files.h"
-#include "fs/ops/frozen.h"
 #include "fs/ops/grant.h"
-#include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
-#include "fs/ops/parting.h"
 #include "fs/ops/resent.h"
-#include "fs/ops/removal.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/watchdog.h"
 #include "fs/ops/wait.h"
+#include "fs/parts.h"
 #include "fs/progress.h"
 #include "fs/task_log.h"
 #include "fs/tree/ino.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/req.h"
 #include "fs/tree/scratch.h"
-#include "fs/tree/selection.h"
 #include "fs/tree/tree.h"
-#include "fs/tree/watch.h"
 #include "fs/unmount.h"
 #include "fs/wire.h"
 
@@ -249,31 +243,9 @@ static int mount_open(struct mount *m)
         r = m->goes_on ? mount_recall_paths(m) : mount_check_paths(m);
         if (r < 0)
                 return r;
-        r = selections_new(&m->fs.selections);
-        if (r == 0)
-                r = aliases_new(&m->fs.aliases);
-        if (r == 0)
-                r = partings_new(&m->fs.partings);
-        if (r == 0)
-                r = walks_new(&m->fs.walks);
-        if (r == 0)
-                r = scratches_new(SCRATCH_IDLE_SECONDS, &m->fs.scratches);
-        if (r == 0)
-                r = frozens_new(&m->fs.frozens);
-        if (r == 0)
-                r = grants_new(&m->fs.grants);
-        if (r == 0)
-                r = handles_new(m->lasting ? m->lasting->handles_fd : -1, &m->fs.handles);
+        r = parts_new(&m->fs, m->lasting ? m->lasting->handles_fd : -1);
         if (r == 0 && m->lasting)
                 r = kept_open(m->lasting->disks_fd, DISKS_KEPT_BYTES, &m->disks);
-        if (r == 0)
-                r = waiters_new(&m->fs.waiters);
-        if (r == 0)
-                r = spread_new(&m->fs.spread);
-        if (r == 0)
-                r = later_new(&m->fs.later);
-        if (r == 0)
-                r = watch_new(&m->fs.watch);
         if (r < 0)
                 return mount_fail(r, "out of memory");
 
@@ -466,17 +438,7 @@ static void mount_close(struct mount *m)
         if (m->session)
                 fuse_session_destroy(m->session);
         notify_free(m->notify);
-        later_free(m->fs.later);
-        watch_free(m->fs.watch);
-        spread_free(m->fs.spread);
-        waiters_free(m->fs.waiters);
-        handles_free(m->fs.handles);
-        frozens_free(m->fs.frozens);
-        walks_free(m->fs.walks);
-        partings_free(m->fs.partings);
-        aliases_free(m->fs.aliases);
-        grants_free(m->fs.grants);
-        selections_free(m->fs.selections);
+        parts_free(&m->fs);
         free(m->mountpoint);
 }
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "fs/parts.h"
+
+#include "fs/ops/alias.h"
+#include "fs/ops/frozen.h"
+#include "fs/ops/grant.h"
+#include "fs/ops/handles.h"
+#include "fs/ops/later.h"
+#include "fs/ops/parting.h"
+#include "fs/ops/removal.h"
+#include "fs/ops/spread.h"
+#include "fs/ops/wait.h"
+#include "fs/tree/req.h"
+#include "fs/tree/scratch.h"
+#include "fs/tree/selection.h"
+#include "fs/tree/watch.h"
+
+int parts_new(struct fs *fs, int handles_fd)
+{
+        int r;
+
+        r = selections_new(&fs->selections);
+        if (r == 0)
+                r = aliases_new(&fs->aliases);
+        if (r == 0)
+                r = partings_new(&fs->partings);
+        if (r == 0)
+                r = walks_new(&fs->walks);
+        if (r == 0)
+                r = scratches_new(SCRATCH_IDLE_SECONDS, &fs->scratches);
+        if (r == 0)
+                r = frozens_new(&fs->frozens);
+        if (r == 0)
+                r = grants_new(&fs->grants);
+        if (r == 0)
+                r = handles_new(handles_fd, &fs->handles);
+        if (r == 0)
+                r = waiters_new(&fs->waiters);
+        if (r == 0)
+                r = spread_new(&fs->spread);
+        if (r == 0)
+                r = later_new(&fs->later);
+        if (r == 0)
+                r = watch_new(&fs->watch);
+        return r;
+}
+
+void parts_free(struct fs *fs)
+{
+        later_free(fs->later);
+        watch_free(fs->watch);
+        spread_free(fs->spread);
+        waiters_free(fs->waiters);
+        handles_free(fs->handles);
+        frozens_free(fs->frozens);
+        walks_free(fs->walks);
+        partings_free(fs->partings);
+        aliases_free(fs->aliases);
+        grants_free(fs->grants);
+        selections_free(fs->selections);
+}
