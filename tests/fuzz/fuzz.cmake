@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Each file of tests/fuzz is a harness: with -DIMAGEFS_FUZZ=ON libFuzzer makes what it is given, for scripts/fuzz, else the
 # suite replays tests/fuzz/corpus/HARNESS.
-add_library(fuzzlib STATIC tests/fuzz/lib/fuzz.c)
-target_link_libraries(fuzzlib PUBLIC testlib fs)
+add_library(fuzzlib STATIC tests/fuzz/lib/fuzz.c tests/fuzz/lib/session.c)
+target_link_libraries(fuzzlib PUBLIC testlib fs PRIVATE PkgConfig::LIBCRYPTO)
 set(FUZZERS "")
 
 # fuzz(NAME [SOURCES FILE...] [LIBRARIES TARGET...]): what a child of the daemon is made of is no library, and comes as SOURCES.
@@ -46,6 +46,8 @@ fuzz(map)
 fuzz(bitmap)
 fuzz(kept)
 fuzz(lasting)
+fuzz(control)
+fuzz(session)
 
 list(JOIN FUZZERS "\n" FUZZERS)
 file(WRITE "${CMAKE_BINARY_DIR}/fuzzers.txt" "${FUZZERS}\n")
