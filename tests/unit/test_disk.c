@@ -473,6 +473,18 @@ static void test_each_finds_what_a_crash_left(void **state)
         assert_int_equal(system(command), 0);
 }
 
+/* What earlier versions wrote is read, and they read what this one writes: its length is a part of the format. */
+static void test_a_disks_head_has_the_length_that_it_always_had(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, MIB);
+        char command[256];
+
+        disk_close(d);
+        (void)snprintf(command, sizeof(command), "test \"$(cat %s/disks/*.meta | wc -c)\" -eq 64", f->dir);
+        assert_int_equal(system(command), 0);
+}
+
 static void test_read_only_store_lets_disks_be_read(void **state)
 {
         struct fixture *f = *state;
@@ -818,6 +830,7 @@ int main(void)
                 T(test_growth_is_durable),
                 T(test_removed_disk_stays_until_it_is_closed),
                 T(test_each_finds_what_a_crash_left),
+                T(test_a_disks_head_has_the_length_that_it_always_had),
                 T(test_read_only_store_lets_disks_be_read),
                 T(test_damaged_bitmap_is_told_and_kept_apart),
                 T(test_damaged_or_short_files_are_not_opened),
