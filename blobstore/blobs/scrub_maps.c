@@ -40,11 +40,12 @@ void scrub_report(struct scrub *s, enum blobstore_problem kind, const struct blo
         s->ops->problem(s->ops->ctx, kind, id, text);
 }
 
-static bool scrub_is_there(struct scrub *s, const struct blob_id *id)
+/* DEAD: as one that others may borrow of. */
+static bool scrub_is_there(struct scrub *s, const struct blob_id *id, bool dead)
 {
         struct index_blob row;
 
-        return index_blob_get(s->chunks->index, id, &row) == 0 && row.state == BLOB_LIVE;
+        return index_blob_get(s->chunks->index, id, &row) == 0 && (dead || row.state == BLOB_LIVE);
 }
 
 /* Of a blob that is pinned. 1: open; 0: it is gone, or was never there; -EBADMSG, *RET_WHAT says why it cannot be. */
@@ -55,7 +56,7 @@ static int scrub_open_map(struct scrub *s, const struct blob_id *id, bool dead, 
 
         if (r == 0)
                 return 1;
-        if (r == -ENOENT && (dead || !scrub_is_there(s, id)))
+        if (r == -ENOENT && !scrub_is_there(s, id, dead))
                 return 0;
         if (r != -ENOENT && !scrub_is_damage(r))
                 return r;

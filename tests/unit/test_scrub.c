@@ -271,6 +271,43 @@ static void test_damage_of_a_map_is_found_and_who_borrows_of_it_is_named(void **
         store_close(s);
 }
 
+/* The lender is removed, and its file is there for who borrows of it alone. */
+static void test_a_missing_map_of_a_removed_lender_is_found(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id other = add(s, 2);
+        uint8_t *bytes = calloc(1, IMAGE_BYTES);
+        char name[64], path[3 * TEMPDIR_MAX];
+        struct pass p = { 0 };
+        struct blob_id one, like;
+        uint64_t seed = 1;
+        struct blob *b;
+
+        assert_non_null(bytes);
+        for (size_t at = 0; at < IMAGE_BYTES; at += 2 * (size_t)BLOCK) /* each a chunk: more than a page of them is lent */
+                random_fill(&seed, bytes + at, BLOCK);
+        b = image_store(s, bytes, IMAGE_BYTES);
+        free(bytes);
+        one = *blob_get_id(b);
+        blob_close(b);
+        like = add_like(s, &one, IMAGE_BYTES - 16 * BLOCK);
+        assert_ok(blob_remove(s->bs, &one));
+        (void)store_gc(s);
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 0);
+        store_close(s);
+        map_path(&one, ".dead", name);
+        store_path(s, name, path);
+        assert_ok(unlink(path));
+        assert_ok(store_open(s));
+        assert_true(read_all(s, &like) < 0);
+        p = (struct pass){ 0 };
+        assert_ok(scrub(s, &p));
+        assert_true(names(&p, &like));
+        assert_false(names(&p, &other));
+        store_close(s);
+}
+
 static void test_what_a_segment_says_of_itself_is_looked_at(void **state)
 {
         struct store *s = *state;
@@ -515,6 +552,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_missing_segment_and_a_missing_map_are_found, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_damage_of_a_map_is_found_and_who_borrows_of_it_is_named, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_missing_map_of_a_removed_lender_is_found, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_a_segment_says_of_itself_is_looked_at, store_setup,
                                                 store_teardown),
