@@ -23,6 +23,7 @@
 #include "blobstore/base/kept.h"
 #include "blobstore/disks/disks.h"
 #include "fs/ops/files.h"
+#include "fs/ops/follow.h"
 #include "fs/ops/grant.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
@@ -196,6 +197,17 @@ static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
         wait_notify(&m->fs, kind, id);
 }
 
+/* A model_committed_fn. */
+static void mount_committed(void *ctx, bool done)
+{
+        struct mount *m = ctx;
+
+        if (m->lasting)
+                resent_note(ctx, done);
+        if (done)
+                follow_wake(m->fs.followers);
+}
+
 /* A model_ended_fn. */
 static void mount_ended(void *ctx, struct model *m, const struct task *task)
 {
@@ -268,7 +280,7 @@ static int mount_open(struct mount *m)
                                              .ended = mount_ended,
                                              .notice = mount_warn,
                                              .progress = progress_show,
-                                             .committed = m->lasting ? resent_note : NULL,
+                                             .committed = mount_committed,
                                              .listener_ctx = m },
                        &diag, &m->fs.model);
         if (r < 0)
@@ -511,6 +523,7 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                         mount_leave(&m);
                 notify_stopping(m.notify);
                 wait_shutdown(m.fs.waiters);
+                follow_shutdown(m.fs.followers);
                 atomic_store(&m.fs.stopping, true);
                 watchdog_stop(TAKE_PTR(m.fs.watchdog));
                 later_stop(m.fs.later);

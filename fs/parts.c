@@ -3,6 +3,7 @@
 #include "fs/parts.h"
 
 #include "fs/ops/alias.h"
+#include "fs/ops/follow.h"
 #include "fs/ops/frozen.h"
 #include "fs/ops/grant.h"
 #include "fs/ops/handles.h"
@@ -38,6 +39,8 @@ int parts_new(struct fs *fs, int handles_fd)
         if (r == 0)
                 r = waiters_new(&fs->waiters);
         if (r == 0)
+                r = followers_new(fs, &fs->followers);
+        if (r == 0)
                 r = spread_new(&fs->spread);
         if (r == 0)
                 r = later_new(&fs->later);
@@ -52,6 +55,7 @@ void parts_free(struct fs *fs)
         watch_free(fs->watch);
         spread_free(fs->spread);
         waiters_free(fs->waiters);
+        followers_free(fs->followers);
         handles_free(fs->handles);
         frozens_free(fs->frozens);
         walks_free(fs->walks);

@@ -22,6 +22,7 @@
         X(dismiss)          \
         X(copy_targets)     \
         X(download)         \
+        X(event)            \
         X(family)           \
         X(fetch_row)        \
         X(handover)         \

@@ -74,6 +74,8 @@ int attr_text(struct req *rq, struct node n, struct strbuf *out)
                 r = kind->target(rq, n.oid, out);
         else if (n.row == ROW_CHILD && kind && kind->show_child)
                 r = kind->show_child(rq, n.oid, out);
+        else if (n.row == ROW_CHILD && n.kind == KIND_EVENTS_AFTER)
+                r = 0; /* it is made as it is read */
         else if (entry && !entry->dir && !entry->blob) {
                 rq->entry = entry;
                 rq->dir = kind;

@@ -24,6 +24,8 @@ int file_open(struct req *rq, struct node n, struct fuse_file_info *fi)
                 return -ESTALE;
         if (n.kind == KIND_SCRATCH)
                 return scratch_file_open(rq, n, fi->flags, fi);
+        if (n.kind == KIND_EVENTS_AFTER && n.row == ROW_CHILD)
+                return follow_open(rq, n, fi);
         if ((entry && entry->blob) || (n.row == ROW_CHILD && kind->blob))
                 return data_open(rq, n, fi->flags, fi);
         if (entry && (entry->flags & ENTRY_DISK))

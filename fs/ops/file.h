@@ -73,6 +73,9 @@ int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *f
 /* inflow.c: uploads. -ENOENT, to read: there is nothing in it that can be. */
 int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 
+/* follow.c: info/events-after/<seq> */
+int follow_open(struct req *rq, struct node n, struct fuse_file_info *fi);
+
 /* wait.c: files whose reading blocks */
 int wait_open(struct req *rq, struct node n, struct fuse_file_info *fi);
 

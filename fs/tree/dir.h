@@ -93,6 +93,10 @@ int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us
         DIR_LIST(json, "images.json", LISTING_JSON, "the same for programs"),                           \
         DIR_LIST(xlsx, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", DIR_LIST_XLSX_FLAGS)
 
+/* info/events, and its mtime (dir_events.c). */
+int events_show(struct req *rq, struct strbuf *out);
+int64_t events_changed_us(struct req *rq);
+
 /* A line of copy-targets; CTX is a strbuf (dir_copy_targets.c). */
 int dir_add_copy_target(void *ctx, const struct copy_target *t);
 
@@ -111,7 +115,7 @@ extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images;
 extern const struct dir_kind dir_image_instances;
-extern const struct dir_kind dir_buried, dir_scratch;
+extern const struct dir_kind dir_buried, dir_scratch, dir_events_after;
 /* dir_mirror.c */
 extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;
 extern const struct dir_kind dir_shared_instance;

@@ -72,7 +72,8 @@ enum node_kind {
         KIND_SCRATCH = 46, /* never listed; its children are temporary files, see scratch.h */
         KIND_FAMILIES = 47, /* oid: the region */
         KIND_FAMILY = 48, /* oid: the family; its children's: an image or the family, see dir_family.c */
-        KIND_COUNT = 49, /* one more than the greatest of these */
+        KIND_EVENTS_AFTER = 49, /* its children's: the number of an event */
+        KIND_COUNT = 50, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

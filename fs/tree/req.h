@@ -40,6 +40,7 @@ struct scratches;
 struct selections;
 struct spread;
 struct waiters;
+struct followers;
 struct walks;
 struct watch;
 struct watchdog;
@@ -66,6 +67,7 @@ struct fs {
         struct grants *grants; /* ops/grant.c */
         struct handles *handles; /* ops/handles.c */
         struct waiters *waiters; /* ops/wait.c */
+        struct followers *followers; /* ops/follow.c */
         struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */
         struct watch *watch; /* tree/watch.c */

@@ -57,6 +57,7 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_FAMILY] = &dir_family,
         [KIND_BURIED] = &dir_buried,
         [KIND_SCRATCH] = &dir_scratch,
+        [KIND_EVENTS_AFTER] = &dir_events_after,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)

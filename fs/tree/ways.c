@@ -31,6 +31,7 @@ static const char *const ways[KIND_COUNT] = {
         [KIND_IMAGE_SNAPSHOTS] = "these links follow the device mapping; " SNAPSHOTS,
         [KIND_COPIES] = "the image is copied with mkdir copies/<region>",
         [KIND_COPY_TARGETS] = "copy-targets/<id>,<id>… is there to be read",
+        [KIND_EVENTS_AFTER] = "events-after/<seq> is there to be read",
         [KIND_COPY] = "a copy shows how it goes; rmdir cancels or forgets it",
         [KIND_SNAPSHOTS] = SNAPSHOTS,
         [KIND_SNAPSHOT] = "values go into the files that ls shows; a disk is made of it with mkdir disks/<name> in it",

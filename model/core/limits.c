@@ -44,6 +44,7 @@ static const struct {
         [LIMIT_ENDED_TASKS] = { "ended-tasks", 100 },
         [LIMIT_UNNAMED_DAYS] = { "unnamed-days", 30 },
         [LIMIT_SCRUB_DAYS] = { "scrub-days", 30 },
+        [LIMIT_EVENTS] = { "events", 10000 },
 };
 
 const char *limit_name(enum limit l)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+# info/events and info/events-after/<seq>: what happened, each once and in order, to whom it concerns.
+# shellcheck disable=SC2034
+. "$lib/users.sh"
+A=12001 B=12002
+users $A $B
+need python3
+start -o allow_other
+two_regions
+raise_limits
+E=$MNT/info/events
+
+last() { tail -n 1 "$E" | sed 's/^{"seq": \([0-9]*\),.*/\1/'; }
+# What happened after that number: what, object, user, detail; the numbers being without a gap for who may see all.
+after() {
+        timeout 60 cat "$MNT/info/events-after/$1" >follow || fail "events-after/$1: not read"
+        python3 - "$1" <<'END'
+import json, sys
+seq = int(sys.argv[1])
+for line in open("follow"):
+    e = json.loads(line)
+    assert list(e) == ["seq", "time", "what", "region", "object", "id", "user", "detail"], line
+    seq += 1
+    assert e["seq"] == seq, (seq, line)
+    print(e["what"], e["region"], e["object"], e["user"], e["detail"])
+END
+}
+# The same of what only a user may see: what and object.
+seen() { as "$1" cat "$E" | python3 -c 'import json, sys
+for e in map(json.loads, sys.stdin): print(e["what"], e["object"], e["detail"])'; }
+told() { same "$(after "$n")" "$1" "${2:-what happened}"; n=$(last); }
+
+same "$(after 0)" $'made cn-north-1  root \nmade cn-east-2  root ' "regions"
+same "$(ls "$MNT/info" | grep -c events-after)" 0 "events-after is listed"
+same "$(ls -A "$MNT/info/events-after")" "" "what is in events-after"
+n=$(last)
+
+# ---- each kind, in the words of the tree ----
+ok mkdir "$MNT/regions/r3"
+ok rename "$MNT/regions/r3" "$MNT/regions/r4"
+ok rmdir "$MNT/regions/r4"
+told $'made r3  root \nmoved r4  root r3\nremoved r4  root '
+
+ok mkdir "$R/private/q"
+ok rename "$R/private/q" "$R/private/q2"
+ok rmdir "$R/private/q2"
+told $'made cn-north-1 private/q root queued\nmoved cn-north-1 private/q2 root private/q\nstatus cn-north-1 private/q2 root deleting\nremoved cn-north-1 private/q2 root ' "a queued image"
+
+cloud_image web 1M
+after "$n" >words
+n=$(last)
+for word in "made cn-north-1 private/web root queued" "status cn-north-1 private/web root pending" \
+        "made cn-north-1 snapshots/web root creating" "status cn-north-1 snapshots/web root available" \
+        "status cn-north-1 private/web root available"; do
+        grep -qxF "$word" words || fail "no '$word' in $(cat words)"
+done
+grep -qx 'ended cn-north-1 tasks/task-[a-z0-9]* root import done' words || fail "no end of the import: $(cat words)"
+
+ok mkdir "$R/private/web/instances/vm1"
+ok rename "$R/instances/vm1" "$R/instances/vm2"
+ok write "$R/instances/vm2/power" start
+ok write "$R/instances/vm2/power" stop
+ok chmod 0750 "$R/instances/vm2"
+ok mkdir "$R/disks/d1"
+ok write "$R/disks/d1/size" 4M
+ok write "$R/instances/vm2/attach" d1
+ok write "$R/instances/vm2/detach" vdb
+ok rmdir "$R/disks/d1"
+ok rmdir "$R/instances/vm2"
+told "made cn-north-1 instances/vm1 root 
+moved cn-north-1 instances/vm2 root instances/vm1
+started cn-north-1 instances/vm2 root 
+stopped cn-north-1 instances/vm2 root 
+access cn-north-1 instances/vm2 root 0750
+made cn-north-1 disks/d1 root 
+resized cn-north-1 disks/d1 root 4194304
+attached cn-north-1 disks/d1 root instances/vm2/disks/vdb
+detached cn-north-1 disks/d1 root instances/vm2/disks/vdb
+removed cn-north-1 disks/d1 root 
+removed cn-north-1 instances/vm2 root " "a machine and a disk"
+
+# What is refused did not happen.
+expect EEXIST mkdir "$R/private/web"
+expect ENOENT rmdir "$R/private/nothing"
+same "$(last)" "$n" "events of what was refused"
+
+# ---- who sees what: hers, what the modes let her in to, what is shared with her ----
+by $A ok mkdir "$R/private/a"
+ok chmod 0700 "$R/private/a"
+by $B ok mkdir "$R/disks/b"
+ok chmod 0700 "$R/disks/b"
+seen $A >a
+seen $B >b
+grep -qx 'made private/a queued' a || fail "A does not see her own: $(cat a)"
+grep -q 'access disks/b' a && fail "A sees B's"
+grep -q 'access private/a' b && fail "B sees A's"
+chown $A:$A "$R/private/web" || fail "chown"
+ok chmod 0700 "$R/private/web"
+by $A ok mkdir "$R/private/web/shares/$B"
+by $A ok write "$R/private/web/name" other
+by $A ok rmdir "$R/private/web/shares/$B"
+seen $B | grep 'private/web' | tail -n 2 >shared
+same "$(cat shared)" $'shared private/web '"$B"$'\nunshared private/web '"$B" "what B hears of a share"
+seen $A >a
+grep -qx "owner private/web root" a || fail "A does not hear that it is hers"
+
+# ---- waiting ----
+n=$(last)
+as $B timeout 60 cat "$MNT/info/events-after/$n" >b.out &
+b=$!
+timeout 60 cat "$MNT/info/events-after/$n" >root.out &
+root=$!
+by $A ok rmdir "$R/private/a" # not B's to see: nobody but root hears of it
+wait $root || fail "nobody told root"
+grep -q '"removed".*"private/a"' root.out || fail "root was told: $(cat root.out)"
+kill -0 $b || fail "B was told of what is A's: $(cat b.out)"
+by $B ok rmdir "$R/disks/b"
+wait $b || fail "nobody told B"
+same "$(grep -c . b.out)" 1 "what B was told"
+grep -q '"removed".*"disks/b"' b.out || fail "B was told: $(cat b.out)"
+# One that is interrupted while it waits ends.
+cat "$MNT/info/events-after/$(last)" &
+p=$!
+waits() { grep -qs request_wait_answer "/proc/$p/stack" "/proc/$p/wchan"; }
+until_true 30 waits || fail "the reader does not wait"
+kill -TERM $p
+wait $p && fail "a reader that was interrupted was answered"
+
+# ---- what cannot be told ----
+n=$(last)
+cat "$MNT/info/events-after/$((n + 1))" 2>said && fail "events after one that there was not"
+grep -q "Stale file handle" said || fail "another errno: $(cat said)"
+grep -q "there has been no such event, the newest is $n" "$MNT/info/errors" || fail "no sentence: $(cat "$MNT/info/errors")"
+for name in x -1 01 +1 99999999999999999999; do
+        [ ! -e "$MNT/info/events-after/$name" ] || fail "events-after/$name is there"
+done
+
+
+# ---- how much is kept: so many of each user, and nobody pushes out another's ----
+refused EINVAL - write "$MNT/info/limits" "events many"
+ok write "$MNT/info/limits" "events 20"
+for i in $(seq 12); do
+        by $B ok mkdir "$R/disks/b$i"
+        by $B ok rmdir "$R/disks/b$i"
+done
+before=$(seen $A | grep -c .)
+restart -o allow_other
+same "$(seen $A | grep -c .)" "$before" "what A sees after a restart"
+seen $A >a
+grep -qx 'made private/a queued' a || fail "B pushed out A's"
+seen $B | grep -c 'disks/b' >count || :
+[ "$(cat count)" -le 20 ] || fail "of B's more is kept than the limit: $(cat count)"
+# Who is further back than that is told, once, and so is the administrator, who would miss it; A misses nothing.
+as $B cat "$MNT/info/events-after/$n" 2>said && fail "B was given a part of what followed"
+grep -q "Stale file handle" said || fail "another errno: $(cat said)"
+as $B tail -n 1 "$MNT/info/errors" | grep "what followed is not kept any more" >said || fail "no sentence for B"
+cat "$MNT/info/events-after/$n" 2>said && fail "root was given a part of what followed"
+n=$(as $A tail -n 1 "$E" | sed 's/^{"seq": \([0-9]*\),.*/\1/')
+as $A timeout 60 cat "$MNT/info/events-after/$((n - 1))" >a.out || fail "A was told that something is gone"
+same "$(grep -c . a.out)" 1 "what A follows"
