@@ -2,7 +2,7 @@
 # The top of the tree: README and info/.
 start
 same "$(ls "$MNT" | tr '\n' ' ')" "README images.csv images.json images.xlsx info regions tasks " "ls"
-same "$(ls "$MNT/info" | tr '\n' ' ')" "errors health limits store version " "ls info"
+same "$(ls "$MNT/info" | tr '\n' ' ')" "errors events health limits store version " "ls info"
 value "$MNT/info/health" ok
 [ "$(wc -l <"$MNT/README")" -ge 10 ] || fail "the README is short"
 grep -q 'cp .*private/' "$MNT/README" || fail "the README does not say how to import"

@@ -157,13 +157,14 @@ sentence_alone() {
 }
 
 # Everything that a refusal must leave alone: names, types, modes, owners, sizes, times, contents. Not the sentences
-# themselves, and not the free space of the disk, which others change too.
+# themselves, not the events, which tell of what was begun and taken back as well, and not the free space of the disk, which
+# others change too.
 tree_snapshot() {
         (
                 cd "${1:-$MNT}" || exit 1
                 find . -printf '%p %y %m %U:%G %s %i %T@ %C@ %l\n' |
-                        grep -vE '(/last-error|^\./info/errors|^\./info/store) '
-                find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/store -print0 |
+                        grep -vE '(/last-error|^\./info/errors|^\./info/events|^\./info/store) '
+                find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/events ! -path ./info/store -print0 |
                         xargs -0 -r xxhsum -q -H2
         ) | sort
 }
@@ -172,9 +173,9 @@ tree_snapshot() {
 tree_contents() {
         (
                 cd "${1:-$MNT}" || exit 1
-                find . ! -name last-error ! -path ./info/errors ! -path ./info/store \
+                find . ! -name last-error ! -path ./info/errors ! -path ./info/events ! -path ./info/store \
                         '(' -type d -printf '%p %m %U:%G\n' -o -printf '%p %y %m %U:%G %s %l\n' ')'
-                find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/store -print0 |
+                find . -type f ! -name last-error ! -path ./info/errors ! -path ./info/events ! -path ./info/store -print0 |
                         xargs -0 -r xxhsum -q -H2
         ) | sort
 }
