@@ -13,6 +13,7 @@
 
 #include <errno.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
 #include "fs/ops/file.h"
@@ -21,8 +22,12 @@
 
 #define PIECE 512 /* events */
 
+/*
+ * Counted: who has an answer may close the file while the thread that gave it is still about to let go of the mutex.
+ */
 struct follow_file {
         struct file file;
+        atomic_uint users; /* the open file, each read, and each reader that waits */
         pthread_mutex_t mutex; /* of what follows; taken before that of the followers */
         bool begun;
         uint64_t upto; /* the last event of the text */
@@ -50,6 +55,23 @@ struct followers {
         pthread_t thread;
         bool started, stopped, news;
 };
+
+static struct follow_file *file_ref(struct follow_file *f)
+{
+        atomic_fetch_add(&f->users, 1);
+        return f;
+}
+
+static void file_unref(struct follow_file *f)
+{
+        if (!f || atomic_fetch_sub(&f->users, 1) > 1)
+                return;
+        strbuf_done(&f->piece);
+        (void)pthread_mutex_destroy(&f->mutex);
+        free(f);
+}
+
+DEFINE_CLEANUP(struct follow_file *, file_unrefp, file_unref)
 
 /* ---- the text; with the file's mutex held ---- */
 
@@ -128,6 +150,12 @@ static int look(struct followers *fl, struct follower *w)
         return 1;
 }
 
+static void follower_free(struct follower *w)
+{
+        file_unref(w->file);
+        free(w);
+}
+
 static void take_off(struct followers *fl, const struct follower *w)
 {
         struct follower **at = &fl->first;
@@ -157,7 +185,7 @@ static void look_for_all(struct followers *fl)
                 atomic_fetch_sub(&fl->waiting, 1);
                 if (r < 0)
                         (void)fuse_reply_err(w->fuse, -r);
-                free(w);
+                follower_free(w);
         }
 }
 
@@ -202,7 +230,7 @@ static void end_waiting(struct followers *fl, fuse_req_t fuse)
                 *at = w->next;
                 atomic_fetch_sub(&fl->waiting, 1);
                 (void)fuse_reply_err(w->fuse, EINTR);
-                free(w);
+                follower_free(w);
         }
 }
 
@@ -275,7 +303,7 @@ static void follow_enter(struct req *rq, struct follow_file *f, size_t size, uin
                 reply_error(rq, r);
                 return;
         }
-        *w = (struct follower){ .next = fl->first, .fuse = rq->fuse, .file = f, .size = size, .seen = seen };
+        *w = (struct follower){ .next = fl->first, .fuse = rq->fuse, .file = file_ref(f), .size = size, .seen = seen };
         fl->first = w;
         atomic_fetch_add(&fl->waiting, 1);
         fl->news = true;
@@ -302,7 +330,7 @@ static int follow_begin(struct req *rq, struct follow_file *f)
 
 static void follow_read(struct req *rq, struct file *file, size_t size, off_t off)
 {
-        struct follow_file *f = (struct follow_file *)file;
+        CLEANUP(file_unrefp) struct follow_file *f = file_ref((struct follow_file *)file);
         uint64_t seen;
         int r = 0;
 
@@ -326,11 +354,7 @@ static void follow_read(struct req *rq, struct file *file, size_t size, off_t of
 
 static void follow_release(struct file *file)
 {
-        struct follow_file *f = (struct follow_file *)file;
-
-        strbuf_done(&f->piece);
-        (void)pthread_mutex_destroy(&f->mutex);
-        free(f);
+        file_unref((struct follow_file *)file);
 }
 
 static const struct file_ops follow_ops = {
@@ -348,6 +372,7 @@ int follow_open(struct req *rq, struct node n, struct fuse_file_info *fi)
         if (!f)
                 return -ENOMEM;
         f->file = (struct file){ .ops = &follow_ops, .node = n };
+        atomic_init(&f->users, 1);
         (void)pthread_mutex_init(&f->mutex, NULL); /* cannot fail without attributes */
         fi->direct_io = 1;
         fi->fh = (uintptr_t)f;

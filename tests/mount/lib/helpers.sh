@@ -259,9 +259,11 @@ restart() {
 
 # As a power switch does for the process: SIGKILL, and the mount point is left stale.
 crash() {
+        local r
         kill -KILL "$daemon_pid"
         { _reap "$daemon_pid"; } 2>/dev/null
-        return 0
+        r=$?
+        [ "$r" = 137 ] || fail "the daemon had ended before it was killed, with status $r: $(tail -n 3 "$WORK/daemon.log")"
 }
 
 check_store() {
