@@ -21,7 +21,7 @@ pattern web.raw 3M 5
 # cut_power: and with it whatever runs as $daemon_pid.
 cut_power() {
         xfs_io -x -c shutdown fs || fail "cannot shut down the file system"
-        crash 2>/dev/null # or it had ended
+        kill_daemon # or it had ended
         umount -l "$MNT" 2>/dev/null
         until_true 10 umount fs || fail "cannot unmount the dead file system"
         mount -o loop disk.img fs || fail "the file system does not come back"

@@ -257,11 +257,16 @@ restart() {
         start "$@"
 }
 
+# Kills the daemon, and waits for its end; what its status was.
+kill_daemon() {
+        kill -KILL "$daemon_pid" 2>/dev/null
+        { _reap "$daemon_pid"; } 2>/dev/null
+}
+
 # As a power switch does for the process: SIGKILL, and the mount point is left stale.
 crash() {
         local r
-        kill -KILL "$daemon_pid"
-        { _reap "$daemon_pid"; } 2>/dev/null
+        kill_daemon
         r=$?
         [ "$r" = 137 ] || fail "the daemon had ended before it was killed, with status $r: $(tail -n 3 "$WORK/daemon.log")"
 }
