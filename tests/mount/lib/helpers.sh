@@ -230,9 +230,17 @@ _ended() {
         ! kill -0 "$1" 2>/dev/null
 }
 
+# What the threads of a process wait for, each kind once.
+_waits() {
+        local task
+        for task in "/proc/$1"/task/*; do
+                echo "$(cat "$task/comm") $(cat "$task/wchan") $(head -n 3 "$task/stack" 2>/dev/null | tr '\n' ' ')"
+        done 2>/dev/null | sort | uniq -c
+}
+
 _reap() {
         local r
-        until_true "${2:-20}" _ended "$1" || fail "the daemon is still there"
+        until_true "${2:-60}" _ended "$1" || fail "the daemon is still there, and waits in: $(_waits "$1")"
         wait "$1"
         r=$?
         daemon_pid=
