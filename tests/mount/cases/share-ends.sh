@@ -25,6 +25,7 @@ open_to() {
 mkfifo go
 # inside UID DIR: goes there and opens vda.raw; after `echo >go` says how `.` is, and prints the file.
 inside() {
+        rm -f out # else the word of the reader before is taken for this one's
         as "$1" sh -c 'cd "$1" && exec 9<vda.raw && echo in && read -r _ <"$2" && { ls; echo "ls $?"; } 2>&1 && cat <&9' \
                 - "$2" "$WORK/go" >out &
         reader=$!
