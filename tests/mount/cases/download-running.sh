@@ -59,7 +59,7 @@ wait "${slow[@]}"
 # at_once N [FIRST]: N downloads, FIRST of them while all of those run; the daemon's memory then goes into $rss, in KiB.
 at_once() {
         local pid answer
-        rm -f go && mkfifo go
+        rm -f go said && mkfifo go
         "$lib/downloads" "$small" small.raw "$@" <go >said 2>downloads.err &
         pid=$!
         exec 7>go
