@@ -208,6 +208,25 @@ static int op_list_later(char **a)
         return r;
 }
 
+/* fsop targets LINK FILE: reads a link again and again until FILE is gone; prints each change, then how often it was read. */
+static int op_targets(char **a)
+{
+        char last[4096] = "", target[4096];
+        unsigned long reads = 0;
+        ssize_t n;
+
+        for (; !access(a[1], F_OK); reads++) {
+                n = readlink(a[0], target, sizeof(target) - 1);
+                if (n < 0)
+                        return failed("readlink");
+                target[n] = 0;
+                if (strcmp(target, last))
+                        puts(strcpy(last, target));
+        }
+        printf("%lu reads\n", reads);
+        return 0;
+}
+
 /* Keeps a directory open, and after a byte reads it again and again for two seconds: what then of a file below it? */
 static int op_list_again(char **a)
 {
@@ -735,6 +754,7 @@ static const struct op ops[] = {
         { "opendir", op_opendir, 1 },
         { "list-later", op_list_later, 1 },
         { "list-again", op_list_again, 2 },
+        { "targets", op_targets, 2 },
         { "truncate", op_truncate, 2 },
         { "open", op_open, 2 },
         { "write", op_write, 2 },
