@@ -28,6 +28,13 @@
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
 #define WAL_BYTES_KEPT   "67108864"
 
+/*
+ * Who reads takes the first connection that is free, so the first does nearly all of what is asked by one after another.
+ * In KiB: rows and names of some 100 000 images. With sqlite's 2 MiB each stat(2) among so many read two pages anew, a
+ * fifth of its processor time.
+ */
+#define FIRST_READER_CACHE "PRAGMA cache_size = -24576"
+
 static const char *const begin_sql[] = { [DB_READ] = "BEGIN", [DB_WRITE] = "BEGIN IMMEDIATE" };
 
 /* ---- statements ---- */
@@ -308,6 +315,8 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
                 r = open_writer(db, dir_fd, path, opts->tables);
         if (r == 0 && !opts->read_only)
                 r = db_open_reader(db, &db->reader[0]);
+        if (r == 0)
+                r = db_exec(db->reader[0].conn, FIRST_READER_CACHE);
         if (r < 0) {
                 keep_wal(&db->reader[0]);
                 keep_wal(&db->writer);

@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,7 +23,7 @@
 #include "tests/lib/fault.h"
 #include "tests/lib/tempdir.h"
 
-enum { ADD_STORE, ADD_REGION, COUNT, LIST, REMOVE_STORE, BAD_BLOB, GAP, PATH_OF };
+enum { ADD_STORE, ADD_REGION, COUNT, LIST, REMOVE_STORE, BAD_BLOB, GAP, PATH_OF, LENGTH_OF };
 
 static const char *const test_sql[] = {
         [ADD_STORE] = "INSERT INTO store (path, changed) VALUES (?1, 0)",
@@ -33,6 +35,7 @@ static const char *const test_sql[] = {
         [BAD_BLOB] =
                 "INSERT INTO blob (store, key, size, data, clusters, spans, checksum) VALUES (?1, ?2, 0, 0, 0, 0, ?2)",
         [PATH_OF] = "SELECT path FROM store WHERE id = ?1",
+        [LENGTH_OF] = "SELECT length(path) FROM store WHERE id = ?1",
 };
 static const struct db_statements test_statements = DB_STATEMENTS(test_sql);
 
@@ -680,6 +683,57 @@ static void test_readers_do_not_wait_for_each_other(void **state)
         assert_int_equal(r.n, 3);
 }
 
+/* What this thread has read of files, /proc's among them. */
+static uint64_t bytes_read(void)
+{
+        FILE *io = fopen("/proc/thread-self/io", "re");
+        unsigned long long n;
+
+        if (!io)
+                skip(); /* this kernel does not count */
+        assert_int_equal(fscanf(io, "rchar: %llu", &n), 1);
+        (void)fclose(io);
+        return n;
+}
+
+static void look_at_stores(struct fixture *f, unsigned n)
+{
+        for (unsigned id = 1; id <= n; id++) {
+                int64_t length;
+                DB_TXN(t);
+
+                assert_ok(db_begin(f->db, DB_READ, &t));
+                assert_ok(db_int(&t, test_sql[LENGTH_OF], &length, DB_INT(id)));
+        }
+}
+
+/* Each look at one of many images read its pages anew. */
+static void test_rows_that_were_looked_at_are_not_read_again(void **state)
+{
+        enum { ROWS = 3000, LONG = 3000 }; /* a page each, more of them than sqlite keeps by itself */
+        struct fixture *f = *state;
+        char path[LONG + 1];
+        uint64_t before;
+
+        memset(path, 'x', LONG);
+        path[LONG] = '\0';
+        {
+                DB_TXN(t);
+
+                assert_ok(db_begin(f->db, DB_WRITE, &t));
+                for (int i = 0; i < ROWS; i++) {
+                        (void)snprintf(path, 6, "%05d", i);
+                        path[5] = 'x';
+                        assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT(path)), 1);
+                }
+                assert_ok(db_commit(&t));
+        }
+        look_at_stores(f, ROWS);
+        before = bytes_read();
+        look_at_stores(f, ROWS);
+        assert_in_range(bytes_read() - before, 0, 4095);
+}
+
 static void test_threads_write_and_read_together(void **state)
 {
         atomic_bool stop = false;
@@ -727,6 +781,7 @@ int main(void)
                 TEST(test_a_quota_of_the_disk_is_like_a_full_disk),
                 TEST(test_a_failed_checkpoint_ends_all_writing),
                 TEST(test_readers_do_not_wait_for_each_other),
+                TEST(test_rows_that_were_looked_at_are_not_read_again),
                 TEST(test_threads_write_and_read_together),
         };
 
