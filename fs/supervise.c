@@ -92,6 +92,7 @@ static void be_child(pid_t supervisor)
         if (getppid() != supervisor) /* it was too late for that */
                 _exit(EXIT_MOUNT_FAILED);
         (void)setpgid(0, 0);
+        (void)signal(SIGHUP, SIG_DFL); /* where nohup started us it is ignored, and libfuse would leave it so */
         keep_signals(SIG_UNBLOCK, true);
 }
 

@@ -10,6 +10,7 @@ next() {
         until_true 20 _next "$1" || fail "no process followed $1"
         stat -f "$MNT" >/dev/null || fail "it does not serve"
 }
+trap '' HUP # as under nohup, which does not keep kill -HUP from what it is for
 start -o restarts=100000
 two_regions
 raise_limits
