@@ -322,42 +322,6 @@ static void test_removing_the_image_ends_its_upload(void **state)
         work_assert_clean(l);
 }
 
-static void test_a_header_that_cannot_be_imported_is_refused_at_close(void **state)
-{
-        static const uint8_t qcow2[512] = { 'Q', 'F', 'I', 0xfb, 0, 0, 0, 9 };
-        struct library *l = *state;
-        uint64_t id = library_image(l, "web");
-        struct upload *u;
-
-        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &u));
-        write_at(u, qcow2, sizeof(qcow2), 0);
-        assert_refused(l, upload_check(u, library_diag(l)), -EINVAL);
-        upload_close(u);
-
-        assert_int_equal(work_get(l, id).status, IMAGE_ERROR);
-        assert_string_equal(work_get(l, id).error, l->diag.text);
-        assert_int_equal(work_used(l, l->region, &l->alice, LIMIT_SNAPSHOTS), 0);
-        assert_int_equal(work_incoming(l), 0);
-        work_assert_clean(l);
-}
-
-static void test_nothing_is_wrong_before_the_last_writer_closes(void **state)
-{
-        static const uint8_t half[4] = { 'Q', 'F', 'I', 0xfb };
-        struct library *l = *state;
-        uint64_t id = library_image(l, "web");
-        struct upload *a, *b;
-
-        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &a));
-        assert_ok(upload_check(a, library_diag(l)));
-        assert_ok(upload_open(l->m, &l->alice, id, library_diag(l), &b));
-        write_at(a, half, sizeof(half), 0);
-        assert_ok(upload_check(a, library_diag(l)));
-        upload_close(b);
-        assert_err(upload_check(a, library_diag(l)), -EINVAL);
-        upload_close(a);
-}
-
 static void test_the_format_must_agree(void **state)
 {
         struct library *l = *state;
@@ -537,8 +501,6 @@ int main(void)
                 TEST(test_an_image_that_has_its_bytes_takes_no_others),
                 TEST(test_only_the_administrator_uploads_what_all_will_see),
                 TEST(test_removing_the_image_ends_its_upload),
-                TEST(test_a_header_that_cannot_be_imported_is_refused_at_close),
-                TEST(test_nothing_is_wrong_before_the_last_writer_closes),
                 TEST(test_the_format_must_agree),
                 TEST(test_offsets_past_the_limit_are_refused),
                 TEST(test_an_upload_cut_off_by_the_end_of_the_program_is_an_error),
