@@ -40,6 +40,25 @@ static inline void thread_set_nice(enum thread_nice nice)
 }
 
 /*
+ * Who holds what requests wait for goes with them until it gives that back, whatever it does otherwise: else it may come
+ * to the processor after all that is busy there, and they after it. A hint, too; gives what thread_calm() takes.
+ */
+static inline int thread_hurry(void)
+{
+        const int nice = getpriority(PRIO_PROCESS, (id_t)gettid()); /* cannot fail of oneself */
+
+        if (nice > THREAD_NICE_REQUESTS)
+                thread_set_nice(THREAD_NICE_REQUESTS);
+        return nice;
+}
+
+static inline void thread_calm(int nice)
+{
+        if (nice > THREAD_NICE_REQUESTS)
+                (void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
+}
+
+/*
  * linux/ioprio.h: of this thread, the last of those that have their turn. Not "idle": what it reads then waits for as long
  * as anybody else's disk is busy (seconds with mq-deadline, for ever with bfq), and with it who has to wait for its end.
  */

@@ -33,6 +33,7 @@ struct db {
         int dir_fd; /* for the reserve, and for readers that come later; -1: only to be read */
         const struct db_statements *const *tables;
         pthread_mutex_t writing; /* held by who uses the writer */
+        int nice; /* what who holds it was before: db.c */
         struct connection writer;
         struct db_sync *sync; /* of its commits; NULL: there is no writer */
         atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next; changed by the writer */

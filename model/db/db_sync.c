@@ -20,6 +20,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
 #include "model/db/db_priv.h"
 #include "model/db/db_vfs.h"
 #include "model/db/reserve.h"
@@ -156,7 +157,7 @@ static void sync_all(struct db_sync *s, size_t i)
         (void)pthread_cond_broadcast(&s->ended);
 }
 
-int db_sync_wait(struct db_sync *s, uint64_t number)
+static int wait_for(struct db_sync *s, uint64_t number)
 {
         LOCK_SCOPE(&s->mutex);
 
@@ -171,4 +172,15 @@ int db_sync_wait(struct db_sync *s, uint64_t number)
                         (void)pthread_cond_wait(&s->ended, &s->mutex);
         }
         return s->synced < number ? -EIO : 0;
+}
+
+/* Hurried, since others wait for the one that syncs. */
+int db_sync_wait(struct db_sync *s, uint64_t number)
+{
+        const int nice = thread_hurry();
+        int r;
+
+        r = wait_for(s, number);
+        thread_calm(nice);
+        return r;
 }
