@@ -16,6 +16,7 @@
 
 #include "blobstore/base/log.h"
 #include "blobstore/base/thread.h"
+#include "fs/hold.h"
 #include "fs/http/http.h"
 #include "fs/notify.h"
 #include "fs/lasting.h"
@@ -55,6 +56,7 @@ struct mount {
         atomic_uint image_changes; /* goes up with each: for downloads */
         struct fuse_session *session;
         struct notify *notify; /* NULL: no manager */
+        struct hold *hold; /* NULL: not begun */
         char *mountpoint; /* absolute */
         bool mounted, signals;
 };
@@ -444,6 +446,7 @@ static void mount_close(struct mount *m)
         if (m->signals)
                 fuse_remove_signal_handlers(m->session);
         http_stop(m->fs.http);
+        hold_stop(m->hold);
         scratches_free(m->fs.scratches);
         model_close(m->fs.model);
         kept_close(m->disks);
@@ -476,6 +479,7 @@ static _Noreturn void mount_leave(struct mount *m)
 {
         atomic_store(&m->fs.stopping, true);
         watchdog_stop(m->fs.watchdog);
+        hold_stop(m->hold);
         later_leave(m->fs.later);
         http_stop(m->fs.http);
         model_close(m->fs.model);
@@ -500,6 +504,8 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
         if (r == 0)
                 r = mount_mount(&m);
         mount_mask_signals(SIG_UNBLOCK);
+        if (r == 0)
+                r = hold_start(m.fs.model, opts->store, &m.hold);
         if (r == 0) {
                 config = fuse_loop_cfg_create();
                 r = config ? 0 : mount_fail(-ENOMEM, "out of memory");

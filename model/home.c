@@ -8,7 +8,7 @@
  *      imagefs.db.….damaged     what a restored one took the place of; likewise
  *      secret                   what the database's secrets are sealed with (core/secret.h), in no copy of it
  *      left-down                why it was not served any more, for the next start to tell
- *      lock                     locked while somebody has the library open
+ *      lock                     locked while somebody has the library open, who says in it who that is
  *      blobs/                   its own blob store
  */
 
@@ -43,6 +43,10 @@
 #define LOCK_PATIENCE_MS  3000
 #define CLOSE_PATIENCE_MS 60000
 #define CLOSING           " closing"
+
+/* What the lock file says, and the kernel's name of a host's start. */
+#define HOLDER_MAX 256
+#define BOOT_MAX   64
 
 /* How long what a killed daemon had forked may live, and how often it is looked whether it does. */
 #define ORPHAN_PATIENCE_MS 2000
@@ -95,41 +99,76 @@ static int check_contents(struct model *m, const char *path, enum home_purpose p
         return r != -EUCLEAN ? r : diag_set(diag, r, "%s: not empty: choose an empty directory", path);
 }
 
-/* The lock file says which process has the library open, and whether it is closing it. */
+/*
+ * The lock file says which process has the library open, and whether it is closing it; in a second line on which host,
+ * by its name, for people, and since it was started by a name of its own: containers' processes can be known by number,
+ * another host's can not. Earlier versions wrote no such line.
+ */
+struct holder {
+        pid_t pid;
+        bool closing;
+        bool elsewhere; /* on another host */
+        char host[HOST_NAME_MAX + 1];
+};
+
+static void read_boot(char *ret, size_t size)
+{
+        CLEANUP_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : pread_full(fd, ret, size - 1, 0);
+
+        ret[n < 0 ? 0 : n] = '\0';
+        ret[strcspn(ret, "\n")] = '\0';
+}
+
 static int write_holder(int lock_fd, const char *what)
 {
-        char text[32];
-        int n = snprintf(text, sizeof(text), "%ld%s", (long)getpid(), what);
+        char text[HOLDER_MAX], host[HOST_NAME_MAX + 1] = "", boot[BOOT_MAX];
+        int n;
 
+        (void)gethostname(host, sizeof(host) - 1); /* cannot fail with that size */
+        read_boot(boot, sizeof(boot));
+        n = snprintf(text, sizeof(text), "%ld%s\n%s %s\n", (long)getpid(), what, boot, host);
         if (ftruncate(lock_fd, 0) < 0)
                 return -errno;
         return pwrite_full(lock_fd, text, (size_t)n, 0);
 }
 
-static bool read_holder(int lock_fd, pid_t *ret, bool *ret_closing)
+static bool read_holder(int lock_fd, struct holder *ret)
 {
-        char text[32] = { 0 };
+        char text[HOLDER_MAX] = { 0 }, boot[BOOT_MAX];
+        struct holder h = { 0 };
+        char *what, *where, *host;
         uint64_t pid;
-        char *what;
 
         if (pread_full(lock_fd, text, sizeof(text) - 1, 0) < 0)
                 return false;
+        where = strchrnul(text, '\n');
+        if (*where) {
+                *where++ = '\0';
+                where[strcspn(where, "\n")] = '\0';
+                host = strchrnul(where, ' ');
+                if (*host)
+                        *host++ = '\0';
+                read_boot(boot, sizeof(boot));
+                h.elsewhere = *where && boot[0] && strcmp(where, boot) != 0;
+                (void)snprintf(h.host, sizeof(h.host), "%s", host);
+        }
         what = strchrnul(text, ' ');
-        *ret_closing = strcmp(what, CLOSING) == 0;
+        h.closing = strcmp(what, CLOSING) == 0;
         *what = '\0';
         if (parse_u64(text, &pid) < 0 || pid > INT_MAX)
                 return false;
-        *ret = (pid_t)pid;
+        h.pid = (pid_t)pid;
+        *ret = h;
         return true;
 }
 
-/* Or it cannot be seen from here. */
+/* Or it cannot be seen from here. Of another host's process that is not known. */
 static bool holder_is_gone(int lock_fd)
 {
-        bool closing;
-        pid_t pid;
+        struct holder h;
 
-        return !read_holder(lock_fd, &pid, &closing) || (kill(pid, 0) < 0 && errno == ESRCH);
+        return !read_holder(lock_fd, &h) || (!h.elsewhere && kill(h.pid, 0) < 0 && errno == ESRCH);
 }
 
 /*
@@ -148,19 +187,18 @@ static void await_orphans(int lock_fd)
 static void await_holder(int lock_fd)
 {
         struct pollfd holder = { .events = POLLIN };
-        bool closing;
-        pid_t pid;
+        struct holder h;
 
-        if (!read_holder(lock_fd, &pid, &closing) || pid == getpid())
+        if (!read_holder(lock_fd, &h) || h.elsewhere || h.pid == getpid())
                 return;
-        holder.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        holder.fd = (int)syscall(SYS_pidfd_open, h.pid, 0);
         if (holder.fd < 0) {
                 if (errno == ESRCH)
                         await_orphans(lock_fd);
                 return;
         }
         /* However it ends, the lock is tried again. */
-        if (poll(&holder, 1, LOCK_PATIENCE_MS) == 0 && read_holder(lock_fd, &pid, &closing) && closing)
+        if (poll(&holder, 1, LOCK_PATIENCE_MS) == 0 && read_holder(lock_fd, &h) && h.closing)
                 (void)poll(&holder, 1, CLOSE_PATIENCE_MS);
         (void)close(holder.fd);
 }
@@ -181,14 +219,16 @@ static bool shares_namespace(pid_t pid, const char *name)
 /* Who has the lock, as far as can be seen from here: not through the wall of a container. */
 static int refuse_held(int lock_fd, const char *path, struct diag *diag)
 {
-        bool closing;
-        pid_t pid;
+        struct holder h;
 
-        if (holder_is_gone(lock_fd) || !read_holder(lock_fd, &pid, &closing))
+        if (holder_is_gone(lock_fd) || !read_holder(lock_fd, &h))
                 return diag_set(diag, -EBUSY, "%s: another imagefs serves this library, which cannot be seen from here "
                                               "(in a container, or on another host): unmount it there first", path);
+        if (h.elsewhere)
+                return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: process %ld of the host %s: "
+                                              "unmount it there first", path, (long)h.pid, h.host);
         return diag_set(diag, -EBUSY, "%s: another imagefs serves this library: process %ld%s: unmount that one first",
-                        path, (long)pid, shares_namespace(pid, "mnt") ? "" : ", in another mount namespace");
+                        path, (long)h.pid, shares_namespace(h.pid, "mnt") ? "" : ", in another mount namespace");
 }
 
 /* umount(8) returns before the daemon has closed its library: who comes at once finds it locked by one that ends. */
@@ -254,6 +294,16 @@ int home_open(struct model *m, const char *path, enum home_purpose purpose, stru
         if (!m->read_only)
                 private_entries(m->dir_fd); /* before anything is read from them */
         return 0;
+}
+
+int home_hold(const struct model *m)
+{
+        int r;
+
+        do {
+                r = flock(m->lock_fd, LOCK_EX | LOCK_NB);
+        } while (r < 0 && errno == EINTR);
+        return r < 0 ? -errno : 0;
 }
 
 void home_closing(struct model *m)

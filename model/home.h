@@ -21,6 +21,12 @@ enum home_purpose {
  */
 int home_open(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag);
 
+/*
+ * Takes the lock that is held once more, which asks who keeps it: a server, where the library lies on a file system of
+ * several hosts. 0, or why it is ours no more.
+ */
+int home_hold(const struct model *m);
+
 /* Whoever waits for the library learns that it is being closed. */
 void home_closing(struct model *m);
 void home_close(struct model *m);

@@ -183,6 +183,11 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         return 0;
 }
 
+int model_hold(const struct model *m)
+{
+        return home_hold(m);
+}
+
 void model_close(struct model *m)
 {
         if (!m)

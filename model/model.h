@@ -53,6 +53,12 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
 void model_close(struct model *m);
 
 /*
+ * Is the library still ours? A negative errno: its lock is lost, another may have it by now, and nothing may be written to
+ * it any more, not even to close it. Waits for who keeps the lock. Any thread.
+ */
+int model_hold(const struct model *m);
+
+/*
  * Looks which blob stores do not answer, where somebody has waited for more than LIMIT_US: they count as offline until they
  * do. For one thread alone, now and then. Gives how many.
  */

@@ -10,6 +10,11 @@ if [ "$(id -u)" = 0 ]; then
                 fail "the namespace is not told"
         [[ $(unshare -p -f --mount-proc "$IMAGEFS" "$STORE" "$WORK/other" 2>&1) == *"cannot be seen from here"* ]] ||
                 fail "a process that cannot be seen is told of"
+        # Another host's processes are none of ours, whatever their numbers are.
+        echo 11111111-2222-3333-4444-555555555555 >boot
+        elsewhere=$(unshare -m bash -c 'mount --bind boot /proc/sys/kernel/random/boot_id && exec "$0" "$1" "$2" -f' \
+                "$IMAGEFS" "$STORE" "$WORK/other" 2>&1) && fail "another host may mount it, too"
+        [[ $elsewhere == *"$said of the host $(uname -n): unmount it there first" ]] || fail "another sentence: $elsewhere"
 fi
 ln -s store alias
 # It closed the lock file's descriptor twice, and wrote to whatever had come to have its number.
@@ -32,3 +37,17 @@ check_store "$WORK/store3"
 crash
 start
 expect ok stat "$MNT/regions/r"
+
+# On a file system of several hosts the lock can be lost to another: then the daemon ends, and writes no more.
+if command -v strace >/dev/null; then
+        strace -f -qq -o lost.trace -p "$daemon_pid" -e inject=flock:error=ESHUTDOWN \
+                -e trace=flock,write,pwrite64,pwritev,pwritev2,fsync,fdatasync,ftruncate,fallocate,renameat,unlinkat 2>/dev/null &
+        _reap "$daemon_pid"
+        same $? 32 "the status of a daemon that has lost its lock"
+        grep -q INJECTED lost.trace || skip "strace cannot have the lock lost"
+        ! sed '1,/INJECTED/d' lost.trace | grep -vE ' write\(2, |flock|resumed' || fail "it wrote after that"
+        grep -q "its lock is lost, and another host may have it: $(python3 -c 'import os; print(os.strerror(108))'): nothing" \
+                daemon.log || fail "not said: $(tail -n 1 daemon.log)"
+        start
+        expect ok stat "$MNT/regions/r"
+fi
