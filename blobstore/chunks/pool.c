@@ -55,10 +55,17 @@ unsigned pool_threads(const struct pool *p)
         return p->threads;
 }
 
+/* Of the calling thread. */
+static int pool_nice(void)
+{
+        return getpriority(PRIO_PROCESS, (id_t)gettid()); /* cannot fail; -1 is one of them */
+}
+
 static void *pool_main(void *ctx)
 {
         struct pool *p = ctx;
         struct pool_job *job;
+        int nice = pool_nice(), wanted;
 
         lock(&p->lock);
         for (;;) {
@@ -69,6 +76,9 @@ static void *pool_main(void *ctx)
                         break;
                 STAILQ_REMOVE_HEAD(&p->jobs, link);
                 unlock(&p->lock);
+                wanted = job->nice;
+                if (wanted != nice && setpriority(PRIO_PROCESS, (id_t)gettid(), wanted) == 0)
+                        nice = wanted;
                 job->run(job);
                 lock(&p->lock);
         }
@@ -93,6 +103,7 @@ int pool_submit(struct pool *p, struct pool_job *job)
 {
         int r;
 
+        job->nice = pool_nice();
         LOCK_SCOPE(&p->lock);
         if (p->started == 0) {
                 r = pool_start(p);
@@ -171,12 +182,14 @@ static void share_run(struct pool_job *job)
 /* Asks threads for help, unless there are jobs for them. */
 static void share_call(struct pool *p, struct share *s, unsigned helpers)
 {
+        const int nice = pool_nice();
+
         LOCK_SCOPE(&p->lock);
         if (!STAILQ_EMPTY(&p->jobs) || (p->started == 0 && pool_start(p) < 0))
                 return;
         s->users += helpers; /* nobody else knows it yet */
         for (unsigned i = 0; i < helpers; i++) {
-                s->helpers[i] = (struct share_helper){ .job.run = share_run, .share = s };
+                s->helpers[i] = (struct share_helper){ .job = { .run = share_run, .nice = nice }, .share = s };
                 STAILQ_INSERT_TAIL(&p->jobs, &s->helpers[i].job, link);
                 pthread_cond_signal(&p->wake);
         }

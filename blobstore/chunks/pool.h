@@ -3,9 +3,10 @@
 #define BLOBSTORE_CHUNKS_POOL_H
 
 /*
- * Threads that do jobs in the order in which they were submitted. They are started by the first job, so that a process
- * may still fork after it has opened a store. The queue has no bound of its own: each submitter bounds what it
- * has outstanding.
+ * Threads that do jobs in the order in which they were submitted, each at the priority of who submitted it: who waits for
+ * a request's pieces must not wait for a thread that an import has slowed down. They are started by the first job, so
+ * that a process may still fork after it has opened a store. The queue has no bound of its own: each submitter bounds
+ * what it has outstanding.
  */
 
 #include <stddef.h>
@@ -16,6 +17,7 @@ struct pool;
 /* Embedded in what the job is about. RUN owns it from the call on: the job may be gone when it returns. */
 struct pool_job {
         STAILQ_ENTRY(pool_job) link;
+        int nice; /* the pool's to set */
         void (*run)(struct pool_job *job);
 };
 

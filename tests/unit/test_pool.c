@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/chunks/pool.h"
@@ -98,12 +101,60 @@ static void test_pieces_do_not_wait_for_jobs(void **state)
         pool_free(p);
 }
 
+struct priority {
+        struct pool_job job;
+        int nice; /* that it ran at */
+};
+
+static void priority_run(struct pool_job *job)
+{
+        ((struct priority *)job)->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+struct slow_submitter {
+        struct pool *pool;
+        struct priority p;
+        int nice;
+        bool may_raise; /* root may, and then so may the pool */
+};
+
+static void *slow_submitter_main(void *ctx)
+{
+        struct slow_submitter *s = ctx;
+        int before = getpriority(PRIO_PROCESS, (id_t)gettid());
+
+        assert_ok(setpriority(PRIO_PROCESS, (id_t)gettid(), before + 3));
+        s->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+        assert_ok(pool_submit(s->pool, &s->p.job));
+        s->may_raise = setpriority(PRIO_PROCESS, (id_t)gettid(), before) == 0;
+        return NULL;
+}
+
+/* Threads that an import had started kept its priority, and requests waited for pieces that were decoded at it. */
+static void test_a_job_has_the_priority_of_who_submitted_it(void **state)
+{
+        struct slow_submitter slow = { .p.job.run = priority_run };
+        struct priority after = { .job.run = priority_run };
+        const int own = getpriority(PRIO_PROCESS, (id_t)gettid());
+        pthread_t thread;
+
+        (void)state;
+        assert_ok(pool_new(1, &slow.pool));
+        assert_ok(pthread_create(&thread, NULL, slow_submitter_main, &slow));
+        assert_ok(pthread_join(thread, NULL));
+        assert_ok(pool_submit(slow.pool, &after.job));
+        pool_free(slow.pool);
+        assert_int_equal(slow.p.nice, slow.nice);
+        assert_int_equal(after.nice, slow.may_raise ? own : slow.nice);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_piece_is_done_once),
                 cmocka_unit_test(test_an_error_of_one_piece_is_the_answer),
                 cmocka_unit_test(test_pieces_do_not_wait_for_jobs),
+                cmocka_unit_test(test_a_job_has_the_priority_of_who_submitted_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
