@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from benchmark.files import BLOCK, MIB, fresh, make_dense
+from benchmark.files import BLOCK, MIB, fresh, make_dense, spans_of
 from benchmark.programs import Daemon, Unmeasured, fio, run, timed
 
 REGION = "regions/here"
@@ -55,6 +55,11 @@ class Library:
 
     def machine_disk(self, name):
         return self.mount / REGION / "instances" / name / "disks/vda.raw"
+
+    def copied(self, bench, name):
+        """The library as it is, once more; it is not mounted."""
+        run("cp", "-a", self.root, bench.work / name)
+        return Library(bench, name)
 
     def fill(self, count):
         """Makes COUNT images at once, in the stopped library's database: the mount would sync each of them."""
@@ -106,6 +111,11 @@ def put_squashfs(image, files):
     run("mksquashfs", *files, image, "-comp", "zstd", "-no-progress", "-quiet")
 
 
+def dwarfs(*_):
+    """Named where it would stand: it brings folly and Thrift along to be built, which takes longer than all rows."""
+    raise Unmeasured("absent: in no package of Debian's")
+
+
 def stores(bench):
     """The peers, each at what makes it small without making it very slow."""
     return {
@@ -123,41 +133,70 @@ def stores(bench):
 # ---- mounts ----
 
 class Mounts:
-    """One dense file as several file systems show it: name → (path, what lies below, daemon)."""
+    """One file as several file systems show it: name → (path, what lies below, daemon). From START on SIZE bytes of it
+    have no holes."""
 
-    def __init__(self, bench):
-        self.stack = contextlib.ExitStack()
-        self.size = (256 if bench.opts.quick else 1024) * MIB
-        self.shown = {}
-        work = bench.work
-        dense = work / "dense.raw"
-        make_dense(dense, bench.disks, self.size)
-        self.size = dense.stat().st_size
+    def __init__(self, bench, where, start, size):
+        self.stack, self.where = contextlib.ExitStack(), where
+        bench.stack.push(self.stack)
+        self.start, self.size, self.shown = start, size, {}
+        where.mkdir()
 
-        library = Library(bench, "reading")
-        daemon = self.stack.enter_context(library.mounted())
-        library.put(dense)
-        self.shown["imagefs"] = (library.disk("dense"), library.store, daemon)
+    def show_library(self, name, library, image, *options):
+        daemon = self.stack.enter_context(library.mounted(*options))
+        self.shown[name] = (library.disk(image), library.store, daemon)
 
-        image = work / "dense.squashfs"
-        put_squashfs(image, [dense])
-        shown = work / "squashfuse"
+    def show_squashfs(self, image, file):
+        shown = self.where / "squashfuse"
         shown.mkdir()
         daemon = self.stack.enter_context(Daemon(shown, "squashfuse_ll", "-f", image, shown))
-        self.shown["squashfuse"] = (shown / "dense.raw", image, daemon)
+        self.shown["squashfuse"] = (shown / file, image, daemon)
 
-        image = work / "dense.qcow2"
-        put_qcow2(work, [dense])
-        (work / "qemu").touch()
+    def show_qcow2(self, image):
+        shown = self.where / "qemu"
+        shown.touch()
         daemon = self.stack.enter_context(Daemon(
-            work / "qemu", "qemu-storage-daemon", "--blockdev",
+            shown, "qemu-storage-daemon", "--blockdev",
             f"qcow2,node-name=d,read-only=on,file.driver=file,file.filename={image}",
-            "--export", f"fuse,id=e,node-name=d,mountpoint={work / 'qemu'}"))
-        self.shown["qemu-storage-daemon"] = (work / "qemu", image, daemon)
-        dense.unlink()
+            "--export", f"fuse,id=e,node-name=d,mountpoint={shown}"))
+        self.shown["qemu-storage-daemon"] = (shown, image, daemon)
 
     def contenders(self, measure):
-        return {name: lambda s=shown: measure(*s) for name, shown in self.shown.items()}
+        return {name: lambda s=shown: measure(*s) for name, shown in self.shown.items()} | {"DwarFS": dwarfs}
+
+
+def dense_mounts(bench):
+    """What the disks hold, as one file without holes."""
+    where = bench.work / "dense"
+    mounts = Mounts(bench, where, 0, (256 if bench.opts.quick else 1024) * MIB)
+    dense = where / "dense.raw"
+    make_dense(dense, bench.disks, mounts.size)
+    mounts.size = dense.stat().st_size
+
+    library = Library(bench, "reading")
+    with library.mounted():
+        library.put(dense)
+    mounts.show_library("imagefs", library, "dense")
+    put_squashfs(where / "dense.squashfs", [dense])
+    mounts.show_squashfs(where / "dense.squashfs", dense.name)
+    put_qcow2(where, [dense])
+    mounts.show_qcow2(where / "dense.qcow2")
+    dense.unlink()
+    return mounts
+
+
+def tidied_mounts(bench, tidied, as_imported):
+    """The longest part without holes of the disk that was taken in last, of which most is stored as a difference, in
+    two libraries; and what the row of space has of it in other stores."""
+    disk = bench.disks[-1]
+    start, end = max(spans_of(disk), key=lambda span: span[1] - span[0])
+    mounts = Mounts(bench, bench.work / "tidied", start, end - start)
+    for name, library in ("imagefs", tidied), ("imagefs, as imported", as_imported):
+        mounts.show_library(name, library, disk.stem, "-o", "tidy=0")
+    peers = stores(bench)
+    mounts.show_squashfs(peers["squashfs"].path / "disks.squashfs", disk.name)
+    mounts.show_qcow2(peers["qcow2 zstd"].path / f"{disk.stem}.qcow2")
+    return mounts
 
 
 # ---- a machine's disk ----

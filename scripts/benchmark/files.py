@@ -18,17 +18,24 @@ def allocated(path):
     return sum(f.lstat().st_blocks * 512 for f in files)
 
 
-def data_of(disk):
-    """The data of a disk, hole by hole, without the blocks of zeros that are not holes."""
-    zero = bytes(BLOCK)
+def spans_of(disk):
+    """(start, end) of what lies between the holes of a disk."""
     with open(disk, "rb") as f:
         size, at = os.fstat(f.fileno()).st_size, 0
         while at < size:
             try:
-                at = os.lseek(f.fileno(), at, os.SEEK_DATA)
+                start = os.lseek(f.fileno(), at, os.SEEK_DATA)
             except OSError:
                 return
-            end = os.lseek(f.fileno(), at, os.SEEK_HOLE)
+            at = os.lseek(f.fileno(), start, os.SEEK_HOLE)
+            yield start, at
+
+
+def data_of(disk):
+    """The data of a disk, span by span, without the blocks of zeros that are not holes."""
+    zero = bytes(BLOCK)
+    with open(disk, "rb") as f:
+        for at, end in spans_of(disk):
             while at < end:
                 piece = os.pread(f.fileno(), min(MIB, end - at), at)
                 at += len(piece)

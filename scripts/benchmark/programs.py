@@ -2,12 +2,17 @@
 """Running programs, and what they took."""
 
 import contextlib
+import functools
 import json
 import os
+import platform
 import resource
 import subprocess
 import time
 from pathlib import Path
+
+
+TOP = Path(__file__).resolve().parent.parent.parent
 
 
 class Unmeasured(Exception):
@@ -94,6 +99,15 @@ def fio(path, size, pattern, block, count, *options):
         raise Unmeasured(f"fio: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
     job = json.loads(done.stdout[done.stdout.index("{"):])["jobs"][0]
     return job["read"]["iops"] + job["write"]["iops"]
+
+
+@functools.cache
+def of_debian_13(program):
+    """How a program of that release is called, whatever release this is."""
+    run(TOP / "scripts/in-debian", "trixie", "true") # makes the tree, the first time
+    tree = Path(os.environ.get("IMAGEFS_TEST_CACHE", "/var/cache/imagefs-tests")) / "debian-trixie"
+    libraries = tree / "usr/lib" / f"{platform.machine()}-linux-gnu"
+    return next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, tree / "usr/bin" / program
 
 
 def command_lines():

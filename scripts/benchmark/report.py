@@ -16,6 +16,7 @@ class Report:
         self.lines = []
         self.figures = [] # of the rows that have something to reach
         self.missed = [] # what must be reached and was not, or could not be measured
+        self.seconds = {} # that the rows took
 
     def add(self, row, unit, results, target=None):
         """TARGET: (peer, operator, factor, aim), or (None, operator, value, aim) for a bound of its own."""
@@ -54,8 +55,8 @@ class Report:
         if not met(bound):
             self.missed.append(f"{row}: {self.number(measure)}{of}, must be {operator} {bound:g}")
         verdict = "as aimed" if met(aim) else "as it must be" if met(bound) else "MISSED"
-        self.figures.append([row, f"{self.number(ours)} {unit}", beside, f"{self.number(measure)} ×" if peer else "",
-                             f"{operator} {bound:g}{of}", f"{operator} {aim:g}{of}", verdict])
+        self.figures.append([row, f"{self.number(measure)} ×" if peer else "", f"{operator} {bound:g}{of}",
+                             f"{operator} {aim:g}{of}", verdict, f"{self.number(ours)} {unit}", beside])
         return f"{verdict}: {operator} {bound:g}{of} {peer or ''}".rstrip() + f", aim {aim:g}"
 
     @staticmethod
@@ -65,18 +66,18 @@ class Report:
     def cells(self, line):
         spread = f"{self.number(line['min'])} to {self.number(line['max'])}" if line.get("runs", 1) > 1 else ""
         ratio = f"{self.number(line['imagefs is'])} ×" if "imagefs is" in line else ""
-        return [line["row"], line["program"], self.number(line.get("median")), spread, line["unit"], ratio,
+        return [line["row"], line["program"], ratio, self.number(line.get("median")), spread, line["unit"],
                 line.get("note", "")]
 
     def text(self, line):
-        row, program, median, spread, unit, ratio, note = self.cells(line)
-        return f"{row:56.56} {program:20.20} {median:>8} {spread:>16} {unit:10} {ratio:>8}  {note}".rstrip()
+        row, program, ratio, median, spread, unit, note = self.cells(line)
+        return f"{row:56.56} {program:20.20} {ratio:>8} {median:>8} {spread:>16} {unit:10}  {note}".rstrip()
 
     def write(self, directory, heading):
         directory.mkdir(parents=True, exist_ok=True)
         for name, titles, rows in (
-                ("figures.md", ["work", "imagefs", "beside it", "imagefs is", "must", "aim", ""], self.figures),
-                ("bench.md", ["work", "program", "median", "spread", "unit", "imagefs is", "must"],
+                ("figures.md", ["work", "imagefs is", "must", "aim", "", "imagefs", "beside it"], self.figures),
+                ("bench.md", ["work", "program", "imagefs is", "median", "spread", "unit", "must"],
                  map(self.cells, self.lines))):
             with open(directory / name, "w", encoding="utf-8") as f:
                 f.write(heading + "\n\n| " + " | ".join(titles) + " |\n|" + "---|" * len(titles) + "\n")

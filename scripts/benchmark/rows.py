@@ -2,6 +2,8 @@
 """What is measured: each row of the tables is made by a function that has its name, or by one that these share."""
 
 import contextlib
+import functools
+import itertools
 import os
 import random
 import re
@@ -11,15 +13,26 @@ import threading
 import time
 from pathlib import Path
 
-from benchmark.contenders import REGION, Library, Machines, Mounts, Store, put_qcow2, stores
+from benchmark.contenders import (REGION, Library, Machines, Store, dense_mounts, dwarfs, put_qcow2, stores,
+                                  tidied_mounts)
 from benchmark.files import BLOCK, GIB, MIB, allocated, data_of, forget, fresh, read_through, warm, write_unlike
-from benchmark.programs import Unmeasured, command_lines, fio, run, timed, wait_for
+from benchmark.guests import Guests
+from benchmark.programs import TOP, Unmeasured, command_lines, fio, of_debian_13, run, timed, wait_for
 from benchmark.report import Report, column
 
-TOP = Path(__file__).resolve().parent.parent.parent
 SHARE = 30 # seconds of a row for each contender, but one round at the least
+BOOTING = 90 # of that of the boots: two rounds on two cores
 TIDYING = 600 # seconds that are waited for it
+MUST_READ = ("squashfuse", "≥", 3, 4)
+MUST_READ_RANDOM = ("qemu-storage-daemon", "≥", 4, 8)
 ROWS = {}
+
+
+def make_disk(name):
+    done = subprocess.run([TOP / "tests/mount/lib/make-disk", name], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise Unmeasured(f"the disk {name} could not be made")
+    return Path(done.stdout.strip())
 
 
 def row(function):
@@ -34,33 +47,25 @@ class Bench:
         self.load = os.getloadavg()[0]
         self.disks = opts.disks or self.make_disks()
         self.data = sum(sum(map(len, data_of(d))) for d in self.disks)
-        self._mounts = None
 
     def make_disks(self):
         names = ("a", "boot") if self.opts.quick else ("system", "installed", "rebuilt")
-        disks = []
-        for name in names:
-            made = subprocess.run([TOP / "tests/mount/lib/make-disk", name], stdout=subprocess.PIPE, text=True,
-                                  check=False)
-            if made.returncode != 0:
-                sys.exit("bench: no disks: name yours with --disks")
-            disks.append(Path(made.stdout.strip()))
-        return disks
+        try:
+            return [make_disk(name) for name in names]
+        except Unmeasured:
+            sys.exit("bench: no disks: name yours with --disks")
 
-    @property
+    @functools.cached_property
     def mounts(self):
-        if not self._mounts:
-            self._mounts = Mounts(self)
-            self.stack.push(self._mounts.stack)
-        return self._mounts
+        return dense_mounts(self)
 
-    def in_turn(self, contenders, runs=None):
+    def in_turn(self, contenders, runs=None, share=SHARE):
         """Rounds; in each, every contender once. One that fails is out, one that is slow after some rounds."""
         results = {name: [] for name in contenders}
         taken = dict.fromkeys(contenders, 0.0)
         for _ in range(runs or self.opts.runs):
             for name, measure in contenders.items():
-                if isinstance(results[name], str) or taken[name] > SHARE:
+                if isinstance(results[name], str) or taken[name] > share:
                     continue
                 start = time.monotonic()
                 try:
@@ -95,21 +100,35 @@ class Bench:
 
 # ---- the store ----
 
-def tidied(b):
-    """What the library that was filled last takes when there is nothing left to tidy."""
-    library = Library(b, "importing")
-
+def tidied(library):
+    """What it takes when there is nothing left to tidy."""
     def stored():
         return re.search(r"^stored-bytes (.*)", (library.mount / "info/store").read_text(encoding="utf-8"), re.M)[1]
 
-    with library.mounted("-o", "tidy=1"):
-        end, before = time.monotonic() + TIDYING, ""
-        while stored() != before: # a segment takes half a minute
+    with library.mounted("-o", "tidy=1") as daemon:
+        end, before = time.monotonic() + TIDYING, None
+        # A segment takes half a minute, of a processor: what has moved nothing and taken none is done.
+        while (now := (stored(), daemon.cpu_seconds())) != before:
             if time.monotonic() > end:
                 raise Unmeasured(f"not at its end after {TIDYING} s")
-            before = stored()
-            time.sleep(60)
+            before = now
+            time.sleep(15)
     return allocated(library.store)
+
+
+def tidied_rows(b, sizes):
+    """The library that was filled last: space and reads."""
+    library = Library(b, "importing")
+    as_imported = library.copied(b, "as-imported")
+    sizes["imagefs"] = b.in_turn({"imagefs": lambda: tidied(library) / MIB}, 1)["imagefs"]
+    b.report.add("space of the disks, tidied", "MiB", sizes, ("casync", "≤", 0.74, 0.7))
+    if isinstance(sizes["imagefs"], str):
+        raise Unmeasured("reads of what is not tidied say nothing")
+    mounts = tidied_mounts(b, library, as_imported)
+    with mounts.stack:
+        sequential(b, mounts, "read of what was tidied, store cached", store_cached, MUST_READ)
+        random_reads(b, mounts, "random 4 KiB of what was tidied, store cached", store_cached, MUST_READ_RANDOM)
+    fresh(as_imported.root)
 
 
 @row
@@ -119,11 +138,10 @@ def space(b):
         return lambda: (*store.measure(b.disks), allocated(store.path))
 
     contenders = {"imagefs": lambda: b.library_import(b.disks)}
-    contenders |= {name: peer(store) for name, store in stores(b).items()}
+    contenders |= {name: peer(store) for name, store in stores(b).items()} | {"DwarFS": dwarfs}
     sizes = b.import_row("raw disks", b.disks, contenders, ("restic", "≤", 0.22, 0.15))
     b.report.add("space of the disks", "MiB", sizes, ("casync", "≤", 0.8, 0.75))
-    sizes["imagefs"] = b.in_turn({"imagefs": lambda: tidied(b) / MIB}, 1)["imagefs"]
-    b.report.add("space of the disks, tidied", "MiB", sizes, ("casync", "≤", 0.74, 0.7))
+    tidied_rows(b, sizes)
     for store in stores(b).values():
         fresh(store.path)
 
@@ -143,14 +161,14 @@ def qcow2(b):
     fresh(peer.path)
 
 
-def sequential(b, title, prepare, target, readers=1):
-    size = b.mounts.size
+def sequential(b, mounts, title, prepare, target, readers=1):
+    size = mounts.size
 
     def measure(path, below, daemon):
         prepare(path, below)
         before, start = daemon.cpu_seconds(), time.monotonic()
-        threads = [threading.Thread(target=read_through, args=(path, i * size // readers, (i + 1) * size // readers))
-                   for i in range(readers)]
+        bounds = [mounts.start + i * size // readers for i in range(readers + 1)]
+        threads = [threading.Thread(target=read_through, args=(path, *part)) for part in itertools.pairwise(bounds)]
         for t in threads:
             t.start()
         for t in threads:
@@ -158,7 +176,7 @@ def sequential(b, title, prepare, target, readers=1):
         seconds = time.monotonic() - start
         return size / MIB / seconds, (daemon.cpu_seconds() - before) * GIB / size
 
-    results = b.in_turn(b.mounts.contenders(measure))
+    results = b.in_turn(mounts.contenders(measure))
     for i, (what, unit, goal) in enumerate((("", "MiB/s", target), (": processor", "s/GiB", None))):
         b.report.add(title + what, unit, column(results, i), goal)
 
@@ -176,27 +194,27 @@ def all_cold(path, below):
 @row
 def read(b):
     """Sequential reads of dense data."""
-    sequential(b, "read, store cached", store_cached, ("squashfuse", "≥", 3, 4))
-    sequential(b, "read, all cold", all_cold, None)
-    sequential(b, "read, hot", lambda path, below: warm(path), None)
-    sequential(b, "read, 4 readers, store cached", store_cached, None, readers=4)
+    sequential(b, b.mounts, "read, store cached", store_cached, MUST_READ)
+    sequential(b, b.mounts, "read, all cold", all_cold, None)
+    sequential(b, b.mounts, "read, hot", lambda path, below: warm(path), None)
+    sequential(b, b.mounts, "read, 4 readers, store cached", store_cached, None, readers=4)
 
 
-def random_reads(b, title, prepare, target, jobs=1):
+def random_reads(b, mounts, title, prepare, target, jobs=1):
     def measure(path, below, daemon):
         prepare(path, below)
-        return fio(path, b.mounts.size, "randread", BLOCK, b.mounts.size // BLOCK // 16 // jobs, "--readonly",
-                   f"--numjobs={jobs}", "--thread", "--group_reporting", "--invalidate=0")
+        return fio(path, mounts.size, "randread", BLOCK, mounts.size // BLOCK // 16 // jobs, "--readonly",
+                   f"--offset={mounts.start}", f"--numjobs={jobs}", "--thread", "--group_reporting", "--invalidate=0")
 
-    b.report.add(title, "reads/s", b.in_turn(b.mounts.contenders(measure)), target)
+    b.report.add(title, "reads/s", b.in_turn(mounts.contenders(measure)), target)
 
 
 @row
 def random4k(b):
     """Random reads of 4 KiB: a sixteenth of the file's blocks, each once."""
-    random_reads(b, "random 4 KiB, store cached", store_cached, ("qemu-storage-daemon", "≥", 4, 8))
-    random_reads(b, "random 4 KiB, all cold", all_cold, None)
-    random_reads(b, "random 4 KiB, 4 readers", store_cached, None, jobs=4)
+    random_reads(b, b.mounts, "random 4 KiB, store cached", store_cached, MUST_READ_RANDOM)
+    random_reads(b, b.mounts, "random 4 KiB, all cold", all_cold, None)
+    random_reads(b, b.mounts, "random 4 KiB, 4 readers", store_cached, None, jobs=4)
 
 
 @row
@@ -294,8 +312,42 @@ def machine_disk(b):
                              ("qemu-storage-daemon", "≥", 1.5, 3))
 
 
-def list_long(directory):
-    return timed(lambda: run("ls", "-l", directory))[0]
+@row
+def boot(b):
+    """Ten machines of one base, made and started at once, nothing of it cached: until the last is up. The overlays'
+    base is a raw file, the quickest there is."""
+    count = 2 if b.opts.quick else 10
+    guests = Guests(b.work / "guests", make_disk("boot"))
+    library, number = Library(b, "booting"), itertools.count()
+    with library.mounted():
+        library.put(guests.base)
+
+    def machines():
+        forget(library.store)
+        names = [f"vm-{next(number)}" for _ in range(count)]
+        with library.mounted():
+            start = time.monotonic()
+            for name in names:
+                library.make_instance("base", name)
+            guests.boot([(library.machine_disk(name), "raw") for name in names])
+            return time.monotonic() - start
+
+    def overlays():
+        forget(guests.base)
+        start = time.monotonic()
+        disks = [guests.where / f"overlay-{i}.qcow2" for i in range(count)]
+        for disk in disks:
+            run("qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", guests.base, disk)
+        guests.boot([(disk, "qcow2") for disk in disks])
+        return time.monotonic() - start
+
+    done = b.in_turn({"imagefs": machines, "qcow2 overlays": overlays}, 2, share=BOOTING)
+    b.report.add(f"boot of {count} machines of one base at once", "s", done)
+    fresh(guests.where)
+
+
+def list_long(directory, *command):
+    return timed(lambda: run(*(command or ["ls"]), "-l", directory))[0]
 
 
 def read_changed(private, text):
@@ -338,6 +390,9 @@ def many(b):
             b.report.add(f"stat of one of {count} images", "µs", looked, ("directories", "≤", 6, 3))
             listed = b.in_turn({"imagefs": lambda: list_long(library.private), "directories": lambda: list_long(plain)})
             b.report.add(f"ls -l of {count} images", "s", listed, ("directories", "≤", 2, 1))
+            newer = b.in_turn({"imagefs": lambda: list_long(library.private, *of_debian_13("ls")),
+                               "directories": lambda: list_long(plain, *of_debian_13("ls"))})
+            b.report.add(f"ls -l of Debian 13, {count} images", "s", newer, ("directories", "≤", 2, 1))
             for text in ("images.csv", "images.json", "images.xlsx"):
                 made = b.in_turn({"imagefs": lambda t=text: read_changed(library.private, t)})
                 b.report.add(f"{text} of {count} images, after a change", "s", made,
