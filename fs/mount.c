@@ -16,6 +16,7 @@
 
 #include "blobstore/base/log.h"
 #include "blobstore/base/thread.h"
+#include "fs/ending.h"
 #include "fs/hold.h"
 #include "fs/http/http.h"
 #include "fs/notify.h"
@@ -57,6 +58,7 @@ struct mount {
         struct fuse_session *session;
         struct notify *notify; /* NULL: no manager */
         struct hold *hold; /* NULL: not begun */
+        struct ending *ending; /* NULL: not served yet, or its end is waited for, whatever it takes */
         char *mountpoint; /* absolute */
         bool mounted, signals;
 };
@@ -432,6 +434,7 @@ static void mount_detach(struct mount *m)
 {
         struct pollfd gone = { .fd = fuse_session_fd(m->session) };
 
+        ending_note_detached(m->ending);
         if (!m->goes_on)
                 fuse_session_unmount(m->session);
         else if (poll(&gone, 1, 0) == 0)
@@ -453,6 +456,7 @@ static void mount_close(struct mount *m)
         if (m->session)
                 fuse_session_destroy(m->session);
         notify_free(m->notify);
+        ending_stop(m->ending);
         parts_free(&m->fs);
         free(m->mountpoint);
 }
@@ -484,6 +488,13 @@ static _Noreturn void mount_leave(struct mount *m)
         http_stop(m->fs.http);
         model_close(m->fs.model);
         _exit(EXIT_SERVE_AGAIN);
+}
+
+/* How long a store's disk may take to answer before the end of the mount leaves what waits for it. */
+static unsigned mount_patience(const struct options *opts)
+{
+        return opts->slow_seconds > 0 && opts->slow_seconds < SLOW_SECONDS_DEFAULT ? (unsigned)opts->slow_seconds :
+                                                                                     SLOW_SECONDS_DEFAULT;
 }
 
 int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(void *ctx), void *ctx)
@@ -518,6 +529,8 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
                 if (opts->slow_seconds > 0) /* likewise */
                         (void)watchdog_start(&m.fs, (unsigned)opts->slow_seconds, &m.fs.watchdog);
+                (void)ending_start(&m.fs, &(struct ending_opts){ .lasting = m.lasting,
+                                                                 .seconds = mount_patience(opts) }, &m.ending);
                 thread_set_nice(THREAD_NICE_REQUESTS); /* the loop's threads have it from this one */
                 ready(ctx);
                 log_info("imagefs %s serves %s on %s", IMAGEFS_VERSION, opts->store, m.mountpoint);
@@ -525,6 +538,7 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 if (m.lasting)
                         atomic_store(&m.lasting->memory->serving, 1);
                 r = fuse_session_loop_mt(m.session, config);
+                ending_begin(m.ending);
                 if (m.lasting && r == SIGHUP)
                         mount_leave(&m);
                 notify_stopping(m.notify);

@@ -32,7 +32,6 @@ struct option {
 };
 
 #define TIDY_SECONDS_DEFAULT 600
-#define SLOW_SECONDS_DEFAULT 30
 #define SLOW_SECONDS_MAX     86400
 
 /* A time is kept of each. */

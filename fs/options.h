@@ -19,6 +19,9 @@ enum {
         EXIT_MOUNT_FAILED = 32,
 };
 
+/* In which a request, and the disk of a blob store, is to be answered. */
+#define SLOW_SECONDS_DEFAULT 30
+
 struct options {
         char *store, *mountpoint; /* with print_tree, STORE is the name of a directory of the tree, or NULL */
         bool foreground, debug, help, version, print_tree, print_tree_mdoc;

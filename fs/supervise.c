@@ -32,6 +32,9 @@
 
 #define MINUTE_US INT64_C(60000000)
 
+/* What a process that ends with something left gets to be gone. */
+#define LEFT_MS 1000
+
 /* Before the next try of one that died before it served: what it needs may come to be there. */
 #define TRY_AGAIN_MS 1000
 
@@ -43,6 +46,7 @@ struct supervisor {
         int signal_fd;
         pid_t pid; /* of the process that serves */
         bool ending; /* it was told to end */
+        bool left; /* it has ended, but for what cannot be killed, and is not to be waited for */
         int64_t *deaths_us; /* the last ones, in a ring of restarts + 1 */
         uint64_t deaths;
 };
@@ -146,9 +150,20 @@ static void follow_signals(struct supervisor *s)
                 if (info.ssi_signo == SIGCHLD)
                         continue;
                 s->ending |= info.ssi_signo != SIGHUP;
+                s->left |= s->pid > 0 && info.ssi_pid == (uint32_t)s->pid;
                 if (s->pid > 0)
                         (void)kill(s->pid, (int)info.ssi_signo);
         }
+}
+
+/*
+ * What the process waits for has a thread that the kernel does not kill before the disk answers. It has unmounted, and said
+ * so in the log.
+ */
+static _Noreturn void leave(struct supervisor *s)
+{
+        cleanup_close(&s->l->fuse_fd);
+        exit(EXIT_MOUNT_FAILED);
 }
 
 /* Until the process has ended, whose status it gives. */
@@ -160,7 +175,8 @@ static int attend(struct supervisor *s)
                 struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
                                         { .fd = s->l->sockets[0], .events = POLLIN } };
 
-                (void)poll(fds, 2, -1);
+                if (poll(fds, 2, s->left ? LEFT_MS : -1) == 0)
+                        leave(s);
                 follow_signals(s);
                 receive_fuse(s);
         }

@@ -233,6 +233,11 @@ int model_look_at_stores(struct model *m, int64_t limit_us)
         return r;
 }
 
+int model_each_elsewhere(struct model *m, model_elsewhere_fn *fn, void *ctx)
+{
+        return stores_each_elsewhere(m, fn, ctx);
+}
+
 /* ---- statistics ---- */
 
 static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)

@@ -64,6 +64,13 @@ int model_hold(const struct model *m);
  */
 int model_look_at_stores(struct model *m, int64_t limit_us);
 
+/*
+ * Calls FN for each blob store but the library's own: the directory that it lies in, and the sentence that is to be said of
+ * it where that does not answer. Stops at a negative value, which it gives.
+ */
+typedef int model_elsewhere_fn(void *ctx, const char *path, const char *sentence);
+int model_each_elsewhere(struct model *m, model_elsewhere_fn *fn, void *ctx);
+
 /* Sum over all stores that are online; the disk's bytes are those of the library's own. */
 struct model_stats {
         bool uncounted; /* it can only be read: a store whose index a crash has left in need of work counts for nothing */

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -70,6 +71,12 @@ static inline void thread_set_idle(void)
 {
         thread_set_nice(THREAD_NICE_IDLE);
         (void)syscall(SYS_ioprio_set, THREAD_IOPRIO_WHO_PROCESS, 0, THREAD_IOPRIO_LAST);
+}
+
+/* What the calling thread is called in lists of threads, as far as there is room. */
+static inline void thread_set_name(const char *name)
+{
+        (void)prctl(PR_SET_NAME, name); /* cannot fail with a string */
 }
 
 #endif

@@ -3,12 +3,10 @@
 #include "fs/ops/spread.h"
 
 #include <pthread.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "fs/ops/abort.h"
 
 #define SPREAD_PIECES 8
 
@@ -92,23 +90,6 @@ int spread_start(struct spread *s, struct fuse_session *session, const char *mou
         return r;
 }
 
-/* Has the kernel fail all requests. Root may do so by the mount, others by a file of their own. */
-static void spread_abort(const char *mountpoint)
-{
-        char path[64];
-        CLEANUP_CLOSE int fd = -1;
-        struct statx stx;
-
-        if (umount2(mountpoint, MNT_FORCE) == 0 || errno != EPERM)
-                return;
-        if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0)
-                return;
-        (void)snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", stx.stx_dev_minor);
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0)
-                (void)pwrite_full(fd, "1", 1, 0);
-}
-
 /*
  * Where the daemon is stopped under a reader, a request may come when nobody serves any more; if the thread then waits
  * for a page of that request, it would wait for ever, and nobody could even kill it.
@@ -126,7 +107,7 @@ static void spread_join(struct spread *s)
         end.tv_sec += SPREAD_END_SECONDS;
         if (pthread_timedjoin_np(s->thread, NULL, &end) == 0)
                 return;
-        spread_abort(s->mountpoint);
+        abort_requests(s->mountpoint);
         (void)pthread_join(s->thread, NULL);
 }
 

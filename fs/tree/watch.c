@@ -239,3 +239,19 @@ unsigned watch_look(struct watch *w, int64_t limit_us, watch_fn *fn, void *ctx)
         }
         return slow;
 }
+
+bool watch_find(struct watch *w, pid_t thread, struct watched *ret)
+{
+        uint64_t number;
+        struct slot *s;
+
+        {
+                LOCK_SCOPE(&w->mutex);
+                s = SLIST_FIRST(&w->slots);
+        }
+        for (; s; s = SLIST_NEXT(s, link)) {
+                if (slot_read(s, &number, ret) && ret->thread == thread && ret->since_us)
+                        return true;
+        }
+        return false;
+}

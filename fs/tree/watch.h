@@ -42,4 +42,7 @@ typedef void watch_fn(void *ctx, const struct watched *what, bool ended, int64_t
 /* For one thread alone: says what changed since its last look, of what takes more than LIMIT_US. Gives how many do. */
 unsigned watch_look(struct watch *w, int64_t limit_us, watch_fn *fn, void *ctx);
 
+/* What that thread is at. False: nothing, as far as is known. */
+bool watch_find(struct watch *w, pid_t thread, struct watched *ret);
+
 #endif

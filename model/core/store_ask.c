@@ -46,6 +46,7 @@ static void *answer(void *arg)
         uint64_t number, ignored;
         LOCK_SCOPE(&a->mutex);
 
+        thread_set_name("store-answers");
         while (!a->stop) {
                 if (a->answered == a->asked) {
                         (void)pthread_cond_wait(&a->asked_more, &a->mutex);

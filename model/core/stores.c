@@ -333,6 +333,29 @@ uint64_t stores_of_file(struct model *m, const char *path)
         return 0;
 }
 
+int stores_each_elsewhere(struct model *m, stores_elsewhere_fn *fn, void *ctx)
+{
+        struct store *st = NULL;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        while (r == 0 && (st = store_list_next_of_all(&m->stores->list, st))) {
+                CLEANUP_STRBUF struct strbuf trouble = { 0 };
+                CLEANUP_STRBUF struct strbuf sentence = { 0 };
+
+                if (!st->path[0])
+                        continue;
+                strbuf_addf(&trouble, "%s: its disk does not answer", st->path);
+                r = strbuf_error(&trouble);
+                if (r == 0)
+                        r = say_offline(&t, st->id, strbuf_text(&trouble), &sentence);
+                if (r == 0)
+                        r = fn(ctx, st->path, strbuf_text(&sentence));
+        }
+        return r;
+}
+
 /* With its regions, for who reads the log. */
 static void tell_of_hanging(struct model *m, const struct store *st)
 {

@@ -29,6 +29,9 @@ size_t stores_count(struct model *m);
 typedef int stores_offline_fn(void *ctx, const char *sentence, const char *path);
 int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx);
 
+/* All but the library's own: where it lies, and the sentence for when that does not answer. */
+typedef int stores_elsewhere_fn(void *ctx, const char *path, const char *sentence);
+int stores_each_elsewhere(struct model *m, stores_elsewhere_fn *fn, void *ctx);
 /* The store that the file at PATH lies in, where it is not the library's own; 0: in none. */
 uint64_t stores_of_file(struct model *m, const char *path);
 /* Notes which of those do not answer. Gives how many; *RET_CHANGED: they are others than before. */

@@ -34,6 +34,9 @@
 #include "model/work/task_kinds.h"
 #include "model/work/tidy.h"
 
+/* What a thread is called that has no task; else by the task's id. */
+#define WORKER "worker"
+
 #define WORKERS_DEFAULT 2
 #define WORKERS_MAX     64
 
@@ -151,6 +154,7 @@ static void run_job(struct runner *r, struct job *job)
         jobs_link(r->jobs, job);
         changes_send(r->m, OBJECT_TASK, job->task.o.id);
 
+        thread_set_name(job->task.o.handle);
         child_leash_take(&job->leash);
         k = job_is_wanted(job);
         if (k == 0)
@@ -160,6 +164,7 @@ static void run_job(struct runner *r, struct job *job)
                 fail_job(job, k);
 
         child_leash_take(NULL);
+        thread_set_name(WORKER);
         jobs_unlink(r->jobs, job, k < 0);
         changes_send_end(r->m, job->task.o.id);
 
@@ -176,6 +181,7 @@ static void *worker_main(void *arg)
         struct job *job = NULL;
         int k;
 
+        thread_set_name(WORKER);
         store_ask_never();
         thread_set_nice(THREAD_NICE_LONG);
         while (jobs_wait(r->jobs, w->lane)) {
@@ -214,6 +220,7 @@ static void *checksum_main(void *arg)
         struct checksum_turns turns = { 0 };
         size_t online = 0, before;
 
+        thread_set_name("checksums");
         store_ask_never();
         thread_set_nice(THREAD_NICE_IDLE);
         while (jobs_wait(w->r->jobs, w->lane)) {
@@ -233,6 +240,7 @@ static void *scrub_main(void *arg)
         const struct worker *w = arg;
         int64_t due_us = 0;
 
+        thread_set_name("scrub");
         store_ask_never();
         thread_set_idle();
         while (jobs_wait_until(w->r->jobs, w->lane, due_us))
@@ -265,6 +273,7 @@ static void *keeper_main(void *arg)
         int64_t due_us = 0, copy_us = 0, day_us, tidy_us;
         bool woken;
 
+        thread_set_name("upkeep");
         store_ask_never();
         while (jobs_wait_for_upkeep(r->jobs, due_us, &more)) {
                 woken = due_us == 0 || clock_now_us() < due_us;
