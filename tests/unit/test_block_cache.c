@@ -194,6 +194,15 @@ static void test_flipped_byte_is_noticed_and_mended_by_the_next_fill(void **stat
         fill(x, 0, 16 * BLOCK);
         assert_true(has(x, 2 * BLOCK, 4 * BLOCK));
         assert_int_equal(stats(x).damaged, 2);
+
+        /* It alone is not read any more, wherever in its stretch it lies. */
+        fill(x, 0, 256 * BLOCK);
+        flip(x, 255 * BLOCK_SLOT_SIZE);
+        assert_false(has(x, 255 * BLOCK, BLOCK));
+        assert_false(has(x, 255 * BLOCK, BLOCK));
+        assert_int_equal(stats(x).damaged, 3);
+        for (uint64_t block = 0; block < 256; block++)
+                assert_true(has(x, block * BLOCK, BLOCK) == (block != 255));
 }
 
 static void test_cut_file_is_noticed(void **state)
