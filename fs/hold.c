@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A host that did not answer its cluster for too long (it was stopped, or cut off) loses its locks there, and does not hear
- * of it. Ceph and GFS2 also see to it that nothing of what it still writes arrives; that is what keeps the bytes safe, not
+ * of it. Ceph also sees to it that nothing of what it still writes arrives; that is what keeps the bytes safe, not
  * this. But what is in memory here is the past from then on, and clients would be told of it for as long as they ask for
  * nothing else.
  *

@@ -67,6 +67,9 @@ int store_path_check(struct model *m, const char *path, char *buf, struct diag *
         char own[PATH_MAX];
         int r;
 
+        if (strncmp(path, "s3://", 5) == 0)
+                return diag_set(diag, -EOPNOTSUPP, "store: a region cannot have its bytes in a bucket yet: write the "
+                                                   "absolute path of a directory");
         if (path[0] != '/' || strlen(path) >= PATH_MAX || !text_is_clean(path, strlen(path)))
                 return diag_set(diag, -EINVAL, "store: write the absolute path of a directory");
         /* Before anything below it is looked up, which would ask this very file system, and wait for itself. */
