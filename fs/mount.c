@@ -26,6 +26,7 @@
 #include "blobstore/disks/disks.h"
 #include "fs/ops/files.h"
 #include "fs/ops/follow.h"
+#include "fs/ops/gate.h"
 #include "fs/ops/grant.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
@@ -484,6 +485,7 @@ static _Noreturn void mount_leave(struct mount *m)
         atomic_store(&m->fs.stopping, true);
         watchdog_stop(m->fs.watchdog);
         hold_stop(m->hold);
+        gates_stop(m->fs.gates, false);
         later_leave(m->fs.later);
         http_stop(m->fs.http);
         model_close(m->fs.model);
@@ -546,6 +548,7 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 follow_shutdown(m.fs.followers);
                 atomic_store(&m.fs.stopping, true);
                 watchdog_stop(TAKE_PTR(m.fs.watchdog));
+                gates_stop(m.fs.gates, true);
                 later_stop(m.fs.later);
                 spread_free(TAKE_PTR(m.fs.spread));
                 if (r >= 0) /* more than 0: a signal, which is the way to stop */

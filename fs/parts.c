@@ -5,6 +5,7 @@
 #include "fs/ops/alias.h"
 #include "fs/ops/follow.h"
 #include "fs/ops/frozen.h"
+#include "fs/ops/gate.h"
 #include "fs/ops/grant.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/later.h"
@@ -43,6 +44,8 @@ int parts_new(struct fs *fs, int handles_fd)
         if (r == 0)
                 r = spread_new(&fs->spread);
         if (r == 0)
+                r = gates_new(&fs->gates);
+        if (r == 0)
                 r = later_new(&fs->later);
         if (r == 0)
                 r = watch_new(&fs->watch);
@@ -52,6 +55,7 @@ int parts_new(struct fs *fs, int handles_fd)
 void parts_free(struct fs *fs)
 {
         later_free(fs->later);
+        gates_free(fs->gates);
         watch_free(fs->watch);
         spread_free(fs->spread);
         waiters_free(fs->waiters);

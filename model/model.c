@@ -233,6 +233,27 @@ int model_look_at_stores(struct model *m, int64_t limit_us)
         return r;
 }
 
+bool model_is_elsewhere(struct model *m, uint64_t store, unsigned *ret)
+{
+        return stores_are_elsewhere(m, store, ret);
+}
+
+uint64_t model_store_of(struct model *m, const struct blobstore *bs)
+{
+        return stores_id(m, bs);
+}
+
+int model_refuse_offline(struct model *m, uint64_t store, struct diag *diag)
+{
+        DB_TXN(t);
+        int r;
+
+        if (!stores_is_offline(m, store))
+                return 0;
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : stores_refuse_offline(m, &t, store, diag);
+}
+
 int model_each_elsewhere(struct model *m, model_elsewhere_fn *fn, void *ctx)
 {
         return stores_each_elsewhere(m, fn, ctx);

@@ -64,6 +64,13 @@ int model_hold(const struct model *m);
  */
 int model_look_at_stores(struct model *m, int64_t limit_us);
 
+/* Does the store lie elsewhere than in the library? If so, how many do. */
+bool model_is_elsewhere(struct model *m, uint64_t store, unsigned *ret);
+/* The store of an open blob or disk; 0: it is in none that the library has. */
+uint64_t model_store_of(struct model *m, const struct blobstore *bs);
+/* -EIO, with a sentence: it is offline, or does not answer. */
+int model_refuse_offline(struct model *m, uint64_t store, struct diag *diag);
+
 /*
  * Calls FN for each blob store but the library's own: the directory that it lies in, and the sentence that is to be said of
  * it where that does not answer. Stops at a negative value, which it gives.

@@ -189,3 +189,8 @@ const struct blob_id *blob_get_id(const struct blob *b)
 {
         return &b->id;
 }
+
+struct blobstore *blob_store(const struct blob *b)
+{
+        return b->store;
+}

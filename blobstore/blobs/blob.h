@@ -29,6 +29,8 @@ void blob_close(struct blob *b); /* accepts NULL */
 const struct blob_info *blob_get_info(const struct blob *b);
 const struct blob_id *blob_get_id(const struct blob *b);
 
+struct blobstore *blob_store(const struct blob *b);
+
 /* Reads N bytes at OFF, holes as zeros; gives the count, short only at the end of the blob. */
 ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off);
 

@@ -59,6 +59,7 @@ typedef int disk_each_fn(void *ctx, const struct disk_id *id);
 int disk_each(struct blobstore *bs, disk_each_fn *fn, void *ctx);
 
 const struct disk_id *disk_get_id(const struct disk *d); /* borrowed until disk_close() */
+struct blobstore *disk_store(const struct disk *d);
 uint64_t disk_get_size(const struct disk *d);
 
 /* How much data there is, from above and quickly: the base's, and the space that the changes take. */

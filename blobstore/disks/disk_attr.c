@@ -11,6 +11,11 @@ const struct disk_id *disk_get_id(const struct disk *d)
         return &d->id;
 }
 
+struct blobstore *disk_store(const struct disk *d)
+{
+        return d->store;
+}
+
 uint64_t disk_get_size(const struct disk *d)
 {
         return atomic_load(&d->size_bytes);

@@ -78,6 +78,11 @@ uint64_t export_get_size(const struct export *e)
         return e->size_bytes;
 }
 
+struct blobstore *export_store(const struct export *e)
+{
+        return blob_store(e->blob);
+}
+
 struct blob *export_get_blob(const struct export *e)
 {
         return e->view ? NULL : e->blob;

@@ -31,6 +31,8 @@ int export_open(struct blob *b, enum export_format f, struct export **ret);
 void export_close(struct export *e); /* accepts NULL */
 
 uint64_t export_get_size(const struct export *e);
+/* Where its bytes are. */
+struct blobstore *export_store(const struct export *e);
 
 /* The blob, where the file's bytes are the blob's; else NULL. Borrowed until export_close(). */
 struct blob *export_get_blob(const struct export *e);

@@ -98,6 +98,11 @@ static int data_seek(struct req *rq, struct file *f, off_t off, int whence, off_
         return 0;
 }
 
+static uint64_t data_store(const struct req *rq, const struct file *f)
+{
+        return model_store_of(rq->fs->model, export_store(((const struct data *)f)->content));
+}
+
 static void data_release(struct file *f)
 {
         struct data *d = (struct data *)f;
@@ -111,6 +116,7 @@ static const struct file_ops data_ops = {
         .seek = data_seek,
         .fetch = data_fetch,
         .blob = data_blob,
+        .store = data_store,
         .release = data_release,
 };
 

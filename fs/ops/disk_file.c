@@ -257,6 +257,13 @@ static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, stru
         return done > 0 ? (ssize_t)done : got;
 }
 
+static uint64_t disk_file_store(const struct req *rq, const struct file *f)
+{
+        const struct disk *d = volume_disk(((const struct disk_file *)f)->volume);
+
+        return d ? model_store_of(rq->fs->model, disk_store(d)) : 0;
+}
+
 static void disk_file_release(struct file *f)
 {
         struct disk_file *d = (struct disk_file *)f;
@@ -275,6 +282,7 @@ static const struct file_ops disk_file_ops = {
         .allocate = disk_file_allocate,
         .fetch = disk_file_fetch,
         .copy = disk_file_copy,
+        .store = disk_file_store,
         .release = disk_file_release,
 };
 

@@ -12,6 +12,7 @@
 #include "blobstore/base/log.h"
 #include "fs/ops/disk_file.h"
 #include "fs/ops/files.h"
+#include "fs/ops/gate.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/scratch_file.h"
 
@@ -41,6 +42,13 @@ int file_open(struct req *rq, struct node n, struct fuse_file_info *fi)
         return ctl_open(rq, n, fi->flags, fi);
 }
 
+static void find_gate(struct req *rq, struct file *f)
+{
+        const uint64_t store = f->ops->store ? f->ops->store(rq, f) : 0;
+
+        f->gate = store ? gates_get(rq->fs, store) : NULL;
+}
+
 int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi)
 {
         struct handles *h = rq->fs->handles;
@@ -54,6 +62,7 @@ int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_
 
         if (f->ops->size)
                 (void)f->ops->size(f, &how.size);
+        find_gate(rq, f);
         return handles_add(h, &how, f, &fi->fh);
 }
 
@@ -79,6 +88,7 @@ static int open_again(struct req *rq, const struct handle *how, off_t off, struc
                 f->ops->release(f);
                 return (uint64_t)off < how->size ? -ESTALE : -ENODATA;
         }
+        find_gate(rq, f);
         f->again = true;
         *ret = f;
         return 0;
@@ -113,6 +123,13 @@ int file_of(struct req *rq, const struct fuse_file_info *fi, off_t off, struct f
 {
         *ret = handles_file(rq->fs->handles, fi->fh);
         return *ret ? 0 : file_again(rq, fi->fh, off, ret);
+}
+
+struct gate *file_gate(struct fs *fs, const struct fuse_file_info *fi)
+{
+        const struct file *f = handles_file(fs->handles, fi->fh);
+
+        return f ? f->gate : NULL;
 }
 
 void file_close(struct fs *fs, const struct fuse_file_info *fi)

@@ -10,6 +10,7 @@
 #include "fs/tree/tree.h"
 
 struct file;
+struct gate;
 
 struct file_ops {
         bool is_command; /* writing is the command, not opening it to write */
@@ -26,6 +27,7 @@ struct file_ops {
         ssize_t (*fetch)(struct file *f, void *buf, size_t n, uint64_t off);
         struct blob *(*blob)(struct file *f); /* that it shows as it is; may be NULL */
         ssize_t (*copy)(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off, uint64_t n);
+        uint64_t (*store)(const struct req *rq, const struct file *f); /* in which its bytes are; 0: in none */
         void (*release)(struct file *f);
 };
 
@@ -33,6 +35,7 @@ struct file_ops {
 struct file {
         const struct file_ops *ops;
         struct node node;
+        struct gate *gate; /* to its store; NULL: there is none */
         bool again; /* opened by an earlier process, and again by this one */
 };
 
@@ -54,6 +57,8 @@ int file_open(struct req *rq, struct node n, struct fuse_file_info *fi);
 
 /* Has FI say its number to the kernel, for F that RQ opened. -ENOMEM */
 int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi);
+/* By which its requests have to go; NULL: by none. */
+struct gate *file_gate(struct fs *fs, const struct fuse_file_info *fi);
 /* One that was closed before is closed already. */
 void file_close(struct fs *fs, const struct fuse_file_info *fi);
 

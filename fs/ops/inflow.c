@@ -83,6 +83,12 @@ static int inflow_flush(struct req *rq, struct file *f)
         return upload_check(i->upload, &rq->diag);
 }
 
+static uint64_t inflow_store(const struct req *rq, const struct file *f)
+{
+        (void)rq;
+        return upload_store(((const struct inflow *)f)->upload);
+}
+
 static void inflow_release(struct file *f)
 {
         struct inflow *i = (struct inflow *)f;
@@ -98,10 +104,15 @@ static const struct file_ops inflow_ops = {
         .write = inflow_write,
         .truncate = inflow_truncate,
         .flush = inflow_flush,
+        .store = inflow_store,
         .release = inflow_release,
 };
 
-static const struct file_ops inflow_reader_ops = { .read = inflow_read, .release = inflow_release };
+static const struct file_ops inflow_reader_ops = {
+        .read = inflow_read,
+        .store = inflow_store,
+        .release = inflow_release,
+};
 
 int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
 {

@@ -8,6 +8,7 @@
 #include "fs/ops/alias.h"
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
+#include "fs/ops/gate.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
@@ -173,15 +174,29 @@ static void read_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
                 f->ops->read(&rq, f, size, off);
 }
 
+/* What its store's disk may be needed for; G with a verb, if it can be refused. */
+static void run(fuse_req_t fuse, gate_fn *fn, const struct gated *g)
+{
+        gate_run(fuse, file_gate(fuse_req_userdata(fuse), &g->fi), fn, g);
+}
+
+/* A gate_fn, as the following are. */
+static void read_through(fuse_req_t fuse, const struct gated *g)
+{
+        struct fuse_file_info fi = g->fi;
+
+        read_now(fuse, g->ino, g->size, g->off, &fi);
+}
+
 void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
         if (attr_is_long(node_of(ino)))
                 later_run(fuse, later_lane(node_of(ino)), read_now, ino, size, off, fi);
         else
-                read_now(fuse, ino, size, off, fi);
+                run(fuse, read_through, &(struct gated){ .verb = "read", .ino = ino, .fi = *fi, .size = size, .off = off });
 }
 
-void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)
+static void write_through(fuse_req_t fuse, const struct gated *g)
 {
         CLEANUP_REQ struct req rq;
         struct file *f;
@@ -189,16 +204,22 @@ void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, 
 
         req_init(&rq, fuse);
         rq.doing.verb = "write";
-        r = file_of(&rq, fi, 0, &f);
+        r = file_of(&rq, &g->fi, 0, &f);
         if (r < 0)
-                reply_refusal(&rq, node_of(ino), r);
+                reply_refusal(&rq, node_of(g->ino), r);
         else if (f->ops->write)
-                f->ops->write(&rq, f, bytes, size, off);
+                f->ops->write(&rq, f, g->bytes, g->size, g->off);
         else
                 reply_error(&rq, -EBADF);
 }
 
-void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        run(fuse, write_through, &(struct gated){ .verb = "write", .ino = ino, .fi = *fi, .bytes = bytes, .size = size,
+                                                  .off = off });
+}
+
+static void flush_through(fuse_req_t fuse, const struct gated *g)
 {
         CLEANUP_REQ struct req rq;
         struct file *f;
@@ -206,41 +227,55 @@ void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 
         req_init(&rq, fuse);
         rq.doing.verb = "close";
-        r = file_of(&rq, fi, 0, &f);
+        r = file_of(&rq, &g->fi, 0, &f);
         if (r == -ESTALE)
                 r = 0; /* nothing is left to be told */
         else if (r == 0 && f->ops->flush)
                 r = f->ops->flush(&rq, f);
         if (r < 0)
-                reply_refusal(&rq, node_of(ino), r);
+                reply_refusal(&rq, node_of(g->ino), r);
         else
                 reply_error(&rq, 0);
 }
 
-void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        (void)ino;
-        file_close(fuse_req_userdata(fuse), fi);
+        run(fuse, flush_through, &(struct gated){ .verb = "close", .ino = ino, .fi = *fi });
+}
+
+static void release_through(fuse_req_t fuse, const struct gated *g)
+{
+        file_close(fuse_req_userdata(fuse), &g->fi);
         (void)fuse_reply_err(fuse, 0);
 }
 
+void ops_release(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        run(fuse, release_through, &(struct gated){ .ino = ino, .fi = *fi });
+}
+
 /* Only disks have something to sync: a command is durable when its write has been answered, and blobs never change. */
-void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+static void sync_through(fuse_req_t fuse, const struct gated *g)
 {
         CLEANUP_REQ struct req rq;
         struct file *f;
         int r;
 
-        (void)datasync;
         req_init(&rq, fuse);
         rq.doing.verb = "fsync";
-        r = file_of(&rq, fi, 0, &f);
+        r = file_of(&rq, &g->fi, 0, &f);
         if (r == 0 && f->ops->sync)
                 r = f->ops->sync(&rq, f);
         if (r < 0)
-                reply_refusal(&rq, node_of(ino), r);
+                reply_refusal(&rq, node_of(g->ino), r);
         else
                 reply_error(&rq, 0);
+}
+
+void ops_fsync(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+        (void)datasync;
+        run(fuse, sync_through, &(struct gated){ .verb = "fsync", .ino = ino, .fi = *fi });
 }
 
 void ops_fsyncdir(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -251,7 +286,7 @@ void ops_fsyncdir(fuse_req_t fuse, fuse_ino_t ino, int datasync, struct fuse_fil
         (void)fuse_reply_err(fuse, 0);
 }
 
-void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+static void allocate_through(fuse_req_t fuse, const struct gated *g)
 {
         CLEANUP_REQ struct req rq;
         struct file *f;
@@ -259,56 +294,77 @@ void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t l
 
         req_init(&rq, fuse);
         rq.doing.verb = "fallocate";
-        r = file_of(&rq, fi, 0, &f);
+        r = file_of(&rq, &g->fi, 0, &f);
         if (r == 0)
-                r = f->ops->allocate ? f->ops->allocate(&rq, f, mode, off, len) : -EOPNOTSUPP;
+                r = f->ops->allocate ? f->ops->allocate(&rq, f, g->how, g->off, (off_t)g->size) : -EOPNOTSUPP;
         if (r < 0 && r != -EOPNOTSUPP)
-                reply_refusal(&rq, node_of(ino), r);
+                reply_refusal(&rq, node_of(g->ino), r);
         else
                 reply_error(&rq, r);
 }
 
+void ops_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+{
+        run(fuse, allocate_through, &(struct gated){ .verb = "fallocate", .ino = ino, .fi = *fi, .how = mode, .off = off,
+                                                     .size = (size_t)len });
+}
+
 /* What is not for the daemon to copy is left to the kernel, which reads and writes. */
-void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in,
-                         fuse_ino_t ino_out, off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
+static void copy_through(fuse_req_t fuse, const struct gated *g)
 {
         CLEANUP_REQ struct req rq;
         struct file *from, *to;
         ssize_t n;
 
-        (void)ino_in;
-        (void)flags; /* none are defined */
         req_init(&rq, fuse);
         rq.doing.verb = "write";
-        n = file_of(&rq, fi_in, off_in, &from);
+        n = file_of(&rq, &g->from_fi, g->from_off, &from);
         if (n == 0)
-                n = file_of(&rq, fi_out, 0, &to);
+                n = file_of(&rq, &g->fi, 0, &to);
         if (n == 0)
                 n = to->ops->copy && from->ops->fetch ?
-                            to->ops->copy(&rq, to, (uint64_t)off_out, from, (uint64_t)off_in, len) :
+                            to->ops->copy(&rq, to, (uint64_t)g->off, from, (uint64_t)g->from_off, g->size) :
                             -EOPNOTSUPP;
         if (n == -EOPNOTSUPP)
                 reply_error(&rq, (int)n);
         else if (n < 0)
-                reply_refusal(&rq, node_of(ino_out), (int)n);
+                reply_refusal(&rq, node_of(g->ino), (int)n);
         else
                 (void)fuse_reply_write(fuse, (size_t)n);
 }
 
-void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+/* By the source's gate, where that has one: it is read first. */
+void ops_copy_file_range(fuse_req_t fuse, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in,
+                         fuse_ino_t ino_out, off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
+{
+        const struct gated g = { .verb = "write", .ino = ino_out, .fi = *fi_out, .off = off_out, .size = len,
+                                 .from_fi = *fi_in, .from_off = off_in };
+        struct fs *fs = fuse_req_userdata(fuse);
+        struct gate *gate = file_gate(fs, fi_in);
+
+        (void)ino_in;
+        (void)flags; /* none are defined */
+        gate_run(fuse, gate ? gate : file_gate(fs, fi_out), copy_through, &g);
+}
+
+static void seek_through(fuse_req_t fuse, const struct gated *g)
 {
         CLEANUP_REQ struct req rq;
         struct file *f;
         off_t found;
         int r;
 
-        (void)ino;
         req_init(&rq, fuse);
-        r = file_of(&rq, fi, off, &f);
+        r = file_of(&rq, &g->fi, g->off, &f);
         if (r == 0)
-                r = f->ops->seek ? f->ops->seek(&rq, f, off, whence, &found) : -EINVAL;
+                r = f->ops->seek ? f->ops->seek(&rq, f, g->off, g->how, &found) : -EINVAL;
         if (r < 0)
                 reply_error(&rq, r);
         else
                 (void)fuse_reply_lseek(fuse, found);
+}
+
+void ops_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+        run(fuse, seek_through, &(struct gated){ .verb = "lseek", .ino = ino, .fi = *fi, .off = off, .how = whence });
 }

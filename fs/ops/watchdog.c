@@ -14,6 +14,7 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "blobstore/base/thread.h"
+#include "fs/ops/gate.h"
 #include "fs/ops/later.h"
 #include "fs/ops/reply.h"
 #include "fs/tree/users.h"
@@ -94,8 +95,9 @@ static void look(struct watchdog *d)
 
         slow = watch_look(d->fs->watch, limit_us, tell, d);
         slow += later_look(d->fs->later, limit_us, tell, d);
-        atomic_store(&d->fs->counts.slow, slow);
         (void)model_look_at_stores(d->fs->model, limit_us); /* without memory, or /proc: the next one */
+        slow += gates_look(d->fs, limit_us);
+        atomic_store(&d->fs->counts.slow, slow);
 }
 
 static struct timespec next_look(const struct watchdog *d)

@@ -33,6 +33,7 @@ struct partings;
 struct dir_kind;
 struct http;
 struct frozens;
+struct gates;
 struct grants;
 struct handles;
 struct later;
@@ -68,6 +69,7 @@ struct fs {
         struct handles *handles; /* ops/handles.c */
         struct waiters *waiters; /* ops/wait.c */
         struct followers *followers; /* ops/follow.c */
+        struct gates *gates; /* ops/gate.c */
         struct later *later; /* ops/later.c */
         struct spread *spread; /* ops/spread.c */
         struct watch *watch; /* tree/watch.c */

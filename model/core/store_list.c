@@ -83,6 +83,18 @@ struct store *store_list_find_path(struct store_list *l, const char *path)
         return NULL;
 }
 
+uint64_t store_list_id(struct store_list *l, const struct blobstore *bs)
+{
+        struct store *st;
+        LOCK_SCOPE(&l->lock);
+
+        STAILQ_FOREACH(st, &l->stores, link) {
+                if (st->bs == bs)
+                        return st->id;
+        }
+        return 0;
+}
+
 struct store *store_list_next_of_all(struct store_list *l, struct store *st)
 {
         LOCK_SCOPE(&l->lock);

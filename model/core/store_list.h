@@ -37,6 +37,7 @@ int store_list_append(struct store_list *l, uint64_t id, const char *path, struc
 
 struct store *store_list_find(struct store_list *l, uint64_t id); /* NULL: there is none */
 struct store *store_list_find_path(struct store_list *l, const char *path); /* likewise */
+uint64_t store_list_id(struct store_list *l, const struct blobstore *bs); /* 0: there is none */
 /* The next one after ST, NULL: the first, that is online or not, as wanted. */
 struct store *store_list_next(struct store_list *l, struct store *st, bool online);
 /* Likewise, online or not. */

@@ -333,6 +333,25 @@ uint64_t stores_of_file(struct model *m, const char *path)
         return 0;
 }
 
+uint64_t stores_id(struct model *m, const struct blobstore *bs)
+{
+        return store_list_id(&m->stores->list, bs);
+}
+
+bool stores_are_elsewhere(struct model *m, uint64_t store, unsigned *ret)
+{
+        struct store *st = NULL;
+        unsigned elsewhere = 0;
+        bool found = false;
+
+        while ((st = store_list_next_of_all(&m->stores->list, st))) {
+                elsewhere += st->path[0] != '\0';
+                found |= st->id == store && st->path[0];
+        }
+        *ret = elsewhere;
+        return found;
+}
+
 int stores_each_elsewhere(struct model *m, stores_elsewhere_fn *fn, void *ctx)
 {
         struct store *st = NULL;

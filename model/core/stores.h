@@ -29,6 +29,10 @@ size_t stores_count(struct model *m);
 typedef int stores_offline_fn(void *ctx, const char *sentence, const char *path);
 int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx);
 
+/* 0: it is none of the library's. */
+uint64_t stores_id(struct model *m, const struct blobstore *bs);
+/* Is it another than the library's own? How many are. */
+bool stores_are_elsewhere(struct model *m, uint64_t store, unsigned *ret);
 /* All but the library's own: where it lies, and the sentence for when that does not answer. */
 typedef int stores_elsewhere_fn(void *ctx, const char *path, const char *sentence);
 int stores_each_elsewhere(struct model *m, stores_elsewhere_fn *fn, void *ctx);

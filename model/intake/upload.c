@@ -275,6 +275,11 @@ uint64_t upload_image(const struct upload *u)
         return u->image;
 }
 
+uint64_t upload_store(const struct upload *u)
+{
+        return u->store;
+}
+
 uint64_t upload_end_of(const struct upload *u)
 {
         return atomic_load(&u->bytes);

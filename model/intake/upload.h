@@ -39,6 +39,7 @@ int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, uplo
 int upload_truncate(struct upload *u, uint64_t size, struct diag *diag);
 
 uint64_t upload_image(const struct upload *u);
+uint64_t upload_store(const struct upload *u); /* to which it comes */
 /* Where its file ends so far. */
 uint64_t upload_end_of(const struct upload *u);
 
