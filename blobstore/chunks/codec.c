@@ -13,25 +13,22 @@
 #include "blobstore/hash/hash.h"
 
 /*
- * In blocks of some 24 KiB, so that text, code and tables that follow each other in a chunk have each their own codes.
  * Compression is most of the work of an import. The chunks of three system disks (1585 MiB, of which 154 have a base;
- * zstd 1.5.4), what is left of them, and one core's time beside the first one's:
+ * zstd 1.5.4), what is left of them, and one core's time beside that of the first line:
  *
- *      level 1, match 5, table 12                      563 MiB
- *      level 1, match 5, table 14                      556     1.05
- *      level 1, match 5, table 15                      555     1.1
- *      the same, in blocks of 24 KiB                   551     1.2
- *      the same, in blocks that the compressor finds   547     2.6
- *      level 3, match 5, tables 14 and 13              552     1.3
- *      the same, in blocks of 24 KiB                   549     1.4
- *      the chunk before as base, where there is none   559     1.1: fewer have one that is like them
+ *      level 1, match 5, table 15, in blocks of 24 KiB; level 3, tables 14 and 13, where a
+ *      chunk shrinks to a fifth to two fifths                                              549.4 MiB
+ *      level 1, match 4, table 13, for all                                                 556       0.74
+ *      level 3, match 4, tables 13 and 13, for all                                         546.5     0.92
+ *      that where a chunk shrinks to less than half, the line above it elsewhere           548       0.88
+ *      the same, to less than 9 twentieths                                                 549.4     0.86
+ *      the same, in blocks of 64 KiB                                                       549       0.92
+ *      the chunk before as base, where there is none: more, since fewer have one that is like them
  *
- * Level 3 gains where a chunk shrinks to a fifth to two fifths, next to nothing elsewhere; and a chunk is most often
- * like the one before.
+ * Small tables stay in the processor's nearest cache, and find what a chunk has to find; matches of four bytes pay where
+ * there is little to find, as in programs. A chunk is most often like the one before.
  */
-#define CODEC_BLOCK ((size_t)24 << 10)
-#define CODEC_FINE_FROM(n) ((n) / 5)
-#define CODEC_FINE_TO(n)   ((n) * 2 / 5)
+#define CODEC_FINE_TO(n) ((n) * 9 / 20)
 
 /* How the compressor is set; 0: as the level has it. */
 struct codec_setting {
@@ -39,20 +36,12 @@ struct codec_setting {
 };
 
 static const struct codec_setting
-        setting_coarse = { .level = 1, .min_match = 5, .hash_log = 15 },
-        setting_fine = { .level = 3, .min_match = 5, .hash_log = 14, .chain_log = 13 },
+        setting_coarse = { .level = 1, .min_match = 4, .hash_log = 13 },
+        setting_fine = { .level = 3, .min_match = 4, .hash_log = 13, .chain_log = 13 },
         /* Whose places are to be found as well. */
         setting_base = { .level = 1, .min_match = 5, .hash_log = 15, .window_log = 20 },
         setting_best = { .level = 19 },
         setting_best_base = { .level = 19, .window_log = 20 };
-
-/*
- * ZSTD_c_stableInBuffer and ZSTD_c_stableOutBuffer: neither buffer moves between the calls of one frame, and what comes
- * and goes is not copied once more, a tenth of the time. Earlier libraries do not let the input grow from call to call.
- */
-#define CODEC_STABLE_FROM 10504
-#define CODEC_STABLE_IN ZSTD_c_experimentalParam9
-#define CODEC_STABLE_OUT ZSTD_c_experimentalParam10
 
 /* The skippable frame that names a base. */
 #define BASE_MAGIC 0x184d2a50U
@@ -184,25 +173,6 @@ static void codec_put_base(uint8_t *p, const struct codec_base *base)
         put_le64(p + 24, base->hash);
 }
 
-/* Compresses in blocks: as ZSTD_compress2() otherwise, but that 0 says that it did not fit into ROOM bytes. */
-static size_t codec_compress_blocks(struct ZSTD_CCtx_s *z, void *to, size_t room, const void *raw, size_t n)
-{
-        ZSTD_outBuffer out = { .dst = to, .size = room };
-        ZSTD_inBuffer in = { .src = raw };
-        size_t left;
-
-        if (ZSTD_versionNumber() >= CODEC_STABLE_FROM) {
-                (void)ZSTD_CCtx_setParameter(z, CODEC_STABLE_IN, 1);
-                (void)ZSTD_CCtx_setParameter(z, CODEC_STABLE_OUT, 1);
-        }
-        (void)ZSTD_CCtx_setPledgedSrcSize(z, n); /* nothing was compressed yet */
-        do {
-                in.size = n - in.size < 3 * CODEC_BLOCK / 2 ? n : in.size + CODEC_BLOCK;
-                left = ZSTD_compressStream2(z, &out, &in, in.size == n ? ZSTD_e_end : ZSTD_e_flush);
-        } while (left == 0 && in.size < n);
-        return ZSTD_isError(left) ? left : left > 0 ? 0 : out.pos;
-}
-
 int codec_encode(struct codec *c, enum codec_effort effort, const void *raw, size_t n, const struct codec_base *base,
                  void *stored, size_t *ret)
 {
@@ -221,14 +191,11 @@ int codec_encode(struct codec *c, enum codec_effort effort, const void *raw, siz
         }
 
         /* With less room than N bytes the compressor fails exactly where the result would not be smaller. */
-        if (effort == CODEC_FAST && !base) {
-                len = codec_compress_blocks(z, to, n - 1, raw, n);
-                c->fine = !ZSTD_isError(len) && len >= CODEC_FINE_FROM(n) && len < CODEC_FINE_TO(n);
-        } else {
-                len = ZSTD_compress2(z, to + head, n - head - 1, raw, n);
-        }
+        len = ZSTD_compress2(z, to + head, n - head - 1, raw, n);
+        if (effort == CODEC_FAST && !base)
+                c->fine = !ZSTD_isError(len) && len < CODEC_FINE_TO(n);
         if (!ZSTD_isError(len))
-                *ret = len > 0 ? head + len : n;
+                *ret = head + len;
         else if (ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation)
                 return -ENOMEM;
         return 0;

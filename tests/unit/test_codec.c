@@ -58,6 +58,50 @@ static void test_noise_is_stored_as_it_is(void **state)
         codec_return(pool, c);
 }
 
+/* Sentences of few words: the nearest place with the same word is seldom that of the longest match. */
+static void fill_with_sentences(uint8_t *to, size_t n)
+{
+        static uint8_t words[16][5], sentences[128][16][5];
+        uint64_t seed = 7;
+        uint8_t pick;
+
+        random_fill(&seed, words, sizeof(words));
+        for (size_t i = 0; i < 128 * 16; i++) {
+                random_fill(&seed, &pick, 1);
+                memcpy(sentences[i / 16][i % 16], words[pick % 16], sizeof(words[0]));
+        }
+        for (size_t i = 0; i + sizeof(sentences[0]) <= n; i += sizeof(sentences[0])) {
+                random_fill(&seed, &pick, 1);
+                memcpy(to + i, sentences[pick % 128], sizeof(sentences[0]));
+        }
+}
+
+/* More work is done on a chunk where the one before was worth it, by the same codec; and what comes back is the same. */
+static void test_a_chunk_is_taken_to_be_like_the_one_before(void **state)
+{
+        static uint8_t text[65536], noise[65536], back[65536];
+        size_t first, like, after_noise, len;
+        struct codec_pool *pool;
+        struct codec *c = codec_borrow(&pool);
+        uint64_t seed = 3;
+
+        (void)state;
+        fill_with_sentences(text, sizeof(text));
+        random_fill(&seed, noise, sizeof(noise));
+        assert_ok(codec_encode(c, CODEC_FAST, text, sizeof(text), NULL, c->stored, &first));
+        assert_true(first < sizeof(text) * 9 / 20);
+        assert_ok(codec_encode(c, CODEC_FAST, text, sizeof(text), NULL, c->stored, &like));
+        assert_true(like < first);
+        assert_ok(codec_decode(c, c->stored, like, NULL, back, sizeof(back)));
+        assert_memory_equal(text, back, sizeof(text));
+
+        assert_ok(codec_encode(c, CODEC_FAST, noise, sizeof(noise), NULL, c->stored, &len));
+        assert_int_equal(len, sizeof(noise));
+        assert_ok(codec_encode(c, CODEC_FAST, text, sizeof(text), NULL, c->stored, &after_noise));
+        assert_int_equal(after_noise, first);
+        codec_return(pool, c);
+}
+
 static void test_other_length_and_garbage_are_damage(void **state)
 {
         static uint8_t raw[65536], back[65536];
@@ -137,6 +181,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_text_shrinks_and_comes_back),
                 cmocka_unit_test(test_noise_is_stored_as_it_is),
+                cmocka_unit_test(test_a_chunk_is_taken_to_be_like_the_one_before),
                 cmocka_unit_test(test_other_length_and_garbage_are_damage),
                 cmocka_unit_test(test_chunk_like_another_is_stored_as_the_difference),
                 cmocka_unit_test(test_pool_gives_the_same_codec_again),
