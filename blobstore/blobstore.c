@@ -60,6 +60,7 @@
 /* The id's digits, and a hash of it: another id would make every segment somebody else's. */
 #define FORMAT_SIZE (sizeof(FORMAT_TEXT) + 2 * STORE_ID_SIZE + 1 + 16 + 1) /* of numbers up to 99 */
 
+#define CACHE_DIR "cache"
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define THREADS_MAX 256
 
@@ -306,18 +307,27 @@ static int store_open_index(struct blobstore *bs, bool remake)
         return store_rebuild_index(bs);
 }
 
-/* The cache of decoded blocks, in a directory of the store's own: many stores can have theirs in one place. */
-static void store_open_blocks(struct blobstore *bs, const struct blobstore_opts *opts)
+/*
+ * The cache of decoded blocks: in the store, where it lies on no disk that was not meant for images, and goes with
+ * them; or in a directory of the store's own, as many stores can have theirs in one place. A store that nothing may be
+ * written to, or whose file system is not made for it, is without one unless a place was named.
+ */
+static void store_open_blocks(struct blobstore *bs, const char *dir, const struct blobstore_caches *caches)
 {
         char name[sizeof("imagefs-") + 2 * STORE_ID_SIZE] = "imagefs-";
+        bool inside = !caches->dir;
+        int r;
 
-        if (!opts->caches.dir)
+        if (caches->disk_bytes == 0 || (inside && bs->read_only))
                 return;
         put_hex(name + strlen(name), bs->chunks->id, STORE_ID_SIZE);
-        bs->chunks->blocks_error = block_cache_new(opts->caches.dir, name, opts->caches.disk_bytes, &bs->chunks->blocks);
+        r = block_cache_new(inside ? dir : caches->dir, inside ? CACHE_DIR : name, caches->disk_bytes,
+                            &bs->chunks->blocks);
+        bs->blocks_inside = r == 0 && inside;
+        bs->chunks->blocks_error = r == -EOPNOTSUPP && inside ? 0 : r;
 }
 
-static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *opts)
+static int store_open_parts(struct blobstore *bs, const char *dir, const struct blobstore_opts *opts)
 {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         unsigned threads = opts->threads ? opts->threads : processors > 0 ? (unsigned)processors : 1;
@@ -353,13 +363,13 @@ static int store_open_parts(struct blobstore *bs, const struct blobstore_opts *o
                                     opts->caches.memory_bytes ? opts->caches.memory_bytes : CACHE_BYTES_DEFAULT,
                                     threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
         if (r == 0)
-                store_open_blocks(bs, opts);
-        if (r == 0)
                 r = store_open_index(bs, version < FORMAT_REMAKE || (opts->remake && !bs->read_only));
         if (r == 0 && !bs->read_only)
                 gc_fill_reserve(bs);
         if (r == 0 && version < FORMAT_VERSION)
                 r = store_finish_format(bs);
+        if (r == 0)
+                store_open_blocks(bs, dir, &opts->caches);
         return r;
 }
 
@@ -376,7 +386,7 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         bs->kept = bs->read_only ? NULL : opts->kept;
         r = store_open_dir(dir, opts, &bs->dir_fd);
         if (r == 0)
-                r = store_open_parts(bs, opts);
+                r = store_open_parts(bs, dir, opts);
         if (r == 0)
                 r = disks_adopt(bs);
         if (r < 0) {
@@ -422,13 +432,16 @@ int blobstore_disk_cache_error(const struct blobstore *bs)
 
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret)
 {
+        struct block_cache_stats cache = { 0 };
         struct statvfs st;
 
         if (bs->chunks->blocks)
                 block_cache_keep_room(bs->chunks->blocks); /* it may be on the same disk */
         if (fstatvfs(bs->dir_fd, &st) < 0)
                 return -errno;
-        *ret = (uint64_t)st.f_bavail * st.f_frsize;
+        if (bs->blocks_inside)
+                block_cache_get_stats(bs->chunks->blocks, &cache);
+        *ret = (uint64_t)st.f_bavail * st.f_frsize + cache.bytes;
         return 0;
 }
 

@@ -39,8 +39,8 @@ typedef void blobstore_progress_fn(void *ctx, const char *what, uint64_t done, u
 /* Of what was decoded. */
 struct blobstore_caches {
         uint64_t memory_bytes; /* of chunks; 0: 64 MiB */
-        const char *dir;       /* blocks that small reads wanted are kept on disk in it; NULL: they are not */
-        uint64_t disk_bytes;   /* up to so many; 0: a tenth of that disk */
+        uint64_t disk_bytes;   /* of blocks that small reads wanted, on disk; 0: none; BLOCK_CACHE_SHARE: the default */
+        const char *dir;       /* where those are kept; NULL: in the store itself */
 };
 
 struct blobstore_opts {
@@ -80,7 +80,10 @@ void blobstore_get_disk_cache(struct blobstore *bs, struct block_cache_stats *re
 /* What kept that cache from being opened, a negative errno; 0: nothing. The store is as good without it. */
 int blobstore_disk_cache_error(const struct blobstore *bs);
 
-/* Bytes of the file system that holds the store: the free ones, as an ordinary user may use them, and all. */
+/*
+ * Bytes of the file system that holds the store: the free ones, as an ordinary user may use them, and all. What the
+ * cache takes in the store is free: it gives way.
+ */
 int blobstore_free_bytes(struct blobstore *bs, uint64_t *ret);
 int blobstore_disk_bytes(struct blobstore *bs, uint64_t *ret);
 

@@ -74,9 +74,10 @@ static const struct option option_table[] = {
         { "uid=USER", "who administers the library beside root (who mounts it)", OPTION_USER, AT(uid) },
         { "gid=GROUP", "the group of what belongs to nobody (of who mounts it)", OPTION_GROUP, AT(gid) },
         { "cache=SIZE", "memory for decoded data, each store (64M)", OPTION_SIZE, AT(cache_bytes) },
-        { "cache-dir=DIR", "keep there what small reads of images decode, as on a fast disk (off)", OPTION_TEXT,
+        { "cache-dir=DIR", "keep there what small reads of images decode, as on a fast disk (the store)", OPTION_TEXT,
           AT(cache_dir) },
-        { "cache-disk=SIZE", "so much of it, each store (a tenth of that disk)", OPTION_SIZE, AT(cache_disk_bytes) },
+        { "cache-disk=SIZE", "so much of that, each store; 0: none (a tenth of its disk, at most 32G)", OPTION_SIZE,
+          AT(cache_disk_bytes) },
         { "import-private", "everybody may import from this machine and private networks", OPTION_FLAG,
           AT(import_private) },
         { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers) },
@@ -337,8 +338,6 @@ static int options_check(struct options *opts)
                 opts->http_metrics = HTTP_METRICS_ALL;
         else if (opts->http_metrics_for)
                 return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
-        if (opts->cache_disk_bytes && !opts->cache_dir)
-                return option_fail("means something only beside cache-dir=DIR", "cache-disk=…");
         if (opts->slow_seconds > SLOW_SECONDS_MAX)
                 return option_fail("longer than a day", "slow-request=…");
         if (opts->restarts > RESTARTS_MAX)
@@ -355,6 +354,7 @@ int options_parse(int argc, char **argv, struct options *ret)
         int r;
 
         *ret = (struct options){
+                .cache_disk_bytes = UINT64_MAX,
                 .tidy_seconds = TIDY_SECONDS_DEFAULT,
                 .slow_seconds = SLOW_SECONDS_DEFAULT,
                 .uid = getuid(),

@@ -32,8 +32,8 @@ struct options {
         bool import_private;
         uint32_t uid, gid; /* who administers the library beside root; options_parse() begins with the caller's */
         uint64_t cache_bytes; /* 0: the default */
-        uint64_t cache_disk_bytes; /* likewise */
-        char *cache_dir; /* NULL: not given */
+        uint64_t cache_disk_bytes; /* 0: none; UINT64_MAX: the default */
+        char *cache_dir; /* NULL: in the store */
         uint64_t workers; /* 0: the default */
         uint64_t tidy_seconds; /* 0: never */
         uint64_t slow_seconds; /* 0: no request is */

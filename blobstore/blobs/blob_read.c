@@ -6,9 +6,10 @@
  * next. The chunks of a large read are decoded by all idle threads: decoding is two thirds of what reading through the
  * mount costs.
  *
- * Small reads are looked for in the cache on disk first, which needs no map, and what is decoded for one goes there. Not
- * so for one that goes on where the last one ended: who reads a blob from one end to the other would fill the cache with
- * what nobody wants again. Readers of one blob that scan it at the same time, in small pieces, are not told apart.
+ * Small reads are looked for in the cache on disk first, which needs no map, and what is decoded for them again goes
+ * there. Not so for one that goes on where the last one ended: who reads a blob from one end to the other would fill
+ * the cache with what nobody wants again. Readers of one blob that scan it at the same time, in small pieces, are not
+ * told apart.
  */
 
 #include <errno.h>
@@ -53,7 +54,7 @@ struct pieces {
 /* BYTES: what the blob has of the chunk. */
 static void pieces_fill(const struct pieces *p, const struct map_entry *e, const uint8_t *bytes)
 {
-        if (p->fill)
+        if (p->fill && block_file_admits(p->fill, e->offset))
                 block_file_fill(p->fill, bytes, e->len, e->offset);
 }
 

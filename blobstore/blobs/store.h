@@ -35,6 +35,7 @@ struct blobstore {
         atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */
 
         struct chunk_store *chunks;
+        bool blocks_inside;      /* the cache on disk lies in the store */
         struct cache *map_pages; /* of open blobs */
         struct disks *disks;     /* the open ones; see disks/ */
         struct kept *kept;       /* theirs, beyond the process; borrowed, may be NULL */

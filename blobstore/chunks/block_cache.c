@@ -29,6 +29,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/chunks/block_dir.h"
+#include "blobstore/chunks/block_gate.h"
 #include "blobstore/chunks/stretches.h"
 
 #define FILE_BUCKETS 1024
@@ -36,7 +37,11 @@
 
 /* One part in so many of the disk is the cache unless told otherwise, and one is left free by it in any case. */
 #define SHARE_DEFAULT 10
+#define SHARE_MOST    (UINT64_C(32) << 30)
 #define SHARE_FREE    16
+
+/* It counts as full when one part in so many is left, and the stretch that went last. */
+#define FULL_BUT_FOR 16
 
 /* Among so many hits one looks whether its file is still there. */
 #define HITS_STEP 1024
@@ -67,6 +72,7 @@ struct block_cache {
         uint64_t most; /* bytes */
         atomic_uint fillers;
         atomic_int_fast64_t budget; /* bytes that may be written before the disk's free space is asked for */
+        atomic_bool tight; /* there was little of that when it was last asked for */
         atomic_uint_fast64_t hits, damaged;
 
         pthread_mutex_t lock; /* what follows, and what files and stretches say is under it */
@@ -74,6 +80,8 @@ struct block_cache {
         TAILQ_HEAD(, block_file) unseen;
         uint64_t unseen_bytes;
         struct stretches *stretches;
+
+        struct block_gate *gate;
 };
 
 /* ---- files ---- */
@@ -352,6 +360,7 @@ static bool cache_may_write(struct block_cache *c, size_t n)
         room = cache_find_room(c);
         room = room < (int64_t)SPACE_STEP ? room : (int64_t)SPACE_STEP;
         atomic_store(&c->budget, room - (int64_t)n);
+        atomic_store(&c->tight, room < (int64_t)SPACE_STEP);
         return room >= (int64_t)n;
 }
 
@@ -372,7 +381,7 @@ static int cache_add_unseen(void *ctx, const struct blob_id *id, uint64_t bytes)
 int block_cache_new(const char *dir, const char *name, uint64_t bytes, struct block_cache **ret)
 {
         struct block_cache *c = calloc(1, sizeof(*c));
-        uint64_t free_bytes, all;
+        uint64_t free_bytes, all = 0;
         int r;
 
         if (!c)
@@ -380,13 +389,15 @@ int block_cache_new(const char *dir, const char *name, uint64_t bytes, struct bl
         pthread_mutex_init(&c->lock, NULL);
         TAILQ_INIT(&c->unseen);
         r = block_dir_init(&c->dir, dir, name);
-        if (r == 0 && bytes == 0) {
+        if (r == 0 && bytes == BLOCK_CACHE_SHARE) {
                 r = block_dir_space(&c->dir, &free_bytes, &all);
-                bytes = r < 0 ? 0 : all / SHARE_DEFAULT;
+                bytes = all / SHARE_DEFAULT < SHARE_MOST ? all / SHARE_DEFAULT : SHARE_MOST;
         }
         c->most = bytes;
         if (r == 0)
                 r = stretches_new(bytes, &c->stretches);
+        if (r == 0)
+                r = block_gate_new(bytes, &c->gate);
         if (r == 0)
                 r = block_dir_each(&c->dir, cache_add_unseen, c);
         if (r < 0) {
@@ -409,6 +420,7 @@ void block_cache_free(struct block_cache *c)
                         LIST_REMOVE(f, link);
                         file_free(f);
                 }
+        block_gate_free(c->gate);
         stretches_free(c->stretches);
         block_dir_done(&c->dir);
         pthread_mutex_destroy(&c->lock);
@@ -465,6 +477,19 @@ bool block_file_read(struct block_file *f, void *buf, size_t n, uint64_t off)
         if (stretches_unset(c->stretches, f, block) && r < 0)
                 atomic_fetch_add_explicit(&c->damaged, 1, memory_order_relaxed);
         return false;
+}
+
+bool block_file_admits(struct block_file *f, uint64_t off)
+{
+        struct block_cache *c = f->cache;
+        bool full;
+
+        if (!block_gate_is_again(c->gate, f->seed + off / BLOB_BLOCK_SIZE))
+                return false;
+        lock(&c->lock);
+        full = cache_bytes(c) + c->most / FULL_BUT_FOR + STRETCH_BYTES > c->most;
+        unlock(&c->lock);
+        return !(full || atomic_load(&c->tight)) || block_gate_is_turn(c->gate);
 }
 
 /* Blocks of one stretch. */

@@ -22,8 +22,11 @@
 struct block_cache;
 struct block_file;
 
+/* What is right for most: a tenth of its disk, and at most 32 GiB, for which it needs no more than 84 MiB of memory. */
+#define BLOCK_CACHE_SHARE UINT64_MAX
+
 /*
- * In the directory NAME, which is made, of the directory DIR, which is made, too. BYTES 0: a tenth of its disk.
+ * In the directory NAME, which is made, of the directory DIR, which is made, too. BYTES may be BLOCK_CACHE_SHARE.
  * -EPERM: NAME is there, and somebody else can write it or read it. -EOPNOTSUPP: a file system without holes.
  */
 int block_cache_new(const char *dir, const char *name, uint64_t bytes, struct block_cache **ret);
@@ -38,6 +41,9 @@ void block_file_close(struct block_file *f); /* accepts NULL */
  * blocks is not there.
  */
 bool block_file_read(struct block_file *f, void *buf, size_t n, uint64_t off);
+
+/* A read missed the chunk that begins at OFF: is it to be filled in? See block_gate.h. */
+bool block_file_admits(struct block_file *f, uint64_t off);
 
 /* Keeps N bytes of the blob from OFF on, as long as that begins a block. Where too many write already it does nothing. */
 void block_file_fill(struct block_file *f, const void *bytes, size_t n, uint64_t off);

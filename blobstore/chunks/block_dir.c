@@ -22,7 +22,7 @@
 
 static const char tag_name[] = "CACHEDIR.TAG";
 static const char tag[] = "Signature: 8a477f597d28d172789f06886806bc55\n"
-                          "# Decoded data of an imagefs blob store: see -o cache-dir of mount.imagefs(8).\n"
+                          "# Decoded data of an imagefs blob store: see -o cache-disk of imagefs(1).\n"
                           "# All of it may be removed at any moment. See https://bford.info/cachedir/\n";
 
 /* A checksum is no proof against somebody who can write here, and what lies here was for its owners alone. */

@@ -79,11 +79,12 @@ static int store_health(void *ctx, uint64_t id, struct blobstore *bs)
                 strbuf_addf(&out, "%s: the blob store's index does not count all there is, and no space is given back "
                                   "until it was made again, at the next start; \"imagefs check\" shows what is damaged", path);
         else if (blobstore_disk_cache_error(bs) == -EPERM)
-                strbuf_addf(&out, "%s: the directory in cache-dir is another user's, or not for its owner alone, and is not "
-                                  "used, so that reads are slower: remove it, or name another, and mount the library anew", path);
+                strbuf_addf(&out, "%s: the cache on disk is another user's, or not for its owner alone, and is not "
+                                  "used, so that reads are slower: remove it, or name another by cache-dir, and mount "
+                                  "the library anew", path);
         else if (blobstore_disk_cache_error(bs) < 0)
-                strbuf_addf(&out, "%s: cache-dir cannot be used, so that reads are slower: %s; put that right, and mount the "
-                                  "library anew", path, strerror(-blobstore_disk_cache_error(bs)));
+                strbuf_addf(&out, "%s: the cache on disk cannot be used, so that reads are slower: %s; put that right, "
+                                  "and mount the library anew", path, strerror(-blobstore_disk_cache_error(bs)));
         if (strbuf_error(&out) < 0)
                 return strbuf_error(&out);
         if (out.len > 0)

@@ -210,14 +210,14 @@ int db_commit(struct db_txn *t)
         }
 
         if (db->committed)
-                db->committed(db->committed_ctx, false, lazy);
+                db->committed(db->committed_ctx, false);
         r = step_once(t->c->commit);
         if (r == -EIO)
                 atomic_store(&db->degraded, true);
         if (r == -ENOSPC)
                 reserve_give_up(db->dir_fd); /* for the next */
         if (r == 0 && db->committed)
-                db->committed(db->committed_ctx, true, lazy);
+                db->committed(db->committed_ctx, true);
         if (r == 0)
                 number = db_sync_note(db->sync);
         db_end(t);

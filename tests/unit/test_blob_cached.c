@@ -167,6 +167,75 @@ static void test_whoever_reads_gets_what_was_stored(void **state)
         free(bytes);
 }
 
+/* In the store unless told otherwise, which says no less of its disk to be free; it is there the next time. */
+static void test_store_keeps_its_cache_itself(void **state)
+{
+        struct blobstore_opts opts = { .threads = 2, .caches = { .memory_bytes = 1, .disk_bytes = BLOCK_CACHE_SHARE } };
+        struct store *s = *state;
+        uint8_t *bytes = noise(SIZE);
+        char path[2 * TEMPDIR_MAX], cache[2 * TEMPDIR_MAX];
+        struct blob_id id;
+        struct blob *b;
+        struct stat st;
+
+        store_path(s, "", path);
+        store_path(s, "cache", cache);
+        assert_int_equal(lstat(cache, &st), -1); /* made for who asks for it */
+        store_close(s);
+        assert_ok(blobstore_open(path, &opts, &s->bs));
+        assert_ok(blobstore_disk_cache_error(s->bs));
+        b = image_store(s, bytes, SIZE);
+        id = *blob_get_id(b);
+        read_blocks(b, bytes);
+        read_blocks(b, bytes); /* what is missed again is kept */
+        blob_close(b);
+        assert_int_equal(stat(cache, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0700);
+        assert_true(stats(s).bytes > MIB);
+        store_close(s);
+
+        /* Looked at only, there is none, and nothing of it is needed. */
+        opts.read_only = true;
+        assert_ok(blobstore_open(path, &opts, &s->bs));
+        assert_int_equal(stats(s).most, 0);
+        assert_ok(blob_open(s->bs, &id, &b));
+        read_blocks(b, bytes);
+        blob_close(b);
+        store_close(s);
+
+        opts.read_only = false;
+        assert_ok(blobstore_open(path, &opts, &s->bs));
+        assert_true(stats(s).bytes > MIB);
+        assert_ok(blob_open(s->bs, &id, &b));
+        read_blocks(b, bytes);
+        assert_true(stats(s).hits > 0);
+        blob_close(b);
+        free(bytes);
+}
+
+/* A fortieth of the blob was asked for: all of its chunks, decoded. */
+static void test_what_is_missed_once_is_not_written(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = noise(SIZE);
+        struct blob *b;
+
+        open_cached(s);
+        b = image_store(s, bytes, SIZE);
+        for (uint64_t i = 0; i < SIZE / BLOCK; i += 64) /* the largest chunk */
+                read_block(b, bytes, SIZE / BLOCK - i);
+        assert_int_equal(stats(s).bytes, 0);
+        for (uint64_t i = 0; i < SIZE / BLOCK; i += 64)
+                read_block(b, bytes, SIZE / BLOCK - i);
+        assert_true(stats(s).bytes > MIB);
+        assert_int_equal(stats(s).hits, 0);
+        for (uint64_t i = 0; i < SIZE / BLOCK; i += 64)
+                read_block(b, bytes, SIZE / BLOCK - i);
+        assert_true(stats(s).hits >= SIZE / BLOCK / 64);
+        blob_close(b);
+        free(bytes);
+}
+
 static void test_removed_blob_takes_its_file_with_it(void **state)
 {
         struct store *s = *state;
@@ -179,6 +248,7 @@ static void test_removed_blob_takes_its_file_with_it(void **state)
                 bytes[0] = (uint8_t)i;
                 b = image_store(s, bytes, SIZE);
                 ids[i] = *blob_get_id(b);
+                read_blocks(b, bytes);
                 read_blocks(b, bytes);
                 assert_true(stats(s).bytes > 0);
                 if (i == 0) /* closed, or open, when it is removed */
@@ -239,7 +309,7 @@ static struct blob *store_and_read(struct store *s, const uint8_t *bytes)
 {
         struct blob *b = image_store(s, bytes, SIZE);
 
-        for (uint64_t i = 0; i <= SIZE / BLOCK; i += 8)
+        for (uint64_t i = 0; i <= SIZE / BLOCK; i += 4) /* each chunk several times */
                 read_block(b, bytes, SIZE / BLOCK - i);
         assert_true(stats(s).bytes > 8 * MIB);
         return b;
@@ -309,6 +379,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_hit_reads_neither_map_nor_chunk, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_whoever_reads_gets_what_was_stored, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_store_keeps_its_cache_itself, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_missed_once_is_not_written, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_removed_blob_takes_its_file_with_it, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_machine_writes_where_the_cache_was, full_setup, full_teardown),
                 cmocka_unit_test_setup_teardown(test_blob_is_stored_where_the_cache_was, full_setup, full_teardown),

@@ -381,6 +381,47 @@ static void test_it_keeps_within_its_bytes_and_what_is_used_stays(void **state)
         assert_true(has(x, 0, BLOCK));
 }
 
+/* Of so many chunks; each for itself. */
+static unsigned admitted(struct fixture *x, unsigned chunks)
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < chunks; i++)
+                n += block_file_admits(x->file, i * 16 * BLOCK);
+        return n;
+}
+
+/* By a full one, one in eight of it. */
+static void test_what_is_missed_again_is_admitted(void **state)
+{
+        struct fixture *x = *state;
+
+        close_cache(x);
+        remove_all(x);
+        open_cache(x, 5 * MIB);
+        assert_int_equal(admitted(x, 64), 0);
+        assert_int_equal(admitted(x, 64), 64);
+        assert_int_equal(admitted(x, 64), 64); /* those that could not be written just then */
+        for (uint64_t off = 0; off < 8 * MIB; off += 16 * BLOCK)
+                fill(x, off, 16 * BLOCK);
+        assert_int_equal(admitted(x, 64), 8);
+        assert_true(block_cache_give_way(x->cache, 5 * MIB) > 0);
+        assert_int_equal(admitted(x, 64), 64);
+}
+
+/* Who reads from all over more than it holds writes next to nothing, however often: 16 times here. */
+static void test_what_does_not_come_again_soon_is_not_admitted(void **state)
+{
+        struct fixture *x = *state;
+        unsigned n = 0;
+
+        close_cache(x);
+        open_cache(x, 2 * MIB);
+        for (unsigned i = 0; i < 4; i++)
+                n += admitted(x, 16 * 1024);
+        assert_true(n < 4 * 16 * 1024 / 100);
+}
+
 /* Many blobs, each with a little: the files go, too. */
 static void test_files_without_blocks_go(void **state)
 {
@@ -524,6 +565,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_file_system_without_holes_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_directory_of_others_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_it_keeps_within_its_bytes_and_what_is_used_stays, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_missed_again_is_admitted, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_does_not_come_again_soon_is_not_admitted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_files_without_blocks_go, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_removed_blob_leaves_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_on_a_full_disk_it_gives_way, setup, teardown),

@@ -34,6 +34,10 @@ static void test_store_and_mountpoint_with_options_in_any_order(void **state)
         assert_false(o.debug);
         assert_int_equal(o.cache_bytes, 2 << 20);
         assert_int_equal(o.workers, 3);
+        assert_true(o.cache_disk_bytes == UINT64_MAX);
+        options_done(&o);
+        assert_int_equal(PARSE(&o, ARG("/s"), ARG("/m"), ARG("-ocache-disk=0")), 0);
+        assert_int_equal(o.cache_disk_bytes, 0);
         options_done(&o);
 }
 
@@ -50,7 +54,7 @@ static void test_names_that_look_like_options_follow_two_dashes(void **state)
 
 static void test_what_is_not_understood_is_refused(void **state)
 {
-        static const char *const bad[] = { "-x", "--nonsense", "-onosuch", "-ocache-disk=1G", "-ocache", "-ocache=12Q", "-oworkers=-1",
+        static const char *const bad[] = { "-x", "--nonsense", "-onosuch", "-ocache", "-ocache=12Q", "-oworkers=-1",
                                            "-oallow_other=yes", "-o", "third" };
 
         (void)state;

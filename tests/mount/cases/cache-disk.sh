@@ -2,7 +2,8 @@
 # -o cache-dir: what small reads of a machine's image decode is kept on a disk for all its machines, and after a restart;
 # damaged, removed or unusable it costs nobody a byte or a request.
 cache=$WORK/cache
-cached() { start -o "cache-dir=$cache,cache-disk=64M"; }
+# Memory holds next to nothing of it, so that what is read again comes from the disk.
+cached() { start -o "cache=64K,cache-dir=$cache,cache-disk=64M"; }
 cached
 two_regions
 head -c 24M /dev/urandom >disk.raw
@@ -18,6 +19,8 @@ blocks() {
                 dd if=disk.raw bs=4k skip="$i" count=1 status=none | cmp - block || fail "block $i of $1"
         done
 }
+# learn MACHINE: what is missed once is remembered, and kept when it is missed again.
+learn() { blocks "$1" && blocks "$1"; }
 # only_hits MACHINE: each read comes from the cache on disk, and no chunk is decoded.
 only_hits() {
         local hits misses decoded
@@ -28,7 +31,7 @@ only_hits() {
 }
 
 same "$(number disk_limit_bytes) $(number disk_hits_total)" "$((64 << 20)) 0" "the limit, and hits"
-blocks one
+learn one
 [ "$(number disk_bytes)" -gt $((20 * 4096)) ] || fail "$(number disk_bytes) bytes are kept"
 only_hits two
 files() { find "$cache" -type f -name '????????????????????????????????'; }
@@ -54,7 +57,7 @@ only_hits two
 
 # A block that is not what was written is decoded anew, and mended.
 printf 'X' | dd of="$(files)" bs=1 seek=$((5 * 4104 + 1000)) conv=notrunc status=none
-blocks one
+learn one
 same "$(number disk_damaged_total)" 1 "damaged blocks"
 only_hits one
 same "$(number disk_damaged_total)" 1 "damaged blocks, once it was mended"
@@ -65,22 +68,46 @@ blocks one
 stop
 rm -rf "$cache"
 cached
-blocks two
+learn two
 only_hits one
 
 # One that others can read is not used; that is said, and all can be read.
 stop
 chmod 755 "$cache"/imagefs-*
 cached
-grep -q "cache-dir is another user's, or not for its owner alone" "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
+grep -q "the cache on disk is another user's, or not for its owner alone" "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
 blocks one
 same "$(number disk_hits_total) $(number disk_limit_bytes)" "0 0" "without a cache"
 stop
 rm -rf "$cache"
 : >"$cache"
 cached
-grep -q "cache-dir cannot be used, so that reads are slower: Not a directory" "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
+grep -q "the cache on disk cannot be used, so that reads are slower: Not a directory" "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
 blocks two
+stop
+
+# In the store, where nobody says where: not for others, in no backup, and nothing that is missing when it goes. What it
+# takes is free.
+same "$(find "$STORE/blobs" -name cache)" "" "a cache in the store"
+start -o cache=64K
+same "$(number disk_hits_total)" 0 "hits, before"
+[ "$(number disk_limit_bytes)" -gt 0 ] || fail "there is none by default"
+learn one
+only_hits two
+same "$(stat -c %a "$STORE/blobs/cache")" 700 "the mode of the cache in the store"
+same "$(find "$STORE/blobs/cache" -type f -printf '%f\n' | sed 's/^[0-9a-f]*$/blob/' | LC_ALL=C sort)" "CACHEDIR.TAG
+blob" "what lies in it"
+stop
+start -o cache=64K
+only_hits one
+stop
+check_store
+rm -r "$STORE/blobs/cache"
+start -o cache-disk=0
+blocks two
+same "$(number disk_hits_total) $(number disk_limit_bytes)" "0 0" "turned off"
+same "$(find "$STORE/blobs" -name cache)" "" "a cache that is turned off"
+value "$MNT/info/health" ok
 stop
 
 # What makes no sense is refused.
@@ -89,7 +116,6 @@ status() { # WANTED SENTENCE COMMAND…
         same "$?" "$1" "status of ${*:3}"
         grep -qF "$2" said || fail "$(cat said)"
 }
-status 1 "means something only beside cache-dir=DIR" "$IMAGEFS" "$STORE" "$MNT" -o cache-disk=1G
 status 32 "the cache cannot lie in the library's own mount" "$IMAGEFS" "$STORE" "$MNT" -o "cache-dir=$MNT/cache"
 status 32 "No such file" "$IMAGEFS" "$STORE" "$MNT" -o "cache-dir=$WORK/none/cache"
 fails mountpoint -q "$MNT"
