@@ -14,9 +14,10 @@
 #include <stdint.h>
 
 #include "fs/ops/resent.h"
+#include "fs/ops/split.h"
 
 /* How all that lasts is laid out: a process finds its own number in it, or takes over nothing. */
-#define LASTING_LAYOUT 2
+#define LASTING_LAYOUT 3
 
 /* A request for INIT, which the kernel makes once. */
 #define LASTING_INIT_BYTES 256
@@ -28,6 +29,7 @@ struct lasting_memory {
         _Atomic uint32_t init_bytes; /* 0: the kernel has not begun yet */
         uint8_t init[LASTING_INIT_BYTES];
         struct resent_notes notes;
+        struct split_slots splits;
         int32_t handles_fd, disks_fd, fuse_fd; /* the descriptors that a process inherits */
         char store[PATH_MAX], mountpoint[PATH_MAX]; /* absolute, as the first process found them */
         char directory[PATH_MAX]; /* in which options were given */

@@ -31,6 +31,7 @@
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
 #include "fs/ops/resent.h"
+#include "fs/ops/split.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/watchdog.h"
 #include "fs/ops/wait.h"
@@ -203,7 +204,7 @@ static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
 }
 
 /* A model_committed_fn. */
-static void mount_committed(void *ctx, bool done)
+static void mount_committed(void *ctx, bool done, bool lazy)
 {
         struct mount *m = ctx;
 
@@ -211,6 +212,8 @@ static void mount_committed(void *ctx, bool done)
                 resent_note(ctx, done);
         if (done)
                 follow_wake(m->fs.followers);
+        if (done && !lazy)
+                split_committed();
 }
 
 /* A model_ended_fn. */
@@ -260,7 +263,7 @@ static int mount_open(struct mount *m)
         r = m->goes_on ? mount_recall_paths(m) : mount_check_paths(m);
         if (r < 0)
                 return r;
-        r = parts_new(&m->fs, m->lasting ? m->lasting->handles_fd : -1);
+        r = parts_new(&m->fs, m->lasting ? m->lasting->handles_fd : -1, m->lasting ? &m->lasting->memory->splits : NULL);
         if (r == 0 && m->lasting)
                 r = kept_open(m->lasting->disks_fd, DISKS_KEPT_BYTES, &m->disks);
         if (r < 0)

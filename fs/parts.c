@@ -11,6 +11,7 @@
 #include "fs/ops/later.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/removal.h"
+#include "fs/ops/split.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
 #include "fs/tree/req.h"
@@ -18,7 +19,7 @@
 #include "fs/tree/selection.h"
 #include "fs/tree/watch.h"
 
-int parts_new(struct fs *fs, int handles_fd)
+int parts_new(struct fs *fs, int handles_fd, struct split_slots *slots)
 {
         int r;
 
@@ -27,6 +28,8 @@ int parts_new(struct fs *fs, int handles_fd)
                 r = aliases_new(&fs->aliases);
         if (r == 0)
                 r = partings_new(&fs->partings);
+        if (r == 0)
+                r = splits_new(slots, &fs->splits);
         if (r == 0)
                 r = walks_new(&fs->walks);
         if (r == 0)
@@ -63,6 +66,7 @@ void parts_free(struct fs *fs)
         handles_free(fs->handles);
         frozens_free(fs->frozens);
         walks_free(fs->walks);
+        splits_free(fs->splits);
         partings_free(fs->partings);
         aliases_free(fs->aliases);
         grants_free(fs->grants);

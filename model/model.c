@@ -329,3 +329,8 @@ int model_get_stats(struct model *m, struct model_stats *ret)
         *ret = stats;
         return 0;
 }
+
+int model_settle(struct model *m)
+{
+        return db_settle(m->db);
+}

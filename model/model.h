@@ -20,8 +20,11 @@
 /* What is being made again of a blob store, and how much of it is done; TOTAL 0: of how much is not known. */
 typedef void model_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
-/* What the calling thread changed is going to outlive the process, and (DONE) does from here on; it is not yet answered for. */
-typedef void model_committed_fn(void *ctx, bool done);
+/*
+ * What the calling thread changed is going to outlive the process, and (DONE) does from here on; it is not yet answered
+ * for. LAZY: nor is it going to be, being nothing that anybody was promised.
+ */
+typedef void model_committed_fn(void *ctx, bool done, bool lazy);
 
 struct model_opts {
         bool make; /* a new library; -EEXIST where there is one */
@@ -51,6 +54,9 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
 
 /* Stops the workers (what they were doing goes on at the next open) and closes everything. Accepts NULL. */
 void model_close(struct model *m);
+
+/* Returns when all that can be seen now is durable, also what an earlier process did. -EIO: it will never be. */
+int model_settle(struct model *m);
 
 /*
  * Is the library still ours? A negative errno: its lock is lost, another may have it by now, and nothing may be written to

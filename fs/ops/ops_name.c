@@ -21,6 +21,7 @@
 #include "fs/ops/reply.h"
 #include "fs/ops/resent.h"
 #include "fs/ops/scratch_file.h"
+#include "fs/ops/split.h"
 #include "fs/tree/parent.h"
 #include "fs/tree/scratch.h"
 #include "fs/tree/ways.h"
@@ -51,6 +52,9 @@ static int ops_find(struct req *rq, fuse_ino_t parent, const char *name, struct 
                 return -ENOTDIR;
         if (parting_find(rq->fs->partings, parent, name, fuse_req_ctx(rq->fuse), ret))
                 return 0;
+        r = split_find(rq->fs->splits, parent, name, fuse_req_ctx(rq->fuse), ret);
+        if (r != 0)
+                return r < 0 ? r : 0;
 
         for (const struct entry *e = kind->entries; e && e->name; e++) {
                 if (strcmp(e->name, name) != 0)
@@ -129,7 +133,7 @@ static int ops_resolve_number(struct req *rq, fuse_ino_t ino, bool above, struct
         return r;
 }
 
-void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+static void lookup_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
         struct fuse_entry_param e;
@@ -157,6 +161,14 @@ void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 (void)fuse_reply_entry(fuse, &e);
 }
 
+void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        const struct fs *fs = fuse_req_userdata(fuse);
+
+        if (!split_awaits(fs->splits, fuse, parent, name, lookup_now))
+                lookup_now(fuse, parent, name);
+}
+
 /* The answer to a mkdir(2) that an earlier process did. */
 static void reply_made(struct req *rq, fuse_ino_t parent, const char *name)
 {
@@ -174,17 +186,52 @@ static void reply_made(struct req *rq, fuse_ino_t parent, const char *name)
                 (void)fuse_reply_entry(rq->fuse, &e);
 }
 
+/* CHILD is what was made; R: or why not. */
+static void mkdir_answer(struct req *rq, struct node dir, int r, uint64_t child)
+{
+        struct fuse_entry_param e;
+
+        if (r == 0) {
+                req_forget(rq);
+                r = reply_fill_entry(rq, tree_child(dir, &(struct child){ .oid = child, .type = DT_DIR }), NULL, &e);
+        }
+        if (r < 0) {
+                reply_refusal(rq, dir, r);
+                return;
+        }
+        reply_done(rq, dir);
+        (void)fuse_reply_entry(rq->fuse, &e);
+}
+
+/* The second request for one. */
+static void mkdir_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        struct split_result done = { .r = -ENOMEM };
+        CLEANUP_REQ struct req rq;
+        int r;
+
+        req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "mkdir", .in = node_of(parent), .name = name };
+        (void)split_take(rq.fs->splits, parent, name, fuse_req_ctx(fuse), &done);
+        r = done.inherited ? model_settle(rq.fs->model) : done.r;
+        if (r == 0 && done.inherited)
+                reply_made(&rq, parent, name);
+        else
+                mkdir_answer(&rq, node_of(parent), r, done.child);
+}
+
 void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
 {
         CLEANUP_REQ struct req rq;
         struct node dir = node_of(parent);
         const struct dir_kind *kind = tree_kind(dir.kind);
-        struct fuse_entry_param e;
-        uint64_t child;
+        uint64_t child = 0;
         int r;
 
         (void)mode; /* new objects are their maker's alone; chmod opens them */
         req_init(&rq, fuse);
+        if (split_is_second(rq.fs->splits, fuse, parent, name, mkdir_again))
+                return;
         rq.doing = (struct doing){ .verb = "mkdir", .in = dir, .name = name };
         if (resent_was_done()) {
                 reply_made(&rq, parent, name);
@@ -192,25 +239,19 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         }
         r = permit_change(&rq, dir);
         if (r == 0) {
-                if (!kind->make)
+                if (!kind->make) {
                         r = diag_set(&rq.diag, -EPERM, "directories cannot be made here: %s", ways_in(dir.kind));
-                else
+                } else {
+                        split_begin(&rq, parent, name, true);
                         r = kind->make(&rq, dir.oid, name, &child);
+                        if (split_end(&rq, r, child))
+                                return;
+                }
         }
-        if (r == -EEXIST && resent_may_be_done()) {
+        if (r == -EEXIST && resent_may_be_done())
                 reply_made(&rq, parent, name);
-                return;
-        }
-        if (r == 0) {
-                req_forget(&rq);
-                r = reply_fill_entry(&rq, tree_child(dir, &(struct child){ .oid = child, .type = DT_DIR }), NULL, &e);
-        }
-        if (r < 0) {
-                reply_refusal(&rq, dir, r);
-                return;
-        }
-        reply_done(&rq, dir);
-        (void)fuse_reply_entry(fuse, &e);
+        else
+                mkdir_answer(&rq, dir, r, child);
 }
 
 /* A step on the way to the end of the whole: answered as done, and nothing is. false: it is none. */
@@ -225,6 +266,25 @@ static bool ops_bury(struct req *rq, fuse_ino_t parent, const char *name, struct
         return true;
 }
 
+/* The second request for one. */
+static void rmdir_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        struct split_result done = { .r = -ENOMEM };
+        CLEANUP_REQ struct req rq;
+        int r;
+
+        req_init(&rq, fuse);
+        rq.doing = (struct doing){ .verb = "rmdir", .in = node_of(parent), .name = name };
+        (void)split_take(rq.fs->splits, parent, name, fuse_req_ctx(fuse), &done);
+        r = done.inherited ? model_settle(rq.fs->model) : done.r;
+        if (r < 0) {
+                reply_refusal(&rq, node_of(parent), r);
+                return;
+        }
+        reply_done(&rq, node_of(parent));
+        reply_error(&rq, 0);
+}
+
 void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
@@ -234,6 +294,8 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         int r;
 
         req_init(&rq, fuse);
+        if (split_is_second(rq.fs->splits, fuse, parent, name, rmdir_again))
+                return;
         rq.doing = (struct doing){ .verb = "rmdir", .in = n, .name = name };
         if (resent_was_done()) {
                 reply_error(&rq, kind && kind->parting ? -ESTALE : 0);
@@ -247,14 +309,20 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         if (r == 0)
                 r = ops_resolve(&rq, parent, name, &n, &o);
         if (r == 0) {
-                if (n.row != 0)
+                if (n.row != 0) {
                         r = diag_set(&rq.diag, -ENOTDIR, "%s is not a directory", name);
-                else if (ops_bury(&rq, parent, name, n))
+                } else if (ops_bury(&rq, parent, name, n)) {
                         return;
-                else if (!kind->remove || n.kind != kind->child)
+                } else if (!kind->remove || n.kind != kind->child) {
                         r = diag_set(&rq.diag, -EPERM, "%s belongs to what it is in, and goes with it", name);
-                else
+                } else {
+                        split_begin(&rq, parent, name, false);
                         r = kind->remove(&rq, n.oid);
+                        if (r == 0)
+                                scratch_drop_in(rq.fs->scratches, n);
+                        if (split_end(&rq, r, 0))
+                                return;
+                }
         }
         if (r == -ENOENT && resent_may_be_done()) {
                 reply_error(&rq, 0);
@@ -268,7 +336,6 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 return;
         }
         reply_done(&rq, node_of(parent));
-        scratch_drop_in(rq.fs->scratches, n);
         reply_error(&rq, kind->parting ? -ESTALE : 0);
 }
 

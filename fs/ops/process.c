@@ -69,3 +69,11 @@ bool process_is_killed(pid_t thread)
         field[strcspn(field, " ")] = '\0';
         return parse_u64(field, &flags) == 0 && (flags & ENDING) && (flags & KILLED);
 }
+
+bool process_is_program(pid_t thread)
+{
+        char path[64], program[2];
+
+        (void)snprintf(path, sizeof(path), "/proc/%ld/exe", (long)thread);
+        return thread > 0 && readlink(path, program, sizeof(program)) > 0;
+}

@@ -14,6 +14,9 @@ pid_t process_of(pid_t thread);
  * Is this thread ending, and by a signal? Linux closes the files of who ends before anybody can wait for it, so that a close
  * can tell what was finished from what was interrupted. False where /proc does not say.
  */
+/* Has the thread a program? The kernel's own have none. false also where it cannot be seen. */
+bool process_is_program(pid_t thread);
+
 bool process_is_killed(pid_t thread);
 
 #endif

@@ -27,7 +27,7 @@ struct resent_notes {
 /* This thread is going to serve the request of that number. NOTES is borrowed until the next. */
 void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent);
 
-/* A model_committed_fn. */
+/* Of a model_committed_fn. */
 void resent_note(void *ctx, bool done);
 
 /* Was what this thread's request asks for done by an earlier process, so that only the answer is missing? */

@@ -51,6 +51,7 @@ const struct dir_kind dir_instances = {
         .find = instances_find,
         .make = instances_make,
         .remove = instances_remove,
+        .crowded = true,
         .rename = instances_rename,
 };
 
@@ -98,6 +99,7 @@ const struct dir_kind dir_image_instances = {
         .find = image_instances_find,
         .make = image_instances_make,
         .remove = instances_remove,
+        .crowded = true,
 };
 
 const struct dir_kind dir_shared_instances = {
@@ -112,6 +114,7 @@ const struct dir_kind dir_shared_instances = {
         .find = image_instances_find,
         .make = image_instances_make,
         .remove = instances_remove,
+        .crowded = true,
 };
 
 /* ---- an instance ---- */

@@ -225,5 +225,6 @@ const struct dir_kind dir_images = {
         .draft = images_draft,
         .import = images_import,
         .remove = images_remove,
+        .crowded = true,
         .rename = images_rename,
 };

@@ -49,6 +49,7 @@ const struct dir_kind dir_volumes = {
         .find = volumes_find,
         .make = volumes_make,
         .remove = volumes_remove,
+        .crowded = true,
         .rename = volumes_rename,
 };
 

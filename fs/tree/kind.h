@@ -124,6 +124,7 @@ struct dir_kind {
         int (*draft)(struct req *rq, uint64_t oid, uint64_t others, struct draft **ret);
         int (*import)(struct req *rq, uint64_t oid, struct draft *draft, const char *name, uint64_t *ret_image);
         int (*remove)(struct req *rq, uint64_t child); /* rmdir */
+        bool crowded; /* many users make and remove things in one such directory: see ops/split.h */
         enum node_kind parting; /* rmdir takes it from the caller alone: see ops/parting.h; KIND_ROOT: from all */
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
         bool access; /* chmod and chown of it are the object's */

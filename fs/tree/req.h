@@ -39,6 +39,8 @@ struct handles;
 struct later;
 struct scratches;
 struct selections;
+struct split_slots;
+struct splits;
 struct spread;
 struct waiters;
 struct followers;
@@ -63,6 +65,7 @@ struct fs {
         struct scratches *scratches; /* tree/scratch.c */
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */
+        struct splits *splits; /* ops/split.c */
         struct walks *walks; /* ops/removal.c */
         struct frozens *frozens; /* ops/frozen.c */
         struct grants *grants; /* ops/grant.c */

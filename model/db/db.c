@@ -210,14 +210,14 @@ int db_commit(struct db_txn *t)
         }
 
         if (db->committed)
-                db->committed(db->committed_ctx, false);
+                db->committed(db->committed_ctx, false, lazy);
         r = step_once(t->c->commit);
         if (r == -EIO)
                 atomic_store(&db->degraded, true);
         if (r == -ENOSPC)
                 reserve_give_up(db->dir_fd); /* for the next */
         if (r == 0 && db->committed)
-                db->committed(db->committed_ctx, true);
+                db->committed(db->committed_ctx, true, lazy);
         if (r == 0)
                 number = db_sync_note(db->sync);
         db_end(t);

@@ -72,9 +72,9 @@ int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);
 int db_begin_lazy(struct db *db, struct db_txn *ret);
 /*
  * From now on FN is called by each thread that commits: before (DONE: false), and when what it did outlives the process,
- * which is before it outlives the machine. Before the first transaction.
+ * which is before it outlives the machine. LAZY: as the transaction. Before the first transaction.
  */
-typedef void db_committed_fn(void *ctx, bool done);
+typedef void db_committed_fn(void *ctx, bool done, bool lazy);
 void db_set_committed(struct db *db, db_committed_fn *fn, void *ctx);
 /* Makes a DB_WRITE transaction durable and ends it, on failure too (rolled back). */
 int db_commit(struct db_txn *t);

@@ -109,6 +109,7 @@ int db_sync_new(struct connection *writer, int dir_fd, struct db_sync **ret)
                 }
         }
         lengthen(s->wal[0].file, dir_fd);
+        s->noted = 1; /* what is in the log: of a process that ended, or died, before it was synced */
         (void)pthread_mutex_init(&s->mutex, NULL); /* cannot fail without attributes, as the next */
         (void)pthread_cond_init(&s->ended, NULL);
         *ret = TAKE_PTR(s);

@@ -165,7 +165,7 @@ static void make_fs(struct session *s)
 {
         struct fs *fs = &s->fs;
 
-        MUST(parts_new(fs, -1) == 0);
+        MUST(parts_new(fs, -1, NULL) == 0);
         metrics_begin(&fs->counts);
         fs->wire = &s->wire;
         fs->model = s->l.m;

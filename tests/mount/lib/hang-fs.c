@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hang-fs DIR MOUNTPOINT MARK: shows DIR, and stops answering when it is told to, as a network mount does whose server is
- * gone. SIGUSR1: from now on nothing is answered; MARK is there once that is so. SIGUSR2: it goes on, and MARK is gone.
+ * hang-fs DIR MOUNTPOINT MARK [syncs]: shows DIR, and stops answering when it is told to, as a network mount does whose
+ * server is gone. SIGUSR1: from now on nothing is answered, or with "syncs" everything but those; MARK is there once that is
+ * so. SIGUSR2: it goes on, and MARK is gone.
  */
 
 #define FUSE_USE_VERSION 312
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +24,8 @@
 static int top; /* DIR */
 static const char *mark;
 static pthread_rwlock_t hang = PTHREAD_RWLOCK_INITIALIZER; /* held for writing: nothing is answered */
+static pthread_rwlock_t never = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t *but_syncs = &hang; /* what all else waits for */
 
 static void *obey(void *arg)
 {
@@ -43,14 +47,20 @@ static void *obey(void *arg)
         return NULL;
 }
 
-static void answer_end(const int *unused)
+static pthread_rwlock_t *answer_begin(pthread_rwlock_t *l)
 {
-        (void)unused;
-        (void)pthread_rwlock_unlock(&hang);
+        (void)pthread_rwlock_rdlock(l);
+        return l;
+}
+
+static void answer_end(pthread_rwlock_t **l)
+{
+        (void)pthread_rwlock_unlock(*l);
 }
 
 /* To the end of the block: what has begun is not stopped in the middle. */
-#define ANSWER int answering __attribute__((cleanup(answer_end), unused)) = pthread_rwlock_rdlock(&hang)
+#define ANSWER_WITH(l) pthread_rwlock_t *answering __attribute__((cleanup(answer_end), unused)) = answer_begin(l)
+#define ANSWER         ANSWER_WITH(but_syncs)
 
 /* PATH below DIR. */
 static const char *at(const char *path)
@@ -132,7 +142,7 @@ static int hang_write(const char *path, const char *buf, size_t n, off_t off, st
 
 static int hang_fsync(const char *path, int data, struct fuse_file_info *fi)
 {
-        ANSWER;
+        ANSWER_WITH(&hang);
         (void)path;
         return result(data ? fdatasync((int)fi->fh) : fsync((int)fi->fh));
 }
@@ -245,15 +255,17 @@ static const struct fuse_operations hang_ops = {
 int main(int argc, char **argv)
 {
         const char *const given[] = { argv[0], "-f", "-o", "fsname=hang-fs,attr_timeout=0,entry_timeout=0,max_threads=64",
-                                      argc == 4 ? argv[2] : "" };
+                                      argc >= 4 ? argv[2] : "" };
         struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
         sigset_t orders;
         pthread_t thread;
 
-        if (argc != 4) {
-                (void)fprintf(stderr, "usage: hang-fs DIR MOUNTPOINT MARK\n");
+        if (argc != 4 && !(argc == 5 && strcmp(argv[4], "syncs") == 0)) {
+                (void)fprintf(stderr, "usage: hang-fs DIR MOUNTPOINT MARK [syncs]\n");
                 return 2;
         }
+        if (argc == 5)
+                but_syncs = &never;
         mark = argv[3];
         top = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (top < 0) {

@@ -12,9 +12,9 @@ _hang_mounted() {
         mountpoint -q "$FAR"
 }
 
-# What the kernel has cached of it is gone then.
+# hang_mount [syncs]: what the kernel has cached of it is gone then.
 hang_mount() {
-        "$HANG_FS" "$WORK/behind" "$FAR" "$WORK/hung" >>"$WORK/hang.log" 2>&1 &
+        "$HANG_FS" "$WORK/behind" "$FAR" "$WORK/hung" "$@" >>"$WORK/hang.log" 2>&1 &
         hang_pid=$!
         until_true 20 _hang_mounted || fail "hang-fs is not mounted: $(tail -n 3 "$WORK/hang.log")"
 }

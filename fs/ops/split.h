@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FS_OPS_SPLIT_H
+#define FS_OPS_SPLIT_H
+
+/*
+ * mkdir(2) and rmdir(2) in two requests. From one of them to its answer the kernel keeps the directory for who asked, and
+ * everybody else who lists it or makes something in it waits. Nine tenths of that time a change waits for its commit to be
+ * synced, before which it may not be acknowledged. So, in directories that many users make things in, the first request is
+ * answered with ESTALE as soon as the change is committed: the kernel gives up the directory, looks all names up again,
+ * which is when its thread waits for the sync, and asks a second time, which is answered with what has come of the first.
+ *
+ * In between who asked finds the directory as it was, since the kernel goes by that: what was made is not there yet, and
+ * in place of what was removed is a directory that nobody else ever sees. All others find it as it is.
+ *
+ * Who says mkdir(2) in the directory itself has no name on the way at which to wait, and waits in the second request. Then
+ * the directory is kept until the sync, but one is for all who had the first of theirs before.
+ *
+ * Only the kernel's own system calls ask a second time. A server of NFS in the kernel would pass ESTALE on, so it is for
+ * who is a program, and for users: the administrator's changes are as they were.
+ *
+ * Any thread may use it.
+ */
+
+#include "fs/tree/req.h"
+
+/* As many as may be between their requests; more than these, of a user or of all, are answered in one. */
+#define SPLITS_MAX 256
+#define SPLITS_OF_A_USER 64
+/* Whose threads wait for a sync: of those that serve requests, most are always left to others. */
+#define SPLITS_AT_WORK 16
+#define SPLITS_AT_WORK_OF_A_USER 8
+
+/* What of it outlives the process (lasting.h): the next one is asked the second time. */
+struct split_slots {
+        struct split_slot {
+                _Atomic uint32_t used; /* set last, and cleared first */
+                uint32_t uid;
+                int32_t pid; /* of the thread */
+                uint32_t made;
+                uint64_t parent, print; /* the latter of the name */
+        } slot[SPLITS_MAX];
+};
+
+/* Goes on with what is in SLOTS, borrowed until splits_free(); NULL: nothing outlives this process. */
+int splits_new(struct split_slots *slots, struct splits **ret);
+void splits_free(struct splits *s); /* accepts NULL */
+
+/* RQ is about to make (MADE) or to remove NAME, by this thread, which then calls split_end(). */
+void split_begin(struct req *rq, fuse_ino_t parent, const char *name, bool made);
+/* This thread has committed what its users are promised: if it has begun one, the first request is answered. */
+void split_committed(void);
+/*
+ * The change is done, with the result R and what was made. true: its request has been answered, and rq->fuse is NULL; the
+ * second request gets that. false: it is to be answered as any.
+ */
+bool split_end(struct req *rq, int r, uint64_t child);
+
+/* What who asks finds under a name: 1: what it is to remove still; -ENOENT: what it is to make; 0: nothing of the kind. */
+int split_find(struct splits *s, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, struct node *ret);
+
+typedef void split_fn(fuse_req_t fuse, fuse_ino_t parent, const char *name);
+
+/* A name on the way to one that is being made or removed: true where FN is called when that is done. */
+bool split_awaits(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn);
+/* Is it the second request? Then FN is called when the first is done, which may be now, and calls split_take(). */
+bool split_is_second(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn);
+
+struct split_result {
+        int r;
+        uint64_t child;
+        bool inherited; /* an earlier process did it, of which no more is known than that it was committed */
+};
+/* What has come of it, once. false: it is too long ago, or there was no memory to wait for it. */
+bool split_take(struct splits *s, fuse_ino_t parent, const char *name, const struct fuse_ctx *who,
+                struct split_result *ret);
+
+#endif

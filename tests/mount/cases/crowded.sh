@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+# While a user's mkdir or rmdir is on its way to the disk nobody waits for the directory; and it is not acknowledged before
+# it is durable.
+# shellcheck source=tests/mount/lib/users.sh
+. "$lib/users.sh"
+# shellcheck source=tests/mount/lib/hang.sh
+. "$lib/hang.sh"
+A=12001 B=12002
+users $A $B
+hang_mount syncs
+STORE=$FAR/store
+start -o allow_other
+two_regions
+pattern base.raw 1M 5
+import_raw "$R/public/base" base.raw
+
+# changes HOW PATH: A does that, in the background; `changed` is there when she was told that it is done.
+changes() {
+        rm -f changed
+        { as $A "$@" 2>err && touch changed; } &
+        changing=$!
+}
+# Root sees all. Listing takes the kernel's lock of the directory, and who waits for that cannot be ended.
+_is_there() {
+        rm -f listed
+        { ls "$(dirname "$1")" >listing && mv listing listed; } &
+        until_true 20 test -e listed && grep -qx "$(basename "$1")" listed
+}
+_is_gone() { ! _is_there "$1" && [ -e listed ]; }
+done_at_last() {
+        wait "$changing" || fail "$1: $(cat err)"
+        [ -e changed ] || fail "$1: not done"
+}
+
+# A log that has begun and is short: its first commit, and the one that ends it, are synced before anything else.
+short_log() {
+        restart "$@"
+        ok write "$R/public/base/name" base
+}
+
+for path in "$R/disks/new" "$R/instances/new" "$R/private/new" "$R/public/base/instances/machine"; do
+        short_log -o allow_other
+        hang
+        changes mkdir "$path"
+        until_true 20 _is_there "$path" || fail "$path is not there, or the directory waits for the disk"
+        as $B ls -l "$(dirname "$path")" >/dev/null || fail "listing beside $path"
+        [ ! -e changed ] || fail "$path was acknowledged before it was durable"
+        go_on
+        done_at_last "mkdir $path"
+        same "$(stat -c '%F %u' "$path")" "directory $A" "$path"
+        by $A expect EEXIST mkdir "$path"
+
+        hang
+        changes rmdir "$path"
+        until_true 20 _is_gone "$path" || fail "$path is there still, or the directory waits for the disk"
+        as $B ls -l "$(dirname "$path")" >/dev/null || fail "listing beside $path"
+        [ ! -e changed ] || fail "that $path is gone was acknowledged before it was durable"
+        go_on
+        done_at_last "rmdir $path"
+        by $A expect ENOENT rmdir "$path"
+        by $A ok mkdir "$path" # which the kernel takes for another one
+        same "$(as $A stat -c '%F %u' "$path")" "directory $A" "$path"
+        by $A ok rmdir "$path"
+done
+
+# From within the directory, where there is no name on the way; and all at once, of one name.
+(cd "$R/disks" && by $A ok mkdir here && by $A ok rmdir here) || exit 1
+for i in 1 2 3 4 5 6 7 8; do
+        { as $A mkdir "$R/disks/same" 2>/dev/null && echo made >>made; } &
+        makers[i]=$!
+done
+wait "${makers[@]}"
+same "$(cat made)" made "one name made by many"
+by $A ok rmdir "$R/disks/same"
+
+# Many at once, of two users.
+at_once() { # COMMAND
+        for i in {1..16}; do
+                as $((i % 2 ? A : B)) "$1" "$R/disks/many$i" &
+                makers[i]=$!
+        done
+        for i in {1..16}; do wait "${makers[i]}" || fail "$1 many$i"; done
+}
+at_once mkdir
+same "$(ls "$R/disks" | wc -l)" 16 "what many made"
+at_once rmdir
+same "$(ls "$R/disks")" "" "what is left of it"
+
+# The process that serves dies in between: the next one is asked the second time.
+[ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" = 6.9 ] || exit 0
+short_log -o allow_other,restarts=1000
+_next() { serving=$(pgrep -P "$daemon_pid" imagefs) && [ "$serving" != "$1" ]; }
+_next "" || fail "nobody is supervised"
+for how in mkdir rmdir; do
+        ok write "$R/public/base/name" $how # in the log of the next process
+        hang
+        changes $how "$R/disks/kept"
+        if [ $how = mkdir ]; then until_true 20 _is_there "$R/disks/kept"; else until_true 20 _is_gone "$R/disks/kept"; fi ||
+                fail "$how has not begun"
+        kill -KILL "$serving"
+        go_on
+        done_at_last "$how, answered by the next process"
+        until_true 20 _next "$serving" || fail "none followed"
+done
+by $A expect ENOENT rmdir "$R/disks/kept"
+by $A ok mkdir "$R/disks/kept"
+by $A ok rmdir "$R/disks/kept"
