@@ -506,7 +506,12 @@ static int http_run(struct http *h, int fd, struct diag *diag)
                 { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" },
                 { MHD_OPTION_END, 0, NULL },
         };
-        const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | (h->cert ? MHD_USE_TLS : 0), all = http_clients_max();
+        /*
+         * The end is told by an eventfd. Without one it is told by the socket that clients come to, which a thread that has
+         * all clients it may have does not look at: it would end when the next of them says something, or is idle for too long.
+         */
+        const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | (h->cert ? MHD_USE_TLS : 0);
+        const unsigned all = http_clients_max();
 
         h->clients = http_clients_make(all < HTTP_CLIENTS_PART ? 1 : all / HTTP_CLIENTS_PART);
         if (!h->clients)

@@ -115,8 +115,26 @@ grep -q "64 downloads at once" "$WORK/daemon.log" || fail "nothing in the log: $
 at_once 200 64
 same_disk "$R/private/small/disks/vda.raw" small.raw
 
+# Where each of its threads has as many clients as it may, who all say nothing, the daemon ends at once: not when they are
+# given up, after a minute.
+cat >silent.py <<'END'
+import socket, sys
+host, port = sys.argv[1].split("/")[0].split(":")
+held = [socket.create_connection((host, int(port)), source_address=(f"127.0.0.{2 + i // 10}", 0)) for i in range(100)]
+print("held", flush=True)
+sys.stdin.read()
+END
+rm -f go said && mkfifo go
+python3 silent.py "${small#http://}" <go >said &
+silent=$!
+exec 7>go
+until_true 60 grep -q held said || fail "they cannot come"
+until_true 20 unmount "$MNT" || fail "cannot unmount"
+_reap "$daemon_pid" 30 || fail "the daemon gave status $?: $(tail -n 3 "$WORK/daemon.log")"
+exec 7>&-
+wait "$silent" || fail "the silent clients"
+
 # Damage breaks off, and is never sent.
-stop
 segment=$(find "$STORE" -name '*.seg' -size +1M | head -n 1)
 size=$(stat -c %s "$segment")
 printf 'damage damage damage' | dd of="$segment" bs=1 seek=$((size / 2)) conv=notrunc status=none
