@@ -261,15 +261,23 @@ int model_each_elsewhere(struct model *m, model_elsewhere_fn *fn, void *ctx)
 
 /* ---- statistics ---- */
 
+struct adding {
+        struct model *m;
+        struct model_stats *sum;
+};
+
+/* Of one that does not answer nothing is known: behind the lock of its index somebody may wait for its disk. */
 static int add_stats(void *ctx, uint64_t id, struct blobstore *bs)
 {
-        struct model_stats *sum = ctx;
+        const struct adding *a = ctx;
+        struct model_stats *sum = a->sum;
         struct blobstore_stats one;
         struct blobstore_reads reads;
         struct block_cache_stats disk;
         int r;
 
-        (void)id;
+        if (stores_await(a->m, id) < 0)
+                return 0;
         r = blobstore_get_stats(bs, &one);
         if (r == -EBADMSG && sum->uncounted)
                 return 0;
@@ -323,7 +331,7 @@ int model_get_stats(struct model *m, struct model_stats *ret)
         if (r == 0)
                 r = add_disk(m, own_id, &stats);
         if (r == 0)
-                r = stores_each(m, add_stats, &stats);
+                r = stores_each(m, add_stats, &(struct adding){ .m = m, .sum = &stats });
         if (r < 0)
                 return r;
         *ret = stats;

@@ -407,6 +407,20 @@ int stores_judge(struct model *m, stores_hang_fn *fn, void *ctx, bool *ret_chang
 
 /* ---- using them ---- */
 
+/* BS is its bytes. The library's own is not asked: with it hangs the catalogue. */
+static int await(struct model *m, struct store *st, struct blobstore *bs)
+{
+        return m->hang && st->path[0] ? store_ask(&st->ask, bs) : 0;
+}
+
+int stores_await(struct model *m, uint64_t store)
+{
+        struct store *st = store_list_find(&m->stores->list, store);
+        struct blobstore *bs = st ? store_list_bs(&m->stores->list, st) : NULL;
+
+        return bs ? await(m, st, bs) : -EIO;
+}
+
 int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobstore **ret)
 {
         struct store *st = store_list_find(&m->stores->list, store);
@@ -417,7 +431,7 @@ int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobst
         if (!st)
                 return -ENOENT;
         bs = store_list_bs(&m->stores->list, st);
-        if (bs && (!m->hang || !st->path[0] || store_ask(&st->ask, bs) == 0)) {
+        if (bs && await(m, st, bs) == 0) {
                 *ret = bs;
                 return 0;
         }

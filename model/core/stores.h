@@ -17,6 +17,8 @@ void stores_close(struct stores *s); /* accepts NULL */
  * reached; whether it answers is waited for, but where store_ask_never() was called. No transaction may be open.
  */
 int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobstore **ret);
+/* Waits the same way for one that is online: -EIO, it hangs. */
+int stores_await(struct model *m, uint64_t store);
 /* Refuses the same way, for what will need the store later, where it is offline. DB_READ will do. */
 int stores_refuse_offline(struct model *m, struct db_txn *t, uint64_t store, struct diag *diag);
 bool stores_is_offline(struct model *m, uint64_t store);

@@ -58,7 +58,8 @@ for ((i = 1;; i++)); do
         [ "$(cat "$R2/private/in$i/status")" = available ] || break
         go_on # it was quicker
 done
-until_true 60 _logged "its disk does not answer; what waits for it goes on" || fail "it does not hang"
+# As umount(8) does, too; somebody has the lock of the store's index by now, and waits for its disk.
+timeout -k 5 30 stat -f "$MNT" >/dev/null || fail "statfs does not come back"
 until_true 20 unmount "$MNT" || fail "cannot unmount"
 _reap "$daemon_pid"
 same "$?" 32 "the status of a supervisor whose daemon leaves something"
