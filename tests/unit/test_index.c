@@ -3,10 +3,13 @@
 
 #include "blobstore/chunks/index.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +17,20 @@
 #include "tests/lib/tempdir.h"
 
 #define LEN 4096
+
+static atomic_bool fail_syncs; /* of segments */
+
+int fsync(int fd)
+{
+        char path[64], name[256] = { 0 };
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (atomic_load(&fail_syncs) && readlink(path, name, sizeof(name) - 1) > 0 && strstr(name, ".seg")) {
+                errno = EIO;
+                return -1;
+        }
+        return (int)syscall(SYS_fsync, fd);
+}
 
 struct fixture {
         char dir[TEMPDIR_MAX];
@@ -94,7 +111,8 @@ static uint64_t base_of(struct fixture *f, struct chunk_features features)
 }
 
 #define FEATURES(...)                                                                                                  \
-        ((struct chunk_features){ .n = sizeof((uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t), .block = { __VA_ARGS__ } })
+        ((struct chunk_features){ .n = sizeof((uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t),                         \
+                                  .block = { __VA_ARGS__ } })
 
 static void test_base_is_the_chunk_with_most_of_the_features(void **state)
 {
@@ -129,21 +147,14 @@ static void test_damaged_chunk_is_no_base(void **state)
         assert_false(atomic_load(&f->degraded));
 }
 
-/* Killed before its first change: the index knows all of its own, and yet nothing of the segment that was begun. */
-static void test_segment_begun_before_the_first_change_is_found(void **state)
+/* By another process, the index being closed here. */
+static void be_killed_before_the_first_change(struct fixture *f)
 {
         const struct footer_record what = { .name = { { 1 } }, .raw_len = LEN };
-        struct fixture *f = *state;
-        struct segment_state s;
-        uint32_t known;
         uint64_t place;
         pid_t killed;
         int how;
 
-        (void)add(f, 1, FEATURES(11));
-        known = segment_id(f->seg);
-        assert_int_equal(index_orphans_since(f->ix), 0);
-        close_index(f);
         killed = fork();
         if (killed == 0) {
                 open_index(f);
@@ -151,11 +162,46 @@ static void test_segment_begun_before_the_first_change_is_found(void **state)
         }
         assert_int_equal(waitpid(killed, &how, 0), killed);
         assert_int_equal(how, 0);
+}
+
+/* The index knows all of its own, and yet nothing of the segment that was begun. */
+static void test_segment_begun_before_the_first_change_is_found(void **state)
+{
+        struct fixture *f = *state;
+        struct segment_state s;
+        uint32_t known;
+
+        (void)add(f, 1, FEATURES(11));
+        known = segment_id(f->seg);
+        assert_int_equal(index_orphans_since(f->ix), 0);
+        close_index(f);
+        be_killed_before_the_first_change(f);
 
         open_index(f);
         assert_int_equal(index_segment_next(f->ix, known, &s), 1);
         assert_true(s.sealed && s.id < segment_id(f->seg));
         assert_true(index_orphans_since(f->ix) != 0); /* its bytes are to be given back */
+}
+
+/* What says what is in that segment may be on no disk: nothing goes on with it, and the next start does it again. */
+static void test_recovery_that_cannot_be_synced_is_none(void **state)
+{
+        struct fixture *f = *state;
+
+        close_index(f);
+        be_killed_before_the_first_change(f);
+        assert_ok(segments_new(f->dir_fd, &f->degraded, &f->segments));
+        assert_ok(index_open(f->dir_fd, f->segments, &f->degraded, &f->ix));
+        atomic_store(&fail_syncs, true);
+        assert_err(index_recover(f->ix, NULL), -EIO);
+        atomic_store(&fail_syncs, false);
+        assert_true(atomic_load(&f->degraded));
+        index_close(f->ix);
+        segments_free(f->segments);
+
+        atomic_store(&f->degraded, false);
+        open_index(f);
+        assert_true(index_orphans_since(f->ix) != 0);
 }
 
 /* When it was that bytes were left without a name. */
@@ -179,6 +225,7 @@ int main(void)
                 T(test_features_that_no_chunk_has_do_not_count),
                 T(test_damaged_chunk_is_no_base),
                 T(test_segment_begun_before_the_first_change_is_found),
+                T(test_recovery_that_cannot_be_synced_is_none),
                 T(test_since_when_there_are_orphans_outlives_a_restart),
         };
 
