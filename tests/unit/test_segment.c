@@ -151,6 +151,46 @@ static void test_only_what_is_durable_is_to_be_recorded(void **state)
         segments_give(f->s, seg);
 }
 
+static void assert_disowned(struct fixture *f, size_t n, uint64_t from, uint64_t to)
+{
+        struct segment_range *ranges;
+        size_t have;
+
+        assert_ok(segments_disown(f->s, &ranges, &have));
+        assert_int_equal(have, n);
+        assert_true(n == 0 || (ranges[0].id == 1 && ranges[0].from == from && ranges[0].to == to));
+        free(ranges);
+}
+
+/* What lost its rows is told once. Of a sealed segment nothing is: its description lies there, too. */
+static void test_what_was_not_recorded_is_disowned_once(void **state)
+{
+        struct fixture *f = *state;
+        struct segment_state *states;
+        struct segment *seg;
+        uint64_t place;
+        size_t n;
+
+        assert_ok(segments_take(f->s, &seg));
+        assert_disowned(f, 0, 0, 0);
+        assert_ok(segment_append(seg, "first", 5, &nothing, NULL, &place));
+        assert_disowned(f, 1, SEGMENT_HEADER_SIZE, SEGMENT_HEADER_SIZE + 5);
+        assert_disowned(f, 0, 0, 0);
+        assert_ok(segment_append(seg, "second", 6, &nothing, NULL, &place));
+        assert_ok(segments_sync(f->s));
+        assert_ok(segments_unrecorded(f->s, &states, &n));
+        segments_recorded(f->s, states, n);
+        free(states);
+        assert_disowned(f, 0, 0, 0);
+        assert_ok(segment_append(seg, "third", 5, &nothing, NULL, &place));
+        assert_disowned(f, 1, SEGMENT_HEADER_SIZE + 11, SEGMENT_HEADER_SIZE + 16);
+
+        assert_ok(segment_append(seg, "fourth", 6, &nothing, NULL, &place));
+        segments_give(f->s, seg);
+        segments_seal(f->s);
+        assert_disowned(f, 0, 0, 0);
+}
+
 static void test_full_segment_is_sealed_once_its_appender_is_done(void **state)
 {
         struct fixture *f = *state;
@@ -424,6 +464,7 @@ int main(void)
                 T(test_what_is_appended_is_read_at_its_place),
                 T(test_writers_at_once_have_segments_of_their_own_and_the_next_one_goes_on),
                 T(test_only_what_is_durable_is_to_be_recorded),
+                T(test_what_was_not_recorded_is_disowned_once),
                 T(test_full_segment_is_sealed_once_its_appender_is_done),
                 T(test_failed_sync_is_final),
                 T(test_sync_ends_when_names_are_durable_whoever_syncs_them),
