@@ -716,6 +716,32 @@ static void *read_beside(void *arg)
         return NULL;
 }
 
+#define READERS_AT_ONCE 14 /* lists, listings, what works and what is asked */
+
+/* Each has another one read within its own. */
+static void *read_within(void *arg)
+{
+        struct reader *r = arg;
+        pthread_t next;
+        DB_TXN(t);
+
+        if (db_begin(r->db, DB_READ, &t) == 0 && ++r->n < READERS_AT_ONCE) {
+                assert_ok(pthread_create(&next, NULL, read_within, r));
+                assert_ok(pthread_join(next, NULL));
+        }
+        return NULL;
+}
+
+/* All eight were taken by lists and imports, which had the processor last, and a user's quota waited for those. */
+static void test_many_read_at_once(void **state)
+{
+        struct fixture *f = *state;
+        struct reader r = { .db = f->db };
+
+        (void)read_within(&r);
+        assert_int_equal(r.n, READERS_AT_ONCE);
+}
+
 /* One that goes through all rows held up everybody who looked up one. */
 static void test_readers_do_not_wait_for_each_other(void **state)
 {
@@ -831,6 +857,7 @@ int main(void)
                 TEST(test_a_quota_of_the_disk_is_like_a_full_disk),
                 TEST(test_a_failed_checkpoint_ends_all_writing),
                 TEST(test_readers_do_not_wait_for_each_other),
+                TEST(test_many_read_at_once),
                 TEST(test_rows_that_were_looked_at_are_not_read_again),
                 TEST(test_threads_write_and_read_together),
         };
