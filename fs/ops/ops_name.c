@@ -186,8 +186,8 @@ static void reply_made(struct req *rq, fuse_ino_t parent, const char *name)
                 (void)fuse_reply_entry(rq->fuse, &e);
 }
 
-/* CHILD is what was made; R: or why not. */
-static void mkdir_answer(struct req *rq, struct node dir, int r, uint64_t child)
+/* CHILD is what was made; R: or why not. SAY: it has not been said yet that it was done. */
+static void mkdir_answer(struct req *rq, struct node dir, int r, uint64_t child, bool say)
 {
         struct fuse_entry_param e;
 
@@ -199,7 +199,8 @@ static void mkdir_answer(struct req *rq, struct node dir, int r, uint64_t child)
                 reply_refusal(rq, dir, r);
                 return;
         }
-        reply_done(rq, dir);
+        if (say)
+                reply_done(rq, dir);
         (void)fuse_reply_entry(rq->fuse, &e);
 }
 
@@ -217,7 +218,7 @@ static void mkdir_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         if (r == 0 && done.inherited)
                 reply_made(&rq, parent, name);
         else
-                mkdir_answer(&rq, node_of(parent), r, done.child);
+                mkdir_answer(&rq, node_of(parent), r, done.child, false);
 }
 
 void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
@@ -244,6 +245,8 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
                 } else {
                         split_begin(&rq, parent, name, true);
                         r = kind->make(&rq, dir.oid, name, &child);
+                        if (r == 0 && !rq.fuse)
+                                reply_done(&rq, dir); /* looks users up, for which nobody keeps the directory now */
                         if (split_end(&rq, r, child))
                                 return;
                 }
@@ -251,7 +254,7 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         if (r == -EEXIST && resent_may_be_done())
                 reply_made(&rq, parent, name);
         else
-                mkdir_answer(&rq, dir, r, child);
+                mkdir_answer(&rq, dir, r, child, true);
 }
 
 /* A step on the way to the end of the whole: answered as done, and nothing is. false: it is none. */
@@ -277,12 +280,10 @@ static void rmdir_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         rq.doing = (struct doing){ .verb = "rmdir", .in = node_of(parent), .name = name };
         (void)split_take(rq.fs->splits, parent, name, fuse_req_ctx(fuse), &done);
         r = done.inherited ? model_settle(rq.fs->model) : done.r;
-        if (r < 0) {
+        if (r < 0)
                 reply_refusal(&rq, node_of(parent), r);
-                return;
-        }
-        reply_done(&rq, node_of(parent));
-        reply_error(&rq, 0);
+        else
+                reply_error(&rq, 0);
 }
 
 void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
@@ -320,6 +321,8 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                         r = kind->remove(&rq, n.oid);
                         if (r == 0)
                                 scratch_drop_in(rq.fs->scratches, n);
+                        if (r == 0 && !rq.fuse)
+                                reply_done(&rq, node_of(parent)); /* likewise */
                         if (split_end(&rq, r, 0))
                                 return;
                 }
