@@ -16,6 +16,12 @@
 /* -ENOMEM. */
 int sha256(const void *bytes, size_t n, uint8_t ret[SHA256_SIZE]);
 
+/* Of the first N bytes of a file. -ENOMEM, -ENODATA where it ends before, and what pread(2) gives. */
+int sha256_file(int fd, uint64_t n, uint8_t ret[SHA256_SIZE]);
+
+/* HMAC-SHA-256 (RFC 2104), for signatures. -ENOMEM. */
+int sha256_hmac(const void *key, size_t key_n, const void *bytes, size_t n, uint8_t ret[SHA256_SIZE]);
+
 struct sha256_message {
         const void *bytes;
         size_t n;

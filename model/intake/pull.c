@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only user of libcurl. A request says what is there already (Range, If-Range; REST), and what the reply says of
+ * One of two users of libcurl. A request says what is there already (Range, If-Range; REST), and what the reply says of
  * the file is held against that before its first byte is taken:
  *
  *      206, from where we are, of the same file     goes on

@@ -7,13 +7,14 @@
 #     ceph_cluster                the monitor and the OSD
 #     ceph_file_system            an MDS, and a file system
 #     ceph_host NAME              mounts that on $WORK/NAME, as a host does; its process is $ceph_host_pid
+#     ceph_gateway                a server of buckets on port 80 there, with one, "lib", and keys in the environment
 #     ceph_evict NAME             as the cluster does with a host that has not answered for too long
 #     in_ceph PROGRAM …           one of Ceph's, or a client, in that network
 
 ceph_programs() {
         local root libraries
         # shellcheck disable=SC2154 # run-case's
-        root=$("$lib/unpacked" --with-needed ceph-mon ceph-osd ceph-mds ceph-fuse ceph-common 2>"$WORK/unpacked.err") ||
+        root=$("$lib/unpacked" --with-needed ceph-mon ceph-osd ceph-mds ceph-fuse ceph-common radosgw 2>"$WORK/unpacked.err") ||
                 skip "no Ceph: $(tail -n 1 "$WORK/unpacked.err")"
         ceph_classes=$(dirname "$(find "$root/usr/lib" -name libcls_version.so)")
         libraries=$(dirname "$ceph_classes")
@@ -75,6 +76,10 @@ signal.pause()' "$ceph/net" &
         fsid=$(cat /proc/sys/kernel/random/uuid)
         osd=$(cat /proc/sys/kernel/random/uuid)
         cat >"$ceph/conf" <<CONF
+[client.rgw]
+rgw data = $ceph/run
+rgw frontends = beast endpoint=127.0.0.1:80 tcp_nodelay=1
+rgw rados pool pg num min = 1
 [global]
 fsid = $fsid
 mon host = [v2:127.0.0.1:3300,v1:127.0.0.1:6789]
@@ -106,10 +111,11 @@ mon data avail crit = 1
 paxos propose interval = 0.02
 paxos min wait = 0.01
 CONF
-        in_ceph monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:3300,v1:127.0.0.1:6789]" "$ceph/monmap" >"$ceph/log/made" 2>&1 ||
+        in_ceph monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:3300,v1:127.0.0.1:6789]" "$ceph/monmap" \
+                >"$ceph/log/made" 2>&1 ||
                 fail "no monitors' map: $(tail -n 1 "$ceph/log/made")"
         in_ceph ceph-authtool -C "$ceph/keyring" -n mon. --gen-key --cap mon 'allow *' >"$ceph/log/made" 2>&1
-        for who in client.admin osd.0 mds.a; do
+        for who in client.admin client.rgw osd.0 mds.a; do
                 in_ceph ceph-authtool "$ceph/keyring" -n $who --gen-key --cap mon 'allow *' --cap osd 'allow *' --cap mds 'allow *'
         done >>"$ceph/log/made" 2>&1 || fail "no keys: $(tail -n 1 "$ceph/log/made")"
         in_ceph ceph-mon -c "$ceph/conf" -i a --mkfs --monmap "$ceph/monmap" --keyring "$ceph/keyring" >"$ceph/log/mon" 2>&1 ||
@@ -136,8 +142,8 @@ _ceph_serves() {
 ceph_host() {
         mkdir "$WORK/$1"
         # Who does not know how large the cluster is (nobody here counts) goes by the quota.
-        in_ceph_alone ceph-fuse -c "$ceph/conf" --admin-socket "$ceph/$1.asok" --log-file "$ceph/log/$1" -f "$WORK/$1" -o allow_other \
-                >"$ceph/log/$1.out" 2>&1 &
+        in_ceph_alone ceph-fuse -c "$ceph/conf" --admin-socket "$ceph/$1.asok" --log-file "$ceph/log/$1" -f "$WORK/$1" \
+                -o allow_other >"$ceph/log/$1.out" 2>&1 &
         # shellcheck disable=SC2034 # the case's
         ceph_host_pid=$!
         until_true 60 mountpoint -q "$WORK/$1" || fail "no mount: $(tail -n 1 "$ceph/log/$1.out")"
@@ -153,4 +159,16 @@ print(*(s["id"] for s in json.load(sys.stdin) if s["client_metadata"].get("mount
 
 ceph_evict() {
         ceph_ask mds.a "{\"prefix\": \"client evict\", \"filters\": [\"id=$(ceph_session "$1")\"]}" >"$ceph/order.log"
+}
+
+ceph_gateway() {
+        need curl
+        export AWS_ACCESS_KEY_ID=AKIDlab AWS_SECRET_ACCESS_KEY=lab-secret
+        in_ceph_alone radosgw -c "$ceph/conf" -n client.rgw -f >"$ceph/log/rgw" 2>&1 &
+        in_ceph radosgw-admin -c "$ceph/conf" -n client.rgw user create --uid=lab --display-name=lab \
+                --access-key="$AWS_ACCESS_KEY_ID" --secret-key="$AWS_SECRET_ACCESS_KEY" >"$ceph/log/user" 2>&1 ||
+                fail "no user: $(tail -n 3 "$ceph/log/user")"
+        until_true 120 in_ceph curl -sf -o /dev/null -X PUT -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
+                --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" --aws-sigv4 aws:amz:us-east-1:s3 http://127.0.0.1/lib ||
+                fail "no bucket: $(tail -n 3 "$ceph/log/rgw")"
 }
