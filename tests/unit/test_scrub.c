@@ -542,6 +542,36 @@ static void test_bytes_of_another_name_heal_nothing(void **state)
         store_close(s);
 }
 
+/* As where what is healed can be written nowhere, too: the disk is full. */
+static int find_fails(void *ctx, const struct chunk_name *name, void *buf, size_t n)
+{
+        (void)ctx, (void)name, (void)buf, (void)n;
+        return -EIO;
+}
+
+static void test_what_cannot_be_healed_is_named_all_the_same(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1);
+        struct pass p = { 0 };
+        const struct scrub_ops ops = {
+                .pace = pace,
+                .reached = reached,
+                .problem = problem,
+                .find = find_fails,
+                .healed = healed,
+                .ctx = &p,
+        };
+
+        store_close(s);
+        flip(s, "segments/00000001.seg", 20000);
+        assert_ok(store_open(s));
+        assert_ok(blob_scrub(s->bs, &(struct scrub_position){ 0 }, &ops));
+        assert_int_equal(p.healed, 0);
+        assert_true(names(&p, &one));
+        store_close(s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -566,6 +596,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_what_is_imported_anew_heals_what_it_was_before, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_bytes_of_another_name_heal_nothing, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_cannot_be_healed_is_named_all_the_same, store_setup,
+                                                store_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
