@@ -104,8 +104,9 @@ def fio(path, size, pattern, block, count, *options):
 @functools.cache
 def of_debian_13(program):
     """How a program of that release is called, whatever release this is."""
-    run(TOP / "scripts/in-debian", "trixie", "true") # makes the tree, the first time
     tree = Path(os.environ.get("IMAGEFS_TEST_CACHE", "/var/cache/imagefs-tests")) / "debian-trixie"
+    if not tree.is_dir(): # what runs in it gets its files anew by each call
+        run(TOP / "scripts/in-debian", "trixie", "true")
     libraries = tree / "usr/lib" / f"{platform.machine()}-linux-gnu"
     return next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, tree / "usr/bin" / program
 
