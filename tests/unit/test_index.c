@@ -18,18 +18,33 @@
 
 #define LEN 4096
 
-static atomic_bool fail_syncs; /* of segments */
+/* Of segments. */
+static atomic_bool fail_syncs, fail_writes;
 
-int fsync(int fd)
+static bool is_segment(int fd)
 {
         char path[64], name[256] = { 0 };
 
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        if (atomic_load(&fail_syncs) && readlink(path, name, sizeof(name) - 1) > 0 && strstr(name, ".seg")) {
+        return readlink(path, name, sizeof(name) - 1) > 0 && strstr(name, ".seg");
+}
+
+int fsync(int fd)
+{
+        if (atomic_load(&fail_syncs) && is_segment(fd)) {
                 errno = EIO;
                 return -1;
         }
         return (int)syscall(SYS_fsync, fd);
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
+{
+        if (atomic_load(&fail_writes) && is_segment(fd)) {
+                errno = ENOSPC;
+                return -1;
+        }
+        return (ssize_t)syscall(SYS_pwrite64, fd, buf, n, off);
 }
 
 struct fixture {
@@ -183,25 +198,34 @@ static void test_segment_begun_before_the_first_change_is_found(void **state)
         assert_true(index_orphans_since(f->ix) != 0); /* its bytes are to be given back */
 }
 
-/* What says what is in that segment may be on no disk: nothing goes on with it, and the next start does it again. */
-static void test_recovery_that_cannot_be_synced_is_none(void **state)
+/* The next start does it again. */
+static void assert_recovery_fails(struct fixture *f, atomic_bool *fault, int error)
 {
-        struct fixture *f = *state;
-
         close_index(f);
         be_killed_before_the_first_change(f);
         assert_ok(segments_new(f->dir_fd, &f->degraded, &f->segments));
         assert_ok(index_open(f->dir_fd, f->segments, &f->degraded, &f->ix));
-        atomic_store(&fail_syncs, true);
-        assert_err(index_recover(f->ix, NULL), -EIO);
-        atomic_store(&fail_syncs, false);
-        assert_true(atomic_load(&f->degraded));
+        atomic_store(fault, true);
+        assert_err(index_recover(f->ix, NULL), error);
+        atomic_store(fault, false);
         index_close(f->ix);
         segments_free(f->segments);
+        assert_true(atomic_load(&f->degraded) == (error == -EIO));
 
         atomic_store(&f->degraded, false);
         open_index(f);
         assert_true(index_orphans_since(f->ix) != 0);
+}
+
+/* What says what is in that segment may be on no disk: nothing goes on with it. */
+static void test_recovery_that_cannot_be_synced_is_none(void **state)
+{
+        assert_recovery_fails(*state, &fail_syncs, -EIO);
+}
+
+static void test_recovery_on_a_full_disk_is_none(void **state)
+{
+        assert_recovery_fails(*state, &fail_writes, -ENOSPC);
 }
 
 /* When it was that bytes were left without a name. */
@@ -226,6 +250,7 @@ int main(void)
                 T(test_damaged_chunk_is_no_base),
                 T(test_segment_begun_before_the_first_change_is_found),
                 T(test_recovery_that_cannot_be_synced_is_none),
+                T(test_recovery_on_a_full_disk_is_none),
                 T(test_since_when_there_are_orphans_outlives_a_restart),
         };
 
