@@ -39,15 +39,26 @@ start
 expect ok stat "$MNT/regions/r"
 
 # On a file system of several hosts the lock can be lost to another: then the daemon ends, and writes no more.
-if command -v strace >/dev/null; then
-        strace -f -qq -o lost.trace -p "$daemon_pid" -e inject=flock:error=ESHUTDOWN \
+# lost SERVING: that process is told so. What other threads are at in that moment is their kernel's to refuse.
+lost() {
+        local who
+        strace -f -qq -o lost.trace -p "$1" -e inject=flock:error=ESHUTDOWN \
                 -e trace=flock,write,pwrite64,pwritev,pwritev2,fsync,fdatasync,ftruncate,fallocate,renameat,unlinkat 2>/dev/null &
         _reap "$daemon_pid"
         same $? 32 "the status of a daemon that has lost its lock"
         grep -q INJECTED lost.trace || skip "strace cannot have the lock lost"
-        ! sed '1,/INJECTED/d' lost.trace | grep -vE ' write\(2, |flock|resumed' || fail "it wrote after that"
+        who=$(sed -n '/INJECTED/{s/ .*//p;q}' lost.trace)
+        ! sed '1,/INJECTED/d' lost.trace | grep "^$who " | grep -v ' write(2, ' || fail "it wrote after that"
+        ! grep closing "$STORE/lock" || fail "it closed the library"
         grep -q "its lock is lost, and another host may have it: $(python3 -c 'import os; print(os.strerror(108))'): nothing" \
                 daemon.log || fail "not said: $(tail -n 1 daemon.log)"
+        ! grep -q "the next one goes on" daemon.log || fail "another process took its place"
+}
+if command -v strace >/dev/null; then
+        lost "$daemon_pid"
+        rm daemon.log
+        start -o restarts=2
+        lost "$(pgrep -P "$daemon_pid")"
         start
         expect ok stat "$MNT/regions/r"
 fi
