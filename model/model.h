@@ -70,8 +70,10 @@ int model_hold(const struct model *m);
  */
 int model_look_at_stores(struct model *m, int64_t limit_us);
 
-/* Does the store lie elsewhere than in the library? If so, how many do. */
+/* Does the store lie elsewhere than in the library? Gives how many do, in any case. */
 bool model_is_elsewhere(struct model *m, uint64_t store, unsigned *ret);
+/* That of the object's region; 0: it is gone, or in none. */
+uint64_t model_store_of_object(struct model *m, enum object_kind kind, uint64_t id);
 /* The store of an open blob or disk; 0: it is in none that the library has. */
 uint64_t model_store_of(struct model *m, const struct blobstore *bs);
 /* -EIO, with a sentence: it is offline, or does not answer. */

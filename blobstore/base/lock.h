@@ -7,13 +7,30 @@
  * not be taken is a programmer's mistake, and going on would corrupt a store.
  */
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 static inline void lock(pthread_mutex_t *m)
 {
         if (pthread_mutex_lock(m) != 0)
                 abort();
+}
+
+/* False: who has it still had it after so long. */
+static inline bool lock_within(pthread_mutex_t *m, unsigned seconds)
+{
+        struct timespec due;
+        int r;
+
+        (void)clock_gettime(CLOCK_REALTIME, &due); /* which that function goes by; cannot fail with it */
+        due.tv_sec += seconds;
+        r = pthread_mutex_timedlock(m, &due);
+        if (r != 0 && r != ETIMEDOUT)
+                abort();
+        return r == 0;
 }
 
 static inline void unlock(pthread_mutex_t *m)

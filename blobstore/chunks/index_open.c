@@ -77,6 +77,7 @@ static int index_open_mode(int dir_fd, const char *name, enum index_db_mode mode
         ix->degraded = degraded;
         LIST_INIT(&ix->writers);
         pthread_mutex_init(&ix->lock, NULL);
+        pthread_mutex_init(&ix->shown_lock, NULL);
         batch_init(ix, segments);
         r = index_db_open(dir_fd, name, mode, index_schema, index_step, INDEX_VERSION, index_statements,
                           INDEX_SQL_COUNT, degraded, &ix->db);
@@ -90,6 +91,7 @@ static int index_open_mode(int dir_fd, const char *name, enum index_db_mode mode
                 index_close(ix);
                 return r;
         }
+        ix->shown = ix->total.stats;
         *ret = ix;
         return 0;
 }
@@ -226,5 +228,6 @@ void index_close(struct index *ix)
         index_db_close(ix->db);
         batch_free(ix);
         pthread_mutex_destroy(&ix->lock);
+        pthread_mutex_destroy(&ix->shown_lock);
         free(ix);
 }

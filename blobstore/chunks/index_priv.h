@@ -124,6 +124,9 @@ struct index {
         int dir_fd;
         atomic_bool *degraded;
 
+        pthread_mutex_t shown_lock; /* a leaf */
+        struct blobstore_stats shown; /* as they were when somebody asked last; under that */
+
         pthread_mutex_t lock; /* everything below; taken before the segments' */
         struct index_db *db;
         struct index_total total; /* as it is with the open transaction */

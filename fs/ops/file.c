@@ -10,6 +10,7 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
+#include "fs/ops/attr.h"
 #include "fs/ops/disk_file.h"
 #include "fs/ops/files.h"
 #include "fs/ops/gate.h"
@@ -46,7 +47,7 @@ static void find_gate(struct req *rq, struct file *f)
 {
         const uint64_t store = f->ops->store ? f->ops->store(rq, f) : 0;
 
-        f->gate = store ? gates_get(rq->fs, store) : NULL;
+        f->gate = store ? gates_get(rq->fs, store, GATE_USE) : NULL;
 }
 
 int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi)
@@ -130,6 +131,34 @@ struct gate *file_gate(struct fs *fs, const struct fuse_file_info *fi)
         const struct file *f = handles_file(fs->handles, fi->fh);
 
         return f ? f->gate : NULL;
+}
+
+/* Opening them asks the store whether it answers, and reads its map, or makes the disk. */
+static bool is_in_store(struct node n)
+{
+        const struct entry *entry = tree_entry(n);
+
+        if (n.row == ROW_CHILD)
+                return tree_kind(n.kind) && tree_kind(n.kind)->blob;
+        return entry && (entry->blob || (entry->flags & (ENTRY_DISK | ENTRY_UPLOAD)));
+}
+
+struct gate *file_gate_to_open(struct fs *fs, fuse_req_t fuse, struct node n)
+{
+        CLEANUP_REQ struct req rq = { 0 };
+        unsigned elsewhere;
+        struct object o;
+
+        if (!is_in_store(n))
+                return NULL;
+        (void)model_is_elsewhere(fs->model, 0, &elsewhere);
+        if (elsewhere == 0)
+                return NULL;
+        req_init(&rq, fuse);
+        if (attr_object(&rq, n, &o) < 0)
+                return NULL;
+        return gates_get(fs, model_store_of_object(fs->model, tree_kind(n.kind)->object_kind, o.id),
+                         GATE_OPEN);
 }
 
 void file_close(struct fs *fs, const struct fuse_file_info *fi)

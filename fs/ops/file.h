@@ -59,6 +59,8 @@ int file_open(struct req *rq, struct node n, struct fuse_file_info *fi);
 int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi);
 /* By which its requests have to go; NULL: by none. */
 struct gate *file_gate(struct fs *fs, const struct fuse_file_info *fi);
+/* And opening N. */
+struct gate *file_gate_to_open(struct fs *fs, fuse_req_t fuse, struct node n);
 /* One that was closed before is closed already. */
 void file_close(struct fs *fs, const struct fuse_file_info *fi);
 

@@ -17,10 +17,10 @@
 #include "fs/tree/watch.h"
 
 /*
- * Of all such stores together: half of the threads there are (32, see mount.c), and so many fewer than what the kernel sends
- * that nobody waits for by itself (24, see ops.c), that others' reading ahead goes on beside those that are stuck.
+ * Of all such stores together, of the threads there are (32, see mount.c): so many fewer than what the kernel sends that
+ * nobody waits for by itself (24, see ops.c), that others' reading ahead goes on beside those that are stuck.
  */
-#define THREADS_ELSEWHERE 16
+static const unsigned threads[] = { [GATE_USE] = 16, [GATE_OPEN] = 8 };
 
 struct parked {
         STAILQ_ENTRY(parked) link;
@@ -36,6 +36,7 @@ STAILQ_HEAD(parking, parked);
 struct gate {
         SLIST_ENTRY(gate) link;
         uint64_t store;
+        enum gate_for purpose;
         unsigned share;
         atomic_uint inside;
         atomic_uint n_parked;
@@ -122,7 +123,7 @@ void gates_free(struct gates *gs)
 }
 
 /* Without memory there is none: so much less is sure. */
-struct gate *gates_get(struct fs *fs, uint64_t store)
+struct gate *gates_get(struct fs *fs, uint64_t store, enum gate_for purpose)
 {
         struct gates *gs = fs->gates;
         unsigned elsewhere;
@@ -132,14 +133,15 @@ struct gate *gates_get(struct fs *fs, uint64_t store)
                 return NULL;
         LOCK_SCOPE(&gs->mutex);
         SLIST_FOREACH(gate, &gs->all, link) {
-                if (gate->store == store)
+                if (gate->store == store && gate->purpose == purpose)
                         return gate;
         }
         gate = calloc(1, sizeof(*gate));
         if (!gate)
                 return NULL;
         gate->store = store;
-        gate->share = elsewhere < THREADS_ELSEWHERE ? THREADS_ELSEWHERE / elsewhere : 1;
+        gate->purpose = purpose;
+        gate->share = elsewhere < threads[purpose] ? threads[purpose] / elsewhere : 1;
         (void)pthread_mutex_init(&gate->mutex, NULL);
         STAILQ_INIT(&gate->parked);
         SLIST_INSERT_HEAD(&gs->all, gate, link);

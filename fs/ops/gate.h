@@ -3,7 +3,7 @@
 #define FS_OPS_GATE_H
 
 /*
- * The way into a blob store other than the library's own, for requests on files that are open in it. No more of the threads
+ * The way into a blob store other than the library's own, for requests on files that are open in it, or are to be. No more of the threads
  * that answer requests are in one at a time than are its share: a disk that does not answer keeps those, and who comes then
  * is parked without a thread until one of them comes back, or is refused, once the store is known to hang. Any thread may
  * use all of this.
@@ -20,10 +20,15 @@ int gates_new(struct gates **ret);
 void gates_stop(struct gates *gs, bool answer); /* accepts NULL */
 void gates_free(struct gates *gs); /* accepts NULL; stopped */
 
+/* Opening has a share of its own: it may wait until another has closed, who must come in then. */
+enum gate_for {
+        GATE_USE,
+        GATE_OPEN,
+};
 /* To STORE; NULL: anybody may go there, as many as there are. Borrowed until gates_free(). */
-struct gate *gates_get(struct fs *fs, uint64_t store);
+struct gate *gates_get(struct fs *fs, uint64_t store, enum gate_for purpose);
 
-/* A request on an open file. */
+/* A request on a file. */
 struct gated {
         const char *verb; /* for the refusal; NULL: it is never refused, since it undoes something */
         fuse_ino_t ino;

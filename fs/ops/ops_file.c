@@ -127,12 +127,23 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         return r;
 }
 
+/* A gate_fn. */
+static void open_through(fuse_req_t fuse, const struct gated *g)
+{
+        struct fuse_file_info fi = g->fi;
+
+        open_now(fuse, g->ino, 0, 0, &fi);
+}
+
 void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        if (attr_is_long(node_of(ino)))
-                later_run(fuse, later_lane(node_of(ino)), open_now, ino, 0, 0, fi);
+        const struct node n = node_of(ino);
+
+        if (attr_is_long(n))
+                later_run(fuse, later_lane(n), open_now, ino, 0, 0, fi);
         else
-                open_now(fuse, ino, 0, 0, fi);
+                gate_run(fuse, file_gate_to_open(fuse_req_userdata(fuse), fuse, n), open_through,
+                         &(struct gated){ .verb = "open", .ino = ino, .fi = *fi });
 }
 
 void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)

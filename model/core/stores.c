@@ -29,7 +29,8 @@
 #include "model/core/store_list.h"
 #include "model/core/store_place.h"
 
-enum { LIST, FIND, INSERT, FORGET, CHANGED, COUNT_REGIONS, NAME_REGIONS };
+enum { LIST, FIND, INSERT, FORGET, CHANGED, COUNT_REGIONS, NAME_REGIONS, OF_IMAGE, OF_SNAPSHOT, OF_INSTANCE,
+       OF_VOLUME };
 
 static const char *const stores_sql[] = {
         [LIST] = "SELECT id, path FROM store ORDER BY id",
@@ -41,6 +42,11 @@ static const char *const stores_sql[] = {
                    "AND NOT EXISTS (SELECT 1 FROM trash WHERE trash.store = store.id)",
         [CHANGED] = "SELECT max(changed) FROM store",
         [COUNT_REGIONS] = "SELECT count(*) FROM region WHERE store = ?1",
+#define STORE_OF(table) "SELECT region.store FROM " table " AS o JOIN region ON region.id = o.region WHERE o.id = ?1"
+        [OF_IMAGE] = STORE_OF("image"),
+        [OF_SNAPSHOT] = STORE_OF("snapshot"),
+        [OF_INSTANCE] = STORE_OF("instance"),
+        [OF_VOLUME] = STORE_OF("volume"),
         [NAME_REGIONS] = "SELECT handle FROM region WHERE store = ?1 ORDER BY handle LIMIT ?2",
 };
 const struct db_statements stores_statements = DB_STATEMENTS(stores_sql);
@@ -338,6 +344,28 @@ uint64_t stores_id(struct model *m, const struct blobstore *bs)
         return store_list_id(&m->stores->list, bs);
 }
 
+static const struct {
+        bool known;
+        unsigned statement;
+} stores_of[] = {
+        [OBJECT_IMAGE] = { true, OF_IMAGE },
+        [OBJECT_SNAPSHOT] = { true, OF_SNAPSHOT },
+        [OBJECT_INSTANCE] = { true, OF_INSTANCE },
+        [OBJECT_VOLUME] = { true, OF_VOLUME },
+};
+
+uint64_t stores_of_object(struct model *m, enum object_kind kind, uint64_t id)
+{
+        int64_t store = 0;
+        DB_TXN(t);
+
+        if (kind >= sizeof(stores_of) / sizeof(stores_of[0]) || !stores_of[kind].known)
+                return 0;
+        if (db_begin(m->db, DB_READ, &t) < 0 || db_int(&t, stores_sql[stores_of[kind].statement], &store, DB_INT(id)) < 0)
+                return 0;
+        return (uint64_t)store;
+}
+
 bool stores_are_elsewhere(struct model *m, uint64_t store, unsigned *ret)
 {
         struct store *st = NULL;
@@ -407,20 +435,6 @@ int stores_judge(struct model *m, stores_hang_fn *fn, void *ctx, bool *ret_chang
 
 /* ---- using them ---- */
 
-/* BS is its bytes. The library's own is not asked: with it hangs the catalogue. */
-static int await(struct model *m, struct store *st, struct blobstore *bs)
-{
-        return m->hang && st->path[0] ? store_ask(&st->ask, bs) : 0;
-}
-
-int stores_await(struct model *m, uint64_t store)
-{
-        struct store *st = store_list_find(&m->stores->list, store);
-        struct blobstore *bs = st ? store_list_bs(&m->stores->list, st) : NULL;
-
-        return bs ? await(m, st, bs) : -EIO;
-}
-
 int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobstore **ret)
 {
         struct store *st = store_list_find(&m->stores->list, store);
@@ -431,7 +445,7 @@ int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobst
         if (!st)
                 return -ENOENT;
         bs = store_list_bs(&m->stores->list, st);
-        if (bs && await(m, st, bs) == 0) {
+        if (bs && (!m->hang || !st->path[0] || store_ask(&st->ask, bs) == 0)) {
                 *ret = bs;
                 return 0;
         }

@@ -17,8 +17,6 @@ void stores_close(struct stores *s); /* accepts NULL */
  * reached; whether it answers is waited for, but where store_ask_never() was called. No transaction may be open.
  */
 int stores_get(struct model *m, uint64_t store, struct diag *diag, struct blobstore **ret);
-/* Waits the same way for one that is online: -EIO, it hangs. */
-int stores_await(struct model *m, uint64_t store);
 /* Refuses the same way, for what will need the store later, where it is offline. DB_READ will do. */
 int stores_refuse_offline(struct model *m, struct db_txn *t, uint64_t store, struct diag *diag);
 bool stores_is_offline(struct model *m, uint64_t store);
@@ -33,7 +31,9 @@ int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx);
 
 /* 0: it is none of the library's. */
 uint64_t stores_id(struct model *m, const struct blobstore *bs);
-/* Is it another than the library's own? How many are. */
+/* That of the object's region; 0: it is gone, or in none. */
+uint64_t stores_of_object(struct model *m, enum object_kind kind, uint64_t id);
+/* Is it another than the library's own? Gives how many are, in any case. */
 bool stores_are_elsewhere(struct model *m, uint64_t store, unsigned *ret);
 /* All but the library's own: where it lies, and the sentence for when that does not answer. */
 typedef int stores_elsewhere_fn(void *ctx, const char *path, const char *sentence);

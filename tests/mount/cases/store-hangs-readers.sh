@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# However many read what was open already in a blob store that does not answer: they have their share of the daemon's threads,
+# However many read what was open already in a blob store that does not answer, or open it: they have their share of the daemon's threads,
 # and everything else goes on. Once the store is known to hang, those beyond the share are refused.
 # time limit: 100
 need_root "a blob store on a file system of the test's own"
@@ -26,55 +26,78 @@ answers() {
         timeout -k 5 30 "$@" >"$WORK/out" 2>"$WORK/err" || fail "$*: status $?: $(tail -n 3 "$WORK/err")"
 }
 _says() { [ "$(grep -cxE "$1" "$2")" -ge "$3" ]; }
-_asked() { [ "$(sed -n 's/^imagefs_requests_total{request="read"} //p' "$MNT/info/metrics")" -ge "$1" ]; }
+_requests() { sed -n "s/^imagefs_requests_total{request=\"$1\"} //p" "$MNT/info/metrics"; }
+_asked() { [ "$(_requests "$1")" -ge "$2" ]; }
 
 _is_ok() { [ "$(cat "$MNT/info/health")" = ok ]; }
 
-hang_mount
-start -o slow-request=4
-mkfifo go
-"$lib/many-readers" "$MANY" "$R2/private/far/disks/vda.raw" far.raw <go >many.out &
-many=$!
-exec 8>go
-until_true 30 _says open many.out 1 || fail "it is not open"
-hang
-echo >&8
-# None is answered before all have come: else there would be room again.
-until_true 60 _asked "$MANY" || fail "they do not come: $(cat "$MNT/info/metrics")"
+# MANY read it, and MANY open it first, while nothing of it is cached: first.out and second.out say how each ended.
+everybody_reads() {
+        hang_mount
+        start -o slow-request="$1"
+        rm -f go first.out second.out && mkfifo go
+        "$lib/many-readers" "$MANY" "$R2/private/far/disks/vda.raw" far.raw <go >first.out &
+        first=$!
+        exec 8>go
+        until_true 30 _says open first.out 1 || fail "it is not open"
+        rm -f go && mkfifo go
+        "$lib/many-readers" "$MANY" "$R2/private/far/disks/vda.raw" far.raw each <go >second.out &
+        second=$!
+        exec 7>go
+        until_true 30 _says open second.out 1 || fail "the others do not run"
+        hang
+        opened=$(_requests open)
+        echo >&8
+        exec 8>&-
+        # None is answered before all have come: else there would be room again.
+        until_true 60 _asked read "$MANY" || fail "they do not come: $(cat "$MNT/info/metrics")"
+        echo >&7
+        exec 7>&-
+        until_true 60 _asked open $((opened + MANY)) || fail "they do not come to open it: $(cat "$MNT/info/metrics")"
+}
 
-# ---- before anybody knows, and after ----
-
-go_on_elsewhere() {
+texts_are_there() {
         answers ls -lR "$R/private" "$R2/private"
         answers cat "$R/quota" "$R2/quota" "$R2/private/far/status" "$MNT/info/health"
+}
+
+go_on_elsewhere() {
+        texts_are_there
         answers cmp here.raw "$R/private/here/disks/vda.raw"
         pattern "$1.raw" 1M 7
         import_raw "$R/private/$1" "$1.raw"
         answers cmp "$1.raw" "$R/private/$1/disks/vda.raw"
 }
 
-go_on_elsewhere first
-until_true 60 _says EIO many.out $((MANY - SHARE)) || fail "not refused: $(sort many.out | uniq -c)"
+# ---- nobody knows that it hangs ----
+
+# The kernel sends so many at once that nobody waits for by itself: reading ahead, and closing, wait for that to be known.
+everybody_reads 60
+texts_are_there
+answers df "$MNT"
+go_on
+wait "$first" || fail "the readers"
+wait "$second" || fail "who opened it"
+same "$(grep -cx same first.out) $(grep -cx same second.out)" "$MANY $MANY" "how many had the bytes"
+stop
+hang_unmount
+
+# ---- it is known ----
+
+everybody_reads 4
+until_true 60 _says EIO first.out $((MANY - SHARE)) || fail "not refused: $(sort first.out | uniq -c)"
+until_true 60 _says EIO second.out "$MANY" || fail "not refused when it was opened: $(sort second.out | uniq -c)"
+wait "$second" || fail "who opened it"
 same "$(sentence_alone <"$R2/private/far/last-error")" \
         "the blob store of region cn-east-2 is offline: $FAR/store: its disk does not answer; what waits for it goes on as soon as it does" \
         "last-error"
-same "$(grep -c . many.out)" $((1 + MANY - SHARE)) "how many have an answer: the others wait"
-go_on_elsewhere second
+same "$(grep -c . first.out)" $((1 + MANY - SHARE)) "how many have an answer: the others wait"
+go_on_elsewhere known
 
 # ---- it answers again ----
 
 go_on
-wait "$many" || fail "the readers"
-same "$(sort many.out | uniq -c | tr -s ' ' | tr '\n' ,)" " $((MANY - SHARE)) EIO, 1 open, $SHARE same," "how they ended"
+wait "$first" || fail "the readers"
+same "$(sort first.out | uniq -c | tr -s ' ' | tr '\n' ,)" " $((MANY - SHARE)) EIO, 1 open, $SHARE same," "how they ended"
 until_true 60 _is_ok || fail "health: $(cat "$MNT/info/health")"
 answers cmp far.raw "$R2/private/far/disks/vda.raw"
-
-# ---- and as long as it does, all of them come to their turn ----
-
-"$lib/many-readers" "$MANY" "$R2/private/far/disks/vda.raw" far.raw <go >again.out &
-many=$!
-until_true 30 _says open again.out 1 || fail "it is not open again"
-echo >&8
-exec 8>&-
-wait "$many" || fail "the readers, again"
-same "$(grep -cx same again.out)" "$MANY" "how many had the bytes"
