@@ -67,24 +67,30 @@ static int step_once(sqlite3_stmt *stmt)
 /* A thread that waited for its own connection would wait for ever, if not today. */
 static _Thread_local const struct db *in_transaction_of[2]; /* by enum db_mode */
 
-/* A free one, or NULL; with UNOPENED, one that is still to be opened. Needs the mutex. */
-static struct connection *find_reader(struct db *db, bool unopened)
+/* A free one from that number on, or NULL; with UNOPENED, one that is still to be opened. Needs the mutex. */
+static struct connection *find_reader(struct db *db, bool unopened, unsigned from)
 {
-        for (unsigned i = 0; i < READERS_MAX; i++) {
+        for (unsigned i = from; i < READERS_MAX; i++) {
                 if (!db->reader[i].busy && !db->reader[i].conn == unopened)
                         return &db->reader[i];
         }
         return NULL;
 }
 
-static struct connection *take_reader(struct db *db)
+/* SCAN: not the first, as long as there are others. */
+static struct connection *take_reader(struct db *db, bool scan)
 {
         bool may_open = db->dir_fd >= 0;
+        unsigned from = scan && may_open ? 1 : 0;
         struct connection *c;
         LOCK_SCOPE(&db->reading);
 
-        while (!(c = find_reader(db, false))) {
-                c = may_open ? find_reader(db, true) : NULL;
+        while (!(c = find_reader(db, false, from))) {
+                c = may_open ? find_reader(db, true, from) : NULL;
+                if (!c && from > 0) {
+                        from = 0; /* whoever waits takes what becomes free: one is woken for each */
+                        continue;
+                }
                 if (!c) {
                         (void)pthread_cond_wait(&db->reader_free, &db->reading);
                         continue;
@@ -127,7 +133,7 @@ static void give_back(struct db *db, enum db_mode mode, struct connection *c)
         (void)pthread_cond_signal(&db->reader_free);
 }
 
-static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret)
+static int begin(struct db *db, enum db_mode mode, bool lazy, bool scan, struct db_txn *ret)
 {
         struct connection *c;
         int r;
@@ -139,7 +145,7 @@ static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret
 
         if (mode == DB_WRITE)
                 take_writer(db);
-        c = mode == DB_WRITE ? &db->writer : take_reader(db);
+        c = mode == DB_WRITE ? &db->writer : take_reader(db, scan);
         in_transaction_of[mode] = db;
         if (mode == DB_WRITE)
                 reserve_ease(db->dir_fd);
@@ -154,12 +160,17 @@ static int begin(struct db *db, enum db_mode mode, bool lazy, struct db_txn *ret
 
 int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret)
 {
-        return begin(db, mode, false, ret);
+        return begin(db, mode, false, false, ret);
 }
 
 int db_begin_lazy(struct db *db, struct db_txn *ret)
 {
-        return begin(db, DB_WRITE, true, ret);
+        return begin(db, DB_WRITE, true, false, ret);
+}
+
+int db_begin_scan(struct db *db, struct db_txn *ret)
+{
+        return begin(db, DB_READ, false, true, ret);
 }
 
 /* Copies the WAL into the database once it is long, with what is in it being durable: the writer is held for less. */

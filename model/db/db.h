@@ -70,6 +70,8 @@ int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);
  * else that was committed before or after. Or for who first gives up a lock, and then calls db_settle().
  */
 int db_begin_lazy(struct db *db, struct db_txn *ret);
+/* As db_begin(DB_READ), for who reads much, and once: it does not push out what is kept for others. */
+int db_begin_scan(struct db *db, struct db_txn *ret);
 /*
  * From now on FN is called by each thread that commits: before (DONE: false), and when what it did outlives the process,
  * which is before it outlives the machine. LAZY: as the transaction. Before the first transaction.

@@ -239,7 +239,7 @@ static int begin_portion(struct model *m, struct db_txn *t, uint64_t list, struc
         int r;
 
         db_end(t);
-        r = db_begin(m->db, DB_READ, t);
+        r = db_begin_scan(m->db, t);
         if (r == 0)
                 r = read_version(t, list, &rows->viewer);
         return r == 0 && rows->viewer.version != before ? -EAGAIN : r;
@@ -300,7 +300,7 @@ static int try_rows(struct model *m, const struct caller *c, uint64_t list, int6
 
         rows->first = all ? 0 : ROW_CLASS;
         viewer_init(&rows->viewer, c);
-        r = db_begin(m->db, DB_READ, &t);
+        r = db_begin_scan(m->db, &t);
         if (r == 0)
                 r = read_version(&t, list, &rows->viewer);
         if (r < 0)
