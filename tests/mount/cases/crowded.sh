@@ -33,8 +33,9 @@ done_at_last() {
         [ -e changed ] || fail "$1: not done"
 }
 
-# begins HOW PATH SEEN: A does that while the disk hangs, and it is SEEN by others. What else the daemon commits may keep the
-# writer for a sync of its own: then it is undone, and tried once more; and at last done while the disk answers.
+# begins HOW PATH SEEN: A does that while the disk hangs, and it is SEEN by others. Where upkeep was syncing the log already,
+# the kernel keeps that file from who writes to it, as it does for all of FUSE, on which this store lies, and not for disks:
+# then it is undone, and tried once more; and at last done while the disk answers.
 early=0
 begins() {
         local try undo=rmdir
