@@ -14,7 +14,8 @@
 
 #include "model/db/db_errno.h"
 
-extern const char embed_schema_sql[], embed_3_sql[], embed_4_sql[], embed_5_sql[], embed_6_sql[];
+extern const char embed_schema_sql[], embed_3_sql[], embed_4_sql[], embed_5_sql[], embed_6_sql[],
+                  embed_7_sql[];
 
 /*
  * The schema makes a new database at the newest version; every other row brings one version to the next. There is none
@@ -29,6 +30,7 @@ static const struct step {
         { 3, 4, embed_4_sql },
         { 4, 5, embed_5_sql },
         { 5, 6, embed_6_sql },
+        { 6, 7, embed_7_sql },
 };
 
 static int exec(sqlite3 *conn, const char *sql)

@@ -21,7 +21,7 @@
 #include "tests/lib/tempdir.h"
 
 extern const char embed_schema_2_sql[], embed_schema_3_sql[], embed_schema_3_machines_sql[], embed_schema_4_sql[],
-                  embed_schema_5_sql[];
+                  embed_schema_5_sql[], embed_schema_6_sql[];
 
 static const struct old {
         int version;
@@ -32,6 +32,7 @@ static const struct old {
         { 3, embed_schema_3_sql, "task|7|\n" },
         { 4, embed_schema_4_sql, "task|7|\n" },
         { 5, embed_schema_5_sql, "task|7|\n" },
+        { 6, embed_schema_6_sql, "task|7|\n" },
 };
 #define OLDS (sizeof(olds) / sizeof(olds[0]))
 
@@ -251,7 +252,7 @@ static void test_images_know_their_size(void **state)
         struct fixture *f = *state;
         sqlite3 *conn;
 
-        make_old(f, &olds[OLDS - 1]);
+        make_old(f, &olds[3]);
         assert_ok(open_db(f, false));
         conn = connect_to(f);
         ask(conn, "SELECT handle, size FROM image ORDER BY id", &sizes);
