@@ -313,18 +313,14 @@ static void ending_free(struct ending *e)
 int ending_start(struct fs *fs, const struct ending_opts *opts, struct ending **ret)
 {
         struct ending *e = calloc(1, sizeof(*e));
-        pthread_condattr_t attr;
         int r;
 
         if (!e)
                 return -ENOMEM;
         e->fs = fs;
         e->opts = *opts;
-        (void)pthread_mutex_init(&e->mutex, NULL); /* none of these can fail so */
-        (void)pthread_condattr_init(&attr);
-        (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        (void)pthread_cond_init(&e->more, &attr);
-        (void)pthread_condattr_destroy(&attr);
+        (void)pthread_mutex_init(&e->mutex, NULL); /* cannot fail so */
+        cond_init(&e->more);
         e->begin_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         e->gone_fd = inotify_init1(IN_CLOEXEC); /* without it the loop's end tells */
         r = e->begin_fd < 0 ? -errno : thread_start(&e->thread, attend, e);

@@ -13,14 +13,12 @@
 #include "fs/hold.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
-#include "blobstore/base/lock.h"
+#include "blobstore/base/every.h"
 #include "blobstore/base/log.h"
-#include "blobstore/base/thread.h"
 #include "fs/options.h"
 #include "model/model.h"
 
@@ -30,14 +28,12 @@
 struct hold {
         const struct model *model;
         const char *store;
-        pthread_t thread;
-        pthread_mutex_t mutex;
-        pthread_cond_t stop; /* by the clock that only goes forwards */
-        bool stopped; /* under the mutex */
+        struct every *every;
 };
 
-static void ask(const struct hold *h)
+static void ask(void *ctx)
 {
+        const struct hold *h = ctx;
         int r = model_hold(h->model);
 
         if (r == 0)
@@ -47,51 +43,18 @@ static void ask(const struct hold *h)
         _exit(EXIT_MOUNT_FAILED);
 }
 
-static void *hold(void *arg)
-{
-        struct hold *h = arg;
-        struct timespec due;
-        LOCK_SCOPE(&h->mutex);
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &due); /* cannot fail with it */
-        due.tv_sec += HOLD_SECONDS;
-        while (!h->stopped) {
-                if (pthread_cond_timedwait(&h->stop, &h->mutex, &due) != ETIMEDOUT)
-                        continue;
-                unlock(&h->mutex);
-                ask(h);
-                lock(&h->mutex);
-                (void)clock_gettime(CLOCK_MONOTONIC, &due);
-                due.tv_sec += HOLD_SECONDS;
-        }
-        return NULL;
-}
-
-static void hold_free(struct hold *h)
-{
-        (void)pthread_cond_destroy(&h->stop);
-        (void)pthread_mutex_destroy(&h->mutex);
-        free(h);
-}
-
 int hold_start(const struct model *model, const char *store, struct hold **ret)
 {
         struct hold *h = calloc(1, sizeof(*h));
-        pthread_condattr_t attr;
         int r;
 
         if (!h)
                 return -ENOMEM;
         h->model = model;
         h->store = store;
-        (void)pthread_mutex_init(&h->mutex, NULL); /* none of these can fail so */
-        (void)pthread_condattr_init(&attr);
-        (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        (void)pthread_cond_init(&h->stop, &attr);
-        (void)pthread_condattr_destroy(&attr);
-        r = thread_start(&h->thread, hold, h);
+        r = every_start(HOLD_SECONDS * 1000, ask, h, &h->every);
         if (r < 0) {
-                hold_free(h);
+                free(h);
                 return r;
         }
         *ret = h;
@@ -102,11 +65,6 @@ void hold_stop(struct hold *h)
 {
         if (!h)
                 return;
-        {
-                LOCK_SCOPE(&h->mutex);
-                h->stopped = true;
-                (void)pthread_cond_signal(&h->stop);
-        }
-        (void)pthread_join(h->thread, NULL);
-        hold_free(h);
+        every_stop(h->every);
+        free(h);
 }

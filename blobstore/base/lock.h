@@ -50,6 +50,17 @@ static inline pthread_mutex_t *lock_scope_begin(pthread_mutex_t *m)
         return m;
 }
 
+/* Waits on it are timed by the clock that only goes forwards. */
+static inline void cond_init(pthread_cond_t *c)
+{
+        pthread_condattr_t attr;
+
+        if (pthread_condattr_init(&attr) != 0 || pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
+            pthread_cond_init(c, &attr) != 0)
+                abort(); /* none of these can fail on Linux */
+        (void)pthread_condattr_destroy(&attr);
+}
+
 #define LOCK_SCOPE_NAME2(line) lock_scope_##line##_
 #define LOCK_SCOPE_NAME(line)  LOCK_SCOPE_NAME2(line)
 

@@ -58,7 +58,6 @@ bool s3_is_supported(void)
 int s3_new(const struct s3_opts *opts, struct s3 **ret)
 {
         struct s3 *s = calloc(1, sizeof(*s));
-        pthread_condattr_t attr;
         int r;
 
         if (!s)
@@ -72,11 +71,8 @@ int s3_new(const struct s3_opts *opts, struct s3 **ret)
         s->keys = *opts->keys;
         s->deadline_ms = opts->deadline_ms;
         s->stall_ms = opts->stall_ms;
-        (void)pthread_mutex_init(&s->mutex, NULL); /* none of these can fail so */
-        (void)pthread_condattr_init(&attr);
-        (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        (void)pthread_cond_init(&s->wake, &attr);
-        (void)pthread_condattr_destroy(&attr);
+        (void)pthread_mutex_init(&s->mutex, NULL); /* cannot fail so */
+        cond_init(&s->wake);
         *ret = s;
         return 0;
 }

@@ -8,12 +8,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "blobstore/base/blocked.h"
-#include "blobstore/base/lock.h"
+#include "blobstore/base/every.h"
 #include "blobstore/base/log.h"
-#include "blobstore/base/thread.h"
 #include "fs/ops/gate.h"
 #include "fs/ops/later.h"
 #include "fs/ops/reply.h"
@@ -27,10 +25,7 @@
 struct watchdog {
         struct fs *fs;
         unsigned seconds;
-        pthread_t thread;
-        pthread_mutex_t mutex;
-        pthread_cond_t stop; /* by the clock that only goes forwards */
-        bool stopped; /* under the mutex */
+        struct every *every;
 };
 
 static void add_wait(const struct watched *what, struct strbuf *out)
@@ -88,8 +83,9 @@ static void tell(void *ctx, const struct watched *what, bool ended, int64_t slow
         log_path(d->fs, what);
 }
 
-static void look(struct watchdog *d)
+static void look(void *ctx)
 {
+        struct watchdog *d = ctx;
         const int64_t limit_us = (int64_t)d->seconds * SECOND_US;
         unsigned slow;
 
@@ -100,61 +96,19 @@ static void look(struct watchdog *d)
         atomic_store(&d->fs->counts.slow, slow);
 }
 
-static struct timespec next_look(const struct watchdog *d)
-{
-        struct timespec t;
-        int64_t ns;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with it */
-        ns = t.tv_nsec + (int64_t)d->seconds * 1000000000 / LOOKS;
-        t.tv_sec += ns / 1000000000;
-        t.tv_nsec = ns % 1000000000;
-        return t;
-}
-
-static void *watch_requests(void *arg)
-{
-        struct watchdog *d = arg;
-        struct timespec due = next_look(d);
-        LOCK_SCOPE(&d->mutex);
-
-        while (!d->stopped) {
-                if (pthread_cond_timedwait(&d->stop, &d->mutex, &due) != ETIMEDOUT)
-                        continue;
-                unlock(&d->mutex);
-                look(d);
-                lock(&d->mutex);
-                due = next_look(d);
-        }
-        return NULL;
-}
-
-static void watchdog_free(struct watchdog *d)
-{
-        (void)pthread_cond_destroy(&d->stop);
-        (void)pthread_mutex_destroy(&d->mutex);
-        free(d);
-}
-
 int watchdog_start(struct fs *fs, unsigned seconds, struct watchdog **ret)
 {
         struct watchdog *d = calloc(1, sizeof(*d));
-        pthread_condattr_t attr;
         int r;
 
         if (!d)
                 return -ENOMEM;
         d->fs = fs;
         d->seconds = seconds;
-        (void)pthread_mutex_init(&d->mutex, NULL); /* none of these can fail so */
-        (void)pthread_condattr_init(&attr);
-        (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        (void)pthread_cond_init(&d->stop, &attr);
-        (void)pthread_condattr_destroy(&attr);
         fs->counts.slow_seconds = seconds;
-        r = thread_start(&d->thread, watch_requests, d);
+        r = every_start(seconds * 1000 / LOOKS, look, d, &d->every);
         if (r < 0) {
-                watchdog_free(d);
+                free(d);
                 return r;
         }
         *ret = d;
@@ -165,11 +119,6 @@ void watchdog_stop(struct watchdog *d)
 {
         if (!d)
                 return;
-        {
-                LOCK_SCOPE(&d->mutex);
-                d->stopped = true;
-                (void)pthread_cond_signal(&d->stop);
-        }
-        (void)pthread_join(d->thread, NULL);
-        watchdog_free(d);
+        every_stop(d->every);
+        free(d);
 }
