@@ -21,6 +21,7 @@ static const struct {
         [FILE_SUM_SHA256] = { "sha256", 32 },
         [FILE_SUM_MD5] = { "md5", 16 },
         [FILE_SUM_XXH128] = { "xxh128", 16 },
+        [FILE_SUM_SHA512] = { "sha512", 64 },
 };
 
 int file_sum_parse(const char *text, struct file_sum *ret)
@@ -69,6 +70,12 @@ static void summing_done(struct summing *s)
         digest_free(s->digest);
 }
 
+static const enum digest_kind digests[FILE_SUM_COUNT] = {
+        [FILE_SUM_SHA256] = DIGEST_SHA256,
+        [FILE_SUM_MD5] = DIGEST_MD5,
+        [FILE_SUM_SHA512] = DIGEST_SHA512,
+};
+
 static int summing_start(struct summing *s, enum file_sum_kind kind)
 {
         if (kind == FILE_SUM_XXH128) {
@@ -76,7 +83,7 @@ static int summing_start(struct summing *s, enum file_sum_kind kind)
                 return s->checksum ? 0 : -ENOMEM;
         }
 
-        return digest_new(kind == FILE_SUM_MD5 ? DIGEST_MD5 : DIGEST_SHA256, &s->digest);
+        return digest_new(digests[kind], &s->digest);
 }
 
 static void summing_add(struct summing *s, const void *bytes, size_t n)

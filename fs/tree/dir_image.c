@@ -325,7 +325,7 @@ static const struct entry image_entries[] = {
         { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
         { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
           .visible = upload_visible },
-        { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, md5=… or xxh128=…; again", 0666,
+        { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, sha512=…, md5=… or xxh128=…; again", 0666,
           .show = show_import_url, .store = store_import_url, .visible = url_visible },
         { 34, "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
           .store = store_convert },

@@ -11,7 +11,7 @@
 #include "model/core/object.h"
 
 /*
- * Accepts "URL" or "URL SUM" (SUM: sha256=…, md5=…, xxh128=…) for an image that is queued, as written to import-url;
+ * Accepts "URL" or "URL SUM" (SUM: sha256=…, sha512=…, md5=…, xxh128=…) for an image that is queued, as written to import-url;
  * and where an import from an address has failed, likewise, or "again" for the same one. -EINVAL, -EBUSY, -EDQUOT,
  * -EPERM, -ENOENT; -EOPNOTSUPP in a build without libcurl. No sentence holds a password.
  */

@@ -69,6 +69,7 @@ static void test_sums_are_those_of_the_usual_programs(void **state)
                 { 1048576, "xxh128=53738d98098cabba6e0d7ac36b8c10ff" },
                 { 3000001, "sha256=6676c19ef38e4bb8a162d4efd71b8de3150e82b93da3918ee0e9f69891925d9f" },
                 { 3000001, "md5=5a22de1ca8b6a22fb69e5d689fa39862" },
+                { 3000001, "sha512=de6c9d869fbfeb4c6b319d79db9be730d2cda9c4185fdd1bff600e460e6a664412cd4ec26dfa8b5b6da427be743cc7cde9686b450227365fe860d88b2958eed5" },
                 { 3000001, "xxh128=5f783874605563482ce140c441f3a060" },
         };
 
