@@ -14,6 +14,8 @@ struct task_log_place {
 
 static struct task_log_place task_log_source(const struct task *t)
 {
+        if (t->kind == TASK_FOLLOW)
+                return (struct task_log_place){ OBJECT_REGION, t->region }; /* what it brings has a line of its own */
         if (t->instance)
                 return (struct task_log_place){ OBJECT_INSTANCE, t->instance };
         return t->volume ? (struct task_log_place){ OBJECT_VOLUME, t->volume } :

@@ -25,6 +25,8 @@
         X(event)            \
         X(family)           \
         X(fetch_row)        \
+        X(follow)           \
+        X(follow_set)       \
         X(handover)         \
         X(history)          \
         X(image)            \

@@ -81,17 +81,20 @@ int ctl_command(const struct entry *entry, const char *text, size_t n, char **re
 
         if (n > CTL_COMMAND_MAX)
                 return diag_set(diag, -E2BIG, "%s: a command has at most 64 KiB", entry->name);
-        if (!text_is_clean_multiline(text, n))
+        if (!(entry->flags & ENTRY_BYTES) && !text_is_clean_multiline(text, n))
                 return diag_set(diag, -EINVAL, "%s: what is written is text in UTF-8, without control characters",
                                 entry->name);
-        if (n && text[n - 1] == '\n')
+        if (n && text[n - 1] == '\n' && !(entry->flags & ENTRY_BYTES))
                 n--;
-        if (!(entry->flags & ENTRY_TEXT) && memchr(text, '\n', n))
+        if (!(entry->flags & (ENTRY_TEXT | ENTRY_BYTES)) && memchr(text, '\n', n))
                 return diag_set(diag, -EINVAL, "%s takes one line in one write", entry->name);
 
-        command = strndup(text, n);
+        command = malloc(n + 1);
         if (!command)
                 return -ENOMEM;
+        if (n > 0)
+                memcpy(command, text, n);
+        command[n] = '\0';
         *ret = TAKE_PTR(command);
         return 0;
 }
@@ -109,10 +112,11 @@ static int take_shown(struct req *rq, const struct ctl *c, struct strbuf *out)
         return attr_text(rq, c->file.node, out);
 }
 
-static void run_store(struct req *rq, const struct ctl *c, const char *command, int *ret)
+static void run_store(struct req *rq, const struct ctl *c, const char *command, size_t n, int *ret)
 {
         rq->entry = tree_entry(c->file.node);
         rq->oid = c->file.node.oid;
+        rq->stored_bytes = n;
         *ret = rq->entry->store(rq, command);
 }
 
@@ -130,7 +134,7 @@ static void ctl_restore(struct req *rq, struct ctl *c)
                 return;
         if (n > 0 && c->before.text[n - 1] == '\n')
                 c->before.text[n - 1] = '\0';
-        run_store(rq, c, strbuf_text(&c->before), &r); /* it failed: the refusal is the answer all the same */
+        run_store(rq, c, strbuf_text(&c->before), strlen(strbuf_text(&c->before)), &r); /* it failed: the refusal is the answer all the same */
 }
 
 /* A command refused leaves what was written before as it was. Under the mutex. */
@@ -154,7 +158,7 @@ static int ctl_store(struct req *rq, struct ctl *c, const char *bytes, size_t si
         if (r < 0)
                 return r;
 
-        run_store(rq, c, command, &r);
+        run_store(rq, c, command, whole.len, &r);
         c->unfinished = r > 0;
         if (r < 0)
                 return r == -ENOENT && !rq->diag.error ? -ESTALE : r;

@@ -17,7 +17,7 @@
 struct waiter {
         struct waiter *next;
         fuse_req_t fuse;
-        enum object_kind kind; /* an image or an instance */
+        enum object_kind kind; /* of an image, an instance, or what follows an upstream */
         uint64_t id;
         size_t size; /* bytes asked for */
         struct wait_file *file;
@@ -88,10 +88,30 @@ static int wait_instance(struct model *m, uint64_t id, struct strbuf *out)
         return 0;
 }
 
+static int wait_follow(struct model *m, uint64_t id, struct strbuf *out)
+{
+        CLEANUP_FREE struct follow *f = malloc(sizeof(*f));
+        int r;
+
+        if (!f)
+                return -ENOMEM;
+        r = follow_get(m, id, f);
+        if (r < 0)
+                return r;
+        if (f->status == FOLLOW_RUNNING)
+                return model_is_degraded(m) ? -EROFS : -EAGAIN;
+        if (f->status == FOLLOW_ERROR)
+                return -EIO;
+        strbuf_addf(out, "%s\n", follow_status_name(f->status));
+        return 0;
+}
+
 /* What a read is to be answered with: the status's text and 0, -EIO for an image in error, -EAGAIN during work. */
 static int wait_result(struct model *m, enum object_kind kind, uint64_t id, struct strbuf *out)
 {
-        int r = kind == OBJECT_INSTANCE ? wait_instance(m, id, out) : wait_image(m, id, out);
+        int r = kind == OBJECT_INSTANCE ? wait_instance(m, id, out) :
+                kind == OBJECT_FOLLOW   ? wait_follow(m, id, out) :
+                                          wait_image(m, id, out);
 
         if (r == -ENOENT)
                 return -ESTALE;

@@ -109,6 +109,7 @@ extern const struct dir_kind dir_downloads, dir_download;
 extern const struct dir_kind dir_snapshots, dir_snapshot, dir_snapshot_changed;
 extern const struct dir_kind dir_shares, dir_share;
 extern const struct dir_kind dir_families, dir_family;
+extern const struct dir_kind dir_follows, dir_follow, dir_follow_images;
 extern const struct dir_kind dir_shared, dir_shared_image, dir_shared_disks, dir_shared_instances, dir_shared_closed;
 extern const struct dir_kind dir_shared_parting;
 extern const struct dir_kind dir_tasks, dir_task;

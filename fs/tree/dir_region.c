@@ -110,6 +110,7 @@ static const struct entry region_entries[] = {
         { 8, "disks", "disks that instances can attach; mkdir makes one", 0777, .dir = KIND_VOLUMES },
         { 9, "instances", "machines; mkdir makes one", 0777, .dir = KIND_INSTANCES },
         { 18, "families", "families/FAMILY/latest leads to the newest image of it", 0777, .dir = KIND_FAMILIES },
+        { 19, "follows", "files elsewhere that are imported when they change; mkdir makes one", 0777, .dir = KIND_FOLLOWS },
         { 10, "quota", "what you use and may use", 0644, ENTRY_COMMANDS, .show = show_quota, .store = store_quota },
         { 16, "quota-by-user", "what everybody uses and may use", 0400, ENTRY_ADMIN, .show = show_quota_by_user },
         DIR_LISTS(11, 12, 13, "the images you can see, a row each"),

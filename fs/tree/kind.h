@@ -41,6 +41,7 @@ enum entry_flags {
         ENTRY_LOOK = 1 << 8, /* making its text reads disks a little */
         ENTRY_PIECES = 1 << 9, /* a text that means nothing before its end: store gives 1 until that has come */
         ENTRY_SEED = 1 << 10, /* a machine's, which is let to others as its disks are: see ops/grant.h */
+        ENTRY_BYTES = 1 << 11, /* what is stored need not be text: rq->stored_bytes says how many there are */
 };
 
 /*

@@ -73,7 +73,10 @@ enum node_kind {
         KIND_FAMILIES = 47, /* oid: the region */
         KIND_FAMILY = 48, /* oid: the family; its children's: an image or the family, see dir_family.c */
         KIND_EVENTS_AFTER = 49, /* its children's: the number of an event */
-        KIND_COUNT = 50, /* one more than the greatest of these */
+        KIND_FOLLOWS = 50, /* oid: the region */
+        KIND_FOLLOW = 51,
+        KIND_FOLLOW_IMAGES = 52, /* oid: the follow; its children's: the image */
+        KIND_COUNT = 53, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

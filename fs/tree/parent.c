@@ -47,6 +47,7 @@ UP(copy, task, image)
 UP(snapshot, snapshot, region)
 UP(volume, volume, region)
 UP(instance, instance, region)
+UP(follow, follow, region)
 UP(instance_image, instance, image)
 
 static int up_image_disk(struct req *rq, uint64_t oid, struct node *ret)
@@ -99,6 +100,7 @@ static const struct {
         { KIND_DOWNLOAD, KIND_DOWNLOADS, up_download },
         { KIND_SHARE, KIND_SHARES, up_share },
         { KIND_FAMILY, KIND_FAMILIES, up_family },
+        { KIND_FOLLOW, KIND_FOLLOWS, up_follow },
         { KIND_SHARED_IMAGE, KIND_SHARED, up_image_region },
         { KIND_SHARED_INSTANCE, KIND_SHARED_INSTANCES, up_instance_image },
         { KIND_IMAGE_INSTANCE, KIND_IMAGE_INSTANCES, up_instance_image },

@@ -32,6 +32,7 @@ int path_add(struct req *rq, enum object_kind kind, uint64_t id, bool shared, st
         const struct snapshot *s;
         const struct instance *i;
         const struct volume *v;
+        const struct follow *f;
         const struct image *image;
         const struct task *t;
         int r = 0;
@@ -54,6 +55,9 @@ int path_add(struct req *rq, enum object_kind kind, uint64_t id, bool shared, st
         case OBJECT_VOLUME:
                 r = req_volume(rq, id, &v);
                 return r < 0 ? r : path_add_in(rq, out, v->region, "disks", &v->o);
+        case OBJECT_FOLLOW:
+                r = req_follow(rq, id, &f);
+                return r < 0 ? r : path_add_in(rq, out, f->region, "follows", &f->o);
         case OBJECT_TASK:
                 r = req_task(rq, id, &t);
                 if (r == 0)

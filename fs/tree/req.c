@@ -65,6 +65,7 @@ void req_forget(struct req *rq)
         free(TAKE_PTR(rq->region));
         free(TAKE_PTR(rq->instance));
         free(TAKE_PTR(rq->volume));
+        free(TAKE_PTR(rq->follow));
 }
 
 void req_done(struct req *rq)
@@ -100,3 +101,4 @@ DEFINE_REQ_LOADER(task, task_get, o)
 DEFINE_REQ_LOADER(region, region_get, o)
 DEFINE_REQ_LOADER(instance, instance_get, o)
 DEFINE_REQ_LOADER(volume, volume_get, o)
+DEFINE_REQ_LOADER(follow, follow_get, o)

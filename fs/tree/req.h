@@ -19,6 +19,7 @@
 #include "model/image/listing.h"
 #include "model/image/share.h"
 #include "model/image/snapshot.h"
+#include "model/intake/follow.h"
 #include "model/machine/instance.h"
 #include "model/machine/volume.h"
 #include "model/model.h"
@@ -111,6 +112,8 @@ struct req {
         struct region *region;
         struct instance *instance;
         struct volume *volume;
+        struct follow *follow;
+        size_t stored_bytes; /* of what is stored, where zeros may be in it */
 };
 
 void req_init(struct req *rq, fuse_req_t fuse);
@@ -126,6 +129,7 @@ int req_task(struct req *rq, uint64_t id, const struct task **ret);
 int req_region(struct req *rq, uint64_t id, const struct region **ret);
 int req_instance(struct req *rq, uint64_t id, const struct instance **ret);
 int req_volume(struct req *rq, uint64_t id, const struct volume **ret);
+int req_follow(struct req *rq, uint64_t id, const struct follow **ret);
 /* After a change: what was loaded is out of date. */
 void req_forget(struct req *rq);
 

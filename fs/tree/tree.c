@@ -58,6 +58,9 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_BURIED] = &dir_buried,
         [KIND_SCRATCH] = &dir_scratch,
         [KIND_EVENTS_AFTER] = &dir_events_after,
+        [KIND_FOLLOWS] = &dir_follows,
+        [KIND_FOLLOW] = &dir_follow,
+        [KIND_FOLLOW_IMAGES] = &dir_follow_images,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)

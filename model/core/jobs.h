@@ -13,8 +13,8 @@
 #include "blobstore/base/strbuf.h"
 #include "model/core/task_row.h"
 
-/* The lanes of tasks, and two more. */
-enum { JOBS_LANE_CHECKSUM = TASK_LANE_COUNT, JOBS_LANE_SCRUB, JOBS_LANE_COUNT };
+/* The lanes of tasks, and three more. */
+enum { JOBS_LANE_CHECKSUM = TASK_LANE_COUNT, JOBS_LANE_SCRUB, JOBS_LANE_FOLLOW, JOBS_LANE_COUNT };
 
 struct job {
         struct model *m;

@@ -45,6 +45,7 @@ static const struct {
         [LIMIT_UNNAMED_DAYS] = { "unnamed-days", 30 },
         [LIMIT_SCRUB_DAYS] = { "scrub-days", 30 },
         [LIMIT_EVENTS] = { "events", 10000 },
+        [LIMIT_FOLLOWS] = { "follows", 20 },
 };
 
 const char *limit_name(enum limit l)

@@ -21,6 +21,7 @@ enum limit {
         LIMIT_UNNAMED_DAYS,
         LIMIT_SCRUB_DAYS, /* 0: never */
         LIMIT_EVENTS, /* that are kept of each user; a trigger of the schema knows it, too */
+        LIMIT_FOLLOWS, /* upstreams of each user, in a region */
         LIMIT_COUNT,
         LIMIT_QUOTAS = LIMIT_DISK_BYTES + 1,
 };

@@ -42,6 +42,7 @@ enum object_kind {
         OBJECT_TASK,
         OBJECT_INSTANCE,
         OBJECT_VOLUME,
+        OBJECT_FOLLOW,
 };
 
 /* What a directory of the tree shows of any object. */

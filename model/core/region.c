@@ -202,6 +202,9 @@ int region_remove(struct model *m, const struct caller *c, uint64_t id, struct d
                 r = load_empty(&t, id, "cannot be removed", &region, diag);
         if (r == 0)
                 r = db_run(&t, region_sql[REMOVE], DB_INT(id));
+        if (r == -EBUSY)
+                return diag_set(diag, r, "%s cannot be removed while follows/ has something in it: remove that first",
+                                region.o.handle);
         if (r >= 0)
                 r = db_commit(&t);
         if (r == 0)

@@ -43,7 +43,10 @@
         X(DISK_SNAPSHOT, "disk-snapshot", WORK, FREE, TASK_OF_INSTANCE | TASK_OF_VOLUME | TASK_OF_SNAPSHOT,            \
           TASK_SHOWN_ALONE, "being read", "being read for a snapshot",                                                 \
           "NULL", "snapshot.status = 'creating'",                                                                      \
-          volume_snapshot_run, volume_snapshot_undo, NULL)
+          volume_snapshot_run, volume_snapshot_undo, NULL)                                                             \
+        X(FOLLOW, "follow", FETCH, FREE, 0, TASK_SHOWN_ALONE, "being followed", "being followed",                      \
+          "NULL", "EXISTS (SELECT 1 FROM follow WHERE follow.task = task.id AND follow.status = 'running')",           \
+          follow_run, follow_undo, NULL)
 
 #define TASK_KIND_ENUM(kind, ...) TASK_##kind,
 enum task_kind { TASK_KINDS(TASK_KIND_ENUM) TASK_KIND_COUNT };

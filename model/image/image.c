@@ -367,8 +367,7 @@ bool image_counts(enum image_class class, uid_t uid)
         return class == CLASS_PRIVATE || (class == CLASS_ISO && uid != 0);
 }
 
-/* How an image in CLASS begins its life. */
-static void init_image(struct image *image, const struct caller *c, uint64_t region, enum image_class class)
+void image_begin(struct image *image, const struct caller *c, uint64_t region, enum image_class class, const char *handle)
 {
         const bool private = class == CLASS_PRIVATE || (class == CLASS_ISO && !c->admin);
 
@@ -380,6 +379,9 @@ static void init_image(struct image *image, const struct caller *c, uint64_t reg
                 .status = IMAGE_QUEUED,
                 .type = class == CLASS_PRIVATE ? TYPE_CLOUD : TYPE_BOTH,
         };
+        (void)snprintf(image->o.handle, sizeof(image->o.handle), "%s", handle);
+        (void)snprintf(image->name, sizeof(image->name), "%s", handle);
+        (void)snprintf(image->format, sizeof(image->format), "%s", image_format_name(IMAGE_FORMAT_AUTO));
 }
 
 /* Told before what else may be in the way: deleting another image would not help. */
@@ -437,10 +439,7 @@ int image_create(struct model *m, const struct caller *c, uint64_t region, enum 
         r = object_check_name(handle, "image", diag);
         if (r < 0)
                 return r;
-        init_image(&image, c, region, class);
-        (void)snprintf(image.o.handle, sizeof(image.o.handle), "%s", handle);
-        (void)snprintf(image.name, sizeof(image.name), "%s", handle);
-        (void)snprintf(image.format, sizeof(image.format), "%s", image_format_name(IMAGE_FORMAT_AUTO));
+        image_begin(&image, c, region, class, handle);
         return create(m, c, &image, false, diag, ret);
 }
 
@@ -510,6 +509,7 @@ int image_create_for_file(struct model *m, const struct caller *c, uint64_t regi
                           const char *filename, struct diag *diag, uint64_t *ret)
 {
         enum image_format format = IMAGE_FORMAT_AUTO;
+        char handle[NAME_LEN_MAX + 1];
         struct image image;
         size_t stem = 0;
         int r;
@@ -520,11 +520,10 @@ int image_create_for_file(struct model *m, const struct caller *c, uint64_t regi
         if (r < 0)
                 return r;
 
-        init_image(&image, c, region, class);
         if (stem > NAME_LEN_MAX)
                 return object_check_name("", "image", diag);
-        (void)snprintf(image.o.handle, sizeof(image.o.handle), "%.*s", (int)stem, filename);
-        memcpy(image.name, image.o.handle, sizeof(image.name));
+        (void)snprintf(handle, sizeof(handle), "%.*s", (int)stem, filename);
+        image_begin(&image, c, region, class, handle);
         (void)snprintf(image.format, sizeof(image.format), "%s", image_format_name(format));
         return create(m, c, &image, true, diag, ret);
 }

@@ -13,6 +13,8 @@ int image_load(struct db_txn *t, uint64_t id, struct image *ret); /* DB_READ wil
 int image_load_with_store(struct db_txn *t, uint64_t id, struct image *ret, uint64_t *ret_store);
 /* All rows that SQL gives for ARG: OBJECT_COLUMNS and the class. */
 int image_each_of(struct model *m, const char *sql, uint64_t arg, image_fn *fn, void *ctx);
+/* How an image of that name in CLASS begins its life, as C's. */
+void image_begin(struct image *image, const struct caller *c, uint64_t region, enum image_class class, const char *handle);
 /*
  * Inserts a row from the fields of *IMAGE that are kept (o.id, ident, o.created_us and o.updated_us are made here and
  * set in *IMAGE). With SUFFIX, a taken handle gets -2, -3 …; else -EEXIST. Charges the quota by way of the triggers;

@@ -35,7 +35,7 @@ static int parse(const char *text, struct fetch_row *ret, struct url *ret_url, s
                 return r;
 
         if (*sum && file_sum_parse(sum, &parsed) < 0)
-                return diag_set(diag, -EINVAL, "after the address there may be sha256=, md5= or xxh128= with all of "
+                return diag_set(diag, -EINVAL, "after the address there may be sha256=, sha512=, md5= or xxh128= with all of "
                                                "its hex digits, and nothing else");
         if (*sum)
                 file_sum_print(&parsed, row.sum, sizeof(row.sum));
@@ -90,12 +90,52 @@ static int claim(struct model *m, struct db_txn *t, const struct image *image, c
         return upload_claim(m, t, image, failed ? VERB_FETCH_AGAIN : VERB_FETCH, ch, diag);
 }
 
+/* Of an image that was moved on. ROW as above. */
+static int submit(struct model *m, struct db_txn *t, const struct image *image, const struct fetch_row *row,
+                  struct changes *ch, struct diag *diag)
+{
+        uint64_t task;
+        int r;
+
+        r = region_refuse_offline(m, t, image->region, diag);
+        if (r < 0)
+                return r;
+
+        if (row) {
+                r = fetch_row_insert(t, image->o.id, row);
+                if (r < 0)
+                        return r;
+        }
+
+        r = task_submit(t,
+                        &(struct task_new){
+                                .kind = image_life_task(VERB_FETCH),
+                                .image = image->o.id,
+                                .region = image->region,
+                                .caller = &(struct caller){ .uid = image->o.uid, .gid = image->o.gid },
+                        },
+                        &task);
+        if (r < 0)
+                return r;
+
+        changes_add(ch, OBJECT_TASK, task);
+        changes_add(ch, OBJECT_IMAGE, image->o.id);
+        return 0;
+}
+
+int fetch_start(struct model *m, struct db_txn *t, const struct image *image, const struct fetch_row *row,
+                struct changes *ch, struct diag *diag)
+{
+        int r = upload_claim(m, t, image, VERB_FETCH, ch, diag);
+
+        return r < 0 ? r : submit(m, t, image, row, ch, diag);
+}
+
 /* ROW as above. */
 static int accept(struct model *m, const struct caller *c, uint64_t id, const struct fetch_row *row, struct changes *ch,
                   struct diag *diag)
 {
         struct image image;
-        uint64_t task;
         int r;
         DB_TXN(t);
 
@@ -115,30 +155,8 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const st
         if (r < 0)
                 return r;
 
-        r = region_refuse_offline(m, &t, image.region, diag);
-        if (r < 0)
-                return r;
-
-        if (row) {
-                r = fetch_row_insert(&t, id, row);
-                if (r < 0)
-                        return r;
-        }
-
-        r = task_submit(&t,
-                        &(struct task_new){
-                                .kind = image_life_task(VERB_FETCH),
-                                .image = id,
-                                .region = image.region,
-                                .caller = &(struct caller){ .uid = image.o.uid, .gid = image.o.gid },
-                        },
-                        &task);
-        if (r < 0)
-                return r;
-
-        changes_add(ch, OBJECT_TASK, task);
-        changes_add(ch, OBJECT_IMAGE, id);
-        return db_commit(&t);
+        r = submit(m, &t, &image, row, ch, diag);
+        return r < 0 ? r : db_commit(&t);
 }
 
 int image_fetch(struct model *m, const struct caller *c, uint64_t image, const char *text, struct diag *diag)

@@ -4,6 +4,7 @@
  * the file is held against that before its first byte is taken:
  *
  *      206, from where we are, of the same file     goes on
+ *      304, where nothing is wanted of it           -EALREADY
  *      200                                          begins at the start: changed, or a server without ranges
  *      another part, another file                   -ESTALE
  *      a web page                                   no image
@@ -146,6 +147,15 @@ static bool differ(const char *a, const char *b)
         return *a != '\0' && *b != '\0' && strcmp(a, b) != 0;
 }
 
+/* Where both say what they are. */
+static bool is_known_version(const struct pull_version *a, const struct pull_version *b)
+{
+        if (a->etag[0] && b->etag[0])
+                return strcmp(a->etag, b->etag) == 0;
+
+        return a->modified[0] && strcmp(a->modified, b->modified) == 0;
+}
+
 static bool is_same_version(const struct pull_version *a, const struct pull_version *b)
 {
         if (differ(a->etag, b->etag) || differ(a->modified, b->modified))
@@ -178,6 +188,8 @@ static int read_http(struct pulling *p, struct pull_version *v, uint64_t *ret_of
                 memcpy(v->modified, p->reply.modified, strlen(p->reply.modified) + 1);
         v->size = body_bytes(p);
 
+        if (code == 304 && p->pull->unless_same)
+                return -EALREADY;
         if (is_web_page(p->reply.type)) {
                 strbuf_add(p->reason, "the server answers with a web page instead of a file: open the address in a "
                                       "browser, and look for that of the file itself");
@@ -233,6 +245,8 @@ static int begin(struct pulling *p)
                 return r;
         if (off > 0 && !is_same_version(&p->pull->version, &v))
                 return -ESTALE;
+        if (p->pull->unless_same && is_known_version(&p->pull->version, &v))
+                return -EALREADY;
         if (v.size != PULL_SIZE_UNKNOWN && v.size > BLOB_SIZE_MAX) {
                 strbuf_addf(p->reason, "a file of more than %llu TiB cannot be imported",
                             (unsigned long long)(BLOB_SIZE_MAX >> 40));
@@ -391,6 +405,23 @@ static int add_if_range(const struct pull *pull, struct curl_slist **headers)
         return *headers ? 0 : -ENOMEM;
 }
 
+/* A server that does not know of this sends the file, and then the reply shows. */
+static int add_unless_same(const struct pull *pull, struct curl_slist **headers)
+{
+        const struct pull_version *v = &pull->version;
+        char line[sizeof("If-Modified-Since: ") + sizeof(v->etag)];
+
+        if (!pull->unless_same || (!v->etag[0] && !v->modified[0]) || pull->url->scheme == URL_FTP)
+                return 0;
+
+        if (v->etag[0])
+                (void)snprintf(line, sizeof(line), "If-None-Match: %s", v->etag);
+        else
+                (void)snprintf(line, sizeof(line), "If-Modified-Since: %s", v->modified);
+        *headers = curl_slist_append(NULL, line);
+        return *headers ? 0 : -ENOMEM;
+}
+
 static int judge_http_error(struct pulling *p)
 {
         long code = 0;
@@ -477,7 +508,7 @@ int pull_run(const struct pull *pull, struct strbuf *reason)
                 return -ENOMEM;
         p.easy = easy;
 
-        r = add_if_range(pull, &headers);
+        r = pull->unless_same ? add_unless_same(pull, &headers) : add_if_range(pull, &headers);
         if (r < 0)
                 return r;
 

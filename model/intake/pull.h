@@ -30,6 +30,7 @@ struct pull {
 
         uint64_t have; /* bytes that are there, of the version that follows; 0: from the start */
         struct pull_version version;
+        bool unless_same; /* nothing is wanted of that version */
 
         /* All of these may end the try with a negative errno, which is returned. */
         int (*begin)(void *ctx, uint64_t off, const struct pull_version *v); /* bytes from OFF on come: HAVE or 0 */
@@ -39,7 +40,7 @@ struct pull {
 };
 
 /*
- * 0: all is there. -EAGAIN: it may go better later. -ESTALE: what is there is of another version: begin at the start.
+ * 0: all is there. -EALREADY: it is the same version, as the server tells. -EAGAIN: it may go better later. -ESTALE: what is there is of another version: begin at the start.
  * -EPROTO, -EFBIG: it will not go better; -EOPNOTSUPP: not in this build. REASON has a sentence.
  */
 int pull_run(const struct pull *pull, struct strbuf *reason);

@@ -19,7 +19,7 @@
 
 enum {
         GET, /* + an object_kind */
-        SET = GET + OBJECT_VOLUME + 1,
+        SET = GET + OBJECT_FOLLOW + 1,
 };
 
 #define SELECT_ACCESS(table) "SELECT " OBJECT_COLUMNS(table) " FROM " table " WHERE id = ?1"
@@ -34,6 +34,7 @@ static const char *const access_sql[] = {
                               "WHERE id = ?1",
         [GET + OBJECT_INSTANCE] = SELECT_ACCESS("instance"),
         [GET + OBJECT_VOLUME] = SELECT_ACCESS("volume"),
+        [GET + OBJECT_FOLLOW] = SELECT_ACCESS("follow"),
         [SET + OBJECT_REGION] = UPDATE_ACCESS("region"),
         [SET + OBJECT_IMAGE] = UPDATE_ACCESS("image"),
         [SET + OBJECT_SNAPSHOT] = UPDATE_ACCESS("snapshot"),
@@ -41,6 +42,7 @@ static const char *const access_sql[] = {
         [SET + OBJECT_TASK] = "UPDATE task SET uid = ?2, gid = ?3, mode = ?4 WHERE id = ?1 AND ?5 > 0",
         [SET + OBJECT_INSTANCE] = UPDATE_ACCESS("instance"),
         [SET + OBJECT_VOLUME] = UPDATE_ACCESS("volume"),
+        [SET + OBJECT_FOLLOW] = UPDATE_ACCESS("follow"),
 };
 const struct db_statements access_statements = DB_STATEMENTS(access_sql);
 

@@ -98,6 +98,7 @@ int handover(struct model *m, struct db_txn *t, enum object_kind kind, uint64_t 
                 return hand_volume(m, t, id, uid, diag);
         case OBJECT_TASK:
         case OBJECT_REGION:
+        case OBJECT_FOLLOW: /* what it brought stays whose it is */
         case OBJECT_NONE:
                 break;
         }

@@ -3,7 +3,8 @@
  * The threads that do the work: some workers that run tasks, of users in turn, each one's oldest first, and one of them
  * for whoever has none running; one more worker that takes only tasks that
  * move no bytes, so that those do not wait behind long imports; some that take only fetches, which mostly wait
- * themselves; one that works out checksums (checksum.c); one that scrubs (scrub.c); and one for upkeep (reap.c). Rows say what is to be done,
+ * themselves; one that works out checksums (checksum.c); one that scrubs (scrub.c);
+ * one that sees to what is followed (follow_turn.c); and one for upkeep (reap.c). Rows say what is to be done,
  * core/jobs.c when to look: whoever commits something that needs work wakes it, and nothing polls. At the end the jobs
  * stop at their next progress, and their rows stay as they are: the next start queues them again.
  *
@@ -27,6 +28,7 @@
 #include "model/core/library.h"
 #include "model/core/store_ask.h"
 #include "model/core/stores.h"
+#include "model/intake/follow_task.h"
 #include "model/work/checksum.h"
 #include "model/work/history.h"
 #include "model/work/reap.h"
@@ -248,6 +250,18 @@ static void *scrub_main(void *arg)
         return NULL;
 }
 
+static void *follow_main(void *arg)
+{
+        const struct worker *w = arg;
+        int64_t due_us = 0;
+
+        thread_set_name("follows");
+        store_ask_never();
+        while (jobs_wait_until(w->r->jobs, w->lane, due_us))
+                due_us = follow_turn(w->r->m);
+        return NULL;
+}
+
 /* ---- upkeep ---- */
 
 static bool is_stopping(void *ctx)
@@ -319,6 +333,11 @@ void runner_stop(struct runner *r)
 
 static int start_worker(struct runner *r, unsigned lane, unsigned of_one_user)
 {
+        static void *(*const mains[JOBS_LANE_COUNT])(void *) = {
+                [JOBS_LANE_CHECKSUM] = checksum_main,
+                [JOBS_LANE_SCRUB] = scrub_main,
+                [JOBS_LANE_FOLLOW] = follow_main,
+        };
         struct worker *w = malloc(sizeof(*w));
         int k;
 
@@ -326,9 +345,7 @@ static int start_worker(struct runner *r, unsigned lane, unsigned of_one_user)
                 return -ENOMEM;
         *w = (struct worker){ .r = r, .lane = lane, .of_one_user = of_one_user };
 
-        k = pthread_create(&w->thread, NULL,
-                           lane == JOBS_LANE_CHECKSUM ? checksum_main : lane == JOBS_LANE_SCRUB ? scrub_main : worker_main,
-                           w);
+        k = pthread_create(&w->thread, NULL, mains[lane] ? mains[lane] : worker_main, w);
         if (k != 0) {
                 free(w);
                 return -k;
@@ -385,6 +402,8 @@ int runner_start(struct model *m, unsigned workers, uint64_t quiet_us, struct ru
                 k = start_worker(r, JOBS_LANE_CHECKSUM, 0);
         if (k == 0)
                 k = start_worker(r, JOBS_LANE_SCRUB, 0);
+        if (k == 0)
+                k = start_worker(r, JOBS_LANE_FOLLOW, 0);
         if (k == 0) {
                 k = -pthread_create(&r->keeper, NULL, keeper_main, r);
                 r->has_keeper = k == 0;

@@ -5,6 +5,7 @@
 
 #include "model/image/making.h"
 #include "model/intake/fetch_task.h"
+#include "model/intake/follow_task.h"
 #include "model/machine/volume_snapshot.h"
 
 /*

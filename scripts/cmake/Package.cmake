@@ -43,7 +43,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION otherosfs)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "fuse3, qemu-utils") # what it runs, and no linker knows of
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "xxhash")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "gpgv, xxhash")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${CMAKE_SOURCE_DIR}/fs/system/postinst;${CMAKE_SOURCE_DIR}/fs/system/prerm;${CMAKE_SOURCE_DIR}/fs/system/postrm")
 set(CPACK_PRE_BUILD_SCRIPTS "${CMAKE_SOURCE_DIR}/scripts/cmake/CompressPages.cmake")

@@ -26,6 +26,7 @@ static void test_defaults_are_those_of_the_contract(void **state)
                 { "recycle-days", 30 },    { "ended-tasks", 100 },   { "unnamed-days", 30 },
                 { "scrub-days", 30 },
                 { "events", 10000 },
+                { "follows", 20 },
         };
 
         for (enum limit i = 0; i < LIMIT_COUNT; i++) {

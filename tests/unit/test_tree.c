@@ -37,7 +37,7 @@ static const struct {
         { 39, KIND_SHARED_INSTANCES }, { 40, KIND_SHARED_CLOSED }, { 41, KIND_SHARED_INSTANCE }, { 42, KIND_SHARED_PARTING },
         { 43, KIND_COPY_TARGETS }, { 44, KIND_IMAGE_DISK }, { 45, KIND_BURIED }, { 46, KIND_SCRATCH },
         { 47, KIND_FAMILIES }, { 48, KIND_FAMILY },
-        { 49, KIND_EVENTS_AFTER },
+        { 49, KIND_EVENTS_AFTER }, { 50, KIND_FOLLOWS }, { 51, KIND_FOLLOW }, { 52, KIND_FOLLOW_IMAGES },
 };
 
 static const struct {
@@ -59,7 +59,7 @@ static const struct {
         { KIND_REGION, 10, "quota" }, { KIND_REGION, 11, "images.csv" }, { KIND_REGION, 12, "images.json" },
         { KIND_REGION, 13, "images.xlsx" }, { KIND_REGION, 14, "batch" }, { KIND_REGION, 15, "store" },
         { KIND_REGION, 16, "quota-by-user" }, { KIND_REGION, 17, "copy-targets" },
-        { KIND_REGION, 18, "families" },
+        { KIND_REGION, 18, "families" }, { KIND_REGION, 19, "follows" },
         { KIND_IMAGE, 1, "id" }, { KIND_IMAGE, 2, "name" }, { KIND_IMAGE, 3, "description" },
         { KIND_IMAGE, 4, "status" }, { KIND_IMAGE, 5, "progress" }, { KIND_IMAGE, 6, "error" },
         { KIND_IMAGE, 7, "type" }, { KIND_IMAGE, 8, "source" }, { KIND_IMAGE, 9, "owner" },
@@ -98,6 +98,10 @@ static const struct {
         { KIND_INSTANCE, 22, "wait" }, { KIND_INSTANCE, 23, "warnings" },
         { KIND_INSTANCE, 24, "os" }, { KIND_INSTANCE, 25, "architecture" }, { KIND_INSTANCE, 26, "boot-mode" },
         { KIND_INSTANCE, 27, "cdrom" }, { KIND_INSTANCE, 28, "user-data" }, { KIND_INSTANCE, 29, "network-config" },
+        { KIND_FOLLOW, 1, "url" }, { KIND_FOLLOW, 2, "every" }, { KIND_FOLLOW, 3, "keep" }, { KIND_FOLLOW, 4, "family" },
+        { KIND_FOLLOW, 5, "sums" }, { KIND_FOLLOW, 6, "keyring" }, { KIND_FOLLOW, 7, "status" }, { KIND_FOLLOW, 8, "owner" },
+        { KIND_FOLLOW, 9, "last-run" }, { KIND_FOLLOW, 10, "next-run" }, { KIND_FOLLOW, 11, "last-error" },
+        { KIND_FOLLOW, 12, "images" }, { KIND_FOLLOW, 13, "run" }, { KIND_FOLLOW, 14, "wait" },
         { KIND_DOWNLOAD, 1, "url" }, { KIND_DOWNLOAD, 2, "expires" },
         { KIND_SHARE, 1, "user" }, { KIND_SHARE, 2, "created" },
         { KIND_SHARED_IMAGE, 1, "id" }, { KIND_SHARED_IMAGE, 2, "name" }, { KIND_SHARED_IMAGE, 3, "description" },

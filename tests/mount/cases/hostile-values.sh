@@ -12,6 +12,7 @@ local_image local 1M
 cloud_image cloud 1M
 ok mkdir "$R/private/queued"
 ok mkdir "$R/disks/data"
+ok mkdir "$R/follows/upstream"
 ok write "$R/disks/data/size" 1M
 ok write "$R/private/local/features" cloud-init
 ok mkdir "$R/private/local/instances/vm"

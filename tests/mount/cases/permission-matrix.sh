@@ -63,11 +63,12 @@ for access in closed:700 read:750 write:770 shown:755; do
         until_true 30 grep -q data.raw "$R/snapshots/$name-taken/checksum" || fail "no snapshot"
         mine mkdir "$R/instances/$name-vm/images/$name-made"
         settle "$R/private/$name-made"
+        mine mkdir "$R/follows/$name"
         mine mkdir "$R/iso/$name"
         mine upload "$WORK/cd.iso" "$R/iso/$name/upload"
         settle "$R/iso/$name"
         mine write "$R/instances/$name-vm/cdrom" "iso/$name"
-        for object in "$R"/{private,iso,recycle,snapshots,disks,instances}/"$name"* "$R2"/{private,snapshots}/"$name"*; do
+        for object in "$R"/{private,iso,recycle,snapshots,disks,instances,follows}/"$name"* "$R2"/{private,snapshots}/"$name"*; do
                 mine chmod $mode "$object"
                 as $OWNER chgrp $GROUP "$object" || fail "chgrp $object"
         done
@@ -105,6 +106,7 @@ done
                 find "$R/private/$name-parts/disks" -printf '%y %p\n' | sed "s|$MNT/||"
                 echo "f regions/cn-north-1/private/$name/wait"
                 echo "f regions/cn-north-1/instances/$name-vm/wait"
+                echo "f regions/cn-north-1/follows/$name/wait"
                 echo "d regions/cn-north-1/snapshots/$name/changed"
                 echo "f regions/cn-north-1/snapshots/$name/changed/$name-taken"
         done

@@ -41,7 +41,7 @@ refused "ENOENT" - write "$quota" "nosuchuser private-images limit=3"
 for line in "private-images" "private-images x" "sheep 3" $'\n' "private-images 1 2" "private-images -1"; do
         refused EINVAL - write "$MNT/info/limits" "$line"
 done
-same "$(cat "$MNT/info/limits")" $'private-images 9\nsnapshots 20\nshared-images 5\ninstances 50\ndisks 50\ndisk-bytes 10995116277760\nshares-per-image 5\nimages-per-batch 5\ndownload-hours 24\nrecycle-days 30\nended-tasks 100\nunnamed-days 30\nscrub-days 30\nevents 10000' "limits"
+same "$(cat "$MNT/info/limits")" $'private-images 9\nsnapshots 20\nshared-images 5\ninstances 50\ndisks 50\ndisk-bytes 10995116277760\nshares-per-image 5\nimages-per-batch 5\ndownload-hours 24\nrecycle-days 30\nended-tasks 100\nunnamed-days 30\nscrub-days 30\nevents 10000\nfollows 20' "limits"
 ok write "$MNT/info/limits" "images-per-batch 2"
 refused E2BIG - write "$R/batch" "delete i1 i2 i3"
 

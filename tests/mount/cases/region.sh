@@ -8,7 +8,7 @@ for entry in public marketplace private iso recycle snapshots quota quota-by-use
         expect ok stat "$r/$entry"
 done
 for entry in $(ls -A "$r"); do
-        [[ $entry == @(public|marketplace|private|shared|iso|recycle|snapshots|disks|instances|families|quota|quota-by-user|images.csv|images.json|images.xlsx|batch|store) ]] ||
+        [[ $entry == @(public|marketplace|private|shared|iso|recycle|snapshots|disks|instances|families|follows|quota|quota-by-user|images.csv|images.json|images.xlsx|batch|store) ]] ||
                 fail "$entry is no part of a region"
 done
 refused "EPERM" - mkdir "$r/extra"
