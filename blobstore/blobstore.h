@@ -19,7 +19,8 @@
  * -ENOSPC; -EBADMSG where stored bytes do not match their checksum (never wrong
  * bytes, never zeros); -EROFS from everything that writes, once a sync has
  * failed: after that the kernel's view of what is on disk cannot be trusted, so
- * nothing is acknowledged any more until the store has been opened anew.
+ * nothing is acknowledged any more until the store has been opened anew; of a store in a bucket -EHOSTDOWN, where that does not
+ * answer, or refuses: nothing is known of what was asked for, and it may be asked again.
  */
 
 #include <stdbool.h>
@@ -51,6 +52,8 @@ struct blobstore_opts {
         struct blobstore_caches caches;
         unsigned threads;                /* that hash and compress, per store; 0: one per processor */
         struct kept *kept;               /* of DISKS_KEPT_BYTES (disks.h), borrowed: what disks keep beyond the process; may be NULL */
+        const char *bucket;              /* where its blobs lie, as s3_place.h has it; NULL: in the directory */
+        struct strbuf *why;              /* with a bucket: gets a sentence when that is why it cannot be opened; may be NULL */
         blobstore_progress_fn *progress; /* of making the index again; may be NULL */
         void *progress_ctx;
 };
@@ -61,8 +64,20 @@ struct blobstore_opts {
  * -EUCLEAN: not a store, or damaged beyond opening; -EPROTONOSUPPORT: a newer format.
  * A missing, damaged or older index is made again. A store of an older version is brought to
  * version 4, for which one of version 2 is read once, all of it; where it is only looked at, -ESTALE.
+ *
+ * With a bucket the directory has all but sealed segments, which are there, and the maps both have. A new one must find nothing
+ * there: -ENOTEMPTY, -EBUSY (another store's); and other errors of s3.h, before anything is made.
  */
 int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct blobstore **ret);
+
+/*
+ * Is that a place in a bucket that this program can use? PLACE gets it as it is to be noted, with all its words, PATH_MAX bytes.
+ * -EINVAL, -EOPNOTSUPP; WHY has a sentence.
+ */
+int blobstore_check_bucket(const char *text, char *place, size_t size, struct strbuf *why);
+
+/* Does its bucket not answer, or refuse? TROUBLE, which may be NULL, says why. What is read of it meanwhile is -EHOSTDOWN. */
+bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble);
 
 /* Accepts NULL. All blobs and writers must be closed before. */
 void blobstore_close(struct blobstore *bs);

@@ -283,7 +283,8 @@ int model_check(const char *dir, bool read_data, model_progress_fn *progress, ch
         if (r == 0)
                 r = stores_each(m, check_store, &c);
         if (r < 0)
-                return diag_set(diag, r, "%s: cannot be checked to the end: %s", dir, strerror(-r));
+                return diag_set(diag, r, "%s: cannot be checked to the end: %s", dir,
+                                r == -EHOSTDOWN ? "a region's bucket does not answer, or refuses" : strerror(-r));
 
         return c.found;
 }

@@ -5,6 +5,7 @@
  * several at a time, and placed in the order of the chunks by whichever finished the one whose turn it is.
  */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,15 +72,14 @@ static int job_append(struct chunk_job *j)
         struct index_chunk chunk;
         int r;
 
-        if (!w->segment) {
-                r = segments_take(w->store->chunks->segments, &w->segment);
-                if (r < 0)
-                        return r;
-        }
-        do
-                r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len, &record,
-                                   features, &e->place);
-        while (r < 0 && store_make_room(w->store, r));
+        do {
+                r = w->segment ? 0 : segments_take(w->store->chunks->segments, &w->segment);
+                if (r == 0)
+                        r = segment_append(w->segment, e->stored_len == e->raw_len ? j->raw : j->stored, e->stored_len,
+                                           &record, features, &e->place);
+                if (r == -ESTALE)
+                        segments_give(w->store->chunks->segments, TAKE_PTR(w->segment));
+        } while (r == -ESTALE || (r < 0 && store_make_room(w->store, r)));
         if (r < 0)
                 return r;
         chunk = (struct index_chunk){

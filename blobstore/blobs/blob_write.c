@@ -11,8 +11,8 @@
  *
  * A writer has a bounded number of chunks outstanding, and its caller waits beyond that; their buffers are used again.
  *
- * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the map gets
- * its name, the references are counted, the blob is live (see chunks/batch.c). Whatever a crash leaves of this the next
+ * Nothing of a blob is visible before its commit: the segments are synced, a row names the blob as new, the segments are in the
+ * bucket, if there is one, the map gets its name, the references are counted, the blob is live (see chunks/batch.c). Whatever a crash leaves of this the next
  * collection takes back.
  */
 
@@ -518,6 +518,8 @@ int blob_writer_commit(struct blob_writer *w, struct blob **ret)
                 r = writer_finish_content(w, &info);
         if (r == 0)
                 r = index_blob_begin(w->store->chunks->index, &w->hold, &w->id, &info);
+        if (r == 0)
+                r = segments_settle(w->store->chunks->segments);
         if (r == 0)
                 r = map_file_put(w->store, &w->id);
         if (r == 0)

@@ -48,7 +48,7 @@ static int check_description(struct check *c, uint32_t id)
 
         r = segments_describe(c->chunks->segments, id, &footer);
         footer_done(&footer);
-        if (r == -ENOMEM || r == 0)
+        if (r == -ENOMEM || r == -EHOSTDOWN || r == 0)
                 return r;
         check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "segment %08x does not say what is in it: %s", id,
                      r == -ENOENT ? "its end is missing" : strerror(-r));
@@ -70,7 +70,7 @@ int check_segments(struct check *c)
         struct check_segments cs = { .check = c };
         int r;
 
-        r = segments_each(c->chunks->segments, 0, check_segment_file, c);
+        r = segments_each(c->chunks->segments, check_segment_file, c);
         if (r < 0 || !c->chunks->index)
                 return r;
         known = calloc(c->n_sizes ? c->n_sizes : 1, 1);
@@ -151,7 +151,7 @@ int check_chunk(struct check *c, const struct map_entry *e, bool first)
                 return !check_is_bad(c, e->place);
 
         r = chunk_store_read(c->chunks, e->place, e->stored_len, &e->name, c->buffer, e->raw_len);
-        if (r == -ENOMEM)
+        if (r == -ENOMEM || r == -EHOSTDOWN)
                 return r;
         if (r < 0 && check_note_bad(c, e->place) < 0)
                 return -ENOMEM;

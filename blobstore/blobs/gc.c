@@ -72,6 +72,12 @@ static size_t gc_batch(struct blobstore *bs, size_t usual)
         return atomic_load(&bs->thrifty) ? GC_THRIFTY_BATCH : usual;
 }
 
+/* A map that cannot be read, or removed, now. */
+static bool gc_is_passing(int r)
+{
+        return r == -EIO || r == -EHOSTDOWN;
+}
+
 /*
  * Goes on with a removal, or takes back a commit that did not come to its end. 1: done; 0: it is open, and left for
  * later. Call with removal_lock held.
@@ -106,7 +112,7 @@ static int blob_drop(struct blobstore *bs, const struct blob_id *id)
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         r = blob_finish_removal(bs, id);
-        return r == -EIO ? 0 : r; /* dead it is, and a collection tries again */
+        return gc_is_passing(r) ? 0 : r; /* dead it is, and a collection tries again */
 }
 
 int blob_remove(struct blobstore *bs, const struct blob_id *id)
@@ -146,7 +152,7 @@ static int gc_unfinished_blob(struct blobstore *bs, const struct blob_id *id)
         if (r != 0)
                 return r == -ENOENT ? 0 : r < 0 ? r : GC_LENDS;
         r = blob.state == BLOB_LIVE ? 0 : blob_finish_removal(bs, id);
-        return r == -EIO ? 0 : r;
+        return gc_is_passing(r) ? 0 : r;
 }
 
 static int gc_unfinished(struct blobstore *bs, struct blobstore_gc_stats *stats)
@@ -343,6 +349,7 @@ int blobstore_gc(struct blobstore *bs, blob_live_fn *live, blob_stays_fn *stays,
         r = store_writable(bs);
         if (r < 0)
                 return r;
+        segments_send(bs->chunks->segments);
         do {
                 r = gc_run(bs, &names, unnamed_us, &stats);
         } while (gc_make_room(bs, r));

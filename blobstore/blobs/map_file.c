@@ -13,6 +13,7 @@
 
 #include "blobstore/base/dir.h"
 #include "blobstore/base/parse.h"
+#include "blobstore/objects/bucket.h"
 #include "blobstore/objects/objects.h"
 
 #define DEAD_SUFFIX ".dead"
@@ -55,14 +56,42 @@ static struct objects map_objects(struct blobstore *bs)
         return (struct objects){ bs->maps_fd, &bs->chunks->degraded };
 }
 
+#define FOLDER "maps/"
+
+/* In the bucket, "maps/ab/<32 hex digits>". */
+static void map_key(const struct blob_id *id, char ret[sizeof(FOLDER) + MAP_PATH_SIZE])
+{
+        memcpy(ret, FOLDER, sizeof(FOLDER) - 1);
+        map_file_path(id, false, ret + sizeof(FOLDER) - 1);
+}
+
+static int map_file_send(struct blobstore *bs, const struct blob_id *id, const char *path)
+{
+        const struct objects maps = map_objects(bs);
+        char key[sizeof(FOLDER) + MAP_PATH_SIZE];
+        CLEANUP_CLOSE int fd = -1;
+        struct stat st;
+        int r;
+
+        r = objects_open(&maps, path, &fd);
+        if (r < 0)
+                return r;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        map_key(id, key);
+        return bucket_put(bs->far.bucket, key, fd, (uint64_t)st.st_size);
+}
+
 int map_file_put(struct blobstore *bs, const struct blob_id *id)
 {
         const struct objects maps = map_objects(bs);
         char path[MAP_PATH_SIZE], name[MAP_NAME_SIZE];
+        int r;
 
         map_name(id, name);
         map_file_path(id, false, path);
-        return objects_put(&maps, bs->temp_fd, name, path);
+        r = objects_put(&maps, bs->temp_fd, name, path);
+        return r == 0 && bs->far.bucket ? map_file_send(bs, id, path) : r;
 }
 
 int map_file_open_lender(struct blobstore *bs, const struct blob_id *id, int *ret, uint64_t *ret_size)
@@ -173,9 +202,13 @@ int map_file_hide(struct blobstore *bs, const struct blob_id *id)
 int map_file_remove(struct blobstore *bs, const struct blob_id *id)
 {
         const struct objects maps = map_objects(bs);
-        char path[MAP_PATH_SIZE];
+        char path[MAP_PATH_SIZE], key[sizeof(FOLDER) + MAP_PATH_SIZE];
         int r;
 
+        map_key(id, key);
+        r = bs->far.bucket ? bucket_remove(bs->far.bucket, key) : 0; /* first: whoever is interrupted does it again */
+        if (r < 0)
+                return r;
         map_file_path(id, true, path);
         r = objects_remove(&maps, path);
         if (r < 0)

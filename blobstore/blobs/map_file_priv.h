@@ -4,7 +4,8 @@
 
 /*
  * Where maps lie: maps/ab/<32 hex digits>, by the first byte of the blob's id; with ".dead" while a removed one is
- * taken back; in temp/ while it is written.
+ * taken back; in temp/ while it is written. A store in a bucket has another of each there, from before its blob is live until it
+ * is taken back: for who has lost the directory.
  */
 
 #include <stdbool.h>
@@ -18,7 +19,7 @@ int map_file_create(struct blobstore *bs, const struct blob_id *id, int *ret);
 /* Removes it from there; it may have been put in place, and what is left is removed at the next opening. */
 void map_file_discard(struct blobstore *bs, const struct blob_id *id);
 
-/* From temp/ to its place, durably. The file is synced before. */
+/* From temp/ to its place, durably, and into the bucket. The file is synced before. -EHOSTDOWN, -EDQUOT: as segments_settle(). */
 int map_file_put(struct blobstore *bs, const struct blob_id *id);
 
 /* -ENOENT, or as map_open(). */

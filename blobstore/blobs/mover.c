@@ -100,6 +100,8 @@ int mover_end(struct mover *m, int r)
         segments_give(m->chunks->segments, TAKE_PTR(m->segment));
         if (r == 0)
                 r = segments_sync(m->chunks->segments);
+        if (r == 0)
+                r = segments_settle(m->chunks->segments);
         if (r < 0 || m->n == 0) { /* nothing was moved, and what was written can go; else the next opening sees to it */
                 (void)index_move_end(m->chunks->index, id, NULL, 0);
                 return r;

@@ -164,7 +164,7 @@ static int rebuild_dead_map(void *ctx, const struct blob_id *id, bool dead, cons
                 return unlinkat(rb->store->maps_fd, path, 0) < 0 ? -errno : 0;
         r = index_is_lent(rb->index, id);
         if (r == 0 && !rb->is_short)
-                return unlinkat(rb->store->maps_fd, path, 0) < 0 ? -errno : 0;
+                return map_file_remove(rb->store, id);
         if (r > 0)
                 r = rebuild_lent_pages(rb, id);
         blob.id = *id;
@@ -394,7 +394,7 @@ int rebuild_index(struct blobstore *bs)
         r = index_new(bs->dir_fd, bs->chunks->segments, &bs->chunks->degraded, &rb.index);
         if (r < 0)
                 return r;
-        r = segments_each(bs->chunks->segments, 0, rebuild_segment, &rb);
+        r = segments_each(bs->chunks->segments, rebuild_segment, &rb);
         if (r == 0)
                 r = map_file_each(bs, rebuild_map, &rb);
         if (r == 0)

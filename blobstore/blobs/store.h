@@ -18,6 +18,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/blobs/blob.h"
 #include "blobstore/chunks/chunk_store.h"
+#include "blobstore/objects/bucket.h"
 
 #define STORE_BLOB_BUCKETS 1024
 
@@ -34,6 +35,7 @@ struct blobstore {
         atomic_bool thrifty;  /* the disk was full, and the reserve is spent */
         atomic_int accounted; /* 1: whoever needs bytes is known, -1: not all are, 0: not asked yet; see account.h */
 
+        struct chunk_store_far far; /* bucket: NULL where there is none */
         struct chunk_store *chunks;
         bool blocks_inside;      /* the cache on disk lies in the store */
         struct cache *map_pages; /* of open blobs */

@@ -10,7 +10,7 @@
 #include "blobstore/chunks/index_move.h"
 
 int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only,
-                    size_t cache_bytes, unsigned threads, struct chunk_store **ret)
+                    const struct chunk_store_far *far, size_t cache_bytes, unsigned threads, struct chunk_store **ret)
 {
         struct chunk_store *cs = calloc(1, sizeof(*cs));
         int r;
@@ -20,6 +20,7 @@ int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[
         cs->dir_fd = dir_fd;
         cs->segments_fd = segments_fd;
         cs->read_only = read_only;
+        cs->far = far;
         memcpy(cs->id, id, STORE_ID_SIZE);
         r = moves_new(moved_fd, &cs->degraded, &cs->moves);
         if (r == 0)
@@ -72,9 +73,10 @@ int chunk_store_forget_index(struct chunk_store *cs)
         index_close(TAKE_PTR(cs->index));
         segments_free(TAKE_PTR(cs->segments));
         r = segments_new(cs->segments_fd, &cs->degraded, &cs->segments);
-        if (r == 0)
-                segments_set_store(cs->segments, cs->id);
-        return r;
+        if (r < 0)
+                return r;
+        segments_set_store(cs->segments, cs->id);
+        return cs->far ? segments_set_bucket(cs->segments, cs->far->bucket, cs->far->cache_fd, cs->far->cache_bytes) : 0;
 }
 
 /* ---- reading ---- */

@@ -21,12 +21,20 @@
 #include "blobstore/chunks/pool.h"
 #include "blobstore/chunks/segment.h"
 
+/* Of a store in a bucket; see segments_set_bucket(). */
+struct chunk_store_far {
+        struct bucket *bucket;
+        int cache_fd;
+        uint64_t cache_bytes;
+};
+
 struct chunk_store {
         int dir_fd, segments_fd; /* borrowed */
         uint8_t id[STORE_ID_SIZE];
         bool read_only;
         atomic_bool degraded; /* a sync failed: nothing is written any more (see blobstore.h) */
 
+        const struct chunk_store_far *far; /* NULL: there is no bucket; borrowed */
         struct segments *segments;
         struct moves *moves;
         struct index *index; /* NULL: not opened yet; or read_only, and it cannot be used */
@@ -38,9 +46,9 @@ struct chunk_store {
         struct pool *pool;
 };
 
-/* Everything but the index, which is in DIR_FD. The descriptors are borrowed until chunk_store_free(). */
+/* Everything but the index, which is in DIR_FD. The descriptors, and FAR, are borrowed until chunk_store_free(). */
 int chunk_store_new(int dir_fd, int segments_fd, int moved_fd, const uint8_t id[STORE_ID_SIZE], bool read_only,
-                    size_t cache_bytes, unsigned threads, struct chunk_store **ret);
+                    const struct chunk_store_far *far, size_t cache_bytes, unsigned threads, struct chunk_store **ret);
 void chunk_store_free(struct chunk_store *cs); /* accepts NULL; commits the index */
 
 /* -ENOENT, -EUCLEAN: to be rebuilt, and then opened once more. */

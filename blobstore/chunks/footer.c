@@ -120,9 +120,10 @@ int footer_write(const struct footer *f, int fd, uint64_t end, const uint8_t sto
         return r;
 }
 
-static int footer_read_bytes(int fd, void *buf, size_t n, uint64_t off)
+/* A footer_bytes_fn. */
+static int footer_read_bytes(void *ctx, void *buf, size_t n, uint64_t off)
 {
-        ssize_t got = pread_full(fd, buf, n, off);
+        ssize_t got = pread_full(*(const int *)ctx, buf, n, off);
 
         return got < 0 ? (int)got : (size_t)got == n ? 0 : -EBADMSG;
 }
@@ -161,6 +162,12 @@ static int footer_decode(const uint8_t *p, size_t n, size_t n_features, uint64_t
 
 int footer_read(int fd, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint32_t segment, struct footer *ret)
 {
+        return footer_read_by(footer_read_bytes, &fd, size, store, segment, ret);
+}
+
+int footer_read_by(footer_bytes_fn *read, void *ctx, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint32_t segment,
+                   struct footer *ret)
+{
         uint8_t trailer[TRAILER_SIZE];
         CLEANUP_FREE uint8_t *bytes = NULL;
         struct footer footer = { 0 };
@@ -170,7 +177,7 @@ int footer_read(int fd, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint3
 
         if (size < TRAILER_SIZE)
                 return -ENOENT;
-        r = footer_read_bytes(fd, trailer, sizeof(trailer), size - TRAILER_SIZE);
+        r = read(ctx, trailer, sizeof(trailer), size - TRAILER_SIZE);
         if (r < 0)
                 return r;
         if (get_le64(trailer + TRAILER_MAGIC) != FOOTER_MAGIC)
@@ -188,7 +195,7 @@ int footer_read(int fd, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint3
         bytes = malloc(content ? content : 1); /* no more than the file has */
         if (!bytes)
                 return -ENOMEM;
-        r = footer_read_bytes(fd, bytes, content, start);
+        r = read(ctx, bytes, content, start);
         if (r == 0 && hash64(bytes, content, segment) != get_le64(trailer + TRAILER_CONTENT_HASH))
                 r = -EBADMSG;
         if (r == 0)

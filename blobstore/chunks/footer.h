@@ -56,4 +56,9 @@ int footer_write(const struct footer *f, int fd, uint64_t end, const uint8_t sto
  */
 int footer_read(int fd, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint32_t segment, struct footer *ret);
 
+/* The same, of one that is no file: reads exactly N bytes. -EBADMSG: there are fewer. */
+typedef int footer_bytes_fn(void *ctx, void *buf, size_t n, uint64_t off);
+int footer_read_by(footer_bytes_fn *read, void *ctx, uint64_t size, const uint8_t store[STORE_ID_SIZE], uint32_t segment,
+                   struct footer *ret);
+
 #endif

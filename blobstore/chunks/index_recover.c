@@ -148,7 +148,7 @@ int index_recover(struct index *ix, struct moves *moves)
                 r = filling = index_db_get(ix->db, SEGMENT_FILLING, &id, 1, DB_NONE);
         /* Also one that was killed before its first change may have begun a segment. */
         if (r == 0 && ix->certain && open.n == 0)
-                r = segments_each(ix->batch.segments, (uint32_t)ix->total.next_segment, recover_note, &strangers);
+                r = segments_each_file(ix->batch.segments, (uint32_t)ix->total.next_segment, recover_note, &strangers);
         if (r == 0 && ix->certain && open.n == 0 && !strangers) {
                 ix->recovered = true;
                 return 0;
@@ -160,7 +160,7 @@ int index_recover(struct index *ix, struct moves *moves)
                 r = recover_segment(ix, &open.states[i]);
         free(open.states);
         if (r == 0)
-                r = segments_each(ix->batch.segments, 0, recover_stranger, ix);
+                r = segments_each(ix->batch.segments, recover_stranger, ix);
         if (r == 0 && filling > 0)
                 r = recover_moves(ix, moves);
         if (r == 0)

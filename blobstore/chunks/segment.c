@@ -53,6 +53,7 @@ int segments_new(int dir_fd, atomic_bool *degraded, struct segments **ret)
 
 static void segment_free(struct segment *seg)
 {
+        pthread_mutex_destroy(&seg->append_lock);
         cleanup_close(&seg->fd);
         footer_done(&seg->footer);
         free(seg);
@@ -64,6 +65,8 @@ void segments_free(struct segments *s)
 
         if (!s)
                 return;
+        segment_queue_free(s->queue);
+        segment_far_free(s->far);
         while ((seg = TAILQ_FIRST(&s->active))) {
                 TAILQ_REMOVE(&s->active, seg, link);
                 segment_free(seg);
@@ -101,6 +104,7 @@ static struct segment *segment_new(struct segments *s, uint32_t id, int fd, uint
         seg->id = id;
         seg->fd = fd;
         seg->end = seg->writeback = end;
+        pthread_mutex_init(&seg->append_lock, NULL);
         return seg;
 }
 
@@ -110,12 +114,15 @@ static uint32_t segments_next_id(struct segments *s)
         return s->next_id < SEGMENT_ID_MAX ? s->next_id++ : SEGMENT_ID_MAX;
 }
 
-int segments_begin(struct segments *s, struct segment **ret)
+static int segments_make(struct segments *s, bool alone, struct segment **ret)
 {
         struct segment *seg;
         uint32_t id;
         int fd;
 
+        fd = s->queue ? segment_send_make_room(s) : 0;
+        if (fd < 0)
+                return fd;
         do {
                 id = segments_next_id(s);
                 if (id >= SEGMENT_ID_MAX)
@@ -128,17 +135,23 @@ int segments_begin(struct segments *s, struct segment **ret)
         seg = segment_new(s, id, -1, SEGMENT_HEADER_SIZE);
         if (!seg) {
                 (void)close(fd);
-                (void)segments_unlink(s, id);
+                (void)segment_file_remove(s, id);
                 return -ENOMEM;
         }
         seg->fd = fd;
         seg->busy = true;
+        seg->alone = alone;
 
         LOCK_SCOPE(&s->lock);
         s->dir_dirty = true;
         TAILQ_INSERT_TAIL(&s->active, seg, link);
         *ret = seg;
         return 0;
+}
+
+int segments_begin(struct segments *s, struct segment **ret)
+{
+        return segments_make(s, true, ret);
 }
 
 uint32_t segment_id(const struct segment *seg)
@@ -159,15 +172,21 @@ int segments_take(struct segments *s, struct segment **ret)
         unlock(&s->lock);
 
         if (!seg)
-                return segments_begin(s, ret);
+                return segments_make(s, false, ret);
         *ret = seg;
         return 0;
 }
 
 void segment_retire(struct segment *seg)
 {
-        if (seg->busy || seg->syncing || !seg->sealed_recorded)
+        struct segments *s = seg->owner;
+
+        if (seg->busy || seg->syncing || seg->settling || !seg->sealed_recorded)
                 return;
+        if (s->queue && seg->sent)
+                (void)segment_file_remove(s, seg->id); /* one that comes back after a crash is held against the object */
+        else if (s->queue)
+                segment_send(s, seg->id, true);
         TAILQ_REMOVE(&seg->owner->active, seg, link);
         segment_free(seg);
 }
@@ -178,6 +197,7 @@ int segment_seal(struct segment *seg)
         uint64_t len;
         int r;
 
+        LOCK_SCOPE(&seg->append_lock);
         if (seg->sealed)
                 return 0;
         r = atomic_load(s->degraded) ? -EROFS : footer_write(&seg->footer, seg->fd, seg->end, s->store, seg->id, &len);
@@ -186,6 +206,8 @@ int segment_seal(struct segment *seg)
         LOCK_SCOPE(&s->lock);
         seg->end += len;
         seg->sealed = true;
+        if (s->queue)
+                segment_send(s, seg->id, true);
         return 0;
 }
 
@@ -226,10 +248,14 @@ void segments_seal(struct segments *s)
 int segment_append(struct segment *seg, const void *bytes, size_t n, const struct footer_record *what,
                    const struct chunk_features *features, uint64_t *ret_place)
 {
-        uint64_t end = seg->end; /* only this thread changes it */
         struct footer_record record = *what;
+        uint64_t end;
         int r;
 
+        LOCK_SCOPE(&seg->append_lock);
+        end = seg->end; /* nobody else changes it meanwhile */
+        if (seg->sealed)
+                return -ESTALE;
         if (atomic_load(seg->owner->degraded))
                 return -EROFS;
         r = pwrite_full(seg->fd, bytes, n, end);

@@ -71,12 +71,13 @@ uint32_t segments_get_next(struct segments *s);
 int segments_take(struct segments *s, struct segment **ret);
 /* One that is new. */
 int segments_begin(struct segments *s, struct segment **ret);
+/* Of those taken, another thread may seal one that is somebody's (segments_settle()); of those begun it does not. */
 void segments_give(struct segments *s, struct segment *seg); /* accepts NULL */
 
 /*
  * Appends the payload of N bytes. WHAT says what is to be known of it: name, base, raw_len, and the place, where it is
  * one that maps know already, or 0. FEATURES may be NULL. Not durable before segments_sync(). Afterwards give the
- * segment back if it is full.
+ * segment back if it is full. -ESTALE: it was sealed meanwhile: give it back, and take another.
  */
 int segment_append(struct segment *seg, const void *bytes, size_t n, const struct footer_record *what,
                    const struct chunk_features *features, uint64_t *ret_place);
@@ -92,6 +93,24 @@ int segments_sync(struct segments *s);
 /* Seals every segment that has no appender; not durable before segments_sync(). What cannot be sealed is left as it is.
  */
 void segments_seal(struct segments *s);
+
+/* ---- those of a store in a bucket (segment_send.c, segment_settle.c) ---- */
+
+struct bucket;
+
+/*
+ * From now on sealed segments go into BUCKET, and their files when they are there and recorded; what lies there is read through
+ * a cache of CACHE_BYTES in the directory. BUCKET is borrowed. Before anything else.
+ */
+int segments_set_bucket(struct segments *s, struct bucket *bucket, int cache_fd, uint64_t cache_bytes);
+/* Those files that were sealed and not there yet are to go there, as soon as anything does. */
+int segments_adopt(struct segments *s);
+void segments_send(struct segments *s); /* now */
+/*
+ * Returns when all that was appended before the call is in the bucket; at once where there is none. -EHOSTDOWN, -EDQUOT: it cannot be put
+ * there now, and waits; -EROFS: somebody else writes there.
+ */
+int segments_settle(struct segments *s);
 
 /*
  * The segments whose state is durable but not recorded yet, owned by the caller, release with free();
@@ -118,7 +137,7 @@ bool segments_is_busy(struct segments *s, uint32_t id);
 /* May the index not know it yet, as its last state is not recorded? */
 bool segments_is_active(struct segments *s, uint32_t id);
 
-/* Reads exactly N bytes. -EBADMSG: the segment is missing or too short. */
+/* Reads exactly N bytes. -EBADMSG: the segment is missing or too short; -EHOSTDOWN: its bucket is away. */
 int segments_read(struct segments *s, uint64_t place, void *buf, size_t n);
 
 /* Length and allocated bytes of a segment. -ENOENT. */
@@ -127,7 +146,7 @@ int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t 
 /* As objects_drop_cached() says. */
 void segments_drop_cached(struct segments *s, uint32_t id);
 
-/* Gives [FROM, TO) of a segment back to the file system as far as whole blocks of it lie inside. */
+/* Gives [FROM, TO) of a segment back to the file system as far as whole blocks of it lie inside. -EOPNOTSUPP: objects cannot. */
 int segments_punch(struct segments *s, uint32_t id, uint64_t from, uint64_t to);
 
 /* Removes the file; not durable before segments_sync_dir(). Succeeds where it is gone already. */
@@ -140,11 +159,13 @@ int segments_sync_dir(struct segments *s);
  */
 int segments_describe(struct segments *s, uint32_t id, struct footer *ret);
 
-/* Durably seals a file that nobody appends to; gives its size with the footer. */
+/* Durably seals a file that nobody appends to; gives its size with the footer. What is an object stays as it is. */
 int segments_add_footer(struct segments *s, uint32_t id, const struct footer *f, uint64_t *ret_size);
 
-/* Calls FN for each segment file from number FROM on. A negative errno from FN ends the walk and is returned. */
+/* Calls FN for each segment. A negative errno from FN ends the walk and is returned. */
 typedef int segments_each_fn(void *ctx, uint32_t id, uint64_t size);
-int segments_each(struct segments *s, uint32_t from, segments_each_fn *fn, void *ctx);
+int segments_each(struct segments *s, segments_each_fn *fn, void *ctx);
+/* The same for each file from number FROM on: any that was not recorded is one. */
+int segments_each_file(struct segments *s, uint32_t from, segments_each_fn *fn, void *ctx);
 
 #endif

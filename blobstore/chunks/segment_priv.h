@@ -4,7 +4,8 @@
 
 /*
  * What the files of the segments share: segment.c (those that are appended to), segment_sync.c (what of them is durable
- * and what the index knows), segment_file.c (the files, by id).
+ * and what the index knows), segment_file.c (the files, by id), segment_far.c (those in a bucket), segment_send.c (those on their
+ * way), segment_settle.c (when they are there).
  */
 
 #include <pthread.h>
@@ -19,7 +20,9 @@ struct segment {
         uint32_t id;
         int fd;
         uint64_t writeback;   /* up to here it was started; the appender's, as is the next */
-        struct footer footer; /* to be written when it is sealed */
+        struct footer footer; /* to be written when it is sealed; under append_lock, as the file is written */
+        bool alone; /* only its appender seals it; constant */
+        pthread_mutex_t append_lock; /* before the owner's */
 
         /* Under the owner's lock. */
         uint64_t end;
@@ -33,13 +36,20 @@ struct segment {
         bool sealed_recorded;
         bool busy;    /* has an appender */
         bool syncing; /* a sync looks at it: not to be freed */
+        bool sent; /* it is in the bucket */
+        unsigned settling; /* so many seal it for its appender: likewise */
 };
+
+struct segment_far;
+struct segment_queue;
 
 struct segments {
         struct objects objects;
         atomic_bool *degraded;
         uint8_t store[STORE_ID_SIZE]; /* constant once set */
         struct fd_cache *readers;
+        struct segment_far *far; /* NULL: there is no bucket; constant once set, as is the next */
+        struct segment_queue *queue; /* of what goes there */
         pthread_mutex_t sync_lock; /* one sync at a time; taken before lock */
 
         pthread_mutex_t lock;
@@ -54,6 +64,13 @@ struct segments {
 /* Call with the lock held: frees a segment that nobody has anything left to do with. */
 void segment_retire(struct segment *seg);
 
+/* ---- segment_name.c ---- */
+
+/* "xxxxxxxx.seg" */
+#define SEGMENT_NAME_SIZE 13
+void segment_name(uint32_t id, char name[SEGMENT_NAME_SIZE]);
+int segment_name_parse(const char *name, uint32_t *ret); /* -EINVAL */
+
 /* ---- segment_file.c ---- */
 
 /* To be read: a descriptor, for a struct fd_cache. CTX: the segments. */
@@ -61,5 +78,34 @@ int segment_file_open(void *ctx, uint32_t id);
 
 /* The file of a new segment, to be appended to: a descriptor. -EEXIST: somebody's, who may need it. */
 int segment_file_make(struct segments *s, uint32_t id);
+
+/* A descriptor. -ENOENT: it may be in the bucket. */
+int segment_file_open_to(struct segments *s, uint32_t id, int flags);
+
+/* Removes the file, not durably; readers go to the bucket from now on. -ENOENT. */
+int segment_file_remove(struct segments *s, uint32_t id);
+
+/* ---- where there is a bucket: segment_far.c ---- */
+
+int segment_far_new(struct bucket *bucket, int cache_fd, uint64_t cache_bytes, struct segment_far **ret);
+void segment_far_free(struct segment_far *far); /* accepts NULL */
+int segment_far_put(struct segment_far *far, uint32_t id, int fd, uint64_t size);
+int segment_far_read(struct segment_far *far, uint32_t id, uint64_t from, void *buf, size_t n);
+int segment_far_size(struct segment_far *far, uint32_t id, uint64_t *ret);
+int segment_far_describe(struct segment_far *far, uint32_t id, const uint8_t store[STORE_ID_SIZE], struct footer *ret);
+void segment_far_forget(struct segment_far *far, uint32_t id); /* what is kept of it nearby */
+int segment_far_remove(struct segment_far *far, uint32_t id);
+int segment_far_each(struct segment_far *far, segments_each_fn *fn, void *ctx); /* also those that are files, too */
+
+/* ---- likewise: segment_send.c ---- */
+
+void segment_queue_free(struct segment_queue *q); /* accepts NULL; the bucket is stopped, else what is on its way is waited for */
+
+/* It is sealed, or its last state is recorded: it goes on its way, if it is not; with START at once. The lock may be held. */
+void segment_send(struct segments *s, uint32_t id, bool start);
+/* Waits until there is room for another on the disk. Errors as segments_settle(). */
+int segment_send_make_room(struct segments *s);
+/* Until all that is on its way now is there. */
+int segment_send_wait(struct segments *s);
 
 #endif

@@ -22,6 +22,7 @@
 
 #define PAUSE_MS     50 /* after the first try; it doubles */
 #define PAUSE_MAX_MS 2000
+#define SLOW_BYTES_PER_MS 64 /* no line is slower than that */
 #define LIST_BYTES   ((size_t)4 << 20) /* of a thousand names, however long they are */
 #define NO_BODY_SHA  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -229,6 +230,12 @@ static int pause_ms(struct s3 *s, unsigned ms)
         return atomic_load(&s->stopped) ? -ECANCELED : 0;
 }
 
+/* So much longer a try may take that sends, or gets, all that it could, as long as it moves. */
+static unsigned transfer_ms(const struct call *c)
+{
+        return (unsigned)((c->fd >= 0 ? c->size : c->n) / SLOW_BYTES_PER_MS);
+}
+
 /* Until there is an answer that stays, or the deadline. */
 static int make(struct s3 *s, struct call *c, struct strbuf *why)
 {
@@ -241,7 +248,7 @@ static int make(struct s3 *s, struct call *c, struct strbuf *why)
 
                 if (atomic_load(&s->stopped))
                         return explain(s, c, -ECANCELED, why);
-                r = left > 0 ? try_once(s, c, (unsigned)left) : -EAGAIN;
+                r = left > 0 ? try_once(s, c, (unsigned)left + transfer_ms(c)) : -EAGAIN;
                 if (r < 0 && r != -EAGAIN)
                         return explain(s, c, r, why);
                 if (r == 0 && !passes(c->answer.status)) {

@@ -6,7 +6,8 @@
  * Objects of a bucket. Each is put whole and once; a part of one can be read. Any number of threads may use a client: each call
  * has a connection to itself, and these are kept.
  *
- * Each call comes back by its deadline. What may pass (no connection, one that was cut or stands still, 429, 500, 502, 503, 504)
+ * No try begins after the deadline, and the last one ends by it, too, but for the time that its bytes take at 64 KB a second while
+ * they move. What may pass (no connection, one that was cut or stands still, 429, 500, 502, 503, 504)
  * is tried again until then, after a pause that doubles. What a server says is held against what was asked: of a PUT it has the
  * SHA-256, and a range that comes back shorter or from elsewhere than it says is an error.
  *
@@ -26,7 +27,7 @@ struct s3;
 struct s3_opts {
         struct s3_place place;
         const struct s3_keys *keys; /* copied */
-        unsigned deadline_ms; /* of a call with all its tries */
+        unsigned deadline_ms; /* of a call with all its tries, see above */
         unsigned stall_ms; /* so long nothing may move in a try */
 };
 

@@ -16,6 +16,7 @@
 #include "blobstore/base/parse.h"
 
 #define SCHEME   "s3://"
+#define REGION   "us-east-1"
 #define TEXT_MAX 4096
 #define FILE_MAX ((size_t)64 << 10)
 
@@ -103,9 +104,21 @@ static int take_address(char *address, struct s3_place *p, struct strbuf *why)
         return 0;
 }
 
+int s3_place_print(const struct s3_place *p, char *buf, size_t size)
+{
+        const bool region = strcmp(p->region, REGION) != 0;
+        const size_t prefix = strlen(p->prefix);
+        int n;
+
+        n = snprintf(buf, size, SCHEME "%s%s%.*s endpoint=%s%s%s%s%s%s", p->bucket, prefix ? "/" : "",
+                     (int)(prefix ? prefix - 1 : 0), p->prefix, p->endpoint, region ? " region=" : "", region ? p->region : "",
+                     p->path_style ? "" : " path-style=no", p->profile[0] ? " profile=" : "", p->profile);
+        return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
 int s3_place_parse(const char *text, struct s3_place *ret, struct strbuf *why)
 {
-        struct s3_place p = { .region = "us-east-1", .path_style = true };
+        struct s3_place p = { .region = REGION, .path_style = true };
         char copy[TEXT_MAX], *rest = copy, *word;
         int r = -EINVAL;
 

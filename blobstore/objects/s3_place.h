@@ -12,6 +12,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "blobstore/base/strbuf.h"
 
@@ -37,6 +38,9 @@ struct s3_keys {
 
 /* -EINVAL, and WHY has a sentence. */
 int s3_place_parse(const char *text, struct s3_place *ret, struct strbuf *why);
+
+/* As it is to be noted: what is as it would be anyhow is left out. -ENAMETOOLONG. */
+int s3_place_print(const struct s3_place *place, char *buf, size_t size);
 
 /* -ENOENT: there are none, -EINVAL: the file cannot be understood; WHY has a sentence. They are to be wiped after use. */
 int s3_keys_find(const char *profile, struct s3_keys *ret, struct strbuf *why);

@@ -15,7 +15,7 @@
 void reply_error(struct req *rq, int error)
 {
         /* the store's own word for damage is not one that users know */
-        if (error == -EBADMSG)
+        if (error == -EBADMSG || error == -EHOSTDOWN)
                 error = -EIO;
         (void)fuse_reply_err(rq->fuse, -error); /* fails only when nobody waits for the answer any more */
 }
@@ -180,6 +180,9 @@ void reply_refusal(struct req *rq, struct node n, int error)
         struct diag operation = { 0 };
         struct answerable a;
 
+        if (error == -EHOSTDOWN) /* the store's own word for a bucket that is away, likewise */
+                error = diag_set(&rq->diag, -EIO, "the bucket that this lies in does not answer, or refuses: info/health says "
+                                 "which one, and why");
         if (error == -EINTR) { /* who asked has gone */
                 reply_error(rq, error);
                 return;

@@ -117,8 +117,8 @@ static const struct entry region_entries[] = {
         { 14, "batch", "write `copy REGION IMAGE…` or `delete IMAGE…`", 0666, ENTRY_COMMANDS, .store = store_batch },
         { 17, "copy-targets", "copy-targets/ID,ID…: what each other region has room for, of all these images", 0777,
           ENTRY_UNLISTED, .dir = KIND_COPY_TARGETS },
-        { 15, "store", "where the region's blobs live", 0644, ENTRY_LINE, .show = show_region_store,
-          .store = store_region_store },
+        { 15, "store", "where the region's blobs live: a directory, or a place in a bucket", 0644, ENTRY_LINE,
+          .show = show_region_store, .store = store_region_store },
         { 0 },
 };
 

@@ -78,6 +78,10 @@ void diag_add_error(struct strbuf *out, int error)
         case -EDQUOT:
                 strbuf_add(out, "the store is full: make room, remove what is in error, and begin again");
                 break;
+        case -EHOSTDOWN:
+                strbuf_add(out, "the bucket of the region does not answer, or refuses: info/health says why; begin again when it "
+                                "does not any more");
+                break;
         case -EFBIG:
                 strbuf_add(out, "the file is too large to be imported");
                 break;

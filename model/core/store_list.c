@@ -9,6 +9,13 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/strbuf.h"
+
+/* Call with the lock held. */
+static bool is_online(const struct store *st)
+{
+        return st->bs && !st->hangs && !blobstore_is_away(st->bs, NULL);
+}
 
 void store_list_init(struct store_list *l)
 {
@@ -106,14 +113,14 @@ struct store *store_list_next(struct store_list *l, struct store *st, bool onlin
         LOCK_SCOPE(&l->lock);
         do
                 st = st ? STAILQ_NEXT(st, link) : STAILQ_FIRST(&l->stores);
-        while (st && (st->bs != NULL && !st->hangs) != online);
+        while (st && is_online(st) != online);
         return st;
 }
 
 struct blobstore *store_list_bs(struct store_list *l, const struct store *st)
 {
         LOCK_SCOPE(&l->lock);
-        return st->hangs ? NULL : st->bs;
+        return is_online(st) ? st->bs : NULL;
 }
 
 bool store_list_ours(struct store_list *l, const struct store *st)
@@ -122,15 +129,27 @@ bool store_list_ours(struct store_list *l, const struct store *st)
         return st->ours;
 }
 
+static char *say_away(const char *path, const struct strbuf *why)
+{
+        char *text;
+
+        return asprintf(&text, "%s: the bucket does not answer, or refuses: %s; what waits for it goes on as soon as it does not",
+                        path, strbuf_text(why)) < 0 ? NULL : text;
+}
+
 int store_list_trouble(struct store_list *l, const struct store *st, char **ret)
 {
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+
         LOCK_SCOPE(&l->lock);
-        if (st->bs && !st->hangs)
-                return 0;
-        if (st->hangs && asprintf(ret, "%s: its disk does not answer; what waits for it goes on as soon as it does", st->path) < 0)
-                *ret = NULL;
-        else if (!st->hangs)
+        if (!st->bs)
                 *ret = strdup(st->trouble);
+        else if (blobstore_is_away(st->bs, &why))
+                *ret = say_away(st->path, &why);
+        else if (!st->hangs)
+                return 0;
+        else if (asprintf(ret, "%s: its disk does not answer; what waits for it goes on as soon as it does", st->path) < 0)
+                *ret = NULL;
         return *ret ? 1 : -ENOMEM;
 }
 
@@ -154,7 +173,13 @@ bool store_list_set_hangs(struct store_list *l, struct store *st, bool hangs)
 bool store_list_hangs(struct store_list *l, const struct store *st)
 {
         LOCK_SCOPE(&l->lock);
-        return st->hangs;
+        return st->bs && !is_online(st);
+}
+
+bool store_list_is_away(struct store_list *l, const struct store *st)
+{
+        LOCK_SCOPE(&l->lock);
+        return st->bs && blobstore_is_away(st->bs, NULL);
 }
 
 void store_list_set_ours(struct store_list *l, struct store *st)

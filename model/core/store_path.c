@@ -2,18 +2,22 @@
 
 /*
  * Where blob stores lie: as the database has it, where the library's own is '', so that the library can be moved, and
- * as a path.
+ * as a path. One in a bucket is its place there, and what is not there is in a directory of the library's.
  */
 
 #include "model/core/store_path.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/strbuf.h"
+#include "blobstore/blobstore.h"
+#include "blobstore/hash/hash.h"
 
 int store_path_complete(struct model *m, const char *path, char *buf, size_t size)
 {
@@ -24,6 +28,31 @@ int store_path_complete(struct model *m, const char *path, char *buf, size_t siz
         else
                 n = snprintf(buf, size, "%s/" STORES_OWN_DIR, m->dir);
         return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+bool store_path_is_far(const char *path)
+{
+        return strncmp(path, "s3://", 5) == 0;
+}
+
+/* By what the place is called: nothing of that could be a name. */
+int store_path_dir(struct model *m, const char *path, char *buf, size_t size)
+{
+        int n;
+
+        if (!store_path_is_far(path))
+                return store_path_complete(m, path, buf, size);
+        n = snprintf(buf, size, "%s/" STORES_FAR_DIR "%016" PRIx64, m->dir, hash64(path, strlen(path), 0));
+        return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static int check_bucket(const char *text, char *buf, struct diag *diag)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
+
+        r = blobstore_check_bucket(text, buf, PATH_MAX, &why);
+        return r < 0 ? diag_set(diag, r, "store: %s", strbuf_text(&why)) : 0;
 }
 
 /* Is PATH the directory DIR or below it? Both absolute and without links. */
@@ -67,11 +96,11 @@ int store_path_check(struct model *m, const char *path, char *buf, struct diag *
         char own[PATH_MAX];
         int r;
 
-        if (strncmp(path, "s3://", 5) == 0)
-                return diag_set(diag, -EOPNOTSUPP, "store: a region cannot have its bytes in a bucket yet: write the "
-                                                   "absolute path of a directory");
+        if (store_path_is_far(path) && strlen(path) < PATH_MAX && text_is_clean(path, strlen(path)))
+                return check_bucket(path, buf, diag);
         if (path[0] != '/' || strlen(path) >= PATH_MAX || !text_is_clean(path, strlen(path)))
-                return diag_set(diag, -EINVAL, "store: write the absolute path of a directory");
+                return diag_set(diag, -EINVAL, "store: write the absolute path of a directory, or s3://BUCKET/PREFIX "
+                                               "endpoint=https://HOST");
         /* Before anything below it is looked up, which would ask this very file system, and wait for itself. */
         if (m->mountpoint && is_within(path, m->mountpoint))
                 return diag_set(diag, -EINVAL, "store: %s lies in the mounted library itself", path);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/strbuf.h"
 #include "model/core/private.h"
 #include "model/core/store_path.h"
 
@@ -28,8 +29,10 @@ static const struct words {
                    "the blob store is damaged: restore it from a copy" },
 };
 
-static int say_failure(int r, const char *dir, bool known, struct diag *diag)
+static int say_failure(int r, const char *dir, bool known, const struct strbuf *why, struct diag *diag)
 {
+        if (why->len > 0)
+                return diag_set(diag, r, "%s: %s", dir, strbuf_text(why));
         switch (r) {
         case -EBUSY:
                 return diag_set(diag, r, "%s: another program has this blob store open", dir);
@@ -69,8 +72,8 @@ static bool is_anothers(const struct store_place *at, const char *dir)
         return fd >= 0 && blobstore_read_owner(fd, &owner) == 0 && strcmp(owner.library, at->we->library) != 0;
 }
 
-static int open_at(struct model *m, const struct store_place *at, const char *dir, struct blobstore **ret,
-                   struct store_owner *ret_owner)
+static int open_at(struct model *m, const struct store_place *at, const char *dir, struct strbuf *why,
+                   struct blobstore **ret, struct store_owner *ret_owner)
 {
         const struct blobstore_opts opts = {
                 .read_only = m->read_only,
@@ -81,6 +84,8 @@ static int open_at(struct model *m, const struct store_place *at, const char *di
                 .progress_ctx = m->listener_ctx,
                 .caches = at->caches,
                 .kept = at->kept,
+                .bucket = store_path_is_far(at->path) ? at->path : NULL,
+                .why = why,
         };
         struct blobstore *bs;
         int ours;
@@ -99,28 +104,30 @@ static int open_at(struct model *m, const struct store_place *at, const char *di
 int store_place_open(struct model *m, const struct store_place *at, struct diag *diag, struct blobstore **ret,
                      struct store_owner *ret_owner)
 {
+        CLEANUP_STRBUF struct strbuf why = { 0 };
         char dir[PATH_MAX];
         int r;
 
-        r = store_path_complete(m, at->path, dir, sizeof(dir));
+        r = store_path_dir(m, at->path, dir, sizeof(dir));
         if (r == 0)
-                r = open_at(m, at, dir, ret, ret_owner);
-        return r < 0 ? say_failure(r, dir, at->known, diag) : r;
+                r = open_at(m, at, dir, &why, ret, ret_owner);
+        return r < 0 ? say_failure(r, why.len > 0 ? at->path : dir, at->known, &why, diag) : r;
 }
 
 int store_place_make_ours(struct model *m, const struct store_place *at, struct blobstore *bs,
                           const struct store_owner *owner, struct diag *diag)
 {
+        const struct strbuf why = { 0 };
         char dir[PATH_MAX];
         int r;
 
         if (m->read_only)
                 return 0;
-        r = store_path_complete(m, at->path, dir, sizeof(dir));
+        r = store_path_dir(m, at->path, dir, sizeof(dir));
         if (r == 0)
                 r = owner_take_over(at->we, bs, owner);
         if (r < 0)
-                return say_failure(r, dir, at->known, diag);
+                return say_failure(r, dir, at->known, &why, diag);
         close_to_others(dir);
         return 0;
 }

@@ -391,7 +391,7 @@ int stores_each_elsewhere(struct model *m, stores_elsewhere_fn *fn, void *ctx)
                 CLEANUP_STRBUF struct strbuf trouble = { 0 };
                 CLEANUP_STRBUF struct strbuf sentence = { 0 };
 
-                if (!st->path[0])
+                if (!st->path[0] || store_path_is_far(st->path))
                         continue;
                 strbuf_addf(&trouble, "%s: its disk does not answer", st->path);
                 r = strbuf_error(&trouble);
@@ -421,7 +421,7 @@ int stores_judge(struct model *m, stores_hang_fn *fn, void *ctx, bool *ret_chang
         struct store *st = NULL;
 
         while ((st = store_list_next_of_all(l, st))) {
-                bool hangs = st->path[0] && fn(ctx, st->id);
+                bool hangs = st->path[0] && (fn(ctx, st->id) || store_list_is_away(l, st));
                 bool before = store_list_set_hangs(l, st, hangs);
 
                 hanging += hangs;

@@ -35,7 +35,7 @@ uint64_t stores_id(struct model *m, const struct blobstore *bs);
 uint64_t stores_of_object(struct model *m, enum object_kind kind, uint64_t id);
 /* Is it another than the library's own? Gives how many are, in any case. */
 bool stores_are_elsewhere(struct model *m, uint64_t store, unsigned *ret);
-/* All but the library's own: where it lies, and the sentence for when that does not answer. */
+/* All on disks of their own: where it lies, and the sentence for when that does not answer. */
 typedef int stores_elsewhere_fn(void *ctx, const char *path, const char *sentence);
 int stores_each_elsewhere(struct model *m, stores_elsewhere_fn *fn, void *ctx);
 /* The store that the file at PATH lies in, where it is not the library's own; 0: in none. */

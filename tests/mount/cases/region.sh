@@ -31,9 +31,6 @@ ok rmdir "$r/private/web"
 # Where its blobs are.
 same "$(cat "$r/store" | cut -c 1)" / "the store is a path"
 refused EINVAL - write "$r/store" "relative/path"
-refused EOPNOTSUPP - write "$r/store" "s3://bucket/prefix endpoint=https://localhost"
-grep -q "store: a region cannot have its bytes in a bucket yet: write the absolute path of a directory" "$MNT/info/errors" ||
-        fail "not said: $(tail -n 1 "$MNT/info/errors")"
 refused EINVAL - write "$r/store" "$MNT/regions"
 refused EINVAL - write "$r/store" "$MNT"
 refused "EINVAL|ENOENT" - write "$r/store" "$WORK/no/such/parent"

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "blobstore/objects/bucket.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+#include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
+
+#define FORMAT_OBJECT "format"
+#define FORMAT_MAX    256
+
+/* Who reads waits with a machine behind; who writes has the bytes on a disk of ours meanwhile. */
+#define READ_DEADLINE_MS  20000
+#define WRITE_DEADLINE_MS 60000
+#define STALL_MS          10000
+
+/* How often it is asked whether it is back: after a second first. */
+#define ASK_MS     1000
+#define ASK_MAX_MS 8000
+
+struct bucket {
+        struct s3 *reads, *writes;
+
+        pthread_mutex_t lock;
+        pthread_cond_t changed; /* by the clock that only goes forwards: of all that follows */
+        char *format; /* what the object should say; NULL: not known yet */
+        bool ours; /* and does */
+        char *trouble; /* NULL: it is not away */
+        bool stopped;
+        bool has_asker;
+        pthread_t asker;
+};
+
+/* ---- making one ---- */
+
+static int client_new(const struct s3_place *place, const struct s3_keys *keys, unsigned deadline_ms, struct s3 **ret)
+{
+        const struct s3_opts opts = { .place = *place, .keys = keys, .deadline_ms = deadline_ms, .stall_ms = STALL_MS };
+
+        return s3_new(&opts, ret);
+}
+
+int bucket_new(const char *place, struct bucket **ret, struct strbuf *why)
+{
+        struct bucket *b = NULL;
+        pthread_condattr_t attr;
+        struct s3_place where;
+        struct s3_keys keys;
+        int r;
+
+        if (!s3_is_supported()) {
+                strbuf_add(why, "this imagefs was built without libcurl, and knows no buckets");
+                return -EOPNOTSUPP;
+        }
+        r = s3_place_parse(place, &where, why);
+        if (r == 0)
+                r = s3_keys_find(where.profile, &keys, why);
+        if (r < 0)
+                return r;
+        b = calloc(1, sizeof(*b));
+        r = b ? client_new(&where, &keys, READ_DEADLINE_MS, &b->reads) : -ENOMEM;
+        if (r == 0)
+                r = client_new(&where, &keys, WRITE_DEADLINE_MS, &b->writes);
+        explicit_bzero(&keys, sizeof(keys));
+        if (r < 0) {
+                if (b)
+                        s3_free(b->reads);
+                free(b);
+                return r;
+        }
+        (void)pthread_mutex_init(&b->lock, NULL); /* none of these can fail so */
+        (void)pthread_condattr_init(&attr);
+        (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        (void)pthread_cond_init(&b->changed, &attr);
+        (void)pthread_condattr_destroy(&attr);
+        *ret = b;
+        return 0;
+}
+
+void bucket_stop(struct bucket *b)
+{
+        if (!b)
+                return;
+        s3_stop(b->reads);
+        s3_stop(b->writes);
+        LOCK_SCOPE(&b->lock);
+        b->stopped = true;
+        (void)pthread_cond_broadcast(&b->changed);
+}
+
+void bucket_free(struct bucket *b)
+{
+        if (!b)
+                return;
+        bucket_stop(b);
+        if (b->has_asker)
+                (void)pthread_join(b->asker, NULL);
+        s3_free(b->reads);
+        s3_free(b->writes);
+        (void)pthread_cond_destroy(&b->changed);
+        (void)pthread_mutex_destroy(&b->lock);
+        free(b->trouble);
+        free(b->format);
+        free(b);
+}
+
+/* ---- whether it answers ---- */
+
+/* Call with the lock held: until something has changed, or so long; false then. */
+static bool wait_for(struct bucket *b, unsigned ms)
+{
+        struct timespec due;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &due); /* cannot fail */
+        due.tv_sec += ms / 1000;
+        due.tv_nsec += (long)(ms % 1000) * 1000000;
+        if (due.tv_nsec >= 1000000000) {
+                due.tv_sec++;
+                due.tv_nsec -= 1000000000;
+        }
+        return pthread_cond_timedwait(&b->changed, &b->lock, &due) != ETIMEDOUT;
+}
+
+/* Is it this store's? 0; -EBUSY: another's; -ENOENT: nobody's. */
+static int look_whose(struct s3 *s, const char *format, struct strbuf *why)
+{
+        char text[FORMAT_MAX];
+        size_t n;
+        int r;
+
+        r = s3_get(s, FORMAT_OBJECT, 0, text, sizeof(text), &n, why);
+        if (r < 0)
+                return r;
+        if (n == strlen(format) && memcmp(text, format, n) == 0)
+                return 0;
+        strbuf_add(why, "another blob store has this part of the bucket, or another copy of this library had");
+        return -EBUSY;
+}
+
+static void *ask(void *arg)
+{
+        struct bucket *b = arg;
+        unsigned pause = ASK_MS;
+        int r;
+
+        thread_set_name("bucket-answers");
+        LOCK_SCOPE(&b->lock);
+        while (!b->stopped) {
+                CLEANUP_STRBUF struct strbuf why = { 0 };
+
+                if (!b->trouble) {
+                        (void)pthread_cond_wait(&b->changed, &b->lock);
+                        pause = ASK_MS;
+                        continue;
+                }
+                if (wait_for(b, pause) || !b->format)
+                        continue;
+                unlock(&b->lock);
+                r = look_whose(b->reads, b->format, &why); /* which is set once */
+                lock(&b->lock);
+                pause = 2 * pause < ASK_MAX_MS ? 2 * pause : ASK_MAX_MS;
+                if (r < 0)
+                        continue;
+                free(TAKE_PTR(b->trouble));
+                b->ours = true;
+                (void)pthread_cond_broadcast(&b->changed);
+        }
+        return NULL;
+}
+
+/* From now on it is away, for what WHY says. */
+static void set_trouble(struct bucket *b, const struct strbuf *why)
+{
+        LOCK_SCOPE(&b->lock);
+
+        if (b->trouble || b->stopped)
+                return;
+        b->trouble = strdup(strbuf_text(why));
+        if (!b->has_asker) /* else nobody would find that it is back: then each call finds out for itself */
+                b->has_asker = thread_start(&b->asker, ask, b) == 0;
+        if (!b->has_asker)
+                free(TAKE_PTR(b->trouble));
+        (void)pthread_cond_broadcast(&b->changed);
+}
+
+bool bucket_is_away(struct bucket *b, struct strbuf *trouble)
+{
+        LOCK_SCOPE(&b->lock);
+
+        if (b->trouble && trouble)
+                strbuf_add(trouble, b->trouble);
+        return b->trouble != NULL;
+}
+
+bool bucket_wait(struct bucket *b, unsigned ms)
+{
+        LOCK_SCOPE(&b->lock);
+
+        if (!b->stopped)
+                (void)wait_for(b, ms);
+        while (b->trouble && !b->stopped)
+                (void)pthread_cond_wait(&b->changed, &b->lock);
+        return !b->stopped;
+}
+
+/* ---- what is asked ---- */
+
+/*
+ * What became of a call, as its caller is told. Whoever may read and not write, or finds the bucket full, is refused what they
+ * asked for, and nobody else anything.
+ */
+static int judge(struct bucket *b, bool writes, int r, const struct strbuf *why)
+{
+        switch (r) {
+        case 0:
+        case -ENOENT:
+        case -EEXIST:
+        case -EDQUOT:
+        case -ENOMEM:
+                return r;
+        case -ECANCELED:
+                return -EHOSTDOWN;
+        case -ETIMEDOUT:
+                set_trouble(b, why);
+                return -EHOSTDOWN;
+        }
+        if (!writes)
+                set_trouble(b, why);
+        return -EHOSTDOWN;
+}
+
+/* Before a change: is the bucket there, and ours? */
+static int may_change(struct bucket *b)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
+
+        {
+                LOCK_SCOPE(&b->lock);
+                if (b->trouble || !b->format)
+                        return -EHOSTDOWN;
+                if (b->ours)
+                        return 0;
+        }
+        r = look_whose(b->reads, b->format, &why);
+        if (r == 0) {
+                LOCK_SCOPE(&b->lock);
+                b->ours = true;
+                return 0;
+        }
+        if (r == -ENOENT) {
+                strbuf_reset(&why);
+                strbuf_add(&why, "what this blob store has put into the bucket is not there any more");
+                r = -EBUSY;
+        }
+        return judge(b, false, r, &why);
+}
+
+/* Is what is there the same? -EEXIST: it is not. */
+static int compare(struct bucket *b, const char *name, int fd, uint64_t size)
+{
+        CLEANUP_FREE char *here = malloc(BUCKET_READ_MAX), *there = malloc(BUCKET_READ_MAX);
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        uint64_t found;
+        int r;
+
+        if (!here || !there)
+                return -ENOMEM;
+        r = s3_size(b->reads, name, &found, &why);
+        for (uint64_t at = 0; r == 0 && at < size && found == size; at += BUCKET_READ_MAX) {
+                const size_t n = size - at < BUCKET_READ_MAX ? (size_t)(size - at) : BUCKET_READ_MAX;
+                size_t got = 0;
+
+                r = s3_get(b->reads, name, at, there, n, &got, &why);
+                if (r == 0 && (got != n || pread_full(fd, here, n, at) != (ssize_t)n || memcmp(here, there, n) != 0))
+                        return -EEXIST;
+        }
+        return r < 0 ? judge(b, false, r, &why) : found == size ? 0 : -EEXIST;
+}
+
+int bucket_put(struct bucket *b, const char *name, int fd, uint64_t size)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
+
+        r = may_change(b);
+        if (r < 0)
+                return r;
+        r = s3_put(b->writes, name, fd, size, &why);
+        /* It may have been put before a crash, or by a call that came to no end. */
+        return r == -EEXIST ? compare(b, name, fd, size) : judge(b, true, r, &why);
+}
+
+int bucket_get(struct bucket *b, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+
+        return bucket_is_away(b, NULL) ? -EHOSTDOWN : judge(b, false, s3_get(b->reads, name, from, buf, n, ret_n, &why), &why);
+}
+
+int bucket_size(struct bucket *b, const char *name, uint64_t *ret)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+
+        return bucket_is_away(b, NULL) ? -EHOSTDOWN : judge(b, false, s3_size(b->reads, name, ret, &why), &why);
+}
+
+int bucket_remove(struct bucket *b, const char *name)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
+
+        r = may_change(b);
+        return r < 0 ? r : judge(b, true, s3_remove(b->writes, name, &why), &why);
+}
+
+struct listing {
+        s3_each_fn *each;
+        void *ctx;
+        int error; /* the caller's own */
+};
+
+static int list_one(void *ctx, const char *name, uint64_t size)
+{
+        struct listing *l = ctx;
+
+        l->error = l->each(l->ctx, name, size);
+        return l->error;
+}
+
+int bucket_each(struct bucket *b, const char *start, s3_each_fn *each, void *ctx)
+{
+        struct listing l = { .each = each, .ctx = ctx };
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
+
+        if (bucket_is_away(b, NULL))
+                return -EHOSTDOWN;
+        r = s3_list(b->reads, start, list_one, &l, &why);
+        return l.error < 0 ? l.error : judge(b, false, r, &why);
+}
+
+/* ---- a new store's ---- */
+
+static int find_any(void *ctx, const char *name, uint64_t size)
+{
+        (void)ctx, (void)name, (void)size;
+        return -ENOTEMPTY;
+}
+
+int bucket_probe(struct bucket *b, struct strbuf *why)
+{
+        int r;
+
+        r = s3_list(b->reads, "", find_any, NULL, why);
+        if (r == -ENOTEMPTY) {
+                strbuf_reset(why);
+                strbuf_add(why, "something lies there already: write another prefix, of which nothing is in the bucket yet");
+        }
+        return r < 0 ? r : s3_probe(b->reads, why);
+}
+
+int bucket_claim(struct bucket *b, const char *format, struct strbuf *why)
+{
+        CLEANUP_CLOSE int fd = memfd_create("format", MFD_CLOEXEC);
+        const size_t n = strlen(format);
+        int r;
+
+        if (fd < 0 || n > FORMAT_MAX)
+                return -ENOMEM;
+        r = pwrite_full(fd, format, n, 0);
+        if (r == 0)
+                r = s3_put(b->writes, FORMAT_OBJECT, fd, n, why);
+        if (r == -EEXIST) {
+                strbuf_reset(why);
+                r = look_whose(b->reads, format, why);
+        }
+        return r < 0 ? r : bucket_expect(b, format);
+}
+
+int bucket_expect(struct bucket *b, const char *format)
+{
+        LOCK_SCOPE(&b->lock);
+
+        if (!b->format)
+                b->format = strdup(format);
+        return b->format ? 0 : -ENOMEM;
+}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+# A region in a bucket: what makes one and what is refused, import, copies, removal, the bucket away, a kill at the worst moment.
+# time limit: 200
+need curl
+# shellcheck source=tests/mount/lib/s3.sh
+. "$lib/s3.sh"
+grep -q libcurl <(ldd "$IMAGEFS") || skip "built without libcurl"
+
+bucket
+cached() { start -o "cache=64K,cache-disk=0"; } # so that what is read comes from the bucket
+cached
+two_regions
+raise_limits
+before=$(cat "$R2/store")
+
+# no_region ERRNO TEXT WORDS: refused with a sentence, and nothing is made, here or there.
+no_region() {
+        local there
+        there=$(objects)
+        refused "$1" - write "$R2/store" "$2"
+        [[ $(tail -n 1 "$MNT/info/errors") == *"$3"* ]] || fail "$2: not said: $(tail -n 1 "$MNT/info/errors")"
+        value "$R2/store" "$before"
+        same "$(objects)" "$there" "objects after a refusal"
+        [ -z "$(find "$STORE" -maxdepth 1 -name 'bucket-*')" ] || fail "a directory was made for what was refused"
+}
+no_region EINVAL "s3://lib/some" "store: endpoint= is missing"
+no_region EINVAL "$FAR key=secret" "store: after s3://BUCKET/PREFIX come"
+no_region ENODEV "s3://nope/some endpoint=${FAR#*endpoint=}" "404 NoSuchBucket"
+no_region ENOENT "$FAR profile=nobody" "no keys for the bucket"
+bucket_does deny
+no_region EACCES "$FAR" "403 AccessDenied"
+bucket_does careless
+no_region EPROTO "$FAR" "its server gives a name twice"
+bucket_does
+echo theirs >"$WORK/bucket/some%2Fwhere%2Fthing"
+no_region ENOTEMPTY "$FAR" "something lies there already"
+rm "$WORK/bucket/some%2Fwhere%2Fthing"
+
+ok write "$R2/store" "$FAR"
+value "$R2/store" "$FAR"
+same "$(objects)" format "objects of an empty region"
+home=$(echo "$STORE"/bucket-*)
+[ -d "$home" ] || fail "no directory for what is not in the bucket"
+
+# What is available is there, and nowhere else but for its map.
+local_segments() { find "$home/segments" -type f | wc -l; }
+pattern web.raw 6M 41
+import_raw "$R2/private/web" web.raw
+same "$(objects maps/ | wc -l)" 1 "maps in the bucket"
+[ "$(objects segments/ | wc -l)" -ge 1 ] || fail "no segment in the bucket"
+same "$(local_segments)" 0 "segments here"
+same_disk "$R2/private/web/disks/vda.raw" web.raw
+same_checksum "$R2/private/web" web.raw
+
+# Copies move what is missing, once.
+cloud_image here 4M
+ok mkdir "$R/private/here/copies/cn-east-2"
+settle "$R2/private/here"
+puts() { grep -c "PUT some/where/segments/" "$WORK/s3.log"; }
+sent=$(puts)
+ok rmdir "$R/private/here/copies/cn-east-2"
+ok mkdir "$R/private/here/copies/cn-east-2"
+settle "$R2/private/here-2"
+same "$(puts)" "$sent" "segments put for a second copy"
+ok mkdir "$R2/private/web/copies/cn-north-1"
+settle "$R/private/web"
+same_disk "$R/private/web/disks/vda.raw" web.raw
+
+# A machine's disk is here, and reads what is there.
+ok mkdir "$R2/private/web/instances/vm"
+ok pwrite 4096 "$R2/instances/vm/disks/vda.raw" written
+
+stop
+cached
+value "$R2/store" "$FAR"
+same_disk "$R2/private/web/disks/vda.raw" web.raw
+same_disk "$R2/private/here/disks/vda.raw" here.raw
+same "$(tail -c +4097 "$R2/instances/vm/disks/vda.raw" | head -c 7)" written "a machine's own block"
+
+# Away: EIO with a sentence, for who needs it and nobody else, until it is back.
+_health() { grep -qF "$1" "$MNT/info/health"; }
+bucket_does deny
+stop
+cached
+if cat "$R2/private/web/disks/vda.raw" >out 2>&1; then fail "read while the bucket refuses"; fi
+until_true 20 _health "the blob store of region cn-east-2 is offline: $FAR: the bucket does not answer, or refuses: " ||
+        fail "health says: $(cat "$MNT/info/health")"
+grep -q "403 AccessDenied" "$MNT/info/health" || fail "health says: $(cat "$MNT/info/health")"
+expect EIO read 0 4096 "$R2/private/web/disks/vda.raw"
+[[ $(tail -n 1 "$MNT/info/errors") == *"the bucket does not answer, or refuses: "* ]] ||
+        fail "not said: $(tail -n 1 "$MNT/info/errors")"
+same_disk "$R/private/web/disks/vda.raw" web.raw
+value "$R2/private/web/size" $((6 << 20))
+bucket_does
+until_true 30 eval '[ "$(cat "$MNT/info/health")" = ok ]' || fail "health says: $(cat "$MNT/info/health")"
+same_disk "$R2/private/web/disks/vda.raw" web.raw
+
+# Full: the import fails, and says so.
+pattern new.raw 5M 43
+bucket_does full
+ok mkdir "$R2/private/new"
+ok upload new.raw "$R2/private/new/upload"
+settle "$R2/private/new" error
+bucket_does
+ok rmdir "$R2/private/new"
+ok rmdir "$R2/recycle/new"
+
+# Killed when the bucket has what nobody was told of yet: the copy goes on, and the same object is known again.
+cloud_image late 5M 44
+: >"$WORK/s3.log"
+bucket_does mute
+ok mkdir "$R/private/late/copies/cn-east-2"
+until_true 30 grep -q "PUT some/where/segments/" "$WORK/s3.log" || fail "nothing is put"
+crash
+bucket_does
+cached
+settle "$R2/private/late"
+same_disk "$R2/private/late/disks/vda.raw" late.raw
+until_true 20 eval '[ "$(local_segments)" = 0 ]' || fail "left here: $(ls "$home/segments")"
+stop
+check_store
+cached
+
+# What nobody needs any more goes there, too.
+for region in "$R" "$R2"; do
+        for image in "$region"/private/*/; do
+                for vm in "$image"/instances/*/; do [ ! -d "$vm" ] || ok rmdir "$R2/instances/$(basename "$vm")"; done
+                ok rmdir "${image%/}"
+                ok rmdir "$region/recycle/$(basename "$image")"
+        done
+done
+for snapshot in "$R2"/snapshots/*/; do [ ! -d "$snapshot" ] || ok rmdir "${snapshot%/}"; done
+until_true 30 eval '[ "$(objects)" = format ]' || fail "left in the bucket: $(objects)"
+
+# Nobody sees the keys.
+grep -rqF "open sesame" "$WORK/daemon.log" "$MNT/info" "$STORE" "$R2/store" && fail "the secret is to be seen"
+ok rmdir "$R2"
