@@ -26,7 +26,7 @@ foreach(source IN LISTS UNIT_TESTS)
 endforeach()
 
 # What a child of the daemon does, in a process of the test's own, where sanitizers can watch it.
-target_sources(test_fstab_reader PRIVATE blobstore/import/fstab_reader/areas.c blobstore/import/fstab_reader/lines.c)
+target_sources(test_fstab_reader PRIVATE blobstore/import/guest_reader/areas.c blobstore/import/fstab_reader/lines.c)
 file(GLOB JUDGE_TESTED CONFIGURE_DEPENDS blobstore/import/judge/*.c)
 list(REMOVE_ITEM JUDGE_TESTED "${CMAKE_SOURCE_DIR}/blobstore/import/judge/main.c")
 target_sources(test_judge PRIVATE ${JUDGE_TESTED})
@@ -47,7 +47,7 @@ target_link_libraries(hang-fs PRIVATE PkgConfig::FUSE3 Threads::Threads)
 set_target_properties(fsop disk-stress matrix hang-fs PROPERTIES RUNTIME_OUTPUT_DIRECTORY "$<TARGET_FILE_DIR:imagefs>")
 # What cases run or read, without the unit tests.
 add_custom_target(programs DEPENDS imagefs fsop disk-stress matrix hang-fs man changelog)
-foreach(child imagefs-judge imagefs-unpack imagefs-fstab)
+foreach(child imagefs-judge imagefs-unpack imagefs-fstab imagefs-inside)
         if(TARGET ${child})
                 add_dependencies(programs ${child})
         endif()

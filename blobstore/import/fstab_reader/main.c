@@ -28,6 +28,15 @@ struct machine {
         unsigned found;
 };
 
+void guest_fetch(uint32_t disk, void *buf, size_t n, uint64_t off)
+{
+        struct fstab_request q = { .kind = FSTAB_READ, .disk = disk, .off = off, .len = (uint32_t)n };
+
+        if (send(FSTAB_SOCKET_FD, &q, sizeof(q), MSG_NOSIGNAL) != sizeof(q) ||
+            recv(FSTAB_SOCKET_FD, buf, n, MSG_TRUNC) != (ssize_t)n)
+                _exit(1);
+}
+
 static bool has_name(struct guest_disk *d, enum tag tag, const char *value)
 {
         disk_list_areas(d);
@@ -103,8 +112,10 @@ static char *find_fstab(struct guest_disk *system, size_t *ret_len)
 
         disk_list_areas(system);
         for (size_t i = 0; i < system->n_areas && !text; i++) {
-                if (system->area[i].ext)
-                        text = ext_read_fstab(&system->area[i], ret_len);
+                struct ext *e = system->area[i].ext ? ext_open(&system->area[i]) : NULL;
+
+                text = e ? ext_read_file(e, "/etc/fstab", FSTAB_BYTES_MAX, ret_len) : NULL;
+                ext_close(e);
         }
         return text;
 }

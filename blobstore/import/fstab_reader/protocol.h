@@ -9,9 +9,10 @@
  */
 
 #include "blobstore/import/fstab.h"
+#include "blobstore/import/guest_reader/reader.h"
 
 #define FSTAB_SOCKET_FD    3
-#define FSTAB_READ_MAX     (64 << 10)
+#define FSTAB_READ_MAX     GUEST_READ_MAX
 #define FSTAB_REQUESTS_MAX 512
 
 struct fstab_hello {

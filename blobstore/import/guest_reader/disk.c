@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * The disks, whose bytes come through the socket. Small reads that lie near each other are one request. Without an
- * answer there is nothing to go on with.
- */
+/* The disks, whose bytes come from elsewhere. Small reads that lie near each other are one request. */
 
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "blobstore/import/fstab_reader/protocol.h"
-#include "blobstore/import/fstab_reader/reader.h"
+#include "blobstore/import/guest_reader/reader.h"
 
 #define WINDOW_BYTES (16 << 10) /* a power of 2 */
-
-static void fetch(const struct guest_disk *d, void *buf, size_t n, uint64_t off)
-{
-        struct fstab_request q = { .kind = FSTAB_READ, .disk = d->number, .off = off, .len = (uint32_t)n };
-
-        if (send(FSTAB_SOCKET_FD, &q, sizeof(q), MSG_NOSIGNAL) != sizeof(q) ||
-            recv(FSTAB_SOCKET_FD, buf, n, MSG_TRUNC) != (ssize_t)n)
-                _exit(1);
-}
 
 static void read_window(const struct guest_disk *d, uint8_t *buf, size_t n, uint64_t off)
 {
@@ -35,7 +20,7 @@ static void read_window(const struct guest_disk *d, uint8_t *buf, size_t n, uint
                 size_t at = (size_t)(off - from), part = size - at < n ? size - at : n;
 
                 if (disk != d || start != from) {
-                        fetch(d, window, size, from);
+                        guest_fetch(d->number, window, size, from);
                         disk = d;
                         start = from;
                 }
@@ -53,9 +38,9 @@ bool disk_read(struct guest_disk *d, void *buf, size_t n, uint64_t off)
         if (off > d->size_bytes || n > d->size_bytes - off)
                 return false;
         while (n >= WINDOW_BYTES) {
-                size_t part = n < FSTAB_READ_MAX ? n : FSTAB_READ_MAX;
+                size_t part = n < GUEST_READ_MAX ? n : GUEST_READ_MAX;
 
-                fetch(d, at, part, off);
+                guest_fetch(d->number, at, part, off);
                 at += part;
                 off += part;
                 n -= part;

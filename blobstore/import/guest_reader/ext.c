@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * /etc/fstab in an ext2, ext3 or ext4 file system, read by libext2fs. Symbolic links are followed by the library
+ * Files in an ext2, ext3 or ext4 file system, read by libext2fs. Symbolic links are followed by the library
  * within the file system, and not far. The journal is not replayed: what a guest that was switched off changed in its
  * last seconds may be missing.
  */
@@ -10,7 +10,7 @@
 
 #include <ext2fs/ext2fs.h>
 
-#include "blobstore/import/fstab_reader/reader.h"
+#include "blobstore/import/guest_reader/reader.h"
 
 /* ---- the bytes, for the library ---- */
 
@@ -78,41 +78,100 @@ static errcode_t read_blocks(io_channel channel, unsigned long block, int count,
         return read_blocks64(channel, block, count, buf);
 }
 
-/* ---- the file ---- */
+/* ---- files ---- */
 
-static char *read_file(ext2_filsys fs, ext2_ino_t ino, size_t size, size_t *ret_len)
+struct ext {
+        ext2_filsys fs;
+};
+
+struct ext *ext_open(const struct area *a)
+{
+        struct ext *e = malloc(sizeof(*e));
+
+        if (!e)
+                return NULL;
+        opening = a;
+        if (ext2fs_open2("", NULL, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0, 0, &area_manager, &e->fs)) {
+                free(e);
+                return NULL;
+        }
+        return e;
+}
+
+void ext_close(struct ext *e)
+{
+        if (!e)
+                return;
+        ext2fs_free(e->fs); /* and not closed: that is for writing back */
+        free(e);
+}
+
+/* A plain file; false: there is none at PATH that can be read. */
+static bool find_file(struct ext *e, const char *path, ext2_ino_t *ret, uint64_t *ret_size)
+{
+        struct ext2_inode inode;
+        ext2_ino_t ino;
+
+        if (ext2fs_namei_follow(e->fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, &ino) ||
+            ext2fs_read_inode(e->fs, ino, &inode) || !LINUX_S_ISREG(inode.i_mode) ||
+            (inode.i_flags & EXT4_ENCRYPT_FL))
+                return false;
+        *ret = ino;
+        *ret_size = EXT2_I_SIZE(&inode);
+        return true;
+}
+
+/* Gives how much was read of SIZE bytes: 0 where nothing can be. */
+static size_t read_start(struct ext *e, ext2_ino_t ino, char *buf, size_t size)
 {
         ext2_file_t file;
-        unsigned len;
-        char *text;
+        size_t done = 0;
+        unsigned n;
 
-        if (ext2fs_file_open(fs, ino, 0, &file))
-                return NULL;
-        text = malloc(size);
-        if (text && ext2fs_file_read(file, text, (unsigned)size, &len)) {
-                free(text);
-                text = NULL;
+        if (ext2fs_file_open(e->fs, ino, 0, &file))
+                return 0;
+        while (done < size) {
+                if (ext2fs_file_read(file, buf + done, (unsigned)(size - done), &n)) {
+                        done = 0;
+                        break;
+                }
+                if (n == 0)
+                        break;
+                done += n;
         }
         (void)ext2fs_file_close(file);
-        if (text)
-                *ret_len = len;
+        return done;
+}
+
+char *ext_read_file(struct ext *e, const char *path, size_t max, size_t *ret_len)
+{
+        uint64_t size;
+        ext2_ino_t ino;
+        char *text;
+        size_t n;
+
+        if (!find_file(e, path, &ino, &size) || size == 0 || size > max)
+                return NULL;
+        text = malloc(size + 1);
+        n = text ? read_start(e, ino, text, size) : 0;
+        if (n == 0) {
+                free(text);
+                return NULL;
+        }
+        text[n] = '\0';
+        *ret_len = n;
         return text;
 }
 
-char *ext_read_fstab(const struct area *a, size_t *ret_len)
+bool ext_read_start(struct ext *e, const char *path, void *buf, size_t n)
 {
-        struct ext2_inode inode;
-        ext2_filsys fs;
+        uint64_t size;
         ext2_ino_t ino;
-        char *text = NULL;
 
-        opening = a;
-        if (ext2fs_open2("", NULL, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0, 0, &area_manager, &fs))
-                return NULL;
-        if (ext2fs_namei_follow(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, "/etc/fstab", &ino) == 0 &&
-            ext2fs_read_inode(fs, ino, &inode) == 0 && LINUX_S_ISREG(inode.i_mode) && EXT2_I_SIZE(&inode) > 0 &&
-            EXT2_I_SIZE(&inode) <= FSTAB_BYTES_MAX && !(inode.i_flags & EXT4_ENCRYPT_FL))
-                text = read_file(fs, ino, EXT2_I_SIZE(&inode), ret_len);
-        ext2fs_free(fs); /* and not closed: that is for writing back */
-        return text;
+        return find_file(e, path, &ino, &size) && read_start(e, ino, buf, n) == n;
+}
+
+bool ext_is_built(void)
+{
+        return true;
 }
