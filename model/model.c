@@ -24,6 +24,7 @@
 #include "model/core/turns.h"
 #include "model/home.h"
 #include "model/image/download_row.h"
+#include "model/image/inside_row.h"
 #include "model/image/listing_cache.h"
 #include "model/intake/fetch_task.h"
 #include "model/intake/brief.h"
@@ -166,6 +167,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)
+                r = insides_new(&m->insides);
+        if (r == 0)
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
                 r = history_new(&m->history);
@@ -207,6 +210,7 @@ void model_close(struct model *m)
         stores_close(m->stores);
         jobs_free(m->jobs);
         outlooks_free(m->outlooks);
+        insides_free(m->insides);
         history_free(m->history);
         listings_free(m->listings);
         turns_free(m->turns);

@@ -18,6 +18,7 @@ static const char *const export_names[EXPORT_FORMAT_COUNT] = {
 struct export {
         struct blob *blob;
         struct qcow2_view *view; /* NULL: raw */
+        uint64_t off; /* where it begins in the blob; 0 of a view */
         uint64_t size_bytes;
 };
 
@@ -64,6 +65,25 @@ int export_open(struct blob *b, enum export_format f, struct export **ret)
         return 0;
 }
 
+int export_open_part(struct blob *b, uint64_t off, uint64_t len, struct export **ret)
+{
+        const uint64_t size = blob_get_info(b)->size_bytes;
+        struct export *e;
+        int r;
+
+        if (off > size || len > size - off) {
+                blob_close(b);
+                return -EINVAL;
+        }
+        r = export_open(b, EXPORT_RAW, &e);
+        if (r < 0)
+                return r;
+        e->off = off;
+        e->size_bytes = len;
+        *ret = e;
+        return 0;
+}
+
 void export_close(struct export *e)
 {
         if (!e)
@@ -85,27 +105,52 @@ struct blobstore *export_store(const struct export *e)
 
 struct blob *export_get_blob(const struct export *e)
 {
-        return e->view ? NULL : e->blob;
+        return e->view || e->size_bytes != blob_get_info(e->blob)->size_bytes ? NULL : e->blob;
 }
 
 ssize_t export_pread(struct export *e, void *buf, size_t n, uint64_t off)
 {
-        return e->view ? qcow2_view_pread(e->view, buf, n, off) : blob_pread(e->blob, buf, n, off);
+        if (e->view)
+                return qcow2_view_pread(e->view, buf, n, off);
+        if (off >= e->size_bytes)
+                return 0;
+        return blob_pread(e->blob, buf, n < e->size_bytes - off ? n : (size_t)(e->size_bytes - off), e->off + off);
 }
 
 int export_stretch(struct export *e, uint64_t off, uint64_t *ret_off, size_t *ret_n)
 {
-        return e->view ? 0 : blob_stretch(e->blob, off, ret_off, ret_n);
+        uint64_t from, end;
+        size_t n;
+        int r;
+
+        r = e->view || off >= e->size_bytes ? 0 : blob_stretch(e->blob, e->off + off, &from, &n);
+        if (r <= 0)
+                return r;
+        end = from + n - e->off < e->size_bytes ? from + n - e->off : e->size_bytes;
+        *ret_off = from > e->off ? from - e->off : 0;
+        *ret_n = (size_t)(end - *ret_off);
+        return r;
 }
 
 int export_seek(struct export *e, uint64_t off, int whence, uint64_t *ret)
 {
-        if (!e->view)
-                return blob_seek(e->blob, off, whence, ret);
+        uint64_t found;
+        int r;
+
         if (whence != SEEK_DATA && whence != SEEK_HOLE)
                 return -EINVAL;
         if (off >= e->size_bytes)
                 return -ENXIO;
-        *ret = whence == SEEK_DATA ? off : e->size_bytes;
+        if (e->view) {
+                *ret = whence == SEEK_DATA ? off : e->size_bytes;
+                return 0;
+        }
+        r = blob_seek(e->blob, e->off + off, whence, &found);
+        if (r < 0)
+                return r;
+        found -= e->off;
+        if (found >= e->size_bytes && whence == SEEK_DATA)
+                return -ENXIO;
+        *ret = found < e->size_bytes ? found : e->size_bytes;
         return 0;
 }

@@ -28,6 +28,8 @@ struct export;
 
 /* Takes B over in any case. The same bytes each time. Any number of threads may share an export. -EBADMSG: damaged. */
 int export_open(struct blob *b, enum export_format f, struct export **ret);
+/* LEN bytes of it from OFF on, as a file of their own, raw. -EINVAL: they are not in it. */
+int export_open_part(struct blob *b, uint64_t off, uint64_t len, struct export **ret);
 void export_close(struct export *e); /* accepts NULL */
 
 uint64_t export_get_size(const struct export *e);

@@ -45,6 +45,13 @@ bool attr_is_long(struct node n)
         return (n.row == ROW_CHILD && kind && kind->show_child) || (entry && entry->text);
 }
 
+bool attr_is_found(struct node n)
+{
+        const struct dir_kind *kind = tree_kind(n.kind);
+
+        return n.row == ROW_CHILD && kind && kind->looks;
+}
+
 double attr_entry_timeout(struct node n, double timeout)
 {
         const struct entry *entry = tree_entry(n);

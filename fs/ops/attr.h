@@ -23,6 +23,9 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
  */
 bool attr_is_long(struct node n);
 
+/* Is it known by reading disks alone? Then who asks for its attributes, or opens it, is answered by such a thread, too. */
+bool attr_is_found(struct node n);
+
 /* The same for one that is long, with its size. */
 int attr_get_long(struct req *rq, struct node n, struct stat *ret, double *ret_timeout);
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "blobstore/base/lock.h"
@@ -29,6 +30,7 @@ struct waiting {
         STAILQ_ENTRY(waiting) link;
         fuse_req_t fuse;
         later_fn *fn;
+        later_name_fn *name_fn; /* in its place, where NAME is asked for */
         fuse_ino_t ino;
         size_t size;
         off_t off;
@@ -36,6 +38,7 @@ struct waiting {
         struct fuse_file_info fi;
         struct watched what;
         bool told; /* that it waits for long; its thread says the rest */
+        char name[];
 };
 
 /* Who waits in a lane, or has something at work there. */
@@ -148,7 +151,10 @@ static void *work(void *arg)
                 unlock(&l->mutex);
                 fs = fuse_req_userdata(w->fuse);
                 watch_go_on(fs->watch, &w->what);
-                w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
+                if (w->name_fn)
+                        w->name_fn(w->fuse, w->ino, w->name);
+                else
+                        w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
                 watch_end(fs->watch);
                 free(w);
                 lock(&l->mutex);
@@ -302,28 +308,23 @@ static int enqueue(struct later *l, struct lane *lane, struct waiting *w)
 /* A child is a comparison, an entry a list, where it does not say otherwise. */
 enum later_lane later_lane(struct node n)
 {
+        const struct dir_kind *kind = tree_kind(n.kind);
         const struct entry *entry = tree_entry(n);
 
+        if (kind && kind->looks)
+                return LATER_LOOK;
         if (n.row == ROW_CHILD)
                 return LATER_COMPARE;
         return entry && (entry->flags & ENTRY_LOOK) ? LATER_LOOK : LATER_LIST;
 }
 
-void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,
-               const struct fuse_file_info *fi)
+/* W is taken. */
+static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
 {
+        const fuse_req_t fuse = w->fuse;
         struct fs *fs = fuse_req_userdata(fuse);
-        struct later *l = fs->later;
-        struct waiting *w = malloc(sizeof(*w));
         int r;
 
-        if (!w) {
-                (void)fuse_reply_err(fuse, ENOMEM);
-                return;
-        }
-        *w = (struct waiting){ .fuse = fuse, .fn = fn, .ino = ino, .size = size, .off = off, .has_fi = fi };
-        if (fi)
-                w->fi = *fi;
         watch_get(fs->watch, &w->what);
         w->what.thread = 0;
         fuse_req_interrupt_func(fuse, interrupt, l);
@@ -332,4 +333,35 @@ void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t i
                 free(w);
                 (void)fuse_reply_err(fuse, -r);
         }
+}
+
+void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,
+               const struct fuse_file_info *fi)
+{
+        struct fs *fs = fuse_req_userdata(fuse);
+        struct waiting *w = malloc(sizeof(*w));
+
+        if (!w) {
+                (void)fuse_reply_err(fuse, ENOMEM);
+                return;
+        }
+        *w = (struct waiting){ .fuse = fuse, .fn = fn, .ino = ino, .size = size, .off = off, .has_fi = fi };
+        if (fi)
+                w->fi = *fi;
+        wait_in(fs->later, lane, w);
+}
+
+void later_run_name(fuse_req_t fuse, enum later_lane lane, later_name_fn *fn, fuse_ino_t parent, const char *name)
+{
+        struct fs *fs = fuse_req_userdata(fuse);
+        const size_t n = strlen(name) + 1;
+        struct waiting *w = malloc(sizeof(*w) + n);
+
+        if (!w) {
+                (void)fuse_reply_err(fuse, ENOMEM);
+                return;
+        }
+        *w = (struct waiting){ .fuse = fuse, .name_fn = fn, .ino = parent };
+        memcpy(w->name, name, n);
+        wait_in(fs->later, lane, w);
 }

@@ -30,7 +30,7 @@ void later_free(struct later *l); /* accepts NULL; stopped */
 /* As watch_look(), of those that no thread is at yet. */
 unsigned later_look(struct later *l, int64_t limit_us, watch_fn *fn, void *ctx);
 
-/* Of a node whose text takes time (attr_is_long()). */
+/* Of a node whose text takes time (attr_is_long()), or which is only found by reading disks. */
 enum later_lane later_lane(struct node n);
 
 /* A handler, which replies. SIZE and OFF are those of a read. */
@@ -39,5 +39,9 @@ typedef void later_fn(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, s
 /* Has FN called by a thread of the lane, FI (may be NULL) being a copy. */
 void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,
                const struct fuse_file_info *fi);
+
+/* Likewise of a name. */
+typedef void later_name_fn(fuse_req_t fuse, fuse_ino_t parent, const char *name);
+void later_run_name(fuse_req_t fuse, enum later_lane lane, later_name_fn *fn, fuse_ino_t parent, const char *name);
 
 #endif

@@ -60,7 +60,7 @@ static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 
 void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        if (attr_is_long(node_of(ino)))
+        if (attr_is_long(node_of(ino)) || attr_is_found(node_of(ino)))
                 later_run(fuse, later_lane(node_of(ino)), getattr_now, ino, 0, 0, fi);
         else
                 getattr_now(fuse, ino, 0, 0, fi);

@@ -263,7 +263,7 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
         const struct dir_kind *kind = tree_kind(node_of(ino).kind);
 
         if (kind && kind->list)
-                later_run(fuse, LATER_NAMES, opendir_now, ino, 0, 0, fi);
+                later_run(fuse, kind->looks ? LATER_LOOK : LATER_NAMES, opendir_now, ino, 0, 0, fi);
         else
                 opendir_now(fuse, ino, 0, 0, fi);
 }
@@ -329,7 +329,7 @@ static size_t listing_put_plus(struct req *rq, const char *name, const struct li
         int r = -ENODATA;
 
         /* what takes work to measure is measured for those who ask, not for everybody who wants the names */
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(entry && entry->measure))
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(entry && entry->measure) && !attr_is_found(i->node))
                 r = attr_get(rq, i->node, i->has_object ? &o : NULL, &e.attr, &e.attr_timeout);
         if (r == 0 && i->has_object)
                 e.attr_timeout -= age_s;

@@ -139,7 +139,7 @@ void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         const struct node n = node_of(ino);
 
-        if (attr_is_long(n))
+        if (attr_is_long(n) || attr_is_found(n))
                 later_run(fuse, later_lane(n), open_now, ino, 0, 0, fi);
         else
                 gate_run(fuse, file_gate_to_open(fuse_req_userdata(fuse), fuse, n), open_through,

@@ -14,6 +14,7 @@
 #include "fs/ops/alias.h"
 #include "fs/ops/attr.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
@@ -163,9 +164,12 @@ static void lookup_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
 void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
+        const struct dir_kind *kind = tree_kind(node_of(parent).kind);
         const struct fs *fs = fuse_req_userdata(fuse);
 
-        if (!split_awaits(fs->splits, fuse, parent, name, lookup_now))
+        if (kind && kind->looks)
+                later_run_name(fuse, LATER_LOOK, lookup_now, parent, name);
+        else if (!split_awaits(fs->splits, fuse, parent, name, lookup_now))
                 lookup_now(fuse, parent, name);
 }
 

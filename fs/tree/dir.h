@@ -93,6 +93,15 @@ int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us
         DIR_LIST(json, "images.json", LISTING_JSON, "the same for programs"),                           \
         DIR_LIST(xlsx, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", DIR_LIST_XLSX_FLAGS)
 
+/* packages, of images and snapshots (dir_inside.c). */
+int inside_packages_text(struct req *rq, struct text **ret);
+int inside_measure_packages(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
+#define DIR_PACKAGES(number)                                                                                           \
+        { number, "packages", "what dpkg, rpm or apk have installed there: `name version architecture`", 0444,         \
+          ENTRY_UNLISTED | ENTRY_LOOK, .text = inside_packages_text, .measure = inside_measure_packages }
+#define DIR_PARTITIONS(number, kind)                                                                                   \
+        { number, "partitions", "what is on its disks: table, and vda1.raw …", 0777, ENTRY_UNLISTED, .dir = kind }
+
 /* info/events, and its mtime (dir_events.c). */
 int events_show(struct req *rq, struct strbuf *out);
 int64_t events_changed_us(struct req *rq);
@@ -116,6 +125,7 @@ extern const struct dir_kind dir_tasks, dir_task;
 extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_snapshot_volumes;
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images;
 extern const struct dir_kind dir_image_instances;
+extern const struct dir_kind dir_image_partitions, dir_shared_partitions, dir_snapshot_partitions;
 extern const struct dir_kind dir_buried, dir_scratch, dir_events_after;
 /* dir_mirror.c */
 extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;

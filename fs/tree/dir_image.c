@@ -313,7 +313,8 @@ static int64_t verified_us(struct req *rq)
         { 27, "wait", "reading waits for the end of the work", 0444, ENTRY_UNLISTED | ENTRY_WAIT, .show = NULL },      \
         DIR_LAST_ERROR(28),                                                                                            \
         { 40, "warnings", "what to know before a machine is made of it", 0444, .show = show_warnings },      \
-        DIR_LAST_VERIFIED(41)
+        DIR_LAST_VERIFIED(41),                                                                                         \
+        DIR_PACKAGES(45)
 
 static const struct entry image_entries[] = {
         IMAGE_ATTRIBUTES(RW, RW_TEXT),
@@ -334,6 +335,7 @@ static const struct entry image_entries[] = {
         { 37, "copy-targets", "what each other region has room for", 0444, .show = show_copy_targets },
         { 38, "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
         { 39, "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
+        DIR_PARTITIONS(46, KIND_IMAGE_PARTITIONS),
         { 60, "deleted", "when it went to the recycle bin", 0444, ENTRY_LINE, .show = show_deleted,
           .visible = recycle_visible },
         { 61, "destroyed-on", "when it will be gone for good", 0444, ENTRY_LINE, .show = show_destroyed_on,
@@ -382,6 +384,7 @@ static const struct entry shared_image_entries[] = {
         { 29, "disks", "the guest's bytes, raw and as qcow2 files", 0777, .dir = KIND_SHARED_DISKS },
         { 30, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_SHARED_INSTANCES },
         { 31, "convert", "its owner converts it", 0666, ENTRY_UNLISTED, .store = store_shared_convert },
+        DIR_PARTITIONS(46, KIND_SHARED_PARTITIONS),
         CLOSED(32, "copies", "its owner copies it", 0),
         CLOSED(33, "shares", "its owner shares it", 1),
         { 0 },

@@ -170,6 +170,8 @@ static const struct entry snapshot_entries[] = {
         DIR_LAST_VERIFIED(17),
         { 16, "changed", "changed/SNAPSHOT: where the two differ, `offset length` lines", 0777, ENTRY_UNLISTED,
           .dir = KIND_SNAPSHOT_CHANGED },
+        DIR_PACKAGES(18),
+        DIR_PARTITIONS(19, KIND_SNAPSHOT_PARTITIONS),
         { 0 },
 };
 

@@ -133,6 +133,7 @@ struct dir_kind {
         bool of_machine; /* the oid is a machine's, and the directory leads to files that it is run from: see ops/grant.h */
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
+        bool looks; /* finding and listing them reads disks: not for threads that answer requests (ops/later.h) */
         int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */
         int (*measure_child)(struct req *rq, uint64_t child, struct stat *ret); /* of temporary ones: size and blocks */
 };

@@ -76,7 +76,10 @@ enum node_kind {
         KIND_FOLLOWS = 50, /* oid: the region */
         KIND_FOLLOW = 51,
         KIND_FOLLOW_IMAGES = 52, /* oid: the follow; its children's: the image */
-        KIND_COUNT = 53, /* one more than the greatest of these */
+        KIND_IMAGE_PARTITIONS = 53, /* oid: the image; its children's: the disk and a number, see dir_inside.c */
+        KIND_SHARED_PARTITIONS = 54, /* likewise */
+        KIND_SNAPSHOT_PARTITIONS = 55, /* oid: the snapshot; its children's: that and a number */
+        KIND_COUNT = 56, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

@@ -61,6 +61,9 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_FOLLOWS] = &dir_follows,
         [KIND_FOLLOW] = &dir_follow,
         [KIND_FOLLOW_IMAGES] = &dir_follow_images,
+        [KIND_IMAGE_PARTITIONS] = &dir_image_partitions,
+        [KIND_SHARED_PARTITIONS] = &dir_shared_partitions,
+        [KIND_SNAPSHOT_PARTITIONS] = &dir_snapshot_partitions,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)

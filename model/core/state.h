@@ -17,6 +17,7 @@
 #include "model/db/db.h"
 
 struct image_hooks;
+struct insides;
 struct jobs;
 struct listings;
 struct outlooks;
@@ -50,6 +51,7 @@ struct model {
         struct texts *texts; /* core/text.c */
         struct turns *turns; /* core/turns.c */
         struct listings *listings; /* image/listing_cache.c */
+        struct insides *insides; /* image/inside.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
         struct volumes *volumes; /* machine/volume_gate.c */
         struct uploads *uploads; /* intake/uploads.c */

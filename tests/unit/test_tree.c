@@ -38,6 +38,7 @@ static const struct {
         { 43, KIND_COPY_TARGETS }, { 44, KIND_IMAGE_DISK }, { 45, KIND_BURIED }, { 46, KIND_SCRATCH },
         { 47, KIND_FAMILIES }, { 48, KIND_FAMILY },
         { 49, KIND_EVENTS_AFTER }, { 50, KIND_FOLLOWS }, { 51, KIND_FOLLOW }, { 52, KIND_FOLLOW_IMAGES },
+        { 53, KIND_IMAGE_PARTITIONS }, { 54, KIND_SHARED_PARTITIONS }, { 55, KIND_SNAPSHOT_PARTITIONS },
 };
 
 static const struct {
@@ -74,7 +75,7 @@ static const struct {
         { KIND_IMAGE, 34, "convert" }, { KIND_IMAGE, 35, "instances" }, { KIND_IMAGE, 36, "copies" },
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
         { KIND_IMAGE, 41, "last-verified" }, { KIND_IMAGE, 42, "family" }, { KIND_IMAGE, 43, "protected" },
-        { KIND_IMAGE, 44, "lifecycle" },
+        { KIND_IMAGE, 44, "lifecycle" }, { KIND_IMAGE, 45, "packages" }, { KIND_IMAGE, 46, "partitions" },
         { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
         { KIND_IMAGE_DISK, 1, "upload" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
@@ -84,6 +85,7 @@ static const struct {
         { KIND_SNAPSHOT, 10, "data.qcow2" }, { KIND_SNAPSHOT, 11, "images" }, { KIND_SNAPSHOT, 12, "disks" },
         { KIND_SNAPSHOT, 13, "used-by" }, { KIND_SNAPSHOT, 14, "checksum" }, { KIND_SNAPSHOT, 15, "last-error" },
         { KIND_SNAPSHOT, 16, "changed" }, { KIND_SNAPSHOT, 17, "last-verified" },
+        { KIND_SNAPSHOT, 18, "packages" }, { KIND_SNAPSHOT, 19, "partitions" },
         { KIND_VOLUME, 1, "data.raw" }, { KIND_VOLUME, 2, "id" }, { KIND_VOLUME, 3, "name" },
         { KIND_VOLUME, 4, "size" }, { KIND_VOLUME, 5, "status" }, { KIND_VOLUME, 6, "instance" },
         { KIND_VOLUME, 7, "created" }, { KIND_VOLUME, 8, "owner" }, { KIND_VOLUME, 9, "source" },
@@ -120,6 +122,9 @@ static const struct {
         { KIND_SHARED_IMAGE, 32, "copies" }, { KIND_SHARED_IMAGE, 33, "shares" },
         { KIND_SHARED_IMAGE, 40, "warnings" }, { KIND_SHARED_IMAGE, 41, "last-verified" },
         { KIND_SHARED_IMAGE, 42, "family" }, { KIND_SHARED_IMAGE, 43, "protected" }, { KIND_SHARED_IMAGE, 44, "lifecycle" },
+        { KIND_SHARED_IMAGE, 45, "packages" }, { KIND_SHARED_IMAGE, 46, "partitions" },
+        { KIND_IMAGE_PARTITIONS, 1, "table" }, { KIND_SHARED_PARTITIONS, 1, "table" },
+        { KIND_SNAPSHOT_PARTITIONS, 1, "table" },
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
