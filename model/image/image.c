@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "blobstore/import/inside.h"
 #include "blobstore/import/source.h"
 #include "model/core/clock.h"
 #include "model/core/ident.h"
@@ -25,7 +26,7 @@
 #define IMAGE_MODE_PRIVATE 0700
 #define IMAGE_MODE_SHOWN   0755
 
-enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, FIRST_INSTANCE };
+enum { GET, GET_OBJECT, FIND, EACH, INSERT, SET_FOUND, SET_ERROR, ERASE, HINT, FOUND_SYSTEM, FIRST_INSTANCE };
 
 /* Does work on it, or one that makes something of it, go on? */
 #define IS_BUSY                                                                                            \
@@ -47,6 +48,10 @@ static const char *const image_sql[] = {
         [SET_FOUND] = "UPDATE image SET format = ?2, encrypted = ?3, updated = max(?4, updated + 1) WHERE id = ?1",
         [SET_ERROR] = "UPDATE image SET error = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [ERASE] = "DELETE FROM image WHERE id = ?1",
+        [FOUND_SYSTEM] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
+                         "platform_version = iif(platform_version = '' AND platform IN ('', ?3), ?4, platform_version), "
+                         "architecture = iif(architecture = '', ?5, architecture), "
+                         "boot_mode = iif(boot_mode = '', ?6, boot_mode) WHERE id = ?1",
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
         [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") ", instance.image IS NOT image.id FROM image "
@@ -335,6 +340,13 @@ int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encr
 {
         return db_run_one(t, image_sql[SET_FOUND], DB_INT(id), DB_TEXT(format), DB_INT(encrypted),
                           DB_INT(clock_now_us()));
+}
+
+int image_set_system(struct db_txn *t, uint64_t id, const struct inside_system *system)
+{
+        return db_run_one(t, image_sql[FOUND_SYSTEM], DB_INT(id), DB_TEXT(system->os), DB_TEXT(system->platform),
+                          DB_TEXT(system->platform_version), DB_TEXT(system->architecture),
+                          DB_TEXT(system->boot_mode));
 }
 
 int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description)

@@ -35,6 +35,12 @@ int image_set_in(struct db_txn *t, const struct image *image, enum image_field f
                  struct diag *diag);
 /* Sets what an import found out. */
 int image_set_found(struct db_txn *t, uint64_t id, const char *format, bool encrypted);
+/*
+ * What was found in the system disk, each where nothing was set; a version goes with its platform. "": it could not be
+ * told.
+ */
+struct inside_system;
+int image_set_system(struct db_txn *t, uint64_t id, const struct inside_system *system);
 /* What an import was told about the machine, each where nothing was set; "": nothing was said. */
 int image_set_hints(struct db_txn *t, uint64_t id, const char *os, const char *platform, const char *description);
 /* Adds a sentence to the image's `warnings`, unless it is there; and those of FROM to those of TO. */

@@ -24,6 +24,7 @@
 #include "blobstore/base/log.h"
 #include "model/core/clock.h"
 #include "model/core/jobs.h"
+#include "model/image/guest_system.h"
 #include "model/intake/brief.h"
 #include "model/intake/data_disk_row.h"
 #include "model/intake/incoming.h"
@@ -34,6 +35,9 @@
 
 /* As long as tools take between making a file and opening it again; its name lives a second less (fs/ops/alias.c). */
 #define UPLOAD_WAIT_US (INT64_C(4) * 1000000)
+
+/* Who closes the file waits for it: a disk that keeps its reader busy for longer is not looked into. */
+#define LOOK_MS 5000
 
 int upload_check(struct upload *u, struct diag *diag)
 {
@@ -93,6 +97,18 @@ static void keep_failure(struct upload *u, int error)
         u->fd = -1;
 }
 
+/* What is not streamed is left to the import. A CD holds what it would install. */
+static int make_disk(struct upload *u, struct upload_result *ret)
+{
+        const struct guest_look look = { .wait_ms = LOOK_MS };
+        int r;
+
+        r = intake_commit(u->intake, &ret->blob);
+        if (r < 0 || !ret->blob || ret->probe.format == IMAGE_FORMAT_ISO)
+                return r;
+        return guest_system_find(ret->blob, &look, &ret->system);
+}
+
 /*
  * The last writer is done, and what came in is brought to its end: the header is looked at, a stream is made durable. A
  * negative errno: that could not be told. The mutex is not held.
@@ -132,7 +148,7 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                         return r;
         }
         if (r == 0 && image_is_plain(&ret->probe))
-                r = intake_commit(u->intake, &ret->blob);
+                r = make_disk(u, ret);
         else if (r == 0)
                 ret->rest = intake_is_streaming(u->intake);
         if (r < 0)

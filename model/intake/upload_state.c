@@ -227,6 +227,10 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
         if (r < 0)
                 return r;
 
+        r = image_set_system(t, id, &result->system);
+        if (r < 0)
+                return r;
+
         r = incoming_warn(t, id, &result->probe, blob_get_info(result->blob)->size_bytes);
         if (r < 0)
                 return r;

@@ -8,6 +8,7 @@
  */
 
 #include "blobstore/blobstore.h"
+#include "blobstore/import/inside.h"
 #include "blobstore/import/source.h"
 #include "model/core/changes.h"
 #include "model/image/image_life.h"
@@ -43,6 +44,7 @@ struct upload_result {
         uint64_t store;
         int fd; /* of the file, which holds all bytes unless there is a blob; borrowed */
         struct blob *blob; /* the disk, durable; closed by upload_result_done() */
+        struct inside_system system; /* that is installed on it */
         bool named; /* the blob has its row */
         bool rest; /* not all bytes are in the file yet */
 };

@@ -16,6 +16,7 @@
 #include "blobstore/import/source.h"
 #include "model/core/object_row.h"
 #include "model/core/region_row.h"
+#include "model/image/guest_system.h"
 #include "model/image/making.h"
 #include "model/image/share_row.h"
 #include "model/machine/instance_life.h"
@@ -259,6 +260,8 @@ struct capture {
         uint64_t before_bytes, total_bytes; /* of the disks before the present one, and of all */
         struct strbuf warning; /* "": there is none */
         bool encrypted;
+        bool system_is_wanted;
+        struct inside_system system; /* that is installed on the system disk */
 };
 
 static void capture_done(struct capture *cap)
@@ -298,6 +301,8 @@ static int begin(struct capture *cap)
         r = db_begin(cap->job->m->db, DB_WRITE, &t);
         if (r == 0)
                 r = image_load(&t, cap->job->task.image, &image);
+        if (r == 0)
+                cap->system_is_wanted = guest_system_is_wanted(&image);
         if (r == 0)
                 r = image_life_apply(&t, &image, VERB_REPLICATE, NULL);
         if (r == 0)
@@ -367,6 +372,18 @@ static int look_ahead(struct capture *cap)
         return capture_look(&what, &cap->warning);
 }
 
+/* What the image did not get of the one that the machine was made from, as where a CD was. */
+static int look_inside(struct capture *cap)
+{
+        const struct guest_look look = { .go_on = is_cancelled, .ctx = cap };
+
+        for (size_t i = 0; i < cap->disks.n && cap->system_is_wanted; i++) {
+                if (cap->disks.disk[i].system)
+                        return guest_system_find(cap->blob[i], &look, &cap->system);
+        }
+        return 0;
+}
+
 static int finish(struct capture *cap, struct changes *ch)
 {
         struct image image;
@@ -380,6 +397,8 @@ static int finish(struct capture *cap, struct changes *ch)
                 r = image_load(&t, cap->job->task.image, &image);
         if (r == 0)
                 r = image_set_found(&t, image.o.id, image.format, cap->encrypted);
+        if (r == 0)
+                r = image_set_system(&t, image.o.id, &cap->system);
         if (r == 0)
                 r = image_life_apply(&t, &image, VERB_FINISH, NULL);
         if (r == 0 && cap->warning.len > 0)
@@ -400,6 +419,8 @@ int capture_run(struct job *job)
                 r = make_blobs(&cap);
         if (r == 0)
                 r = look_ahead(&cap);
+        if (r == 0)
+                r = look_inside(&cap);
         if (r == 0)
                 r = finish(&cap, &ch);
         if (r < 0)

@@ -15,6 +15,7 @@
 #include "blobstore/base/lock.h"
 #include "model/core/room.h"
 #include "model/core/user.h"
+#include "model/image/guest_system.h"
 #include "model/image/making.h"
 #include "model/intake/data_disk_row.h"
 #include "model/intake/fetch_task.h"
@@ -43,6 +44,7 @@ struct import {
         } source[IMAGE_DISKS_MAX];
         size_t n; /* of the sources */
         uint64_t done_bytes, total_bytes;
+        struct inside_system system; /* that is installed on the first disk */
 };
 
 static void import_done(struct import *import)
@@ -351,6 +353,19 @@ static int store_disk(struct job *job, struct import *import, size_t i)
         return blob_writer_commit(writer, &import->source[i].blob);
 }
 
+static int is_wanted(void *ctx)
+{
+        return job_must_stop(ctx) ? -ECANCELED : 0;
+}
+
+/* A CD holds what it would install. */
+static int look_inside(struct job *job, struct import *import)
+{
+        if (import->source[0].probe.format == IMAGE_FORMAT_ISO || !guest_system_is_wanted(&import->image))
+                return 0;
+        return guest_system_find(import->source[0].blob, &(struct guest_look){ .go_on = is_wanted, .ctx = job }, &import->system);
+}
+
 static int finish(struct job *job, const struct import *import)
 {
         struct changes changes = { 0 };
@@ -380,6 +395,10 @@ static int finish(struct job *job, const struct import *import)
                 return r;
 
         r = incoming_warn(&t, id, &import->source[0].probe, import->source[0].probe.size_bytes);
+        if (r < 0)
+                return r;
+
+        r = image_set_system(&t, id, &import->system);
         if (r < 0)
                 return r;
 
@@ -429,7 +448,8 @@ static int import_file(struct job *job, struct import *import, int fd)
                         return r;
         }
 
-        return finish(job, import);
+        r = look_inside(job, import);
+        return r < 0 ? r : finish(job, import);
 }
 
 int import_run(struct job *job)

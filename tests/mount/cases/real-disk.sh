@@ -20,6 +20,16 @@ same_checksum "$R/private/debian" "$a"
 "$FSOP" extents "$disk" >got
 "$FSOP" data-runs "$a" >want
 cmp got want || fail "SEEK_DATA and SEEK_HOLE disagree with the bytes"
+# What is inside, and in no time: dpkg itself says the same of its database.
+if [ -x "$(dirname "$IMAGEFS")/imagefs-fstab" ] && command -v debugfs dpkg-query >/dev/null; then
+        mkdir admin
+        run debugfs -R "dump /var/lib/dpkg/status admin/status" "$a" >/dev/null
+        dpkg-query --admindir="$WORK/admin" -W -f '${db:Status-Abbrev}${Package} ${Version} ${Architecture}\n' |
+                sed -n 's/^ii *//p' | LC_ALL=C sort >want
+        cat "$R/private/debian/packages" >got
+        cmp got want || fail "packages: $(diff got want | head -n 5)"
+        same "$(cd "$R/private/debian" && cat os platform platform-version | paste -sd ' ')" "linux Debian 12"
+fi
 unique_a=$(keyed "$MNT/info/store" unique-bytes)
 stored_a=$(keyed "$MNT/info/store" stored-bytes)
 [ "$stored_a" -lt $((unique_a * 6 / 10)) ] || fail "stored $stored_a of $unique_a"
