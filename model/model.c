@@ -27,6 +27,7 @@
 #include "model/image/inside_row.h"
 #include "model/image/listing_cache.h"
 #include "model/intake/fetch_task.h"
+#include "model/intake/follow_task.h"
 #include "model/intake/brief.h"
 #include "model/intake/uploads.h"
 #include "model/machine/volume_gate.h"
@@ -121,6 +122,8 @@ static int begin_work(struct model *m, const struct model_opts *opts)
         r = uploads_recover(m);
         if (r == 0)
                 r = fetch_recover(m);
+        if (r == 0)
+                r = follow_recover(m);
         if (r == 0)
                 r = volumes_recover(m);
         if (r == 0)

@@ -80,6 +80,8 @@ static int read_block(struct armour *a, struct strbuf *ret)
                         return 0;
                 if (in_headers)
                         in_headers = n > 0;
+                else if (n > 0 && line[0] == '-' && a->at == a->end)
+                        return 1; /* the beginning of END */
                 else if (n > 0 && line[0] != '=')
                         r = read_digits(line, n, &bits, &n_bits, ret);
         }

@@ -58,6 +58,7 @@ enum {
         TO_SETTLE,
         DUE,
         NEXT_DUE,
+        BRING_NEAR,
         BEYOND,
 };
 
@@ -102,6 +103,7 @@ static const char *const follow_sql[] = {
                 "ORDER BY next_run",
         [NEXT_DUE] = "SELECT next_run FROM follow WHERE status IN ('idle', 'error') AND next_run > 0 "
                      "ORDER BY next_run LIMIT 1",
+        [BRING_NEAR] = "UPDATE follow SET next_run = ?1 + every WHERE next_run > ?1 + 2 * every",
         [BEYOND] = "SELECT image.id FROM follow_image JOIN image ON image.id = follow_image.image "
                    "JOIN follow ON follow.id = follow_image.follow WHERE follow.id = ?1 AND image.class = 'private' "
                    "AND image.status = 'available' AND image.uid = follow.uid "
@@ -471,6 +473,13 @@ int follow_next_due(struct db_txn *t, int64_t *ret_us)
                 return r;
         *ret_us = due_us;
         return 0;
+}
+
+int follow_bring_near(struct db_txn *t, int64_t now_us)
+{
+        int r = db_run(t, follow_sql[BRING_NEAR], DB_INT(now_us));
+
+        return r < 0 ? r : 0;
 }
 
 int follow_each_beyond(struct db_txn *t, uint64_t id, uint64_t keep, follow_id_fn *fn, void *ctx)

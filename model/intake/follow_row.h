@@ -61,6 +61,8 @@ typedef int follow_id_fn(void *ctx, uint64_t id);
 int follow_each_to_settle(struct db_txn *t, follow_id_fn *fn, void *ctx);
 int follow_each_due(struct db_txn *t, int64_t now_us, follow_id_fn *fn, void *ctx);
 int follow_next_due(struct db_txn *t, int64_t *ret_us); /* 0: there is none */
+/* Those that are further away than any can be, since the clock was set back, begin their time anew. */
+int follow_bring_near(struct db_txn *t, int64_t now_us);
 /* Of the images that it imported, those that are its owner's and available, beyond the newest KEEP. */
 int follow_each_beyond(struct db_txn *t, uint64_t id, uint64_t keep, follow_id_fn *fn, void *ctx);
 

@@ -7,6 +7,8 @@
 #include "model/core/changes.h"
 #include "model/core/jobs.h"
 
+/* At start. */
+int follow_recover(struct model *m);
 int follow_run(struct job *job);
 int follow_undo(struct db_txn *t, const struct task *task, const char *sentence, struct changes *ch);
 

@@ -231,6 +231,17 @@ static int next_due(struct model *m, int64_t *ret_us)
         return r < 0 ? r : follow_next_due(&t, ret_us);
 }
 
+int follow_recover(struct model *m)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = follow_bring_near(&t, clock_now_us());
+        return r < 0 ? r : db_commit(&t);
+}
+
 int64_t follow_turn(struct model *m)
 {
         CLEANUP(ids_done) struct ids to_settle = { 0 };
@@ -246,5 +257,7 @@ int64_t follow_turn(struct model *m)
                 r = start(m, due.id[i], now_us);
         if (r == 0)
                 r = next_due(m, &due_us);
+        if (r == -EROFS)
+                return 0; /* nothing can be made safe any more */
         return r < 0 ? clock_now_us() + RETRY_US : due_us;
 }
