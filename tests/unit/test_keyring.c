@@ -96,25 +96,27 @@ static void test_what_is_cut_goes_on(void **state)
                 assert_err(read_it(armoured.text, n, &got), 1);
 }
 
+#define BYTES(literal) (literal), sizeof(literal) - 1
+
 static void test_what_is_no_keyring(void **state)
 {
         static const struct {
                 const char *bytes;
                 size_t n;
         } bad[] = {
-                { "", 0 },
-                { "\n", 1 },
-                { "keys", 4 },
-                { "\xcd\x01x", 3 }, /* begins with an id */
-                { "\x98\x01x\x94\x01x", 6 }, /* a private key after a public one */
-                { "\x98\x01x\x04\x01x", 6 }, /* no packet */
-                { "\x98\x01x\xcb\x01x", 6 }, /* text */
-                { "\x98\x01x\xff\x01x", 6 },
-                { "\x9b\x01xxxxxxxxx", 12 }, /* of no length */
-                { "\xc6\xe1xxxxxxxxx", 12 }, /* in parts */
-                { "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n", 75 },
-                { "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmA!x\n-----END PGP PUBLIC KEY BLOCK-----\n", 80 },
-                { "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDB4\n-----END PGP PUBLIC KEY BLOCK-----\n", 80 }, /* cut in it */
+                { BYTES("") },
+                { BYTES("\n") },
+                { BYTES("keys") },
+                { BYTES("\xcd\x01x") }, /* begins with an id */
+                { BYTES("\x98\x01x\x94\x01x") }, /* a private key after a public one */
+                { BYTES("\x98\x01x\x04\x01x") }, /* no packet */
+                { BYTES("\x98\x01x\xcb\x01x") }, /* text */
+                { BYTES("\x98\x01x\xff\x01x") },
+                { BYTES("\x9b\x01xxxxxxxxx") }, /* of no length */
+                { BYTES("\xc6\xe1xxxxxxxxx") }, /* in parts */
+                { BYTES("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n") },
+                { BYTES("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmA!x\n-----END PGP PUBLIC KEY BLOCK-----\n") },
+                { BYTES("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDB4\n-----END PGP PUBLIC KEY BLOCK-----\n") }, /* cut in it */
         };
         CLEANUP_STRBUF struct strbuf got = { 0 };
 
