@@ -11,6 +11,7 @@
 #include "fs/ops/later.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/removal.h"
+#include "fs/ops/repeats.h"
 #include "fs/ops/split.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
@@ -51,12 +52,15 @@ int parts_new(struct fs *fs, int handles_fd, struct split_slots *slots)
         if (r == 0)
                 r = later_new(&fs->later);
         if (r == 0)
+                r = repeats_new(&fs->repeats);
+        if (r == 0)
                 r = watch_new(&fs->watch);
         return r;
 }
 
 void parts_free(struct fs *fs)
 {
+        repeats_free(fs->repeats);
         later_free(fs->later);
         gates_free(fs->gates);
         watch_free(fs->watch);

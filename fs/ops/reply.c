@@ -2,13 +2,16 @@
 
 #include "fs/ops/reply.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "blobstore/base/log.h"
 #include "fs/ops/attr.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/repeats.h"
 #include "fs/tree/path.h"
 #include "fs/tree/tree.h"
+#include "fs/tree/watch.h"
 #include "fs/tree/ways.h"
 #include "model/core/user.h"
 
@@ -150,19 +153,36 @@ void reply_add_path(struct req *rq, struct node n, struct strbuf *out)
         }
 }
 
+/* Of a store that is offline it is said once; of what else fails, once of each. */
+static bool reply_may_say(struct req *rq, const char *path, const char *sentence, uint64_t *ret_before)
+{
+        CLEANUP_STRBUF struct strbuf what = { 0 };
+
+        if (rq->diag.of_store)
+                strbuf_add(&what, sentence);
+        else
+                strbuf_addf(&what, "%s: %s", path, sentence);
+        return strbuf_error(&what) || repeats_may_say(rq->fs->repeats, strbuf_text(&what), watch_now_us(), ret_before);
+}
+
 /* Whole paths, for who reads what everybody did; ERROR 0: it was accepted. */
 static void reply_log(struct req *rq, struct node n, int level, int error, const char *sentence)
 {
         CLEANUP_STRBUF struct strbuf path = { 0 };
-        char user[NAME_LEN_MAX + 1];
+        char user[NAME_LEN_MAX + 1], before[64] = "";
+        uint64_t n_before = 0;
 
         if (!log_shows(level))
                 return;
-        user_name(rq->caller.uid, user, sizeof(user));
         reply_add_path(rq, n, &path);
+        if (level == LOG_ERR && !reply_may_say(rq, strbuf_text(&path), sentence, &n_before))
+                return;
+        if (n_before > 0)
+                (void)snprintf(before, sizeof(before), " (and %" PRIu64 " times before)", n_before);
+        user_name(rq->caller.uid, user, sizeof(user));
         if (error)
-                log_write(level, 0, "%s: %s %s: %s: %s", user, reply_verb(rq), strbuf_text(&path),
-                          strerrorname_np(-error) ?: "E?", sentence);
+                log_write(level, 0, "%s: %s %s: %s: %s%s", user, reply_verb(rq), strbuf_text(&path),
+                          strerrorname_np(-error) ?: "E?", sentence, before);
         else
                 log_write(level, 0, "%s: %s %s", user, reply_verb(rq), strbuf_text(&path));
 }

@@ -38,6 +38,7 @@ struct gates;
 struct grants;
 struct handles;
 struct later;
+struct repeats;
 struct scratches;
 struct selections;
 struct split_slots;
@@ -75,6 +76,7 @@ struct fs {
         struct followers *followers; /* ops/follow.c */
         struct gates *gates; /* ops/gate.c */
         struct later *later; /* ops/later.c */
+        struct repeats *repeats; /* ops/repeats.c */
         struct spread *spread; /* ops/spread.c */
         struct watch *watch; /* tree/watch.c */
         struct watchdog *watchdog; /* ops/watchdog.c */

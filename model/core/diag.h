@@ -8,6 +8,7 @@
  * sentence stays, since it is closest to the cause.
  */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define DIAG_TEXT_MAX 1024
@@ -15,6 +16,7 @@
 struct diag {
         int error; /* negative errno, 0 while nothing was said */
         char text[DIAG_TEXT_MAX];
+        bool of_store; /* it is a blob store's, and the same of all that is in it */
         /* Where it has the number of a user in place of the name, which user_name_in() looks up; 0 digits: nowhere. */
         unsigned user_at, user_digits;
         uid_t user;

@@ -278,7 +278,11 @@ int stores_refuse_offline(struct model *m, struct db_txn *t, uint64_t store, str
         if (r <= 0)
                 return r;
         r = say_offline(t, store, trouble, &sentence);
-        return r < 0 ? r : diag_set(diag, -EIO, "%s", strbuf_text(&sentence));
+        if (r < 0)
+                return r;
+        if (diag && !diag->error)
+                diag->of_store = true;
+        return diag_set(diag, -EIO, "%s", strbuf_text(&sentence));
 }
 
 bool stores_is_offline(struct model *m, uint64_t store)
