@@ -13,12 +13,13 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "fs/ops/background.h"
 #include "fs/ops/reply.h"
 #include "fs/tree/watch.h"
 
 /*
  * Of all such stores together, of the threads there are (32, see mount.c): so many fewer than what the kernel sends that
- * nobody waits for by itself (24, see ops.c), that others' reading ahead goes on beside those that are stuck.
+ * nobody waits for by itself (24, see background.h), that others' reading ahead goes on beside those that are stuck.
  */
 static const unsigned threads[] = { [GATE_USE] = 16, [GATE_OPEN] = 8 };
 
@@ -40,6 +41,7 @@ struct gate {
         unsigned share;
         atomic_uint inside;
         atomic_uint n_parked;
+        struct gates *all;
         atomic_bool hangs; /* as of the last look */
         pthread_mutex_t mutex; /* of the rest; a leaf */
         struct parking parked;
@@ -49,6 +51,8 @@ struct gate {
 struct gates {
         pthread_mutex_t mutex; /* of the list, which only grows */
         SLIST_HEAD(, gate) all;
+        atomic_uint n_parked; /* at all of them */
+        struct background background; /* what is parked takes some of what the kernel sends at once */
 };
 
 int gates_new(struct gates **ret)
@@ -58,6 +62,7 @@ int gates_new(struct gates **ret)
         if (!gs)
                 return -ENOMEM;
         (void)pthread_mutex_init(&gs->mutex, NULL); /* cannot fail without attributes, as below */
+        (void)pthread_mutex_init(&gs->background.mutex, NULL);
         SLIST_INIT(&gs->all);
         *ret = gs;
         return 0;
@@ -67,6 +72,12 @@ static struct gate *first(struct gates *gs)
 {
         LOCK_SCOPE(&gs->mutex);
         return SLIST_FIRST(&gs->all);
+}
+
+static void note_parked(struct gate *gate, int change)
+{
+        atomic_fetch_add(&gate->n_parked, (unsigned)change);
+        atomic_fetch_add(&gate->all->n_parked, (unsigned)change);
 }
 
 /* All that are parked, or, unless FUSE is NULL, that one. */
@@ -80,7 +91,7 @@ static void take_out(struct gate *gate, fuse_req_t fuse, struct parking *ret)
                 if (fuse ? p->fuse != fuse : !p->g.verb && !gate->stopped)
                         continue;
                 STAILQ_REMOVE(&gate->parked, p, parked, link);
-                atomic_fetch_sub(&gate->n_parked, 1);
+                note_parked(gate, -1);
                 STAILQ_INSERT_TAIL(ret, p, link);
         }
 }
@@ -118,6 +129,7 @@ void gates_free(struct gates *gs)
                 (void)pthread_mutex_destroy(&gate->mutex);
                 free(gate);
         }
+        (void)pthread_mutex_destroy(&gs->background.mutex);
         (void)pthread_mutex_destroy(&gs->mutex);
         free(gs);
 }
@@ -139,6 +151,7 @@ struct gate *gates_get(struct fs *fs, uint64_t store, enum gate_for purpose)
         gate = calloc(1, sizeof(*gate));
         if (!gate)
                 return NULL;
+        gate->all = gs;
         gate->store = store;
         gate->purpose = purpose;
         gate->share = elsewhere < threads[purpose] ? threads[purpose] / elsewhere : 1;
@@ -168,7 +181,7 @@ static struct parked *take_next(struct gate *gate)
         p = STAILQ_FIRST(&gate->parked);
         if (p) {
                 STAILQ_REMOVE_HEAD(&gate->parked, link);
-                atomic_fetch_sub(&gate->n_parked, 1);
+                note_parked(gate, -1);
         }
         return p;
 }
@@ -205,6 +218,12 @@ static void interrupt(fuse_req_t fuse, void *data)
         free(p);
 }
 
+/* With no lock held. */
+static void make_room(struct fs *fs)
+{
+        background_make_room(&fs->gates->background, fs->mountpoint, atomic_load(&fs->gates->n_parked));
+}
+
 static int park(struct gate *gate, struct parked *p)
 {
         LOCK_SCOPE(&gate->mutex);
@@ -212,7 +231,7 @@ static int park(struct gate *gate, struct parked *p)
         if (gate->stopped || (p->g.verb && fuse_req_interrupted(p->fuse)))
                 return -EINTR;
         STAILQ_INSERT_TAIL(&gate->parked, p, link);
-        atomic_fetch_add(&gate->n_parked, 1);
+        note_parked(gate, 1);
         return 0;
 }
 
@@ -252,6 +271,7 @@ static void wait_for_turn(fuse_req_t fuse, struct gate *gate, gate_fn *fn, const
         if (g->verb)
                 fuse_req_interrupt_func(fuse, interrupt, gate);
         r = park(gate, p);
+        make_room(fs); /* P may be gone by now */
         if (r < 0) {
                 free(p);
                 (void)fuse_reply_err(fuse, -r);
@@ -312,5 +332,6 @@ unsigned gates_look(struct fs *fs, int64_t limit_us)
                         refuse_parked(fs, gate);
                 slow += count_slow(gate, since_us);
         }
+        make_room(fs);
         return slow;
 }

@@ -33,10 +33,12 @@ struct gated {
         const char *verb; /* for the refusal; NULL: it is never refused, since it undoes something */
         fuse_ino_t ino;
         struct fuse_file_info fi;
+        uint64_t request, unanswered; /* of opening: see file.h */
         size_t size;
         off_t off;
         const char *bytes; /* SIZE of them, borrowed; NULL: none */
         int how; /* whence, mode or the like */
+        bool is_open; /* of what can be done to what is not, too: FI is there */
         struct fuse_file_info from_fi; /* of a copy */
         off_t from_off;
 };

@@ -6,6 +6,7 @@
 
 #include "fs/ops/ops.h"
 
+#include "fs/ops/background.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/tree/watch.h"
 
@@ -23,16 +24,6 @@ static void ops_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_d
         (void)forgets;
         fuse_reply_none(fuse);
 }
-
-/*
- * Of requests that nobody waits for by itself (read-ahead, asynchronous reads and writes, releases) the kernel sends so
- * many at once, all users' together; its own number is 12. With more of them than there are threads (32, see mount.c)
- * one user's could take all of these. Sixteen readers of cold disks beside one who asks for her quota, on a store that
- * takes 50 ms for each read: p99 18 ms with 12, 9 ms with 24. On a fast one eight readers got the same, within what the
- * machine varies by, and a quarter less with 64.
- */
-#define BACKGROUND_MAX    24
-#define BACKGROUND_ENOUGH 18 /* from here on the kernel reads ahead less eagerly */
 
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {

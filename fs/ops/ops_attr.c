@@ -8,6 +8,7 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
 #include "fs/ops/frozen.h"
+#include "fs/ops/gate.h"
 #include "fs/ops/grant.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/later.h"
@@ -153,7 +154,7 @@ static bool ops_change_is_command(struct node n, int to_set)
         return (to_set & FUSE_SET_ATTR_SIZE) && entry && (entry->flags & ENTRY_DISK);
 }
 
-void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+static void setattr_now(fuse_req_t fuse, fuse_ino_t ino, const struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
         struct node n = node_of(ino);
@@ -181,6 +182,30 @@ void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set,
                 reply_error(&rq, r);
         else
                 (void)fuse_reply_attr(fuse, &st, timeout);
+}
+
+/* A gate_fn. */
+static void truncate_through(fuse_req_t fuse, const struct gated *g)
+{
+        const struct stat attr = { .st_size = g->off };
+        struct fuse_file_info fi = g->fi;
+
+        setattr_now(fuse, g->ino, &attr, g->how, g->is_open ? &fi : NULL);
+}
+
+/* The size of a disk, or of an upload, is its store's to set, which takes as long as that takes to answer. */
+void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+        struct fs *fs = fuse_req_userdata(fuse);
+        struct gated g = { .verb = "truncate", .ino = ino, .off = attr->st_size, .how = to_set, .is_open = fi };
+
+        if (!(to_set & FUSE_SET_ATTR_SIZE) || (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))) {
+                setattr_now(fuse, ino, attr, to_set, fi);
+                return;
+        }
+        if (fi)
+                g.fi = *fi;
+        gate_run(fuse, fi ? file_gate(fs, fi) : file_gate_to_open(fs, fuse, node_of(ino)), truncate_through, &g);
 }
 
 void ops_readlink(fuse_req_t fuse, fuse_ino_t ino)
