@@ -43,7 +43,7 @@ int lasting_make(struct lasting *ret)
                              .sockets = { -1, -1 } };
         int r;
 
-        r = make_file("imagefs session", &l.memory_fd);
+        r = make_file(LASTING_NAME, &l.memory_fd);
         if (r == 0)
                 r = make_file("imagefs handles", &l.handles_fd);
         if (r == 0)

@@ -19,6 +19,9 @@
 /* How all that lasts is laid out: a process finds its own number in it, or takes over nothing. */
 #define LASTING_LAYOUT 3
 
+/* By which the file of that memory is known. */
+#define LASTING_NAME "imagefs session"
+
 /* A request for INIT, which the kernel makes once. */
 #define LASTING_INIT_BYTES 256
 

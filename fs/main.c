@@ -22,6 +22,7 @@
 #include "fs/commands.h"
 #include "fs/mount.h"
 #include "fs/options.h"
+#include "fs/reexec.h"
 #include "fs/supervise.h"
 #include "fs/tree/tree_print.h"
 #include "fs/tree/tree_man.h"
@@ -188,6 +189,8 @@ static int main_mount(int argc, char **argv)
                 tree_man_print(stdout);
         else if (opts.print_tree)
                 r = main_print_tree(opts.store);
+        else if (opts.reexec)
+                r = reexec(opts.store);
         else if (opts.fake)
                 r = EXIT_SUCCESS;
         else if (opts.remount)

@@ -48,6 +48,8 @@ static const struct option flag_table[] = {
         { "--version", NULL, OPTION_FLAG, AT(version) },
         { "--print-tree", "every file of the mounted tree, with a line about it; a name after it: of that directory",
           OPTION_FLAG, AT(print_tree) },
+        { "--reexec", "put the program that is installed by now under a mount in use, whose mount point comes after it",
+          OPTION_FLAG, AT(reexec) },
         { "--print-tree-mdoc", NULL, OPTION_FLAG, AT(print_tree_mdoc) }, /* for the build: see fs/man */
         { NULL },
 };
@@ -163,7 +165,8 @@ void options_help(FILE *f)
                          "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]\n"
                          "imagefs scrub STORE\n"
                          "imagefs stat STORE|MOUNTPOINT [--json]\n"
-                         "imagefs top MOUNTPOINT [--count N]\n\n"
+                         "imagefs top MOUNTPOINT [--count N]\n"
+                         "imagefs --reexec MOUNTPOINT\n\n"
                          "Mounts the library of virtual machine images kept in directory STORE, which init has made.\n"
                          "imagefs COMMAND --help says more of a command.\n\n");
         table_help(f, flag_table, "");
@@ -330,6 +333,10 @@ static int options_check(struct options *opts)
                 return 0;
         if (opts->print_tree)
                 return opts->mountpoint ? option_fail("--print-tree takes one directory's name", opts->mountpoint) : 0;
+        if (opts->reexec && (!opts->store || opts->mountpoint))
+                return option_fail("--reexec takes one mount point", opts->mountpoint ? opts->mountpoint : "--reexec");
+        if (opts->reexec)
+                return 0;
         if (!opts->store || !opts->mountpoint)
                 return option_fail("say where the library is and where to mount it", "STORE MOUNTPOINT");
         if (opts->http_metrics_for && strcmp(opts->http_metrics_for, "loopback") == 0)

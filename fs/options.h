@@ -23,8 +23,8 @@ enum {
 #define SLOW_SECONDS_DEFAULT 30
 
 struct options {
-        char *store, *mountpoint; /* with print_tree, STORE is the name of a directory of the tree, or NULL */
-        bool foreground, debug, help, version, print_tree, print_tree_mdoc;
+        char *store, *mountpoint; /* with print_tree, STORE is the name of a directory of the tree, or NULL; with reexec, a mount point */
+        bool foreground, debug, help, version, print_tree, print_tree_mdoc, reexec;
         bool fake; /* mount(8)'s -f: all but mounting */
         bool sloppy; /* mount(8)'s -s: an option that is not known is let pass */
         bool read_only, remount;

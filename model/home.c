@@ -35,6 +35,7 @@
 #include "model/core/private.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
+#include "model/model.h"
 
 #define LOCK_FILE       "lock"
 #define DIR_MODE        0700 /* it holds everybody's images */
@@ -161,6 +162,17 @@ static bool read_holder(int lock_fd, struct holder *ret)
         h.pid = (pid_t)pid;
         *ret = h;
         return true;
+}
+
+pid_t model_holder(const char *dir)
+{
+        CLEANUP_CLOSE int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), lock_fd = -1;
+        struct holder h;
+
+        lock_fd = dir_fd < 0 ? -1 : openat(dir_fd, LOCK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (lock_fd < 0)
+                return -errno;
+        return read_holder(lock_fd, &h) && !h.elsewhere ? h.pid : 0;
 }
 
 /* Or it cannot be seen from here. Of another host's process that is not known. */

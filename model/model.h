@@ -36,6 +36,8 @@ struct model_opts {
         struct blobstore_caches caches; /* of each blob store; the directory is borrowed until model_close() */
         uint64_t tidy_seconds; /* without work, after which stores are made smaller; 0: never */
         struct kept *kept; /* of the machines' disks, of DISKS_KEPT_BYTES (blobstore/disks/disks.h), borrowed; may be NULL */
+        bool followed; /* when the process dies, another one goes on with what was being uploaded */
+        bool goes_on; /* that is this one: model_went_on() is called when it has done so */
         const char *mountpoint; /* no store may lie in it; may be NULL */
         model_listener_fn *listener; /* may be NULL */
         void *listener_ctx;
@@ -52,11 +54,20 @@ struct model_opts {
  */
 int model_open(const char *dir, const struct model_opts *opts, struct diag *diag, struct model **ret);
 
+/* Ends what a process before this one had on its way in, and nobody has gone on with (upload_resume()). */
+int model_went_on(struct model *m);
+
+/* What is open when it is closed next is left for another process to go on with. */
+void model_leave(struct model *m);
+
 /* Stops the workers (what they were doing goes on at the next open) and closes everything. Accepts NULL. */
 void model_close(struct model *m);
 
 /* Returns when all that can be seen now is durable, also what an earlier process did. -EIO: it will never be. */
 int model_settle(struct model *m);
+
+/* The process on this host that has the library in DIR open, where that can be seen from here; 0, or a negative errno. */
+pid_t model_holder(const char *dir);
 
 /*
  * Is the library still ours? A negative errno: its lock is lost, another may have it by now, and nothing may be written to
