@@ -283,6 +283,8 @@ static int mount_open(struct mount *m)
                                                          .dir = m->opts->cache_dir },
                                              .tidy_seconds = m->opts->tidy_seconds,
                                              .kept = m->disks,
+                                             .followed = m->lasting,
+                                             .goes_on = m->goes_on,
                                              .mountpoint = m->mountpoint,
                                              .listener = mount_listener,
                                              .ended = mount_ended,
@@ -371,8 +373,9 @@ static int mount_take_over(struct mount *m)
 {
         int r;
 
-        files_take_up(&m->fs);
-        r = wire_take_over(m->session, &m->wire);
+        r = files_take_up(&m->fs);
+        if (r == 0)
+                r = wire_take_over(m->session, &m->wire);
         return r < 0 ? log_errno(r, "going on with the mount on %s", m->mountpoint) : 0;
 }
 
@@ -491,6 +494,7 @@ static _Noreturn void mount_leave(struct mount *m)
         gates_stop(m->fs.gates, false);
         later_leave(m->fs.later);
         http_stop(m->fs.http);
+        model_leave(m->fs.model);
         model_close(m->fs.model);
         _exit(EXIT_SERVE_AGAIN);
 }

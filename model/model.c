@@ -119,7 +119,7 @@ static int begin_work(struct model *m, const struct model_opts *opts)
 {
         int r;
 
-        r = uploads_recover(m);
+        r = opts->goes_on ? 0 : uploads_recover(m, false);
         if (r == 0)
                 r = fetch_recover(m);
         if (r == 0)
@@ -145,6 +145,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         home_init(m);
         m->read_only = opts->read_only;
         m->import_private = opts->import_private;
+        m->followed = opts->followed;
         m->listener = opts->listener;
         m->listener_ctx = opts->listener_ctx;
         m->ended = opts->ended;
@@ -189,6 +190,16 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         return 0;
 }
 
+int model_went_on(struct model *m)
+{
+        return m->runner ? uploads_recover(m, true) : 0;
+}
+
+void model_leave(struct model *m)
+{
+        m->left = true;
+}
+
 int model_hold(const struct model *m)
 {
         return home_hold(m);
@@ -199,7 +210,7 @@ void model_close(struct model *m)
         if (!m)
                 return;
         home_closing(m);
-        if (m->runner)
+        if (m->runner && !m->left)
                 uploads_end_waiting(m);
         runner_stop(m->runner);
         uploads_close(m->uploads);

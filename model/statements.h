@@ -61,6 +61,7 @@
         X(task_view)        \
         X(unnamed)          \
         X(brief)            \
+        X(upload_resume)    \
         X(upload_state)     \
         X(usage_rows)       \
         X(verified)         \

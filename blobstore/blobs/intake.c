@@ -17,6 +17,10 @@
  * The file keeps the first bytes of a stream, and is given the last ones and the length for whoever wants to look what
  * it is: signatures stand nowhere else. Gaps become holes.
  *
+ * Where another process may go on with it, the file of a stream has all of its bytes, too, as long as there is room: the
+ * writer's are lost with the process. The file's mode says that it has, since nothing else goes on with it and off it at
+ * once. Then a stream that ends early is simply given up.
+ *
  * An upload of 3 GiB by way of the file cost half its processor time in the kernel: a page of the page cache for each
  * piece, the write to the disk, and the way back.
  */
@@ -26,6 +30,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +44,7 @@
 #define INTAKE_RANGES_MAX 65536 /* a megabyte of them; with more the stream is read back at once */
 #define INTAKE_PIECE      ((size_t)1 << 20)
 #define INTAKE_END_BYTES  512 /* that signatures stand in */
+#define INTAKE_WHOLE      S_IXUSR /* of a file's mode: it has all that was taken */
 #define INTAKE_SHOWN_SIZE (UINT64_C(1) << 30) /* where the file system takes no longer file; ext4: 16 TiB */
 
 struct intake_range {
@@ -58,6 +64,8 @@ struct intake {
         uint64_t in_order; /* the bytes before this were written without a gap, and those of a stream are in the writer */
         bool is_judged; /* whether it is to be a stream */
         bool in_file; /* it is to be none */
+        bool lasts; /* another process may go on with it */
+        bool is_marked; /* it can: the file has all that was taken, and its mode says so */
         struct blob_writer *writer; /* NULL: the bytes are in the file */
         bool is_patched; /* of the bytes before KEPT the writer has those that are in no range, the file all others */
         uint64_t kept;
@@ -113,10 +121,20 @@ static time_t intake_now(void)
         return ts.tv_sec;
 }
 
+static int intake_mark(struct intake *in, bool whole)
+{
+        if (fchmod(in->fd, S_IRUSR | S_IWUSR | (whole ? INTAKE_WHOLE : 0)) < 0)
+                return -errno;
+        in->is_marked = whole;
+        return 0;
+}
+
 static int intake_fail(struct intake *in, int r)
 {
         if (r < 0)
                 in->error = r;
+        if (r < 0 && in->is_marked)
+                (void)intake_mark(in, false); /* on a disk that takes no mode nothing goes on either */
         return r;
 }
 
@@ -206,11 +224,15 @@ static void patch_end(struct intake *in)
         in->is_patched = false;
 }
 
-/* From here on the file has what is written; whatever of the stream was put into it goes. */
+/* From here on the file has what is written; whatever of the stream was put into it goes, unless that is all of it. */
 static int patch_begin(struct intake *in)
 {
         if (in->is_patched)
                 return 0;
+        if (in->is_marked) {
+                intake_drop_writer(in);
+                return 0;
+        }
         if (ftruncate(in->fd, 0) < 0)
                 return -errno;
         in->is_patched = true;
@@ -340,6 +362,8 @@ static int stream_settle(struct intake *in, intake_progress_fn *progress, void *
         int r;
 
         r = patch_begin(in);
+        if (r == 0 && !in->writer)
+                return 0;
         if (r == 0)
                 r = blob_writer_commit(in->writer, &b);
         if (r == 0) {
@@ -357,13 +381,21 @@ static int stream_settle(struct intake *in, intake_progress_fn *progress, void *
 
 /* ---- writing ---- */
 
-static int file_write(struct intake *in, const void *buf, size_t n, uint64_t off)
+static int file_put(struct intake *in, const void *buf, size_t n, uint64_t off)
 {
         int r;
 
         r = pwrite_full(in->fd, buf, n, off);
         if (r < 0 && store_make_room(in->store, r))
                 r = pwrite_full(in->fd, buf, n, off);
+        return r;
+}
+
+static int file_write(struct intake *in, const void *buf, size_t n, uint64_t off)
+{
+        int r;
+
+        r = file_put(in, buf, n, off);
         if (r < 0)
                 return r;
         if (off <= in->in_order && off + n > in->in_order)
@@ -385,6 +417,14 @@ static int stream_write(struct intake *in, const void *buf, size_t n, uint64_t o
         return r;
 }
 
+/* The stream goes on without another process: the file has what it has of any stream. */
+static int stream_stop_lasting(struct intake *in)
+{
+        const int r = intake_mark(in, false);
+
+        return r < 0 || ftruncate(in->fd, INTAKE_HEAD_BYTES) == 0 ? r : -errno;
+}
+
 /* What has to be done with a write before it counts as taken: all of it, unless there is a stream that goes on. */
 static int intake_take(struct intake *in, const void *buf, size_t n, uint64_t off)
 {
@@ -400,6 +440,8 @@ static int intake_take(struct intake *in, const void *buf, size_t n, uint64_t of
                 r = stream_settle(in, NULL, NULL);
         if (r == 0 && (!in->writer || in->is_patched))
                 r = file_write(in, buf, n, off);
+        else if (r == 0 && in->is_marked && file_put(in, buf, n, off) < 0)
+                r = stream_stop_lasting(in);
         if (r == 0 && in->is_patched && off < in->kept)
                 r = patch_note(in, off, off + n < in->kept ? off + n : in->kept);
         if (r < 0)
@@ -449,6 +491,10 @@ int intake_truncate(struct intake *in, uint64_t size)
                 patch_cut(in, size);
         if (r == 0 && (!in->writer || in->is_patched) && ftruncate(in->fd, (off_t)size) < 0)
                 r = -errno;
+        else if (r == 0 && in->writer && in->is_marked && ftruncate(in->fd, (off_t)size) < 0)
+                r = stream_stop_lasting(in);
+        if (r == 0 && size == 0 && in->lasts)
+                (void)intake_mark(in, true); /* else no other process goes on */
         if (r < 0)
                 return intake_fail(in, r);
         in->size = size;
@@ -459,11 +505,49 @@ int intake_truncate(struct intake *in, uint64_t size)
         return 0;
 }
 
+/* ---- over the end of a process ---- */
+
+void intake_last(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        in->lasts = intake_mark(in, true) == 0;
+}
+
+int intake_resume(struct intake *in)
+{
+        struct stat st;
+
+        if (fstat(in->fd, &st) < 0)
+                return -errno;
+        if (!(st.st_mode & INTAKE_WHOLE))
+                return -ESTALE;
+        LOCK_SCOPE(&in->lock);
+        in->lasts = in->is_marked = true;
+        in->is_judged = in->in_file = true;
+        in->size = in->data_end = in->in_order = (uint64_t)st.st_size;
+        return 0;
+}
+
+void intake_spoil(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        if (in->is_marked)
+                (void)intake_mark(in, false); /* as in intake_fail() */
+}
+
+bool intake_give_way(struct intake *in)
+{
+        LOCK_SCOPE(&in->lock);
+        return in->writer && in->is_marked && stream_stop_lasting(in) == 0;
+}
+
 /* ---- its state, and its end ---- */
 
 bool intake_keep_in_file(struct intake *in)
 {
         LOCK_SCOPE(&in->lock);
+        if (in->is_marked)
+                intake_drop_writer(in);
         if (in->writer)
                 return false;
         in->in_file = true;
@@ -523,7 +607,7 @@ int intake_show(struct intake *in)
         LOCK_SCOPE(&in->lock);
         if (in->error < 0)
                 return in->error;
-        if (!in->writer || in->is_patched)
+        if (!in->writer || in->is_patched || in->is_marked)
                 return 0;
         hole = in->size - in->in_order;
         r = show_end(in, in->size, hole);

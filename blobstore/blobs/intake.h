@@ -38,6 +38,18 @@ struct intake_ops {
 int intake_new(struct blobstore *bs, int fd, const struct intake_ops *ops, void *ctx, struct intake **ret);
 void intake_free(struct intake *in); /* accepts NULL; what was stored and not committed is given up */
 
+/*
+ * Where the process may be followed by another (supervise.h), right after intake_new(): all that counts as taken is in the
+ * file, of a stream as well, as long as there is room for it. There intake_resume() takes the place of that: FD is what the
+ * earlier one had, which it is kept in from then on; -ESTALE: not all of what it took is there.
+ */
+void intake_last(struct intake *in);
+int intake_resume(struct intake *in);
+/* No other process is to go on with it, unless it is truncated to nothing first. */
+void intake_spoil(struct intake *in);
+/* Gives up the room that a stream takes for that. False: there is nothing to give up. */
+bool intake_give_way(struct intake *in);
+
 /* What waits for a write may go on. */
 typedef void intake_taken_fn(void *ctx);
 
@@ -49,7 +61,7 @@ typedef void intake_taken_fn(void *ctx);
 int intake_write(struct intake *in, const void *buf, size_t n, uint64_t off, intake_taken_fn *taken, void *ctx);
 int intake_truncate(struct intake *in, uint64_t size);
 
-/* From here on it is kept in the file, which can be read then. False: it is being stored while it comes already. */
+/* From here on it is kept in the file, which has all of it and can be read then. False: it is being stored while it comes. */
 bool intake_keep_in_file(struct intake *in);
 
 /* Is it being stored while it comes? */

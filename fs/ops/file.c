@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening by kind of file, and once more what an earlier process had open (handles.h): when it is first used, but disks that
- * are written to at once, since a machine runs as long as its disk is open.
+ * Opening by kind of file, and once more what an earlier process had open (handles.h): when it is first used, but at once
+ * disks that are written to, since a machine runs as long as its disk is open, and uploads, which end when nobody has them
+ * open.
  */
 
 #include "fs/ops/file.h"
@@ -50,7 +51,7 @@ static void find_gate(struct req *rq, struct file *f)
         f->gate = store ? gates_get(rq->fs, store, GATE_USE) : NULL;
 }
 
-int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi)
+int file_number(struct req *rq, struct node n, struct file *f, uint64_t request, struct fuse_file_info *fi)
 {
         struct handles *h = rq->fs->handles;
         struct handle how = {
@@ -59,29 +60,39 @@ int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_
                 .uid = rq->caller.uid,
                 .gid = rq->caller.gid,
                 .print = f->ops->print && handles_last(h) ? f->ops->print(f) : 0,
+                .request = request,
         };
+        int r;
 
         if (f->ops->size)
                 (void)f->ops->size(f, &how.size);
         find_gate(rq, f);
-        return handles_add(h, &how, f, &fi->fh);
+        r = handles_add(h, &how, f, &fi->fh);
+        if (r == 0)
+                f->how = handles_how(h, fi->fh);
+        return r;
 }
 
-/* Not one that was opened to be uploaded, which the earlier process had begun to store. */
-static int open_again(struct req *rq, const struct handle *how, off_t off, struct file **ret)
+static bool is_upload(const struct handle *how)
+{
+        const struct entry *entry = tree_entry(node_of(how->ino));
+
+        return entry && (entry->flags & ENTRY_UPLOAD) && (how->flags & O_ACCMODE) != O_RDONLY;
+}
+
+static int open_again(struct req *rq, struct handle *how, off_t off, struct file **ret)
 {
         struct fuse_file_info fi = { .flags = how->flags };
         const struct node n = node_of(how->ino);
-        const struct entry *entry = tree_entry(n);
         CLEANUP_REQ struct req own = { 0 };
         struct file *f;
         int r;
 
-        if (entry && (entry->flags & ENTRY_UPLOAD) && (how->flags & O_ACCMODE) != O_RDONLY)
+        req_init_as(&own, rq->fs, rq->fuse, how->uid, how->gid);
+        r = is_upload(how) ? inflow_resume(&own, n, &fi) : file_open(&own, n, &fi);
+        if (r < 0 && is_upload(how))
                 return diag_set(&rq->diag, -EIO, "imagefs was started anew while this was uploaded: remove the image, and "
                                 "upload it again");
-        req_init_as(&own, rq->fs, rq->fuse, how->uid, how->gid);
-        r = file_open(&own, n, &fi);
         if (r < 0)
                 return -ESTALE;
         f = file_opened(&fi);
@@ -90,6 +101,7 @@ static int open_again(struct req *rq, const struct handle *how, off_t off, struc
                 return (uint64_t)off < how->size ? -ESTALE : -ENODATA;
         }
         find_gate(rq, f);
+        f->how = how;
         f->again = true;
         *ret = f;
         return 0;
@@ -163,10 +175,41 @@ struct gate *file_gate_to_open(struct fs *fs, fuse_req_t fuse, struct node n)
 
 void file_close(struct fs *fs, const struct fuse_file_info *fi)
 {
-        struct file *f = handles_remove(fs->handles, fi->fh);
+        struct file *f = handles_close(fs->handles, fi->fh);
 
         if (f)
                 f->ops->release(f);
+        (void)handles_remove(fs->handles, fi->fh); /* who dies before that leaves it to the next process to close it */
+}
+
+struct unanswered {
+        const struct fs *fs;
+        uint64_t request, number;
+};
+
+/* A handles_fn. */
+static void find_unanswered(void *ctx, uint64_t number)
+{
+        struct unanswered *u = ctx;
+        const struct handle *how = handles_how(u->fs->handles, number);
+
+        if (how && how->request == u->request)
+                u->number = number;
+}
+
+uint64_t file_unanswered(struct fs *fs, uint64_t request)
+{
+        struct unanswered u = { .fs = fs, .request = request };
+
+        if (request)
+                handles_each_inherited(fs->handles, find_unanswered, &u);
+        return u.number;
+}
+
+void file_close_unanswered(struct fs *fs, uint64_t number)
+{
+        if (number)
+                file_close(fs, &(struct fuse_file_info){ .fh = number });
 }
 
 /* A handles_fn. */
@@ -182,16 +225,17 @@ static void take_up(void *ctx, uint64_t number)
         if (!how || (how->flags & O_ACCMODE) == O_RDONLY)
                 return;
         entry = tree_entry(node_of(how->ino));
-        if (!entry || !(entry->flags & ENTRY_DISK))
+        if (!entry || !(entry->flags & (ENTRY_DISK | ENTRY_UPLOAD)))
                 return;
         req_init_as(&rq, fs, NULL, how->uid, how->gid);
         r = file_again(&rq, number, 0, &ignored);
-        if (r < 0)
+        if (r < 0 && (entry->flags & ENTRY_DISK))
                 log_warning("a disk that was open when the process before this one died cannot be opened again: %s",
                             rq.diag.error ? rq.diag.text : "it is gone");
 }
 
-void files_take_up(struct fs *fs)
+int files_take_up(struct fs *fs)
 {
         handles_each_inherited(fs->handles, take_up, fs);
+        return model_went_on(fs->model);
 }

@@ -11,6 +11,7 @@
 
 struct file;
 struct gate;
+struct handle;
 
 struct file_ops {
         bool is_command; /* writing is the command, not opening it to write */
@@ -36,13 +37,14 @@ struct file {
         const struct file_ops *ops;
         struct node node;
         struct gate *gate; /* to its store; NULL: there is none */
+        struct handle *how; /* by which the next process knows it, from its first request on */
         bool again; /* opened by an earlier process, and again by this one */
 };
 
 /*
  * The open file of a request, which an earlier process may have opened. For reading at OFF, else 0: of what was frozen then
  * nothing but the beginning can be made again, unless it is the same. -ESTALE; -ENODATA: all of it was read; -EIO, with a
- * sentence: it was an upload.
+ * sentence: it was an upload, and not all of it is there.
  */
 int file_of(struct req *rq, const struct fuse_file_info *fi, off_t off, struct file **ret);
 
@@ -55,8 +57,14 @@ static inline struct file *file_opened(const struct fuse_file_info *fi)
 /* What N is decides which kind; FLAGS of FI as open(2) has them. */
 int file_open(struct req *rq, struct node n, struct fuse_file_info *fi);
 
-/* Has FI say its number to the kernel, for F that RQ opened. -ENOMEM */
-int file_number(struct req *rq, struct node n, struct file *f, struct fuse_file_info *fi);
+/* Has FI say its number to the kernel, for F that RQ opened by that request (resent.h). -ENOMEM */
+int file_number(struct req *rq, struct node n, struct file *f, uint64_t request, struct fuse_file_info *fi);
+/*
+ * The number by which an earlier process had begun to open a file for that request, sent once more since: nobody was told
+ * it, so that nobody closes it. 0: it had not come to that.
+ */
+uint64_t file_unanswered(struct fs *fs, uint64_t request);
+void file_close_unanswered(struct fs *fs, uint64_t number); /* 0: does nothing */
 /* By which its requests have to go; NULL: by none. */
 struct gate *file_gate(struct fs *fs, const struct fuse_file_info *fi);
 /* And opening N. */
@@ -79,6 +87,8 @@ int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *f
 
 /* inflow.c: uploads. -ENOENT, to read: there is nothing in it that can be. */
 int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
+/* Opened by an earlier process, to write; -ESTALE: not all that it was given is there. */
+int inflow_resume(struct req *rq, struct node n, struct fuse_file_info *fi);
 
 /* follow.c: info/events-after/<seq> */
 int follow_open(struct req *rq, struct node n, struct fuse_file_info *fi);

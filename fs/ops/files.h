@@ -4,7 +4,10 @@
 
 struct fs;
 
-/* Opens again what must count as open, of what an earlier process had: before the first request is served. */
-void files_take_up(struct fs *fs);
+/*
+ * Opens again what must count as open, of what an earlier process had, and ends the rest of what was on its way in: before
+ * the first request is served.
+ */
+int files_take_up(struct fs *fs);
 
 #endif

@@ -87,6 +87,11 @@ int handles_add(struct handles *h, const struct handle *how, void *file, uint64_
         return 0;
 }
 
+void *handles_close(struct handles *h, uint64_t number)
+{
+        return handles_how(h, number) ? atomic_exchange(&h->files[(uint32_t)number], NULL) : NULL;
+}
+
 void *handles_remove(struct handles *h, uint64_t number)
 {
         struct handle *how = handles_how(h, number);
@@ -94,7 +99,7 @@ void *handles_remove(struct handles *h, uint64_t number)
 
         if (!how)
                 return NULL;
-        file = atomic_exchange(&h->files[(uint32_t)number], NULL);
+        file = handles_close(h, number);
         kept_give(h->kept, how);
         return file;
 }

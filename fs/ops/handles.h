@@ -27,7 +27,9 @@ struct handle {
         uint32_t turn; /* of the slot: the upper half of the number */
         uint64_t print; /* of what was frozen; two that differ have different ones, as good as always */
         uint64_t size; /* of the same: from there on nothing follows, whatever it is now */
-        uint64_t unused[2];
+        uint64_t request; /* that opened it (resent.h); 0: none of those */
+        _Atomic int32_t writer; /* of an upload, the process that wrote last; 0: nobody knows */
+        uint32_t unused;
 };
 _Static_assert(sizeof(struct handle) == HANDLES_KEPT_BYTES, "as the file of slots was made");
 
@@ -39,7 +41,9 @@ bool handles_last(const struct handles *h);
 
 /* Its number, for FILE that was opened like HOW, whose slot means nothing. -ENOMEM */
 int handles_add(struct handles *h, const struct handle *how, void *file, uint64_t *ret_number);
-/* Gives the file. NULL: it was not opened again in this process. */
+/* Gives the file, which is closed; its number stays the next process's to know. NULL: it was not opened in this one. */
+void *handles_close(struct handles *h, uint64_t number);
+/* Likewise, and nobody needs to know it any more. */
 void *handles_remove(struct handles *h, uint64_t number);
 
 void *handles_file(struct handles *h, uint64_t number); /* likewise */

@@ -9,6 +9,7 @@
 
 #include "fs/ops/alias.h"
 #include "fs/ops/file.h"
+#include "fs/ops/handles.h"
 #include "fs/ops/process.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
@@ -18,7 +19,6 @@ struct inflow {
         struct file file;
         struct upload *upload;
         struct aliases *aliases; /* NULL: of a data disk, which has one name */
-        atomic_int writer; /* the process that wrote last; 0: nobody knows */
 };
 
 static void inflow_read(struct req *rq, struct file *f, size_t size, off_t off)
@@ -53,7 +53,7 @@ static void inflow_write(struct req *rq, struct file *f, const char *bytes, size
         struct inflow *i = (struct inflow *)f;
         int r;
 
-        atomic_store(&i->writer, process_of(fuse_req_ctx(rq->fuse)->pid));
+        atomic_store(&f->how->writer, process_of(fuse_req_ctx(rq->fuse)->pid));
         r = upload_write(i->upload, bytes, size, (uint64_t)off, inflow_taken, &answer, &rq->diag);
         if (r < 0)
                 reply_refusal(rq, f->node, r);
@@ -67,7 +67,7 @@ static int inflow_truncate(struct req *rq, struct file *f, uint64_t size)
 /* Whoever else has inherited the descriptor may end as it likes. */
 static bool inflow_is_interrupted(const struct inflow *i, pid_t thread)
 {
-        const pid_t writer = atomic_load(&i->writer);
+        const pid_t writer = atomic_load(&i->file.how->writer);
 
         return writer > 0 && writer == process_of(thread) && process_is_killed(thread);
 }
@@ -114,19 +114,44 @@ static const struct file_ops inflow_reader_ops = {
         .release = inflow_release,
 };
 
-int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+static struct inflow *inflow_new(struct req *rq, struct node n, const struct file_ops *file_ops)
 {
-        struct inflow *i;
-        bool reader;
-        int r;
+        struct inflow *i = calloc(1, sizeof(*i));
 
-        i = calloc(1, sizeof(*i));
         if (!i)
-                return -ENOMEM;
-        reader = (flags & O_ACCMODE) == O_RDONLY;
-        i->file = (struct file){ .ops = reader ? &inflow_reader_ops : &inflow_ops, .node = n };
+                return NULL;
+        i->file = (struct file){ .ops = file_ops, .node = n };
         if (n.kind != KIND_IMAGE_DISK)
                 i->aliases = rq->fs->aliases;
+        return i;
+}
+
+int inflow_resume(struct req *rq, struct node n, struct fuse_file_info *fi)
+{
+        struct inflow *i = inflow_new(rq, n, &inflow_ops);
+        int r;
+
+        if (!i)
+                return -ENOMEM;
+        r = upload_resume(rq->fs->model, &rq->caller, i->aliases ? n.oid : 0, i->aliases ? 0 : n.oid, &i->upload);
+        if (r < 0) {
+                free(i);
+                return r;
+        }
+        if ((fi->flags & O_ACCMODE) == O_RDWR)
+                upload_make_readable(i->upload);
+        fi->fh = (uintptr_t)i;
+        return 0;
+}
+
+int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi)
+{
+        const bool reader = (flags & O_ACCMODE) == O_RDONLY;
+        struct inflow *i = inflow_new(rq, n, reader ? &inflow_reader_ops : &inflow_ops);
+        int r;
+
+        if (!i)
+                return -ENOMEM;
         if (reader)
                 r = i->aliases ? upload_join(rq->fs->model, n.oid, &i->upload) : -ENOENT;
         else if (i->aliases)

@@ -13,6 +13,7 @@
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/resent.h"
 #include "fs/ops/scratch_file.h"
 #include "fs/tree/scratch.h"
 #include "fs/tree/ways.h"
@@ -30,15 +31,13 @@ static mode_t file_permit(int flags)
         }
 }
 
-static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void open_for(fuse_req_t fuse, fuse_ino_t ino, uint64_t request, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
         struct node n = node_of(ino);
         struct file *f;
         int r;
 
-        (void)size;
-        (void)off;
         req_init(&rq, fuse);
         rq.doing.verb = "open";
         r = permit(&rq, n, file_permit(fi->flags));
@@ -54,7 +53,7 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
                 return;
         }
         f = file_opened(fi);
-        r = file_number(&rq, n, f, fi);
+        r = file_number(&rq, n, f, request, fi);
         if (r < 0) {
                 f->ops->release(f);
                 reply_refusal(&rq, n, r);
@@ -64,6 +63,14 @@ static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
                 reply_done(&rq, n);
         if (fuse_reply_open(fuse, fi) == -ENOENT)
                 file_close(rq.fs, fi); /* the open was interrupted: no release will come */
+}
+
+/* A later_fn. */
+static void open_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        (void)size;
+        (void)off;
+        open_for(fuse, ino, 0, fi);
 }
 
 static int ops_create_scratch(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
@@ -81,10 +88,20 @@ static int ops_create_scratch(struct req *rq, fuse_ino_t parent, const char *nam
         f = file_opened(fi);
         r = reply_fill_entry(rq, n, NULL, ret);
         if (r == 0)
-                r = file_number(rq, n, f, fi);
+                r = file_number(rq, n, f, 0, fi);
         if (r < 0)
                 f->ops->release(f);
         return r;
+}
+
+/* The image that is made for the file, or was by an earlier process, which did not come to say so. */
+static int ops_create_image(struct req *rq, struct node dir, const char *name, uint64_t *ret)
+{
+        const struct dir_kind *kind = tree_kind(dir.kind);
+        int r;
+
+        r = kind->create(rq, dir.oid, name, ret);
+        return r == -EEXIST && resent_may_be_done() ? kind->created(rq, dir.oid, name, ret) : r;
 }
 
 /* The short form: an image made for the file, and the file open as its upload. All or nothing. */
@@ -104,7 +121,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
                 return ops_create_scratch(rq, parent, name, fi, ret);
         if (!kind->create)
                 return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(dir.kind));
-        r = kind->create(rq, dir.oid, name, &image);
+        r = ops_create_image(rq, dir, name, &image);
         if (r < 0)
                 return r;
 
@@ -118,7 +135,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
                 if (r == 0)
                         r = reply_fill_entry(rq, upload, NULL, ret);
                 if (r == 0)
-                        r = file_number(rq, upload, f, fi);
+                        r = file_number(rq, upload, f, resent_number(), fi);
                 if (r < 0)
                         f->ops->release(f);
         }
@@ -130,32 +147,39 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
 /* A gate_fn. */
 static void open_through(fuse_req_t fuse, const struct gated *g)
 {
+        struct fs *fs = fuse_req_userdata(fuse); /* the request is gone when it is answered */
         struct fuse_file_info fi = g->fi;
 
-        open_now(fuse, g->ino, 0, 0, &fi);
+        open_for(fuse, g->ino, g->request, &fi);
+        file_close_unanswered(fs, g->unanswered);
 }
 
 void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         const struct node n = node_of(ino);
+        struct fs *fs = fuse_req_userdata(fuse);
 
         if (attr_is_long(n) || attr_is_found(n))
                 later_run(fuse, later_lane(n), open_now, ino, 0, 0, fi);
         else
-                gate_run(fuse, file_gate_to_open(fuse_req_userdata(fuse), fuse, n), open_through,
-                         &(struct gated){ .verb = "open", .ino = ino, .fi = *fi });
+                gate_run(fuse, file_gate_to_open(fs, fuse, n), open_through,
+                         &(struct gated){ .verb = "open", .ino = ino, .fi = *fi, .request = resent_number(),
+                                          .unanswered = resent_is() ? file_unanswered(fs, resent_number()) : 0 });
 }
 
 void ops_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
         struct fuse_entry_param e;
+        uint64_t unanswered;
         int r;
 
         (void)mode;
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = "create", .in = node_of(parent), .name = name };
+        unanswered = resent_is() ? file_unanswered(rq.fs, resent_number()) : 0;
         r = ops_create_file(&rq, parent, name, fi, &e);
+        file_close_unanswered(rq.fs, unanswered);
         if (r < 0) {
                 reply_refusal(&rq, node_of(parent), r);
                 return;

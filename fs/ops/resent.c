@@ -8,7 +8,7 @@
 static _Thread_local struct {
         struct resent_notes *notes; /* NULL: it serves none, or nothing outlives the process */
         uint64_t number;
-        bool was_done, was_begun;
+        bool is_resent, was_done, was_begun;
 } now;
 
 static bool is_noted(const _Atomic uint64_t *notes, uint64_t number)
@@ -23,6 +23,7 @@ void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent)
 {
         now.notes = notes;
         now.number = number;
+        now.is_resent = is_resent;
         now.was_done = is_resent && is_noted(notes->done, number);
         now.was_begun = is_resent && is_noted(notes->begun, number);
 }
@@ -36,6 +37,16 @@ void resent_note(void *ctx, bool done)
                 atomic_store(&n->done[atomic_fetch_add(&n->next, 1) % RESENT_NOTES], now.number);
         else if (n)
                 atomic_store(&n->begun[atomic_fetch_add(&n->next_begun, 1) % RESENT_NOTES], now.number);
+}
+
+uint64_t resent_number(void)
+{
+        return now.notes ? now.number : 0;
+}
+
+bool resent_is(void)
+{
+        return now.is_resent;
 }
 
 bool resent_may_be_done(void)

@@ -30,6 +30,11 @@ void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent);
 /* Of a model_committed_fn. */
 void resent_note(void *ctx, bool done);
 
+/* The number of the request that this thread has read, and serves now; 0: nothing outlives the process. */
+uint64_t resent_number(void);
+/* Is it sent once more? */
+bool resent_is(void);
+
 /* Was what this thread's request asks for done by an earlier process, so that only the answer is missing? */
 bool resent_was_done(void);
 /* Was an earlier process at it, and may have done it? Or did it. */

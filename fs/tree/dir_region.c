@@ -190,6 +190,11 @@ static int images_create(struct req *rq, uint64_t oid, const char *name, uint64_
                                      ret_image);
 }
 
+static int images_created(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image)
+{
+        return image_find_for_file(rq->fs->model, dir_class_region(oid), class_of(oid), name, ret_image);
+}
+
 static int images_draft(struct req *rq, uint64_t oid, uint64_t others, struct draft **ret)
 {
         return draft_new(rq->fs->model, &rq->caller, dir_class_region(oid), class_of(oid), others, &rq->diag, ret);
@@ -223,6 +228,7 @@ const struct dir_kind dir_images = {
         .find = images_find,
         .make = images_make,
         .create = images_create,
+        .created = images_created,
         .draft = images_draft,
         .import = images_import,
         .remove = images_remove,

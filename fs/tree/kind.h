@@ -118,6 +118,7 @@ struct dir_kind {
         int (*find)(struct req *rq, uint64_t oid, const char *name, struct child *ret, struct object *ret_object);
         int (*make)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child); /* mkdir */
         int (*create)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* a file: the short form */
+        int (*created)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* what that one made */
         /*
          * A temporary file (scratch.h), of who has OTHERS: in the region, or in what is an image itself. *ret stays NULL
          * where it can only be a value. And the image that it becomes when it has its name.

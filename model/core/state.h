@@ -42,6 +42,8 @@ struct model {
         char *left_down; /* why it was not served before; may be NULL */
         bool read_only;
         bool import_private;
+        bool followed; /* another process may go on when this one dies */
+        bool left; /* and is about to */
         struct stores *stores; /* core/stores.c */
         struct store_hang *hang; /* core/store_hang.c; NULL: nothing is worked on */
         atomic_int catalogue_error; /* core/catalogue.c */

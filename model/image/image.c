@@ -540,6 +540,26 @@ int image_create_for_file(struct model *m, const struct caller *c, uint64_t regi
         return create(m, c, &image, true, diag, ret);
 }
 
+int image_find_for_file(struct model *m, uint64_t region, enum image_class class, const char *filename, uint64_t *ret)
+{
+        enum image_format format = IMAGE_FORMAT_AUTO;
+        char handle[NAME_LEN_MAX + 1];
+        struct object o;
+        size_t stem = 0;
+        int r;
+
+        r = find_ending(filename, class, &format, &stem, NULL);
+        if (r == 0 && stem > NAME_LEN_MAX)
+                r = -ENOENT;
+        if (r < 0)
+                return r;
+        (void)snprintf(handle, sizeof(handle), "%.*s", (int)stem, filename);
+        r = image_find(m, region, class, handle, &o);
+        if (r == 0)
+                *ret = o.id;
+        return r;
+}
+
 void image_tell_gone(struct model *m, uint64_t image, uint64_t region, const char *ident)
 {
         if (m->image_hooks)

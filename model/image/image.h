@@ -87,6 +87,8 @@ int image_create(struct model *m, const struct caller *c, uint64_t region, enum 
  */
 int image_create_for_file(struct model *m, const struct caller *c, uint64_t region, enum image_class class,
                           const char *filename, struct diag *diag, uint64_t *ret);
+/* The image that was made so, if it has its name still. -ENOENT */
+int image_find_for_file(struct model *m, uint64_t region, enum image_class class, const char *filename, uint64_t *ret);
 
 /* Attributes that can be written; IMAGE_FIELD_TYPE and _FORMAT only while queued. */
 enum image_field {

@@ -38,8 +38,7 @@ int upload_expect(struct model *m, uint64_t image)
         return brief_add(m, image);
 }
 
-/* What is uploaded, from the database. */
-static int load_subject(struct upload *u, uint64_t image_id, const struct caller *c, struct image *image,
+int upload_load_subject(struct upload *u, uint64_t image_id, const struct caller *c, struct image *image,
                         struct diag *diag)
 {
         struct disk_list disks;
@@ -97,20 +96,14 @@ static bool begins_plain(void *ctx, const uint8_t *start)
         return !u->has_data_disks && image_begins_plain(start, u->wanted);
 }
 
-/* A new entry; the list's mutex is held. */
-static int open_upload(struct model *m, const struct caller *c, uint64_t id, uint64_t disk, struct changes *ch,
-                       struct diag *diag, struct upload **ret)
-{
-        static const struct intake_ops ops = { .begins_plain = begins_plain, .room = may_settle };
-        CLEANUP(upload_freep) struct upload *u = NULL;
-        struct blobstore *bs;
-        struct image image;
-        bool fresh;
-        int r;
+const struct intake_ops upload_intake_ops = { .begins_plain = begins_plain, .room = may_settle };
 
-        u = calloc(1, sizeof(*u));
+struct upload *upload_new(struct model *m, uint64_t disk)
+{
+        struct upload *u = calloc(1, sizeof(*u));
+
         if (!u)
-                return -ENOMEM;
+                return NULL;
 
         u->m = m;
         u->disk = disk;
@@ -122,8 +115,23 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, uin
         atomic_init(&u->bytes, 0);
         atomic_init(&u->written, 0);
         atomic_init(&u->announced, 0);
+        return u;
+}
 
-        r = load_subject(u, id, c, &image, diag);
+/* A new entry; the list's mutex is held. */
+static int open_upload(struct model *m, const struct caller *c, uint64_t id, uint64_t disk, struct changes *ch,
+                       struct diag *diag, struct upload **ret)
+{
+        CLEANUP(upload_freep) struct upload *u = upload_new(m, disk);
+        struct blobstore *bs;
+        struct image image;
+        bool fresh;
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+
+        r = upload_load_subject(u, id, c, &image, diag);
         if (r == 0)
                 r = stores_get(m, u->store, diag, &bs);
         if (r < 0)
@@ -137,7 +145,9 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, uin
                         return u->fd;
         }
 
-        r = intake_new(bs, u->fd, &ops, u, &u->intake);
+        r = intake_new(bs, u->fd, &upload_intake_ops, u, &u->intake);
+        if (r == 0 && fresh && m->followed)
+                intake_last(u->intake);
         if (r == 0 && !u->disk)
                 r = upload_begin(m, c, id, ch, diag);
         if (r == 0 && !fresh)
@@ -153,8 +163,7 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, uin
         return 0;
 }
 
-/* One that waits for it hands over its own share. The list's mutex is held. */
-static void add_writer(struct upload *u)
+void upload_add_writer(struct upload *u)
 {
         if (u->waits_until_us) {
                 u->waits_until_us = 0;
@@ -169,7 +178,7 @@ static void await_store(struct model *m, const struct caller *c, uint64_t id, ui
         struct upload u = { .m = m, .disk = disk };
         struct image image;
 
-        if (load_subject(&u, id, c, &image, NULL) == 0)
+        if (upload_load_subject(&u, id, c, &image, NULL) == 0)
                 incoming_await(m, u.store);
 }
 
@@ -199,7 +208,7 @@ static int open_or_join(struct model *m, const struct caller *c, uint64_t id, ui
                 } else if (u->ending) {
                         return diag_set(diag, -EBUSY, "the upload has ended: make another image for another one");
                 }
-                add_writer(u);
+                upload_add_writer(u);
                 if (!disk)
                         brief_opened(m->briefs, id);
         }
@@ -228,7 +237,7 @@ int upload_join(struct model *m, uint64_t image, struct upload **ret)
         if (!u || !u->readable || u->ending || u->writers == 0)
                 return -ENOENT;
 
-        add_writer(u);
+        upload_add_writer(u);
         *ret = u;
         return 0;
 }
@@ -357,10 +366,14 @@ int upload_write(struct upload *u, const void *buf, size_t n, uint64_t off, uplo
                 r = upload_unname_disk(u);
         if (r == 0)
                 r = refuse_full(diag, room_left(u, n));
+        if (r == -ENOSPC && intake_give_way(u->intake))
+                r = refuse_full(diag, room_left(u, n));
         if (r == 0)
                 r = refuse_full(diag, intake_write(u->intake, buf, n, off, write_taken, &w));
-        if (r < 0)
+        if (r < 0) {
                 atomic_store(&u->lost, r);
+                intake_spoil(u->intake);
+        }
         return r;
 }
 
@@ -390,4 +403,5 @@ int upload_truncate(struct upload *u, uint64_t size, struct diag *diag)
 void upload_interrupt(struct upload *u)
 {
         atomic_store(&u->interrupted, true);
+        intake_spoil(u->intake);
 }

@@ -21,6 +21,12 @@ struct upload;
 int upload_open(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct upload **ret);
 
 /*
+ * Goes on with what C had open when the process before this one died, before anybody asks anything. DISK is a data disk's,
+ * or 0. -ESTALE: it is not uploading, or not all that it was given is there.
+ */
+int upload_resume(struct model *m, const struct caller *c, uint64_t image, uint64_t disk, struct upload **ret);
+
+/*
  * Likewise of a data disk, for the image's import to find: closing it accepts nothing, and what is uploaded a second time
  * is in the place of the first.
  */

@@ -141,7 +141,7 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                 if (r == -ETIMEDOUT) { /* the import takes its time for it */
                         strbuf_reset(&ret->refusal);
                         ret->probe = (struct image_probe){ 0 };
-                        ret->rest = intake_is_streaming(u->intake);
+                        ret->rest = !intake_keep_in_file(u->intake);
                         return 0;
                 }
                 if (r < 0)
@@ -150,7 +150,7 @@ static int bring_in(struct upload *u, struct upload_result *ret)
         if (r == 0 && image_is_plain(&ret->probe))
                 r = make_disk(u, ret);
         else if (r == 0)
-                ret->rest = intake_is_streaming(u->intake);
+                ret->rest = !intake_keep_in_file(u->intake);
         if (r < 0)
                 diag_add_error(&ret->refusal, r);
         return 0;
@@ -212,6 +212,12 @@ static void end_upload(struct upload *u)
         changes_tell(m, &changes); /* which wakes the upkeep, too */
 }
 
+void upload_wait_again(struct upload *u)
+{
+        u->waits_until_us = clock_now_us() + UPLOAD_WAIT_US;
+        jobs_wake(u->m); /* the upkeep has a new time to be there */
+}
+
 /* Is U to end now that a writer is done? MAY_WAIT: not if it may be opened again. */
 static bool writer_is_done(struct upload *u, bool may_wait)
 {
@@ -225,8 +231,7 @@ static bool writer_is_done(struct upload *u, bool may_wait)
                 return false;
         }
         if (may_wait && !atomic_load(&u->gone)) {
-                u->waits_until_us = clock_now_us() + UPLOAD_WAIT_US;
-                jobs_wake(u->m); /* the upkeep has a new time to be there */
+                upload_wait_again(u);
                 return false;
         }
         u->ending = true;

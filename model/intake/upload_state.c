@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What opening and closing an upload does to its image, each in one transaction, and what a crash in between leaves. */
+/* What opening and closing an upload does to its image, each in one transaction. */
 
 #include "model/intake/upload_state.h"
 
@@ -19,24 +19,10 @@
 /* Of a request: whoever closes a file waits for it, and so does the end of the daemon. It takes milliseconds. */
 #define PROBE_MS 3000
 
-#define CUT_OFF "the upload was cut off before its end: remove the image and upload it again"
-
-enum { UPLOAD_FORGET_SYSTEM, UPLOAD_NEXT_CUT_OFF, UPLOAD_IS_PENDING, UPLOAD_DISK_IS_WANTED };
+enum { UPLOAD_FORGET_SYSTEM };
 
 static const char *const upload_state_sql[] = {
         [UPLOAD_FORGET_SYSTEM] = "DELETE FROM image_disk WHERE image = ?1 AND role = 'system'",
-        /* The first condition is that of the index image_by_status. */
-        [UPLOAD_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
-                                " AND status = 'uploading'"
-                                " AND NOT EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id) LIMIT 1",
-        [UPLOAD_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
-                              " WHERE image.ident = ?1 AND region.store = ?2 AND (image.status = 'pending'"
-                              " OR image.status <> 'deleted' AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
-        [UPLOAD_DISK_IS_WANTED] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
-                                  " JOIN image_disk ON image_disk.image = image.id"
-                                  " WHERE image.ident = ?1 AND region.store = ?2 AND device = ?3 AND role = 'data'"
-                                  " AND (image.status IN ('queued', 'pending') OR image.status IN ('uploading', 'error', 'deleted')"
-                                  " AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
 };
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
@@ -288,93 +274,4 @@ int upload_end(struct model *m, uint64_t id, struct upload_result *result, struc
         result->named = result->blob && !refusal[0];
         *ret_keep = keep;
         return 0;
-}
-
-/* ---- at start ---- */
-
-/* One upload that a crash cut off; -ENOENT: there is none. */
-static int fail_cut_off(struct model *m)
-{
-        struct changes ignored = { 0 }; /* nobody listens yet */
-        int64_t image;
-        int r;
-        DB_TXN(t);
-
-        r = db_begin(m->db, DB_WRITE, &t);
-        if (r < 0)
-                return r;
-
-        r = db_int(&t, upload_state_sql[UPLOAD_NEXT_CUT_OFF], &image);
-        if (r < 0)
-                return r;
-
-        r = making_fail(&t, (uint64_t)image, CUT_OFF, &ignored);
-        if (r < 0)
-                return r;
-
-        return db_commit(&t);
-}
-
-struct sweep {
-        struct model *m;
-        struct blobstore *bs;
-        uint64_t store;
-};
-
-/* Removes a file that no import is going to read, and no fetch to go on with. */
-static int sweep_file(void *ctx, const char *name)
-{
-        const struct sweep *sweep = ctx;
-        const char *device = strchr(name, '.');
-        char ident[IDENT_MAX];
-        int64_t wanted;
-        int r;
-
-        (void)snprintf(ident, sizeof(ident), "%.*s", (int)strcspn(name, "."), name);
-
-        {
-                DB_TXN(t);
-
-                r = db_begin(sweep->m->db, DB_READ, &t);
-                if (r < 0)
-                        return r;
-
-                if (device) /* of vdb.part there is none */
-                        r = db_int(&t, upload_state_sql[UPLOAD_DISK_IS_WANTED], &wanted, DB_TEXT(ident),
-                                   DB_INT(sweep->store), DB_TEXT(device + 1));
-                else
-                        r = db_int(&t, upload_state_sql[UPLOAD_IS_PENDING], &wanted, DB_TEXT(ident),
-                                   DB_INT(sweep->store));
-                if (r < 0)
-                        return r;
-        }
-
-        if (!wanted)
-                (void)unlinkat(blobstore_incoming_dir(sweep->bs), name, 0); /* the next start tries again */
-        return 0;
-}
-
-static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
-{
-        struct sweep sweep = { .m = ctx, .bs = bs, .store = id };
-
-        if (!stores_are_ours(ctx, id))
-                return 0;
-        return incoming_each(bs, sweep_file, &sweep);
-}
-
-int uploads_recover(struct model *m)
-{
-        int r;
-
-        /* First, since recording needs space. */
-        r = stores_each(m, sweep_store, m);
-        if (r < 0)
-                return r;
-
-        do
-                r = fail_cut_off(m);
-        while (r == 0);
-
-        return r == -ENOENT ? 0 : r;
 }

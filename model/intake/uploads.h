@@ -40,7 +40,10 @@ void uploads_end_waiting(struct model *m);
 void uploads_settle(struct model *m);
 /* Has streams that have gone on for long keep less from being collected. Is anything being streamed? */
 bool uploads_renew(struct model *m);
-/* Ends uploads that a crash cut off, at start. */
-int uploads_recover(struct model *m);
+/*
+ * Ends uploads that a crash cut off, at start. GOES_ON: once this process has gone on with those that an earlier one had
+ * open; what was only made, and nobody has open, waits once more to be opened again.
+ */
+int uploads_recover(struct model *m, bool goes_on);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef MODEL_INTAKE_UPLOADS_PRIV_H
 #define MODEL_INTAKE_UPLOADS_PRIV_H
 
-/* An open upload, and the list of them. Private to upload.c, upload_close.c and uploads.c. */
+/* An open upload, and the list of them. Private to upload.c, upload_close.c, upload_resume.c and uploads.c. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,8 +45,20 @@ struct uploads {
         struct upload *rest; /* whose bytes are not all in the file yet: for their imports (uploads_settle_file()) */
 };
 
+/* upload.c: one that has only its numbers yet. NULL: no memory. */
+struct upload *upload_new(struct model *m, uint64_t disk);
+/* Fills in what is uploaded, from the database. DIAG may be NULL. */
+int upload_load_subject(struct upload *u, uint64_t image_id, const struct caller *c, struct image *image,
+                        struct diag *diag);
+/* One that waits for it hands over its own share. The list's mutex is held. */
+void upload_add_writer(struct upload *u);
+extern const struct intake_ops upload_intake_ops; /* of its intake */
+
 /* What close(2) says where R kept bytes from being stored. */
 int upload_refuse_lost(struct diag *diag, int r);
+
+/* upload_close.c: it has one writer, whose time begins in which it may be opened again; the list's mutex is held. */
+void upload_wait_again(struct upload *u);
 
 /* Closes what it has; for one that is in no list, or no longer. Accepts NULL. */
 void upload_free(struct upload *u);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -612,6 +613,174 @@ static void test_whatever_is_done_to_it_the_bytes_are_right(void **state)
                 random_life(*state, seed);
 }
 
+/* ---- over the end of a process ---- */
+
+static struct intake *make_lasting(struct store *s, int *ret_fd)
+{
+        struct intake *in = make(s, IMAGE_FORMAT_AUTO, ret_fd);
+
+        intake_last(in);
+        return in;
+}
+
+/* What another process has of it. -ESTALE: nothing. */
+static int resume(struct store *s, int fd, struct intake **ret)
+{
+        static const struct intake_ops ops = { .begins_plain = is_plain, .room = store_any_room };
+
+        assert_ok(intake_new(s->bs, fd, &ops, NULL, ret));
+        return intake_resume(*ret);
+}
+
+static void assert_gone(struct store *s, int fd)
+{
+        struct intake *in;
+
+        assert_err(resume(s, fd, &in), -ESTALE);
+        intake_free(in);
+}
+
+static void assert_in_file(struct intake *in, int fd, const uint8_t *bytes, size_t n)
+{
+        struct blob *b;
+
+        assert_true(intake_is_whole(in));
+        assert_ok(intake_commit(in, &b));
+        assert_null(b);
+        assert_file_has(fd, bytes, n);
+}
+
+static void test_another_process_goes_on_with_what_was_taken(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(21, SIZE);
+        struct intake *in, *next;
+        int fd;
+
+        in = make_lasting(s, &fd);
+        write_in_order(in, bytes, 0, 2 * MIB);
+        assert_true(intake_is_streaming(in));
+        assert_ok(resume(s, fd, &next));
+        intake_free(in); /* what it had in memory */
+
+        write_in_order(next, bytes, 2 * MIB, SIZE);
+        assert_false(intake_is_streaming(next));
+        assert_in_file(next, fd, bytes, SIZE);
+        done(next, fd);
+        (void)store_gc(s);
+        free(bytes);
+}
+
+static void test_a_stream_that_another_process_could_have_ends_as_any(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(22, SIZE);
+        struct intake *in;
+        int fd;
+
+        in = make_lasting(s, &fd);
+        write_in_order(in, bytes, 0, SIZE);
+        assert_file_has(fd, bytes, SIZE);
+        assert_true(probe(in, fd).format == IMAGE_FORMAT_RAW);
+        assert_commits(in, bytes, SIZE);
+        done(in, fd);
+        free(bytes);
+}
+
+/* Nothing is read back: the file has it. */
+static void test_one_that_is_written_over_or_cut_is_in_its_file_at_once(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(23, SIZE);
+        struct intake *in;
+        int fd;
+
+        in = make_lasting(s, &fd);
+        write_in_order(in, bytes, 0, SIZE);
+        bytes[5] ^= 1;
+        assert_ok(intake_write(in, bytes, 10, 0, NULL, NULL));
+        assert_false(intake_is_streaming(in));
+        assert_in_file(in, fd, bytes, SIZE);
+        done(in, fd);
+
+        in = make_lasting(s, &fd);
+        write_in_order(in, bytes, 0, SIZE);
+        assert_ok(intake_truncate(in, SIZE + MIB));
+        assert_true(intake_is_streaming(in));
+        assert_ok(intake_truncate(in, MIB));
+        assert_in_file(in, fd, bytes, MIB);
+        done(in, fd);
+
+        in = make_lasting(s, &fd);
+        write_in_order(in, bytes, 0, SIZE);
+        assert_true(intake_keep_in_file(in));
+        assert_in_file(in, fd, bytes, SIZE);
+        done(in, fd);
+        (void)store_gc(s);
+        free(bytes);
+}
+
+static void test_nobody_goes_on_with_what_is_not_all_there(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(24, SIZE);
+        struct intake *in, *next;
+        int fd;
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd); /* of a process that nobody follows */
+        write_in_order(in, bytes, 0, MIB);
+        assert_gone(s, fd);
+        done(in, fd);
+
+        in = make_lasting(s, &fd);
+        write_in_order(in, bytes, 0, MIB);
+        intake_spoil(in);
+        assert_gone(s, fd);
+        assert_ok(intake_truncate(in, 0));
+        assert_ok(resume(s, fd, &next));
+        intake_free(next);
+        done(in, fd);
+        (void)store_gc(s);
+        free(bytes);
+}
+
+/* Without room for the file, too, a stream is what it is without another process. */
+static void test_a_stream_goes_on_where_its_file_cannot(void **state)
+{
+        struct store *s = *state;
+        static const struct intake_ops ops = { .begins_plain = is_plain, .room = store_any_room };
+        uint8_t *bytes = image_make(25, SIZE);
+        int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        struct intake *in;
+        struct blob *b;
+
+        assert_true(fd >= 0);
+        assert_ok(intake_new(s->bs, fd, &ops, NULL, &in));
+        intake_last(in);
+        assert_false(intake_give_way(in)); /* no stream */
+        write_in_order(in, bytes, 0, MIB);
+        assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0); /* as a full disk */
+        write_in_order(in, bytes, MIB, SIZE);
+        assert_true(intake_is_streaming(in));
+        assert_true(file_bytes(fd) <= INTAKE_HEAD_BYTES);
+        assert_gone(s, fd);
+        assert_ok(intake_commit(in, &b));
+        image_assert_same(b, bytes, SIZE);
+        blob_close(b);
+        done(in, fd);
+
+        in = make_lasting(s, &fd);
+        write_in_order(in, bytes, 0, MIB);
+        assert_true(intake_give_way(in));
+        assert_false(intake_give_way(in));
+        write_in_order(in, bytes, MIB, SIZE);
+        assert_true(file_bytes(fd) <= INTAKE_HEAD_BYTES);
+        assert_gone(s, fd);
+        assert_commits(in, bytes, SIZE);
+        done(in, fd);
+        free(bytes);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -630,6 +799,11 @@ int main(void)
                 TEST(test_an_error_stays_until_it_begins_anew),
                 TEST(test_writers_are_let_go_once_and_told_later),
                 TEST(test_whatever_is_done_to_it_the_bytes_are_right),
+                TEST(test_another_process_goes_on_with_what_was_taken),
+                TEST(test_a_stream_that_another_process_could_have_ends_as_any),
+                TEST(test_one_that_is_written_over_or_cut_is_in_its_file_at_once),
+                TEST(test_nobody_goes_on_with_what_is_not_all_there),
+                TEST(test_a_stream_goes_on_where_its_file_cannot),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The process that serves a mount dies, and the next one goes on: whoever uses the mount notices nothing.
-need python3
+need python3 qemu-img
 [ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" = 6.9 ] || skip "Linux does not send again what was under way"
 KILLS=${IMAGEFS_KILLS:-10}
 serving() { pgrep -P "$daemon_pid" imagefs; }
@@ -40,23 +40,96 @@ same "$begun$(cat <&6)" web "a text that is the same is read on"
 same "$(cat <&7)" '' "one that nobody had begun to read"
 ok write "$R/private/web/description" 'another text than before'
 
-# An upload that was under way has lost what was not stored; it never looks whole. Who waits for it is told so.
+# Uploads that are under way go on, whatever is uploaded and however: so does who waits for one.
+kill_once() {
+        local old
+        old=$(serving)
+        kill -KILL "$old"
+        next "$old"
+}
+run qemu-img convert -f raw -O qcow2 web.raw web.qcow2
+make_iso boot.iso 3
+pattern more.raw 1M 9
 ok mkdir "$R/private/slow"
-exec 8>"$R/private/slow/upload"
-head -c 1M web.raw >&8
-cat "$R/private/slow/wait" >waited 2>&1 &
+ok mkdir "$R/private/both"
+ok mkdir "$R/private/both/disks/vdb"
+exec 8>"$R/private/slow/upload" 9>"$R/private/short.qcow2" 3>"$R/iso/boot.iso" 4>"$R/private/both/disks/vdb/upload"
+piece() { dd if="$1" bs=65536 skip="$2" count=$(($3 - $2)) status=none; } # FILE FROM TO, of 64 KiB
+piece web.raw 0 20 >&8
+[ "$(stat -c %b "$(find "$STORE"/blobs/incoming -size +1M)")" -gt 0 ] || fail "what was answered is in no file"
+piece web.qcow2 0 4 >&9
+head -c 40000 boot.iso >&3 2>/dev/null # its close(2) says that there is no more
+piece more.raw 0 7 >&4
+cat "$R/private/slow/wait" >waited 2>&1 8>&- 9>&- 3>&- 4>&- &
 waiter=$!
 until_true 5 grep -q wait /proc/"$waiter"/stack
-second=$(serving)
-kill -KILL "$second"
-next "$second"
-{ head -c 1M web.raw >&8; } 2>err && fail "an upload went on without its beginning"
-grep -q 'Input/output error' err || fail "got $(cat err)"
+for to in 30 48; do
+        kill_once
+        value "$R/private/slow/status" uploading
+        value "$R/private/short/status" uploading
+        piece web.raw $((to == 30 ? 20 : 30)) "$to" >&8 || fail "the upload did not go on"
+        piece web.qcow2 $((to == 30 ? 4 : 8)) $((to == 30 ? 8 : 10000)) >&9 || fail "that of the short form"
+        piece more.raw $((to == 30 ? 7 : 12)) $((to == 30 ? 12 : 16)) >&4 || fail "that of a data disk"
+done
+tail -c +40001 boot.iso >&3 || fail "that of an ISO file"
+kill_once # between the last write and the close
+exec 8>&- 9>&- 3>&- 4>&-
+wait "$waiter" || fail "who waited: $(cat waited)"
+same "$(cat waited)" available "what who waited was told"
+same_disk web.raw "$R/private/slow/disks/vda.raw"
+settle "$R/private/short"
+same_disk web.raw "$R/private/short/disks/vda.raw"
+settle "$R/iso/boot"
+same_disk boot.iso "$R/iso/boot/disks/vda.raw"
+ok upload web.raw "$R/private/both/upload"
+settle "$R/private/both"
+same_disk more.raw "$R/private/both/disks/vdb.raw"
+
+# What close(2) has to say it says, whoever was given the bytes; what was written back to front is whole, too.
+ok mkdir "$R/private/bad"
+ok write "$R/private/bad/format" qcow2
+exec 8>"$R/private/bad/upload"
+piece web.raw 0 20 >&8 2>/dev/null # its close(2) says it, too
+kill_once
 { exec 8>&-; } 2>/dev/null
-wait "$waiter" && fail "an upload that was cut off ended well"
-value "$R/private/slow/status" error
-ok rmdir "$R/private/slow"
-exec 5<&- 6<&- 7<&-
+settle "$R/private/bad" error
+ok rmdir "$R/private/bad"
+ok mkdir "$R/private/back"
+exec 8>"$R/private/back/upload"
+piece web.raw 0 24 >&8
+pwrite() { python3 -c 'import os, sys; os.pwrite(8, open("web.raw", "rb").read()[70000:70001] if sys.argv[1:] else b"x", 70000)' "$@"; }
+pwrite
+kill_once
+piece web.raw 24 48 >&8
+pwrite again
+exec 8>&-
+settle "$R/private/back"
+same_disk web.raw "$R/private/back/disks/vda.raw"
+
+# One whose writer died while nobody served it is none; nor does one that was interrupted before become whole.
+exec 5<&- 6<&- 7<&- # a program that inherits them ends when they are closed
+ok mkdir "$R/private/left"
+mkfifo feed
+cat feed >"$R/private/left/upload" &
+writer=$!
+exec 8>feed
+piece web.raw 0 20 >&8
+_came() { [ "$(keyed "$R/private/left/progress" bytes-done)" = 1310720 ]; }
+until_true 10 _came || fail "$(cat "$R/private/left/progress")"
+old=$(serving)
+kill -STOP "$daemon_pid" # the next one is not begun before
+kill -KILL "$old"
+until_true 5 grep -q '^State:.Z' "/proc/$old/status" || fail "it is not dead"
+kill -KILL "$writer"
+disown "$writer"
+kill -CONT "$daemon_pid"
+exec 8>&-
+next "$old"
+settle "$R/private/left" error
+ok rmdir "$R/private/left"
+for image in slow short both back; do ok rmdir "$R/private/$image"; done
+ok rmdir "$R/iso/boot"
+nothing_incoming
 until_true 5 grep -qx stopped "$R/instances/vm/status" || fail "the machine's disk is closed"
 
 # Clients at work.
@@ -66,10 +139,22 @@ grep 'died of' daemon.log | grep -v 'signal 9' && fail "it died by itself"
 
 # A new program under a mount in use: what is open stays so.
 exec 5<>"$R/disks/load/data.raw"
+ok mkdir "$R/private/slow"
+exec 8>"$R/private/slow/upload"
+piece web.raw 0 20 >&8
 third=$(serving)
 kill -HUP "$daemon_pid"
 next "$third"
+fourth=$(serving)
+said=$(run "$IMAGEFS" --reexec "$MNT")
+next "$fourth"
+version=$(cat "$MNT/info/version")
+same "$said" "$MNT: served by process $(serving), $version (before: $fourth, $version)" "what --reexec says"
 printf x >&5 || fail "writing to what was open before"
+piece web.raw 20 48 >&8 || fail "uploading on"
+exec 8>&-
+settle "$R/private/slow"
+same_disk web.raw "$R/private/slow/disks/vda.raw"
 exec 5>&-
 same "$(head -c 1 "$R/disks/load/data.raw")" x "what was written to it"
 
@@ -101,6 +186,20 @@ grep -q 'left down, since the process that serves it died 2 times in a minute, t
         fail "info/health says $(cat "$MNT/info/health")"
 restart -o restarts=1
 value "$MNT/info/health" ok
+
+# What cannot be: a sentence, and nothing is done.
+says() {
+        fails "$IMAGEFS" "${@:2}"
+        same "$(cat "$WORK/err")" "$1" "$*"
+}
+says "imagefs: $WORK: no library is mounted there" --reexec "$WORK"
+says "imagefs: $WORK/none: No such file or directory" --reexec "$WORK/none"
+says "imagefs: --reexec: --reexec takes one mount point (imagefs --help shows what there is)" --reexec
+restart -o restarts=0
+says "imagefs: $MNT: nothing supervises it, so that no other program can go on with it: unmount it, and mount it anew, with \
+-o restarts=N" --reexec "$MNT"
+value "$MNT/info/health" ok
+restart -o restarts=1
 
 # Whoever kills the supervisor has killed all of it.
 fifth=$(serving)
