@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "blobstore/import/keyring.h"
@@ -201,6 +204,37 @@ static void test_all_who_signed_must_be_known(void **state)
         refuse(f, text, detached, "");
 }
 
+/* In a child, in which it is not there. */
+static void test_without_gpgv_it_is_said(void **state)
+{
+        CLEANUP_STRBUF struct strbuf got = { 0 };
+        struct fixture *f = *state;
+        int status;
+        pid_t pid;
+
+        if (geteuid() != 0)
+                skip();
+        (void)check(f, clear, NULL, &got, ""); /* skips where it is not there at all */
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                CLEANUP_STRBUF struct strbuf list = { 0 }, reason = { 0 };
+                struct signature s = { .keyring = f->keyring.text, .keyring_bytes = f->keyring.len, .text = &list };
+                int64_t made_s;
+
+                if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                    mount("none", "/usr/bin", "tmpfs", 0, NULL) < 0)
+                        _exit(77);
+                strbuf_add(&list, clear);
+                _exit(signature_check(&s, f->dir_fd, &got, &made_s, &reason) != -EOPNOTSUPP ||
+                      !strstr(strbuf_text(&reason), "package gpgv"));
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+                skip();
+        assert_int_equal(status, 0);
+}
+
 static void test_what_says_that_it_is_clear_signed(void **state)
 {
         static const struct {
@@ -230,6 +264,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_what_was_changed_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_one_text_is_signed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_all_who_signed_must_be_known, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_without_gpgv_it_is_said, setup, teardown),
                 cmocka_unit_test(test_what_says_that_it_is_clear_signed),
         };
 
