@@ -46,6 +46,7 @@ enum {
         ERASE,
         RENAME,
         SUBMIT,
+        FORGET_TASK,
         BEGIN_IMAGE,
         ADD_IMAGE,
         FORGET_IMAGE,
@@ -82,6 +83,7 @@ static const char *const follow_sql[] = {
         [RENAME] = "UPDATE follow SET handle = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
         [SUBMIT] = "UPDATE follow SET status = 'running', task = ?2, image = NULL, last_run = ?3, next_run = ?4, "
                    "updated = max(?3, updated + 1) WHERE id = ?1 AND status IN ('idle', 'error')",
+        [FORGET_TASK] = "DELETE FROM task WHERE id = ?1",
         [BEGIN_IMAGE] = "UPDATE follow SET image = ?2, etag = ?3, modified = ?4 WHERE id = ?1 AND status = 'running'",
         [ADD_IMAGE] = "INSERT INTO follow_image (follow, image, sum) VALUES (?1, ?2, ?3)",
         [FORGET_IMAGE] = "DELETE FROM follow_image WHERE follow = ?1 AND image = ?2",
@@ -103,7 +105,8 @@ static const char *const follow_sql[] = {
                 "ORDER BY next_run",
         [NEXT_DUE] = "SELECT next_run FROM follow WHERE status IN ('idle', 'error') AND next_run > 0 "
                      "ORDER BY next_run LIMIT 1",
-        [BRING_NEAR] = "UPDATE follow SET next_run = ?1 + every WHERE next_run > ?1 + 2 * every",
+        [BRING_NEAR] = "UPDATE follow SET next_run = ?1 + every, updated = max(?1, updated + 1) "
+                       "WHERE next_run > ?1 + 2 * every",
         [BEYOND] = "SELECT image.id FROM follow_image JOIN image ON image.id = follow_image.image "
                    "JOIN follow ON follow.id = follow_image.follow WHERE follow.id = ?1 AND image.class = 'private' "
                    "AND image.status = 'available' AND image.uid = follow.uid "
@@ -390,6 +393,11 @@ int follow_submit(struct db_txn *t, const struct follow_row *f, struct changes *
         return 0;
 }
 
+int follow_forget_task(struct db_txn *t, uint64_t task)
+{
+        return db_run_one(t, follow_sql[FORGET_TASK], DB_INT(task));
+}
+
 int follow_begin_image(struct db_txn *t, const struct follow_row *f, uint64_t image, const char *sum,
                        const struct pull_version *seen)
 {
@@ -477,9 +485,7 @@ int follow_next_due(struct db_txn *t, int64_t *ret_us)
 
 int follow_bring_near(struct db_txn *t, int64_t now_us)
 {
-        int r = db_run(t, follow_sql[BRING_NEAR], DB_INT(now_us));
-
-        return r < 0 ? r : 0;
+        return db_run(t, follow_sql[BRING_NEAR], DB_INT(now_us));
 }
 
 int follow_each_beyond(struct db_txn *t, uint64_t id, uint64_t keep, follow_id_fn *fn, void *ctx)

@@ -43,6 +43,8 @@ int follow_refuse_running(struct db_txn *t, const struct follow_row *f, struct d
 
 /* Accepts a run: from idle or error to running, with a task. */
 int follow_submit(struct db_txn *t, const struct follow_row *f, struct changes *ch);
+/* A look that went well is no work to be told of: it would drive out of /tasks what is. */
+int follow_forget_task(struct db_txn *t, uint64_t task);
 /* The run goes on as the fetch of IMAGE. */
 int follow_begin_image(struct db_txn *t, const struct follow_row *f, uint64_t image, const char *sum,
                        const struct pull_version *seen);
@@ -61,7 +63,7 @@ typedef int follow_id_fn(void *ctx, uint64_t id);
 int follow_each_to_settle(struct db_txn *t, follow_id_fn *fn, void *ctx);
 int follow_each_due(struct db_txn *t, int64_t now_us, follow_id_fn *fn, void *ctx);
 int follow_next_due(struct db_txn *t, int64_t *ret_us); /* 0: there is none */
-/* Those that are further away than any can be, since the clock was set back, begin their time anew. */
+/* Those that are further away than any can be, since the clock was set back, begin their time anew. Gives their number. */
 int follow_bring_near(struct db_txn *t, int64_t now_us);
 /* Of the images that it imported, those that are its owner's and available, beyond the newest KEEP. */
 int follow_each_beyond(struct db_txn *t, uint64_t id, uint64_t keep, follow_id_fn *fn, void *ctx);

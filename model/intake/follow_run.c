@@ -323,6 +323,8 @@ static int end_without(struct look *l, bool remember)
         if (r == 0)
                 r = follow_end(&t, &l->row, FOLLOW_IDLE, "", &ch);
         if (r == 0)
+                r = follow_forget_task(&t, l->job->task.o.id);
+        if (r == 0)
                 r = db_commit(&t);
         if (r == 0)
                 changes_tell(l->job->m, &ch);
@@ -354,13 +356,18 @@ static int insert_image(struct look *l, struct db_txn *t, const struct fetch_row
 
         if (!image)
                 return -ENOMEM;
+        r = follow_load(t, l->row.o.id, &l->row); /* it may have another owner or name by now */
+        if (r < 0)
+                return r;
         begin_image(l, image);
         r = quota_check(t, image->region, image->o.uid, LIMIT_PRIVATE_IMAGES, 1, diag);
         if (r == 0)
                 r = image_insert(t, image, true, diag);
         if (r == 0)
                 r = fetch_start(l->job->m, t, image, fetch, ch, diag);
-        return r < 0 ? r : follow_begin_image(t, &l->row, image->o.id, l->sum, &l->seen);
+        if (r == 0)
+                r = follow_begin_image(t, &l->row, image->o.id, l->sum, &l->seen);
+        return r < 0 ? r : follow_forget_task(t, l->job->task.o.id);
 }
 
 static int begin_import(struct look *l)

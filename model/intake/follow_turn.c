@@ -239,7 +239,7 @@ int follow_recover(struct model *m)
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = follow_bring_near(&t, clock_now_us());
-        return r < 0 ? r : db_commit(&t);
+        return r > 0 ? db_commit(&t) : r;
 }
 
 int64_t follow_turn(struct model *m)
