@@ -15,6 +15,7 @@
 #include "fs/ops/split.h"
 #include "fs/ops/spread.h"
 #include "fs/ops/wait.h"
+#include "fs/tree/ocis.h"
 #include "fs/tree/req.h"
 #include "fs/tree/scratch.h"
 #include "fs/tree/selection.h"
@@ -25,6 +26,8 @@ int parts_new(struct fs *fs, int handles_fd, struct split_slots *slots)
         int r;
 
         r = selections_new(&fs->selections);
+        if (r == 0)
+                r = ocis_new(&fs->ocis);
         if (r == 0)
                 r = aliases_new(&fs->aliases);
         if (r == 0)
@@ -74,5 +77,6 @@ void parts_free(struct fs *fs)
         partings_free(fs->partings);
         aliases_free(fs->aliases);
         grants_free(fs->grants);
+        ocis_free(fs->ocis);
         selections_free(fs->selections);
 }

@@ -135,8 +135,8 @@ static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, s
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
 
-        st->st_size = (off_t)export_size(file.format, &file.blob);
-        st->st_blocks = (blkcnt_t)((export_space(file.format, &file.blob) + 511) / 512);
+        st->st_size = (off_t)file.size_bytes;
+        st->st_blocks = (blkcnt_t)((file.space_bytes + 511) / 512);
         st->st_blksize = ATTR_PIECE;
         attr_set_times(st, file.time_us);
         return 0;

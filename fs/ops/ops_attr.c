@@ -14,6 +14,7 @@
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/ready.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/scratch_file.h"
 
@@ -59,10 +60,18 @@ static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
                 (void)fuse_reply_attr(fuse, &st, timeout);
 }
 
+static void getattr_ready(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        if (ready_make(fuse, node_of(ino), "stat"))
+                getattr_now(fuse, ino, size, off, fi);
+}
+
 void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         if (attr_is_long(node_of(ino)) || attr_is_found(node_of(ino)))
                 later_run(fuse, later_lane(node_of(ino)), getattr_now, ino, 0, 0, fi);
+        else if (node_of(ino).row && ready_awaits(fuse, node_of(ino), NULL))
+                later_run(fuse, LATER_COMPARE, getattr_ready, ino, 0, 0, fi);
         else
                 getattr_now(fuse, ino, 0, 0, fi);
 }

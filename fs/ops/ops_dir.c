@@ -16,6 +16,7 @@
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/ready.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
 #include "fs/tree/scratch.h"
@@ -258,11 +259,19 @@ static void opendir_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
                 open_dir_close(rq.fs, fi);
 }
 
+static void opendir_ready(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        if (ready_make(fuse, node_of(ino), "list"))
+                opendir_now(fuse, ino, size, off, fi);
+}
+
 void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         const struct dir_kind *kind = tree_kind(node_of(ino).kind);
 
-        if (kind && kind->list)
+        if (ready_awaits(fuse, node_of(ino), NULL))
+                later_run(fuse, LATER_COMPARE, opendir_ready, ino, 0, 0, fi);
+        else if (kind && kind->list)
                 later_run(fuse, kind->looks ? LATER_LOOK : LATER_NAMES, opendir_now, ino, 0, 0, fi);
         else
                 opendir_now(fuse, ino, 0, 0, fi);

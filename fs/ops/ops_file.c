@@ -9,9 +9,11 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
 #include "fs/ops/gate.h"
+#include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/ready.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/resent.h"
 #include "fs/ops/scratch_file.h"
@@ -144,6 +146,12 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         return r;
 }
 
+static void open_ready(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        if (ready_make(fuse, node_of(ino), "open"))
+                open_now(fuse, ino, size, off, fi);
+}
+
 /* A gate_fn. */
 static void open_through(fuse_req_t fuse, const struct gated *g)
 {
@@ -161,6 +169,8 @@ void ops_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 
         if (attr_is_long(n) || attr_is_found(n))
                 later_run(fuse, later_lane(n), open_now, ino, 0, 0, fi);
+        else if (ready_awaits(fuse, n, NULL))
+                later_run(fuse, LATER_COMPARE, open_ready, ino, 0, 0, fi);
         else
                 gate_run(fuse, file_gate_to_open(fs, fuse, n), open_through,
                          &(struct gated){ .verb = "open", .ino = ino, .fi = *fi, .request = resent_number(),
@@ -209,6 +219,21 @@ static void read_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, st
                 f->ops->read(&rq, f, size, off);
 }
 
+static void read_ready(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        if (ready_make(fuse, node_of(ino), "read"))
+                read_now(fuse, ino, size, off, fi);
+}
+
+/* Opened by an earlier process, and what that had made for it is not there? */
+static bool awaits_again(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+        const struct fs *fs = fuse_req_userdata(fuse);
+
+        return ready_concerns(node_of(ino)) && !handles_file(fs->handles, fi->fh) &&
+               ready_awaits(fuse, node_of(ino), NULL);
+}
+
 /* What its store's disk may be needed for; G with a verb, if it can be refused. */
 static void run(fuse_req_t fuse, gate_fn *fn, const struct gated *g)
 {
@@ -227,6 +252,8 @@ void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fu
 {
         if (attr_is_long(node_of(ino)))
                 later_run(fuse, later_lane(node_of(ino)), read_now, ino, size, off, fi);
+        else if (awaits_again(fuse, ino, fi))
+                later_run(fuse, LATER_COMPARE, read_ready, ino, size, off, fi);
         else
                 run(fuse, read_through, &(struct gated){ .verb = "read", .ino = ino, .fi = *fi, .size = size, .off = off });
 }

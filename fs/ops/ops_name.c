@@ -18,6 +18,7 @@
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/parting.h"
 #include "fs/ops/permit.h"
+#include "fs/ops/ready.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/resent.h"
@@ -162,12 +163,20 @@ static void lookup_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 (void)fuse_reply_entry(fuse, &e);
 }
 
+static void lookup_ready(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        if (ready_make(fuse, node_of(parent), "look up"))
+                lookup_now(fuse, parent, name);
+}
+
 void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         const struct dir_kind *kind = tree_kind(node_of(parent).kind);
         const struct fs *fs = fuse_req_userdata(fuse);
 
-        if (kind && kind->looks)
+        if (ready_awaits(fuse, node_of(parent), name))
+                later_run_name(fuse, LATER_COMPARE, lookup_ready, parent, name);
+        else if (kind && kind->looks)
                 later_run_name(fuse, LATER_LOOK, lookup_now, parent, name);
         else if (!split_awaits(fs->splits, fuse, parent, name, lookup_now))
                 lookup_now(fuse, parent, name);

@@ -9,6 +9,7 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/repeats.h"
+#include "fs/tree/dir.h"
 #include "fs/tree/path.h"
 #include "fs/tree/tree.h"
 #include "fs/tree/watch.h"
@@ -53,7 +54,7 @@ static void reply_find_answerable(struct req *rq, struct node n, struct answerab
                 return;
         ret->kind = kind->object_kind;
         ret->id = o.id;
-        ret->shared = kind->enter && ret->kind == OBJECT_IMAGE;
+        ret->shared = kind->enter && ret->kind == OBJECT_IMAGE && shared_shows(&o);
         ret->open = reply_is_open(rq, kind, &o);
         if (ret->kind != OBJECT_VOLUME || req_volume(rq, o.id, &v) < 0 || v->cloud)
                 return;

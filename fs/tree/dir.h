@@ -43,6 +43,11 @@ int dir_add_image_path(struct req *rq, struct strbuf *out, const char *up, uint6
 /* Of what is in shared/, where modes do not say who may enter (dir_share.c). */
 int shared_object(struct req *rq, uint64_t oid, struct object *ret);
 int shared_enter(struct req *rq, const struct object *o);
+/* Is it as shared_object() gives it, in a directory that has an enter()? */
+static inline bool shared_shows(const struct object *o)
+{
+        return o->mode == 0777;
+}
 
 /* The file of a volume's bytes: one inode, wherever it is shown (dir_volume.c). */
 struct node dir_volume_disk(uint64_t volume);
@@ -126,6 +131,7 @@ extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images;
 extern const struct dir_kind dir_image_instances;
 extern const struct dir_kind dir_image_partitions, dir_shared_partitions, dir_snapshot_partitions;
+extern const struct dir_kind dir_oci, dir_oci_blobs, dir_oci_sha256;
 extern const struct dir_kind dir_buried, dir_scratch, dir_events_after;
 /* dir_mirror.c */
 extern const struct dir_kind dir_image_instance, dir_instance_image, dir_snapshot_volume, dir_volume_snapshot;

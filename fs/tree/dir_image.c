@@ -336,6 +336,8 @@ static const struct entry image_entries[] = {
         { 38, "shares", "mkdir USER shares it with her", 0777, .dir = KIND_SHARES },
         { 39, "download", "mkdir vda.qcow2 makes an address to download it from", 0777, .dir = KIND_DOWNLOADS },
         DIR_PARTITIONS(46, KIND_IMAGE_PARTITIONS),
+        { 50, "oci", "the image as an OCI image layout: skopeo copy oci:<here> docker://…", 0555, ENTRY_UNLISTED,
+          .dir = KIND_OCI, .arg = 0, .arg_bits = 1 },
         { 60, "deleted", "when it went to the recycle bin", 0444, ENTRY_LINE, .show = show_deleted,
           .visible = recycle_visible },
         { 61, "destroyed-on", "when it will be gone for good", 0444, ENTRY_LINE, .show = show_destroyed_on,
@@ -387,6 +389,8 @@ static const struct entry shared_image_entries[] = {
         DIR_PARTITIONS(46, KIND_SHARED_PARTITIONS),
         CLOSED(32, "copies", "its owner copies it", 0),
         CLOSED(33, "shares", "its owner shares it", 1),
+        { 50, "oci", "the image as an OCI image layout", 0555, ENTRY_UNLISTED, .dir = KIND_OCI, .arg = 1,
+          .arg_bits = 1 },
         { 0 },
 };
 
@@ -495,7 +499,7 @@ static int disk_info(struct req *rq, uint64_t oid, struct blob_file *ret)
                 return r;
         if (!d.has_blob)
                 return -ENOENT;
-        *ret = (struct blob_file){ .blob = d.blob, .format = oid % EXPORT_FORMAT_COUNT, .time_us = d.created_us };
+        *ret = blob_file_of(&d.blob, oid % EXPORT_FORMAT_COUNT, d.created_us);
         return 0;
 }
 

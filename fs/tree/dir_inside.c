@@ -175,10 +175,10 @@ static int part_info(struct req *rq, bool snapshot, uint64_t child, struct blob_
         r = find_part(rq, snapshot, child, &s, &p);
         if (r < 0)
                 return r;
-        *ret = (struct blob_file){ .blob = s.blob, .format = EXPORT_RAW, .time_us = s.created_us };
-        ret->blob.size_bytes = p.len;
-        if (ret->blob.data_bytes > p.len) /* at the most */
-                ret->blob.data_bytes = p.len;
+        *ret = blob_file_of(&s.blob, EXPORT_RAW, s.created_us);
+        ret->size_bytes = p.len;
+        if (ret->space_bytes > p.len) /* at the most */
+                ret->space_bytes = p.len;
         return 0;
 }
 

@@ -368,14 +368,15 @@ static int cdrom_image(struct req *rq, uint64_t child, const struct image **ret)
 static int cdrom_info(struct req *rq, uint64_t child, struct blob_file *ret)
 {
         const struct image *image;
+        struct blob_info blob;
         int r;
 
         r = cdrom_image(rq, child, &image);
-        if (r < 0)
-                return r;
-        ret->format = EXPORT_RAW;
-        ret->time_us = image->o.created_us;
-        return instance_cdrom_info(rq->fs->model, child >> CDROM_ID_BITS, &ret->blob);
+        if (r == 0)
+                r = instance_cdrom_info(rq->fs->model, child >> CDROM_ID_BITS, &blob);
+        if (r == 0)
+                *ret = blob_file_of(&blob, EXPORT_RAW, image->o.created_us);
+        return r;
 }
 
 static int cdrom_open(struct req *rq, uint64_t child, struct export **ret)

@@ -108,7 +108,7 @@ static int data_info(struct req *rq, uint64_t oid, enum export_format format, st
                 return r;
         if (!s->available)
                 return -ENOENT;
-        *ret = (struct blob_file){ .blob = s->blob, .format = format, .time_us = s->o.created_us };
+        *ret = blob_file_of(&s->blob, format, s->o.created_us);
         return 0;
 }
 

@@ -47,6 +47,7 @@ void kind_check(const struct dir_kind *kind)
 {
         kind_require(kind->object, kind, "its head", "nobody owns it");
         kind_require(!kind->list || kind->find, kind, "its head", "lists what cannot be found");
+        kind_require(!kind->is_ready == !kind->make_ready, kind, "its head", "awaits what nobody makes");
         kind_require(!kind->target || kind->child == KIND_NONE, kind, "its head", "links and directories at once");
         for (const struct entry *e = kind->entries; e && e->name; e++)
                 kind_check_entry(kind, e);

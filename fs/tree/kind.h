@@ -15,12 +15,18 @@
 #include "fs/tree/node.h"
 #include "fs/tree/req.h"
 
-/* Bulk content that is a blob of the store, in one of the formats that blobs have outside. */
+/* Bulk content that is a blob of the store, in one of the forms that blobs have outside. */
 struct blob_file {
-        struct blob_info blob;
-        enum export_format format;
+        uint64_t size_bytes;
+        uint64_t space_bytes; /* what is no hole */
         int64_t time_us;
 };
+
+static inline struct blob_file blob_file_of(const struct blob_info *blob, enum export_format format, int64_t time_us)
+{
+        return (struct blob_file){ .size_bytes = export_size(format, blob), .space_bytes = export_space(format, blob),
+                                   .time_us = time_us };
+}
 
 struct draft;
 
@@ -135,6 +141,12 @@ struct dir_kind {
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
         bool looks; /* finding and listing them reads disks: not for threads that answer requests (ops/later.h) */
+        /*
+         * Is there what answers about N need, which is this directory or something in it, and takes time to make? And
+         * makes it, to be kept for a while: see ops/ready.h. Both or none.
+         */
+        bool (*is_ready)(struct req *rq, struct node n);
+        int (*make_ready)(struct req *rq, struct node n);
         int (*show_child)(struct req *rq, uint64_t child, struct strbuf *out); /* of those that are generated files */
         int (*measure_child)(struct req *rq, uint64_t child, struct stat *ret); /* of temporary ones: size and blocks */
 };

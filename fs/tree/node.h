@@ -79,7 +79,10 @@ enum node_kind {
         KIND_IMAGE_PARTITIONS = 53, /* oid: the image; its children's: the disk and a number, see dir_inside.c */
         KIND_SHARED_PARTITIONS = 54, /* likewise */
         KIND_SNAPSHOT_PARTITIONS = 55, /* oid: the snapshot; its children's: that and a number */
-        KIND_COUNT = 56, /* one more than the greatest of these */
+        KIND_OCI = 56, /* oid: image << 1 | seen in shared/, as in the next two */
+        KIND_OCI_BLOBS = 57,
+        KIND_OCI_SHA256 = 58, /* its children's: see dir_oci.c */
+        KIND_COUNT = 59, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

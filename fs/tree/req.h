@@ -38,6 +38,7 @@ struct gates;
 struct grants;
 struct handles;
 struct later;
+struct ocis;
 struct repeats;
 struct scratches;
 struct selections;
@@ -64,6 +65,7 @@ struct fs {
         struct counts counts; /* for info/metrics */
 
         struct selections *selections; /* tree/selection.c */
+        struct ocis *ocis; /* tree/ocis.c */
         struct scratches *scratches; /* tree/scratch.c */
         struct aliases *aliases; /* ops/alias.c */
         struct partings *partings; /* ops/parting.c */

@@ -64,6 +64,9 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_IMAGE_PARTITIONS] = &dir_image_partitions,
         [KIND_SHARED_PARTITIONS] = &dir_shared_partitions,
         [KIND_SNAPSHOT_PARTITIONS] = &dir_snapshot_partitions,
+        [KIND_OCI] = &dir_oci,
+        [KIND_OCI_BLOBS] = &dir_oci_blobs,
+        [KIND_OCI_SHA256] = &dir_oci_sha256,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)

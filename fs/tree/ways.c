@@ -12,6 +12,7 @@
 #define SEES_README "the README at the top of the mount says what is made where"
 #define INSTANCES   "a machine is made with mkdir instances/<name>"
 #define SNAPSHOTS   "a snapshot is taken with mkdir disks/<disk>/snapshots/<name>"
+#define ONLY_READ_OCI "oci/ is the image as others read it: skopeo copy oci:<here> docker://… takes it to a registry"
 #define ONLY_SHOWS  "what is in it comes and goes by itself"
 
 static const char *const ways[KIND_COUNT] = {
@@ -62,6 +63,9 @@ static const char *const ways[KIND_COUNT] = {
         [KIND_FOLLOWS] = "an upstream is followed with mkdir follows/<name>; then its address is written into url",
         [KIND_FOLLOW] = "values go into the files that ls shows; echo now > run looks at once",
         [KIND_FOLLOW_IMAGES] = "these links follow what was imported: echo now > run looks whether there is something new",
+        [KIND_OCI] = ONLY_READ_OCI,
+        [KIND_OCI_BLOBS] = ONLY_READ_OCI,
+        [KIND_OCI_SHA256] = ONLY_READ_OCI,
         [KIND_SHARED] = "images come here when their owner shares them, with mkdir private/<image>/shares/<user>",
         [KIND_SHARED_IMAGE] = "a shared image is there to be read, and to make machines from: mkdir instances/<name>",
         [KIND_SHARED_DISKS] = "the disks of an image never change",

@@ -39,6 +39,7 @@ static const struct {
         { 47, KIND_FAMILIES }, { 48, KIND_FAMILY },
         { 49, KIND_EVENTS_AFTER }, { 50, KIND_FOLLOWS }, { 51, KIND_FOLLOW }, { 52, KIND_FOLLOW_IMAGES },
         { 53, KIND_IMAGE_PARTITIONS }, { 54, KIND_SHARED_PARTITIONS }, { 55, KIND_SNAPSHOT_PARTITIONS },
+        { 56, KIND_OCI }, { 57, KIND_OCI_BLOBS }, { 58, KIND_OCI_SHA256 },
 };
 
 static const struct {
@@ -76,6 +77,7 @@ static const struct {
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
         { KIND_IMAGE, 41, "last-verified" }, { KIND_IMAGE, 42, "family" }, { KIND_IMAGE, 43, "protected" },
         { KIND_IMAGE, 44, "lifecycle" }, { KIND_IMAGE, 45, "packages" }, { KIND_IMAGE, 46, "partitions" },
+        { KIND_IMAGE, 50, "oci" },
         { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
         { KIND_IMAGE_DISK, 1, "upload" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
@@ -125,6 +127,9 @@ static const struct {
         { KIND_SHARED_IMAGE, 45, "packages" }, { KIND_SHARED_IMAGE, 46, "partitions" },
         { KIND_IMAGE_PARTITIONS, 1, "table" }, { KIND_SHARED_PARTITIONS, 1, "table" },
         { KIND_SNAPSHOT_PARTITIONS, 1, "table" },
+        { KIND_SHARED_IMAGE, 50, "oci" },
+        { KIND_OCI, 1, "index.json" }, { KIND_OCI, 2, "oci-layout" }, { KIND_OCI, 3, "blobs" },
+        { KIND_OCI_BLOBS, 1, "sha256" },
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

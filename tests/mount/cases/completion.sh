@@ -34,6 +34,6 @@ same "$(offers "imagefs a b -o gid=roo")" root "groups"
 same "$(offers "imagefs a b -o http-cert=")" there "files"
 same "$(offers "imagefs a b -o cache-dir=th")" there "a directory for what is cached"
 same "$(offers "imagefs a b -o workers=")" "" "a number"
-same "$(offers "imagefs --print-tree sh")" "shared shares" "directories of the tree"
+same "$(offers "imagefs --print-tree sh")" "sha256 shared shares" "directories of the tree"
 [ "$(offers "imagefs --print-tree im")" = "image images" ] || fail "$(offers "imagefs --print-tree im")"
 for name in $(offers "imagefs --print-tree "); do run "$IMAGEFS" --print-tree "$name" >/dev/null; done

@@ -59,6 +59,9 @@ same "$(as $B jq -r '.[] | .class + "/" + .directory' "$R/images.json")" shared/
 same "$(as $A grep -c '^private,web,' "$R/images.csv") $(grep -c '^private,web,' "$R/images.csv")" "1 1" "A's and root's row"
 same "$(as $C cat "$R/images.csv" | wc -l)" 1 "C's rows"
 as $B tar -cf /dev/null -C "$R" shared || fail "tar by B"
+manifest=$(jq -r '.manifests[0].digest | ltrimstr("sha256:")' "$web/oci/index.json")
+same "$(as $B sha256sum "$view/oci/blobs/sha256/$manifest")" "$manifest  $view/oci/blobs/sha256/$manifest" "the OCI manifest"
+cmp <(as $B cat "$view/oci/index.json") "$web/oci/index.json" || fail "B's index.json is another"
 
 # Closed to all others, the owner included, whatever root and B had looked up.
 closed() { # UID
@@ -68,6 +71,10 @@ closed() { # UID
         by "$1" expect EACCES opendir "$view/copies"
         by "$1" expect EACCES stat "$view/status"
         by "$1" expect EACCES stat "$view/disks/vda.raw"
+        by "$1" expect EACCES stat "$view/oci/index.json"
+        by "$1" expect EACCES opendir "$view/oci/blobs/sha256"
+        by "$1" expect EACCES stat "$view/oci/blobs/sha256/$manifest"
+        by "$1" expect EACCES open r "$view/oci/blobs/sha256/$manifest"
         by "$1" expect EACCES stat "$view/disks/vdz.raw"
         by "$1" expect EACCES stat "$view/nothing"
         by "$1" expect EACCES open r "$view/status"
