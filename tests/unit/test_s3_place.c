@@ -33,6 +33,28 @@ static void test_an_address_is_taken_apart(void **state)
         assert_string_equal(strbuf_text(&why), "");
 }
 
+static void test_an_address_is_noted_in_one_way(void **state)
+{
+        static const char *const texts[][2] = {
+                { "s3://lib.one/a/b/" SERVER " path-style=no profile=me region=eu-1",
+                  "s3://lib.one/a/b" SERVER " region=eu-1 path-style=no profile=me" },
+                { "s3://lib  path-style=yes region=us-east-1" SERVER, "s3://lib" SERVER },
+        };
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        struct s3_place p;
+        char buf[128];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+                for (int again = 0; again < 2; again++) {
+                        assert_ok(s3_place_parse(again ? buf : texts[i][0], &p, &why));
+                        assert_ok(s3_place_print(&p, buf, sizeof(buf)));
+                        assert_string_equal(buf, texts[i][1]);
+                }
+        }
+        assert_err(s3_place_print(&p, buf, strlen(buf)), -ENAMETOOLONG);
+}
+
 static void test_what_is_no_address_is_refused_with_a_sentence(void **state)
 {
         static const struct {
@@ -241,6 +263,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_address_is_taken_apart),
+                cmocka_unit_test(test_an_address_is_noted_in_one_way),
                 cmocka_unit_test(test_what_is_no_address_is_refused_with_a_sentence),
                 cmocka_unit_test(test_keys_are_of_the_environment_or_of_the_file),
                 cmocka_unit_test(test_signatures_are_those_of_the_documentation),

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+# kill -9 while segments go into a bucket, and go from it: an accepted copy goes on, nothing that is available is lost, and when all is
+# removed the bucket is as empty as it was.
+# time limit: 300
+kills=${IMAGEFS_KILLS:-4}
+. "$lib/crash.sh"
+# shellcheck source=tests/mount/lib/s3.sh
+. "$lib/s3.sh"
+grep -q libcurl <(ldd "$IMAGEFS") || skip "built without libcurl"
+bucket
+cached() { start -o cache=64K; }
+cached
+two_regions
+raise_limits
+ok write "$MNT/info/limits" "unnamed-days 0"
+ok write "$R2/store" "$FAR"
+pattern kept.raw 3M 5
+import_raw "$R2/private/kept" kept.raw
+cloud_image web 80M 4 # more than a segment
+copy=$R/private/web/copies/cn-east-2
+home=$(echo "$STORE"/bucket-*)
+for ((i = 1; i <= kills; i++)); do
+        "$FSOP" mkdir "$copy" >answer 2>&1 &
+        writer=$!
+        crash_within 900
+        wait "$writer"
+        cached
+        [ "$(cat answer)" != ok ] || [ -d "$copy" ] || fail "kill $i: an accepted copy is gone"
+        if [ -d "$copy" ]; then
+                settle "$R2/private/web"
+                same_disk "$R2/private/web/disks/vda.raw" web.raw
+                [ "$(objects maps/ | wc -l)" -ge 2 ] || fail "kill $i: available, and its map is not in the bucket"
+        fi
+        same_disk "$R2/private/kept/disks/vda.raw" kept.raw
+        [ ! -d "$copy" ] || ok rmdir "$copy"
+        if [ -d "$R2/private/web" ]; then
+                remove_image "$R2" web
+                crash_within 100
+                cached
+        fi
+        same "$(cd "$R2" && ls private recycle snapshots | grep -c web)" 0 "kill $i: something is left"
+        between_kills
+done
+
+# Its index is made again of what the bucket says.
+stop
+rm "$home"/index.db
+cached
+same_disk "$R2/private/kept/disks/vda.raw" kept.raw
+remove_image "$R2" kept
+_is_empty() { [ "$(objects)" = format ] && [ -z "$(ls "$home/segments")" ]; }
+until_true 20 _is_empty || { restart && until_true 60 _is_empty; } || fail "left: $(objects) $(ls "$home/segments")"

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* What was read far away: each piece is fetched once, by one of all who want it, within its bounds, and never wrong. */
+
+#include "blobstore/objects/range_cache.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/lib/expect.h"
+#include "tests/lib/tempdir.h"
+
+#define SIZE (5 * RANGE_SIZE + 100) /* of each object */
+#define LEAST 64 /* pieces that any cache has */
+
+struct fixture {
+        char dir[TEMPDIR_MAX];
+        int dir_fd;
+        struct range_cache *cache;
+        atomic_uint fetched;
+        atomic_int error;
+        pthread_barrier_t *hold; /* NULL: nobody waits while one is fetched */
+};
+
+static char byte_at(uint32_t id, uint64_t at)
+{
+        return (char)(id * 7 + at / RANGE_SIZE * 31 + at % 251);
+}
+
+/* A range_fetch_fn. */
+static int fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n)
+{
+        struct fixture *f = ctx;
+        size_t i = 0;
+
+        atomic_fetch_add(&f->fetched, 1);
+        if (f->hold)
+                (void)pthread_barrier_wait(f->hold);
+        if (atomic_load(&f->error))
+                return atomic_load(&f->error);
+        for (; i < n && from + i < SIZE; i++)
+                ((char *)buf)[i] = byte_at(id, from + i);
+        *ret_n = i;
+        return 0;
+}
+
+static int setup(void **state)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        tempdir_make(f->dir);
+        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(f->dir_fd >= 0);
+        assert_ok(range_cache_new(f->dir_fd, 0, fetch, f, &f->cache));
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct fixture *f = *state;
+
+        range_cache_free(f->cache);
+        assert_ok(close(f->dir_fd));
+        tempdir_remove(f->dir);
+        free(f);
+        return 0;
+}
+
+static void assert_reads(struct fixture *f, uint32_t id, uint64_t from, size_t n)
+{
+        char *buf = malloc(n);
+
+        assert_ok(range_cache_read(f->cache, id, from, buf, n));
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(buf[i], byte_at(id, from + i));
+        free(buf);
+}
+
+static void test_each_piece_is_fetched_once(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_reads(f, 1, 10, 100);
+        assert_reads(f, 1, 5000, 70000);
+        assert_int_equal(f->fetched, 1);
+        assert_reads(f, 1, RANGE_SIZE - 50, 100); /* over the border */
+        assert_reads(f, 1, 0, 2 * RANGE_SIZE);
+        assert_int_equal(f->fetched, 2);
+        assert_reads(f, 2, 0, 100); /* another object's */
+        assert_reads(f, 1, 5 * RANGE_SIZE, 100); /* the last, up to its end */
+        assert_reads(f, 1, 5 * RANGE_SIZE + 99, 1);
+        assert_int_equal(f->fetched, 4);
+}
+
+static void test_behind_the_end_is_nothing(void **state)
+{
+        struct fixture *f = *state;
+        char buf[200];
+
+        for (int again = 0; again < 2; again++) { /* fetched, and kept */
+                assert_err(range_cache_read(f->cache, 1, SIZE - 100, buf, 101), -EBADMSG);
+                assert_err(range_cache_read(f->cache, 1, 9 * RANGE_SIZE, buf, 1), -EBADMSG);
+        }
+        assert_reads(f, 1, SIZE - 100, 100);
+}
+
+static void test_what_cannot_be_fetched_is_asked_for_again(void **state)
+{
+        struct fixture *f = *state;
+        char buf[10];
+
+        atomic_store(&f->error, -EHOSTDOWN);
+        assert_err(range_cache_read(f->cache, 1, 0, buf, 10), -EHOSTDOWN);
+        assert_err(range_cache_read(f->cache, 1, 0, buf, 10), -EHOSTDOWN);
+        assert_int_equal(f->fetched, 2);
+        atomic_store(&f->error, 0);
+        assert_reads(f, 1, 0, 10);
+        assert_reads(f, 1, 0, 10);
+        assert_int_equal(f->fetched, 3);
+}
+
+static void test_what_is_forgotten_is_fetched_anew(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_reads(f, 1, 0, 10);
+        assert_reads(f, 2, 0, 10);
+        range_cache_forget(f->cache, 1);
+        assert_reads(f, 2, 0, 10);
+        assert_int_equal(f->fetched, 2);
+        assert_reads(f, 1, 0, 10);
+        assert_int_equal(f->fetched, 3);
+}
+
+static void test_the_least_recently_used_go_first(void **state)
+{
+        struct fixture *f = *state;
+
+        for (uint32_t id = 1; id <= LEAST; id++)
+                assert_reads(f, id, 0, 10);
+        assert_reads(f, 1, 0, 10);
+        assert_int_equal(f->fetched, LEAST);
+        assert_reads(f, LEAST + 1, 0, 10); /* in the place of 2 */
+        assert_reads(f, 1, 0, 10);
+        assert_reads(f, 3, 0, 10);
+        assert_int_equal(f->fetched, LEAST + 1);
+        assert_reads(f, 2, 0, 10);
+        assert_int_equal(f->fetched, LEAST + 2);
+}
+
+static void test_without_a_file_nothing_is_kept(void **state)
+{
+        struct fixture *f = *state;
+
+        range_cache_free(f->cache);
+        assert_ok(range_cache_new(-1, 0, fetch, f, &f->cache));
+        assert_reads(f, 1, 0, 10);
+        assert_reads(f, 1, 0, 10);
+        assert_int_equal(f->fetched, 2);
+}
+
+#define READERS 8
+
+static void *read_it(void *arg)
+{
+        assert_reads(arg, 1, 100, 5000);
+        return NULL;
+}
+
+/* The barrier is the test's and the fetcher's: the others have come by then, or come later and find it there. */
+static void test_many_at_once_fetch_a_piece_once(void **state)
+{
+        struct fixture *f = *state;
+        pthread_t readers[READERS];
+        pthread_barrier_t hold;
+
+        assert_int_equal(pthread_barrier_init(&hold, NULL, 2), 0);
+        f->hold = &hold;
+        for (int i = 0; i < READERS; i++)
+                assert_int_equal(pthread_create(&readers[i], NULL, read_it, f), 0);
+        (void)pthread_barrier_wait(&hold);
+        for (int i = 0; i < READERS; i++)
+                (void)pthread_join(readers[i], NULL);
+        assert_int_equal(f->fetched, 1);
+        (void)pthread_barrier_destroy(&hold);
+}
+
+/* More at once than there are places for, from all over: each gets its own, sooner or later. */
+static void *read_many(void *arg)
+{
+        struct fixture *f = arg;
+
+        for (uint32_t i = 0; i < 300; i++) {
+                assert_reads(f, i * 13 % 100, i % 6 * RANGE_SIZE, 50);
+                if (i % 50 == 0)
+                        range_cache_forget(f->cache, i % 100);
+        }
+        return NULL;
+}
+
+static void test_readers_forgetting_and_going_out_do_not_mix_pieces_up(void **state)
+{
+        pthread_t readers[READERS];
+
+        for (int i = 0; i < READERS; i++)
+                assert_int_equal(pthread_create(&readers[i], NULL, read_many, *state), 0);
+        for (int i = 0; i < READERS; i++)
+                (void)pthread_join(readers[i], NULL);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_each_piece_is_fetched_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_behind_the_end_is_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_cannot_be_fetched_is_asked_for_again, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_forgotten_is_fetched_anew, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_the_least_recently_used_go_first, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_without_a_file_nothing_is_kept, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_many_at_once_fetch_a_piece_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_readers_forgetting_and_going_out_do_not_mix_pieces_up, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
