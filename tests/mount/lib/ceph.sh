@@ -8,6 +8,7 @@
 #     ceph_file_system            an MDS, and a file system
 #     ceph_host NAME              mounts that on $WORK/NAME, as a host does; its process is $ceph_host_pid
 #     ceph_gateway                a server of buckets on port 80 there, with one, "lib", and keys in the environment
+#     ceph_gateway_start          again, when its process, $ceph_gateway_pid, was ended
 #     ceph_evict NAME             as the cluster does with a host that has not answered for too long
 #     in_ceph PROGRAM …           one of Ceph's, or a client, in that network
 
@@ -161,10 +162,16 @@ ceph_evict() {
         ceph_ask mds.a "{\"prefix\": \"client evict\", \"filters\": [\"id=$(ceph_session "$1")\"]}" >"$ceph/order.log"
 }
 
+ceph_gateway_start() {
+        in_ceph_alone radosgw -c "$ceph/conf" -n client.rgw -f >>"$ceph/log/rgw" 2>&1 &
+        # shellcheck disable=SC2034 # the case's
+        ceph_gateway_pid=$!
+}
+
 ceph_gateway() {
         need curl
         export AWS_ACCESS_KEY_ID=AKIDlab AWS_SECRET_ACCESS_KEY=lab-secret
-        in_ceph_alone radosgw -c "$ceph/conf" -n client.rgw -f >"$ceph/log/rgw" 2>&1 &
+        ceph_gateway_start
         in_ceph radosgw-admin -c "$ceph/conf" -n client.rgw user create --uid=lab --display-name=lab \
                 --access-key="$AWS_ACCESS_KEY_ID" --secret-key="$AWS_SECRET_ACCESS_KEY" >"$ceph/log/user" 2>&1 ||
                 fail "no user: $(tail -n 3 "$ceph/log/user")"
