@@ -51,6 +51,16 @@ if ! has libz.so; then
         run cat "$R/images.csv" "$MNT/images.csv" >/dev/null
 fi
 
+if [ ! -x "$(dirname "$IMAGEFS")/imagefs-fstab" ] && command -v mke2fs >/dev/null; then
+        truncate -s 1M ext.raw
+        run mke2fs -q -F -t ext2 ext.raw
+        import_raw "$R/private/ext" ext.raw
+        refused EOPNOTSUPP "$R/private/ext" open r "$R/private/ext/packages"
+        [[ $(cat "$R/private/ext/last-error") == *libext2fs* ]] || fail "$(cat "$R/private/ext/last-error")"
+        [[ $(cat "$R/private/ext/partitions/table") == "vda start=0 size=1048576 type= fs=ext2 "* ]] ||
+                fail "the table: $(cat "$R/private/ext/partitions/table")"
+fi
+
 ok mkdir "$R/instances/vm/images/next"
 settle "$R/private/next"
 same_checksum "$R/private/next" disk.raw
