@@ -260,6 +260,43 @@ static void test_a_boot_sector_of_a_file_system_is_no_table(void **state)
         assert_int_equal(disk.n_areas, 1);
 }
 
+/* Those that the makers of file systems are not asked for, as blkid shows them. */
+static void test_file_systems_are_told_by_their_magic_numbers(void **state)
+{
+        static const struct {
+                const char *fs, *magic;
+                uint32_t magic_off, uuid_off;
+                const char *uuid_bytes, *uuid;
+                uint32_t label_off;
+                const char *label_bytes, *label;
+        } rows[] = {
+                { "vfat", "FAT32   ", 82, 67, "\x78\x56\x34\x12", "1234-5678", 71, "ESP DISK   ", "ESP DISK" },
+                { "vfat", "FAT16   ", 54, 39, "\xab\xcd\xef\x01", "01EF-CDAB", 43, "NO NAME    ", "" },
+                { "vfat", "FAT12   ", 54, 39, "\x01\x01\x01\x01", "0101-0101", 43, "A          ", "A" },
+                { "ntfs", "NTFS    ", 3, 72, "\x08\x07\x06\x05\x04\x03\x02\x01", "0102030405060708", 0, "", "" },
+                { "exfat", "EXFAT   ", 3, 100, "\x78\x56\x34\x12", "1234-5678", 0, "", "" },
+                { "crypto_LUKS", "LUKS\xba\xbe", 0, 168, "0a1b2c3d-0000-4000-8000-0123456789ab",
+                  "0a1b2c3d-0000-4000-8000-0123456789ab", 0, "", "" },
+                { "LVM2_member", "LVM2 001", 0x218, 0, "", "", 0, "", "" },
+                { "iso9660", "CD001", 0x8001, 0, "", "", 0x8028, "DEBIAN 12                       ", "DEBIAN 12" },
+                { "squashfs", "hsqs", 0, 0, "", "", 0, "", "" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                clear();
+                memcpy(bytes + rows[i].magic_off, rows[i].magic, strlen(rows[i].magic));
+                memcpy(bytes + rows[i].uuid_off, rows[i].uuid_bytes, strlen(rows[i].uuid_bytes));
+                memcpy(bytes + rows[i].label_off, rows[i].label_bytes, strlen(rows[i].label_bytes));
+                list(DISK_BYTES);
+                assert_non_null(disk.area[0].fs);
+                assert_string_equal(disk.area[0].fs, rows[i].fs);
+                assert_string_equal(disk.area[0].name[TAG_UUID], rows[i].uuid);
+                assert_string_equal(disk.area[0].name[TAG_LABEL], rows[i].label);
+                assert_false(disk.area[0].ext);
+        }
+}
+
 static void test_any_bytes_are_listed(void **state)
 {
         uint32_t random = 1;
@@ -373,6 +410,7 @@ int main(void)
                 cmocka_unit_test(test_mbr_and_logical_partitions),
                 cmocka_unit_test(test_a_chain_of_tables_in_a_circle_ends),
                 cmocka_unit_test(test_a_boot_sector_of_a_file_system_is_no_table),
+                cmocka_unit_test(test_file_systems_are_told_by_their_magic_numbers),
                 cmocka_unit_test(test_any_bytes_are_listed),
                 cmocka_unit_test(test_what_a_line_is_named_by),
                 cmocka_unit_test(test_lines_that_are_no_concern),

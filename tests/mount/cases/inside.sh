@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What is inside an image: at import its system is told where nothing was set; partitions/ and packages are there for who
 # asks for them by name, of images, snapshots and what others share, and say why where there is nothing to be told.
-need mke2fs debugfs sfdisk sqlite3 cc
+need mke2fs mkswap blkid debugfs sfdisk sqlite3 cc
 program=$(dirname "$IMAGEFS")/imagefs-inside
 [ -x "$(dirname "$IMAGEFS")/imagefs-fstab" ] || skip "built without libext2fs"
 . "$lib/users.sh"
@@ -226,6 +226,42 @@ settle "$R/private/two"
 value "$R/private/two/boot-mode" bios
 same "$(cut -d ' ' -f 1,4 "$R/private/two/partitions/table" | paste -sd ,)" "vda1 type=0x82,vda5 type=0x83,vda6 type=0x83,vdb type="
 cmp "$R/private/two/partitions/vdb.raw" fedora.raw || fail "the data disk's file"
+
+# What is in partitions is called as blkid calls it.
+truncate -s 380M kinds.raw
+{
+        echo 'label: gpt'
+        printf 'size=%s\n' 4MiB 4MiB 4MiB 4MiB 4MiB 340MiB
+} | run sfdisk -q kinds.raw
+at() {
+        echo $((1 + ($1 - 1) * 4))
+}
+place() { # NUMBER FILE
+        run dd if="$2" of=kinds.raw bs=1M seek="$(at "$1")" conv=notrunc,sparse status=none
+}
+truncate -s 4M ext2 ext3 swap none
+run mke2fs -q -F -t ext2 -L two ext2
+run mke2fs -q -F -t ext3 -b 1024 ext3
+run mkswap -q -L pages swap >/dev/null
+place 1 ext2
+place 2 ext3
+place 3 swap
+kinds="1 2 3 4"
+if command -v mkfs.xfs >/dev/null; then
+        truncate -s 320M xfs
+        run mkfs.xfs -q -L 'x"f s' xfs
+        place 6 xfs
+        kinds+=" 6"
+fi
+import kinds.raw kinds
+for i in $kinds; do
+        tag() {
+                blkid -p -O $(($(at "$i") << 20)) -S $((340 << 20)) -o value -s "$1" kinds.raw
+        }
+        label=$(tag LABEL)
+        same "$(sed -n "s/^vda$i .* fs=/fs=/p" "$R/private/kinds/partitions/table")" \
+                "fs=$(tag TYPE) label=${label// /\\x20} uuid=$(tag UUID)" "partition $i"
+done
 
 # ---- without the program, and with one that was taken over ----
 
