@@ -21,6 +21,10 @@
  * A lazy commit goes into the WAL as every other one, after those before it, but nobody waits for a sync; the next that
  * somebody waits for syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
  *
+ * The WAL begins anew when nobody reads what is old. Of those who go through many rows there may always be one, each for a
+ * tenth of a second and more: once the WAL is long no more of them begin, the last that there is has it begin anew, and they
+ * go on. So it is as long as what is written while one of them reads, however many there are.
+ *
  * Who has the writer is as quick as requests are, whatever else it does (thread.h): of three users who did their worst, the
  * imports kept it for up to 150 ms, while others had the processor, for what took one.
  *
@@ -53,7 +57,7 @@ bool db_is_degraded(struct db *db)
         return atomic_load(&db->degraded);
 }
 
-/* ---- transactions ---- */
+/* ---- connections ---- */
 
 static int step_once(sqlite3_stmt *stmt)
 {
@@ -121,6 +125,73 @@ static void give_writer(struct db *db)
         thread_calm(nice);
 }
 
+/* ---- the length of the WAL ---- */
+
+/* Of it, from which on there are no new walks. */
+#define LONG_PAGES 2000
+
+/* Copies the WAL into the database, with what is in it being durable: the writer is held for less. */
+static void checkpoint(struct db *db, bool anew)
+{
+        if (db_settle(db) < 0)
+                return;
+        take_writer(db);
+        if (anew || atomic_load(&db->wal_pages) >= atomic_load(&db->checkpoint_at)) /* else somebody else did */
+                db_checkpoint(db, anew);
+        give_writer(db);
+}
+
+static void begin_anew(struct db *db)
+{
+        checkpoint(db, true);
+
+        LOCK_SCOPE(&db->reading);
+        db->no_walks = false;
+        (void)pthread_cond_broadcast(&db->walks_again);
+}
+
+static void begin_walk(struct db *db)
+{
+        LOCK_SCOPE(&db->reading);
+
+        while (db->no_walks)
+                (void)pthread_cond_wait(&db->walks_again, &db->reading);
+        db->n_walks++;
+}
+
+static void end_walk(struct db *db)
+{
+        bool last;
+
+        {
+                LOCK_SCOPE(&db->reading);
+                last = --db->n_walks == 0 && db->no_walks;
+        }
+        if (last)
+                begin_anew(db);
+}
+
+/* After a commit. */
+static void keep_wal_short(struct db *db)
+{
+        bool alone;
+
+        if (atomic_load(&db->wal_pages) < atomic_load(&db->checkpoint_at))
+                return;
+        checkpoint(db, false);
+        if (atomic_load(&db->wal_pages) < LONG_PAGES)
+                return;
+        {
+                LOCK_SCOPE(&db->reading);
+                alone = !db->no_walks && db->n_walks == 0;
+                db->no_walks = true;
+        }
+        if (alone)
+                begin_anew(db);
+}
+
+/* ---- transactions ---- */
+
 static void give_back(struct db *db, enum db_mode mode, struct connection *c)
 {
         in_transaction_of[mode] = NULL;
@@ -168,22 +239,29 @@ int db_begin_lazy(struct db *db, struct db_txn *ret)
         return begin(db, DB_WRITE, true, false, ret);
 }
 
-int db_begin_scan(struct db *db, struct db_txn *ret)
+static int walk_rows(struct db *db, bool scan, struct db_txn *ret)
 {
-        return begin(db, DB_READ, false, true, ret);
+        int r;
+
+        if (in_transaction_of[DB_WRITE] == db) /* who waits for the end of all walks waits for this one's writer, too */
+                return begin(db, DB_READ, false, scan, ret);
+        begin_walk(db);
+        r = begin(db, DB_READ, false, scan, ret);
+        if (r == 0)
+                ret->walks = true;
+        else
+                end_walk(db);
+        return r;
 }
 
-/* Copies the WAL into the database once it is long, with what is in it being durable: the writer is held for less. */
-static void checkpoint(struct db *db)
+int db_begin_walk(struct db *db, struct db_txn *ret)
 {
-        if (atomic_load(&db->wal_pages) < atomic_load(&db->checkpoint_at))
-                return;
-        if (db_settle(db) < 0)
-                return;
-        take_writer(db);
-        if (atomic_load(&db->wal_pages) >= atomic_load(&db->checkpoint_at)) /* else somebody else did */
-                db_checkpoint(db);
-        give_writer(db);
+        return walk_rows(db, false, ret);
+}
+
+int db_begin_scan(struct db *db, struct db_txn *ret)
+{
+        return walk_rows(db, true, ret);
 }
 
 int db_settle(struct db *db)
@@ -237,7 +315,7 @@ int db_commit(struct db_txn *t)
         if (r == -EIO)
                 atomic_store(&db->degraded, true);
         if (r == 0)
-                checkpoint(db); /* the commit stands whatever happens there */
+                keep_wal_short(db); /* the commit stands whatever happens there */
         return r;
 }
 
@@ -251,6 +329,8 @@ void db_end(struct db_txn *t)
                 (void)step_once(t->c->rollback); /* what was not committed is not there, also when this fails */
         t->db = NULL;
         give_back(db, t->mode, t->c);
+        if (t->walks)
+                end_walk(db);
 }
 
 uint64_t db_last_id(struct db_txn *t)

@@ -27,6 +27,7 @@
 
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
 #define WAL_BYTES_KEPT   "67108864"
+#define ANEW_MS          20 /* more than it takes to read a few rows: everybody who writes waits */
 
 /*
  * Who reads takes the first connection that is free, so the first does nearly all of what is asked by one after another.
@@ -128,14 +129,16 @@ static int wal_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
 }
 
 /* While somebody reads what is older the WAL cannot begin anew, and the next is due when it has grown by as much. */
-void db_checkpoint(struct db *db)
+void db_checkpoint(struct db *db, bool anew)
 {
+        const int mode = anew ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
         sqlite3 *conn = db->writer.conn;
 
         atomic_store(&db->checkpoint_at, atomic_load(&db->wal_pages) + CHECKPOINT_PAGES);
-        if (sqlite3_wal_checkpoint_v2(conn, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK &&
-            db_errno(conn) == -EIO)
+        (void)sqlite3_busy_timeout(conn, anew ? ANEW_MS : 0);
+        if (sqlite3_wal_checkpoint_v2(conn, NULL, mode, NULL, NULL) != SQLITE_OK && db_errno(conn) == -EIO)
                 atomic_store(&db->degraded, true);
+        (void)sqlite3_busy_timeout(conn, 0);
 }
 
 static int wal_answer(void *ctx, int n, char **values, char **names)
@@ -295,7 +298,8 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         db->tables = opts->tables;
         init_lock(&db->writing);
         init_lock(&db->reading);
-        (void)pthread_cond_init(&db->reader_free, NULL); /* cannot fail without attributes */
+        (void)pthread_cond_init(&db->reader_free, NULL); /* cannot fail without attributes, as the next */
+        (void)pthread_cond_init(&db->walks_again, NULL);
         db_path(dir_fd, path, sizeof(path));
 
         if (!opts->read_only) {
@@ -349,6 +353,7 @@ void db_close(struct db *db)
                 db_close_connection(&db->reader[i]);
         db_sync_free(db->sync);
         db_close_connection(&db->writer);
+        (void)pthread_cond_destroy(&db->walks_again);
         (void)pthread_cond_destroy(&db->reader_free);
         (void)pthread_mutex_destroy(&db->reading);
         (void)pthread_mutex_destroy(&db->writing);

@@ -43,6 +43,9 @@ struct db {
         atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next; changed by the writer */
         pthread_mutex_t reading; /* of which readers are busy */
         pthread_cond_t reader_free;
+        unsigned n_walks; /* under the mutex of readers, as the next */
+        bool no_walks; /* the WAL is long: none begins until it has begun anew, or could not */
+        pthread_cond_t walks_again;
         struct connection reader[READERS_MAX]; /* the first is always there, others since they were wanted */
         atomic_bool degraded;
         db_committed_fn *committed; /* NULL: nobody is to be told */
@@ -70,8 +73,11 @@ int db_connect(struct connection *c, const char *path, int flags, const char *vf
 /* Likewise one that only reads, beside the one that writes. */
 int db_connect_reader(struct connection *c, const char *path);
 
-/* Copies what the WAL has into the database. Whoever calls this holds the writer, and has no transaction. */
-void db_checkpoint(struct db *db);
+/*
+ * Copies what the WAL has into the database. Whoever calls this holds the writer, and has no transaction. ANEW: waits for who
+ * reads what is old, but not for long, so that the next that is written begins at the beginning.
+ */
+void db_checkpoint(struct db *db, bool anew);
 
 /* Opens one that reads, with all statements, and closes it, also one that could not be opened. */
 int db_open_reader(struct db *db, struct connection *c);

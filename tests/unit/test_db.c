@@ -667,6 +667,102 @@ static void test_a_failed_checkpoint_ends_all_writing(void **state)
 
 /* ---- threads ---- */
 
+/* Goes through the rows for as long as it is told to. */
+struct walker {
+        struct fixture *f;
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        bool wanted, there, stop;
+};
+
+/* With the mutex held. What waits for others for so long does not come before they are gone. */
+static void await(struct walker *w, bool there)
+{
+        struct timespec end;
+
+        (void)clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_nsec += 100000000;
+        end.tv_sec += end.tv_nsec / 1000000000;
+        end.tv_nsec %= 1000000000;
+        while (w->there != there && pthread_cond_timedwait(&w->changed, &w->mutex, &end) == 0)
+                ;
+}
+
+static void tell(struct walker *w, bool wanted)
+{
+        LOCK_SCOPE(&w->mutex);
+        w->wanted = wanted;
+        (void)pthread_cond_broadcast(&w->changed);
+        await(w, wanted);
+}
+
+static void *walk_when_told(void *arg)
+{
+        struct walker *w = arg;
+        LOCK_SCOPE(&w->mutex);
+
+        for (;;) {
+                int64_t n;
+                DB_TXN(t);
+
+                while (!w->wanted && !w->stop)
+                        (void)pthread_cond_wait(&w->changed, &w->mutex);
+                if (w->stop)
+                        return NULL;
+                unlock(&w->mutex);
+                assert_ok(db_begin_walk(w->f->db, &t));
+                assert_ok(db_int(&t, test_sql[COUNT], &n));
+                lock(&w->mutex);
+                w->there = true;
+                (void)pthread_cond_broadcast(&w->changed);
+                while (w->wanted)
+                        (void)pthread_cond_wait(&w->changed, &w->mutex);
+                unlock(&w->mutex);
+                db_end(&t);
+                lock(&w->mutex);
+                w->there = false;
+                (void)pthread_cond_broadcast(&w->changed);
+        }
+}
+
+/* Of two there was always one that had begun before the last commit, and the log as long as all that had been written. */
+static void test_the_wal_is_bounded_while_somebody_always_reads(void **state)
+{
+        struct walker w[2];
+        pthread_t threads[2];
+        char *path = malloc(1 << 20);
+        off_t longest = 0;
+        struct stat st;
+
+        assert_non_null(path);
+        for (int i = 0; i < 2; i++) {
+                w[i] = (struct walker){ .f = *state, .mutex = PTHREAD_MUTEX_INITIALIZER,
+                                        .changed = PTHREAD_COND_INITIALIZER };
+                assert_ok(pthread_create(&threads[i], NULL, walk_when_told, &w[i]));
+        }
+        for (int i = 0; i < 32; i++) {
+                memset(path, 'x', (1 << 20) - 1);
+                path[(1 << 20) - 1] = '\0';
+                path[i + 1] = '/';
+                assert_ok(add_store(w[0].f, path));
+                assert_ok(fstatat(w[0].f->dir_fd, DB_FILE "-wal", &st, 0));
+                longest = st.st_size > longest ? st.st_size : longest;
+                tell(&w[i % 2], true);
+                tell(&w[(i + 1) % 2], false);
+        }
+        for (int i = 0; i < 2; i++) {
+                tell(&w[i], false);
+                {
+                        LOCK_SCOPE(&w[i].mutex);
+                        w[i].stop = true;
+                        (void)pthread_cond_broadcast(&w[i].changed);
+                }
+                assert_ok(pthread_join(threads[i], NULL));
+        }
+        free(path);
+        assert_in_range(longest, 0, 20 << 20);
+}
+
 struct worker {
         struct fixture *f;
         unsigned number;
@@ -867,6 +963,7 @@ int main(void)
                 TEST(test_a_full_disk_refuses_and_recovers),
                 TEST(test_a_quota_of_the_disk_is_like_a_full_disk),
                 TEST(test_a_failed_checkpoint_ends_all_writing),
+                TEST(test_the_wal_is_bounded_while_somebody_always_reads),
                 TEST(test_readers_do_not_wait_for_each_other),
                 TEST(test_many_read_at_once),
                 TEST(test_rows_that_were_looked_at_are_not_read_again),
