@@ -408,7 +408,10 @@ static int refuse_taken_now(struct db_txn *t, const struct image *image, struct 
         return r == -ENOENT ? 0 : r;
 }
 
-/* For a file, its bytes must have a place to go. */
+/*
+ * For a file, its bytes must have a place to go. And nobody waits for the disk: the directory is kept meanwhile, and what a
+ * power cut takes of it is an upload that it has cut off.
+ */
 static int create(struct model *m, const struct caller *c, struct image *image, bool for_file, struct diag *diag,
                   uint64_t *ret)
 {
@@ -422,7 +425,7 @@ static int create(struct model *m, const struct caller *c, struct image *image, 
         if (r == 0)
                 r = object_check_name(image->o.handle, "image", diag);
         if (r == 0)
-                r = db_begin(m->db, DB_WRITE, &t);
+                r = for_file ? db_begin_lazy(m->db, &t) : db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = region_load(&t, image->region, &region);
         if (r == 0)

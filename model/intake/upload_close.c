@@ -10,6 +10,9 @@
  * What was streamed and has to be in a file after all (intake.h) is left for the import to read back, where it can be
  * cancelled; until that is done it survives no restart.
  *
+ * What the transaction says is durable before anybody is told of it. The bytes that it wants no more may go first: after a
+ * power cut that undoes it they are those of an upload that was cut off, which nobody wants either.
+ *
  * What is in a file is not synced at the last close, or the bytes would go to the disk twice. The task carries the
  * token that tells after a restart whether they are still what was written.
  */
@@ -205,6 +208,7 @@ static void end_upload(struct upload *u)
                 uploads_put(u);
         }
 
+        (void)db_settle(m->db); /* for which nobody waits who opens an upload; where it fails, all that is written does */
         brief_closed(m, image, result.bytes == 0);
         drop_blob(m, &result);
         if (result.bytes > 0 && !keep && !result.named)

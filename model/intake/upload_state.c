@@ -47,7 +47,7 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
         int r;
         DB_TXN(t);
 
-        r = db_begin(m->db, DB_WRITE, &t);
+        r = db_begin_lazy(m->db, &t);
         if (r < 0)
                 return r;
 
@@ -242,7 +242,7 @@ int upload_end(struct model *m, uint64_t id, struct upload_result *result, struc
         int r;
         DB_TXN(t);
 
-        r = db_begin(m->db, DB_WRITE, &t);
+        r = db_begin_lazy(m->db, &t);
         if (r < 0)
                 return r;
 

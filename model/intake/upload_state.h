@@ -14,7 +14,10 @@
 #include "model/image/image_life.h"
 #include "model/image/image_row.h"
 
-/* queued to uploading, with the disk that the import will fill; an image that is uploading goes on as it is. */
+/*
+ * queued to uploading, with the disk that the import will fill; an image that is uploading goes on as it is. Nobody waits for
+ * the disk: a power cut that undoes it has cut off the upload, too.
+ */
 int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct changes *ch, struct diag *diag);
 
 /*
@@ -53,7 +56,9 @@ void upload_result_done(struct upload_result *r);
 
 /*
  * The last writer has closed: back to queued without a byte, status error where RESULT has a refusal, and else an
- * import is accepted, which is done where there is a blob. *ret_keep: the file is still needed.
+ * import is accepted, which is done where there is a blob. *ret_keep: the file is still needed. The caller then waits for
+ * the disk (db_settle()), where nobody waits for the caller: what a power cut brings back is an upload that was cut off,
+ * and wants none of the bytes either.
  */
 int upload_end(struct model *m, uint64_t image, struct upload_result *result, struct changes *ch, bool *ret_keep);
 
