@@ -17,6 +17,7 @@
 #include "fs/ops/ready.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/scratch_file.h"
+#include "fs/ops/split.h"
 
 /* Has who asks the file open, as it was when she opened it? */
 static bool is_frozen(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_info *fi, uint64_t *ret_size)
@@ -57,7 +58,14 @@ static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
         else if (r < 0)
                 reply_error(&rq, r);
         else
-                (void)fuse_reply_attr(fuse, &st, timeout);
+                (void)fuse_reply_attr(fuse, &st, split_timeout(rq.fs->splits, ino, timeout));
+}
+
+/* A split_fn. */
+static void getattr_on_the_way(fuse_req_t fuse, fuse_ino_t ino, const char *name)
+{
+        (void)name;
+        getattr_now(fuse, ino, 0, 0, NULL);
 }
 
 static void getattr_ready(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
@@ -68,6 +76,10 @@ static void getattr_ready(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t of
 
 void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+        const struct fs *fs = fuse_req_userdata(fuse);
+
+        if (!fi && node_of(ino).row == 0 && split_awaits_at(fs->splits, fuse, ino, getattr_on_the_way))
+                return;
         if (attr_is_long(node_of(ino)) || attr_is_found(node_of(ino)))
                 later_run(fuse, later_lane(node_of(ino)), getattr_now, ino, 0, 0, fi);
         else if (node_of(ino).row && ready_awaits(fuse, node_of(ino), NULL))

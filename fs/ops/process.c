@@ -28,7 +28,7 @@ static bool read_proc(pid_t thread, const char *name, char *text, size_t size)
         fd = open(path, O_RDONLY | O_CLOEXEC);
         n = fd < 0 ? -1 : read(fd, text, size - 1);
         if (n < 0)
-                return false;
+                return false; /* errno says why */
         text[n] = '\0';
         return true;
 }
@@ -76,4 +76,11 @@ bool process_is_program(pid_t thread)
 
         (void)snprintf(path, sizeof(path), "/proc/%ld/exe", (long)thread);
         return thread > 0 && readlink(path, program, sizeof(program)) > 0;
+}
+
+int process_call(pid_t thread, char *buf, size_t size)
+{
+        if (!read_proc(thread, "syscall", buf, size))
+                return errno == ENOENT || errno == ESRCH ? -ESRCH : -EAGAIN;
+        return strncmp(buf, "running", strlen("running")) == 0 ? -EAGAIN : 0;
 }

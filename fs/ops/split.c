@@ -2,6 +2,7 @@
 
 #include "fs/ops/split.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,6 +31,7 @@ struct split {
         fuse_ino_t parent;
         uint64_t print;
         pid_t pid;
+        uint64_t call; /* the print of the thread's system call; 0: unknown, and so it counts as this one */
         uid_t uid;
         bool made;
         uint64_t buried; /* what is found in its place, where it is removed */
@@ -41,7 +43,8 @@ struct split {
 struct splits {
         pthread_mutex_t mutex; /* of all below */
         struct split_slots *slots; /* of the same numbers; NULL: nothing outlives the process */
-        size_t n; /* that are not free */
+        _Atomic size_t n; /* that are not free; changed with the mutex held */
+        time_t swept; /* when those whose second request will not come were last looked for */
         uint64_t buried; /* the number of the last */
         struct split items[SPLITS_MAX];
 };
@@ -50,7 +53,7 @@ struct splits {
 static _Thread_local struct {
         struct req *rq; /* NULL: nothing, or nothing that may be split */
         fuse_ino_t parent;
-        uint64_t print;
+        uint64_t print, call;
         bool made;
         struct split *split; /* NULL: the request has not been answered yet */
 } now;
@@ -64,13 +67,32 @@ static time_t now_seconds(void)
 }
 
 /* FNV-1a. Who makes two names of the same print meets nobody else's. */
-static uint64_t print_of(const char *name)
+static uint64_t print_of(const char *text)
 {
         uint64_t print = UINT64_C(0xcbf29ce484222325);
 
-        for (; *name; name++)
-                print = (print ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
+        for (; *text; text++)
+                print = (print ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
         return print;
+}
+
+/* -ESRCH: the thread is gone. *RET: as in struct split. */
+static int call_of(pid_t thread, uint64_t *ret)
+{
+        char call[256];
+        int r;
+
+        r = process_call(thread, call, sizeof(call));
+        if (r == -ESRCH)
+                return r;
+        *ret = r < 0 ? 0 : print_of(call);
+        return 0;
+}
+
+/* Is a thread that is there, and in that call, in the one of I? */
+static bool is_call_of(const struct split *i, uint64_t call)
+{
+        return !call || !i->call || call == i->call;
 }
 
 /* ---- the array; all with the mutex held ---- */
@@ -128,8 +150,54 @@ static struct split *find(struct splits *s, fuse_ino_t parent, const char *name,
         return i && i->parent == parent && i->print == print_of(name) ? i : NULL;
 }
 
+/*
+ * The one whose second request this is on the way to, or is. What its thread left behind when it went on to something else
+ * is dropped. The mutex is given up meanwhile: to see what a thread is in may take a moment.
+ */
+static struct split *find_in_call(struct splits *s, fuse_ino_t parent, const char *name, const struct fuse_ctx *who)
+{
+        struct split *i = find(s, parent, name, who);
+        uint64_t call = 0;
+
+        if (!i || !i->call)
+                return i;
+        unlock(&s->mutex);
+        (void)call_of(who->pid, &call); /* it is there: it asks */
+        lock(&s->mutex);
+        i = find(s, parent, name, who);
+        if (!i || is_call_of(i, call))
+                return i;
+        if (i->state == SPLIT_ENDED)
+                drop(s, i);
+        return NULL;
+}
+
+/* Drops those whose threads are gone, or in another call. The mutex is given up meanwhile. */
+static void drop_left(struct splits *s)
+{
+        const time_t seconds = now_seconds();
+
+        if (s->swept == seconds)
+                return;
+        s->swept = seconds;
+        for (size_t k = 0; k < SPLITS_MAX; k++) {
+                struct split *i = &s->items[k];
+                const struct split was = *i;
+                uint64_t call = 0;
+                bool is_left;
+
+                if (was.state != SPLIT_ENDED)
+                        continue;
+                unlock(&s->mutex);
+                is_left = call_of(was.pid, &call) < 0 || !is_call_of(&was, call);
+                lock(&s->mutex);
+                if (is_left && i->state == SPLIT_ENDED && i->pid == was.pid && i->buried == was.buried)
+                        drop(s, i);
+        }
+}
+
 /* NULL: there are too many. */
-static struct split *take_free(struct splits *s, const struct fuse_ctx *who)
+static struct split *find_free(struct splits *s, const struct fuse_ctx *who)
 {
         unsigned of_user = 0, at_work = 0, at_work_of_user = 0;
         struct split *free_one = NULL, *old;
@@ -154,6 +222,16 @@ static struct split *take_free(struct splits *s, const struct fuse_ctx *who)
         if (of_user >= SPLITS_OF_A_USER || at_work >= SPLITS_AT_WORK || at_work_of_user >= SPLITS_AT_WORK_OF_A_USER)
                 return NULL;
         return free_one;
+}
+
+static struct split *take_free(struct splits *s, const struct fuse_ctx *who)
+{
+        struct split *i = find_free(s, who);
+
+        if (i)
+                return i;
+        drop_left(s);
+        return find_free(s, who);
 }
 
 /* ---- ---- */
@@ -202,6 +280,8 @@ void split_begin(struct req *rq, fuse_ino_t parent, const char *name, bool made)
         now.parent = parent;
         now.print = print_of(name);
         now.made = made;
+        now.call = 0;
+        (void)call_of(fuse_req_ctx(rq->fuse)->pid, &now.call); /* it is there: it asks */
 }
 
 void split_committed(void)
@@ -223,11 +303,12 @@ void split_committed(void)
                 }
                 *now.split = (struct split){
                         .state = SPLIT_AT_WORK, .parent = now.parent, .print = now.print, .pid = who->pid,
-                        .uid = who->uid, .made = now.made, .buried = ++s->buried,
+                        .call = now.call, .uid = who->uid, .made = now.made, .buried = ++s->buried,
                 };
                 s->n++;
                 note(s, now.split);
         }
+        (void)fuse_lowlevel_notify_inval_inode(rq->fs->session, now.parent, -1, 0); /* -ENOENT: it has none */
         (void)fuse_reply_err(rq->fuse, ESTALE); /* fails only when nobody waits for the answer any more */
         rq->fuse = NULL;
 }
@@ -261,7 +342,7 @@ int split_find(struct splits *s, fuse_ino_t parent, const char *name, const stru
         const struct split *i;
         LOCK_SCOPE(&s->mutex);
 
-        i = s->n > 0 ? find(s, parent, name, who) : NULL;
+        i = s->n > 0 ? find_in_call(s, parent, name, who) : NULL;
         if (!i)
                 return 0;
         if (i->made)
@@ -273,7 +354,7 @@ int split_find(struct splits *s, fuse_ino_t parent, const char *name, const stru
 /* With the mutex held. One that cannot be kept waits no longer. */
 static bool park(struct split *i, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn)
 {
-        char *copy = i->state == SPLIT_AT_WORK && !i->parked.fuse ? strdup(name) : NULL;
+        char *copy = i && i->state == SPLIT_AT_WORK && !i->parked.fuse ? strdup(name) : NULL;
 
         if (copy)
                 i->parked = (struct parked){ .fuse = fuse, .parent = parent, .name = copy, .fn = fn };
@@ -291,13 +372,32 @@ bool split_awaits(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const ch
         return park(i, fuse, parent, name, fn);
 }
 
+bool split_awaits_at(struct splits *s, fuse_req_t fuse, fuse_ino_t ino, split_fn *fn)
+{
+        if (s->n == 0)
+                return false;
+        LOCK_SCOPE(&s->mutex);
+        return park(find_of(s, fuse_req_ctx(fuse)), fuse, ino, "", fn);
+}
+
+double split_timeout(struct splits *s, fuse_ino_t ino, double timeout)
+{
+        if (s->n == 0)
+                return timeout;
+        LOCK_SCOPE(&s->mutex);
+        for (size_t k = 0; k < SPLITS_MAX; k++)
+                if (s->items[k].state == SPLIT_AT_WORK && s->items[k].parent == ino)
+                        return 0;
+        return timeout;
+}
+
 bool split_is_second(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn)
 {
         struct split *i;
 
         {
                 LOCK_SCOPE(&s->mutex);
-                i = s->n > 0 ? find(s, parent, name, fuse_req_ctx(fuse)) : NULL;
+                i = s->n > 0 ? find_in_call(s, parent, name, fuse_req_ctx(fuse)) : NULL;
                 if (!i)
                         return false;
                 if (park(i, fuse, parent, name, fn))

@@ -12,8 +12,13 @@
  * In between who asked finds the directory as it was, since the kernel goes by that: what was made is not there yet, and
  * in place of what was removed is a directory that nobody else ever sees. All others find it as it is.
  *
- * Who says mkdir(2) in the directory itself has no name on the way at which to wait, and waits in the second request. Then
+ * Who says mkdir(2) in the directory itself has no name on the way at which to wait. But before the kernel keeps the directory
+ * again it asks for its attributes, if it has none that are still good: so it is told that they are not, and what is said of
+ * them meanwhile is good for that moment only. Where it had them all the same, the thread waits in the second request, and
  * the directory is kept until the sync, but one is for all who had the first of theirs before.
+ *
+ * A second request may never come: its thread was killed, or the path leads elsewhere by then. What was noted is for the same
+ * system call of the same thread alone, so that whatever else it asks then finds what is there.
  *
  * Only the kernel's own system calls ask a second time. A server of NFS in the kernel would pass ESTALE on, so it is for
  * who is a program, and for users: the administrator's changes are as they were.
@@ -23,7 +28,10 @@
 
 #include "fs/tree/req.h"
 
-/* As many as may be between their requests; more than these, of a user or of all, are answered in one. */
+/*
+ * As many as may be between their requests; more than these, of a user or of all, are answered in one. Those whose second
+ * request does not come are given up when there are so many, or after a while.
+ */
 #define SPLITS_MAX 256
 #define SPLITS_OF_A_USER 64
 /* Whose threads wait for a sync: of those that serve requests, most are always left to others. */
@@ -62,6 +70,10 @@ typedef void split_fn(fuse_req_t fuse, fuse_ino_t parent, const char *name);
 
 /* A name on the way to one that is being made or removed: true where FN is called when that is done. */
 bool split_awaits(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn);
+/* Likewise for the attributes of what is on the way; FN is called with INO and no name. */
+bool split_awaits_at(struct splits *s, fuse_req_t fuse, fuse_ino_t ino, split_fn *fn);
+/* How long the attributes of INO are good, where it is TIMEOUT otherwise. */
+double split_timeout(struct splits *s, fuse_ino_t ino, double timeout);
 /* Is it the second request? Then FN is called when the first is done, which may be now, and calls split_take(). */
 bool split_is_second(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn);
 

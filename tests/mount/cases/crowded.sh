@@ -17,7 +17,7 @@ import_raw "$R/public/base" base.raw
 # changes HOW PATH: A does that, in the background; `changed` is there when she was told that it is done.
 changes() {
         rm -f changed
-        { as $A "$@" 2>err && touch changed; } &
+        { as $A "$@" >said 2>err && touch changed; } &
         changing=$!
 }
 # Root sees all. Listing takes the kernel's lock of the directory, and who waits for that cannot be ended.
@@ -39,7 +39,10 @@ done_at_last() {
 early=0
 begins() {
         local try undo=rmdir
-        [ "$1" = mkdir ] || undo=mkdir
+        case ${1##*/} in
+        rmdir-left) undo=stat ;; # has made it again
+        rmdir*) undo="mkdir" ;;
+        esac
         for try in 1 2; do
                 hang
                 hangs=1
@@ -94,8 +97,63 @@ done
 
 [ "$early" -gt 0 ] || fail "others wait for the directory whatever is made or removed"
 
-# From within the directory, where there is no name on the way; and all at once, of one name.
-(cd "$R/disks" && by $A ok mkdir here && by $A ok rmdir here) || exit 1
+# From within the directory, where there is no name on the way.
+early=0
+for how in mkdir rmdir; do
+        # shellcheck disable=SC2016
+        printf '#!/bin/sh\ncd "${1%%/*}" && exec %s "${1##*/}"\n' "$how" >bin/$how-within
+        chmod 755 bin/$how-within
+done
+short_log -o allow_other
+begins "$WORK/bin/mkdir-within" "$R/disks/here" _is_there
+for i in 1 2 3; do _is_there "$R/disks/here" || fail "the directory is kept by who is in it"; done
+not_acknowledged "mkdir in the directory itself"
+answers
+done_at_last "mkdir in the directory itself"
+begins "$WORK/bin/rmdir-within" "$R/disks/here" _is_gone
+answers
+done_at_last "rmdir in the directory itself"
+[ "$early" -gt 0 ] || fail "others wait for the directory that something is made in from within"
+
+# A file that is begun there: what a power cut takes of it is an upload that it has cut off.
+early=0
+printf '#!/bin/sh\nexec %s create "$1.raw"\n' "$WORK/bin/fsop" >bin/begin-file
+chmod 755 bin/begin-file
+short_log -o allow_other
+begins "$WORK/bin/begin-file" "$R/private/file" _is_there
+[ ! "$hangs" ] || until_true 5 test -e changed || fail "who begins a file waits for the disk"
+answers
+done_at_last "a file that is begun"
+by $A ok rmdir "$R/private/file"
+[ "$early" -gt 0 ] || fail "others wait for the directory that a file is begun in"
+
+# The second request does not come: the path leads elsewhere by then. What its thread asks next finds what is there.
+early=0
+for how in mkdir rmdir; do
+        rm -f way
+        ln -s "$R/disks" way
+        if [ $how = mkdir ]; then seen=_is_there finds="EEXIST mkdir"; else seen=_is_gone finds=ok; fi
+        printf '#!/bin/sh\n%s %s "%s/${1##*/}" then mkdir "$1"\nexit 0\n' "$WORK/bin/fsop" $how \
+                "$MNT/regions/../../way" >bin/$how-left
+        chmod 755 bin/$how-left
+        short_log -o allow_other
+        begins "$WORK/bin/$how-left" "$R/disks/left" $seen
+        rm way
+        answers
+        wait "$changing"
+        [ ! "$hangs" ] || same "$(cat said)" "ENOENT $how"$'\n'"$finds" "what a thread finds whose second request did not come"
+done
+[ "$early" -gt 0 ] || fail "no second request was kept from coming"
+by $A ok rmdir "$R/disks/left"
+
+# More such than one user may have between their requests: they are given up when another one comes.
+need python3
+raise_limits
+mkdir -m 777 turning
+cp "$lib/leave-behind" bin
+as $A bin/leave-behind 66 "$WORK/turning/way" "$R2/disks" 2>err || fail "what is left of others is not given up: $(cat err)"
+
+# All at once, of one name.
 for i in 1 2 3 4 5 6 7 8; do
         { as $A mkdir "$R/disks/same" 2>/dev/null && echo made >>made; } &
         makers[i]=$!

@@ -784,15 +784,32 @@ static const struct op ops[] = {
         { "upload-new", op_upload_new, 2 },
 };
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-        if (argc < 2)
-                usage("fsop OPERATION ARGUMENT...");
         for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-                if (!strcmp(ops[i].name, argv[1])) {
-                        if (argc - 2 < ops[i].min_args)
+                if (!strcmp(ops[i].name, argv[0])) {
+                        if (argc - 1 < ops[i].min_args)
                                 usage("too few arguments");
-                        return ops[i].run(argv + 2);
+                        return ops[i].run(argv + 1);
                 }
         usage("unknown operation");
+}
+
+/* Several by the same thread: OPERATION ARGUMENT... then OPERATION ARGUMENT...; a line each, and the status of the last. */
+int main(int argc, char **argv)
+{
+        int at = 1, r = 2;
+
+        if (argc < 2)
+                usage("fsop OPERATION ARGUMENT...");
+        for (int i = 1; i <= argc; i++) {
+                if (i < argc && strcmp(argv[i], "then") != 0)
+                        continue;
+                if (i == at)
+                        usage("fsop OPERATION ARGUMENT...");
+                argv[i] = NULL;
+                r = run(i - at, argv + at);
+                at = i + 1;
+        }
+        return r;
 }
