@@ -102,6 +102,13 @@ static int main_go_on(struct options *opts, struct lasting *lasting)
         return mount_serve(opts, lasting, main_detach, &s);
 }
 
+/* In the foreground somebody watches it, or looks into it: there the first death is to be the last, unless they say so. */
+static void main_set_restarts(struct options *opts, bool background)
+{
+        if (opts->restarts == RESTARTS_AS_CAN_BE)
+                opts->restarts = background && supervise_helps() ? RESTARTS_DEFAULT : 0;
+}
+
 static int main_serve(struct options *opts, char **argv)
 {
         struct serving s = { .opts = opts, .background = !opts->foreground && !opts->debug };
@@ -117,6 +124,7 @@ static int main_serve(struct options *opts, char **argv)
         }
         if (r > 0)
                 return main_go_on(opts, &lasting);
+        main_set_restarts(opts, s.background);
         if (s.background) {
                 if (pipe2(ready, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
                         log_errno(-errno, "going into the background");

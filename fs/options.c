@@ -93,7 +93,7 @@ static const struct option option_table[] = {
         { "http-name=HOST", "what addresses name, or HOST:PORT (where it listens)", OPTION_TEXT, AT(http_name) },
         { "http-metrics=WHO", "/metrics there for `loopback`, any user of this machine, or for `all` (nobody)", OPTION_TEXT,
           AT(http_metrics_for) },
-        { "restarts=N", "when it dies, go on without anybody noticing, as often in a minute; 0: never (0)", OPTION_NUMBER,
+        { "restarts=N", "when it dies, go on without anybody noticing, as often in a minute; 0: never (3; 0 with -f)", OPTION_NUMBER,
           AT(restarts) },
         { "remount", "with ro or rw: change that of what is mounted", OPTION_FLAG, AT(remount) },
         /* what stands in fstab, or mount(8) adds by itself */
@@ -347,7 +347,7 @@ static int options_check(struct options *opts)
                 return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
         if (opts->slow_seconds > SLOW_SECONDS_MAX)
                 return option_fail("longer than a day", "slow-request=…");
-        if (opts->restarts > RESTARTS_MAX)
+        if (opts->restarts > RESTARTS_MAX && opts->restarts != RESTARTS_AS_CAN_BE)
                 return option_fail("so often nobody can", "restarts=N");
         if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name || opts->http_metrics_for))
                 return option_fail("means something only beside http=ADDRESS:PORT", "http-…");
@@ -364,6 +364,7 @@ int options_parse(int argc, char **argv, struct options *ret)
                 .cache_disk_bytes = UINT64_MAX,
                 .tidy_seconds = TIDY_SECONDS_DEFAULT,
                 .slow_seconds = SLOW_SECONDS_DEFAULT,
+                .restarts = RESTARTS_AS_CAN_BE,
                 .uid = getuid(),
                 .gid = getgid(),
         };

@@ -22,6 +22,10 @@ enum {
 /* In which a request, and the disk of a blob store, is to be answered. */
 #define SLOW_SECONDS_DEFAULT 30
 
+/* RESTARTS_DEFAULT where there is a daemon, and a system that another process can go on with (supervise.h); else 0. */
+#define RESTARTS_AS_CAN_BE UINT64_MAX
+#define RESTARTS_DEFAULT   3
+
 struct options {
         char *store, *mountpoint; /* with print_tree, STORE is the name of a directory of the tree, or NULL; with reexec, a mount point */
         bool foreground, debug, help, version, print_tree, print_tree_mdoc, reexec;
@@ -37,7 +41,7 @@ struct options {
         uint64_t workers; /* 0: the default */
         uint64_t tidy_seconds; /* 0: never */
         uint64_t slow_seconds; /* 0: no request is */
-        uint64_t restarts; /* in a minute; 0: never */
+        uint64_t restarts; /* in a minute; 0: never; RESTARTS_AS_CAN_BE: nobody said */
         char *http, *http_cert, *http_key, *http_name; /* NULL: not given */
         char *http_metrics_for; /* as it was given; NULL: not */
         enum http_metrics http_metrics;

@@ -21,12 +21,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/log.h"
+#include "fs/tree/req.h"
 #include "fs/unmount.h"
 #include "model/core/left_down.h"
 
@@ -279,6 +281,16 @@ static _Noreturn void run(struct supervisor *s)
                         exit(EXIT_MOUNT_FAILED);
                 }
         }
+}
+
+bool supervise_helps(void)
+{
+        unsigned major = 0, minor = 0;
+        struct utsname u;
+
+        if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+                return false;
+        return (major > 6 || (major == 6 && minor >= 9)) && fuse_version() >= 314;
 }
 
 int supervise(const struct options *opts, char **argv, struct lasting *ret)

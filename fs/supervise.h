@@ -10,6 +10,9 @@
 #include "fs/lasting.h"
 #include "fs/options.h"
 
+/* Does the kernel bring back what was under way, and libfuse let go on with it? */
+bool supervise_helps(void);
+
 /*
  * Comes back in the first process that is to serve the mount: 0, and *RET, or a negative errno where nothing can be
  * supervised. The caller's goes on as the supervisor, and ends with the exit status of the last that served. ARGV is what

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # In the background by default; failures before the parent ends; SIGTERM; what cannot be mounted.
-pid_of() { pgrep -f -- "^$IMAGEFS $STORE" | head -n 1; }
+pid_of() { pgrep -o -f -- "^$IMAGEFS $STORE"; } # that was started, not the one that it started
 gone() { [ -z "$(pid_of)" ]; }
 
 # A library is made by init alone: what is not there may lie on a disk that is not mounted.
@@ -45,17 +45,38 @@ until_true 10 gone || fail "the daemon stays after the unmount"
 check_store
 
 # SIGTERM unmounts, within seconds; the background daemon holds no terminal and no directory.
+ended_by() {
+        kill "-$1" "$pid"
+        until_true 10 gone || fail "SIG$1 did not end it"
+        ! _mounted || fail "SIG$1 left the mount"
+        [ -d "$MNT" ] || fail "SIG$1 left a stale mount"
+}
 for signal in TERM HUP; do
-        "$IMAGEFS" "$STORE" "$MNT" || fail "start"
+        "$IMAGEFS" "$STORE" "$MNT" -o restarts=0 || fail "start"
         pid=$(pid_of)
         same "$(readlink "/proc/$pid/cwd")" / "its working directory"
-        kill "-$signal" "$pid"
-        until_true 10 gone || fail "SIG$signal did not end it"
-        ! _mounted || fail "SIG$signal left the mount"
-        [ -d "$MNT" ] || fail "SIG$signal left a stale mount"
+        ended_by "$signal"
 done
+
+# Where another process can go on, one does: a supervisor is there by default, as none is in the foreground.
+if [ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" = 6.9 ]; then
+        "$IMAGEFS" "$STORE" "$MNT" || fail "start"
+        pid=$(pid_of)
+        serving=$(pgrep -P "$pid") || fail "nothing is supervised"
+        holds_nothing() { [ "$(readlink "/proc/$pid/cwd" "/proc/$serving/cwd" "/proc/$pid/fd/1" "/proc/$serving/fd/1" | uniq | xargs)" = "/ /dev/null" ]; }
+        until_true 10 holds_nothing || fail "it holds $(readlink "/proc/$pid/cwd" "/proc/$pid/fd/1")"
+        kill -KILL "$serving"
+        _next() { next=$(pgrep -P "$pid") && [ "$next" != "$serving" ]; }
+        until_true 10 _next || fail "nobody goes on"
+        _mounted || fail "it does not serve"
+        kill -HUP "$pid"
+        until_true 10 _ended "$next"
+        expect ok stat "$MNT/regions/r"
+        ended_by TERM
+fi
 same "$(ls -A "$MNT")" "" "the mount point"
 start
+[ -z "$(pgrep -P "$daemon_pid")" ] || fail "something is supervised in the foreground"
 value "$MNT/regions/r/store" "$(cat "$MNT/regions/r/store")"
 kill -TERM "$daemon_pid"
 _reap "$daemon_pid" 10 || fail "SIGTERM in the foreground gave $?"
