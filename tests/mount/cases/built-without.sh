@@ -20,6 +20,10 @@ if ! has libcurl; then
         refused EOPNOTSUPP "$R/private/fetched" write "$R/private/fetched/import-url" http://127.0.0.1/x.raw
         [[ $(cat "$R/private/fetched/last-error") == *libcurl*upload ]] || fail "$(cat "$R/private/fetched/last-error")"
         ok rmdir "$R/private/fetched"
+        ok mkdir "$R/follows/upstream"
+        refused EOPNOTSUPP "$R/follows/upstream" write "$R/follows/upstream/url" http://127.0.0.1/x.raw
+        [[ $(cat "$R/follows/upstream/last-error") == *"without libcurl"* ]] || fail "$(cat "$R/follows/upstream/last-error")"
+        ok rmdir "$R/follows/upstream"
         refused EOPNOTSUPP - write "$R2/store" "s3://lib/some endpoint=https://localhost"
         [[ $(tail -n 1 "$MNT/info/errors") == *"built without libcurl, and knows no buckets"* ]] ||
                 fail "$(tail -n 1 "$MNT/info/errors")"
