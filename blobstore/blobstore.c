@@ -51,6 +51,7 @@
 #include "blobstore/blobs/store.h"
 #include "blobstore/disks/disks.h"
 #include "blobstore/hash/hash.h"
+#include "blobstore/store_bucket_priv.h"
 
 /*
  * 2: segments do not describe themselves, and the index is made again, all of it. 3: no map borrows pages of another,
@@ -58,8 +59,6 @@
  */
 #define FORMAT_VERSION 4
 #define FORMAT_REMAKE 3 /* the index of an older one is made again */
-#define FORMAT_FILE "format"
-#define FORMAT_NEXT "format.next"
 #define FORMAT_PREFIX "imagefs blob store "
 #define FORMAT_TEXT_2 FORMAT_PREFIX "2\n"
 #define FORMAT_TEXT FORMAT_PREFIX "%d\nid "
@@ -69,7 +68,6 @@
 #define CACHE_DIR "cache"
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define THREADS_MAX 256
-#define RANGES_BYTES_MAX (UINT64_C(32) << 30)
 
 static const char *const store_dirs[] = { "segments", "moved", "maps", "temp", "incoming", "disks" };
 
@@ -334,60 +332,12 @@ static void store_open_blocks(struct blobstore *bs, const char *dir, const struc
         bs->chunks->blocks_error = r == -EOPNOTSUPP && inside ? 0 : r;
 }
 
-/* Where what is read of the bucket is kept: beside the cache of decoded blocks, and as large as that. */
-static int store_open_ranges(struct blobstore *bs, const struct blobstore_caches *caches)
-{
-        uint64_t bytes = caches->disk_bytes;
-        struct statvfs st;
-
-        if (!bs->far.bucket)
-                return 0;
-        if (caches->dir)
-                bs->far.cache_fd = open(caches->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (bs->far.cache_fd < 0) /* or that is not there yet */
-                bs->far.cache_fd = fcntl(bs->temp_fd, F_DUPFD_CLOEXEC, 0);
-        if (bs->far.cache_fd < 0 || fstatvfs(bs->far.cache_fd, &st) < 0)
-                return -errno;
-        if (bytes == BLOCK_CACHE_SHARE)
-                bytes = (uint64_t)st.f_blocks * st.f_frsize / 10 < RANGES_BYTES_MAX
-                                ? (uint64_t)st.f_blocks * st.f_frsize / 10
-                                : RANGES_BYTES_MAX;
-        bs->far.cache_bytes = bytes;
-        return 0;
-}
-
-/* The bucket's part is this store's; where it is not, a new one takes it, and one that is known hears of it later. */
-static int store_claim(struct blobstore *bs, const uint8_t id[STORE_ID_SIZE], const struct blobstore_opts *opts)
-{
-        CLEANUP_STRBUF struct strbuf why = { 0 };
-        char text[FORMAT_SIZE + 1];
-
-        (void)store_print_format(FORMAT_VERSION, id, text);
-        if (opts->existing || bs->read_only)
-                return bucket_expect(bs->far.bucket, text);
-        return bucket_claim(bs->far.bucket, text, opts->why ?: &why);
-}
-
-/* Before a directory is made. One that is whole has claimed its part of the bucket, or is about to. */
-static int store_open_bucket(struct blobstore *bs, const char *dir, const struct blobstore_opts *opts)
-{
-        CLEANUP_STRBUF struct strbuf why = { 0 };
-        CLEANUP_FREE char *format = NULL;
-        int r;
-
-        if (asprintf(&format, "%s/" FORMAT_FILE, dir) < 0)
-                return -ENOMEM;
-        r = bucket_new(opts->bucket, &bs->far.bucket, opts->why ?: &why);
-        if (r < 0 || opts->existing || bs->read_only || faccessat(AT_FDCWD, format, F_OK, 0) == 0)
-                return r;
-        return bucket_probe(bs->far.bucket, opts->why ?: &why);
-}
-
 static int store_open_parts(struct blobstore *bs, const char *dir, const struct blobstore_opts *opts)
 {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         unsigned threads = opts->threads ? opts->threads : processors > 0 ? (unsigned)processors : 1;
         uint8_t id[STORE_ID_SIZE] = { 0 };
+        char format[FORMAT_SIZE + 1];
         int version, r;
 
         version = store_read_format(bs->dir_fd, FORMAT_FILE, id);
@@ -415,7 +365,7 @@ static int store_open_parts(struct blobstore *bs, const char *dir, const struct 
         if (r == 0 && !bs->read_only)
                 r = dir_each(bs->temp_fd, ".", store_remove_temp, bs);
         if (r == 0)
-                r = store_open_ranges(bs, &opts->caches);
+                r = store_bucket_ranges(bs, &opts->caches);
         if (r == 0)
                 r = chunk_store_new(bs->dir_fd, bs->segments_fd, bs->moved_fd, id, bs->read_only,
                                     bs->far.bucket ? &bs->far : NULL,
@@ -427,10 +377,9 @@ static int store_open_parts(struct blobstore *bs, const char *dir, const struct 
                 gc_fill_reserve(bs);
         if (r == 0 && version < FORMAT_VERSION)
                 r = store_finish_format(bs);
-        if (r == 0 && bs->far.bucket)
-                r = store_claim(bs, id, opts);
-        if (r == 0 && bs->far.bucket && !bs->read_only)
-                r = segments_adopt(bs->chunks->segments);
+        (void)store_print_format(FORMAT_VERSION, id, format);
+        if (r == 0)
+                r = store_bucket_claim(bs, format, opts);
         if (r == 0)
                 store_open_blocks(bs, dir, &opts->caches);
         return r;
@@ -438,6 +387,7 @@ static int store_open_parts(struct blobstore *bs, const char *dir, const struct 
 
 int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct blobstore **ret)
 {
+        struct blobstore_opts found = *opts;
         struct blobstore *bs;
         int r;
 
@@ -447,11 +397,13 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         bs->progress = opts->progress;
         bs->progress_ctx = opts->progress_ctx;
         bs->kept = bs->read_only ? NULL : opts->kept;
-        r = opts->bucket ? store_open_bucket(bs, dir, opts) : 0;
+        r = store_bucket_open(bs, dir, opts);
+        if (r > 0)
+                found.existing = false;
+        if (r >= 0)
+                r = store_open_dir(dir, &found, &bs->dir_fd);
         if (r == 0)
-                r = store_open_dir(dir, opts, &bs->dir_fd);
-        if (r == 0)
-                r = store_open_parts(bs, dir, opts);
+                r = store_open_parts(bs, dir, &found);
         if (r == 0)
                 r = disks_adopt(bs);
         if (r < 0) {
@@ -462,24 +414,6 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
         }
         *ret = bs;
         return 0;
-}
-
-int blobstore_check_bucket(const char *text, char *place, size_t size, struct strbuf *why)
-{
-        struct s3_place p;
-        int r;
-
-        if (!s3_is_supported()) {
-                strbuf_add(why, "this imagefs was built without libcurl, and knows no buckets");
-                return -EOPNOTSUPP;
-        }
-        r = s3_place_parse(text, &p, why);
-        return r < 0 ? r : s3_place_print(&p, place, size);
-}
-
-bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble)
-{
-        return bs->far.bucket && bucket_is_away(bs->far.bucket, trouble);
 }
 
 void blobstore_close(struct blobstore *bs)

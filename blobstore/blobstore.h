@@ -65,7 +65,8 @@ struct blobstore_opts {
  * A missing, damaged or older index is made again. A store of an older version is brought to
  * version 4, for which one of version 2 is read once, all of it; where it is only looked at, -ESTALE.
  *
- * With a bucket the directory has all but sealed segments, which are there, and the maps both have. A new one must find nothing
+ * With a bucket the directory has all but sealed segments, which are there, and the maps both have. A directory that was lost is made
+ * again of what is there: all but disks, and what was on its way. A new one must find nothing
  * there: -ENOTEMPTY, -EBUSY (another store's); and other errors of s3.h, before anything is made.
  */
 int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct blobstore **ret);

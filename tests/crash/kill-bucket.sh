@@ -2,7 +2,7 @@
 # kill -9 while segments go into a bucket, and go from it: an accepted copy goes on, nothing that is available is lost, and when all is
 # removed the bucket is as empty as it was.
 # time limit: 300
-kills=${IMAGEFS_KILLS:-4}
+kills=${IMAGEFS_KILLS:-3}
 . "$lib/crash.sh"
 # shellcheck source=tests/mount/lib/s3.sh
 . "$lib/s3.sh"
@@ -42,11 +42,27 @@ for ((i = 1; i <= kills; i++)); do
         between_kills
 done
 
-# Its index is made again of what the bucket says.
+# Its index is made again of what the bucket says, and so is all of its directory, when the host that had it is lost.
 stop
 rm "$home"/index.db
 cached
 same_disk "$R2/private/kept/disks/vda.raw" kept.raw
+stop
+rm -r "$home"
+bucket_does deny
+cached
+until_true 20 grep -q "the blob store of region cn-east-2 is offline" "$MNT/info/health" || fail "$(cat "$MNT/info/health")"
+[ ! -e "$home/format" ] || fail "made anew while the bucket does not say of what"
+bucket_does
+stop
+cached
+value "$MNT/info/health" ok
+same_disk "$R2/private/kept/disks/vda.raw" kept.raw
+import_raw "$R2/private/new" kept.raw
+stop
+check_store
+cached
+remove_image "$R2" new
 remove_image "$R2" kept
 _is_empty() { [ "$(objects)" = format ] && [ -z "$(ls "$home/segments")" ]; }
 until_true 20 _is_empty || { restart && until_true 60 _is_empty; } || fail "left: $(objects) $(ls "$home/segments")"

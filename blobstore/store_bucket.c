@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Opening a store in a bucket. Its directory can be lost, with the host that had it: but for machines' disks and what was on its way,
+ * all of it is in the bucket, or is made again from that, as the index from segments and maps.
+ */
+
+#include "blobstore/store_bucket_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "blobstore/base/io.h"
+#include "blobstore/base/parse.h"
+#include "blobstore/blobs/map.h"
+#include "blobstore/blobs/store.h"
+
+#define RANGES_BYTES_MAX (UINT64_C(32) << 30)
+#define FORMAT_MAX 256
+
+/* ---- a directory that was lost ---- */
+
+struct recall {
+        struct blobstore *store;
+        int maps_fd;
+        char *buffer; /* of BUCKET_READ_MAX */
+        uint64_t maps;
+};
+
+#define FOLDER "maps/"
+
+/* "maps/ab/<32 hex digits>" */
+static bool is_map(const char *name)
+{
+        uint8_t bytes[BLOB_ID_SIZE];
+
+        return strlen(name) == sizeof(FOLDER) - 1 + 3 + MAP_NAME_SIZE - 1 && strncmp(name, FOLDER, sizeof(FOLDER) - 1) == 0 &&
+               name[sizeof(FOLDER) + 1] == '/' && memcmp(name + sizeof(FOLDER) - 1, name + sizeof(FOLDER) + 2, 2) == 0 &&
+               parse_hex(name + sizeof(FOLDER) + 2, MAP_NAME_SIZE - 1, bytes) == 0;
+}
+
+static int fetch_map(struct recall *rc, const char *name, uint64_t size, int fd)
+{
+        size_t got;
+        int r = 0;
+
+        for (uint64_t at = 0; r == 0 && at < size; at += got) {
+                r = bucket_get(rc->store->far.bucket, name, at, rc->buffer, BUCKET_READ_MAX, &got);
+                if (r == 0 && got == 0)
+                        r = -EHOSTDOWN; /* another than the list says: asked again the next time */
+                if (r == 0)
+                        r = pwrite_full(fd, rc->buffer, got, at);
+        }
+        return r;
+}
+
+/* An s3_each_fn. Until the format is there nobody takes it for whole. */
+static int recall_map(void *ctx, const char *name, uint64_t size)
+{
+        const char *path = name + sizeof(FOLDER) - 1;
+        CLEANUP_CLOSE int fd = -1;
+        struct recall *rc = ctx;
+        char folder[3];
+
+        if (!is_map(name))
+                return 0;
+        if (rc->store->progress)
+                rc->store->progress(rc->store->progress_ctx, "maps from the bucket", ++rc->maps, 0);
+        (void)snprintf(folder, sizeof(folder), "%.2s", path);
+        if (mkdirat(rc->maps_fd, folder, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        fd = openat(rc->maps_fd, path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return fd < 0 ? -errno : fetch_map(rc, name, size, fd);
+}
+
+static int recall_maps(struct blobstore *bs, int dir_fd)
+{
+        CLEANUP_FREE char *buffer = malloc(BUCKET_READ_MAX);
+        CLEANUP_CLOSE int maps_fd = -1;
+        struct recall rc = { .store = bs, .buffer = buffer };
+        int r;
+
+        if (!buffer)
+                return -ENOMEM;
+        if (mkdirat(dir_fd, "maps", 0700) < 0 && errno != EEXIST)
+                return -errno;
+        maps_fd = openat(dir_fd, "maps", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (maps_fd < 0)
+                return -errno;
+        rc.maps_fd = maps_fd;
+        r = bucket_each(bs->far.bucket, FOLDER, recall_map, &rc);
+        return r < 0 ? r : syncfs(maps_fd) < 0 ? -errno : 0;
+}
+
+static int recall(struct blobstore *bs, const char *dir)
+{
+        char format[FORMAT_MAX];
+        CLEANUP_CLOSE int fd = -1;
+        size_t n;
+        int r;
+
+        r = bucket_get(bs->far.bucket, FORMAT_FILE, 0, format, sizeof(format), &n);
+        if (r < 0)
+                return r;
+        if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = recall_maps(bs, fd);
+        if (r == 0)
+                r = write_file_durable(fd, FORMAT_NEXT, format, n, 0600);
+        return r < 0 ? r : 1;
+}
+
+/* ---- opening ---- */
+
+int store_bucket_open(struct blobstore *bs, const char *dir, const struct blobstore_opts *opts)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        CLEANUP_FREE char *format = NULL;
+        int r;
+
+        if (!opts->bucket)
+                return 0;
+        if (asprintf(&format, "%s/" FORMAT_FILE, dir) < 0)
+                return -ENOMEM;
+        r = bucket_new(opts->bucket, &bs->far.bucket, opts->why ?: &why);
+        /* One that is whole has claimed its part of the bucket, or is about to. */
+        if (r < 0 || bs->read_only || faccessat(AT_FDCWD, format, F_OK, 0) == 0)
+                return r;
+        return opts->existing ? recall(bs, dir) : bucket_probe(bs->far.bucket, opts->why ?: &why);
+}
+
+int store_bucket_ranges(struct blobstore *bs, const struct blobstore_caches *caches)
+{
+        uint64_t bytes = caches->disk_bytes;
+        struct statvfs st;
+
+        if (!bs->far.bucket)
+                return 0;
+        if (caches->dir)
+                bs->far.cache_fd = open(caches->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (bs->far.cache_fd < 0) /* or that is not there yet */
+                bs->far.cache_fd = fcntl(bs->temp_fd, F_DUPFD_CLOEXEC, 0);
+        if (bs->far.cache_fd < 0 || fstatvfs(bs->far.cache_fd, &st) < 0)
+                return -errno;
+        if (bytes == BLOCK_CACHE_SHARE) {
+                bytes = (uint64_t)st.f_blocks * st.f_frsize / 10;
+                bytes = bytes < RANGES_BYTES_MAX ? bytes : RANGES_BYTES_MAX;
+        }
+        bs->far.cache_bytes = bytes;
+        return 0;
+}
+
+int store_bucket_claim(struct blobstore *bs, const char *format, const struct blobstore_opts *opts)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
+
+        if (!bs->far.bucket)
+                return 0;
+        if (opts->existing || bs->read_only)
+                r = bucket_expect(bs->far.bucket, format);
+        else
+                r = bucket_claim(bs->far.bucket, format, opts->why ?: &why);
+        return r == 0 && !bs->read_only ? segments_adopt(bs->chunks->segments) : r;
+}
+
+/* ---- for who has one, or wants one ---- */
+
+int blobstore_check_bucket(const char *text, char *place, size_t size, struct strbuf *why)
+{
+        struct s3_place p;
+        int r;
+
+        if (!s3_is_supported()) {
+                strbuf_add(why, "this imagefs was built without libcurl, and knows no buckets");
+                return -EOPNOTSUPP;
+        }
+        r = s3_place_parse(text, &p, why);
+        return r < 0 ? r : s3_place_print(&p, place, size);
+}
+
+bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble)
+{
+        return bs->far.bucket && bucket_is_away(bs->far.bucket, trouble);
+}
