@@ -384,7 +384,9 @@ static int begin_import(struct look *l)
                 LOCK_SCOPE(uploads_mutex(l->job->m));
                 DB_TXN(t);
 
-                r = job_finish(l->job, &t);
+                r = db_begin_lazy(l->job->m->db, &t);
+                if (r == 0)
+                        r = task_end(&t, l->job->task.o.id, TASK_DONE, "", &(struct progress){ 0 });
                 if (r == 0)
                         r = insert_image(l, &t, &fetch, &ch, &diag);
                 if (r == 0)
@@ -392,6 +394,8 @@ static int begin_import(struct look *l)
         }
         if (r < 0 && diag.error)
                 strbuf_add(&l->job->reason, diag.text);
+        if (r == 0)
+                r = db_settle(l->job->m->db); /* for which nobody waits who opens an upload */
         if (r < 0)
                 return r;
         changes_add(&ch, OBJECT_FOLLOW, l->row.o.id);
