@@ -24,6 +24,7 @@
 #include "model/core/turns.h"
 #include "model/home.h"
 #include "model/image/download_row.h"
+#include "model/image/guest_turns.h"
 #include "model/image/inside_row.h"
 #include "model/image/listing_cache.h"
 #include "model/intake/fetch_task.h"
@@ -38,6 +39,10 @@
 #include "model/work/runner.h"
 
 #define DEFAULT_WORKERS 2
+
+/* Who uploads a disk that keeps its reader busy waits for it, and has none looked into for a hundred times as long. */
+#define LOOK_STUCK_US INT64_C(2000000)
+#define LOOK_NONE_US  INT64_C(500000000)
 
 /* ---- opening ---- */
 
@@ -173,6 +178,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = insides_new(&m->insides);
         if (r == 0)
+                r = guest_turns_new(LOOK_STUCK_US, LOOK_NONE_US, &m->guest_turns);
+        if (r == 0)
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
                 r = history_new(&m->history);
@@ -224,6 +231,7 @@ void model_close(struct model *m)
         stores_close(m->stores);
         jobs_free(m->jobs);
         outlooks_free(m->outlooks);
+        guest_turns_free(m->guest_turns);
         insides_free(m->insides);
         history_free(m->history);
         listings_free(m->listings);

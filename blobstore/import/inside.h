@@ -53,7 +53,7 @@ struct inside_system {
  * -EUCLEAN: it was too much for the child; -ENOENT, -EOPNOTSUPP: that is not installed, or cannot be confined; READ's.
  */
 int inside_find_partitions(const struct inside_disk *disk, struct inside_parts *ret);
-/* WAIT_MS: it may take so long; 0: as long as the others. */
+/* WAIT_MS: so long may be spent on waiting; 0: as for the others. */
 int inside_find_system(const struct inside_disk *disk, int wait_ms, struct inside_system *ret);
 /*
  * Adds a line "name version architecture" for each, sorted, of printable ASCII. -ENODATA: there is no database of

@@ -16,6 +16,7 @@
 #include "model/core/object.h"
 #include "model/db/db.h"
 
+struct guest_turns;
 struct image_hooks;
 struct insides;
 struct jobs;
@@ -54,6 +55,7 @@ struct model {
         struct turns *turns; /* core/turns.c */
         struct listings *listings; /* image/listing_cache.c */
         struct insides *insides; /* image/inside.c */
+        struct guest_turns *guest_turns; /* image/guest_turns.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
         struct volumes *volumes; /* machine/volume_gate.c */
         struct uploads *uploads; /* intake/uploads.c */

@@ -12,12 +12,16 @@
 bool guest_system_is_wanted(const struct image *i);
 
 struct guest_look {
-        int wait_ms; /* so long at the most; 0: as long as anybody may */
+        struct model *m;
+        uid_t uid; /* whose disk it is, who has to have a turn for it (guest_turns.h) */
         int (*go_on)(void *ctx); /* a negative errno ends it, and is what it gives; NULL: nothing does */
         void *ctx;
 };
 
-/* All of *RET is "" where nothing can be told, for whatever reason: it fails only where GO_ON ends it. */
+/*
+ * It takes milliseconds, or some seconds where the disk keeps its reader busy. All of *RET is "" where nothing can be
+ * told, for whatever reason: it fails only where GO_ON ends it.
+ */
 int guest_system_find(struct blob *blob, const struct guest_look *look, struct inside_system *ret);
 
 #endif

@@ -39,9 +39,6 @@
 /* As long as tools take between making a file and opening it again; its name lives a second less (fs/ops/alias.c). */
 #define UPLOAD_WAIT_US (INT64_C(4) * 1000000)
 
-/* Who closes the file waits for it: a disk that keeps its reader busy for longer is not looked into. */
-#define LOOK_MS 5000
-
 int upload_check(struct upload *u, struct diag *diag)
 {
         struct strbuf reason CLEANUP_STRBUF = { 0 };
@@ -100,16 +97,27 @@ static void keep_failure(struct upload *u, int error)
         u->fd = -1;
 }
 
-/* What is not streamed is left to the import. A CD holds what it would install. */
+/* A CD holds what it would install. */
+static void look_inside(struct upload *u, struct upload_result *ret)
+{
+        struct guest_look look = { .m = u->m };
+        struct image image;
+
+        if (ret->probe.format == IMAGE_FORMAT_ISO || image_get(u->m, u->image, &image) < 0 ||
+            !guest_system_is_wanted(&image))
+                return;
+        look.uid = image.o.uid;
+        (void)guest_system_find(ret->blob, &look, &ret->system); /* nobody ends it */
+}
+
+/* What is not streamed is left to the import. */
 static int make_disk(struct upload *u, struct upload_result *ret)
 {
-        const struct guest_look look = { .wait_ms = LOOK_MS };
-        int r;
+        int r = intake_commit(u->intake, &ret->blob);
 
-        r = intake_commit(u->intake, &ret->blob);
-        if (r < 0 || !ret->blob || ret->probe.format == IMAGE_FORMAT_ISO)
-                return r;
-        return guest_system_find(ret->blob, &look, &ret->system);
+        if (r == 0 && ret->blob)
+                look_inside(u, ret);
+        return r;
 }
 
 /*

@@ -261,6 +261,7 @@ struct capture {
         struct strbuf warning; /* "": there is none */
         bool encrypted;
         bool system_is_wanted;
+        uid_t image_uid;
         struct inside_system system; /* that is installed on the system disk */
 };
 
@@ -291,6 +292,12 @@ static int load_capture(struct capture *cap)
         return r;
 }
 
+static void note_image(struct capture *cap, const struct image *image)
+{
+        cap->system_is_wanted = guest_system_is_wanted(image);
+        cap->image_uid = image->o.uid;
+}
+
 /* pending to replicating; after a restart it is that already. */
 static int begin(struct capture *cap)
 {
@@ -302,7 +309,7 @@ static int begin(struct capture *cap)
         if (r == 0)
                 r = image_load(&t, cap->job->task.image, &image);
         if (r == 0)
-                cap->system_is_wanted = guest_system_is_wanted(&image);
+                note_image(cap, &image);
         if (r == 0)
                 r = image_life_apply(&t, &image, VERB_REPLICATE, NULL);
         if (r == 0)
@@ -375,7 +382,7 @@ static int look_ahead(struct capture *cap)
 /* What the image did not get of the one that the machine was made from, as where a CD was. */
 static int look_inside(struct capture *cap)
 {
-        const struct guest_look look = { .go_on = is_cancelled, .ctx = cap };
+        const struct guest_look look = { .m = cap->job->m, .uid = cap->image_uid, .go_on = is_cancelled, .ctx = cap };
 
         for (size_t i = 0; i < cap->disks.n && cap->system_is_wanted; i++) {
                 if (cap->disks.disk[i].system)

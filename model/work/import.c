@@ -361,9 +361,11 @@ static int is_wanted(void *ctx)
 /* A CD holds what it would install. */
 static int look_inside(struct job *job, struct import *import)
 {
+        const struct guest_look look = { .m = job->m, .uid = import->image.o.uid, .go_on = is_wanted, .ctx = job };
+
         if (import->source[0].probe.format == IMAGE_FORMAT_ISO || !guest_system_is_wanted(&import->image))
                 return 0;
-        return guest_system_find(import->source[0].blob, &(struct guest_look){ .go_on = is_wanted, .ctx = job }, &import->system);
+        return guest_system_find(import->source[0].blob, &look, &import->system);
 }
 
 static int finish(struct job *job, const struct import *import)
