@@ -6,7 +6,8 @@
  * of a clear-signed one is not all that there is. What the child says is bounded in size and time.
  *
  * gpgv ends with 0 where every signature is good, also by a key that has expired or was revoked: that the status says. A
- * text with more than one signed part is refused, since of those after the first nothing is said.
+ * text with more than one signed part is refused, since of those after the first nothing is said; and a signature by a
+ * digest for which other texts can be found is refused, which gpgv takes.
  */
 
 #include "blobstore/import/signature.h"
@@ -187,20 +188,28 @@ static int take_all(struct gpgv *g, size_t text_max, struct strbuf *status, stru
 struct finding {
         unsigned signatures, good, texts;
         bool bad;
-        bool unknown;
+        bool unknown, weak;
         int64_t made_s; /* of the newest signature */
 };
 
-/* VALIDSIG: fingerprint, day, and seconds since the epoch. */
+/* The words of VALIDSIG, and OpenPGP's numbers of digests that are none any more: MD5, SHA-1, RIPEMD-160. */
+enum { VALID_SECONDS = 2, VALID_DIGEST = 7, VALID_WORDS };
+#define WEAK_DIGESTS (1u << 1 | 1u << 2 | 1u << 3)
+
 static void take_valid(struct finding *f, char *words)
 {
-        uint64_t made_s = 0;
+        const char *word[VALID_WORDS] = { NULL };
+        uint64_t made_s, digest;
 
-        (void)strsep(&words, " ");
-        (void)strsep(&words, " ");
-        if (!words || parse_u64(strsep(&words, " "), &made_s) < 0)
+        for (size_t i = 0; i < VALID_WORDS && words; i++)
+                word[i] = strsep(&words, " ");
+        if (!word[VALID_DIGEST] || parse_u64(word[VALID_SECONDS], &made_s) < 0 || parse_u64(word[VALID_DIGEST], &digest) < 0 ||
+            digest > 31) {
                 f->bad = true; /* a time that is not written so is none that could be compared */
-        else if ((int64_t)made_s > f->made_s)
+                return;
+        }
+        f->weak |= (WEAK_DIGESTS & 1u << digest) != 0;
+        if ((int64_t)made_s > f->made_s)
                 f->made_s = (int64_t)made_s;
 }
 
@@ -229,11 +238,13 @@ static int judge(const struct finding *f, int exit_status, bool detached, struct
 {
         const bool whole = f->texts == (detached ? 0 : 1);
 
-        if (WIFEXITED(exit_status) && WEXITSTATUS(exit_status) == 0 && !f->bad && !f->unknown && f->good > 0 &&
+        if (WIFEXITED(exit_status) && WEXITSTATUS(exit_status) == 0 && !f->bad && !f->unknown && !f->weak && f->good > 0 &&
             f->good == f->signatures && whole)
                 return 0;
         if (f->unknown)
                 strbuf_add(reason, "it is signed by a key that is not in keyring");
+        else if (f->weak)
+                strbuf_add(reason, "it is signed by way of a digest that proves nothing any more, such as SHA-1");
         else if (!whole)
                 strbuf_add(reason, "it is not one signed text");
         else

@@ -79,6 +79,52 @@ static const char in_line[] =
         "=0FZR\n"
         "-----END PGP MESSAGE-----\n";
 
+/* One of RSA, which signs by any digest. */
+static const char rsa_key[] =
+        "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+        "\n"
+        "mQENBFwqrYABCAC2531ITafzPDW9gOhuzx/XaVxi7igiQ5Ab5UfsmxuyhGgQF560\n"
+        "o7TPiL5le/NHdgBIunuKfGOO4ntaQXrKxX0KqXKdMowMo+yJu/siX9xvHIuYhe6X\n"
+        "UTBZHy7RqiOO4X1WVM/lvgnnzbDGH+N/M6NYNNCxrQBvZ1pPhUObSIW10kzyHNua\n"
+        "jZ2pTEusaYvh8xIqPc9zztcra3mNy8WQR67cy//xck7/SGlIG8NLjjM3ptQI5hBo\n"
+        "EYjv1AJkPSzDK8huDRYJjYMJHQfobMhKYdGyPovn6hzEj29I6OUuo03nebuM83ru\n"
+        "L+ndcfms2gNJwVKkNg/fGPoBiCrl7GoHIV4PABEBAAG0AXeJAU4EEwEKADgWIQRa\n"
+        "6SOL+0FbjkyMh/HQKcGcZdvfgQUCXCqtgAIbAwULCQgHAgYVCgkICwIEFgIDAQIe\n"
+        "AQIXgAAKCRDQKcGcZdvfgflkCACU9v158WNXiW9zjEFllZNLvPjouiy/0g5Vr/yS\n"
+        "7paWkabXNOO3GxB2YagHUmjcMzNFjAXeoJSDeuoWXVXN6VhahV+pxVg2Hdhl7KVE\n"
+        "hq8D/QyBHbiNl0VOjZ3CLczZihZt5nolC6mh+YCZzPtEFsk8nk/Syz8i9beZb/sH\n"
+        "80plsv2pB9EjV0HhKzQVH9ZsDPCUzBilYEmKIlTnthX3IV/MIXu6W3i8NJBDa0KX\n"
+        "EUAnmRZus2i+z9mWWE4Fe7FVEL1bGzn1txtTcldr2bL++phFJTzB5XE/rI6rdcDU\n"
+        "RohQLQDLQz/M4ffoApIDProRG1aBYAlPrTpSVwSgan+dMArw\n"
+        "=G//Q\n"
+        "-----END PGP PUBLIC KEY BLOCK-----\n";
+
+static const char by_sha1[] =
+        "-----BEGIN PGP SIGNATURE-----\n"
+        "\n"
+        "iQEzBAABAgAdFiEEWukji/tBW45MjIfx0CnBnGXb34EFAl4RJwAACgkQ0CnBnGXb\n"
+        "34H6LAgAmVtm/PFcsQuJOChi1MAOc9RztRMFOpzFQ8o5U5/NtLnSWEho7bFzxjxM\n"
+        "nLsmyxd4vMV8xuZyYuPJDwbgzNVdXGQKD8RmqcOnNY0LAQLWpeKbAd5SsKyBRjZz\n"
+        "XOUffzqNkrC+ecj5TAJtHFIfaY6OFHZ/g9J89R9DFORmuMxrzDtmU8VzVDG2erOB\n"
+        "NFIEcWAD1argg89OTwTr87gbPuYRPj4CVdQRo3xzBk8np8R62tCHzcrNbiQkwuqe\n"
+        "OAkqrWrDZDZ0sYfV3arvWuji0G0A7cl7SxIBL0nEEAQvYM+/QZxd0EWob+9boJeA\n"
+        "IPUDgsqxl54VN/ndDFBE5Q9TjzXvEQ==\n"
+        "=pHaE\n"
+        "-----END PGP SIGNATURE-----\n";
+
+static const char by_sha512[] =
+        "-----BEGIN PGP SIGNATURE-----\n"
+        "\n"
+        "iQEzBAABCgAdFiEEWukji/tBW45MjIfx0CnBnGXb34EFAl4RJwAACgkQ0CnBnGXb\n"
+        "34GQoQf8Dxa6EgfmuZnIUaVy39sanZiBlsuRhU2VyrzmaTug2ZZ6dfl9dXR3wmo1\n"
+        "FxbmAyjlYlZSUnvyVqF6JDII6H/llGIjs5/cygD6C4EiM862OO5YzwePfqsVg5YJ\n"
+        "gcrfanGVUnGs8T3Au+DA/d/+mxGjXTIJ1BWfqyZ7MnxqK4PsGje+An7BQcoZBAAr\n"
+        "aL8t23GiPcxyzmDQh0sc6F/B3APcp2MwGesKKN7X6TZLvOTzrxcOIoaKuomao8wk\n"
+        "oeazPQ9wWIGW2eoLy+RU7fnCrFIemq3crSAXQ/ZVnnHKCRW/lYGDSvMYmM7aWiJF\n"
+        "mGoMSDoKU5M8H/PcChT/J1N3bpM9LA==\n"
+        "=j3Cx\n"
+        "-----END PGP SIGNATURE-----\n";
+
 struct fixture {
         char dir[TEMPDIR_MAX];
         int dir_fd;
@@ -204,6 +250,16 @@ static void test_all_who_signed_must_be_known(void **state)
         refuse(f, text, detached, "");
 }
 
+static void test_a_digest_that_proves_nothing_is_refused(void **state)
+{
+        CLEANUP_STRBUF struct strbuf got = { 0 }, reason = { 0 };
+        struct fixture *f = *state;
+
+        assert_ok(keyring_read(rsa_key, strlen(rsa_key), &f->keyring, &reason));
+        assert_ok(check(f, text, by_sha512, &got, ""));
+        refuse(f, text, by_sha1, "SHA-1");
+}
+
 /* In a child, in which it is not there. */
 static void test_without_gpgv_it_is_said(void **state)
 {
@@ -264,6 +320,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_what_was_changed_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_one_text_is_signed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_all_who_signed_must_be_known, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_digest_that_proves_nothing_is_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_without_gpgv_it_is_said, setup, teardown),
                 cmocka_unit_test(test_what_says_that_it_is_clear_signed),
         };
