@@ -17,7 +17,7 @@
 #include "fs/ops/split.h"
 
 /* How all that lasts is laid out: a process finds its own number in it, or takes over nothing. */
-#define LASTING_LAYOUT 3
+#define LASTING_LAYOUT 4
 
 /* By which the file of that memory is known. */
 #define LASTING_NAME "imagefs session"

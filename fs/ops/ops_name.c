@@ -256,7 +256,7 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
                 if (!kind->make) {
                         r = diag_set(&rq.diag, -EPERM, "directories cannot be made here: %s", ways_in(dir.kind));
                 } else {
-                        split_begin(&rq, parent, name, true);
+                        split_begin(&rq, &(struct split_change){ .kind = SPLIT_MADE, .parent = parent, .name = name });
                         r = kind->make(&rq, dir.oid, name, &child);
                         if (r == 0 && !rq.fuse)
                                 reply_done(&rq, dir); /* looks users up, for which nobody keeps the directory now */
@@ -282,21 +282,31 @@ static bool ops_bury(struct req *rq, fuse_ino_t parent, const char *name, struct
         return true;
 }
 
-/* The second request for one. */
-static void rmdir_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+/* The second request for what makes nothing. */
+static void change_again(fuse_req_t fuse, fuse_ino_t parent, const char *name, const char *verb)
 {
         struct split_result done = { .r = -ENOMEM };
         CLEANUP_REQ struct req rq;
         int r;
 
         req_init(&rq, fuse);
-        rq.doing = (struct doing){ .verb = "rmdir", .in = node_of(parent), .name = name };
+        rq.doing = (struct doing){ .verb = verb, .in = node_of(parent), .name = name };
         (void)split_take(rq.fs->splits, parent, name, fuse_req_ctx(fuse), &done);
         r = done.inherited ? model_settle(rq.fs->model) : done.r;
         if (r < 0)
                 reply_refusal(&rq, node_of(parent), r);
         else
                 reply_error(&rq, 0);
+}
+
+static void rmdir_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        change_again(fuse, parent, name, "rmdir");
+}
+
+static void rename_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        change_again(fuse, parent, name, "rename");
 }
 
 void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
@@ -330,7 +340,7 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 } else if (!kind->remove || n.kind != kind->child) {
                         r = diag_set(&rq.diag, -EPERM, "%s belongs to what it is in, and goes with it", name);
                 } else {
-                        split_begin(&rq, parent, name, false);
+                        split_begin(&rq, &(struct split_change){ .kind = SPLIT_REMOVED, .parent = parent, .name = name });
                         r = kind->remove(&rq, n.oid);
                         if (r == 0)
                                 scratch_drop_in(rq.fs->scratches, n);
@@ -370,6 +380,21 @@ static int ops_rename_scratch(struct req *rq, struct node n, fuse_ino_t new_pare
         return scratch_file_rename(rq, n, new_parent, new_name, r == 0 ? &existing : NULL);
 }
 
+/* true: its request has been answered; else *RET is what came of it. */
+static bool ops_rename_object(struct req *rq, fuse_ino_t parent, const char *name, struct node n, fuse_ino_t new_parent,
+                              const char *new_name, int *ret)
+{
+        if (parent == new_parent)
+                split_begin(rq, &(struct split_change){ .kind = SPLIT_RENAMED, .parent = parent, .name = name,
+                                                        .to = new_name, .found = node_ino(n) });
+        *ret = tree_kind(node_of(parent).kind)->rename(rq, n.oid, node_of(new_parent), new_name);
+        if (parent != new_parent)
+                return false;
+        if (*ret == 0 && !rq->fuse)
+                reply_done(rq, n); /* looks users up, for which nobody keeps the directory now */
+        return split_end(rq, *ret, 0);
+}
+
 void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                        const char *new_name, unsigned flags)
 {
@@ -380,6 +405,8 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
         int r;
 
         req_init(&rq, fuse);
+        if (split_is_second(rq.fs->splits, fuse, parent, name, rename_again))
+                return;
         rq.doing = (struct doing){ .verb = "rename", .in = n, .name = name, .to = new_name, .to_in = node_of(new_parent) };
         if (resent_was_done()) {
                 reply_error(&rq, 0);
@@ -403,8 +430,8 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 else if (to && to->child == kind->child && ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
                         r = diag_set(&rq.diag, -EEXIST, "%s is taken: choose another name, or remove it first",
                                      new_name);
-                else
-                        r = kind->rename(&rq, n.oid, node_of(new_parent), new_name);
+                else if (ops_rename_object(&rq, parent, name, n, new_parent, new_name, &r))
+                        return;
         }
         if (r == -ENOENT && resent_may_be_done())
                 r = 0;

@@ -28,12 +28,13 @@ enum split_state { SPLIT_FREE, SPLIT_AT_WORK, SPLIT_ENDED };
 
 struct split {
         enum split_state state;
+        enum split_kind kind;
         fuse_ino_t parent;
-        uint64_t print;
+        uint64_t print, to_print;
+        fuse_ino_t found; /* where it is renamed */
         pid_t pid;
         uint64_t call; /* the print of the thread's system call; 0: unknown, and so it counts as this one */
         uid_t uid;
-        bool made;
         uint64_t buried; /* what is found in its place, where it is removed */
         struct split_result result; /* when it has ended */
         time_t end; /* likewise: when it is forgotten */
@@ -52,9 +53,7 @@ struct splits {
 /* What this thread is at. */
 static _Thread_local struct {
         struct req *rq; /* NULL: nothing, or nothing that may be split */
-        fuse_ino_t parent;
-        uint64_t print, call;
-        bool made;
+        struct split change; /* as far as it is known */
         struct split *split; /* NULL: the request has not been answered yet */
 } now;
 
@@ -74,6 +73,13 @@ static uint64_t print_of(const char *text)
         for (; *text; text++)
                 print = (print ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
         return print;
+}
+
+static bool is_name_of(const struct split *i, fuse_ino_t parent, const char *name)
+{
+        const uint64_t print = print_of(name);
+
+        return i->parent == parent && (i->print == print || (i->kind == SPLIT_RENAMED && i->to_print == print));
 }
 
 /* -ESRCH: the thread is gone. *RET: as in struct split. */
@@ -106,9 +112,11 @@ static void note(struct splits *s, const struct split *i)
         slot = &s->slots->slot[i - s->items];
         slot->uid = i->uid;
         slot->pid = i->pid;
-        slot->made = i->made;
+        slot->kind = i->kind;
         slot->parent = i->parent;
         slot->print = i->print;
+        slot->to_print = i->to_print;
+        slot->found = i->found;
         atomic_store(&slot->used, 1);
 }
 
@@ -147,7 +155,7 @@ static struct split *find(struct splits *s, fuse_ino_t parent, const char *name,
 
         drop_old(s);
         i = find_of(s, who);
-        return i && i->parent == parent && i->print == print_of(name) ? i : NULL;
+        return i && is_name_of(i, parent, name) ? i : NULL;
 }
 
 /*
@@ -250,8 +258,9 @@ int splits_new(struct split_slots *slots, struct splits **ret)
                 if (!atomic_load(&slot->used))
                         continue;
                 s->items[k] = (struct split){
-                        .state = SPLIT_ENDED, .parent = slot->parent, .print = slot->print, .pid = slot->pid,
-                        .uid = slot->uid, .made = slot->made, .buried = ++s->buried,
+                        .state = SPLIT_ENDED, .kind = slot->kind, .parent = slot->parent, .print = slot->print,
+                        .to_print = slot->to_print, .found = slot->found, .pid = slot->pid, .uid = slot->uid,
+                        .buried = ++s->buried,
                         .result = { .inherited = true }, .end = now_seconds() + SPLIT_SECONDS,
                 };
                 s->n++;
@@ -268,47 +277,44 @@ void splits_free(struct splits *s)
         free(s);
 }
 
-void split_begin(struct req *rq, fuse_ino_t parent, const char *name, bool made)
+void split_begin(struct req *rq, const struct split_change *change)
 {
-        const struct dir_kind *kind = tree_kind(node_of(parent).kind);
+        const struct dir_kind *kind = tree_kind(node_of(change->parent).kind);
+        const struct fuse_ctx *who = rq->fuse ? fuse_req_ctx(rq->fuse) : NULL;
 
         now.rq = NULL;
         now.split = NULL;
-        if (!kind->crowded || rq->caller.admin || !rq->fuse || !process_is_program(fuse_req_ctx(rq->fuse)->pid))
+        if (!kind->crowded || rq->caller.admin || !who || !process_is_program(who->pid))
                 return;
         now.rq = rq;
-        now.parent = parent;
-        now.print = print_of(name);
-        now.made = made;
-        now.call = 0;
-        (void)call_of(fuse_req_ctx(rq->fuse)->pid, &now.call); /* it is there: it asks */
+        now.change = (struct split){
+                .state = SPLIT_AT_WORK, .kind = change->kind, .parent = change->parent, .print = print_of(change->name),
+                .to_print = change->to ? print_of(change->to) : 0, .found = change->found, .pid = who->pid, .uid = who->uid,
+        };
+        (void)call_of(who->pid, &now.change.call); /* it is there: it asks */
 }
 
 void split_committed(void)
 {
         struct req *rq = now.rq;
-        const struct fuse_ctx *who;
         struct splits *s;
 
         if (!rq || now.split)
                 return;
         s = rq->fs->splits;
-        who = fuse_req_ctx(rq->fuse);
         {
                 LOCK_SCOPE(&s->mutex);
-                now.split = take_free(s, who);
+                now.split = take_free(s, fuse_req_ctx(rq->fuse));
                 if (!now.split) {
                         now.rq = NULL;
                         return;
                 }
-                *now.split = (struct split){
-                        .state = SPLIT_AT_WORK, .parent = now.parent, .print = now.print, .pid = who->pid,
-                        .call = now.call, .uid = who->uid, .made = now.made, .buried = ++s->buried,
-                };
+                *now.split = now.change;
+                now.split->buried = ++s->buried;
                 s->n++;
                 note(s, now.split);
         }
-        (void)fuse_lowlevel_notify_inval_inode(rq->fs->session, now.parent, -1, 0); /* -ENOENT: it has none */
+        (void)fuse_lowlevel_notify_inval_inode(rq->fs->session, now.change.parent, -1, 0); /* -ENOENT: it has none */
         (void)fuse_reply_err(rq->fuse, ESTALE); /* fails only when nobody waits for the answer any more */
         rq->fuse = NULL;
 }
@@ -345,9 +351,12 @@ int split_find(struct splits *s, fuse_ino_t parent, const char *name, const stru
         i = s->n > 0 ? find_in_call(s, parent, name, who) : NULL;
         if (!i)
                 return 0;
-        if (i->made)
+        if (i->kind == SPLIT_MADE || (i->kind == SPLIT_RENAMED && i->print != print_of(name)))
                 return -ENOENT;
-        *ret = (struct node){ .kind = KIND_BURIED, .oid = SPLIT_BURIED | i->buried };
+        if (i->kind == SPLIT_RENAMED)
+                *ret = node_of(i->found);
+        else
+                *ret = (struct node){ .kind = KIND_BURIED, .oid = SPLIT_BURIED | i->buried };
         return 1;
 }
 
@@ -367,7 +376,7 @@ bool split_awaits(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const ch
         LOCK_SCOPE(&s->mutex);
 
         i = find_of(s, fuse_req_ctx(fuse));
-        if (!i || (i->parent == parent && i->print == print_of(name))) /* with the directory kept */
+        if (!i || is_name_of(i, parent, name)) /* with the directory kept */
                 return false;
         return park(i, fuse, parent, name, fn);
 }

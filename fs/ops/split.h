@@ -3,14 +3,18 @@
 #define FS_OPS_SPLIT_H
 
 /*
- * mkdir(2) and rmdir(2) in two requests. From one of them to its answer the kernel keeps the directory for who asked, and
+ * mkdir(2), rmdir(2), and rename(2) within a directory, in two requests. From one of them to its answer the kernel keeps the directory for who asked, and
  * everybody else who lists it or makes something in it waits. Nine tenths of that time a change waits for its commit to be
  * synced, before which it may not be acknowledged. So, in directories that many users make things in, the first request is
  * answered with ESTALE as soon as the change is committed: the kernel gives up the directory, looks all names up again,
  * which is when its thread waits for the sync, and asks a second time, which is answered with what has come of the first.
  *
- * In between who asked finds the directory as it was, since the kernel goes by that: what was made is not there yet, and
- * in place of what was removed is a directory that nobody else ever sees. All others find it as it is.
+ * In between who asked finds the directory as it was, since the kernel goes by that: what was made is not there yet, what
+ * was renamed has its old name, and in place of what was removed is a directory that nobody else ever sees. All others find
+ * it as it is.
+ *
+ * Not so a rename from one directory to another: to the kernel a directory has one name. When somebody finds it under the
+ * new one it goes there, and cannot be brought back to the old one by who keeps both directories.
  *
  * Who says mkdir(2) in the directory itself has no name on the way at which to wait. But before the kernel keeps the directory
  * again it asks for its attributes, if it has none that are still good: so it is told that they are not, and what is said of
@@ -44,8 +48,9 @@ struct split_slots {
                 _Atomic uint32_t used; /* set last, and cleared first */
                 uint32_t uid;
                 int32_t pid; /* of the thread */
-                uint32_t made;
-                uint64_t parent, print; /* the latter of the name */
+                uint32_t kind; /* enum split_kind */
+                uint64_t parent, print, to_print; /* the latter of names */
+                uint64_t found; /* as in struct split_change */
         } slot[SPLITS_MAX];
 };
 
@@ -53,8 +58,16 @@ struct split_slots {
 int splits_new(struct split_slots *slots, struct splits **ret);
 void splits_free(struct splits *s); /* accepts NULL */
 
-/* RQ is about to make (MADE) or to remove NAME, by this thread, which then calls split_end(). */
-void split_begin(struct req *rq, fuse_ino_t parent, const char *name, bool made);
+enum split_kind { SPLIT_MADE, SPLIT_REMOVED, SPLIT_RENAMED };
+
+/* What RQ is about to do, by this thread, which then calls split_end(). */
+struct split_change {
+        enum split_kind kind;
+        fuse_ino_t parent;
+        const char *name, *to; /* the latter of what is renamed, as the next */
+        fuse_ino_t found; /* what has the name */
+};
+void split_begin(struct req *rq, const struct split_change *change);
 /* This thread has committed what its users are promised: if it has begun one, the first request is answered. */
 void split_committed(void);
 /*
@@ -63,7 +76,7 @@ void split_committed(void);
  */
 bool split_end(struct req *rq, int r, uint64_t child);
 
-/* What who asks finds under a name: 1: what it is to remove still; -ENOENT: what it is to make; 0: nothing of the kind. */
+/* What who asks finds under a name: 1: what it is to remove or rename still; -ENOENT: it is to make it; 0: nothing of that. */
 int split_find(struct splits *s, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, struct node *ret);
 
 typedef void split_fn(fuse_req_t fuse, fuse_ino_t parent, const char *name);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# While a user's mkdir or rmdir is on its way to the disk nobody waits for the directory; and it is not acknowledged before
+# While a user's mkdir, rmdir or rename is on its way to the disk nobody waits for the directory; and it is not acknowledged before
 # it is durable.
 # shellcheck source=tests/mount/lib/users.sh
 . "$lib/users.sh"
@@ -28,6 +28,9 @@ _is_there() {
         until_true 3 test -e listed && grep -qx "$(basename "$1")" listed
 }
 _is_gone() { ! _is_there "$1" && [ -e listed ]; }
+_is_renamed() { _is_there "$1-next" && ! grep -qx "$(basename "$1")" listed; }
+printf '#!/bin/sh\nexec %s rename "$1" "$1-next"\n' "$WORK/bin/fsop" >bin/rename
+chmod 755 bin/rename
 done_at_last() {
         wait "$changing" || fail "$1: $(cat err)"
         [ -e changed ] || fail "$1: not done"
@@ -38,10 +41,11 @@ done_at_last() {
 # then it is undone, and tried once more; and at last done while the disk answers.
 early=0
 begins() {
-        local try undo=rmdir
+        local try undo=(rmdir "$2")
         case ${1##*/} in
-        rmdir-left) undo=stat ;; # has made it again
-        rmdir*) undo="mkdir" ;;
+        rmdir-left) undo=(stat "$2") ;; # has made it again
+        rmdir*) undo=(mkdir "$2") ;;
+        rename) undo=(rename "$2-next" "$2") ;;
         esac
         for try in 1 2; do
                 hang
@@ -53,7 +57,7 @@ begins() {
                 fi
                 go_on
                 wait "$changing" "$lister"
-                by $A ok $undo "$2"
+                by $A ok "${undo[@]}"
         done
         echo "note: $1 $2 waited for the disk in the directory"
         hangs=''
@@ -74,6 +78,7 @@ short_log() {
         ok write "$R/public/base/name" base
 }
 
+renamed=0
 for path in "$R/disks/new" "$R/instances/new" "$R/private/new" "$R/public/base/instances/machine"; do
         short_log -o allow_other
         begins mkdir "$path" _is_there
@@ -83,6 +88,20 @@ for path in "$R/disks/new" "$R/instances/new" "$R/private/new" "$R/public/base/i
         done_at_last "mkdir $path"
         same "$(stat -c '%F %u' "$path")" "directory $A" "$path"
         by $A expect EEXIST mkdir "$path"
+
+        if [[ $path != */base/* ]]; then # where names are not to be changed
+                begins "$WORK/bin/rename" "$path" _is_renamed
+                renamed=$((renamed + ${hangs:-0}))
+                for i in 1 2 3; do _is_renamed "$path" || fail "the directory is kept by who renames in it"; done
+                not_acknowledged "rename $path"
+                answers
+                done_at_last "rename $path"
+                by $A expect ENOENT stat "$path"
+                by $A ok rename "$path-next" "$path"
+                by $A ok rename "$path" "$path-next"
+                by $A ok rename "$path-next" "$path"
+                same "$(as $A stat -c '%F %u' "$path")" "directory $A" "$path, renamed and back"
+        fi
 
         begins rmdir "$path" _is_gone
         as $B ls -l "$(dirname "$path")" >/dev/null || fail "listing beside $path"
@@ -96,6 +115,7 @@ for path in "$R/disks/new" "$R/instances/new" "$R/private/new" "$R/public/base/i
 done
 
 [ "$early" -gt 0 ] || fail "others wait for the directory whatever is made or removed"
+[ "$renamed" -gt 0 ] || fail "others wait for the directory in which something is renamed"
 
 # From within the directory, where there is no name on the way.
 early=0
@@ -178,15 +198,20 @@ same "$(ls "$R/disks")" "" "what is left of it"
 # The process that serves dies in between: the next one is asked the second time.
 [ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" = 6.9 ] || exit 0
 _next() { serving=$(pgrep -P "$daemon_pid" imagefs) && [ "$serving" != "$1" ]; }
-for how in mkdir rmdir; do
+at=kept
+for how in mkdir rename rmdir; do
         short_log -o allow_other,restarts=1000 # what a process does when it has just taken over may hold the writer
         _next "" || fail "nobody is supervised"
-        if [ $how = mkdir ]; then begins mkdir "$R/disks/kept" _is_there; else begins rmdir "$R/disks/kept" _is_gone; fi
+        case $how in
+        mkdir) begins mkdir "$R/disks/kept" _is_there ;;
+        rename) begins "$WORK/bin/rename" "$R/disks/kept" _is_renamed && at=kept-next ;;
+        rmdir) begins rmdir "$R/disks/$at" _is_gone ;;
+        esac
         kill -KILL "$serving"
         answers
         done_at_last "$how, answered by the next process"
         until_true 20 _next "$serving" || fail "none followed"
 done
-by $A expect ENOENT rmdir "$R/disks/kept"
+same "$(ls "$R/disks")" "" "what is left of it"
 by $A ok mkdir "$R/disks/kept"
 by $A ok rmdir "$R/disks/kept"
