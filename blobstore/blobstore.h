@@ -80,6 +80,9 @@ int blobstore_check_bucket(const char *text, char *place, size_t size, struct st
 /* Does its bucket not answer, or refuse? TROUBLE, which may be NULL, says why. What is read of it meanwhile is -EHOSTDOWN. */
 bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble);
 
+/* Does somebody else write into its part of the bucket, so that it refuses writes? */
+bool blobstore_is_contested(struct blobstore *bs);
+
 /* Accepts NULL. All blobs and writers must be closed before. */
 void blobstore_close(struct blobstore *bs);
 

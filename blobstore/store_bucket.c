@@ -192,3 +192,8 @@ bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble)
 {
         return bs->far.bucket && bucket_is_away(bs->far.bucket, trouble);
 }
+
+bool blobstore_is_contested(struct blobstore *bs)
+{
+        return segments_are_contested(bs->chunks->segments);
+}

@@ -111,6 +111,8 @@ void segments_send(struct segments *s); /* now */
  * there now, and waits; -EROFS: somebody else writes there.
  */
 int segments_settle(struct segments *s);
+/* Was something else found where a segment was to be put? Nothing is written any more then. */
+bool segments_are_contested(struct segments *s);
 
 /*
  * The segments whose state is durable but not recorded yet, owned by the caller, release with free();

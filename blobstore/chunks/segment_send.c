@@ -282,6 +282,14 @@ int segment_send_wait(struct segments *s)
         return r;
 }
 
+bool segments_are_contested(struct segments *s)
+{
+        if (!s->queue)
+                return false;
+        LOCK_SCOPE(&s->queue->lock);
+        return s->queue->refusal == -EEXIST;
+}
+
 /* ---- removing ---- */
 
 /* Not to be put there any more: whoever puts it just now comes to its end first. */

@@ -67,7 +67,11 @@ static int store_health(void *ctx, uint64_t id, struct blobstore *bs)
         r = stores_get_path(h->m, id, path, sizeof(path));
         if (r < 0)
                 return r;
-        if (blobstore_is_degraded(bs))
+        if (blobstore_is_contested(bs))
+                strbuf_addf(&out, "%s: something else is in the bucket where this blob store was to put a part of itself, and it "
+                                  "takes nothing in until the next start: another copy of this library writes there, or did; see "
+                                  "to it that one does", path);
+        else if (blobstore_is_degraded(bs))
                 strbuf_addf(&out, "%s: a sync failed, or the index was found damaged, and the blob store takes nothing in until "
                                   "the next start, which makes the index again: look at its disk first", path);
         else if (!stores_are_ours(h->m, id))

@@ -121,6 +121,53 @@ stop
 check_store
 cached
 
+# Without keys, it is offline.
+stop
+unset AWS_ACCESS_KEY_ID
+HOME=$WORK cached
+grep -q "offline: $FAR: no keys for the bucket" "$MNT/info/health" || fail "health says: $(cat "$MNT/info/health")"
+value "$R2/private/late/status" available
+export AWS_ACCESS_KEY_ID=AKID
+stop
+
+# Another store's it may not be: nothing is changed there.
+format=$WORK/bucket/some%2Fwhere%2Fformat
+mv "$format" format.kept
+echo "imagefs blob store 4" >"$format"
+cached
+cloud_image more 2M 45
+there=$(objects)
+ok mkdir "$R/private/more/copies/cn-east-2"
+until_true 20 _health "another blob store has this part of the bucket" || fail "health says: $(cat "$MNT/info/health")"
+settle "$R2/private/more" error
+same "$(objects)" "$there" "objects of another store's"
+ok rmdir "$R2/private/more"
+mv format.kept "$format"
+until_true 30 eval '[ "$(cat "$MNT/info/health")" = ok ]' || fail "health says: $(cat "$MNT/info/health")"
+[ ! -d "$R2/recycle/more" ] || ok rmdir "$R2/recycle/more"
+
+# Nor does it take what is there for its own: who finds something else at its place writes nothing more.
+taken=()
+for ((i = 1; i < 64; i++)); do
+        printf -v name '%s/some%%2Fwhere%%2Fsegments%%2F%08x.seg' "$WORK/bucket" "$i"
+        [ -e "$name" ] || { echo other >"$name" && taken+=("$name"); }
+done
+pattern other.raw 2M 46
+ok mkdir "$R2/private/other"
+ok upload other.raw "$R2/private/other/upload"
+settle "$R2/private/other" error
+_health "$FAR: something else is in the bucket where this blob store was to put a part of itself" ||
+        fail "health says: $(cat "$MNT/info/health")"
+same "$(cat "${taken[@]}" | sort -u)" other "what others have put there"
+same_disk "$R2/private/late/disks/vda.raw" late.raw
+rm "${taken[@]}"
+restart -o cache=64K,cache-disk=0
+value "$MNT/info/health" ok
+ok rmdir "$R2/private/other"
+[ ! -d "$R2/recycle/other" ] || ok rmdir "$R2/recycle/other"
+import_raw "$R2/private/other" other.raw
+same_disk "$R2/private/other/disks/vda.raw" other.raw
+
 # What nobody needs any more goes there, too.
 for region in "$R" "$R2"; do
         for image in "$region"/private/*/; do
