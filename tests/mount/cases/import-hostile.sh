@@ -34,6 +34,8 @@ import() {
         if grep -qF "secret of another" "$image"/disks/* 2>/dev/null; then
                 fail "$1 shows bytes of another file"
         fi
+        timeout 30 cat "$image/packages" "$image/partitions/table" >/dev/null 2>&1 # who asks for them is told, or why not
+        [ $? -lt 124 ] || fail "$1 hangs who looks into it"
         ok rmdir "$image"
         ok rmdir "$R/recycle/h$n"
         for snapshot in "$R"/snapshots/*/; do
@@ -83,6 +85,13 @@ rm m-disk.vmdk
 cp good.stream m-disk.vmdk
 printf '<E><File id="f" href="m-disk.vmdk"/><Disk fileRef="f"/></E>' >m.ovf
 tar --format=ustar -cf good.ova m.ovf m-disk.vmdk
+if command -v mke2fs >/dev/null; then
+        mkdir -p root/etc root/var/lib/dpkg
+        printf 'ID=debian\n' >root/etc/os-release
+        printf 'Package: p\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n' >root/var/lib/dpkg/status
+        truncate -s 256K good.ext
+        run mke2fs -q -F -b 1024 -N 32 -O ^metadata_csum -d root good.ext
+fi
 goods=(good.*)
 for ((i = 0; i < ${IMAGEFS_TEST_COUNT:-25}; i++)); do
         cp "${goods[i % ${#goods[@]}]}" mutant

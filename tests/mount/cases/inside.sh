@@ -204,10 +204,17 @@ says "$R/private/alpine" linux Alpine 3.18.4 "$machine" ""
 same "$(cat "$R/private/alpine/packages")" "busybox 1.36.1-r5 x86_64
 musl 1.2.4-r2 x86_64"
 
-# No packages, no file system: it is refused, with the reason, and nothing else is.
-rm -r root/usr/lib/apk
+# No packages (a link leads nowhere but within its file system), no file system: it is refused, with the reason, and nothing
+# else is.
+rm -r root/usr/lib/apk root/usr/lib/os-release root/etc/os-release
+mkdir -p root/var/lib/dpkg
+printf 'ID=fedora\n' >outside
+printf 'Package: outside\nStatus: install ok installed\n' >status
+ln -s "$WORK/outside" root/etc/os-release
+ln -s "$WORK/status" root/var/lib/dpkg/status
 plain bare.raw
 import bare.raw bare
+says "$R/private/bare" "" "" "" "" ""
 told EOPNOTSUPP "$R/private/bare" "dpkg, rpm" open r "$R/private/bare/packages"
 told EOPNOTSUPP "$R/private/noise" "no file system" open r "$R/private/noise/packages"
 value "$R/private/noise/partitions/table" ""
