@@ -67,11 +67,11 @@ for i in 1 2 3 4; do
         by $A ok write "$R/follows/at-once-$i/run" now
 done
 looking() { [ "$(grep -c held requests)" = "$1" ]; }
-until_true 20 looking 3 || fail "$(grep -c held requests) of hers look"
+until_true 60 looking 3 || fail "$(grep -c held requests) of hers look"
 by $B ok mkdir "$R/follows/between"
 by $B ok write "$R/follows/between/url" "http://$AT/disk.raw"
 by $B ok write "$R/follows/between/run" now
-until_true 20 looking 4 || fail "B's does not look"
+until_true 60 looking 4 || fail "B's does not look"
 same "$(cat "$MNT"/tasks/*/status | grep -cx queued)" 1 "those that wait"
 rm up/disk.raw.held
 for i in 1 2 3 4; do looked "$R/follows/at-once-$i" idle; done

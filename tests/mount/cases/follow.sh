@@ -146,7 +146,7 @@ held() { grep -qx "$1 held" requests; }
 touch up/SHA256SUMS.held
 ok write "$F/run" now
 value "$F/status" running
-until_true 20 held /SHA256SUMS || fail "it does not look"
+until_true 60 held /SHA256SUMS || fail "it does not look"
 refused EBUSY "$F" write "$F/run" now
 expect EBUSY write "$F/url" "http://$AT/x.raw"
 expect EBUSY write "$F/status" paused
@@ -164,7 +164,7 @@ for at in SHA256SUMS disk.raw; do
         : >requests
         touch "up/$at.held"
         ok write "$F/run" now
-        until_true 20 held "/$at" || fail "it does not ask for $at"
+        until_true 60 held "/$at" || fail "it does not ask for $at"
         crash
         rm "up/$at.held"
         start
@@ -178,7 +178,7 @@ release 20
 : >requests
 touch up/disk.raw.held
 ok write "$F/run" now
-until_true 20 held /disk.raw || fail "it does not fetch"
+until_true 60 held /disk.raw || fail "it does not fetch"
 coming=$(grep -lx uploading "$R"/private/*/status)
 ok rmdir "$(dirname "$coming")"
 looked "$F" error
@@ -222,7 +222,7 @@ END
 : >requests
 start
 missed() { [ "$(cat "$R/follows/missed/status")" = error ]; }
-until_true 20 missed || fail "what was missed is not looked at: $(cat "$R/follows/missed/status")"
+until_true 60 missed || fail "what was missed is not looked at: $(cat "$R/follows/missed/status")"
 [[ $(cat "$R/follows/missed/next-run") > $(date -u +%FT%TZ) ]] || fail "next-run is $(cat "$R/follows/missed/next-run")"
 ok write "$R/follows/missed/run" now
 looked "$R/follows/missed" error
@@ -230,7 +230,7 @@ same "$(requested /missed)" "404 404" "requests of what was missed"
 same "$(requested /paused)" "" "requests of what is paused"
 ok write "$R/follows/paused/status" idle
 looked_at() { [ -n "$(requested /paused)" ]; }
-until_true 20 looked_at || fail "what is idle again is not looked at"
+until_true 60 looked_at || fail "what is idle again is not looked at"
 looked "$R/follows/paused" error
 
 # Its name, its end, and how many there may be.
