@@ -11,13 +11,13 @@
  * are in none: what a file system scatters in small blocks is gathered with what lies beside it.
  *
  * What a push of the next release sends, of disks of 2 GiB, in MiB: what more packages on a system changed, a few packages
- * on it, and a system with others made anew, of which the rest is elsewhere than before. Levels are what fewer pieces cost.
+ * on it, and a system with others made anew, of which the rest is elsewhere than before. Theirs is level 2.
  *
  *                              changed     level 0     level 1     level 2
  *      more packages               460         468         474         487
  *      a few                        51          59          63          75
  *      made anew                   364         463         542         636
- *      pieces of the second      18518       18518        9369        4709
+ *      pieces of the first       18518       18518        9369        4709
  *
  * All is read once; again from the beginning where there come to be too many pieces, up to which the level before reads
  * half as much. The memory is that of one piece.
@@ -36,8 +36,8 @@
 #include "blobstore/chunks/chunker.h"
 #include "blobstore/hash/hash.h"
 
-/* At the highest one a piece has up to 64 MiB, and an image some 150 GiB of data. */
-#define LEVEL_MAX 7
+/* At the highest one a piece has up to 128 MiB, and an image some 80 GiB of data. */
+#define LEVEL_MAX 8
 
 /* So many blocks of zeros between data belong to the piece, at level 0. */
 #define GAP_BLOCKS 4

@@ -11,10 +11,10 @@
 #define OCI_NAME_SIZE 20
 
 /*
- * As many as there are at most: registries and clients take manifests of up to 4 MiB, and each layer takes 165 bytes of
- * one in the longest form that clients make of it.
+ * As many as there are at most. Registries take manifests of up to 4 MiB, of which each layer takes 165 bytes; but clients
+ * ask for every layer by itself, and skopeo needs some 10 ms of a processor for each, more where there are many.
  */
-#define OCI_PIECES_MAX 20000
+#define OCI_PIECES_MAX 5000
 
 struct oci_piece {
         uint64_t off; /* on its disk, a multiple of the block size */

@@ -31,6 +31,7 @@ mkdir own/sbin-work/upper own/sbin-work/work
 mount -t overlay none -o lowerdir=/usr/sbin,upperdir=own/sbin-work/upper,workdir=own/sbin-work/work /usr/sbin
 ln -s "$IMAGEFS" /usr/sbin/mount.imagefs
 export HOME=$WORK/home PATH=$WORK/tools:$PATH
+export _CONTAINERS_ROOTLESS_UID=1 # skopeo remembers at home what it has seen
 cd "$HOME"
 case $PAGE in
 quick-start) ;;
