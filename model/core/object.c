@@ -63,7 +63,7 @@ int object_each(struct model *m, const char *sql, uint64_t arg, object_fn *fn, v
         DB_TXN(t);
         int r;
 
-        r = db_begin_walk(m->db, &t);
+        r = db_begin(m->db, DB_READ, &t);
         return r < 0 ? r : db_each(&t, sql, object_row, &walk, DB_INT(arg));
 }
 

@@ -21,9 +21,10 @@
  * A lazy commit goes into the WAL as every other one, after those before it, but nobody waits for a sync; the next that
  * somebody waits for syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
  *
- * The WAL begins anew when nobody reads what is old. Of those who go through many rows there may always be one, each for a
- * tenth of a second and more: once the WAL is long no more of them begin, the last that there is has it begin anew, and they
- * go on. So it is as long as what is written while one of them reads, however many there are.
+ * The WAL begins anew when nobody reads what is old. Of those who make lists there may always be one, each for a tenth of a
+ * second and more: once the WAL is long no more of them begin, the last that there is has it begin anew, and they go on. So
+ * it is as long as what is written while one of them reads, however many there are. Who has the names of a directory read
+ * does not wait for lists, which have less of the processor: a user has one such at a time.
  *
  * Who has the writer is as quick as requests are, whatever else it does (thread.h): of three users who did their worst, the
  * imports kept it for up to 150 ms, while others had the processor, for what took one.
@@ -127,7 +128,7 @@ static void give_writer(struct db *db)
 
 /* ---- the length of the WAL ---- */
 
-/* Of it, from which on there are no new walks. */
+/* Of it, from which on there are no new scans. */
 #define LONG_PAGES 2000
 
 /* Copies the WAL into the database, with what is in it being durable: the writer is held for less. */
@@ -146,26 +147,26 @@ static void begin_anew(struct db *db)
         checkpoint(db, true);
 
         LOCK_SCOPE(&db->reading);
-        db->no_walks = false;
-        (void)pthread_cond_broadcast(&db->walks_again);
+        db->no_scans = false;
+        (void)pthread_cond_broadcast(&db->scans_again);
 }
 
-static void begin_walk(struct db *db)
+static void begin_scan(struct db *db)
 {
         LOCK_SCOPE(&db->reading);
 
-        while (db->no_walks)
-                (void)pthread_cond_wait(&db->walks_again, &db->reading);
-        db->n_walks++;
+        while (db->no_scans)
+                (void)pthread_cond_wait(&db->scans_again, &db->reading);
+        db->n_scans++;
 }
 
-static void end_walk(struct db *db)
+static void end_scan(struct db *db)
 {
         bool last;
 
         {
                 LOCK_SCOPE(&db->reading);
-                last = --db->n_walks == 0 && db->no_walks;
+                last = --db->n_scans == 0 && db->no_scans;
         }
         if (last)
                 begin_anew(db);
@@ -183,8 +184,8 @@ static void keep_wal_short(struct db *db)
                 return;
         {
                 LOCK_SCOPE(&db->reading);
-                alone = !db->no_walks && db->n_walks == 0;
-                db->no_walks = true;
+                alone = !db->no_scans && db->n_scans == 0;
+                db->no_scans = true;
         }
         if (alone)
                 begin_anew(db);
@@ -239,29 +240,19 @@ int db_begin_lazy(struct db *db, struct db_txn *ret)
         return begin(db, DB_WRITE, true, false, ret);
 }
 
-static int walk_rows(struct db *db, bool scan, struct db_txn *ret)
+int db_begin_scan(struct db *db, struct db_txn *ret)
 {
         int r;
 
-        if (in_transaction_of[DB_WRITE] == db) /* who waits for the end of all walks waits for this one's writer, too */
-                return begin(db, DB_READ, false, scan, ret);
-        begin_walk(db);
-        r = begin(db, DB_READ, false, scan, ret);
+        if (in_transaction_of[DB_WRITE] == db) /* who waits for the end of all scans waits for this one's writer, too */
+                return begin(db, DB_READ, false, true, ret);
+        begin_scan(db);
+        r = begin(db, DB_READ, false, true, ret);
         if (r == 0)
-                ret->walks = true;
+                ret->scans = true;
         else
-                end_walk(db);
+                end_scan(db);
         return r;
-}
-
-int db_begin_walk(struct db *db, struct db_txn *ret)
-{
-        return walk_rows(db, false, ret);
-}
-
-int db_begin_scan(struct db *db, struct db_txn *ret)
-{
-        return walk_rows(db, true, ret);
 }
 
 int db_settle(struct db *db)
@@ -329,8 +320,8 @@ void db_end(struct db_txn *t)
                 (void)step_once(t->c->rollback); /* what was not committed is not there, also when this fails */
         t->db = NULL;
         give_back(db, t->mode, t->c);
-        if (t->walks)
-                end_walk(db);
+        if (t->scans)
+                end_scan(db);
 }
 
 uint64_t db_last_id(struct db_txn *t)

@@ -60,7 +60,7 @@ enum db_mode {
 struct db_txn {
         struct db *db; /* NULL: not begun, or ended */
         enum db_mode mode;
-        bool lazy, walks;
+        bool lazy, scans;
         struct connection *c; /* it alone uses */
 };
 
@@ -71,11 +71,9 @@ int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);
  */
 int db_begin_lazy(struct db *db, struct db_txn *ret);
 /*
- * As db_begin(DB_READ), for who goes through many rows. What is written meanwhile makes the log longer, so that once it is
- * long these wait for each other, until it has begun anew.
+ * As db_begin(DB_READ), for who reads much, and once: it does not push out what is kept for others. What is written meanwhile
+ * makes the log longer, so that once it is long these wait for each other, until it has begun anew.
  */
-int db_begin_walk(struct db *db, struct db_txn *ret);
-/* Likewise for who reads that much once: it does not push out what is kept for others. */
 int db_begin_scan(struct db *db, struct db_txn *ret);
 /*
  * From now on FN is called by each thread that commits: before (DONE: false), and when what it did outlives the process,

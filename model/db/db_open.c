@@ -27,7 +27,7 @@
 
 #define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
 #define WAL_BYTES_KEPT   "67108864"
-#define ANEW_MS          20 /* more than it takes to read a few rows: everybody who writes waits */
+#define ANEW_MS          5 /* more than it takes to read a few rows: everybody who writes waits */
 
 /*
  * Who reads takes the first connection that is free, so the first does nearly all of what is asked by one after another.
@@ -299,7 +299,7 @@ int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         init_lock(&db->writing);
         init_lock(&db->reading);
         (void)pthread_cond_init(&db->reader_free, NULL); /* cannot fail without attributes, as the next */
-        (void)pthread_cond_init(&db->walks_again, NULL);
+        (void)pthread_cond_init(&db->scans_again, NULL);
         db_path(dir_fd, path, sizeof(path));
 
         if (!opts->read_only) {
@@ -353,7 +353,7 @@ void db_close(struct db *db)
                 db_close_connection(&db->reader[i]);
         db_sync_free(db->sync);
         db_close_connection(&db->writer);
-        (void)pthread_cond_destroy(&db->walks_again);
+        (void)pthread_cond_destroy(&db->scans_again);
         (void)pthread_cond_destroy(&db->reader_free);
         (void)pthread_mutex_destroy(&db->reading);
         (void)pthread_mutex_destroy(&db->writing);

@@ -43,9 +43,9 @@ struct db {
         atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next; changed by the writer */
         pthread_mutex_t reading; /* of which readers are busy */
         pthread_cond_t reader_free;
-        unsigned n_walks; /* under the mutex of readers, as the next */
-        bool no_walks; /* the WAL is long: none begins until it has begun anew, or could not */
-        pthread_cond_t walks_again;
+        unsigned n_scans; /* under the mutex of readers, as the next */
+        bool no_scans; /* the WAL is long: none begins until it has begun anew, or could not */
+        pthread_cond_t scans_again;
         struct connection reader[READERS_MAX]; /* the first is always there, others since they were wanted */
         atomic_bool degraded;
         db_committed_fn *committed; /* NULL: nobody is to be told */

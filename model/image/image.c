@@ -243,7 +243,7 @@ int image_each(struct model *m, uint64_t region, enum image_class class, object_
         DB_TXN(t);
         int r;
 
-        r = db_begin_walk(m->db, &t);
+        r = db_begin(m->db, DB_READ, &t);
         return r < 0 ? r : db_each(&t, image_sql[EACH], object_row, &walk, DB_INT(region), DB_TEXT(class_names[class]));
 }
 

@@ -710,7 +710,7 @@ static void *walk_when_told(void *arg)
                 if (w->stop)
                         return NULL;
                 unlock(&w->mutex);
-                assert_ok(db_begin_walk(w->f->db, &t));
+                assert_ok(db_begin_scan(w->f->db, &t));
                 assert_ok(db_int(&t, test_sql[COUNT], &n));
                 lock(&w->mutex);
                 w->there = true;
