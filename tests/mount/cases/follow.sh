@@ -124,6 +124,8 @@ printf '%064d  disk.raw\n%064d *./disk.raw\n' 0 1 >up/SHA256SUMS
 look_fails "$F" "more than once"
 head -c 2M /dev/zero | tr '\0' x >up/SHA256SUMS
 look_fails "$F" "more than a list"
+head -c 100 /dev/zero >up/SHA256SUMS
+look_fails "$F" "no list of sums"
 rm up/SHA256SUMS
 look_fails "$F" "404"
 release 8
@@ -216,6 +218,8 @@ python3 - "$STORE/imagefs.db" <<'END' || fail "the clock cannot be set"
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
 db.execute("UPDATE follow SET next_run = 1, last_run = 1 WHERE handle IN ('missed', 'paused')")
+db.executemany("INSERT INTO follow_image (follow, sum) SELECT id, ? FROM follow WHERE handle = 'debian'",
+               [("sha256=%064x" % i,) for i in range(1500)])
 db.execute("UPDATE follow SET next_run = 4000000000000000 WHERE handle = 'far'") # the clock was in 2096
 db.commit()
 END
@@ -233,6 +237,13 @@ looked_at() { [ -n "$(requested /paused)" ]; }
 until_true 60 looked_at || fail "what is idle again is not looked at"
 looked "$R/follows/paused" error
 
+# Sums of what is gone are kept, but not for ever.
+release 30
+look "$F" idle
+sums() { python3 -c 'import sqlite3, sys
+print(sqlite3.connect("file:%s/imagefs.db?mode=ro" % sys.argv[1], uri=True).execute(
+    "SELECT count(*) FROM follow_image WHERE image IS NULL").fetchone()[0])' "$STORE"; }
+
 # Its name, its end, and how many there may be.
 ok rename "$R/follows/missed" "$R/follows/gone"
 expect EEXIST rename "$R/follows/gone" "$F"
@@ -243,6 +254,14 @@ ok rmdir "$R/follows/paused"
 ok rmdir "$R/follows/far"
 ok write "$MNT/info/limits" "follows 2"
 refused EDQUOT - mkdir "$R/follows/third"
+
+# Addresses are of use with the library's key alone.
+stop
+[ "$(sums)" -le 1001 ] || fail "$(sums) sums are kept"
+rm "$STORE/secret"
+start
+value "$F/url" ""
+look_fails "$F" "sealed with a key that this library has lost"
 kept=$(ls "$R/private")
 ok rmdir "$F"
 same "$(ls "$R/private")" "$kept" "images of what is followed no more"
