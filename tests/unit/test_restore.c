@@ -86,7 +86,7 @@ static void test_whatever_became_of_the_catalogue_a_copy_takes_its_place(void **
                 const char *harm, *kept;
         } cases[] = {
                 { "rm lib/imagefs.db*", "! ls lib | grep damaged" },
-                { "rm lib/imagefs.db* lib/lock lib/reserve", "! ls lib | grep damaged" },
+                { "rm -f lib/imagefs.db* lib/lock lib/reserve", "! ls lib | grep damaged" },
                 { "echo garbage >lib/imagefs.db", "grep -q garbage lib/imagefs.db.*.damaged" },
                 { ": >lib/imagefs.db", "test -f lib/imagefs.db.*.damaged" },
                 { "head -c 70000 /dev/urandom | dd of=lib/imagefs.db conv=notrunc seek=1 bs=4096 status=none",
@@ -297,7 +297,7 @@ static void test_another_librarys_blobs_are_not_looked_at(void **state)
 
         (void)work_image(l, &l->alice, l->region, "a", "local", SIZE, 1);
         library_close(l);
-        shell(l, "rm lib/imagefs.db lib/reserve && mv lib/blobs/catalogue copies"); /* and a new one is made */
+        shell(l, "rm lib/imagefs.db && rm -f lib/reserve && mv lib/blobs/catalogue copies"); /* and a new one is made */
         assert_ok(library_open(l));
         assert_ok(region_create(l->m, &l->admin, "r1", library_diag(l), &l->region));
         library_close(l);
