@@ -155,22 +155,28 @@ static bool is_in_store(struct node n)
         return entry && (entry->blob || (entry->flags & (ENTRY_DISK | ENTRY_UPLOAD)));
 }
 
-struct gate *file_gate_to_open(struct fs *fs, fuse_req_t fuse, struct node n)
+uint64_t file_store_elsewhere(struct fs *fs, fuse_req_t fuse, struct node n)
 {
         CLEANUP_REQ struct req rq = { 0 };
         unsigned elsewhere;
         struct object o;
+        uint64_t store;
 
-        if (!is_in_store(n))
-                return NULL;
         (void)model_is_elsewhere(fs->model, 0, &elsewhere);
-        if (elsewhere == 0)
-                return NULL;
+        if (elsewhere == 0 || !tree_kind(n.kind))
+                return 0;
         req_init(&rq, fuse);
         if (attr_object(&rq, n, &o) < 0)
-                return NULL;
-        return gates_get(fs, model_store_of_object(fs->model, tree_kind(n.kind)->object_kind, o.id),
-                         GATE_OPEN);
+                return 0;
+        store = model_store_of_object(fs->model, tree_kind(n.kind)->object_kind, o.id);
+        return model_is_elsewhere(fs->model, store, &elsewhere) ? store : 0;
+}
+
+struct gate *file_gate_to_open(struct fs *fs, fuse_req_t fuse, struct node n)
+{
+        const uint64_t store = is_in_store(n) ? file_store_elsewhere(fs, fuse, n) : 0;
+
+        return store ? gates_get(fs, store, GATE_OPEN) : NULL;
 }
 
 void file_close(struct fs *fs, const struct fuse_file_info *fi)

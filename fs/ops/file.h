@@ -69,6 +69,8 @@ void file_close_unanswered(struct fs *fs, uint64_t number); /* 0: does nothing *
 struct gate *file_gate(struct fs *fs, const struct fuse_file_info *fi);
 /* And opening N. */
 struct gate *file_gate_to_open(struct fs *fs, fuse_req_t fuse, struct node n);
+/* The blob store that the object of N is in, where that is not the library's own; 0: it is, or in none. */
+uint64_t file_store_elsewhere(struct fs *fs, fuse_req_t fuse, struct node n);
 /* One that was closed before is closed already. */
 void file_close(struct fs *fs, const struct fuse_file_info *fi);
 

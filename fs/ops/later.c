@@ -9,6 +9,8 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
+#include "fs/ops/file.h"
+#include "fs/ops/reply.h"
 #include "fs/tree/tree.h"
 
 /*
@@ -18,12 +20,20 @@
 static const struct {
         unsigned threads, of_one_user;
         enum thread_nice nice;
+        bool reads; /* disks, so that its threads may come to wait for a store's */
 } lanes[] = {
-        [LATER_LIST] = { 4, 2, THREAD_NICE_LONG },
-        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS },
-        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG },
-        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG },
+        [LATER_LIST] = { 4, 2, THREAD_NICE_LONG, false },
+        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, false },
+        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, true },
+        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, true },
 };
+
+/*
+ * Of a lane, for all stores other than the library's own together, which may not answer: as with gates (gate.h). There a
+ * user's requests to one of those are taken apart from all else that is hers.
+ */
+#define OF_ELSEWHERE 2
+
 _Static_assert(sizeof(lanes) / sizeof(lanes[0]) == LATER_LANES, "each lane needs its threads");
 
 struct waiting {
@@ -45,6 +55,7 @@ struct waiting {
 struct asker {
         TAILQ_ENTRY(asker) link;
         uid_t uid;
+        uint64_t store; /* elsewhere, that it is read from; 0: none is */
         unsigned at_work;
         STAILQ_HEAD(, waiting) waiting;
 };
@@ -56,6 +67,7 @@ struct lane {
         pthread_cond_t more;
         pthread_t threads[4];
         unsigned n_threads;
+        unsigned elsewhere; /* of those, how many are at a store elsewhere */
 };
 
 struct later {
@@ -66,18 +78,19 @@ struct later {
 
 /* ---- who is next; with the mutex held ---- */
 
-static struct asker *find_asker(struct lane *lane, uid_t uid)
+static struct asker *find_asker(struct lane *lane, uid_t uid, uint64_t store)
 {
         struct asker *a;
 
         TAILQ_FOREACH(a, &lane->askers, link) {
-                if (a->uid == uid)
+                if (a->uid == uid && a->store == store)
                         return a;
         }
         a = calloc(1, sizeof(*a));
         if (!a)
                 return NULL;
         a->uid = uid;
+        a->store = store;
         STAILQ_INIT(&a->waiting);
         TAILQ_INSERT_TAIL(&lane->askers, a, link);
         return a;
@@ -97,11 +110,13 @@ static struct waiting *take_next(struct lane *lane, struct asker **ret)
         struct asker *a;
 
         TAILQ_FOREACH(a, &lane->askers, link) {
-                if (STAILQ_EMPTY(&a->waiting) || a->at_work == lanes[lane->number].of_one_user)
+                if (STAILQ_EMPTY(&a->waiting) || a->at_work == lanes[lane->number].of_one_user ||
+                    (a->store && lane->elsewhere == OF_ELSEWHERE))
                         continue;
                 w = STAILQ_FIRST(&a->waiting);
                 STAILQ_REMOVE_HEAD(&a->waiting, link);
                 a->at_work++;
+                lane->elsewhere += a->store != 0;
                 TAILQ_REMOVE(&lane->askers, a, link);
                 TAILQ_INSERT_TAIL(&lane->askers, a, link);
                 *ret = a;
@@ -159,6 +174,7 @@ static void *work(void *arg)
                 free(w);
                 lock(&l->mutex);
                 a->at_work--;
+                lane->elsewhere -= a->store != 0;
                 drop_idle(lane, a);
         }
         return NULL;
@@ -231,6 +247,67 @@ void later_free(struct later *l)
         free(l);
 }
 
+/* ---- stores that are known to hang ---- */
+
+STAILQ_HEAD(refused, waiting);
+
+/* The next store after LAST that somebody waits for; 0: there is none. */
+static uint64_t next_store(struct later *l, uint64_t last)
+{
+        uint64_t next = 0;
+        struct asker *a;
+        LOCK_SCOPE(&l->mutex);
+
+        for (unsigned i = 0; i < LATER_LANES; i++)
+                TAILQ_FOREACH(a, &l->lanes[i].askers, link)
+                        if (a->store > last && !STAILQ_EMPTY(&a->waiting) && (next == 0 || a->store < next))
+                                next = a->store;
+        return next;
+}
+
+static void take_waiting(struct later *l, uint64_t store, struct refused *ret)
+{
+        struct asker *a, *next;
+        LOCK_SCOPE(&l->mutex);
+
+        for (unsigned i = 0; i < LATER_LANES; i++)
+                for (a = TAILQ_FIRST(&l->lanes[i].askers); a; a = next) {
+                        struct waiting *w;
+
+                        next = TAILQ_NEXT(a, link);
+                        while (a->store == store && (w = STAILQ_FIRST(&a->waiting))) {
+                                STAILQ_REMOVE_HEAD(&a->waiting, link);
+                                STAILQ_INSERT_TAIL(ret, w, link);
+                        }
+                        drop_idle(&l->lanes[i], a);
+                }
+}
+
+void later_refuse_hanging(struct fs *fs)
+{
+        struct refused out = STAILQ_HEAD_INITIALIZER(out);
+        uint64_t store = 0;
+        struct waiting *w;
+
+        while ((store = next_store(fs->later, store))) {
+                struct diag diag = { 0 };
+
+                if (model_refuse_offline(fs->model, store, &diag) != -EIO)
+                        continue;
+                take_waiting(fs->later, store, &out);
+                while ((w = STAILQ_FIRST(&out))) {
+                        CLEANUP_REQ struct req rq;
+
+                        STAILQ_REMOVE_HEAD(&out, link);
+                        req_init(&rq, w->fuse);
+                        rq.doing.verb = w->name_fn ? "look up" : "read";
+                        rq.diag = diag;
+                        reply_refusal(&rq, node_of(w->ino), -EIO);
+                        free(w);
+                }
+        }
+}
+
 /* ---- who waits too long ---- */
 
 #define TOLD_AT_ONCE 16
@@ -286,7 +363,7 @@ static void interrupt(fuse_req_t fuse, void *data)
                 answer_interrupted(&l->lanes[i], fuse);
 }
 
-static int enqueue(struct later *l, struct lane *lane, struct waiting *w)
+static int enqueue(struct later *l, struct lane *lane, struct waiting *w, uint64_t store)
 {
         struct asker *a;
         int r;
@@ -297,7 +374,7 @@ static int enqueue(struct later *l, struct lane *lane, struct waiting *w)
         r = start_threads(lane);
         if (r < 0)
                 return r;
-        a = find_asker(lane, fuse_req_ctx(w->fuse)->uid);
+        a = find_asker(lane, fuse_req_ctx(w->fuse)->uid, store);
         if (!a)
                 return -ENOMEM;
         STAILQ_INSERT_TAIL(&a->waiting, w, link);
@@ -323,12 +400,14 @@ static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
 {
         const fuse_req_t fuse = w->fuse;
         struct fs *fs = fuse_req_userdata(fuse);
+        uint64_t store;
         int r;
 
+        store = lanes[lane].reads ? file_store_elsewhere(fs, fuse, node_of(w->ino)) : 0;
         watch_get(fs->watch, &w->what);
         w->what.thread = 0;
         fuse_req_interrupt_func(fuse, interrupt, l);
-        r = enqueue(l, &l->lanes[lane], w);
+        r = enqueue(l, &l->lanes[lane], w, store);
         if (r < 0) {
                 free(w);
                 (void)fuse_reply_err(fuse, -r);

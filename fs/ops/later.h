@@ -30,6 +30,9 @@ void later_free(struct later *l); /* accepts NULL; stopped */
 /* As watch_look(), of those that no thread is at yet. */
 unsigned later_look(struct later *l, int64_t limit_us, watch_fn *fn, void *ctx);
 
+/* Refuses who waits for a store that is known to hang. */
+void later_refuse_hanging(struct fs *fs);
+
 /* Of a node whose text takes time (attr_is_long()), or which is only found by reading disks. */
 enum later_lane later_lane(struct node n);
 

@@ -61,6 +61,14 @@ static int scratch_file_truncate(struct req *rq, struct file *f, uint64_t size)
         return scratch_truncate(scratch_of(f), size, &rq->diag);
 }
 
+static uint64_t scratch_file_store(const struct req *rq, const struct file *f)
+{
+        const struct draft *d = scratch_draft(((const struct scratch_file *)f)->scratch);
+
+        (void)rq;
+        return d ? draft_store(d) : 0;
+}
+
 static void scratch_file_release(struct file *f)
 {
         struct scratch_file *sf = (struct scratch_file *)f;
@@ -74,6 +82,7 @@ static const struct file_ops scratch_file_ops = {
         .read = scratch_file_read,
         .write = scratch_file_write,
         .truncate = scratch_file_truncate,
+        .store = scratch_file_store,
         .release = scratch_file_release,
 };
 

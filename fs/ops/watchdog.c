@@ -92,6 +92,7 @@ static void look(void *ctx)
         slow = watch_look(d->fs->watch, limit_us, tell, d);
         slow += later_look(d->fs->later, limit_us, tell, d);
         (void)model_look_at_stores(d->fs->model, limit_us); /* without memory, or /proc: the next one */
+        later_refuse_hanging(d->fs);
         slow += gates_look(d->fs, limit_us);
         atomic_store(&d->fs->counts.slow, slow);
 }

@@ -13,22 +13,22 @@ static struct node scratch_node(uint64_t oid)
 
 static int scratch_object(struct req *rq, uint64_t oid, struct object *ret)
 {
-        struct stat st;
+        uint64_t ignored;
 
-        return scratch_describe(rq->fs->scratches, scratch_node(oid), ret, &st);
+        return scratch_describe(rq->fs->scratches, scratch_node(oid), ret, &ignored);
 }
 
 static int scratch_measure(struct req *rq, uint64_t oid, struct stat *ret)
 {
+        uint64_t size_bytes;
         struct object o;
-        struct stat st;
         int r;
 
-        r = scratch_describe(rq->fs->scratches, scratch_node(oid), &o, &st);
+        r = scratch_describe(rq->fs->scratches, scratch_node(oid), &o, &size_bytes);
         if (r < 0)
                 return r;
-        ret->st_size = st.st_size;
-        ret->st_blocks = st.st_blocks;
+        ret->st_size = (off_t)size_bytes;
+        ret->st_blocks = (blkcnt_t)((size_bytes + 511) / 512);
         return 0;
 }
 

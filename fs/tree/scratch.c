@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,6 +48,9 @@ struct scratch {
         gid_t gid;
         int fd; /* the draft's, or of memory */
         struct draft *draft;
+        /* Of the file, which is not asked: it may lie on a disk that does not answer. */
+        atomic_uint_fast64_t size_bytes;
+        atomic_int_fast64_t changed_us;
         bool makes_image; /* with its name; else it may become what the image it lies in waits for */
         /* under the list's mutex */
         bool listed;
@@ -273,6 +277,14 @@ static int count(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, ui
         return diag_set(&rq->diag, -EDQUOT, "you have %u temporary files: remove some; each goes by itself after a day", n);
 }
 
+static void note_change(struct scratch *s)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with it */
+        atomic_store(&s->changed_us, now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000);
+}
+
 int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, const char *name, struct node *ret)
 {
         struct scratches *ss = rq->fs->scratches;
@@ -304,6 +316,7 @@ int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, co
                 return r;
         }
 
+        note_change(s);
         LOCK_SCOPE(&ss->mutex);
         s->id = ++ss->last;
         TAILQ_INSERT_HEAD(&ss->list, s, link);
@@ -392,7 +405,7 @@ static int refuse_long(uint64_t off, uint64_t n, struct diag *diag)
                                       "(rsync --inplace)");
 }
 
-int scratch_write(struct scratch *s, const void *buf, size_t n, uint64_t off, struct diag *diag)
+static int put_bytes(struct scratch *s, const void *buf, size_t n, uint64_t off, struct diag *diag)
 {
         int r;
 
@@ -402,7 +415,18 @@ int scratch_write(struct scratch *s, const void *buf, size_t n, uint64_t off, st
         return r < 0 ? r : pwrite_full(s->fd, buf, n, off);
 }
 
-int scratch_truncate(struct scratch *s, uint64_t size, struct diag *diag)
+int scratch_write(struct scratch *s, const void *buf, size_t n, uint64_t off, struct diag *diag)
+{
+        uint_fast64_t size = atomic_load(&s->size_bytes);
+        const int r = put_bytes(s, buf, n, off, diag);
+
+        note_change(s);
+        while (r == 0 && n > 0 && size < off + n && !atomic_compare_exchange_weak(&s->size_bytes, &size, off + n))
+                ;
+        return r;
+}
+
+static int cut(struct scratch *s, uint64_t size, struct diag *diag)
 {
         int r;
 
@@ -410,6 +434,17 @@ int scratch_truncate(struct scratch *s, uint64_t size, struct diag *diag)
                 return draft_truncate(s->draft, size, diag);
         r = refuse_long(size, 0, diag);
         return r == 0 && ftruncate(s->fd, (off_t)size) < 0 ? -errno : r;
+}
+
+int scratch_truncate(struct scratch *s, uint64_t size, struct diag *diag)
+{
+        const int r = cut(s, size, diag);
+
+        if (r < 0)
+                return r;
+        note_change(s);
+        atomic_store(&s->size_bytes, size);
+        return 0;
 }
 
 int scratch_rename(struct scratches *ss, struct scratch *s, const char *name)
@@ -462,7 +497,7 @@ void scratch_drop_in(struct scratches *ss, struct node dir)
         free_unused(ss);
 }
 
-int scratch_describe(struct scratches *ss, struct node n, struct object *ret, struct stat *ret_stat)
+int scratch_describe(struct scratches *ss, struct node n, struct object *ret, uint64_t *ret_size_bytes)
 {
         struct scratch *s;
         int r;
@@ -470,11 +505,9 @@ int scratch_describe(struct scratches *ss, struct node n, struct object *ret, st
         r = scratch_get(ss, n, &s);
         if (r < 0)
                 return r;
-        r = fstat(s->fd, ret_stat) < 0 ? -errno : 0;
-        if (r == 0)
-                *ret = (struct object){ .id = s->id, .uid = s->uid, .gid = s->gid, .mode = 0600,
-                                        .updated_us = ret_stat->st_mtim.tv_sec * INT64_C(1000000) +
-                                                      ret_stat->st_mtim.tv_nsec / 1000 };
+        *ret_size_bytes = atomic_load(&s->size_bytes);
+        *ret = (struct object){ .id = s->id, .uid = s->uid, .gid = s->gid, .mode = 0600,
+                                .updated_us = atomic_load(&s->changed_us) };
         scratch_put(ss, s);
-        return r;
+        return 0;
 }

@@ -41,8 +41,8 @@ int scratch_get(struct scratches *ss, struct node n, struct scratch **ret);
 void scratch_put(struct scratches *ss, struct scratch *s);
 void scratch_closed(struct scratches *ss, struct scratch *s); /* its day begins anew */
 
-/* Owner, mode and times; size and blocks. -ESTALE. */
-int scratch_describe(struct scratches *ss, struct node n, struct object *ret, struct stat *ret_stat);
+/* Owner, mode and times; size. -ESTALE. Asks no disk. */
+int scratch_describe(struct scratches *ss, struct node n, struct object *ret, uint64_t *ret_size_bytes);
 struct draft *scratch_draft(const struct scratch *s); /* NULL: it is no image's */
 int scratch_fd(const struct scratch *s);
 fuse_ino_t scratch_dir(const struct scratch *s);

@@ -133,6 +133,11 @@ void draft_free(struct draft *d)
         free(d);
 }
 
+uint64_t draft_store(const struct draft *d)
+{
+        return d->store;
+}
+
 int draft_fd(const struct draft *d)
 {
         return d->fd;

@@ -25,6 +25,7 @@ int draft_new(struct model *m, const struct caller *c, uint64_t region, enum ima
 int draft_new_for(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct draft **ret);
 void draft_free(struct draft *d); /* accepts NULL */
 
+uint64_t draft_store(const struct draft *d); /* in which it lies */
 /* The file, to be read. Borrowed until draft_free(). */
 int draft_fd(const struct draft *d);
 

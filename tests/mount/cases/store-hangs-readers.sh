@@ -18,7 +18,10 @@ raise_limits
 ok write "$R2/store" "$FAR/store"
 head -c 16M /dev/urandom >far.raw
 import_raw "$R2/private/far" far.raw
+pattern far2.raw 2M 6
+import_raw "$R2/private/far2" far2.raw
 cloud_image here 2M
+cloud_image there 2M 13
 stop
 hang_unmount
 
@@ -31,6 +34,19 @@ _asked() { [ "$(_requests "$1")" -ge "$2" ]; }
 
 _is_ok() { [ "$(cat "$MNT/info/health")" = ok ]; }
 
+# Opens temporary files, more than there are threads, and writes to each when a line comes.
+cat >temporary.py <<'PY'
+import os, sys, threading
+fds = [os.open(f"{sys.argv[1]}/.t{i}.tmp", os.O_WRONLY | os.O_CREAT) for i in range(40)]
+print("open", flush=True)
+sys.stdin.readline()
+threads = [threading.Thread(target=os.write, args=(fd, b"x" * 4096)) for fd in fds]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+print("written", flush=True)
+PY
 # MANY read it, and MANY open it first, while nothing of it is cached: first.out and second.out say how each ended.
 everybody_reads() {
         hang_mount
@@ -45,7 +61,14 @@ everybody_reads() {
         second=$!
         exec 7>go
         until_true 30 _says open second.out 1 || fail "the others do not run"
+        [ "$#" -lt 2 ] || "$2"
         hang
+        [ "$#" -lt 2 ] || echo >&6
+        # Of which a user has one at a time.
+        for i in 1 2 3; do
+                cat "$R2/snapshots/far/changed/far2" >"changed.$i" 2>&1 &
+                comparing[i]=$!
+        done
         opened=$(_requests open)
         echo >&8
         exec 8>&-
@@ -63,6 +86,7 @@ texts_are_there() {
 
 go_on_elsewhere() {
         texts_are_there
+        answers cat "$R/snapshots/here/changed/there"
         answers cmp here.raw "$R/private/here/disks/vda.raw"
         pattern "$1.raw" 1M 7
         import_raw "$R/private/$1" "$1.raw"
@@ -85,8 +109,17 @@ layers=0
 lay() { mount "$@" /sys/fs/fuse/connections 2>/dev/null && layers=$((layers + 1)); }
 [ -n "$(ls /sys/fs/fuse/connections)" ] || lay -t fusectl none
 lay --bind /sys/fs/fuse/connections
-everybody_reads 60
+open_temporary() {
+        mkfifo go-too
+        python3 temporary.py "$R2/private" <go-too >temporary.out &
+        temporary=$!
+        exec 6>go-too
+        until_true 30 _says open temporary.out 1 || fail "temporary files cannot be made"
+}
+everybody_reads 60 open_temporary
+exec 6>&-
 find_connection
+
 behind=()
 if [ -e "$connection" ]; then
         asked=$(_requests read)
@@ -106,6 +139,8 @@ go_on
 for reader in "${behind[@]}"; do wait "$reader" || fail "who read ahead"; done
 wait "$first" || fail "the readers"
 wait "$second" || fail "who opened it"
+wait "$temporary" || fail "who wrote to temporary files"
+for i in 1 2 3; do wait "${comparing[i]}" || fail "a comparison: $(cat "changed.$i")"; done
 same "$(grep -cx same first.out) $(grep -cx same second.out)" "$MANY $MANY" "how many had the bytes"
 stop
 hang_unmount
@@ -132,6 +167,7 @@ find_connection
 [ ! -e "$connection" ] || until_true 20 _is_as_ever || fail "max_background stays $(cat "$connection/max_background")"
 # Each was refused, and the log says it once.
 for (( ; layers > 0; layers--)); do umount /sys/fs/fuse/connections; done
+for i in 1 2 3; do wait "${comparing[i]}" || grep -q 'Input/output error' "changed.$i" || fail "a comparison: $(cat "changed.$i")"; done
 [ "$(grep -c ': EIO: the blob store of region cn-east-2 is offline' daemon.log)" -le 2 ] ||
         fail "the log is full of it: $(grep -c 'is offline' daemon.log)"
 answers cmp far.raw "$R2/private/far/disks/vda.raw"
