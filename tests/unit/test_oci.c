@@ -8,6 +8,7 @@
 #include "blobstore/base/strbuf.h"
 #include "blobstore/export/oci.h"
 #include "blobstore/hash/sha256.h"
+#include "fs/tree/ocis.h"
 #include "tests/lib/store.h"
 
 #define KIB UINT64_C(1024)
@@ -349,6 +350,66 @@ static void test_it_stops_when_told(void **state)
         blob_close(disk.blob);
 }
 
+/* ---- those that are kept ---- */
+
+static bool is_kept(struct ocis *all, uint64_t key)
+{
+        struct oci *o = ocis_get(all, key);
+
+        oci_unref(o);
+        return o;
+}
+
+/* Of one user those that she used last, whatever others have. */
+static void test_a_user_has_so_many_kept(void **state)
+{
+        CLEANUP_FREE uint8_t *bytes = make_bytes(64 * KIB, 2);
+        struct blob *b = store_bytes(*state, bytes, 64 * KIB);
+        struct oci *o = make_of(&b, 1), *found;
+        struct ocis *all;
+
+        assert_ok(ocis_new(&all));
+        ocis_put(all, 7, 100, o);
+        for (uint64_t key = 1; key <= 4; key++)
+                ocis_put(all, 8, key, o);
+        assert_true(is_kept(all, 1)); /* and used now */
+        ocis_put(all, 8, 5, o);
+        assert_true(is_kept(all, 1));
+        assert_false(is_kept(all, 2));
+        for (uint64_t key = 3; key <= 5; key++)
+                assert_true(is_kept(all, key));
+        assert_true(is_kept(all, 100));
+        ocis_put(all, 9, 100, o); /* it is there */
+        found = ocis_get(all, 100);
+        assert_ptr_equal(found, o);
+        ocis_free(all);
+        assert_true(oci_blobs(found) > 3); /* who has it keeps it */
+        oci_unref(found);
+        oci_unref(o);
+        blob_close(b);
+}
+
+/* Of all users together as many as there is memory for. */
+static void test_all_have_so_much_kept(void **state)
+{
+        struct store *s = *state;
+        struct blob *b = store_scattered(s, PIECES_MAX, 5);
+        struct oci *o = make_of(&b, 1);
+        const uint64_t room = (64 << 20) / oci_bytes(o);
+        struct ocis *all;
+
+        assert_in_range(room, 10, 1000);
+        assert_ok(ocis_new(&all));
+        for (uint64_t i = 0; i <= room; i++)
+                ocis_put(all, (uid_t)i, i, o);
+        assert_false(is_kept(all, 0));
+        for (uint64_t i = 1; i <= room; i++)
+                assert_true(is_kept(all, i));
+        ocis_free(all);
+        oci_unref(o);
+        blob_close(b);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -359,6 +420,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_many_pieces_become_larger, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_too_many_pieces_are_refused, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_it_stops_when_told, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_user_has_so_many_kept, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_all_have_so_much_kept, store_setup, store_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,12 +27,16 @@ bad=0
 for name in one two; do
         if cat "$R/private/$name/disks/vda.raw" >out.raw 2>err; then
                 same_disk out.raw "$name.raw"
+                ok stat "$R/private/$name/oci/index.json"
         else
                 grep -q "Input/output error" err || fail "$(cat err)"
                 bad=$((bad + 1))
                 size=$(stat -c %s out.raw)
                 cmp -n "$size" out.raw "$name.raw" || fail "wrong bytes before the error"
                 [[ $(cat "$R/private/$name/last-error") == *' '* ]] || fail "no sentence about the damage"
+                expect EIO stat "$R/private/$name/oci/index.json"
+                [[ $(cat "$R/private/$name/last-error") == *"stored data of $name is damaged: "* ]] ||
+                        fail "$(cat "$R/private/$name/last-error")"
         fi
 done
 same "$bad" 1 "images with an error"

@@ -25,6 +25,10 @@ ok write "$R/instances/vm/image" private/web
 ok mkdir "$R/disks/load"
 ok write "$R/disks/load/size" 64M
 exec 5<>"$R/instances/vm/disks/vda.raw" 6<"$R/private/web/name" 7<"$R/private/web/description"
+# A layer, which the next process knows only when it has read the image's disk, too.
+layers=$R/private/web/oci/blobs/sha256
+layer=$(ls -S "$layers" | head -n 1)
+exec 8<"$layers/$layer"
 echo 'answered, not synced' | dd bs=4096 seek=3 conv=notrunc,sync status=none of="$R/instances/vm/disks/vda.raw" ||
         fail "writing"
 read -r -N 1 begun <&6
@@ -38,6 +42,8 @@ same "$(dd bs=4096 skip=3 count=1 iflag=direct status=none if="$R/instances/vm/d
 cmp -n 4096 web.raw /dev/fd/5 || fail "what was there before"
 same "$begun$(cat <&6)" web "a text that is the same is read on"
 same "$(cat <&7)" '' "one that nobody had begun to read"
+same "$(sha256sum <&8)" "$layer  -" "a layer that was open"
+exec 8<&-
 ok write "$R/private/web/description" 'another text than before'
 
 # Uploads that are under way go on, whatever is uploaded and however: so does who waits for one.
