@@ -80,6 +80,21 @@ int blobstore_check_bucket(const char *text, char *place, size_t size, struct st
 /* Does its bucket not answer, or refuse? TROUBLE, which may be NULL, says why. What is read of it meanwhile is -EHOSTDOWN. */
 bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble);
 
+/* Is it in a bucket? */
+bool blobstore_is_far(const struct blobstore *bs);
+
+/*
+ * Puts the file NAME of a directory into FOLDER of its bucket, unless it is there; of those there MOST stay, the last by their
+ * names. -EHOSTDOWN, -EDQUOT.
+ */
+int blobstore_keep_far(struct blobstore *bs, const char *folder, int dir_fd, const char *name, size_t most);
+
+/*
+ * Fetches the last by its name of those that a store at PLACE has there, into a directory, where it is not durable. -ENOENT: there is
+ * none; others as blobstore_open(); WHY has a sentence.
+ */
+int blobstore_fetch_far(const char *place, const char *folder, int dir_fd, char *name, size_t size, struct strbuf *why);
+
 /* Does somebody else write into its part of the bucket, so that it refuses writes? */
 bool blobstore_is_contested(struct blobstore *bs);
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,17 +46,18 @@ static bool is_map(const char *name)
                parse_hex(name + sizeof(FOLDER) + 2, MAP_NAME_SIZE - 1, bytes) == 0;
 }
 
-static int fetch_map(struct recall *rc, const char *name, uint64_t size, int fd)
+/* SIZE bytes, by way of BUCKET_READ_MAX at BUFFER. */
+static int fetch_to(struct bucket *b, const char *name, uint64_t size, char *buffer, int fd)
 {
         size_t got;
         int r = 0;
 
         for (uint64_t at = 0; r == 0 && at < size; at += got) {
-                r = bucket_get(rc->store->far.bucket, name, at, rc->buffer, BUCKET_READ_MAX, &got);
+                r = bucket_get(b, name, at, buffer, BUCKET_READ_MAX, &got);
                 if (r == 0 && got == 0)
                         r = -EHOSTDOWN; /* another than the list says: asked again the next time */
                 if (r == 0)
-                        r = pwrite_full(fd, rc->buffer, got, at);
+                        r = pwrite_full(fd, buffer, got, at);
         }
         return r;
 }
@@ -76,7 +78,7 @@ static int recall_map(void *ctx, const char *name, uint64_t size)
         if (mkdirat(rc->maps_fd, folder, 0700) < 0 && errno != EEXIST)
                 return -errno;
         fd = openat(rc->maps_fd, path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        return fd < 0 ? -errno : fetch_map(rc, name, size, fd);
+        return fd < 0 ? -errno : fetch_to(rc->store->far.bucket, name, size, rc->buffer, fd);
 }
 
 static int recall_maps(struct blobstore *bs, int dir_fd)
@@ -173,7 +175,128 @@ int store_bucket_claim(struct blobstore *bs, const char *format, const struct bl
         return r == 0 && !bs->read_only ? segments_adopt(bs->chunks->segments) : r;
 }
 
+/* ---- files of the caller's ---- */
+
+struct names {
+        size_t skip; /* of the folder, with its slash */
+        char (*all)[NAME_MAX + 1]; /* in order, as they are listed */
+        size_t n, room;
+        uint64_t last_size;
+};
+
+/* An s3_each_fn. */
+static int note_name(void *ctx, const char *name, uint64_t size)
+{
+        struct names *names = ctx;
+        void *grown;
+
+        name += names->skip;
+        if (strchr(name, '/') || name[0] == '.' || strlen(name) > NAME_MAX)
+                return 0; /* nobody's whom we know */
+        if (names->n == names->room) {
+                grown = reallocarray(names->all, names->room + 16, sizeof(*names->all));
+                if (!grown)
+                        return -ENOMEM;
+                names->all = grown;
+                names->room += 16;
+        }
+        strcpy(names->all[names->n++], name);
+        names->last_size = size;
+        return 0;
+}
+
+static void names_done(struct names *names)
+{
+        free(names->all);
+}
+
+static int list_names(struct bucket *b, const char *folder, struct names *ret)
+{
+        char start[NAME_MAX + 2];
+
+        ret->skip = (size_t)snprintf(start, sizeof(start), "%s/", folder);
+        return bucket_each(b, start, note_name, ret);
+}
+
+static bool has_name(const struct names *names, const char *name)
+{
+        for (size_t i = 0; i < names->n; i++) {
+                if (strcmp(names->all[i], name) == 0)
+                        return true;
+        }
+        return false;
+}
+
+int blobstore_keep_far(struct blobstore *bs, const char *folder, int dir_fd, const char *name, size_t most)
+{
+        CLEANUP(names_done) struct names names = { 0 };
+        char key[2 * NAME_MAX + 2];
+        CLEANUP_CLOSE int fd = -1;
+        struct stat st;
+        int r;
+
+        r = list_names(bs->far.bucket, folder, &names);
+        if (r < 0 || has_name(&names, name))
+                return r;
+        fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        (void)snprintf(key, sizeof(key), "%s/%s", folder, name);
+        r = bucket_put(bs->far.bucket, key, fd, (uint64_t)st.st_size);
+        for (size_t i = 0; r == 0 && i + most < names.n + 1; i++) {
+                (void)snprintf(key, sizeof(key), "%s/%s", folder, names.all[i]);
+                r = bucket_remove(bs->far.bucket, key);
+        }
+        return r;
+}
+
+static int fetch_last(struct bucket *b, const char *folder, int dir_fd, char *name, size_t size)
+{
+        CLEANUP_FREE char *buffer = malloc(BUCKET_READ_MAX);
+        CLEANUP(names_done) struct names names = { 0 };
+        char key[2 * NAME_MAX + 2];
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        if (!buffer)
+                return -ENOMEM;
+        r = list_names(b, folder, &names);
+        if (r == 0 && names.n == 0)
+                r = -ENOENT;
+        if (r < 0)
+                return r;
+        if (snprintf(name, size, "%s", names.all[names.n - 1]) >= (int)size)
+                return -ENAMETOOLONG;
+        fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        (void)snprintf(key, sizeof(key), "%s/%s", folder, name);
+        return fetch_to(b, key, names.last_size, buffer, fd);
+}
+
+int blobstore_fetch_far(const char *place, const char *folder, int dir_fd, char *name, size_t size, struct strbuf *why)
+{
+        struct bucket *b;
+        int r;
+
+        r = bucket_new(place, &b, why);
+        if (r < 0)
+                return r;
+        r = fetch_last(b, folder, dir_fd, name, size);
+        if (r == -ENOENT)
+                strbuf_addf(why, "there is no %s in this part of the bucket", folder);
+        else if (r < 0)
+                (void)bucket_is_away(b, why);
+        bucket_free(b);
+        return r;
+}
+
 /* ---- for who has one, or wants one ---- */
+
+bool blobstore_is_far(const struct blobstore *bs)
+{
+        return bs->far.bucket != NULL;
+}
 
 int blobstore_check_bucket(const char *text, char *place, size_t size, struct strbuf *why)
 {

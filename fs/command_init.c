@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* imagefs init STORE. */
+/* imagefs init STORE [--from PLACE]. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,21 +8,40 @@
 #include "fs/commands.h"
 #include "fs/flags.h"
 #include "model/model.h"
+#include "model/recall.h"
+
+/* A restore_fn. */
+static void report(void *ctx, const char *line)
+{
+        (void)ctx;
+        (void)printf("%s\n", line);
+}
 
 int command_init(int argc, char **argv)
 {
-        static const struct flags line = {
-                .usage = "imagefs init STORE",
+        const char *store, *place = NULL;
+        const struct flag table[] = {
+                { "--from", "of the newest copy of a catalogue in \"s3://BUCKET/PREFIX endpoint=…\"", .text = &place },
+        };
+        const struct flags line = {
+                .usage = "imagefs init STORE [--from PLACE]",
                 .about = "Makes a library in directory STORE, which is made if it is missing, and must be empty else.",
+                .table = table,
+                .n = sizeof(table) / sizeof(table[0]),
         };
         struct diag diag = { 0 };
-        const char *store;
         struct model *m;
         enum flags_result parsed = flags_parse(&line, argc, argv, &store);
         int r;
 
         if (parsed != FLAGS_OK)
                 return parsed == FLAGS_HELP ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (place) {
+                r = model_recall(store, place, report, NULL, &diag);
+                if (r < 0)
+                        (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        }
         r = model_open(store, &(struct model_opts){ .make = true, .idle = true }, &diag, &m);
         if (r < 0) {
                 (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));

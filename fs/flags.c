@@ -21,11 +21,11 @@ static enum flags_result flags_wrong(const struct flags *f, const char *what, co
         return FLAGS_WRONG;
 }
 
-/* The flag of that name that wants a number; NULL: there is none. */
-static const struct flag *flags_find_number(const struct flags *f, const char *name)
+/* The flag of that name that wants a number, or a word; NULL: there is none. */
+static const struct flag *flags_find_valued(const struct flags *f, const char *name)
 {
         for (size_t i = 0; i < f->n; i++)
-                if (f->table[i].number && strcmp(f->table[i].name, name) == 0)
+                if ((f->table[i].number || f->table[i].text) && strcmp(f->table[i].name, name) == 0)
                         return &f->table[i];
         return NULL;
 }
@@ -61,13 +61,17 @@ enum flags_result flags_parse(const struct flags *f, int argc, char **argv, cons
         *ret_word = NULL;
         for (int i = 1; i < argc; i++) {
                 const char *arg = argv[i];
-                const struct flag *flag = words_only ? NULL : flags_find_number(f, arg);
+                const struct flag *flag = words_only ? NULL : flags_find_valued(f, arg);
 
                 if (!words_only && (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)) {
                         flags_help(f);
                         return FLAGS_HELP;
                 }
-                if (flag) {
+                if (flag && flag->text) {
+                        if (i + 1 == argc)
+                                return flags_wrong(f, "wants a word after it", arg);
+                        *flag->text = argv[++i];
+                } else if (flag) {
                         if (i + 1 == argc || parse_u64(argv[++i], flag->number) < 0)
                                 return flags_wrong(f, "wants a number after it", arg);
                 } else if (!words_only && strcmp(arg, "--") == 0) {

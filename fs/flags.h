@@ -13,6 +13,7 @@ struct flag {
         const char *help; /* NULL: taken for its callers' sake, and not shown */
         bool *set; /* NULL: without effect */
         uint64_t *number; /* it is followed by a number, as a word of its own; NULL: it is not */
+        const char **text; /* likewise by any word, which is borrowed from the line */
 };
 
 struct flags {

@@ -6,6 +6,9 @@
  * with the same bytes as the newest is not kept: a library that is only mounted and unmounted keeps its seven.
  *
  * The order is that of the names, whatever the clock does: a new one is always later than the newest.
+ *
+ * Of a store in a bucket they lie in its directory here, and the newest goes into the bucket, where as many stay: that is what a
+ * library comes back from when its host is lost (recall.h).
  */
 
 #include "model/core/catalogue.h"
@@ -233,6 +236,20 @@ static bool is_fresh(const struct keeping *k, const struct catalogue_copies *cop
         return time_us <= k->now_us + AHEAD_US && time_us > k->now_us - CATALOGUE_APART_US;
 }
 
+/* Not while the library is being closed: that has no time. A bucket that is away is told of anyhow. */
+static int send_newest(struct keeping *k, struct blobstore *bs, int dir_fd)
+{
+        CLEANUP(catalogue_copies_done) struct catalogue_copies copies = { 0 };
+        int r;
+
+        r = catalogue_list(dir_fd, &copies);
+        if (r == 0 && copies.n > 0)
+                r = blobstore_keep_far(bs, CATALOGUE_DIR, dir_fd, copies.copy[0].name, CATALOGUE_KEPT);
+        if (r == -EHOSTDOWN && k->due_us > k->now_us + RETRY_US)
+                k->due_us = k->now_us + RETRY_US;
+        return r == -EHOSTDOWN ? 0 : r;
+}
+
 static int keep_in(struct keeping *k, struct blobstore *bs)
 {
         CLEANUP(catalogue_copies_done) struct catalogue_copies copies = { 0 };
@@ -244,12 +261,11 @@ static int keep_in(struct keeping *k, struct blobstore *bs)
                 r = catalogue_list(dir_fd, &copies);
         if (r < 0)
                 return r;
-        if (is_fresh(k, &copies) && !k->always) {
-                if (k->due_us > copies.copy[0].time_us + CATALOGUE_APART_US)
-                        k->due_us = copies.copy[0].time_us + CATALOGUE_APART_US;
-                return 0;
-        }
-        return copy_into(k->m, bs, dir_fd, &copies, k->stop, k->ctx);
+        if (!is_fresh(k, &copies) || k->always)
+                r = copy_into(k->m, bs, dir_fd, &copies, k->stop, k->ctx);
+        else if (k->due_us > copies.copy[0].time_us + CATALOGUE_APART_US)
+                k->due_us = copies.copy[0].time_us + CATALOGUE_APART_US;
+        return r == 0 && blobstore_is_far(bs) && !k->always ? send_newest(k, bs, dir_fd) : r;
 }
 
 /* A stores_fn. One that fails does not keep the others; nothing of another library's is touched. */

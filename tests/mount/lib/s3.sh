@@ -24,5 +24,7 @@ bucket_gone() {
 # bucket_does [WORD]: what s3-server has for it.
 bucket_does() { echo "$*" >"$WORK/bucket.mode.new" && mv "$WORK/bucket.mode.new" "$WORK/bucket.mode"; }
 
-# objects [START]: their names, after the prefix.
-objects() { (cd "$WORK/bucket" && ls) | sed -n 's/^some%2Fwhere%2F//; s/%2F/\//g; \|^'"${1:-}"'|p' | grep -v '\.new$'; }
+# objects [START]: their names, after the prefix; but for copies of the catalogue, which come when they are due.
+objects() { _objects | sed -n '\|^catalogue/|d; \|^'"${1:-}"'|p'; }
+_objects() { (cd "$WORK/bucket" && ls) | sed -n 's/^some%2Fwhere%2F//; s/%2F/\//g; /\.new$/d; p'; }
+copies() { _objects | sed -n 's|^catalogue/||p'; }
