@@ -71,7 +71,7 @@ mkdir small
 for fs in ext4 xfs btrfs; do
         rm -f disk.img
         truncate -s 500M disk.img
-        run "mkfs.$fs" -q disk.img >/dev/null
+        until_true 60 "mkfs.$fs" -q disk.img || run "mkfs.$fs" -q disk.img >/dev/null # as full-disk-btrfs does
         mount -o loop disk.img small 2>err || skip "cannot mount $fs: $(cat err)"
         STORE=$WORK/small/store
         start
