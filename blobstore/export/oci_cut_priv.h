@@ -12,7 +12,8 @@
 
 /*
  * As many as there are at most. Registries take manifests of up to 4 MiB, of which each layer takes 165 bytes; but clients
- * ask for every layer by itself, and skopeo needs some 10 ms of a processor for each, more where there are many.
+ * ask for every layer by itself, and skopeo 1.9 takes more time for each the more there are: 135 layers took it 7 s on a
+ * machine with much else to do, 559 took 72 s, and 1561 two minutes. Fewer would be larger, and the next release share less.
  */
 #define OCI_PIECES_MAX 5000
 
