@@ -58,7 +58,7 @@ static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
         else if (r < 0)
                 reply_error(&rq, r);
         else
-                (void)fuse_reply_attr(fuse, &st, split_timeout(rq.fs->splits, ino, timeout));
+                (void)fuse_reply_attr(fuse, &st, timeout);
 }
 
 /* A split_fn. */

@@ -19,7 +19,6 @@
 #include "fs/ops/ready.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
-#include "fs/ops/split.h"
 #include "fs/tree/scratch.h"
 #include "model/core/text.h"
 
@@ -346,7 +345,6 @@ static size_t listing_put_plus(struct req *rq, const char *name, const struct li
         if (e.attr_timeout < 0)
                 r = -ESTALE;
         e.entry_timeout = attr_entry_timeout(i->node, e.attr_timeout);
-        e.attr_timeout = split_timeout(rq->fs->splits, e.ino, e.attr_timeout);
         if (r < 0) /* an inode number of 0 says: a name only, look it up if you want to know */
                 e = (struct fuse_entry_param){ .attr = st };
         return fuse_add_direntry_plus(rq->fuse, buf, left, name, &e, next);

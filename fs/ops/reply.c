@@ -9,7 +9,6 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/repeats.h"
-#include "fs/ops/split.h"
 #include "fs/tree/dir.h"
 #include "fs/tree/path.h"
 #include "fs/tree/tree.h"
@@ -255,6 +254,5 @@ int reply_fill_entry(struct req *rq, struct node n, const struct object *o, stru
         if (r < 0)
                 return r;
         ret->entry_timeout = attr_entry_timeout(n, ret->attr_timeout);
-        ret->attr_timeout = split_timeout(rq->fs->splits, ret->ino, ret->attr_timeout);
         return 0;
 }

@@ -389,17 +389,6 @@ bool split_awaits_at(struct splits *s, fuse_req_t fuse, fuse_ino_t ino, split_fn
         return park(find_of(s, fuse_req_ctx(fuse)), fuse, ino, "", fn);
 }
 
-double split_timeout(struct splits *s, fuse_ino_t ino, double timeout)
-{
-        if (s->n == 0)
-                return timeout;
-        LOCK_SCOPE(&s->mutex);
-        for (size_t k = 0; k < SPLITS_MAX; k++)
-                if (s->items[k].state == SPLIT_AT_WORK && s->items[k].parent == ino)
-                        return 0;
-        return timeout;
-}
-
 bool split_is_second(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn)
 {
         struct split *i;

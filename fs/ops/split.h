@@ -17,9 +17,10 @@
  * new one it goes there, and cannot be brought back to the old one by who keeps both directories.
  *
  * Who says mkdir(2) in the directory itself has no name on the way at which to wait. But before the kernel keeps the directory
- * again it asks for its attributes, if it has none that are still good: so it is told that they are not, and what is said of
- * them meanwhile is good for that moment only. Where it had them all the same, the thread waits in the second request, and
- * the directory is kept until the sync, but one is for all who had the first of theirs before.
+ * again it asks for its attributes, if it has none that are still good: so it is told that they are not. Where somebody else
+ * has asked for them just then, the thread waits in the second request, and the directory is kept until the sync, but one is
+ * for all who had the first of theirs before. (To let nobody's answer be good for longer than the moment would keep that from
+ * happening, and costs everybody a request more whenever something is made.)
  *
  * A second request may never come: its thread was killed, or the path leads elsewhere by then. What was noted is for the same
  * system call of the same thread alone, so that whatever else it asks then finds what is there.
@@ -85,8 +86,6 @@ typedef void split_fn(fuse_req_t fuse, fuse_ino_t parent, const char *name);
 bool split_awaits(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn);
 /* Likewise for the attributes of what is on the way; FN is called with INO and no name. */
 bool split_awaits_at(struct splits *s, fuse_req_t fuse, fuse_ino_t ino, split_fn *fn);
-/* How long the attributes of INO are good, where it is TIMEOUT otherwise. */
-double split_timeout(struct splits *s, fuse_ino_t ino, double timeout);
 /* Is it the second request? Then FN is called when the first is done, which may be now, and calls split_take(). */
 bool split_is_second(struct splits *s, fuse_req_t fuse, fuse_ino_t parent, const char *name, split_fn *fn);
 
