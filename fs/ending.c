@@ -58,7 +58,7 @@ struct ending {
 
         pthread_mutex_t mutex; /* of the rest, but STORES, which stay as they are once they are noted */
         pthread_cond_t more; /* by the clock that only goes forwards */
-        bool watching, noted, stopped;
+        bool watching, given_up, noted, stopped;
         struct store *stores;
         size_t n;
 };
@@ -264,6 +264,8 @@ static void watch_end_of_mount(struct ending *e)
                 (void)inotify_add_watch(e->gone_fd, e->fs->mountpoint, IN_DELETE_SELF);
         {
                 LOCK_SCOPE(&e->mutex);
+                if (!e->given_up)
+                        e->opts.served(e->opts.ctx);
                 e->watching = true;
                 (void)pthread_cond_broadcast(&e->more);
         }
@@ -345,6 +347,7 @@ void ending_begin(struct ending *e)
         begin(e->begin_fd);
         while (!e->watching)
                 if (pthread_cond_timedwait(&e->more, &e->mutex, &due) == ETIMEDOUT) {
+                        e->given_up = true;
                         abort_requests(e->fs->mountpoint);
                         break;
                 }

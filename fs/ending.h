@@ -15,6 +15,12 @@ struct ending;
 struct ending_opts {
         struct lasting *lasting; /* as of the mount; may be NULL */
         unsigned seconds; /* in which a disk has to answer */
+        /*
+         * Called once, by the thread, when the mount has answered it and it keeps that busy no more: from here on it can be
+         * used, and unmounted. Not when the end begins first, and then is not under way either.
+         */
+        void (*served)(void *ctx);
+        void *ctx;
 };
 
 /* FS is borrowed until ending_stop(), its model until ending_begin(). Starts a thread. */

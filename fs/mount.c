@@ -62,6 +62,8 @@ struct mount {
         struct hold *hold; /* NULL: not begun */
         struct ending *ending; /* NULL: not served yet, or its end is waited for, whatever it takes */
         char *mountpoint; /* absolute */
+        void (*ready)(void *ctx); /* to be called when it can be used */
+        void *ready_ctx;
         bool mounted, signals;
 };
 
@@ -506,9 +508,20 @@ static unsigned mount_patience(const struct options *opts)
                                                                                      SLOW_SECONDS_DEFAULT;
 }
 
+/* Whoever waits for the mount is told that it can be used. */
+static void mount_tell_ready(void *ctx)
+{
+        struct mount *m = ctx;
+
+        m->ready(m->ready_ctx);
+        log_info("imagefs %s serves %s on %s", IMAGEFS_VERSION, m->opts->store, m->mountpoint);
+        notify_ready(m->notify, m->mountpoint);
+}
+
 int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(void *ctx), void *ctx)
 {
-        struct mount m = { .opts = opts, .lasting = lasting, .goes_on = lasting && lasting->fuse_fd >= 0 };
+        struct mount m = { .opts = opts, .lasting = lasting, .goes_on = lasting && lasting->fuse_fd >= 0,
+                           .ready = ready, .ready_ctx = ctx };
         struct fuse_loop_config *config = NULL;
         int r;
 
@@ -538,12 +551,11 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 (void)spread_start(m.fs.spread, m.session, m.mountpoint); /* without it reads are right, only slower */
                 if (opts->slow_seconds > 0) /* likewise */
                         (void)watchdog_start(&m.fs, (unsigned)opts->slow_seconds, &m.fs.watchdog);
-                (void)ending_start(&m.fs, &(struct ending_opts){ .lasting = m.lasting,
-                                                                 .seconds = mount_patience(opts) }, &m.ending);
+                r = ending_start(&m.fs, &(struct ending_opts){ .lasting = m.lasting, .seconds = mount_patience(opts),
+                                                               .served = mount_tell_ready, .ctx = &m }, &m.ending);
+                if (r < 0) /* without it the end may wait for a disk for ever */
+                        mount_tell_ready(&m);
                 thread_set_nice(THREAD_NICE_REQUESTS); /* the loop's threads have it from this one */
-                ready(ctx);
-                log_info("imagefs %s serves %s on %s", IMAGEFS_VERSION, opts->store, m.mountpoint);
-                notify_ready(m.notify, m.mountpoint);
                 if (m.lasting)
                         atomic_store(&m.lasting->memory->serving, 1);
                 r = fuse_session_loop_mt(m.session, config);

@@ -44,6 +44,18 @@ unmount "$MNT" || fail "unmount"
 until_true 10 gone || fail "the daemon stays after the unmount"
 check_store
 
+# When the parent ends the daemon keeps nothing of the mount busy. Others may look at all that is mounted just then: once.
+busy=0
+for _ in {1..20}; do
+        "$IMAGEFS" "$STORE" "$MNT" || fail "start"
+        if ! fusermount3 -u "$MNT" 2>err; then
+                busy=$((busy + 1))
+                [ "$busy" = 1 ] || fail "busy again: $(cat err)"
+                until_true 10 unmount "$MNT" || fail "unmount"
+        fi
+        until_true 10 gone || fail "the daemon stays after the unmount"
+done
+
 # SIGTERM unmounts, within seconds; the background daemon holds no terminal and no directory.
 ended_by() {
         kill "-$1" "$pid"
