@@ -185,7 +185,8 @@ static void test_refusals_write_nothing_and_end_with_the_library(void **state)
         fault_set(FAULT_WRITE, 0, 0);
         for (int i = 0; i < 5000; i++)
                 told(l, &l->alice, OBJECT_IMAGE, 1, "no");
-        assert_true(fault_count(FAULT_WRITE) < 100); /* of the upkeep at the start */
+        /* The upkeep at the start writes some hundred pages: it copies the catalogue. */
+        assert_true(fault_count(FAULT_WRITE) < 1000);
         library_close(l);
         assert_ok(library_open(l));
         assert_int_equal(count(l, &l->admin), 0);
