@@ -37,6 +37,7 @@ struct ctl {
         bool append; /* opened with >> */
         pthread_mutex_t mutex; /* of what follows */
         bool begun; /* a write was carried out */
+        bool refused; /* the last was not */
         bool unfinished; /* and what was written means nothing before its end */
         bool broken; /* one that went on was refused: what follows is the rest of it */
         struct strbuf written; /* of a text, so far */
@@ -203,13 +204,27 @@ static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size
         if (c->broken && !(entry->flags & ENTRY_PIECES))
                 ctl_restore(rq, c);
         c->begun = c->begun || r == 0;
+        c->refused = r < 0;
         return r;
+}
+
+/* The end of a line that was refused, which bash writes all the same: it would empty the value. */
+static bool is_rest(struct ctl *c, const char *bytes, size_t size)
+{
+        LOCK_SCOPE(&c->mutex);
+
+        return c->refused && size == 1 && bytes[0] == '\n' &&
+               !(tree_entry(c->file.node)->flags & (ENTRY_TEXT | ENTRY_BYTES | ENTRY_COMMANDS));
 }
 
 static void ctl_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
         int r;
 
+        if (is_rest((struct ctl *)f, bytes, size)) {
+                reply_error(rq, -EINVAL); /* why, was said of the line */
+                return;
+        }
         r = resent_was_done() ? 0 : ctl_run(rq, (struct ctl *)f, bytes, size, off);
         if (r < 0) {
                 reply_refusal(rq, f->node, r);

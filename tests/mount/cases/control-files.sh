@@ -43,6 +43,8 @@ if printf 'cloud-init\nqemu-ga\nhot-upgrade\n' >"$web/features" 2>err; then fail
 value "$web/features" cloud-init
 if printf 'qemu-ga\nhot-upgrade\n' >>"$web/features" 2>err; then fail "two lines were one value"; fi
 value "$web/features" qemu-ga
+if echo $'no feature!\nq' >"$web/features" 2>err; then fail "two lines were one value"; fi # bash writes an empty one after it
+value "$web/features" qemu-ga
 if printf '%5000s\n' 'too long' >"$web/name" 2>err; then fail "5000 bytes were a name"; fi
 value "$web/name" kept
 python3 - "$web/os" <<'END' || fail "a value that is written again"
