@@ -13,6 +13,7 @@
 #include "fs/ops/process.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
+#include "fs/ops/resent.h"
 #include "model/intake/upload.h"
 
 struct inflow {
@@ -46,6 +47,17 @@ static void inflow_taken(void *ctx)
         reply_taken(a->rq, a->size);
 }
 
+/*
+ * Where >> goes. The kernel takes the end from the last attributes, and who merely looks sees a file without a byte. One that
+ * is sent once more may be there already.
+ */
+static uint64_t inflow_end(const struct inflow *i, size_t size, uint64_t off)
+{
+        const uint64_t end = upload_end_of(i->upload);
+
+        return resent_is() && off + size <= end ? off : end;
+}
+
 /* Once answered, the file may be closed. */
 static void inflow_write(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off)
 {
@@ -54,9 +66,18 @@ static void inflow_write(struct req *rq, struct file *f, const char *bytes, size
         int r;
 
         atomic_store(&f->how->writer, process_of(fuse_req_ctx(rq->fuse)->pid));
+        if (f->how->flags & O_APPEND)
+                off = (off_t)inflow_end(i, size, (uint64_t)off);
         r = upload_write(i->upload, bytes, size, (uint64_t)off, inflow_taken, &answer, &rq->diag);
         if (r < 0)
                 reply_refusal(rq, f->node, r);
+}
+
+/* What who writes is told, for lseek(SEEK_END). */
+static bool inflow_size(const struct file *f, uint64_t *ret)
+{
+        *ret = upload_end_of(((const struct inflow *)f)->upload);
+        return true;
 }
 
 static int inflow_truncate(struct req *rq, struct file *f, uint64_t size)
@@ -102,6 +123,7 @@ static void inflow_release(struct file *f)
 static const struct file_ops inflow_ops = {
         .read = inflow_read,
         .write = inflow_write,
+        .size = inflow_size,
         .truncate = inflow_truncate,
         .flush = inflow_flush,
         .store = inflow_store,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A plain disk that comes in order is stored while it comes: no file of its own, nothing left to be done at its end. What
 # comes otherwise is imported all the same, and a stream that comes to nothing leaves nothing.
-need qemu-img xxhsum
+need python3 qemu-img xxhsum
 start
 two_regions
 raise_limits
@@ -58,7 +58,16 @@ anew() {
         run cp disk.raw "/proc/$$/fd/5"
         exec 5>&-
 }
-for way in backwards first_byte_last cut_off anew; do
+# >>, where somebody looks meanwhile: the kernel took the end from what she was told, and wrote over the beginning.
+appended() {
+        exec 5>>"$1"
+        head -c 10M disk.raw >&5
+        same "$(stat -c %s "$1")" 0 "what comes reads as empty"
+        tail -c +10485761 disk.raw >&5
+        same "$(python3 -c 'import os; print(os.lseek(5, 0, os.SEEK_END))')" 41943040 "its end, for who writes"
+        exec 5>&-
+}
+for way in backwards first_byte_last cut_off anew appended; do
         ok mkdir "$R/private/$way"
         $way "$R/private/$way/upload"
         settle "$R/private/$way"
