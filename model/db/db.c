@@ -1,270 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * Transactions, statements and rows. There are several connections to one database in WAL mode (db_open.c), each used
- * by one thread at a time; so sqlite is told to do without locks of its own. A transaction has its connection for itself
- * until it ends. One that is to read takes any that is free, and opens one more where none is: a list of a hundred
- * thousand images, which goes through all rows, must not be what a user's quota waits for.
- *
- * After a commit or a checkpoint that failed with an I/O error the kernel counts the pages that it could not write as
- * clean, and a later sync would succeed without them: from then on nothing is written until the library has been opened
- * anew (degraded).
- *
- * A full disk is no such error: what could not be written was refused, and is rolled back. So that deleting is possible
- * on one, the reserve (reserve.h) is given up before a transaction that would find no space.
- *
- * A commit holds the writer until it is in the WAL, and not until that is synced (db_sync.h): the slowest thing there is
- * must not be what all others wait for, one by one. So others may read what will not be there after a power cut. Nobody
- * was told that it is; what they commit of it comes later in the WAL; and who would take away bytes because of what
- * was read lets it become durable first (db_settle()).
- *
- * A lazy commit goes into the WAL as every other one, after those before it, but nobody waits for a sync; the next that
- * somebody waits for syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
- *
- * The WAL begins anew when nobody reads what is old. Of those who make lists there may always be one, each for a tenth of a
- * second and more: once the WAL is long no more of them begin, the last that there is has it begin anew, and they go on. So
- * it is as long as what is written while one of them reads, however many there are. Who has the names of a directory read
- * does not wait for lists, which have less of the processor: a user has one such at a time.
- *
- * Who has the writer is as quick as requests are, whatever else it does (thread.h): of three users who did their worst, the
- * imports kept it for up to 150 ms, while others had the processor, for what took one.
- *
- * sqlite rolls a transaction back by itself after some errors (a full disk, no memory), and some refusals end one.
- * What the caller then still runs in it would each be a transaction of its own; so every statement first looks whether
- * one is open.
- */
+/* What is the same for every engine; all else is asked of the one that the database has (db_engine.h). */
 
 #include "model/db/db.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "blobstore/base/cleanup.h"
-#include "blobstore/base/lock.h"
-#include "blobstore/base/thread.h"
-#include "model/db/db_priv.h"
-#include "model/db/reserve.h"
+#include "model/db/db_engine.h"
+
+int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
+{
+        return db_sqlite_open(dir_fd, opts, ret);
+}
+
+void db_close(struct db *db)
+{
+        if (db)
+                db->engine->close(db);
+}
 
 void db_fill_reserve(struct db *db)
 {
-        reserve_fill(db->dir_fd);
+        db->engine->fill_reserve(db);
 }
 
 bool db_is_degraded(struct db *db)
 {
-        return atomic_load(&db->degraded);
+        return db->engine->is_degraded(db);
 }
 
-/* ---- connections ---- */
-
-static int step_once(sqlite3_stmt *stmt)
+int db_check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx)
 {
-        int code = sqlite3_step(stmt);
-        int r = code == SQLITE_DONE ? 0 : db_errno(sqlite3_db_handle(stmt));
-
-        (void)sqlite3_reset(stmt); /* repeats the error of the step */
-        return r;
+        return db->engine->check(db, fn, ctx);
 }
 
-/* A thread that waited for its own connection would wait for ever, if not today. */
-static _Thread_local const struct db *in_transaction_of[2]; /* by enum db_mode */
-
-/* A free one from that number on, or NULL; with UNOPENED, one that is still to be opened. Needs the mutex. */
-static struct connection *find_reader(struct db *db, bool unopened, unsigned from)
+int db_copy(struct db *db, int dir_fd, const char *name, db_copy_stop_fn *stop, void *ctx)
 {
-        for (unsigned i = from; i < READERS_MAX; i++) {
-                if (!db->reader[i].busy && !db->reader[i].conn == unopened)
-                        return &db->reader[i];
-        }
-        return NULL;
-}
-
-/* SCAN: not the first, as long as there are others. */
-static struct connection *take_reader(struct db *db, bool scan)
-{
-        bool may_open = db->dir_fd >= 0;
-        unsigned from = scan && may_open ? 1 : 0;
-        struct connection *c;
-        LOCK_SCOPE(&db->reading);
-
-        while (!(c = find_reader(db, false, from))) {
-                c = may_open ? find_reader(db, true, from) : NULL;
-                if (!c && from > 0) {
-                        from = 0; /* whoever waits takes what becomes free: one is woken for each */
-                        continue;
-                }
-                if (!c) {
-                        (void)pthread_cond_wait(&db->reader_free, &db->reading);
-                        continue;
-                }
-                c->busy = true;
-                unlock(&db->reading);
-                may_open = db_open_reader(db, c) == 0; /* else there are others, which become free */
-                if (!may_open)
-                        db_close_connection(c);
-                lock(&db->reading);
-                c->busy = false;
-        }
-        c->busy = true;
-        return c;
-}
-
-static void take_writer(struct db *db)
-{
-        lock(&db->writing);
-        db->nice = thread_hurry();
-}
-
-static void give_writer(struct db *db)
-{
-        const int nice = db->nice;
-
-        unlock(&db->writing);
-        thread_calm(nice);
-}
-
-/* ---- the length of the WAL ---- */
-
-/* Of it, from which on there are no new scans. */
-#define LONG_PAGES 2000
-
-/* Copies the WAL into the database, with what is in it being durable: the writer is held for less. */
-static void checkpoint(struct db *db, bool anew)
-{
-        if (db_settle(db) < 0)
-                return;
-        take_writer(db);
-        if (anew || atomic_load(&db->wal_pages) >= atomic_load(&db->checkpoint_at)) /* else somebody else did */
-                db_checkpoint(db, anew);
-        give_writer(db);
-}
-
-static void begin_anew(struct db *db)
-{
-        checkpoint(db, true);
-
-        LOCK_SCOPE(&db->reading);
-        db->no_scans = false;
-        (void)pthread_cond_broadcast(&db->scans_again);
-}
-
-static void begin_scan(struct db *db)
-{
-        LOCK_SCOPE(&db->reading);
-
-        while (db->no_scans)
-                (void)pthread_cond_wait(&db->scans_again, &db->reading);
-        db->n_scans++;
-}
-
-static void end_scan(struct db *db)
-{
-        bool last;
-
-        {
-                LOCK_SCOPE(&db->reading);
-                last = --db->n_scans == 0 && db->no_scans;
-        }
-        if (last)
-                begin_anew(db);
-}
-
-/* After a commit. */
-static void keep_wal_short(struct db *db)
-{
-        bool alone;
-
-        if (atomic_load(&db->wal_pages) < atomic_load(&db->checkpoint_at))
-                return;
-        checkpoint(db, false);
-        if (atomic_load(&db->wal_pages) < LONG_PAGES)
-                return;
-        {
-                LOCK_SCOPE(&db->reading);
-                alone = !db->no_scans && db->n_scans == 0;
-                db->no_scans = true;
-        }
-        if (alone)
-                begin_anew(db);
+        return db->engine->copy ? db->engine->copy(db, dir_fd, name, stop, ctx) : -EOPNOTSUPP;
 }
 
 /* ---- transactions ---- */
 
-static void give_back(struct db *db, enum db_mode mode, struct connection *c)
-{
-        in_transaction_of[mode] = NULL;
-        if (mode == DB_WRITE) {
-                give_writer(db);
-                return;
-        }
-        LOCK_SCOPE(&db->reading);
-        c->busy = false;
-        (void)pthread_cond_signal(&db->reader_free);
-}
-
-static int begin(struct db *db, enum db_mode mode, bool lazy, bool scan, struct db_txn *ret)
-{
-        struct connection *c;
-        int r;
-
-        if (mode == DB_WRITE && (!db->writer.conn || db_is_degraded(db)))
-                return -EROFS;
-        if (in_transaction_of[mode] == db)
-                abort();
-
-        if (mode == DB_WRITE)
-                take_writer(db);
-        c = mode == DB_WRITE ? &db->writer : take_reader(db, scan);
-        in_transaction_of[mode] = db;
-        if (mode == DB_WRITE)
-                reserve_ease(db->dir_fd);
-        r = step_once(c->begin);
-        if (r < 0) {
-                give_back(db, mode, c);
-                return r;
-        }
-        *ret = (struct db_txn){ .db = db, .mode = mode, .lazy = lazy, .c = c };
-        return 0;
-}
-
 int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret)
 {
-        return begin(db, mode, false, false, ret);
+        return db->engine->begin(db, mode, false, false, ret);
 }
 
 int db_begin_lazy(struct db *db, struct db_txn *ret)
 {
-        return begin(db, DB_WRITE, true, false, ret);
+        return db->engine->begin(db, DB_WRITE, true, false, ret);
 }
 
 int db_begin_scan(struct db *db, struct db_txn *ret)
 {
-        int r;
-
-        if (in_transaction_of[DB_WRITE] == db) /* who waits for the end of all scans waits for this one's writer, too */
-                return begin(db, DB_READ, false, true, ret);
-        begin_scan(db);
-        r = begin(db, DB_READ, false, true, ret);
-        if (r == 0)
-                ret->scans = true;
-        else
-                end_scan(db);
-        return r;
-}
-
-int db_settle(struct db *db)
-{
-        int r;
-
-        if (!db->sync)
-                return 0;
-        r = db_sync_wait(db->sync, db_sync_newest(db->sync));
-        if (r < 0)
-                atomic_store(&db->degraded, true);
-        return r;
+        return db->engine->begin(db, DB_READ, false, true, ret);
 }
 
 void db_set_committed(struct db *db, db_committed_fn *fn, void *ctx)
@@ -275,123 +65,31 @@ void db_set_committed(struct db *db, db_committed_fn *fn, void *ctx)
 
 int db_commit(struct db_txn *t)
 {
-        struct db *db = t->db;
-        const bool lazy = t->lazy;
-        uint64_t number = 0;
-        int r;
-
         assert(t->mode == DB_WRITE);
-        if (!db)
-                return -EIO;
-        /* Rolled back meanwhile, by an error that the caller has seen. */
-        if (sqlite3_get_autocommit(t->c->conn)) {
-                db_end(t);
-                return -EIO;
-        }
+        return t->db ? t->db->engine->commit(t) : -EIO;
+}
 
-        if (db->committed)
-                db->committed(db->committed_ctx, false, lazy);
-        r = step_once(t->c->commit);
-        if (r == -EIO)
-                atomic_store(&db->degraded, true);
-        if (r == -ENOSPC)
-                reserve_give_up(db->dir_fd); /* for the next */
-        if (r == 0 && db->committed)
-                db->committed(db->committed_ctx, true, lazy);
-        if (r == 0)
-                number = db_sync_note(db->sync);
-        db_end(t);
-        if (r == 0 && !lazy)
-                r = db_sync_wait(db->sync, number);
-        if (r == -EIO)
-                atomic_store(&db->degraded, true);
-        if (r == 0)
-                keep_wal_short(db); /* the commit stands whatever happens there */
-        return r;
+int db_settle(struct db *db)
+{
+        return db->engine->settle(db);
 }
 
 void db_end(struct db_txn *t)
 {
-        struct db *db = t->db;
-
-        if (!db)
-                return;
-        if (!sqlite3_get_autocommit(t->c->conn))
-                (void)step_once(t->c->rollback); /* what was not committed is not there, also when this fails */
-        t->db = NULL;
-        give_back(db, t->mode, t->c);
-        if (t->scans)
-                end_scan(db);
+        if (t->db)
+                t->db->engine->end(t);
 }
 
 uint64_t db_last_id(struct db_txn *t)
 {
-        return (uint64_t)sqlite3_last_insert_rowid(t->c->conn);
+        return t->db->engine->last_id(t);
 }
 
 /* ---- statements ---- */
 
-static int bind_one(sqlite3_stmt *stmt, int i, const struct db_value *v)
-{
-        switch (v->type) {
-        case DB_TYPE_INT:
-                return sqlite3_bind_int64(stmt, i, v->integer);
-        case DB_TYPE_TEXT:
-                return sqlite3_bind_text(stmt, i, v->bytes, -1, SQLITE_STATIC);
-        case DB_TYPE_BLOB:
-                return sqlite3_bind_blob64(stmt, i, v->bytes, v->n, SQLITE_STATIC);
-        case DB_TYPE_NULL:
-                break;
-        }
-        return sqlite3_bind_null(stmt, i);
-}
-
-/* Finds the statement and binds; on success end_statement() must follow. */
-static int begin_statement(struct db_txn *t, const char *sql, const struct db_value *args, size_t n, sqlite3_stmt **ret)
-{
-        struct connection *c;
-        sqlite3_stmt *stmt;
-
-        if (!t->db)
-                return -EIO;
-        c = t->c;
-        stmt = db_find_statement(c, sql);
-        assert(!sqlite3_stmt_busy(stmt)); /* a walk's callback may not run the walk's own statement */
-        assert((size_t)sqlite3_bind_parameter_count(stmt) == n);
-        if (sqlite3_get_autocommit(c->conn))
-                return -EIO;
-        for (size_t i = 0; i < n; i++) {
-                if (bind_one(stmt, (int)i + 1, &args[i]) != SQLITE_OK) {
-                        int r = db_errno(c->conn);
-
-                        (void)sqlite3_clear_bindings(stmt);
-                        return r;
-                }
-        }
-        *ret = stmt;
-        return 0;
-}
-
-static void end_statement(sqlite3_stmt *stmt)
-{
-        (void)sqlite3_reset(stmt); /* repeats the error of the last step */
-        (void)sqlite3_clear_bindings(stmt);
-}
-
 int db_run_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n)
 {
-        sqlite3_stmt *stmt;
-        int r;
-
-        r = begin_statement(t, sql, args, n, &stmt);
-        if (r < 0)
-                return r;
-        if (sqlite3_step(stmt) == SQLITE_DONE)
-                r = sqlite3_changes(sqlite3_db_handle(stmt));
-        else
-                r = db_errno(sqlite3_db_handle(stmt));
-        end_statement(stmt);
-        return r;
+        return t->db ? t->db->engine->run(t, sql, args, n) : -EIO;
 }
 
 int db_run_one_(struct db_txn *t, const char *sql, const struct db_value *args, size_t n)
@@ -401,35 +99,9 @@ int db_run_one_(struct db_txn *t, const char *sql, const struct db_value *args, 
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
 
-int db_walk(sqlite3_stmt *stmt, db_row_fn *fn, void *ctx)
-{
-        const struct db_row row = { .stmt = stmt };
-
-        for (;;) {
-                int code = sqlite3_step(stmt);
-                int r;
-
-                if (code == SQLITE_DONE)
-                        return 0;
-                if (code != SQLITE_ROW)
-                        return db_errno(sqlite3_db_handle(stmt));
-                r = fn(ctx, &row);
-                if (r != 0)
-                        return r;
-        }
-}
-
 int db_each_(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n)
 {
-        sqlite3_stmt *stmt;
-        int r;
-
-        r = begin_statement(t, sql, args, n, &stmt);
-        if (r < 0)
-                return r;
-        r = db_walk(stmt, fn, ctx);
-        end_statement(stmt);
-        return r;
+        return t->db ? t->db->engine->each(t, sql, fn, ctx, args, n) : -EIO;
 }
 
 struct first {
@@ -466,38 +138,4 @@ static int take_int(void *ctx, const struct db_row *row)
 int db_int_(struct db_txn *t, const char *sql, int64_t *ret, const struct db_value *args, size_t n)
 {
         return db_one_(t, sql, take_int, ret, args, n);
-}
-
-/* ---- rows ---- */
-
-bool db_row_is_null(const struct db_row *row, int col)
-{
-        return sqlite3_column_type(row->stmt, col) == SQLITE_NULL;
-}
-
-int64_t db_row_int(const struct db_row *row, int col)
-{
-        return sqlite3_column_int64(row->stmt, col);
-}
-
-const char *db_row_str(const struct db_row *row, int col)
-{
-        const unsigned char *text = sqlite3_column_text(row->stmt, col);
-
-        return text ? (const char *)text : "";
-}
-
-void db_row_text(const struct db_row *row, int col, char *buf, size_t size)
-{
-        (void)snprintf(buf, size, "%s", db_row_str(row, col));
-}
-
-void db_row_blob(const struct db_row *row, int col, void *buf, size_t n)
-{
-        const void *bytes = sqlite3_column_blob(row->stmt, col);
-
-        if (bytes && (size_t)sqlite3_column_bytes(row->stmt, col) == n)
-                memcpy(buf, bytes, n);
-        else
-                memset(buf, 0, n);
 }

@@ -3,7 +3,8 @@
 #define MODEL_DB_DB_H
 
 /*
- * The database behind the model, and the only user of sqlite. Private to model/.
+ * The database behind the model, and the only user of sqlite. Private to model/. Which engine keeps it is behind here
+ * (db_engine.h); what stands here is what each of them keeps to.
  *
  * One connection does all writing and checkpointing (sqlite 3.40 can corrupt a
  * WAL when two write or checkpoint at once), others read, so that readers do not wait for
@@ -25,7 +26,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct connection;
 struct db;
 struct db_row;
 
@@ -61,7 +61,7 @@ struct db_txn {
         struct db *db; /* NULL: not begun, or ended */
         enum db_mode mode;
         bool lazy, scans;
-        struct connection *c; /* it alone uses */
+        void *c; /* the connection that it alone uses: the engine's */
 };
 
 int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);

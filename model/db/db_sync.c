@@ -21,7 +21,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
-#include "model/db/db_priv.h"
+#include "model/db/db_sqlite_priv.h"
 #include "model/db/db_vfs.h"
 #include "model/db/reserve.h"
 

@@ -12,7 +12,7 @@
 #include <sqlite3.h>
 #include <stddef.h>
 
-#include "model/db/db_errno.h"
+#include "model/db/db_sqlite_errno.h"
 
 extern const char embed_schema_sql[], embed_3_sql[], embed_4_sql[], embed_5_sql[], embed_6_sql[],
                   embed_7_sql[];

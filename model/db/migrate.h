@@ -2,7 +2,7 @@
 #ifndef MODEL_DB_MIGRATE_H
 #define MODEL_DB_MIGRATE_H
 
-/* The database's identity and version, and the steps from one version to the next. Private to db_open.c and tests. */
+/* The database's identity and version, and the steps from one version to the next. Private to db_sqlite_open.c and tests. */
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MODEL_DB_DB_ERRNO_H
-#define MODEL_DB_DB_ERRNO_H
+#ifndef MODEL_DB_DB_SQLITE_ERRNO_H
+#define MODEL_DB_DB_SQLITE_ERRNO_H
 
 /* What the database library says, as an errno. Private to model/. */
 

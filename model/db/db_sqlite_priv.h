@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MODEL_DB_DB_PRIV_H
-#define MODEL_DB_DB_PRIV_H
+#ifndef MODEL_DB_DB_SQLITE_PRIV_H
+#define MODEL_DB_DB_SQLITE_PRIV_H
 
-/* The connections, as the files of model/db/ share them. */
+/* The connections of a database of sqlite's, as the files that are of it share them. */
 
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 
-#include "model/db/db.h"
-#include "model/db/db_errno.h"
+#include "model/db/db_engine.h"
+#include "model/db/db_sqlite_errno.h"
 #include "model/db/db_sync.h"
 
 struct prepared {
@@ -33,11 +33,12 @@ struct connection {
  */
 #define READERS_MAX 16
 
-struct db {
+struct db_sqlite {
+        struct db db;
         int dir_fd; /* for the reserve, and for readers that come later; -1: only to be read */
         const struct db_statements *const *tables;
         pthread_mutex_t writing; /* held by who uses the writer */
-        int nice; /* what who holds it was before: db.c */
+        int nice; /* what who holds it was before: db_sqlite.c */
         struct connection writer;
         struct db_sync *sync; /* of its commits; NULL: there is no writer */
         atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next; changed by the writer */
@@ -48,13 +49,12 @@ struct db {
         pthread_cond_t scans_again;
         struct connection reader[READERS_MAX]; /* the first is always there, others since they were wanted */
         atomic_bool degraded;
-        db_committed_fn *committed; /* NULL: nobody is to be told */
-        void *committed_ctx;
 };
 
-struct db_row {
-        sqlite3_stmt *stmt;
-};
+static inline struct db_sqlite *db_sqlite_of(struct db *db)
+{
+        return (struct db_sqlite *)db;
+}
 
 /* Compiles one statement for as long as the connection is open; the caller finalizes it. Errors as db_errno(). */
 int db_prepare(sqlite3 *conn, const char *sql, sqlite3_stmt **ret);
@@ -77,10 +77,10 @@ int db_connect_reader(struct connection *c, const char *path);
  * Copies what the WAL has into the database. Whoever calls this holds the writer, and has no transaction. ANEW: waits for who
  * reads what is old, but not for long, so that the next that is written begins at the beginning.
  */
-void db_checkpoint(struct db *db, bool anew);
+void db_checkpoint(struct db_sqlite *db, bool anew);
 
 /* Opens one that reads, with all statements, and closes it, also one that could not be opened. */
-int db_open_reader(struct db *db, struct connection *c);
+int db_open_reader(struct db_sqlite *db, struct connection *c);
 void db_close_connection(struct connection *c);
 
 /* The statement for SQL of a statement table, by the pointer. SQL must be of a table that was handed down. */
@@ -88,5 +88,13 @@ sqlite3_stmt *db_find_statement(struct connection *c, const char *sql);
 
 /* Steps through all rows of STMT until FN gives something else than 0, which is the result. */
 int db_walk(sqlite3_stmt *stmt, db_row_fn *fn, void *ctx);
+
+/* All of them, as db_open(). */
+int db_sqlite_connect(int dir_fd, const struct db_opts *opts, struct db_sqlite **ret);
+
+/* Of the engine, each in a file of its own. */
+void db_sqlite_close(struct db *db);
+int db_sqlite_check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx);
+int db_sqlite_copy(struct db *db, int dir_fd, const char *name, db_copy_stop_fn *stop, void *ctx);
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "blobstore/base/cleanup.h"
-#include "model/db/db_priv.h"
+#include "model/db/db_sqlite_priv.h"
 
 struct findings {
         void (*fn)(void *ctx, const char *text);
@@ -51,17 +51,20 @@ static int check_with(sqlite3 *conn, const char *pragma, db_row_fn *fn, struct f
         return r;
 }
 
-int db_check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx)
+int db_sqlite_check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx)
 {
         struct findings f = { .fn = fn, .ctx = ctx };
-        DB_TXN(t);
+        const struct connection *c;
+        struct db_txn t = { 0 };
         int r;
 
-        r = db_begin(db, DB_READ, &t);
+        r = db->engine->begin(db, DB_READ, false, false, &t);
         if (r < 0)
                 return r;
-        r = check_with(t.c->conn, "PRAGMA integrity_check", integrity_row, &f);
+        c = t.c;
+        r = check_with(c->conn, "PRAGMA integrity_check", integrity_row, &f);
         if (r == 0)
-                r = check_with(t.c->conn, "PRAGMA foreign_key_check", foreign_key_row, &f);
+                r = check_with(c->conn, "PRAGMA foreign_key_check", foreign_key_row, &f);
+        db->engine->end(&t);
         return r < 0 ? r : f.count;
 }

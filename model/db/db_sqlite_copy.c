@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
-#include "model/db/db_copy_priv.h"
-#include "model/db/db_priv.h"
+#include "model/db/db_sqlite_copy.h"
+#include "model/db/db_sqlite_priv.h"
 #include "model/db/migrate.h"
 
 /* Of 4 KiB: a moment between two questions whether to stop, also on a slow disk. */
@@ -172,8 +172,9 @@ int db_copy_from(sqlite3 *from, int dir_fd, const char *name, db_copy_stop_fn *s
         return r;
 }
 
-int db_copy(struct db *db, int dir_fd, const char *name, db_copy_stop_fn *stop, void *ctx)
+int db_sqlite_copy(struct db *base, int dir_fd, const char *name, db_copy_stop_fn *stop, void *ctx)
 {
+        const struct db_sqlite *db = db_sqlite_of(base);
         CLEANUP(connection_done) struct connection from = { 0 };
         char path[64];
         int r;

@@ -19,8 +19,8 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
-#include "model/db/db_copy_priv.h"
-#include "model/db/db_priv.h"
+#include "model/db/db_sqlite_copy.h"
+#include "model/db/db_sqlite_priv.h"
 #include "model/db/db_vfs.h"
 #include "model/db/migrate.h"
 #include "model/db/reserve.h"
@@ -118,7 +118,7 @@ sqlite3_stmt *db_find_statement(struct connection *c, const char *sql)
 /* In place of sqlite's own, which does a checkpoint in the commit and ignores what it answers. */
 static int wal_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
 {
-        struct db *db = ctx;
+        struct db_sqlite *db = ctx;
 
         (void)conn;
         (void)name;
@@ -129,7 +129,7 @@ static int wal_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
 }
 
 /* While somebody reads what is older the WAL cannot begin anew, and the next is due when it has grown by as much. */
-void db_checkpoint(struct db *db, bool anew)
+void db_checkpoint(struct db_sqlite *db, bool anew)
 {
         const int mode = anew ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
         sqlite3 *conn = db->writer.conn;
@@ -178,7 +178,7 @@ static int keep_old(void *ctx, sqlite3 *conn, int version)
         return r < 0 ? r : fsync_dir(*dir_fd);
 }
 
-static int open_writer(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
+static int open_writer(struct db_sqlite *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
         struct connection *c = &db->writer;
         bool made;
@@ -202,7 +202,7 @@ static int open_writer(struct db *db, int dir_fd, const char *path, const struct
         return r < 0 ? r : db_sync_new(c, dir_fd, &db->sync);
 }
 
-int db_open_reader(struct db *db, struct connection *c)
+int db_open_reader(struct db_sqlite *db, struct connection *c)
 {
         char path[64];
         int r;
@@ -228,7 +228,7 @@ static void keep_wal(struct connection *c)
  * that a crash left has to be read, with its index in memory; the connection is kept from copying the WAL back and
  * removing it.
  */
-static int open_read_only(struct db *db, int dir_fd, const char *path, const struct db_statements *const *tables)
+static int open_read_only(struct db_sqlite *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
         struct connection *c = &db->reader[0];
         bool has_wal = faccessat(dir_fd, DB_FILE "-wal", F_OK, 0) == 0;
@@ -281,11 +281,17 @@ static void init_lock(pthread_mutex_t *m)
         (void)pthread_mutexattr_destroy(&attr);
 }
 
-DEFINE_CLEANUP(struct db *, cleanup_db, db_close)
-
-int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
+static void close_opened(struct db_sqlite *db)
 {
-        CLEANUP(cleanup_db) struct db *db = NULL;
+        if (db)
+                db_sqlite_close(&db->db);
+}
+
+DEFINE_CLEANUP(struct db_sqlite *, cleanup_db, close_opened)
+
+int db_sqlite_connect(int dir_fd, const struct db_opts *opts, struct db_sqlite **ret)
+{
+        CLEANUP(cleanup_db) struct db_sqlite *db = NULL;
         char path[64];
         int r;
 
@@ -344,10 +350,10 @@ void db_close_connection(struct connection *c)
         *c = (struct connection){ .busy = c->busy };
 }
 
-void db_close(struct db *db)
+void db_sqlite_close(struct db *base)
 {
-        if (!db)
-                return;
+        struct db_sqlite *db = db_sqlite_of(base);
+
         /* The writer last: whoever closes last does a checkpoint. */
         for (unsigned i = 0; i < READERS_MAX; i++)
                 db_close_connection(&db->reader[i]);

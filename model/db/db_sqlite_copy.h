@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MODEL_DB_DB_COPY_PRIV_H
-#define MODEL_DB_DB_COPY_PRIV_H
+#ifndef MODEL_DB_DB_SQLITE_COPY_H
+#define MODEL_DB_DB_SQLITE_COPY_H
 
 /* Copying from any connection. */
 

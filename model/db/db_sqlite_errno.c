@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "model/db/db_errno.h"
+#include "model/db/db_sqlite_errno.h"
 
 #include <errno.h>
 #include <sqlite3.h>

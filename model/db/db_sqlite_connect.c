@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "model/db/db_priv.h"
+#include "model/db/db_sqlite_priv.h"
 #include "model/db/db_vfs.h"
 
 #define BUSY_TIMEOUT_MS 10000
