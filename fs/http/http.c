@@ -8,6 +8,8 @@
  * costs is a connection's memory and one piece of the file that was read and not sent yet. Their number is limited, and
  * so is the time in which nothing moves.
  *
+ * None waits for the disk of a blob store other than the library's own either, which may not answer (http_transfer.h).
+ *
  * A download may run for longer than its address is valid. But when the address is ended before its time (rmdir, the
  * image deleted), so is the download: it looks again whether it is still there whenever any image changes
  * (http_opts.changes).
@@ -24,24 +26,23 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "blobstore/base/io.h"
 #include "blobstore/base/log.h"
 #include "fs/http/http_clients.h"
 #include "fs/http/http_range.h"
+#include "fs/http/http_transfer.h"
 
 #define HTTP_THREADS      4
 #define HTTP_CLIENTS_MAX  2048
 #define HTTP_CLIENTS_PART 4 /* of the clients that there may be, one place has this part at most */
 #define HTTP_CLIENT_BYTES (16 << 10) /* for a request's headers */
-#define HTTP_PIECE_BYTES  (64 << 10) /* read at once, and held for each client */
 #define HTTP_IDLE_SECONDS 60
 #define HTTP_PEM_MAX      (1 << 20)
 
 struct http {
         struct model *model;
-        const atomic_uint *changes;
+        struct transfers *transfers;
         enum http_metrics metrics;
         int (*metrics_add)(void *ctx, struct strbuf *out);
         void *metrics_ctx;
@@ -50,32 +51,6 @@ struct http {
         char *base; /* "http://host:port" */
         char *cert, *key;
 };
-
-/* One response: bytes of a file from BEGIN on. */
-struct transfer {
-        struct http *http;
-        struct download download;
-        struct export *content;
-        uint64_t begin;
-        unsigned changes; /* what http->changes was, when the address was last seen to be there */
-        bool found; /* the address was there then */
-};
-
-static int64_t http_now_us(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
-        return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
-}
-
-static void transfer_free(void *ctx)
-{
-        struct transfer *t = ctx;
-
-        export_close(t->content);
-        free(t);
-}
 
 /* ---- requests ---- */
 
@@ -137,34 +112,6 @@ static enum MHD_Result http_reply_empty(struct MHD_Connection *c, unsigned statu
         return http_reply(c, status, response);
 }
 
-/* May the download go on? */
-static bool transfer_is_wanted(struct transfer *t)
-{
-        unsigned changes = atomic_load(t->http->changes);
-        struct download d;
-
-        if (changes != t->changes) {
-                t->changes = changes;
-                t->found = download_get(t->http->model, t->download.id, &d) == 0;
-        }
-        return t->found || http_now_us() >= t->download.expires_us;
-}
-
-static ssize_t transfer_read(void *ctx, uint64_t pos, char *buf, size_t max)
-{
-        struct transfer *t = ctx;
-        ssize_t n;
-
-        if (!transfer_is_wanted(t))
-                return MHD_CONTENT_READER_END_WITH_ERROR;
-        n = export_pread(t->content, buf, max, t->begin + pos);
-        if (n > 0)
-                return n;
-        if (n < 0)
-                log_errno((int)n, "a download of %s, at %" PRIu64, t->download.image_ident, t->begin + pos);
-        return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
-}
-
 /* What every answer that has the file, or a part of it, says about it. */
 static void http_describe(struct MHD_Response *response, const char *etag)
 {
@@ -175,16 +122,13 @@ static void http_describe(struct MHD_Response *response, const char *etag)
 }
 
 /* Takes T over. */
-static enum MHD_Result http_reply_file(struct MHD_Connection *c, struct transfer *t, uint64_t len, const char *etag,
-                                       const char *content_range)
+static enum MHD_Result http_reply_file(struct MHD_Connection *c, struct transfer *t, const struct http_range *range,
+                                       const char *etag, const char *content_range)
 {
-        struct MHD_Response *response;
+        struct MHD_Response *response = transfer_respond(t, c, range->begin, range->len);
 
-        response = MHD_create_response_from_callback(len, HTTP_PIECE_BYTES, transfer_read, t, transfer_free);
-        if (!response) {
-                transfer_free(t);
+        if (!response)
                 return MHD_NO;
-        }
         http_describe(response, etag);
         if (content_range)
                 (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, content_range);
@@ -213,12 +157,12 @@ static enum MHD_Result http_reply_download(struct MHD_Connection *c, struct tran
 {
         const char *if_match = http_header(c, MHD_HTTP_HEADER_IF_MATCH);
         const char *if_none_match = http_header(c, MHD_HTTP_HEADER_IF_NONE_MATCH);
-        const uint64_t size = export_get_size(t->content);
+        const uint64_t size = transfer_size(t);
         char etag[HTTP_ETAG_SIZE], content_range[80];
         struct http_range range;
         int r;
 
-        http_etag(&t->download, etag);
+        http_etag(transfer_download(t), etag);
         if (if_match && !http_tag_matches(if_match, etag)) {
                 transfer_free(t);
                 return http_reply_empty(c, MHD_HTTP_PRECONDITION_FAILED, NULL, NULL);
@@ -236,32 +180,10 @@ static enum MHD_Result http_reply_download(struct MHD_Connection *c, struct tran
                                         content_range);
         }
         if (r == 0)
-                return http_reply_file(c, t, size, etag, NULL);
+                return http_reply_file(c, t, &(struct http_range){ .len = size }, etag, NULL);
         (void)snprintf(content_range, sizeof(content_range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range.begin,
                        range.begin + range.len - 1, size);
-        t->begin = range.begin;
-        return http_reply_file(c, t, range.len, etag, content_range);
-}
-
-static int http_open(struct http *h, const char *url, struct diag *diag, struct transfer **ret)
-{
-        struct transfer *t = calloc(1, sizeof(*t));
-        int r;
-
-        if (!t)
-                return -ENOMEM;
-        t->http = h;
-        t->changes = atomic_load(h->changes); /* before it is looked for: what ends it after that is seen */
-        t->found = true;
-        r = http_find(h, url, &t->download);
-        if (r == 0)
-                r = download_open(h->model, &t->download, diag, &t->content);
-        if (r < 0) {
-                transfer_free(t);
-                return r;
-        }
-        *ret = t;
-        return 0;
+        return http_reply_file(c, t, &range, etag, content_range);
 }
 
 /* ---- metrics ---- */
@@ -303,13 +225,30 @@ static enum MHD_Result http_reply_metrics(struct http *h, struct MHD_Connection 
         return http_reply(c, MHD_HTTP_OK, response);
 }
 
+/* Asking for the disk gave R. Takes T over. */
+static enum MHD_Result http_reply_opened(struct MHD_Connection *c, bool get, int r, const struct diag *diag,
+                                         struct transfer *t)
+{
+        if (r == 0)
+                return http_reply_download(c, t, get);
+        transfer_free(t);
+        if (r == -ENOENT)
+                return http_reply_empty(c, MHD_HTTP_NOT_FOUND, NULL, NULL);
+        if (!diag->of_store) /* else the log has it, once for all that is in the store */
+                log_errno(r, "opening a download%s%s", diag->error ? ": " : "", diag->text);
+        return http_reply_empty(c, diag->error ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_INTERNAL_SERVER_ERROR, NULL,
+                                NULL);
+}
+
+/* SEEN: what the answer is going to be made of, once the disk is open; until then H itself, or NULL at the first call. */
 static enum MHD_Result http_answer(void *ctx, struct MHD_Connection *c, const char *url, const char *method,
                                    const char *version, const char *body, size_t *body_len, void **seen)
 {
-        bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
+        bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0, later = false;
         struct http *h = ctx;
+        struct transfer *t = NULL;
         struct diag diag = { 0 };
-        struct transfer *t;
+        struct download d;
         int r;
 
         (void)version;
@@ -320,20 +259,33 @@ static enum MHD_Result http_answer(void *ctx, struct MHD_Connection *c, const ch
                 *body_len = 0;
                 return MHD_YES;
         }
+        if (*seen != h) {
+                t = *seen;
+                *seen = h;
+                return http_reply_opened(c, get, transfer_opened(t, &diag), &diag, t);
+        }
 
         if (!get && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
                 return http_reply_empty(c, MHD_HTTP_METHOD_NOT_ALLOWED, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
         if (strcmp(url, "/metrics") == 0 && http_may_see_metrics(h, c))
                 return http_reply_metrics(h, c);
-        r = http_open(h, url, &diag, &t);
-        if (r == -ENOENT)
-                return http_reply_empty(c, MHD_HTTP_NOT_FOUND, NULL, NULL);
-        if (r < 0) {
-                log_errno(r, "opening a download%s%s", diag.error ? ": " : "", diag.text);
-                return http_reply_empty(c, diag.error ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_INTERNAL_SERVER_ERROR,
-                                        NULL, NULL);
-        }
-        return http_reply_download(c, t, get);
+        r = http_find(h, url, &d);
+        if (r == 0)
+                r = transfer_open(h->transfers, &d, c, &diag, &later, &t);
+        if (!later)
+                return http_reply_opened(c, get, r, &diag, t);
+        *seen = t;
+        return MHD_YES;
+}
+
+/* A request has ended, answered or not. */
+static void http_end(void *ctx, struct MHD_Connection *c, void **seen, enum MHD_RequestTerminationCode why)
+{
+        (void)c;
+        (void)why;
+        if (*seen != ctx)
+                transfer_free(*seen);
+        *seen = NULL;
 }
 
 /* ---- begin and end ---- */
@@ -510,7 +462,8 @@ static int http_run(struct http *h, int fd, struct diag *diag)
          * The end is told by an eventfd. Without one it is told by the socket that clients come to, which a thread that has
          * all clients it may have does not look at: it would end when the next of them says something, or is idle for too long.
          */
-        const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | (h->cert ? MHD_USE_TLS : 0);
+        const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
+                               (h->cert ? MHD_USE_TLS : 0);
         const unsigned all = http_clients_max();
 
         h->clients = http_clients_make(all < HTTP_CLIENTS_PART ? 1 : all / HTTP_CLIENTS_PART);
@@ -519,6 +472,7 @@ static int http_run(struct http *h, int fd, struct diag *diag)
         h->daemon = MHD_start_daemon(flags, 0, http_admit, h, http_answer, h, MHD_OPTION_LISTEN_SOCKET, fd,
                                      MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
                                      MHD_OPTION_CONNECTION_LIMIT, all, MHD_OPTION_NOTIFY_CONNECTION, http_notify, h,
+                                     MHD_OPTION_NOTIFY_COMPLETED, http_end, h,
                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CLIENT_BYTES,
                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS,
                                      MHD_OPTION_ARRAY, h->cert ? tls : tls + 3, MHD_OPTION_END);
@@ -536,12 +490,13 @@ int http_start(struct model *m, const struct http_opts *opts, struct diag *diag,
 
         if (r == 0) {
                 h->model = m;
-                h->changes = opts->changes;
                 h->metrics = opts->metrics;
                 h->metrics_add = opts->metrics_add;
                 h->metrics_ctx = opts->metrics_ctx;
-                r = http_read_pems(h, opts, diag);
+                r = transfers_new(m, opts->changes, &h->transfers);
         }
+        if (r == 0)
+                r = http_read_pems(h, opts, diag);
         if (r == 0)
                 r = fd = http_listen(opts->listen, diag);
         if (r >= 0)
@@ -561,8 +516,11 @@ void http_stop(struct http *h)
 {
         if (!h)
                 return;
-        if (h->daemon)
+        if (h->daemon) {
+                transfers_stop(h->transfers);
                 MHD_stop_daemon(h->daemon);
+        }
+        transfers_free(h->transfers);
         http_clients_free(h->clients);
         if (h->key)
                 explicit_bzero(h->key, strlen(h->key));
@@ -570,6 +528,12 @@ void http_stop(struct http *h)
         free(h->cert);
         free(h->base);
         free(h);
+}
+
+void http_look(struct http *h)
+{
+        if (h)
+                transfers_look(h->transfers);
 }
 
 void http_add_url(const struct http *h, const struct download *d, struct strbuf *out)

@@ -36,7 +36,10 @@ struct http_opts {
  */
 int http_start(struct model *m, const struct http_opts *opts, struct diag *diag, struct http **ret);
 
-/* Breaks off what is being downloaded. Accepts NULL. */
+/* Breaks off what waits for a blob store that is known to hang. Accepts NULL. */
+void http_look(struct http *h);
+
+/* Breaks off what is being downloaded; waits for the threads that are at a disk. Accepts NULL. */
 void http_stop(struct http *h);
 
 /* The address of a download, as users and programs take it. */

@@ -12,6 +12,7 @@
 #include "blobstore/base/blocked.h"
 #include "blobstore/base/every.h"
 #include "blobstore/base/log.h"
+#include "fs/http/http.h"
 #include "fs/ops/gate.h"
 #include "fs/ops/later.h"
 #include "fs/ops/reply.h"
@@ -94,6 +95,7 @@ static void look(void *ctx)
         (void)model_look_at_stores(d->fs->model, limit_us); /* without memory, or /proc: the next one */
         later_refuse_hanging(d->fs);
         slow += gates_look(d->fs, limit_us);
+        http_look(d->fs->http);
         atomic_store(&d->fs->counts.slow, slow);
 }
 
