@@ -21,7 +21,7 @@
 #include "tests/lib/tempdir.h"
 
 extern const char embed_schema_2_sql[], embed_schema_3_sql[], embed_schema_3_machines_sql[], embed_schema_4_sql[],
-                  embed_schema_5_sql[], embed_schema_6_sql[];
+                  embed_schema_5_sql[], embed_schema_6_sql[], embed_schema_7_sql[];
 
 static const struct old {
         int version;
@@ -33,6 +33,7 @@ static const struct old {
         { 4, embed_schema_4_sql, "task|7|\n" },
         { 5, embed_schema_5_sql, "task|7|\n" },
         { 6, embed_schema_6_sql, "task|7|\n" },
+        { 7, embed_schema_7_sql, "task|10|\n" },
 };
 #define OLDS (sizeof(olds) / sizeof(olds[0]))
 

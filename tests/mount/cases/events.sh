@@ -5,7 +5,7 @@
 A=12001 B=12002
 users $A $B
 need python3
-start -o allow_other
+start -o allow_other,http=127.0.0.1:0
 two_regions
 raise_limits
 E=$MNT/info/events
@@ -30,7 +30,8 @@ seen() { as "$1" cat "$E" | python3 -c 'import json, sys
 for e in map(json.loads, sys.stdin): print(e["what"], e["object"], e["detail"])'; }
 told() { same "$(after "$n")" "$1" "${2:-what happened}"; n=$(last); }
 
-same "$(after 0)" $'made cn-north-1  root \nmade cn-east-2  root ' "regions"
+after 0 >words
+same "$(head -n 2 words)" $'made cn-north-1  root \nmade cn-east-2  root ' "regions"
 same "$(ls "$MNT/info" | grep -c events-after)" 0 "events-after is listed"
 same "$(ls -A "$MNT/info/events-after")" "" "what is in events-after"
 n=$(last)
@@ -79,6 +80,60 @@ detached cn-north-1 disks/d1 root instances/vm2/disks/vdb
 removed cn-north-1 disks/d1 root 
 removed cn-north-1 instances/vm2 root " "a machine and a disk"
 
+# ---- families, protection, what files say, groups, addresses, limits ----
+ok write "$R/private/web/family" debian
+ok write "$R/private/web/protected" yes
+ok write "$R/private/web/lifecycle" deprecated
+ok write "$R/private/web/lifecycle" active
+ok write "$R/private/web/labels" a=b
+ok write "$R/private/web/labels" a=b # says what it said
+ok write "$R/private/web/protected" no
+told "family cn-north-1 private/web root debian
+released cn-north-1 families/debian root private/web
+protected cn-north-1 private/web root yes
+lifecycle cn-north-1 private/web root deprecated
+withdrawn cn-north-1 families/debian root private/web
+lifecycle cn-north-1 private/web root active
+released cn-north-1 families/debian root private/web
+changed cn-north-1 private/web root labels
+protected cn-north-1 private/web root no" "a release of a family"
+ok rmdir "$R/private/web"
+ok rename "$R/recycle/web" "$R/private/web"
+after "$n" | grep families >words
+n=$(last)
+same "$(cat words)" $'withdrawn cn-north-1 families/debian root private/web\nreleased cn-north-1 families/debian root private/web' \
+        "a release that is deleted and restored"
+
+ok mkdir "$R/follows/f"
+ok write "$R/follows/f/every" 2h
+ok write "$R/follows/f/family" debian
+ok chown 0 12003 "$R/follows/f"
+ok rmdir "$R/follows/f"
+ok mkdir "$R/instances/vm3"
+ok write "$R/instances/vm3/image" private/web
+ok write "$R/instances/vm3/description" h
+ok rmdir "$R/instances/vm3"
+told "made cn-north-1 follows/f root 
+changed cn-north-1 follows/f root every
+changed cn-north-1 follows/f root family
+group cn-north-1 follows/f root 12003
+removed cn-north-1 follows/f root 
+made cn-north-1 instances/vm3 root 
+changed cn-north-1 instances/vm3 root image
+changed cn-north-1 instances/vm3 root description
+removed cn-north-1 instances/vm3 root " "what files say"
+
+ok mkdir "$R/private/web/download/vda.raw"
+ok rmdir "$R/private/web/download/vda.raw"
+told "made cn-north-1 private/web/download/vda.raw root 
+removed cn-north-1 private/web/download/vda.raw root " "an address"
+ok write "$MNT/info/limits" "recycle-days 31"
+ok write "$R/quota" "snapshots limit=21"
+ok write "$R/quota" "$B snapshots limit=22"
+told "limit  info/limits root recycle-days 31
+limit cn-north-1 quota root snapshots 21
+limit cn-north-1 quota $B snapshots 22" "limits"
+
 # What is refused did not happen.
 expect EEXIST mkdir "$R/private/web"
 expect ENOENT rmdir "$R/private/nothing"
@@ -99,10 +154,30 @@ ok chmod 0700 "$R/private/web"
 by $A ok mkdir "$R/private/web/shares/$B"
 by $A ok write "$R/private/web/name" other
 by $A ok rmdir "$R/private/web/shares/$B"
-seen $B | grep 'private/web' | tail -n 2 >shared
-same "$(cat shared)" $'shared private/web '"$B"$'\nunshared private/web '"$B" "what B hears of a share"
+seen $B | grep 'private/web' | tail -n 3 >shared
+same "$(cat shared)" $'shared private/web '"$B"$'\nchanged private/web name\nunshared private/web '"$B" "what B hears of a share"
 seen $A >a
 grep -qx "owner private/web root" a || fail "A does not hear that it is hers"
+
+# A release is told to who sees the image, a limit to whom it concerns, an address to who manages the image.
+ok write "$R/private/web/lifecycle" obsolete
+by $A ok mkdir "$R/private/web/download/vda.qcow2"
+by $A ok write "$R/private/web/lifecycle" active
+by $A ok mkdir "$R/private/web/shares/$B"
+by $A ok write "$R/private/web/lifecycle" deprecated
+seen $A >a
+seen $B >b
+same "$(grep -c 'families/debian' a)" 3 "what A hears of the family"
+same "$(grep 'families/debian' b)" "withdrawn families/debian private/web" "what B hears of the family"
+grep -qx 'made private/web/download/vda.qcow2 ' a || fail "A does not hear of her address: $(cat a)"
+grep download b && fail "B hears of A's address"
+by $A ok rmdir "$R/private/web/download/vda.qcow2"
+grep -qx 'limit quota snapshots 22' b || fail "B does not hear of her limit: $(cat b)"
+grep -x 'limit quota snapshots 22' a && fail "A hears of B's limit"
+for u in a b; do
+        grep -qx 'limit quota snapshots 21' $u || fail "not all hear of the region's limit: $(cat $u)"
+        grep -qx 'limit info/limits recycle-days 31' $u || fail "not all hear of the library's limit: $(cat $u)"
+done
 
 # ---- waiting ----
 n=$(last)
@@ -144,7 +219,7 @@ for i in $(seq 12); do
         by $B ok rmdir "$R/disks/b$i"
 done
 before=$(seen $A | grep -c .)
-restart -o allow_other
+restart -o allow_other,http=127.0.0.1:0
 same "$(seen $A | grep -c .)" "$before" "what A sees after a restart"
 seen $A >a
 grep -qx 'made private/a queued' a || fail "B pushed out A's"
