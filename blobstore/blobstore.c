@@ -15,6 +15,7 @@
  *      temp/           maps being written; emptied when the store is opened
  *      incoming/       the caller's
  *      catalogue/      likewise; made when it is needed
+ *      claim           of one in a bucket: see objects/claim.h
  *      owner           the library that it belongs to; see owner.c
  *      reserve         space for the index to work with when the disk is full; see blobs/gc.c
  *      disks/          see disks/disk_files.c
@@ -22,6 +23,7 @@
  * and, of one in a bucket, there:
  *
  *      format          as above: whose it is
+ *      claim/<number>  which copy of it has it; see objects/claim.h
  *      segments/       those that were sealed; see chunks/segment_far.c
  *      maps/ab/<id>    of the blobs that are live
  *

@@ -95,6 +95,9 @@ int blobstore_keep_far(struct blobstore *bs, const char *folder, int dir_fd, con
  */
 int blobstore_fetch_far(const char *place, const char *folder, int dir_fd, char *name, size_t size, struct strbuf *why);
 
+/* Has another copy of it taken over its part of the bucket, so that it refuses writes? WHO, which may be NULL, says which. */
+bool blobstore_is_taken(struct blobstore *bs, struct strbuf *who);
+
 /* Does somebody else write into its part of the bucket, so that it refuses writes? */
 bool blobstore_is_contested(struct blobstore *bs);
 

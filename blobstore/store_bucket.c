@@ -163,15 +163,18 @@ int store_bucket_ranges(struct blobstore *bs, const struct blobstore_caches *cac
 
 int store_bucket_claim(struct blobstore *bs, const char *format, const struct blobstore_opts *opts)
 {
+        const struct bucket_store store = { .format = format,
+                                            .dir_fd = bs->read_only ? -1 : bs->dir_fd,
+                                            .taken = &bs->chunks->degraded };
         CLEANUP_STRBUF struct strbuf why = { 0 };
         int r;
 
         if (!bs->far.bucket)
                 return 0;
         if (opts->existing || bs->read_only)
-                r = bucket_expect(bs->far.bucket, format);
+                r = bucket_expect(bs->far.bucket, &store);
         else
-                r = bucket_claim(bs->far.bucket, format, opts->why ?: &why);
+                r = bucket_claim(bs->far.bucket, &store, opts->why ?: &why);
         return r == 0 && !bs->read_only ? segments_adopt(bs->chunks->segments) : r;
 }
 
@@ -235,7 +238,9 @@ int blobstore_keep_far(struct blobstore *bs, const char *folder, int dir_fd, con
         struct stat st;
         int r;
 
-        r = list_names(bs->far.bucket, folder, &names);
+        r = bucket_look(bs->far.bucket); /* the last of them counts, whoever put it there */
+        if (r == 0)
+                r = list_names(bs->far.bucket, folder, &names);
         if (r < 0 || has_name(&names, name))
                 return r;
         fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -314,6 +319,11 @@ int blobstore_check_bucket(const char *text, char *place, size_t size, struct st
 bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble)
 {
         return bs->far.bucket && bucket_is_away(bs->far.bucket, trouble);
+}
+
+bool blobstore_is_taken(struct blobstore *bs, struct strbuf *who)
+{
+        return bs->far.bucket && bucket_is_taken(bs->far.bucket, who);
 }
 
 bool blobstore_is_contested(struct blobstore *bs)

@@ -347,6 +347,8 @@ int blobstore_gc(struct blobstore *bs, blob_live_fn *live, blob_stays_fn *stays,
         int r;
 
         r = store_writable(bs);
+        if (r == 0 && bs->far.bucket)
+                r = bucket_look(bs->far.bucket);
         if (r < 0)
                 return r;
         segments_send(bs->chunks->segments);

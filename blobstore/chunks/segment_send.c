@@ -160,6 +160,12 @@ static struct sending *queue_next(struct segment_queue *q)
         return NULL;
 }
 
+/* Somebody else writes there, or has taken it over. */
+static bool is_final(int refusal)
+{
+        return refusal == -EEXIST || refusal == -EROFS;
+}
+
 static void *queue_sender(void *arg)
 {
         struct segment_queue *q = arg;
@@ -171,7 +177,7 @@ static void *queue_sender(void *arg)
         thread_set_nice(THREAD_NICE_LONG);
         LOCK_SCOPE(&q->lock);
         while (goes_on && !q->stop) {
-                w = q->refusal == -EEXIST ? NULL : queue_next(q);
+                w = is_final(q->refusal) ? NULL : queue_next(q);
                 if (!w) {
                         (void)pthread_cond_wait(&q->more, &q->lock);
                         continue;
@@ -246,7 +252,7 @@ void segments_send(struct segments *s)
 static int queue_wait(struct segment_queue *q, uint64_t refusals)
 {
         queue_start(q);
-        if (q->refusal == -EEXIST)
+        if (is_final(q->refusal))
                 return -EROFS;
         if (q->refusals != refusals)
                 return q->refusal == -EDQUOT ? -EDQUOT : -EHOSTDOWN;

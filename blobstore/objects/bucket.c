@@ -13,6 +13,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
+#include "blobstore/objects/claim.h"
 
 #define FORMAT_OBJECT "format"
 #define FORMAT_MAX    256
@@ -22,6 +23,9 @@
 #define WRITE_DEADLINE_MS 60000
 #define STALL_MS          10000
 
+/* So long after it was looked whose it is, something may still be put: that harms nobody, and only costs. */
+#define LOOKED_MS 30000
+
 /* How often it is asked whether it is back: after a second first. */
 #define ASK_MS     1000
 #define ASK_MAX_MS 8000
@@ -29,10 +33,17 @@
 struct bucket {
         struct s3 *reads, *writes;
 
+        pthread_mutex_t asking; /* whose it is: by one at a time; before the next */
+        struct claim claim; /* under that; number 0: none yet */
+
         pthread_mutex_t lock;
         pthread_cond_t changed; /* by the clock that only goes forwards: of all that follows */
         char *format; /* what the object should say; NULL: not known yet */
-        bool ours; /* and does */
+        int dir_fd; /* constant once that is known, as is the next; see bucket_store */
+        atomic_bool *taken;
+        bool ours; /* the format is, and so was the claim when it was looked */
+        int64_t looked_ms; /* by the clock that only goes forwards */
+        char *taker; /* NULL: nobody has taken it over */
         char *trouble; /* NULL: it is not away */
         bool stopped;
         bool has_asker;
@@ -77,10 +88,12 @@ int bucket_new(const char *place, struct bucket **ret, struct strbuf *why)
                 return r;
         }
         (void)pthread_mutex_init(&b->lock, NULL); /* none of these can fail so */
+        (void)pthread_mutex_init(&b->asking, NULL);
         (void)pthread_condattr_init(&attr);
         (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
         (void)pthread_cond_init(&b->changed, &attr);
         (void)pthread_condattr_destroy(&attr);
+        b->dir_fd = -1;
         *ret = b;
         return 0;
 }
@@ -107,7 +120,9 @@ void bucket_free(struct bucket *b)
         s3_free(b->writes);
         (void)pthread_cond_destroy(&b->changed);
         (void)pthread_mutex_destroy(&b->lock);
+        (void)pthread_mutex_destroy(&b->asking);
         free(b->trouble);
+        free(b->taker);
         free(b->format);
         free(b);
 }
@@ -170,7 +185,7 @@ static void *ask(void *arg)
                 if (r < 0)
                         continue;
                 free(TAKE_PTR(b->trouble));
-                b->ours = true;
+                b->looked_ms = 0; /* much may have happened */
                 (void)pthread_cond_broadcast(&b->changed);
         }
         return NULL;
@@ -211,7 +226,7 @@ bool bucket_wait(struct bucket *b, unsigned ms)
         return !b->stopped;
 }
 
-/* ---- what is asked ---- */
+/* ---- what became of a call ---- */
 
 /*
  * What became of a call, as its caller is told. Whoever may read and not write, or finds the bucket full, is refused what they
@@ -237,32 +252,115 @@ static int judge(struct bucket *b, bool writes, int r, const struct strbuf *why)
         return -EHOSTDOWN;
 }
 
-/* Before a change: is the bucket there, and ours? */
-static int may_change(struct bucket *b)
+/* ---- whose it is ---- */
+
+static int64_t now_ms(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* 1: it is this copy's, as was asked at SINCE or later; 0: it is to be asked. */
+static int is_known(struct bucket *b, int64_t since)
+{
+        LOCK_SCOPE(&b->lock);
+
+        if (b->taker)
+                return -EROFS;
+        if (b->trouble || !b->format)
+                return -EHOSTDOWN;
+        return b->ours && b->looked_ms >= since;
+}
+
+static void note_whose(struct bucket *b, int64_t when, int r, const struct strbuf *why)
+{
+        LOCK_SCOPE(&b->lock);
+
+        b->ours = r == 0;
+        b->looked_ms = when;
+        if (r != -EROFS || b->taker)
+                return;
+        b->taker = strdup(strbuf_text(why));
+        atomic_store(b->taken, true);
+}
+
+/* Call with the lock of asking held. */
+static int ask_whose(struct bucket *b)
 {
         CLEANUP_STRBUF struct strbuf why = { 0 };
+        const int64_t when = now_ms();
+        struct claim claim = b->claim;
+        bool writes = false;
         int r;
 
-        {
-                LOCK_SCOPE(&b->lock);
-                if (b->trouble || !b->format)
-                        return -EHOSTDOWN;
-                if (b->ours)
-                        return 0;
+        if (claim.number > 0) {
+                r = claim_hold(b->reads, &claim, &why);
+        } else {
+                r = look_whose(b->reads, b->format, &why); /* which is set once */
+                if (r == -ENOENT) {
+                        strbuf_reset(&why);
+                        strbuf_add(&why, "what this blob store has put into the bucket is not there any more");
+                }
+                if (r == 0)
+                        r = claim_find(b->reads, b->dir_fd, &claim, &why);
+                writes = r == 0;
+                if (r == 0)
+                        r = claim_make(b->writes, b->dir_fd, &claim, &why);
         }
-        r = look_whose(b->reads, b->format, &why);
-        if (r == 0) {
-                LOCK_SCOPE(&b->lock);
-                b->ours = true;
-                return 0;
-        }
-        if (r == -ENOENT) {
-                strbuf_reset(&why);
-                strbuf_add(&why, "what this blob store has put into the bucket is not there any more");
-                r = -EBUSY;
-        }
-        return judge(b, false, r, &why);
+        if (r == -ENOENT)
+                r = -EBUSY; /* whoever removed that is not us */
+        if (r == 0)
+                b->claim = claim;
+        else if (r == -EBUSY)
+                b->claim.number = 0;
+        note_whose(b, when, r, &why);
+        return r == -EROFS ? r : judge(b, writes, r, &why);
 }
+
+/* Before a change: is the bucket there, and this copy's? It may have been looked so long ago. */
+static int may_change(struct bucket *b, int64_t ago_ms)
+{
+        const int64_t since = now_ms() - ago_ms;
+        int r;
+
+        r = is_known(b, since);
+        if (r == 0) {
+                LOCK_SCOPE(&b->asking);
+                r = is_known(b, since); /* meanwhile */
+                if (r == 0)
+                        return ask_whose(b);
+        }
+        return r < 0 ? r : 0;
+}
+
+int bucket_look(struct bucket *b)
+{
+        return may_change(b, 0);
+}
+
+bool bucket_is_taken(struct bucket *b, struct strbuf *who)
+{
+        LOCK_SCOPE(&b->lock);
+
+        if (b->taker && who)
+                strbuf_add(who, b->taker);
+        return b->taker != NULL;
+}
+
+/* It is not there: for a copy that has been taken over from that means nothing. */
+static int missing(struct bucket *b)
+{
+        int r;
+
+        if (b->dir_fd < 0)
+                return -ENOENT;
+        r = may_change(b, 0);
+        return r == 0 ? -ENOENT : r == -ENOMEM ? r : -EHOSTDOWN;
+}
+
+/* ---- objects ---- */
 
 /* Is what is there the same? -EEXIST: it is not. */
 static int compare(struct bucket *b, const char *name, int fd, uint64_t size)
@@ -291,7 +389,7 @@ int bucket_put(struct bucket *b, const char *name, int fd, uint64_t size)
         CLEANUP_STRBUF struct strbuf why = { 0 };
         int r;
 
-        r = may_change(b);
+        r = may_change(b, LOOKED_MS);
         if (r < 0)
                 return r;
         r = s3_put(b->writes, name, fd, size, &why);
@@ -302,15 +400,19 @@ int bucket_put(struct bucket *b, const char *name, int fd, uint64_t size)
 int bucket_get(struct bucket *b, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n)
 {
         CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
 
-        return bucket_is_away(b, NULL) ? -EHOSTDOWN : judge(b, false, s3_get(b->reads, name, from, buf, n, ret_n, &why), &why);
+        r = bucket_is_away(b, NULL) ? -EHOSTDOWN : judge(b, false, s3_get(b->reads, name, from, buf, n, ret_n, &why), &why);
+        return r == -ENOENT ? missing(b) : r;
 }
 
 int bucket_size(struct bucket *b, const char *name, uint64_t *ret)
 {
         CLEANUP_STRBUF struct strbuf why = { 0 };
+        int r;
 
-        return bucket_is_away(b, NULL) ? -EHOSTDOWN : judge(b, false, s3_size(b->reads, name, ret, &why), &why);
+        r = bucket_is_away(b, NULL) ? -EHOSTDOWN : judge(b, false, s3_size(b->reads, name, ret, &why), &why);
+        return r == -ENOENT ? missing(b) : r;
 }
 
 int bucket_remove(struct bucket *b, const char *name)
@@ -318,7 +420,7 @@ int bucket_remove(struct bucket *b, const char *name)
         CLEANUP_STRBUF struct strbuf why = { 0 };
         int r;
 
-        r = may_change(b);
+        r = may_change(b, 0);
         return r < 0 ? r : judge(b, true, s3_remove(b->writes, name, &why), &why);
 }
 
@@ -368,29 +470,38 @@ int bucket_probe(struct bucket *b, struct strbuf *why)
         return r < 0 ? r : s3_probe(b->reads, why);
 }
 
-int bucket_claim(struct bucket *b, const char *format, struct strbuf *why)
+int bucket_claim(struct bucket *b, const struct bucket_store *store, struct strbuf *why)
 {
         CLEANUP_CLOSE int fd = memfd_create("format", MFD_CLOEXEC);
-        const size_t n = strlen(format);
+        const size_t n = strlen(store->format);
         int r;
 
         if (fd < 0 || n > FORMAT_MAX)
                 return -ENOMEM;
-        r = pwrite_full(fd, format, n, 0);
+        r = pwrite_full(fd, store->format, n, 0);
         if (r == 0)
                 r = s3_put(b->writes, FORMAT_OBJECT, fd, n, why);
         if (r == -EEXIST) {
                 strbuf_reset(why);
-                r = look_whose(b->reads, format, why);
+                r = look_whose(b->reads, store->format, why);
         }
-        return r < 0 ? r : bucket_expect(b, format);
+        if (r == 0)
+                r = bucket_expect(b, store);
+        if (r == 0)
+                r = bucket_look(b);
+        if (r == -EROFS)
+                (void)bucket_is_taken(b, why);
+        else if (r == -EHOSTDOWN)
+                (void)bucket_is_away(b, why);
+        return r;
 }
 
-int bucket_expect(struct bucket *b, const char *format)
+int bucket_expect(struct bucket *b, const struct bucket_store *store)
 {
         LOCK_SCOPE(&b->lock);
 
-        if (!b->format)
-                b->format = strdup(format);
+        b->dir_fd = store->dir_fd;
+        b->taken = store->taken;
+        b->format = strdup(store->format);
         return b->format ? 0 : -ENOMEM;
 }

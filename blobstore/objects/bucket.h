@@ -9,10 +9,12 @@
  * Where the server does not answer, refuses the keys or says what cannot be, the bucket is away: every call fails at once with
  * -EHOSTDOWN, and a thread asks until it is back. So nobody waits longer than what one read may take, once.
  *
- * The object "format" says which store it is: before the first change it is held against the one that is open here, so that a
- * copy of a library, or another library, does not work in it, too.
+ * The object "format" says which store it is: before the first change it is held against the one that is open here, so that
+ * another library does not work in it, too; and of the copies of one, the last that was opened does (claim.h). What the others are
+ * asked to change is -EROFS from then on, and what is not there for them is -EHOSTDOWN: nothing is known of it.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,10 +38,19 @@ void bucket_free(struct bucket *b); /* accepts NULL */
 
 /* Can a new store lie there? -ENOTEMPTY: something does already. Else as s3_probe(). */
 int bucket_probe(struct bucket *b, struct strbuf *why);
-/* It is that of a new store, whose format is this text: -EBUSY where it is another's. Succeeds where it is that already. */
-int bucket_claim(struct bucket *b, const char *format, struct strbuf *why);
-/* Of a store that is there: what the object should say, which is asked before the first change. */
-int bucket_expect(struct bucket *b, const char *format);
+struct bucket_store {
+        const char *format; /* what the object says; copied */
+        int dir_fd; /* of its directory, borrowed; -1: nothing is to be changed */
+        atomic_bool *taken; /* is set when another copy has taken it over; borrowed */
+};
+/* It is that of a new store: -EBUSY where it is another's. Succeeds where it is that already, and takes over from whoever had it. */
+int bucket_claim(struct bucket *b, const struct bucket_store *store, struct strbuf *why);
+/* Of a store that is there, which is asked before the first change. */
+int bucket_expect(struct bucket *b, const struct bucket_store *store);
+/* Asks now whether it is there, and this copy's: as before a change. */
+int bucket_look(struct bucket *b);
+/* Was it found to be another copy's? With WHO, which may be NULL, whose. */
+bool bucket_is_taken(struct bucket *b, struct strbuf *who);
 
 /* Is it away? With TROUBLE, which may be NULL, why. */
 bool bucket_is_away(struct bucket *b, struct strbuf *trouble);
@@ -47,7 +58,7 @@ bool bucket_is_away(struct bucket *b, struct strbuf *trouble);
 bool bucket_wait(struct bucket *b, unsigned ms);
 
 /*
- * -EHOSTDOWN: it is away, or refuses. Others as said; -EDQUOT: it is full.
+ * -EHOSTDOWN: it is away, or refuses. Others as said; of changes -EDQUOT: it is full; -EROFS: another copy has it.
  */
 
 /* SIZE bytes of the file; succeeds where the same is there. -EEXIST: something else is, that nobody but us should have put there. */

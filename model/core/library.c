@@ -59,15 +59,21 @@ struct health {
 
 static int store_health(void *ctx, uint64_t id, struct blobstore *bs)
 {
-        CLEANUP_STRBUF struct strbuf out = { 0 };
+        CLEANUP_STRBUF struct strbuf out = { 0 }, who = { 0 };
+        char path[PATH_MAX], dir[PATH_MAX];
         const struct health *h = ctx;
-        char path[PATH_MAX];
         int r;
 
         r = stores_get_path(h->m, id, path, sizeof(path));
+        if (r == 0)
+                r = store_path_dir(h->m, path, dir, sizeof(dir));
         if (r < 0)
                 return r;
-        if (blobstore_is_contested(bs))
+        if (blobstore_is_taken(bs, &who))
+                strbuf_addf(&out, "%s: %s, and this one takes nothing in, and removes nothing there, any more: see to it that one "
+                                  "copy is used; where that is to be this one, unmount the other, remove %s/claim, and mount this "
+                                  "library anew", path, strbuf_text(&who), dir);
+        else if (blobstore_is_contested(bs))
                 strbuf_addf(&out, "%s: something else is in the bucket where this blob store was to put a part of itself, and it "
                                   "takes nothing in until the next start: another copy of this library writes there, or did; see "
                                   "to it that one does", path);

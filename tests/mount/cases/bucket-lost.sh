@@ -34,12 +34,14 @@ refused_from "s3://lib/nothing ${FAR#* }" "there is no catalogue in this part of
 bucket_does deny
 refused_from "$FAR" "403 AccessDenied"
 bucket_does
+before=$(claims)
 run "$IMAGEFS" init --from "$FAR" "$STORE" >said
 grep -q "imagefs.db is the catalogue of 20" said || fail "says: $(cat said)"
 fails "$IMAGEFS" init --from "$FAR" "$STORE"
 grep -q "there is a library already" err || fail "says: $(cat err)"
 
 start
+same "$(claims)" "$(printf '%016x' $((16#$before + 1)))" "claims, for whoever still has the old directory"
 value "$R2/store" "$FAR"
 value "$R2/private/far/description" "kept far away"
 same_disk "$R2/private/far/disks/vda.raw" far.raw

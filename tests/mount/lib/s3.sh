@@ -24,7 +24,9 @@ bucket_gone() {
 # bucket_does [WORD]: what s3-server has for it.
 bucket_does() { echo "$*" >"$WORK/bucket.mode.new" && mv "$WORK/bucket.mode.new" "$WORK/bucket.mode"; }
 
-# objects [START]: their names, after the prefix; but for copies of the catalogue, which come when they are due.
-objects() { _objects | sed -n '\|^catalogue/|d; \|^'"${1:-}"'|p'; }
+# objects [START]: their names, after the prefix; but for copies of the catalogue, which come when they are due, and claims, of which
+# each start makes one.
+objects() { _objects | sed -n '\|^catalogue/|d; \|^claim/|d; \|^'"${1:-}"'|p'; }
 _objects() { (cd "$WORK/bucket" && ls) | sed -n 's/^some%2Fwhere%2F//; s/%2F/\//g; /\.new$/d; p'; }
 copies() { _objects | sed -n 's|^catalogue/||p'; }
+claims() { _objects | sed -n "s|^claim/||p"; }
