@@ -63,6 +63,23 @@ static void reply_find_answerable(struct req *rq, struct node n, struct answerab
         (void)snprintf(ret->device, sizeof(ret->device), "%s", v->device);
 }
 
+/*
+ * A disk of its own that is attached has two names, and the kernel does not say by which one it was come to: the machine
+ * that it is in says it, too. false: it is no such disk.
+ */
+static bool reply_find_machine(struct req *rq, struct node n, const struct answerable *a, struct answerable *ret)
+{
+        const struct entry *entry = tree_entry(n);
+        const struct volume *v;
+
+        if (a->kind != OBJECT_VOLUME || rq->doing.name || !entry || !(entry->flags & ENTRY_DISK) ||
+            req_volume(rq, a->id, &v) < 0 || !v->instance)
+                return false;
+        *ret = (struct answerable){ .kind = OBJECT_INSTANCE, .id = v->instance, .open = a->open };
+        (void)snprintf(ret->device, sizeof(ret->device), "%s", v->device);
+        return true;
+}
+
 static void reply_add_dir(struct strbuf *out, struct node dir, uint64_t id)
 {
         const char *name = tree_subdir_name(dir, id);
@@ -198,8 +215,8 @@ void reply_refusal(struct req *rq, struct node n, int error)
 {
         CLEANUP_STRBUF struct strbuf path = { 0 };
         const char *sentence = rq->diag.text;
-        struct diag operation = { 0 };
-        struct answerable a;
+        struct diag operation = { 0 }, in_machine = { 0 };
+        struct answerable a, machine;
 
         if (error == -EHOSTDOWN) /* the store's own word for a bucket that is away, likewise */
                 error = diag_set(&rq->diag, -EIO, "the bucket that this lies in does not answer, or refuses: info/health says "
@@ -217,13 +234,17 @@ void reply_refusal(struct req *rq, struct node n, int error)
                 strbuf_add(&path, "/");
         counts_add(&rq->fs->counts, COUNT_REFUSALS, 1);
         refusal_record(rq->fs->model, &rq->caller, a.kind, a.id, error, strbuf_text(&path), operation.text, sentence);
+        if (reply_find_machine(rq, n, &a, &machine)) {
+                reply_operation(rq, n, &machine, &in_machine);
+                refusal_record_last(rq->fs->model, &rq->caller, machine.kind, machine.id, error, in_machine.text, sentence);
+        }
         reply_log(rq, n, reply_level(error), error, sentence);
         reply_error(rq, error);
 }
 
 void reply_done(struct req *rq, struct node n)
 {
-        struct answerable a;
+        struct answerable a, machine;
 
         reply_log(rq, n, LOG_INFO, 0, NULL);
         if (!refusal_is_told(rq->fs->model, &rq->caller))
@@ -231,6 +252,8 @@ void reply_done(struct req *rq, struct node n)
         reply_find_answerable(rq, n, &a);
         if (a.kind != OBJECT_NONE)
                 refusal_over(rq->fs->model, &rq->caller, a.kind, a.id);
+        if (reply_find_machine(rq, n, &a, &machine))
+                refusal_over(rq->fs->model, &rq->caller, machine.kind, machine.id);
 }
 
 void reply_data(struct req *rq, const char *bytes, size_t n)

@@ -188,25 +188,36 @@ static struct kept *kept_new(uid_t uid, int error, const char *path, const char 
         return k;
 }
 
-void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
-                    const char *path, const char *operation, const char *sentence)
+static void record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, struct kept *k, bool in_all)
 {
-        struct refusals *rs = m->refusals;
-        struct kept *k = kept_new(c->uid, error, path, operation, sentence);
         const struct place place = { .id = id, .kind = kind, .uid = c->uid, .kept = k };
+        struct refusals *rs = m->refusals;
 
         if (!k)
                 return;
         {
                 LOCK_SCOPE(&rs->mutex);
                 k->r.at_us = clock_now_us(); /* here, so that they are in order */
-                shelf_add(&rs->all, &place);
+                if (in_all)
+                        shelf_add(&rs->all, &place);
                 if (kind != OBJECT_NONE) {
                         shelf_forget(&rs->last, kind, id, c->uid, false);
                         shelf_add(&rs->last, &place);
                 }
         }
         kept_unref(k);
+}
+
+void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
+                    const char *path, const char *operation, const char *sentence)
+{
+        record(m, c, kind, id, kept_new(c->uid, error, path, operation, sentence), true);
+}
+
+void refusal_record_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
+                         const char *operation, const char *sentence)
+{
+        record(m, c, kind, id, kept_new(c->uid, error, "", operation, sentence), false);
 }
 
 void refusal_over(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id)

@@ -25,6 +25,9 @@ struct refusal {
 /* Remembers one; failures to do so are ignored, since the refusal itself is the answer that counts. */
 void refusal_record(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
                     const char *path, const char *operation, const char *sentence);
+/* The same one, for another object that is to say it, too: not among those of refusal_each(). */
+void refusal_record_last(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, int error,
+                         const char *operation, const char *sentence);
 
 /*
  * A command of the caller's on the object has succeeded: what she was told last about it is over, and for the

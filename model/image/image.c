@@ -367,6 +367,13 @@ int image_erase(struct db_txn *t, uint64_t id)
 
 /* ---- making ---- */
 
+int image_refuse_bin(enum image_class class, struct diag *diag)
+{
+        if (class == CLASS_RECYCLE)
+                return diag_set(diag, -EPERM, "recycle: images come here when they are deleted; make them in private");
+        return 0;
+}
+
 int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag)
 {
         if (class == CLASS_PRIVATE || class == CLASS_ISO || c->admin)
@@ -419,9 +426,9 @@ static int create(struct model *m, const struct caller *c, struct image *image, 
         DB_TXN(t);
         int r;
 
-        if (image->class == CLASS_RECYCLE)
-                return diag_set(diag, -EPERM, "recycle: images come here when they are deleted; make them in private");
-        r = image_refuse_stranger(image->class, c, diag);
+        r = image_refuse_bin(image->class, diag);
+        if (r == 0)
+                r = image_refuse_stranger(image->class, c, diag);
         if (r == 0)
                 r = object_check_name(image->o.handle, "image", diag);
         if (r == 0)
@@ -531,7 +538,9 @@ int image_create_for_file(struct model *m, const struct caller *c, uint64_t regi
 
         if (!text_is_clean(filename, strlen(filename)) || strlen(filename) > NAME_MAX)
                 return object_check_name("", "image", diag);
-        r = find_ending(filename, class, &format, &stem, diag);
+        r = image_refuse_bin(class, diag);
+        if (r == 0)
+                r = find_ending(filename, class, &format, &stem, diag);
         if (r < 0)
                 return r;
 

@@ -198,8 +198,8 @@ static int move(struct db_txn *t, const struct caller *c, struct image *image, e
                 return unpublish(t, c, image, handle, ch, diag);
         if (class == CLASS_RECYCLE)
                 return move_into_bin(t, c, image, handle, ch, diag);
-        return diag_set(diag, -EPERM, "%s: images do not move from %s to %s", image->o.handle,
-                        image_class_name(image->class), image_class_name(class));
+        return diag_set(diag, -EPERM, "%s: images do not move from %s to %s: only between private and public or marketplace, "
+                        "by the administrator", image->o.handle, image_class_name(image->class), image_class_name(class));
 }
 
 int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t region, enum image_class class,

@@ -26,6 +26,8 @@ int image_free_handle(struct db_txn *t, uint64_t region, enum image_class class,
 enum image_class image_class_of_word(const char *word);
 /* Does one of UID's in CLASS count as a private image? So the schema's triggers have it: root's ISOs are for all. */
 bool image_counts(enum image_class class, uid_t uid);
+/* Images come into the recycle bin by being deleted alone. -EPERM. */
+int image_refuse_bin(enum image_class class, struct diag *diag);
 /* In public/ and marketplace/ only the administrator changes anything; elsewhere the modes of the tree decide. -EPERM. */
 int image_refuse_stranger(enum image_class class, const struct caller *c, struct diag *diag);
 /* -EEXIST, with its sentence. */

@@ -41,9 +41,9 @@ static int refuse_unwanted(struct model *m, const struct caller *c, uint64_t reg
         int r;
         DB_TXN(t);
 
-        if (class == CLASS_RECYCLE)
-                return diag_set(diag, -EPERM, "recycle: images come here when they are deleted; make them in private");
-        r = image_refuse_stranger(class, c, diag);
+        r = image_refuse_bin(class, diag);
+        if (r == 0)
+                r = image_refuse_stranger(class, c, diag);
         if (r == 0)
                 r = db_begin(m->db, DB_READ, &t);
         if (r == 0)

@@ -169,7 +169,11 @@ mkdir $MNT/tasks/t|directories cannot be made here: tasks are made by operations
 create $R/instances/vm.raw x|files cannot be made here: a machine is made with mkdir instances/<name>
 create $R/disks/d.raw x|files cannot be made here: a disk is made with mkdir disks/<name>; then its size is written into size, and its bytes into data.raw
 symlink x $R/private/l|links cannot be made here: an image is made with mkdir <name>, or with cp of a disk file such as web.qcow2
-rename $web $R/snapshots|an image stays among the images of its region
+rename $web $R/snapshots|an image stays among the images of its region: an image is made with mkdir or cp in private/, a machine with mkdir in instances/, a disk with mkdir in disks/
+rename $web $R/shared/web|an image stays among the images of its region: images come here when their owner shares them, with mkdir private/<image>/shares/<user>
+rename $web $R/iso/web|web: images do not move from private to iso: only between private and public or marketplace, by the administrator
+create $R/recycle/x x|recycle: images come here when they are deleted; make them in private
+create $R/recycle/x.raw x|recycle: images come here when they are deleted; make them in private
 END
 # Nothing else is made or linked anywhere.
 expect "EPERM|EACCES" create "$web/new" x

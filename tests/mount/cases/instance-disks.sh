@@ -53,6 +53,15 @@ same "$(stat -c %s "$vm/disks/vdb.raw")" 3145728 "size"
 same "$(od -An -tx1 -v "$vm/disks/vdb.raw" | tr -d ' 0\n')" "" "zeros"
 ok truncate 3M "$vm/disks/vdb.raw"
 refused EINVAL "$R/disks/d3" truncate 1M "$vm/disks/vdb.raw"
+# The machine says it, too, in its own words, until something succeeds there; the list of all once.
+[[ $(cat "$vm/last-error") == *"Z truncate disks/vdb.raw: d3 has 3145728 bytes: a disk grows, but never shrinks" ]] ||
+        fail "the machine: $(cat "$vm/last-error")"
+same "$(grep -c 'never shrinks' "$MNT/info/errors")" 1 "refusals in the list of all"
+ok truncate 3M "$vm/disks/vdb.raw"
+value "$vm/last-error" ""
+refused EINVAL "$R/disks/d3" truncate 1M "$vm/disks/vdb.raw"
+ok write "$vm/description" "another command"
+value "$vm/last-error" ""
 refused EINVAL "$R/disks/d3" truncate 0 "$vm/disks/vdb.raw"
 refused EINVAL "$R/disks/d3" write "$R/disks/d3/size" 2M
 refused EINVAL "$R/disks/d3" open trunc "$vm/disks/vdb.raw"
