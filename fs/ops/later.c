@@ -9,6 +9,7 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
+#include "blobstore/base/thread_share.h"
 #include "fs/ops/file.h"
 #include "fs/ops/reply.h"
 #include "fs/tree/tree.h"
@@ -20,12 +21,14 @@
 static const struct {
         unsigned threads, of_one_user;
         enum thread_nice nice;
+        unsigned percent; /* of a processor that its threads are sure of, together */
         bool reads; /* disks, so that its threads may come to wait for a store's */
 } lanes[] = {
-        [LATER_LIST] = { 4, 2, THREAD_NICE_LONG, false },
-        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, false },
-        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, true },
-        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, true },
+        [LATER_LIST] = { 4, 1, THREAD_NICE_LONG, 20, false },
+        [LATER_TEXT] = { 4, 1, THREAD_NICE_LONG, 10, false },
+        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, 0, false },
+        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, 0, true },
+        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, 0, true },
 };
 
 /*
@@ -63,6 +66,7 @@ struct asker {
 struct lane {
         struct later *l;
         unsigned number;
+        struct thread_share share;
         TAILQ_HEAD(, asker) askers; /* whose turn is next is the first */
         pthread_cond_t more;
         pthread_t threads[4];
@@ -157,6 +161,8 @@ static void *work(void *arg)
         LOCK_SCOPE(&l->mutex);
 
         thread_set_nice(lanes[lane->number].nice);
+        if (lane->share.percent > 0)
+                thread_share_join(&lane->share);
         while (!l->stopped) {
                 w = take_next(lane, &a);
                 if (!w) {
@@ -164,6 +170,7 @@ static void *work(void *arg)
                         continue;
                 }
                 unlock(&l->mutex);
+                thread_share_step();
                 fs = fuse_req_userdata(w->fuse);
                 watch_go_on(fs->watch, &w->what);
                 if (w->name_fn)
@@ -201,6 +208,7 @@ int later_new(struct later **ret)
         for (unsigned i = 0; i < LATER_LANES; i++) {
                 l->lanes[i].l = l;
                 l->lanes[i].number = i;
+                l->lanes[i].share.percent = lanes[i].percent;
                 TAILQ_INIT(&l->lanes[i].askers);
                 (void)pthread_cond_init(&l->lanes[i].more, NULL);
         }

@@ -13,7 +13,8 @@
 #include "fs/tree/watch.h"
 
 enum later_lane {
-        LATER_LIST, /* goes through many rows, one at a time */
+        LATER_LIST, /* goes through many rows */
+        LATER_TEXT, /* reads a list that was made, which must not wait for those that are */
         LATER_NAMES, /* what is in a directory, which is quickly told and must not wait for lists */
         LATER_COMPARE, /* reads disks */
         LATER_LOOK, /* reads a little of them */

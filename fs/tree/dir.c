@@ -2,6 +2,8 @@
 
 #include "fs/tree/dir.h"
 
+#include "fs/tree/watch.h"
+
 int dir_add_object(void *ctx, const struct object *o)
 {
         struct dir_children *v = ctx;
@@ -59,16 +61,26 @@ static uint64_t listed_region(const struct req *rq)
         return rq->dir->object_kind == OBJECT_REGION ? rq->oid : LISTING_ALL_REGIONS;
 }
 
+/* Since when who asks has waited; a list of any moment from then on is an answer. */
+static int64_t asked_us(const struct req *rq)
+{
+        struct watched what = { 0 };
+
+        if (rq->fuse)
+                watch_get(rq->fs->watch, &what);
+        return what.since_us ?: LISTING_NOW;
+}
+
 int dir_list_text(struct req *rq, struct text **ret)
 {
-        return listing_get(rq->fs->model, &rq->caller, listed_region(rq), (enum listing_format)rq->entry->arg, &rq->diag,
-                           ret);
+        return listing_get(rq->fs->model, &rq->caller, listed_region(rq), (enum listing_format)rq->entry->arg,
+                           asked_us(rq), &rq->diag, ret);
 }
 
 int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
 {
         return listing_measure(rq->fs->model, &rq->caller, listed_region(rq), (enum listing_format)rq->entry->arg,
-                               &rq->diag, ret_size, ret_changed_us);
+                               asked_us(rq), &rq->diag, ret_size, ret_changed_us);
 }
 
 int dir_region_object(struct req *rq, uint64_t oid, struct object *ret)

@@ -16,7 +16,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
+#include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
+#include "blobstore/base/thread_share.h"
 #include "model/core/state.h"
 #include "model/core/user.h"
 #include "model/image/image.h"
@@ -168,7 +172,7 @@ struct rows {
         struct spool cells;
         size_t n;
         int first; /* column that they have */
-        int64_t changed_us;
+        int64_t changed_us, begun_us;
         struct viewer viewer;
         int64_t n_read; /* of a portion; and where it ended, seen or not */
         char class[16], handle[NAME_LEN_MAX + 1];
@@ -239,6 +243,7 @@ static int begin_portion(struct model *m, struct db_txn *t, uint64_t list, struc
         int r;
 
         db_end(t);
+        thread_share_step();
         r = db_begin_scan(m->db, t);
         if (r == 0)
                 r = read_version(t, list, &rows->viewer);
@@ -309,20 +314,46 @@ static int try_rows(struct model *m, const struct caller *c, uint64_t list, int6
 }
 
 /*
+ * In one go, of which there is one at a time. Others wait for its end, those who make lists and, when the log is long,
+ * it as well: so it goes on as a request does, and what that took of the share of lists is what is then waited for.
+ */
+static int take_rows_whole(struct model *m, const struct caller *c, uint64_t list, pthread_mutex_t *whole,
+                           struct rows *rows)
+{
+        LOCK_SCOPE(whole);
+        const int nice = thread_hurry();
+        int r;
+
+        r = try_rows(m, c, list, WHOLE, rows);
+        thread_calm(nice);
+        thread_share_step();
+        return r;
+}
+
+static int64_t now_us(void)
+{
+        struct timespec t;
+
+        (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t); /* cannot fail with it */
+        return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+/*
  * A list is what there was at one moment. It is read in portions, since the database's log grows for as long as a
  * transaction looks at it; where its version is the same with the last as it was with the first, they are of one moment.
  * Where it is not, all is read again in one.
  */
-static int take_rows(struct model *m, const struct caller *c, uint64_t list, struct rows *rows)
+static int take_rows(struct model *m, const struct caller *c, uint64_t list, pthread_mutex_t *whole, struct rows *rows)
 {
         int r;
 
+        rows->begun_us = now_us();
         r = try_rows(m, c, list, PORTION, rows);
         if (r != -EAGAIN)
                 return r;
         rows_done(rows);
-        *rows = (struct rows){ .cells = SPOOL_IN(m->dir_fd) };
-        return try_rows(m, c, list, WHOLE, rows);
+        *rows = (struct rows){ .cells = SPOOL_IN(m->dir_fd), .begun_us = now_us() };
+        return take_rows_whole(m, c, list, whole, rows);
 }
 
 int listing_version(struct model *m, const struct caller *c, uint64_t region, int64_t *ret)
@@ -349,6 +380,7 @@ struct cell {
 
 struct cursor {
         struct spool_reader reader;
+        size_t n_rows; /* that were read */
         const char *next; /* cell of the row */
         struct strbuf buf;
         int64_t user; /* whose name it is; looking one up is slow, and rows of one owner come in runs */
@@ -367,6 +399,8 @@ static int next_row(struct cursor *cur)
         size_t len;
         int r;
 
+        if (++cur->n_rows % PORTION == 0)
+                thread_share_step();
         r = spool_read(&cur->reader, sizeof(len), &bytes);
         if (r < 0)
                 return r;
@@ -492,7 +526,7 @@ static int (*const writers[])(const struct rows *rows, struct cursor *cur, struc
 _Static_assert(sizeof(writers) / sizeof(writers[0]) == LISTING_FORMATS, "each format needs a writer");
 
 int listing_make(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
-                 struct diag *diag, struct listing *ret)
+                 pthread_mutex_t *whole, struct diag *diag, struct listing *ret)
 {
         CLEANUP(rows_done) struct rows rows = { .cells = SPOOL_IN(m->dir_fd) };
         CLEANUP(cursor_done) struct cursor cur = { .reader.s = &rows.cells };
@@ -502,7 +536,7 @@ int listing_make(struct model *m, const struct caller *c, uint64_t region, enum 
         if (format == LISTING_XLSX && !xlsx_is_supported())
                 return diag_set(diag, -EOPNOTSUPP, "this imagefs was built without zlib, which spreadsheets need: "
                                                    "use images.csv");
-        r = take_rows(m, c, region, &rows);
+        r = take_rows(m, c, region, whole, &rows);
         if (r < 0)
                 return r;
         r = writers[format](&rows, &cur, &l.text);
@@ -518,6 +552,7 @@ int listing_make(struct model *m, const struct caller *c, uint64_t region, enum 
         *ret = (struct listing){
                 .text = l.text,
                 .changed_us = rows.changed_us,
+                .begun_us = rows.begun_us,
                 .version = rows.viewer.version,
                 .groups = rows.viewer.groups,
         };

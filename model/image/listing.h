@@ -10,17 +10,20 @@
 /* In place of a region's id. */
 #define LISTING_ALL_REGIONS UINT64_C(0)
 
+#define LISTING_NOW INT64_MAX
+
 enum listing_format { LISTING_CSV, LISTING_JSON, LISTING_XLSX, LISTING_FORMATS };
 
 /*
  * One row (or object) per image that C may see in the region; columns as the contract has them, of all regions with
- * the region's name as the first. Those that were made last are kept. Release *ret with text_unref(). -EFBIG: more rows than a spreadsheet has; -EOPNOTSUPP: built without
- * spreadsheets; -EDQUOT: C has too many open.
+ * the region's name as the first. Those that were made last are kept; one is good enough that was begun after ASKED_US,
+ * by CLOCK_MONOTONIC_COARSE (LISTING_NOW: after this). Release *ret with text_unref(). -EFBIG: more rows than a
+ * spreadsheet has; -EOPNOTSUPP: built without spreadsheets; -EDQUOT: C has too many open.
  */
-int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                struct text **ret);
+int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, int64_t asked_us,
+                struct diag *diag, struct text **ret);
 /* The same list's size, and when the last of its rows changed (0: there is none). */
 int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
-                    struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us);
+                    int64_t asked_us, struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us);
 
 #endif

@@ -12,8 +12,10 @@
  *
  * A text is shared by all who have it open, and lies in a file when it is long (core/text.h). Those that are kept take
  * TEXT_BYTES_MAX together, or there is one longer one; who has too much open gives up those that are kept for her. Of
- * lists without their text the size is still known. One list is made at a time, for which twice its size may lie on the disk,
- * and who wants the same one finds it made.
+ * lists without their text the size is still known.
+ *
+ * A list is good enough for who asked for it before its rows were begun to be read: where images change all the time,
+ * and many wait for lists of them, each would have one made otherwise, of a moment that is over when it is done.
  */
 
 #include "model/image/listing_cache.h"
@@ -41,14 +43,14 @@ struct key {
 struct kept {
         struct key key;
         uint64_t used; /* when, by the clock of the cache; 0: free */
-        int64_t version, changed_us;
+        int64_t version, changed_us, begun_us;
         size_t size;
         struct text *text; /* NULL: made, and too long ago */
         struct strbuf groups; /* as the list has them */
 };
 
 struct listings {
-        pthread_mutex_t making; /* held while a list is made; before any other lock */
+        pthread_mutex_t whole; /* of listing_make(); before any other lock */
         pthread_mutex_t mutex; /* of all below, for as long as a look or a copy takes */
         struct kept kept[KEPT_MAX];
         size_t text_bytes; /* of all texts */
@@ -62,7 +64,7 @@ int listings_new(struct listings **ret)
         if (!ls)
                 return -ENOMEM;
         /* cannot fail without attributes */
-        (void)pthread_mutex_init(&ls->making, NULL);
+        (void)pthread_mutex_init(&ls->whole, NULL);
         (void)pthread_mutex_init(&ls->mutex, NULL);
         *ret = ls;
         return 0;
@@ -77,7 +79,7 @@ void listings_free(struct listings *ls)
                 strbuf_done(&ls->kept[i].groups);
         }
         (void)pthread_mutex_destroy(&ls->mutex);
-        (void)pthread_mutex_destroy(&ls->making);
+        (void)pthread_mutex_destroy(&ls->whole);
         free(ls);
 }
 
@@ -139,6 +141,7 @@ static void keep(struct listings *ls, const struct key *key, struct listing *lis
                 .used = ++ls->clock,
                 .version = listing->version,
                 .changed_us = listing->changed_us,
+                .begun_us = listing->begun_us,
                 .size = size,
                 .groups = listing->groups,
         };
@@ -162,6 +165,7 @@ static void drop_texts_of(struct listings *ls, uid_t uid)
 struct wanted {
         const struct caller *caller;
         struct text **ret; /* may be NULL */
+        int64_t asked_us; /* it was asked for before that is over */
         uint64_t size;
         int64_t changed_us;
 };
@@ -178,13 +182,13 @@ static bool groups_are(const struct kept *k, const struct caller *c)
         return true;
 }
 
-/* True: W is filled from what was kept of this version, or a newer one. */
+/* True: W is filled from what was kept of this version, or a newer one, or of a moment after it was asked for. */
 static bool look(struct listings *ls, const struct key *key, int64_t version, struct wanted *w)
 {
         struct kept *k = place_of(ls, key);
 
-        if (!k->used || !key_is(&k->key, key) || k->version < version || (w->ret && !k->text) ||
-            !groups_are(k, w->caller))
+        if (!k->used || !key_is(&k->key, key) || (k->version < version && k->begun_us <= w->asked_us) ||
+            (w->ret && !k->text) || !groups_are(k, w->caller))
                 return false;
         k->used = ++ls->clock;
         w->size = k->size;
@@ -225,7 +229,7 @@ static int make(struct model *m, const struct key *key, struct diag *diag, struc
         CLEANUP(text_unrefp) struct text *text = NULL;
         int r;
 
-        r = listing_make(m, w->caller, key->region, key->format, diag, &listing);
+        r = listing_make(m, w->caller, key->region, key->format, &m->listings->whole, diag, &listing);
         if (r < 0)
                 return r;
         w->size = (size_t)spool_size(&listing.text);
@@ -252,30 +256,21 @@ static int want(struct model *m, uint64_t region, enum listing_format format, st
         r = listing_version(m, c, region, &version);
         if (r < 0)
                 return r;
-        if (look_safely(m, &key, version, w))
-                return 0;
-        LOCK_SCOPE(&m->listings->making);
-        /*
-         * Somebody else may have made it meanwhile. It says what was at a moment after it was asked for; to want the
-         * present would be to make it once for each who waits, where images change all the time.
-         */
-        if (look_safely(m, &key, version, w))
-                return 0;
-        return make(m, &key, diag, w);
+        return look_safely(m, &key, version, w) ? 0 : make(m, &key, diag, w);
 }
 
-int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, struct diag *diag,
-                struct text **ret)
+int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, int64_t asked_us,
+                struct diag *diag, struct text **ret)
 {
-        struct wanted w = { .caller = c, .ret = ret };
+        struct wanted w = { .caller = c, .ret = ret, .asked_us = asked_us };
 
         return want(m, region, format, diag, &w);
 }
 
 int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
-                    struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us)
+                    int64_t asked_us, struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us)
 {
-        struct wanted w = { .caller = c };
+        struct wanted w = { .caller = c, .asked_us = asked_us };
         int r;
 
         r = want(m, region, format, diag, &w);

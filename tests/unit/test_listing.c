@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "model/core/region.h"
 #include "model/image/listing.h"
@@ -29,7 +30,7 @@ static char *list_of(struct library *l, const struct caller *c, uint64_t region,
         CLEANUP_STRBUF struct strbuf out = { 0 };
         struct text *t;
 
-        assert_ok(listing_get(l->m, c, region, format, library_diag(l), &t));
+        assert_ok(listing_get(l->m, c, region, format, LISTING_NOW, library_diag(l), &t));
         add_text(t, &out);
         return strbuf_take(&out);
 }
@@ -272,7 +273,7 @@ static uint64_t measure(struct library *l, const struct caller *c, enum listing_
         int64_t changed_us = -1;
         uint64_t size = 0;
 
-        assert_ok(listing_measure(l->m, c, l->region, format, library_diag(l), &size, &changed_us));
+        assert_ok(listing_measure(l->m, c, l->region, format, LISTING_NOW, library_diag(l), &size, &changed_us));
         return size;
 }
 
@@ -288,9 +289,9 @@ static void test_the_size_is_that_of_the_text(void **state)
                 if (f == LISTING_XLSX && !xlsx_is_supported())
                         continue;
                 assert_int_equal(measure(l, &l->alice, f), measure(l, &l->alice, f));
-                assert_ok(listing_get(l->m, &l->alice, l->region, f, library_diag(l), &t));
+                assert_ok(listing_get(l->m, &l->alice, l->region, f, LISTING_NOW, library_diag(l), &t));
                 add_text(t, &first);
-                assert_ok(listing_get(l->m, &l->alice, l->region, f, library_diag(l), &t));
+                assert_ok(listing_get(l->m, &l->alice, l->region, f, LISTING_NOW, library_diag(l), &t));
                 add_text(t, &again);
                 assert_int_equal(first.len, measure(l, &l->alice, f));
                 assert_int_equal(again.len, first.len);
@@ -349,7 +350,7 @@ static unsigned find_changed(struct library *l, uint64_t region, struct text *ke
         for (unsigned i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
                 struct text *t;
 
-                assert_ok(listing_get(l->m, &who[i], region, LISTING_JSON, library_diag(l), &t));
+                assert_ok(listing_get(l->m, &who[i], region, LISTING_JSON, LISTING_NOW, library_diag(l), &t));
                 changed |= (t != kept[i]) << i;
                 text_unref(kept[i]); /* not before, or the next could lie in the same place */
                 kept[i] = t;
@@ -434,11 +435,13 @@ static void test_a_region_is_renamed(void **state)
 
         (void)library_image(l, "web");
         free(csv_of_all(l, &l->alice));
-        assert_ok(listing_measure(l->m, &l->alice, LISTING_ALL_REGIONS, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_ok(listing_measure(l->m, &l->alice, LISTING_ALL_REGIONS, LISTING_CSV, LISTING_NOW, library_diag(l),
+                                  &size, &changed_us));
         assert_ok(region_rename(l->m, &l->admin, l->region, "elsewhere", library_diag(l)));
         text = csv_of_all(l, &l->alice);
         assert_contains(text, "\nelsewhere,private,web,");
-        assert_ok(listing_measure(l->m, &l->alice, LISTING_ALL_REGIONS, LISTING_CSV, library_diag(l), &size, &then_us));
+        assert_ok(listing_measure(l->m, &l->alice, LISTING_ALL_REGIONS, LISTING_CSV, LISTING_NOW, library_diag(l),
+                                  &size, &then_us));
         assert_int_equal(size, strlen(text));
         assert_true(then_us > changed_us);
         free(text);
@@ -498,14 +501,17 @@ static void test_the_time_is_that_of_the_last_row(void **state)
         const long long then_us = 4000000000000000; /* to come: an image that was left queued long ago is removed */
         uint64_t size, id;
 
-        assert_ok(listing_measure(l->m, &l->alice, l->region, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_ok(listing_measure(l->m, &l->alice, l->region, LISTING_CSV, LISTING_NOW, library_diag(l), &size,
+                                  &changed_us));
         assert_int_equal(changed_us, 0);
         id = library_image(l, "web");
         (void)library_image(l, "x");
         library_sql(l, "UPDATE image SET updated = %lld + (id = %lld)", then_us, (long long)id);
-        assert_ok(listing_measure(l->m, &l->alice, l->region, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_ok(listing_measure(l->m, &l->alice, l->region, LISTING_CSV, LISTING_NOW, library_diag(l), &size,
+                                  &changed_us));
         assert_int_equal(changed_us, then_us + 1);
-        assert_ok(listing_measure(l->m, &l->bob, l->region, LISTING_CSV, library_diag(l), &size, &changed_us));
+        assert_ok(listing_measure(l->m, &l->bob, l->region, LISTING_CSV, LISTING_NOW, library_diag(l), &size,
+                                  &changed_us));
         assert_int_equal(changed_us, 0); /* another's images do not show */
 }
 
@@ -606,6 +612,48 @@ static void test_lists_push_each_other_out(void **state)
         }
 }
 
+static int64_t coarse_now_us(void)
+{
+        struct timespec t;
+
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC_COARSE, &t), 0);
+        return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+static char *csv_asked_for(struct library *l, int64_t asked_us)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        struct text *t;
+
+        assert_ok(listing_get(l->m, &l->alice, l->region, LISTING_CSV, asked_us, library_diag(l), &t));
+        add_text(t, &out);
+        return strbuf_take(&out);
+}
+
+/*
+ * Of twenty who wait for a list while images change, each had one made: the last waited for twenty. One that was begun
+ * after they asked is good for all of them, and for nobody who asked later, be it by less than the clock tells.
+ */
+static void test_a_list_is_good_for_who_asked_before_it_was_begun(void **state)
+{
+        struct library *l = *state;
+        const int64_t before_us = coarse_now_us() - 1;
+        CLEANUP_FREE char *one = NULL, *same = NULL, *two = NULL, *three = NULL;
+        int64_t after_us;
+
+        (void)library_image(l, "one");
+        one = csv(l, &l->alice);
+        after_us = coarse_now_us();
+        (void)library_image(l, "two");
+        same = csv_asked_for(l, before_us);
+        assert_string_equal(same, one);
+        two = csv_asked_for(l, after_us);
+        assert_contains(two, ",two,");
+        (void)library_image(l, "three");
+        three = csv(l, &l->alice);
+        assert_contains(three, ",three,");
+}
+
 struct reader {
         struct library *l;
         atomic_bool *done;
@@ -623,8 +671,10 @@ static void *read_lists(void *arg)
                 int64_t changed_us;
                 uint64_t size;
 
-                if (listing_get(l->m, &l->alice, l->region, reader->format, NULL, &t) < 0 || text_size(t) == 0 ||
-                    listing_measure(l->m, &l->alice, l->region, reader->format, NULL, &size, &changed_us) < 0)
+                if (listing_get(l->m, &l->alice, l->region, reader->format, LISTING_NOW, NULL, &t) < 0 ||
+                    text_size(t) == 0 ||
+                    listing_measure(l->m, &l->alice, l->region, reader->format, LISTING_NOW, NULL, &size, &changed_us) <
+                            0)
                         abort();
                 text_unref(t);
         }
@@ -662,7 +712,7 @@ static void test_no_region(void **state)
         struct library *l = *state;
         struct text *t;
 
-        assert_err(listing_get(l->m, &l->alice, l->region + 1, LISTING_CSV, library_diag(l), &t), -ENOENT);
+        assert_err(listing_get(l->m, &l->alice, l->region + 1, LISTING_CSV, LISTING_NOW, library_diag(l), &t), -ENOENT);
 }
 
 static void test_spreadsheets_may_be_left_out(void **state)
@@ -672,7 +722,8 @@ static void test_spreadsheets_may_be_left_out(void **state)
 
         if (xlsx_is_supported())
                 skip();
-        assert_err(listing_get(l->m, &l->alice, l->region, LISTING_XLSX, library_diag(l), &t), -EOPNOTSUPP);
+        assert_err(listing_get(l->m, &l->alice, l->region, LISTING_XLSX, LISTING_NOW, library_diag(l), &t),
+                   -EOPNOTSUPP);
         assert_contains(l->diag.text, "images.csv");
 }
 
@@ -698,6 +749,7 @@ int main(void)
                 TEST(test_groups_of_the_caller_decide),
                 TEST(test_changes_while_it_is_read),
                 TEST(test_lists_push_each_other_out),
+                TEST(test_a_list_is_good_for_who_asked_before_it_was_begun),
                 TEST(test_many_threads),
                 TEST(test_no_region),
                 TEST(test_spreadsheets_may_be_left_out),
