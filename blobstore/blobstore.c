@@ -238,6 +238,16 @@ static int store_lock(struct blobstore *bs)
         return 0;
 }
 
+int blobstore_hold(const struct blobstore *bs)
+{
+        int r;
+
+        do {
+                r = flock(bs->lock_fd, (bs->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB);
+        } while (r < 0 && errno == EINTR);
+        return r < 0 ? -errno : 0;
+}
+
 static int store_open_subdirs(struct blobstore *bs)
 {
         int disks_fd, *const fds[] = { &bs->segments_fd, &bs->moved_fd,    &bs->maps_fd,

@@ -135,6 +135,9 @@ int blobstore_set_owner(struct blobstore *bs, const struct store_owner *owner); 
 /* As blobstore_get_owner(), of the store in directory DIR_FD, which need not be one that can be opened. */
 int blobstore_read_owner(int dir_fd, struct store_owner *ret);
 
+/* Is it still ours? A negative errno: its lock is lost, and another process may have it. Waits for who keeps the lock. */
+int blobstore_hold(const struct blobstore *bs);
+
 /* Did a sync fail, so that the store refuses writes? */
 bool blobstore_is_degraded(struct blobstore *bs);
 

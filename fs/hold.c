@@ -8,16 +8,22 @@
  * So the lock is taken once more, now and then: of a local file system that costs a system call, and cannot fail. When it
  * is lost the process ends as if it had been killed, since each orderly step would write: the mount is left as after a
  * crash, and what machines do there fails.
+ *
+ * With the lock of a region's own store goes the region alone: the next process finds that another has the store, and that it
+ * is offline. It is asked for by a thread of its own, which may have to wait for that store's disk.
  */
 
 #include "fs/hold.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "blobstore/base/every.h"
+#include "blobstore/base/lock.h"
 #include "blobstore/base/log.h"
 #include "fs/options.h"
 #include "model/model.h"
@@ -26,24 +32,43 @@
 #define HOLD_SECONDS 5
 
 struct hold {
-        const struct model *model;
+        struct model *model;
         const char *store;
-        struct every *every;
+        bool followed;
+        struct every *library, *stores;
+        pthread_mutex_t end; /* which is told by one of the two */
 };
 
-static void ask(void *ctx)
+static _Noreturn void end(struct hold *h, const char *what, int error, int status)
 {
-        const struct hold *h = ctx;
+        lock(&h->end);
+        log_error("%s is no longer served: its lock is lost, and another host may have it: %s: nothing more is written, and the "
+                  "mount is as after a crash; see whether this host still has its file system", what, strerror(-error));
+        _exit(status);
+}
+
+static void ask_library(void *ctx)
+{
+        struct hold *h = ctx;
         int r = model_hold(h->model);
+
+        if (r < 0)
+                end(h, h->store, r, EXIT_MOUNT_FAILED);
+}
+
+static void ask_stores(void *ctx)
+{
+        struct hold *h = ctx;
+        char path[PATH_MAX];
+        int r = model_hold_stores(h->model, path, sizeof(path));
 
         if (r == 0)
                 return;
-        log_error("%s is no longer served: its lock is lost, and another host may have it: %s: nothing more is written, and the "
-                  "mount is as after a crash; see whether this host still has its file system", h->store, strerror(-r));
-        _exit(EXIT_MOUNT_FAILED);
+        ask_library(ctx); /* which may be on the same file system */
+        end(h, path[0] ? path : h->store, r, h->followed ? EXIT_FAILURE : EXIT_MOUNT_FAILED);
 }
 
-int hold_start(const struct model *model, const char *store, struct hold **ret)
+int hold_start(struct model *model, const char *store, bool followed, struct hold **ret)
 {
         struct hold *h = calloc(1, sizeof(*h));
         int r;
@@ -52,9 +77,13 @@ int hold_start(const struct model *model, const char *store, struct hold **ret)
                 return -ENOMEM;
         h->model = model;
         h->store = store;
-        r = every_start(HOLD_SECONDS * 1000, ask, h, &h->every);
+        h->followed = followed;
+        (void)pthread_mutex_init(&h->end, NULL); /* cannot fail without attributes */
+        r = every_start(HOLD_SECONDS * 1000, ask_library, h, &h->library);
+        if (r == 0)
+                r = every_start(HOLD_SECONDS * 1000, ask_stores, h, &h->stores);
         if (r < 0) {
-                free(h);
+                hold_stop(h);
                 return r;
         }
         *ret = h;
@@ -65,6 +94,8 @@ void hold_stop(struct hold *h)
 {
         if (!h)
                 return;
-        every_stop(h->every);
+        every_stop(h->stores);
+        every_stop(h->library);
+        (void)pthread_mutex_destroy(&h->end);
         free(h);
 }

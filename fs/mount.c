@@ -538,7 +538,7 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 r = mount_mount(&m);
         mount_mask_signals(SIG_UNBLOCK);
         if (r == 0)
-                r = hold_start(m.fs.model, opts->store, &m.hold);
+                r = hold_start(m.fs.model, opts->store, m.lasting, &m.hold);
         if (r == 0) {
                 config = fuse_loop_cfg_create();
                 r = config ? 0 : mount_fail(-ENOMEM, "out of memory");

@@ -246,6 +246,11 @@ void model_close(struct model *m)
         free(m);
 }
 
+int model_hold_stores(struct model *m, char *buf, size_t size)
+{
+        return stores_hold(m, buf, size);
+}
+
 int model_look_at_stores(struct model *m, int64_t limit_us)
 {
         bool changed;

@@ -74,6 +74,8 @@ pid_t model_holder(const char *dir);
  * it any more, not even to close it. Waits for who keeps the lock. Any thread.
  */
 int model_hold(const struct model *m);
+/* Likewise the blob stores that are online, of which it gives the path of the first that is not. */
+int model_hold_stores(struct model *m, char *buf, size_t size);
 
 /*
  * Looks which blob stores do not answer, where somebody has waited for more than LIMIT_US: they count as offline until they

@@ -488,6 +488,21 @@ int stores_each(struct model *m, stores_fn *fn, void *ctx)
         return 0;
 }
 
+int stores_hold(struct model *m, char *buf, size_t size)
+{
+        struct store *st = NULL;
+
+        while ((st = store_list_next(&m->stores->list, st, true))) {
+                int r = blobstore_hold(st->bs);
+
+                if (r < 0) {
+                        (void)snprintf(buf, size, "%s", st->path);
+                        return r;
+                }
+        }
+        return 0;
+}
+
 size_t stores_count(struct model *m)
 {
         struct store *st = NULL;

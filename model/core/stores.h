@@ -29,6 +29,9 @@ size_t stores_count(struct model *m);
 typedef int stores_offline_fn(void *ctx, const char *sentence, const char *path);
 int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx);
 
+/* A negative errno: the lock of one of those is lost, the path of which is put into BUF. */
+int stores_hold(struct model *m, char *buf, size_t size);
+
 /* 0: it is none of the library's. */
 uint64_t stores_id(struct model *m, const struct blobstore *bs);
 /* That of the object's region; 0: it is gone, or in none. */
