@@ -380,6 +380,13 @@ static int ops_rename_scratch(struct req *rq, struct node n, fuse_ino_t new_pare
         return scratch_file_rename(rq, n, new_parent, new_name, r == 0 ? &existing : NULL);
 }
 
+static int ops_refuse_taken(struct req *rq, const struct dir_kind *to, uint64_t oid, const char *name)
+{
+        if (to->taken)
+                return to->taken(rq, oid, name);
+        return diag_set(&rq->diag, -EEXIST, "%s is taken: choose another name, or remove it first", name);
+}
+
 /* true: its request has been answered; else *RET is what came of it. */
 static bool ops_rename_object(struct req *rq, fuse_ino_t parent, const char *name, struct node n, fuse_ino_t new_parent,
                               const char *new_name, int *ret)
@@ -428,8 +435,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 else if (parent == new_parent && strcmp(name, new_name) == 0)
                         r = 0;
                 else if (to && to->child == kind->child && ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
-                        r = diag_set(&rq.diag, -EEXIST, "%s is taken: choose another name, or remove it first",
-                                     new_name);
+                        r = ops_refuse_taken(&rq, to, node_of(new_parent).oid, new_name);
                 else if (ops_rename_object(&rq, parent, name, n, new_parent, new_name, &r))
                         return;
         }

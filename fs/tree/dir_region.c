@@ -213,9 +213,20 @@ static int images_remove(struct req *rq, uint64_t child)
 
 static int images_rename(struct req *rq, uint64_t child, struct node to, const char *name)
 {
+        if (to.kind == KIND_IMAGE) /* mv into the name that it was to get */
+                return diag_set(&rq->diag, -EPERM, "an image holds no other one: choose a name that is free");
         if (to.kind != KIND_IMAGES || to.row != 0)
                 return diag_set(&rq->diag, -EPERM, "an image stays among the images of its region: %s", ways_in(to.kind));
         return image_move(rq->fs->model, &rq->caller, child, dir_class_region(to.oid), class_of(to.oid), name, &rq->diag);
+}
+
+/* Of what is in the recycle bin nobody chooses the name. */
+static int images_taken(struct req *rq, uint64_t oid, const char *name)
+{
+        if (class_of(oid) == CLASS_RECYCLE)
+                return diag_set(&rq->diag, -EEXIST, "recycle has one of the name %s already: rmdir deletes this one, too, and "
+                                "numbers it", name);
+        return diag_set(&rq->diag, -EEXIST, "%s is taken: choose another name, or remove it first", name);
 }
 
 const struct dir_kind dir_images = {
@@ -235,4 +246,5 @@ const struct dir_kind dir_images = {
         .remove = images_remove,
         .crowded = true,
         .rename = images_rename,
+        .taken = images_taken,
 };

@@ -135,6 +135,7 @@ struct dir_kind {
         bool crowded; /* many users make and remove things in one such directory: see ops/split.h */
         enum node_kind parting; /* rmdir takes it from the caller alone: see ops/parting.h; KIND_ROOT: from all */
         int (*rename)(struct req *rq, uint64_t child, struct node to, const char *name);
+        int (*taken)(struct req *rq, uint64_t oid, const char *name); /* what a rename to that name of it is refused with */
         bool access; /* chmod and chown of it are the object's */
         bool size; /* the directory's is the object's, for ls -l */
         bool of_machine; /* the oid is a machine's, and the directory leads to files that it is run from: see ops/grant.h */

@@ -28,7 +28,11 @@ refused "EPERM" - mkdir "$R/recycle/new"
 cloud_image other 1M 3
 expect ENOENT stat "$R/private/other/deleted"
 refused EINVAL "$R/private/other" rename "$R/private/other" "$R/recycle/another"
+says() { [[ $(cat "$R/private/other/last-error") == *": $1" ]] || fail "not '$1' but: $(cat "$R/private/other/last-error")"; }
 refused EEXIST "$R/private/other" rename "$R/private/other" "$bin"
+says "recycle has one of the name web already: rmdir deletes this one, too, and numbers it"
+refused EPERM "$R/private/other" rename "$R/private/other" "$bin/other"
+says "an image holds no other one: choose a name that is free"
 ok mkdir "$R/private/other/instances/keeps"
 refused EBUSY "$R/private/other" rename "$R/private/other" "$R/recycle/other"
 ok rmdir "$R/instances/keeps"
