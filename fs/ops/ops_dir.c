@@ -151,6 +151,8 @@ static int listing_fill(struct req *rq, struct listing *l)
                 rq->oid = l->dir.oid;
                 if ((e->flags & ENTRY_UNLISTED) || (e->visible && !e->visible(rq)))
                         continue;
+                if ((e->flags & ENTRY_ADMIN) && !rq->caller.admin)
+                        continue; /* who reads all that is listed is refused nothing */
                 if (e->dir)
                         n = tree_subdir(e, l->dir);
                 r = listing_add(l, e->name, n, e->dir ? DT_DIR : DT_REG, NULL);

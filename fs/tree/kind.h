@@ -41,7 +41,7 @@ enum entry_flags {
         ENTRY_LINE = 1 << 2, /* one line: also an extended attribute of the directory */
         ENTRY_WAIT = 1 << 3, /* reading blocks until the work is done */
         ENTRY_UPLOAD = 1 << 4, /* takes a file in */
-        ENTRY_ADMIN = 1 << 5, /* the administrator's to read, whoever owns the directory */
+        ENTRY_ADMIN = 1 << 5, /* the administrator's to read, and listed to her alone, whoever owns the directory */
         ENTRY_DISK = 1 << 6, /* a writable disk: see disk_file.c; the directory is a volume's */
         ENTRY_COMMANDS = 1 << 7, /* more than one command may come through one open, in writes of their own */
         ENTRY_LOOK = 1 << 8, /* making its text reads disks a little */

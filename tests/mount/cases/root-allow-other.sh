@@ -57,6 +57,15 @@ value "$R/private/web/owner" "$A"
 same "$(stat -c '%a %u' "$R/snapshots/web")" "700 $A" "A's snapshot"
 cmp <(as $A cat "$R/private/web/disks/vda.raw") disk.raw || fail "A cannot read A's disk"
 
+# Who reads all that she is shown is refused nothing; the administrator is shown more.
+for uid in $A $B; do
+        as $uid grep -r nothing-like-this "$MNT" >/dev/null 2>err
+        same "$(cat err)" "" "grep -r by $uid"
+done
+same "$(as $A ls "$MNT/info" "$R" | grep -cx 'store\|quota-by-user')" 1 "what A is shown of what is root's" # the region's store
+same "$(ls "$MNT/info" "$R" | grep -cx 'store\|quota-by-user')" 3 "what root is shown"
+by $A expect EACCES open r "$R/quota-by-user"
+
 # B: it is there to make (EEXIST), not to enter, not in any listing, whatever root or A has had looked up.
 ls -lR "$MNT" >/dev/null
 for round in cold warm; do
