@@ -42,7 +42,7 @@ bool attr_is_long(struct node n)
         const struct dir_kind *kind = tree_kind(n.kind);
         const struct entry *entry = tree_entry(n);
 
-        return (n.row == ROW_CHILD && kind && kind->show_child) || (entry && entry->text);
+        return (n.row == ROW_CHILD && kind && kind->show_child) || (entry && (entry->text || (entry->flags & ENTRY_USERS)));
 }
 
 bool attr_is_found(struct node n)
@@ -310,5 +310,7 @@ int attr_get_long(struct req *rq, struct node n, struct stat *ret, double *ret_t
         rq->entry = entry;
         rq->dir = tree_kind(n.kind);
         rq->oid = n.oid;
-        return entry ? attr_ask(rq, entry, ret) : attr_measure(rq, n, ret);
+        if (entry && entry->changed_us)
+                attr_set_times(ret, entry->changed_us(rq));
+        return entry && entry->measure ? attr_ask(rq, entry, ret) : attr_measure(rq, n, ret);
 }

@@ -12,6 +12,7 @@
 #include "blobstore/base/thread_share.h"
 #include "fs/ops/file.h"
 #include "fs/ops/reply.h"
+#include "fs/ops/resent.h"
 #include "fs/tree/tree.h"
 
 /*
@@ -29,6 +30,7 @@ static const struct {
         [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, 0, false },
         [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, 0, true },
         [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, 0, true },
+        [LATER_USERS] = { 4, 1, THREAD_NICE_LONG, 10, false },
 };
 
 /*
@@ -50,6 +52,7 @@ struct waiting {
         bool has_fi;
         struct fuse_file_info fi;
         struct watched what;
+        struct resent resent;
         bool told; /* that it waits for long; its thread says the rest */
         char name[];
 };
@@ -173,10 +176,12 @@ static void *work(void *arg)
                 thread_share_step();
                 fs = fuse_req_userdata(w->fuse);
                 watch_go_on(fs->watch, &w->what);
+                resent_go_on(&w->resent);
                 if (w->name_fn)
                         w->name_fn(w->fuse, w->ino, w->name);
                 else
                         w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
+                resent_go_on(&(struct resent){ 0 });
                 watch_end(fs->watch);
                 free(w);
                 lock(&l->mutex);
@@ -398,6 +403,8 @@ enum later_lane later_lane(struct node n)
 
         if (kind && kind->looks)
                 return LATER_LOOK;
+        if (n.kind == KIND_EVENTS_AFTER || (entry && (entry->flags & ENTRY_USERS)))
+                return LATER_USERS;
         if (n.row == ROW_CHILD)
                 return LATER_COMPARE;
         return entry && (entry->flags & ENTRY_LOOK) ? LATER_LOOK : LATER_LIST;
@@ -414,6 +421,7 @@ static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
         store = lanes[lane].reads ? file_store_elsewhere(fs, fuse, node_of(w->ino)) : 0;
         watch_get(fs->watch, &w->what);
         w->what.thread = 0;
+        w->resent = resent_get();
         fuse_req_interrupt_func(fuse, interrupt, l);
         r = enqueue(l, &l->lanes[lane], w, store);
         if (r < 0) {

@@ -18,6 +18,7 @@ enum later_lane {
         LATER_NAMES, /* what is in a directory, which is quickly told and must not wait for lists */
         LATER_COMPARE, /* reads disks */
         LATER_LOOK, /* reads a little of them */
+        LATER_USERS, /* looks users up, whom the machine may have to ask another for */
         LATER_LANES,
 };
 

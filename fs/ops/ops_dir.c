@@ -340,7 +340,7 @@ static size_t listing_put_plus(struct req *rq, const char *name, const struct li
         int r = -ENODATA;
 
         /* what takes work to measure is measured for those who ask, not for everybody who wants the names */
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(entry && entry->measure) && !attr_is_found(i->node))
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !(entry && (entry->measure || (entry->flags & ENTRY_USERS))) && !attr_is_found(i->node))
                 r = attr_get(rq, i->node, i->has_object ? &o : NULL, &e.attr, &e.attr_timeout);
         if (r == 0 && i->has_object)
                 e.attr_timeout -= age_s;

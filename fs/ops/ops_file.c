@@ -252,12 +252,12 @@ static enum later_lane lane_to_read(struct node n)
 {
         const enum later_lane lane = later_lane(n);
 
-        return lane == LATER_LIST ? LATER_TEXT : lane;
+        return lane == LATER_LIST || (lane == LATER_USERS && n.row != ROW_CHILD) ? LATER_TEXT : lane;
 }
 
 void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-        if (attr_is_long(node_of(ino)))
+        if (attr_is_long(node_of(ino)) || node_of(ino).kind == KIND_EVENTS_AFTER)
                 later_run(fuse, lane_to_read(node_of(ino)), read_now, ino, size, off, fi);
         else if (awaits_again(fuse, ino, fi))
                 later_run(fuse, LATER_COMPARE, read_ready, ino, size, off, fi);

@@ -178,6 +178,8 @@ void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 later_run_name(fuse, LATER_COMPARE, lookup_ready, parent, name);
         else if (kind && kind->looks)
                 later_run_name(fuse, LATER_LOOK, lookup_now, parent, name);
+        else if (kind && kind->users)
+                later_run_name(fuse, LATER_USERS, lookup_now, parent, name);
         else if (!split_awaits(fs->splits, fuse, parent, name, lookup_now))
                 lookup_now(fuse, parent, name);
 }
@@ -234,7 +236,7 @@ static void mkdir_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 mkdir_answer(&rq, node_of(parent), r, done.child, false);
 }
 
-void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
+static void mkdir_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
         struct node dir = node_of(parent);
@@ -242,7 +244,6 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
         uint64_t child = 0;
         int r;
 
-        (void)mode; /* new objects are their maker's alone; chmod opens them */
         req_init(&rq, fuse);
         if (split_is_second(rq.fs->splits, fuse, parent, name, mkdir_again))
                 return;
@@ -268,6 +269,23 @@ void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode
                 reply_made(&rq, parent, name);
         else
                 mkdir_answer(&rq, dir, r, child, true);
+}
+
+/* Calls FN, where that looks users up by a thread for it. */
+static void change(fuse_req_t fuse, later_name_fn *fn, fuse_ino_t parent, const char *name)
+{
+        const struct dir_kind *kind = tree_kind(node_of(parent).kind);
+
+        if (kind && kind->users)
+                later_run_name(fuse, LATER_USERS, fn, parent, name);
+        else
+                fn(fuse, parent, name);
+}
+
+void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
+{
+        (void)mode; /* new objects are their maker's alone; chmod opens them */
+        change(fuse, mkdir_now, parent, name);
 }
 
 /* A step on the way to the end of the whole: answered as done, and nothing is. false: it is none. */
@@ -309,7 +327,7 @@ static void rename_again(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         change_again(fuse, parent, name, "rename");
 }
 
-void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+static void rmdir_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
         const struct dir_kind *kind = tree_kind(node_of(parent).kind);
@@ -363,6 +381,11 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         }
         reply_done(&rq, node_of(parent));
         reply_error(&rq, kind->parting ? -ESTALE : 0);
+}
+
+void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+        change(fuse, rmdir_now, parent, name);
 }
 
 /* A temporary file gets the name that it is for, or another of its own. */

@@ -5,11 +5,7 @@
 #include <stddef.h>
 
 /* Of the request that the thread serves: one after the other, from reading to answering or handing on. */
-static _Thread_local struct {
-        struct resent_notes *notes; /* NULL: it serves none, or nothing outlives the process */
-        uint64_t number;
-        bool is_resent, was_done, was_begun;
-} now;
+static _Thread_local struct resent now; /* NOTES NULL: it serves none, or nothing outlives the process */
 
 static bool is_noted(const _Atomic uint64_t *notes, uint64_t number)
 {
@@ -26,6 +22,16 @@ void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent)
         now.is_resent = is_resent;
         now.was_done = is_resent && is_noted(notes->done, number);
         now.was_begun = is_resent && is_noted(notes->begun, number);
+}
+
+struct resent resent_get(void)
+{
+        return now;
+}
+
+void resent_go_on(const struct resent *what)
+{
+        now = *what;
 }
 
 void resent_note(void *ctx, bool done)

@@ -27,6 +27,15 @@ struct resent_notes {
 /* This thread is going to serve the request of that number. NOTES is borrowed until the next. */
 void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent);
 
+/* What this thread serves, for another one to go on with; zeroed: nothing. */
+struct resent {
+        struct resent_notes *notes;
+        uint64_t number;
+        bool is_resent, was_done, was_begun;
+};
+struct resent resent_get(void);
+void resent_go_on(const struct resent *what);
+
 /* Of a model_committed_fn. */
 void resent_note(void *ctx, bool done);
 

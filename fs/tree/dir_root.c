@@ -181,7 +181,7 @@ static const struct entry info_entries[] = {
         STORE_HISTORY(7, "store-history.csv", STORE_HISTORY_CSV, "what images hold and what is stored, a line per day and region"),
         STORE_HISTORY(8, "store-history.svg", STORE_HISTORY_SVG, "the same as a picture"),
         { 9, "events", "the last thousand things that happened to what you may see, a JSON object a line", 0444,
-          .show = events_show, .changed_us = events_changed_us },
+          ENTRY_USERS, .show = events_show, .changed_us = events_changed_us },
         { 10, "events-after", "reading <seq> in it waits for what comes after that event, and gives all there is", 0555,
           ENTRY_UNLISTED, .dir = KIND_EVENTS_AFTER },
         { 0 },

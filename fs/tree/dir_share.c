@@ -58,6 +58,7 @@ const struct dir_kind dir_shares = {
         .find = shares_find,
         .make = shares_make,
         .remove = shares_remove,
+        .users = true,
 };
 
 /* ---- one share ---- */
@@ -82,9 +83,11 @@ static int show_user(struct req *rq, struct strbuf *out)
         int r;
 
         r = share_get(rq->fs->model, rq->oid, &s);
-        if (r == 0)
-                strbuf_addf(out, "%s\n", s.o.handle);
-        return r;
+        if (r < 0)
+                return r;
+        dir_add_user(out, s.uid);
+        strbuf_add(out, "\n");
+        return 0;
 }
 
 static int show_created(struct req *rq, struct strbuf *out)
@@ -101,7 +104,7 @@ static int show_created(struct req *rq, struct strbuf *out)
 }
 
 static const struct entry share_entries[] = {
-        { 1, "user", "with whom the image is shared", 0444, ENTRY_LINE, .show = show_user },
+        { 1, "user", "with whom the image is shared", 0444, ENTRY_LINE | ENTRY_USERS, .show = show_user },
         { 2, "created", "since when", 0444, ENTRY_LINE, .show = show_created },
         { 0 },
 };

@@ -48,6 +48,7 @@ enum entry_flags {
         ENTRY_PIECES = 1 << 9, /* a text that means nothing before its end: store gives 1 until that has come */
         ENTRY_SEED = 1 << 10, /* a machine's, which is let to others as its disks are: see ops/grant.h */
         ENTRY_BYTES = 1 << 11, /* what is stored need not be text: rq->stored_bytes says how many there are */
+        ENTRY_USERS = 1 << 12, /* making its text looks users up, whom the machine may have to ask another for */
 };
 
 /*
@@ -142,6 +143,7 @@ struct dir_kind {
         int (*target)(struct req *rq, uint64_t child, struct strbuf *out); /* of children that are links */
         const struct blob_ops *blob; /* of children that are blobs */
         bool looks; /* finding and listing them reads disks: not for threads that answer requests (ops/later.h) */
+        bool users; /* what has a name in it is found, made and removed by looking a user up; likewise */
         /*
          * Is there what answers about N need, which is this directory or something in it, and takes time to make? And
          * makes it, to be kept for a while: see ops/ready.h. Both or none.

@@ -68,19 +68,11 @@ static void set_name(struct share *s)
 
 int share_get(struct model *m, uint64_t id, struct share *ret)
 {
+        DB_TXN(t);
         int r;
 
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r == 0)
-                        r = db_one(&t, share_sql[GET], share_row, ret, DB_INT(id));
-                if (r < 0)
-                        return r;
-        }
-        set_name(ret);
-        return 0;
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : db_one(&t, share_sql[GET], share_row, ret, DB_INT(id));
 }
 
 int share_find(struct model *m, uint64_t image, const char *user, struct share *ret)

@@ -33,7 +33,8 @@ int share_remove(struct model *m, const struct caller *c, uint64_t id, struct di
 /* The caller, with whom the image is shared, wants it no more. -EACCES, -EPERM (admin, with whom it is not shared). */
 int share_give_back(struct model *m, const struct caller *c, uint64_t image, struct diag *diag);
 
-int share_get(struct model *m, uint64_t id, struct share *ret); /* -ENOENT */
+/* The user is not looked up: the handle is the image's. -ENOENT. */
+int share_get(struct model *m, uint64_t id, struct share *ret);
 int share_find(struct model *m, uint64_t image, const char *user, struct share *ret); /* -ENOENT */
 
 /* All of an image, in the order in which they were made. FN may call the model. */

@@ -99,8 +99,9 @@ static void test_a_user_finds_what_is_shared_with_her(void **state)
         assert_int_equal(s.image, web);
         assert_int_equal(s.uid, l->bob.uid);
         assert_int_equal(s.o.uid, l->alice.uid);
-        assert_ok(share_get(l->m, id, &s));
         assert_string_equal(s.o.handle, "61002");
+        assert_ok(share_get(l->m, id, &s));
+        assert_int_equal(s.uid, l->bob.uid);
         assert_err(share_find(l->m, web, "61003", &s), -ENOENT);
         assert_err(share_find(l->m, web, "no-such-user", &s), -ENOENT);
         assert_ok(share_find_image(l->m, l->region, "web", &o));
