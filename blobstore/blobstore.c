@@ -16,6 +16,7 @@
  *      incoming/       the caller's
  *      catalogue/      likewise; made when it is needed
  *      claim           of one in a bucket: see objects/claim.h
+ *      ranges          likewise: what was read there, and in ranges.index which; see objects/range_cache.h
  *      owner           the library that it belongs to; see owner.c
  *      reserve         space for the index to work with when the disk is full; see blobs/gc.c
  *      disks/          see disks/disk_files.c
@@ -77,7 +78,8 @@ static const char *const store_dirs[] = { "segments", "moved", "maps", "temp", "
 static const char *const store_files[] = {
         "lock",        "format.tmp",      "index.db",    "index.db.new",    "index.db-journal", "index.db-wal",
         "index.stale", "index.stale.tmp", "index.short", "index.short.tmp", "reserve",          "owner",
-        "owner.tmp",   "state",           "state.tmp",   "format.next",     "format.next.tmp",
+        "owner.tmp",   "state",           "state.tmp",   "format.next",     "format.next.tmp",  RANGES_FILE,
+        RANGES_FILE ".index",
 };
 
 static int open_subdir(int dir_fd, const char *name, int *ret)
@@ -377,7 +379,7 @@ static int store_open_parts(struct blobstore *bs, const char *dir, const struct 
         if (r == 0 && !bs->read_only)
                 r = dir_each(bs->temp_fd, ".", store_remove_temp, bs);
         if (r == 0)
-                r = store_bucket_ranges(bs, &opts->caches);
+                r = store_bucket_ranges(bs, id, &opts->caches);
         if (r == 0)
                 r = chunk_store_new(bs->dir_fd, bs->segments_fd, bs->moved_fd, id, bs->read_only,
                                     bs->far.bucket ? &bs->far : NULL,

@@ -101,6 +101,9 @@ bool blobstore_is_taken(struct blobstore *bs, struct strbuf *who);
 /* Does somebody else write into its part of the bucket, so that it refuses writes? */
 bool blobstore_is_contested(struct blobstore *bs);
 
+/* Before it is closed: what waits for its bucket waits no more, and is -EHOSTDOWN. What asks a disk is not touched. */
+void blobstore_stop(struct blobstore *bs);
+
 /* Accepts NULL. All blobs and writers must be closed before. */
 void blobstore_close(struct blobstore *bs);
 

@@ -17,6 +17,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "blobstore/base/bytes.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/blobs/map.h"
@@ -140,24 +141,31 @@ int store_bucket_open(struct blobstore *bs, const char *dir, const struct blobst
         return opts->existing ? recall(bs, dir) : bucket_probe(bs->far.bucket, opts->why ?: &why);
 }
 
-int store_bucket_ranges(struct blobstore *bs, const struct blobstore_caches *caches)
+int store_bucket_ranges(struct blobstore *bs, const uint8_t id[STORE_ID_SIZE], const struct blobstore_caches *caches)
 {
+        struct chunk_store_far *far = &bs->far;
         uint64_t bytes = caches->disk_bytes;
+        char digits[2 * STORE_ID_SIZE + 1];
         struct statvfs st;
 
-        if (!bs->far.bucket)
+        if (!far->bucket)
                 return 0;
+        put_hex(digits, id, STORE_ID_SIZE);
+        (void)snprintf(far->cache_name, sizeof(far->cache_name), "imagefs-%s.ranges", digits);
         if (caches->dir)
-                bs->far.cache_fd = open(caches->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (bs->far.cache_fd < 0) /* or that is not there yet */
-                bs->far.cache_fd = fcntl(bs->temp_fd, F_DUPFD_CLOEXEC, 0);
-        if (bs->far.cache_fd < 0 || fstatvfs(bs->far.cache_fd, &st) < 0)
+                far->cache.dir_fd = open(caches->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (far->cache.dir_fd < 0) { /* or that is not there yet */
+                far->cache.dir_fd = fcntl(bs->dir_fd, F_DUPFD_CLOEXEC, 0);
+                strcpy(far->cache_name, RANGES_FILE);
+        }
+        if (far->cache.dir_fd < 0 || fstatvfs(far->cache.dir_fd, &st) < 0)
                 return -errno;
         if (bytes == BLOCK_CACHE_SHARE) {
                 bytes = (uint64_t)st.f_blocks * st.f_frsize / 10;
                 bytes = bytes < RANGES_BYTES_MAX ? bytes : RANGES_BYTES_MAX;
         }
-        bs->far.cache_bytes = bytes;
+        far->cache.bytes = bytes;
+        far->cache.name = bytes == 0 || bs->read_only ? NULL : far->cache_name;
         return 0;
 }
 
@@ -319,6 +327,11 @@ int blobstore_check_bucket(const char *text, char *place, size_t size, struct st
 bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble)
 {
         return bs->far.bucket && bucket_is_away(bs->far.bucket, trouble);
+}
+
+void blobstore_stop(struct blobstore *bs)
+{
+        bucket_stop(bs->far.bucket);
 }
 
 bool blobstore_is_taken(struct blobstore *bs, struct strbuf *who)

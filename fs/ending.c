@@ -130,11 +130,17 @@ static int note_store(void *ctx, const char *path, const char *sentence)
         return 0;
 }
 
-/* With the mutex held. One that is not known is waited for. */
+/*
+ * With the mutex held. One that is not known is waited for. A bucket is not, unless there is a next process, which is asked once more
+ * what this one was asked for.
+ */
 static void note_stores(struct ending *e)
 {
-        if (!e->noted)
-                (void)model_each_elsewhere(e->fs->model, note_store, e);
+        if (e->noted)
+                return;
+        (void)model_each_elsewhere(e->fs->model, note_store, e);
+        if (!e->opts.lasting || caught.last != SIGHUP)
+                model_stop_waiting(e->fs->model);
         e->noted = true;
 }
 

@@ -212,6 +212,14 @@ int model_hold(const struct model *m)
         return home_hold(m);
 }
 
+void model_stop_waiting(struct model *m)
+{
+        if (m->jobs)
+                jobs_stop(m->jobs); /* first: what fails now has not failed for good */
+        if (m->stores)
+                stores_stop(m);
+}
+
 void model_close(struct model *m)
 {
         if (!m)
@@ -219,6 +227,7 @@ void model_close(struct model *m)
         home_closing(m);
         if (m->runner && !m->left)
                 uploads_end_waiting(m);
+        model_stop_waiting(m);
         runner_stop(m->runner);
         uploads_close(m->uploads);
         briefs_free(m->briefs);

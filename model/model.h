@@ -99,6 +99,9 @@ int model_refuse_offline(struct model *m, uint64_t store, struct diag *diag);
 typedef int model_elsewhere_fn(void *ctx, const char *path, const char *sentence);
 int model_each_elsewhere(struct model *m, model_elsewhere_fn *fn, void *ctx);
 
+/* The end has begun: jobs stop, and what waits for a bucket's server fails, since that may take as long as it likes. */
+void model_stop_waiting(struct model *m);
+
 /* Sum over all stores that are online; the disk's bytes are those of the library's own. */
 struct model_stats {
         bool uncounted; /* it can only be read: a store whose index a crash has left in need of work counts for nothing */

@@ -15,9 +15,24 @@ void child_leash_take(struct child_leash *l)
         held = l;
 }
 
-/* By its descriptor, which is never another process's. */
+struct child_leash *child_leash_held(void)
+{
+        return held;
+}
+
+bool child_leash_is_pulled(const struct child_leash *l)
+{
+        return l && atomic_load(&l->pulled);
+}
+
+/* A child by its descriptor, which is never another process's. */
 static void end(const struct child_on_leash *c)
 {
+        if (c->cond) {
+                LOCK_SCOPE(c->mutex);
+                (void)pthread_cond_broadcast(c->cond);
+                return;
+        }
         (void)syscall(SYS_pidfd_send_signal, c->pid_fd, SIGKILL, NULL, 0); /* fails for one that has ended */
 }
 
@@ -25,16 +40,15 @@ void child_leash_pull(struct child_leash *l)
 {
         LOCK_SCOPE(&l->mutex);
 
-        l->pulled = true;
+        atomic_store(&l->pulled, true);
         for (struct child_on_leash *c = l->first; c; c = c->next)
                 end(c);
 }
 
-void child_leash_add(struct child_on_leash *c, int pid_fd)
+static void add(struct child_on_leash *c)
 {
         struct child_leash *l = held;
 
-        c->pid_fd = pid_fd;
         c->leash = l;
         if (!l)
                 return;
@@ -43,8 +57,21 @@ void child_leash_add(struct child_on_leash *c, int pid_fd)
 
         c->next = l->first;
         l->first = c;
-        if (l->pulled)
+        if (atomic_load(&l->pulled))
                 end(c);
+}
+
+void child_leash_add(struct child_on_leash *c, int pid_fd)
+{
+        c->pid_fd = pid_fd;
+        c->cond = NULL;
+        add(c);
+}
+
+void child_leash_add_wait(struct child_on_leash *c, pthread_mutex_t *mutex, pthread_cond_t *cond)
+{
+        *c = (struct child_on_leash){ .pid_fd = -1, .mutex = mutex, .cond = cond };
+        add(c);
 }
 
 void child_leash_remove(struct child_on_leash *c)

@@ -25,7 +25,7 @@ struct blobstore *store_new(bool read_only)
                 return NULL;
         }
         bs->read_only = read_only;
-        bs->far.cache_fd = -1;
+        bs->far.cache.dir_fd = -1;
         bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->moved_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
         pthread_mutex_init(&bs->blobs_lock, NULL);
         pthread_mutex_init(&bs->move_lock, NULL);
@@ -38,7 +38,7 @@ void store_free(struct blobstore *bs)
         bucket_stop(bs->far.bucket); /* what is on its way goes there the next time */
         chunk_store_free(bs->chunks);
         bucket_free(bs->far.bucket);
-        cleanup_close(&bs->far.cache_fd);
+        cleanup_close(&bs->far.cache.dir_fd);
         cache_free(bs->map_pages);
         cleanup_close(&bs->incoming_fd);
         cleanup_close(&bs->temp_fd);

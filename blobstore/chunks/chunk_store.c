@@ -76,7 +76,7 @@ int chunk_store_forget_index(struct chunk_store *cs)
         if (r < 0)
                 return r;
         segments_set_store(cs->segments, cs->id);
-        return cs->far ? segments_set_bucket(cs->segments, cs->far->bucket, cs->far->cache_fd, cs->far->cache_bytes) : 0;
+        return cs->far ? segments_set_bucket(cs->segments, cs->far->bucket, &cs->far->cache) : 0;
 }
 
 /* ---- reading ---- */
@@ -203,19 +203,29 @@ static int chunk_store_load(struct chunk_store *cs, uint64_t place, size_t store
         return r;
 }
 
-int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id, void *buf,
-                     size_t raw_len)
+static int chunk_store_load_checked(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id,
+                                    void *buf, size_t raw_len)
 {
         struct chunk_id found;
         int r;
 
+        r = chunk_store_load(cs, place, stored_len, buf, raw_len);
+        if (r < 0 || !id)
+                return r;
+        chunk_id_of(buf, raw_len, &found);
+        return chunk_id_equal(&found, id) ? 0 : -EBADMSG;
+}
+
+int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id, void *buf,
+                     size_t raw_len)
+{
+        int r;
+
         if (stored_len > raw_len || raw_len > CHUNK_SIZE_MAX)
                 return -EBADMSG;
-        r = chunk_store_load(cs, place, stored_len, buf, raw_len);
-        if (r == 0 && id) {
-                chunk_id_of(buf, raw_len, &found);
-                r = chunk_id_equal(&found, id) ? 0 : -EBADMSG;
-        }
+        r = chunk_store_load_checked(cs, place, stored_len, id, buf, raw_len);
+        if (r == -EBADMSG && segments_doubt(cs->segments))
+                r = chunk_store_load_checked(cs, place, stored_len, id, buf, raw_len);
         if (r == -EBADMSG && cs->index && !cs->read_only)
                 index_distrust(cs->index, place);
         return r;

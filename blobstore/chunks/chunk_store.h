@@ -20,12 +20,13 @@
 #include "blobstore/chunks/moves.h"
 #include "blobstore/chunks/pool.h"
 #include "blobstore/chunks/segment.h"
+#include "blobstore/objects/range_cache.h"
 
 /* Of a store in a bucket; see segments_set_bucket(). */
 struct chunk_store_far {
         struct bucket *bucket;
-        int cache_fd;
-        uint64_t cache_bytes;
+        struct range_cache_opts cache;
+        char cache_name[RANGE_CACHE_NAME_MAX];
 };
 
 struct chunk_store {

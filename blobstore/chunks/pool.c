@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
 
@@ -79,7 +80,9 @@ static void *pool_main(void *ctx)
                 wanted = job->nice;
                 if (wanted != nice && setpriority(PRIO_PROCESS, (id_t)gettid(), wanted) == 0)
                         nice = wanted;
+                child_leash_take(job->leash);
                 job->run(job);
+                child_leash_take(NULL);
                 lock(&p->lock);
         }
         unlock(&p->lock);
@@ -104,6 +107,7 @@ int pool_submit(struct pool *p, struct pool_job *job)
         int r;
 
         job->nice = pool_nice();
+        job->leash = child_leash_held();
         LOCK_SCOPE(&p->lock);
         if (p->started == 0) {
                 r = pool_start(p);
@@ -189,7 +193,8 @@ static void share_call(struct pool *p, struct share *s, unsigned helpers)
                 return;
         s->users += helpers; /* nobody else knows it yet */
         for (unsigned i = 0; i < helpers; i++) {
-                s->helpers[i] = (struct share_helper){ .job = { .run = share_run, .nice = nice }, .share = s };
+                s->helpers[i] = (struct share_helper){ .job = { .run = share_run, .nice = nice, .leash = child_leash_held() },
+                                                          .share = s };
                 STAILQ_INSERT_TAIL(&p->jobs, &s->helpers[i].job, link);
                 pthread_cond_signal(&p->wake);
         }

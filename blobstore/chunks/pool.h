@@ -3,8 +3,8 @@
 #define BLOBSTORE_CHUNKS_POOL_H
 
 /*
- * Threads that do jobs in the order in which they were submitted, each at the priority of who submitted it: who waits for
- * a request's pieces must not wait for a thread that an import has slowed down. They are started by the first job, so
+ * Threads that do jobs in the order in which they were submitted, each at the priority of who submitted it, and on its leash: who
+ * waits for a request's pieces must not wait for a thread that an import has slowed down. They are started by the first job, so
  * that a process may still fork after it has opened a store. The queue has no bound of its own: each submitter bounds
  * what it has outstanding.
  */
@@ -12,12 +12,14 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+struct child_leash;
 struct pool;
 
 /* Embedded in what the job is about. RUN owns it from the call on: the job may be gone when it returns. */
 struct pool_job {
         STAILQ_ENTRY(pool_job) link;
-        int nice; /* the pool's to set */
+        int nice; /* the pool's to set, as the next */
+        struct child_leash *leash;
         void (*run)(struct pool_job *job);
 };
 

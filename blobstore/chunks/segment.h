@@ -97,12 +97,16 @@ void segments_seal(struct segments *s);
 /* ---- those of a store in a bucket (segment_send.c, segment_settle.c) ---- */
 
 struct bucket;
+struct range_cache_opts;
 
 /*
  * From now on sealed segments go into BUCKET, and their files when they are there and recorded; what lies there is read through
- * a cache of CACHE_BYTES in the directory. BUCKET is borrowed. Before anything else.
+ * a cache, of which the caller says where. BUCKET is borrowed. Before anything else.
  */
-int segments_set_bucket(struct segments *s, struct bucket *bucket, int cache_fd, uint64_t cache_bytes);
+int segments_set_bucket(struct segments *s, struct bucket *bucket, const struct range_cache_opts *cache);
+
+/* What was read is not what it should be: if it comes from that cache, it is read better the next time. Is there one? */
+bool segments_doubt(struct segments *s);
 /* Those files that were sealed and not there yet are to go there, as soon as anything does. */
 int segments_adopt(struct segments *s);
 void segments_send(struct segments *s); /* now */

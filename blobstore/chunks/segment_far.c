@@ -34,15 +34,18 @@ static int far_fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n,
         return bucket_get(far->bucket, key, from, buf, n, ret_n);
 }
 
-int segment_far_new(struct bucket *bucket, int cache_fd, uint64_t cache_bytes, struct segment_far **ret)
+int segment_far_new(struct bucket *bucket, const struct range_cache_opts *cache, struct segment_far **ret)
 {
         struct segment_far *far = calloc(1, sizeof(*far));
+        struct range_cache_opts opts = *cache;
         int r;
 
         if (!far)
                 return -ENOMEM;
         far->bucket = bucket;
-        r = range_cache_new(cache_fd, cache_bytes, far_fetch, far, &far->ranges);
+        opts.fetch = far_fetch;
+        opts.ctx = far;
+        r = range_cache_new(&opts, &far->ranges);
         if (r < 0)
                 free(far);
         else
@@ -70,7 +73,7 @@ int segment_far_read(struct segment_far *far, uint32_t id, uint64_t from, void *
 {
         int r = range_cache_read(far->ranges, id, from, buf, n);
 
-        return r == -ENOENT ? -EBADMSG : r;
+        return r == -ENOENT ? -EBADMSG : r == -ECANCELED ? -EHOSTDOWN : r;
 }
 
 int segment_far_size(struct segment_far *far, uint32_t id, uint64_t *ret)
@@ -107,6 +110,11 @@ int segment_far_describe(struct segment_far *far, uint32_t id, const uint8_t sto
 void segment_far_forget(struct segment_far *far, uint32_t id)
 {
         range_cache_forget(far->ranges, id);
+}
+
+void segment_far_doubt(struct segment_far *far)
+{
+        range_cache_doubt(far->ranges);
 }
 
 int segment_far_remove(struct segment_far *far, uint32_t id)

@@ -87,13 +87,14 @@ int segment_file_remove(struct segments *s, uint32_t id);
 
 /* ---- where there is a bucket: segment_far.c ---- */
 
-int segment_far_new(struct bucket *bucket, int cache_fd, uint64_t cache_bytes, struct segment_far **ret);
+int segment_far_new(struct bucket *bucket, const struct range_cache_opts *cache, struct segment_far **ret);
 void segment_far_free(struct segment_far *far); /* accepts NULL */
 int segment_far_put(struct segment_far *far, uint32_t id, int fd, uint64_t size);
 int segment_far_read(struct segment_far *far, uint32_t id, uint64_t from, void *buf, size_t n);
 int segment_far_size(struct segment_far *far, uint32_t id, uint64_t *ret);
 int segment_far_describe(struct segment_far *far, uint32_t id, const uint8_t store[STORE_ID_SIZE], struct footer *ret);
 void segment_far_forget(struct segment_far *far, uint32_t id); /* what is kept of it nearby */
+void segment_far_doubt(struct segment_far *far);
 int segment_far_remove(struct segment_far *far, uint32_t id);
 int segment_far_each(struct segment_far *far, segments_each_fn *fn, void *ctx); /* also those that are files, too */
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
@@ -55,12 +56,12 @@ struct segment_queue {
         pthread_t threads[SENDERS];
 };
 
-int segments_set_bucket(struct segments *s, struct bucket *bucket, int cache_fd, uint64_t cache_bytes)
+int segments_set_bucket(struct segments *s, struct bucket *bucket, const struct range_cache_opts *cache)
 {
         struct segment_queue *q;
         int r;
 
-        r = segment_far_new(bucket, cache_fd, cache_bytes, &s->far);
+        r = segment_far_new(bucket, cache, &s->far);
         if (r < 0)
                 return r;
         q = calloc(1, sizeof(*q));
@@ -74,6 +75,13 @@ int segments_set_bucket(struct segments *s, struct bucket *bucket, int cache_fd,
         (void)pthread_cond_init(&q->less, NULL);
         s->queue = q;
         return 0;
+}
+
+bool segments_doubt(struct segments *s)
+{
+        if (s->far)
+                segment_far_doubt(s->far);
+        return s->far != NULL;
 }
 
 void segment_queue_free(struct segment_queue *q)
@@ -256,7 +264,8 @@ static int queue_wait(struct segment_queue *q, uint64_t refusals)
                 return -EROFS;
         if (q->refusals != refusals)
                 return q->refusal == -EDQUOT ? -EDQUOT : -EHOSTDOWN;
-        if (q->n_threads == 0 || bucket_is_away(q->bucket, NULL))
+        if (q->n_threads == 0 || bucket_is_away(q->bucket, NULL) || bucket_is_stopped(q->bucket) ||
+            child_leash_is_pulled(child_leash_held()))
                 return -EHOSTDOWN;
         (void)pthread_cond_wait(&q->less, &q->lock);
         return 0;
@@ -264,9 +273,11 @@ static int queue_wait(struct segment_queue *q, uint64_t refusals)
 
 int segment_send_make_room(struct segments *s)
 {
+        CLEANUP(child_leash_remove) struct child_on_leash wait;
         struct segment_queue *q = s->queue;
         int r = 0;
 
+        child_leash_add_wait(&wait, &q->lock, &q->less);
         LOCK_SCOPE(&q->lock);
         for (uint64_t refusals = q->refusals; r == 0 && q->bytes >= WAITING_MAX;)
                 r = queue_wait(q, refusals);
@@ -275,11 +286,13 @@ int segment_send_make_room(struct segments *s)
 
 int segment_send_wait(struct segments *s)
 {
+        CLEANUP(child_leash_remove) struct child_on_leash wait;
         struct segment_queue *q = s->queue;
         uint64_t until, refusals;
         const struct sending *w;
         int r = 0;
 
+        child_leash_add_wait(&wait, &q->lock, &q->less);
         LOCK_SCOPE(&q->lock);
         until = q->number;
         refusals = q->refusals;

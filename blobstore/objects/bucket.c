@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
@@ -33,8 +34,7 @@
 struct bucket {
         struct s3 *reads, *writes;
 
-        pthread_mutex_t asking; /* whose it is: by one at a time; before the next */
-        struct claim claim; /* under that; number 0: none yet */
+        struct claim claim; /* of who is asking; number 0: none yet */
 
         pthread_mutex_t lock;
         pthread_cond_t changed; /* by the clock that only goes forwards: of all that follows */
@@ -44,6 +44,7 @@ struct bucket {
         bool ours; /* the format is, and so was the claim when it was looked */
         int64_t looked_ms; /* by the clock that only goes forwards */
         char *taker; /* NULL: nobody has taken it over */
+        bool asking; /* somebody asks whose it is */
         char *trouble; /* NULL: it is not away */
         bool stopped;
         bool has_asker;
@@ -88,7 +89,6 @@ int bucket_new(const char *place, struct bucket **ret, struct strbuf *why)
                 return r;
         }
         (void)pthread_mutex_init(&b->lock, NULL); /* none of these can fail so */
-        (void)pthread_mutex_init(&b->asking, NULL);
         (void)pthread_condattr_init(&attr);
         (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
         (void)pthread_cond_init(&b->changed, &attr);
@@ -120,7 +120,6 @@ void bucket_free(struct bucket *b)
         s3_free(b->writes);
         (void)pthread_cond_destroy(&b->changed);
         (void)pthread_mutex_destroy(&b->lock);
-        (void)pthread_mutex_destroy(&b->asking);
         free(b->trouble);
         free(b->taker);
         free(b->format);
@@ -215,6 +214,13 @@ bool bucket_is_away(struct bucket *b, struct strbuf *trouble)
         return b->trouble != NULL;
 }
 
+bool bucket_is_stopped(struct bucket *b)
+{
+        LOCK_SCOPE(&b->lock);
+
+        return b->stopped;
+}
+
 bool bucket_wait(struct bucket *b, unsigned ms)
 {
         LOCK_SCOPE(&b->lock);
@@ -262,22 +268,34 @@ static int64_t now_ms(void)
         return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* 1: it is this copy's, as was asked at SINCE or later; 0: it is to be asked. */
+/* 1: it is this copy's, as was asked at SINCE or later; 0: the caller is to ask. */
 static int is_known(struct bucket *b, int64_t since)
 {
-        LOCK_SCOPE(&b->lock);
+        CLEANUP(child_leash_remove) struct child_on_leash wait;
 
-        if (b->taker)
-                return -EROFS;
-        if (b->trouble || !b->format)
-                return -EHOSTDOWN;
-        return b->ours && b->looked_ms >= since;
+        child_leash_add_wait(&wait, &b->lock, &b->changed);
+        LOCK_SCOPE(&b->lock);
+        for (;;) {
+                if (b->taker)
+                        return -EROFS;
+                if (b->trouble || !b->format || b->stopped || child_leash_is_pulled(child_leash_held()))
+                        return -EHOSTDOWN;
+                if (b->ours && b->looked_ms >= since)
+                        return 1;
+                if (!b->asking)
+                        break;
+                (void)pthread_cond_wait(&b->changed, &b->lock);
+        }
+        b->asking = true;
+        return 0;
 }
 
 static void note_whose(struct bucket *b, int64_t when, int r, const struct strbuf *why)
 {
         LOCK_SCOPE(&b->lock);
 
+        b->asking = false;
+        (void)pthread_cond_broadcast(&b->changed);
         b->ours = r == 0;
         b->looked_ms = when;
         if (r != -EROFS || b->taker)
@@ -286,7 +304,7 @@ static void note_whose(struct bucket *b, int64_t when, int r, const struct strbu
         atomic_store(b->taken, true);
 }
 
-/* Call with the lock of asking held. */
+/* By one at a time. */
 static int ask_whose(struct bucket *b)
 {
         CLEANUP_STRBUF struct strbuf why = { 0 };
@@ -322,17 +340,9 @@ static int ask_whose(struct bucket *b)
 /* Before a change: is the bucket there, and this copy's? It may have been looked so long ago. */
 static int may_change(struct bucket *b, int64_t ago_ms)
 {
-        const int64_t since = now_ms() - ago_ms;
-        int r;
+        const int r = is_known(b, now_ms() - ago_ms);
 
-        r = is_known(b, since);
-        if (r == 0) {
-                LOCK_SCOPE(&b->asking);
-                r = is_known(b, since); /* meanwhile */
-                if (r == 0)
-                        return ask_whose(b);
-        }
-        return r < 0 ? r : 0;
+        return r == 0 ? ask_whose(b) : r < 0 ? r : 0;
 }
 
 int bucket_look(struct bucket *b)

@@ -32,7 +32,7 @@ struct bucket;
  * all of these.
  */
 int bucket_new(const char *place, struct bucket **ret, struct strbuf *why);
-/* Ends what is at work with an error: before the threads that use it are joined. */
+/* Ends what is at work with an error, as all that is asked from then on: before the threads that use it are joined. */
 void bucket_stop(struct bucket *b); /* accepts NULL */
 void bucket_free(struct bucket *b); /* accepts NULL */
 
@@ -54,6 +54,7 @@ bool bucket_is_taken(struct bucket *b, struct strbuf *who);
 
 /* Is it away? With TROUBLE, which may be NULL, why. */
 bool bucket_is_away(struct bucket *b, struct strbuf *trouble);
+bool bucket_is_stopped(struct bucket *b);
 /* Until it is not away, or so long at the most, or until it is stopped: then false. */
 bool bucket_wait(struct bucket *b, unsigned ms);
 

@@ -3,16 +3,24 @@
 #include "blobstore/objects/range_cache.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "blobstore/base/bytes.h"
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/nameless.h"
+#include "blobstore/hash/hash.h"
 
 #define RANGES_MIN 64 /* more than there are readers at once */
 #define RANGES_MAX 65536 /* 64 GiB, for which it needs 5 MiB of memory */
@@ -23,6 +31,7 @@
  *      unused          in no bucket, and idle
  *      being fetched   in its bucket, with users
  *      there           in its bucket; idle while nobody uses it
+ *      kept            likewise, but from before: who wants it first holds it against its sum
  *      lost            was fetched and cannot be had, or kept: in no bucket, until its last user is done
  */
 struct range {
@@ -34,12 +43,24 @@ struct range {
         unsigned users;
         bool named; /* it is in a bucket */
         bool fetched;
+        bool kept;
+        uint64_t sum;
 };
+
+/*
+ * Of each place, in the file beside, little-endian: id, number, len, 0; the sum of its bytes; one of these, so that what was cut off
+ * is none. Zeros: nothing is kept there.
+ */
+#define RECORD_SIZE 32
+#define SUM_AT      16
+#define OWN_SUM_AT  24
+#define SUM_SEED    UINT64_C(0x72616e676531) /* another one with another form of all this */
 
 struct range_cache {
         range_fetch_fn *fetch;
         void *ctx;
         int fd;
+        int index_fd; /* -1: it goes with its owner */
         size_t n;
         struct range *ranges;
 
@@ -49,46 +70,6 @@ struct range_cache {
         LIST_HEAD(range_bucket, range) *buckets;
         TAILQ_HEAD(, range) idle; /* the least recently used first */
 };
-
-int range_cache_new(int dir_fd, uint64_t bytes, range_fetch_fn *fetch, void *ctx, struct range_cache **ret)
-{
-        uint64_t n = bytes / RANGE_SIZE;
-        struct range_cache *c;
-
-        n = n < RANGES_MIN ? RANGES_MIN : n > RANGES_MAX ? RANGES_MAX : n;
-        c = calloc(1, sizeof(*c));
-        if (!c)
-                return -ENOMEM;
-        c->fetch = fetch;
-        c->ctx = ctx;
-        c->n = c->n_buckets = (size_t)n;
-        c->ranges = calloc(c->n, sizeof(*c->ranges));
-        c->buckets = calloc(c->n_buckets, sizeof(*c->buckets));
-        c->fd = nameless_open(dir_fd); /* without one nothing is kept */
-        (void)pthread_mutex_init(&c->lock, NULL); /* neither can fail so */
-        (void)pthread_cond_init(&c->done, NULL);
-        TAILQ_INIT(&c->idle);
-        if (!c->ranges || !c->buckets) {
-                range_cache_free(c);
-                return -ENOMEM;
-        }
-        for (size_t i = 0; i < c->n; i++)
-                TAILQ_INSERT_TAIL(&c->idle, &c->ranges[i], idle);
-        *ret = c;
-        return 0;
-}
-
-void range_cache_free(struct range_cache *c)
-{
-        if (!c)
-                return;
-        cleanup_close(&c->fd);
-        (void)pthread_cond_destroy(&c->done);
-        (void)pthread_mutex_destroy(&c->lock);
-        free(c->buckets);
-        free(c->ranges);
-        free(c);
-}
 
 /* ---- with the lock held ---- */
 
@@ -132,36 +113,178 @@ static void leave(struct range_cache *c, struct range *r)
         (void)pthread_cond_broadcast(&c->done);
 }
 
-/* One that is there, or that the caller is to fetch; the caller uses it. */
-static struct range *take(struct range_cache *c, uint32_t id, uint32_t number)
+/* Call with the lock held: until something has changed. */
+static int wait_for_change(struct range_cache *c)
+{
+        if (child_leash_is_pulled(child_leash_held()))
+                return -ECANCELED;
+        (void)pthread_cond_wait(&c->done, &c->lock);
+        return 0;
+}
+
+/* One that is there, or that the caller is to fetch, or hold against its sum; the caller uses it. */
+static int take(struct range_cache *c, uint32_t id, uint32_t number, struct range **ret)
 {
         struct range *r;
+        int k = 0;
 
-        for (;;) {
+        while (k == 0) {
                 r = find(c, id, number);
                 if (r) {
                         use(c, r);
-                        while (!r->fetched && r->named)
-                                (void)pthread_cond_wait(&c->done, &c->lock);
-                        if (r->fetched)
-                                return r;
+                        while (k == 0 && !r->fetched && !r->kept && r->named)
+                                k = wait_for_change(c);
+                        if (r->fetched || r->kept) {
+                                *ret = r;
+                                return 0;
+                        }
                         leave(c, r); /* lost: perhaps it can be had by now */
                         continue;
                 }
                 r = TAILQ_FIRST(&c->idle);
                 if (!r) {
-                        (void)pthread_cond_wait(&c->done, &c->lock);
+                        k = wait_for_change(c);
                         continue;
                 }
                 use(c, r);
                 unname(r);
                 r->id = id;
                 r->number = number;
-                r->fetched = false;
+                r->fetched = r->kept = false;
                 r->named = true;
                 LIST_INSERT_HEAD(bucket_of(c, id, number), r, link);
-                return r;
+                *ret = r;
+                return 0;
         }
+        return k;
+}
+
+/* ---- what outlives the process ---- */
+
+static uint64_t sum_of(const struct range *r, const char *bytes, size_t n)
+{
+        return hash64(bytes, n, SUM_SEED ^ ((uint64_t)r->id << 16 ^ r->number));
+}
+
+/* -1: somebody else's, or not to be had. */
+static int open_own(int dir_fd, const char *name)
+{
+        CLEANUP_CLOSE int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
+            (st.st_mode & 077) != 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return -1;
+        return TAKE_FD(fd);
+}
+
+static void open_files(struct range_cache *c, const struct range_cache_opts *opts)
+{
+        char index[RANGE_CACHE_NAME_MAX + sizeof(".index")];
+
+        if (opts->name) {
+                (void)snprintf(index, sizeof(index), "%s.index", opts->name);
+                c->fd = open_own(opts->dir_fd, opts->name);
+                c->index_fd = c->fd < 0 ? -1 : open_own(opts->dir_fd, index);
+        }
+        if (c->index_fd < 0) {
+                cleanup_close(&c->fd);
+                c->fd = nameless_open(opts->dir_fd); /* without one nothing is kept */
+                return;
+        }
+        /* What a larger one left; a disk that cannot do it gives errors later on, too. */
+        (void)!ftruncate(c->fd, (off_t)(c->n * RANGE_SIZE));
+        (void)!ftruncate(c->index_fd, (off_t)(c->n * RECORD_SIZE));
+}
+
+static void write_record(struct range_cache *c, const struct range *r)
+{
+        uint8_t record[RECORD_SIZE] = { 0 };
+
+        if (c->index_fd < 0)
+                return;
+        if (r->named) {
+                put_le32(record, r->id);
+                put_le32(record + 4, r->number);
+                put_le32(record + 8, r->len);
+                put_le64(record + SUM_AT, r->sum);
+                put_le64(record + OWN_SUM_AT, hash64(record, OWN_SUM_AT, SUM_SEED));
+        }
+        (void)pwrite_full(c->index_fd, record, sizeof(record), (uint64_t)(r - c->ranges) * RECORD_SIZE); /* it is not kept then */
+}
+
+static bool read_record(const uint8_t *record, struct range *ret)
+{
+        if (get_le64(record + OWN_SUM_AT) != hash64(record, OWN_SUM_AT, SUM_SEED) || get_le32(record + 8) > RANGE_SIZE)
+                return false;
+        ret->id = get_le32(record);
+        ret->number = get_le32(record + 4);
+        ret->len = get_le32(record + 8);
+        ret->sum = get_le64(record + SUM_AT);
+        return true;
+}
+
+static void read_index(struct range_cache *c)
+{
+        CLEANUP_FREE uint8_t *records = calloc(c->n, RECORD_SIZE);
+
+        if (c->index_fd < 0 || !records || pread_full(c->index_fd, records, c->n * RECORD_SIZE, 0) < 0)
+                return;
+        for (size_t i = 0; i < c->n; i++) {
+                struct range *r = &c->ranges[i];
+
+                if (!read_record(records + i * RECORD_SIZE, r) || find(c, r->id, r->number))
+                        continue;
+                r->named = r->kept = true;
+                LIST_INSERT_HEAD(bucket_of(c, r->id, r->number), r, link);
+                TAILQ_REMOVE(&c->idle, r, idle); /* behind those that are unused */
+                TAILQ_INSERT_TAIL(&c->idle, r, idle);
+        }
+}
+
+/* ---- from its beginning to its end ---- */
+
+int range_cache_new(const struct range_cache_opts *opts, struct range_cache **ret)
+{
+        uint64_t n = opts->bytes / RANGE_SIZE;
+        struct range_cache *c;
+
+        n = n < RANGES_MIN ? RANGES_MIN : n > RANGES_MAX ? RANGES_MAX : n;
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->fetch = opts->fetch;
+        c->ctx = opts->ctx;
+        c->n = c->n_buckets = (size_t)n;
+        c->fd = c->index_fd = -1;
+        c->ranges = calloc(c->n, sizeof(*c->ranges));
+        c->buckets = calloc(c->n_buckets, sizeof(*c->buckets));
+        (void)pthread_mutex_init(&c->lock, NULL); /* neither can fail so */
+        (void)pthread_cond_init(&c->done, NULL);
+        TAILQ_INIT(&c->idle);
+        if (!c->ranges || !c->buckets) {
+                range_cache_free(c);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < c->n; i++)
+                TAILQ_INSERT_TAIL(&c->idle, &c->ranges[i], idle);
+        open_files(c, opts);
+        read_index(c);
+        *ret = c;
+        return 0;
+}
+
+void range_cache_free(struct range_cache *c)
+{
+        if (!c)
+                return;
+        cleanup_close(&c->index_fd);
+        cleanup_close(&c->fd);
+        (void)pthread_cond_destroy(&c->done);
+        (void)pthread_mutex_destroy(&c->lock);
+        free(c->buckets);
+        free(c->ranges);
+        free(c);
 }
 
 /* ---- reading ---- */
@@ -174,24 +297,36 @@ static int copy_part(const char *bytes, size_t have, void *buf, size_t n, size_t
         return 0;
 }
 
-/* What the caller took, and nobody has yet. */
-static int fetch(struct range_cache *c, struct range *range, void *buf, size_t n, size_t skip)
+/* Is what was kept what it should be? */
+static bool read_kept(struct range_cache *c, const struct range *r, char *bytes)
+{
+        return pread_full(c->fd, bytes, r->len, (uint64_t)(r - c->ranges) * RANGE_SIZE) == (ssize_t)r->len &&
+               sum_of(r, bytes, r->len) == r->sum;
+}
+
+/* What the caller took, and nobody has yet; or is it, WAS_KEPT, from before? */
+static int fetch(struct range_cache *c, struct range *range, bool was_kept, void *buf, size_t n, size_t skip)
 {
         CLEANUP_FREE char *bytes = malloc(RANGE_SIZE);
-        bool kept = false;
-        size_t got = 0;
-        int r;
+        bool kept = bytes && was_kept && read_kept(c, range, bytes);
+        size_t got = kept ? range->len : 0;
+        int r = bytes ? 0 : -ENOMEM;
 
-        r = bytes ? c->fetch(c->ctx, range->id, (uint64_t)range->number * RANGE_SIZE, bytes, RANGE_SIZE, &got) : -ENOMEM;
-        if (r == 0) {
-                kept = c->fd >= 0 && pwrite_full(c->fd, bytes, got, (uint64_t)(range - c->ranges) * RANGE_SIZE) == 0;
-                r = copy_part(bytes, got, buf, n, skip);
+        if (r == 0 && !kept) {
+                r = c->fetch(c->ctx, range->id, (uint64_t)range->number * RANGE_SIZE, bytes, RANGE_SIZE, &got);
+                if (r == 0)
+                        kept = c->fd >= 0 && pwrite_full(c->fd, bytes, got, (uint64_t)(range - c->ranges) * RANGE_SIZE) == 0;
         }
+        if (r == 0)
+                r = copy_part(bytes, got, buf, n, skip);
+        if (kept)
+                range->sum = sum_of(range, bytes, got); /* nobody else looks at it before it was fetched */
         LOCK_SCOPE(&c->lock);
         range->len = (uint32_t)got;
         range->fetched = kept && range->named; /* not where it was forgotten meanwhile */
         if (!range->fetched)
                 unname(range);
+        write_record(c, range);
         leave(c, range);
         (void)pthread_cond_broadcast(&c->done);
         return r;
@@ -199,17 +334,25 @@ static int fetch(struct range_cache *c, struct range *range, void *buf, size_t n
 
 static int read_within(struct range_cache *c, uint32_t id, uint32_t number, void *buf, size_t n, size_t skip)
 {
+        struct child_on_leash wait;
         struct range *range;
+        bool fetched, kept;
         ssize_t got;
-        bool fetched;
+        int r;
 
-        {
-                LOCK_SCOPE(&c->lock);
-                range = take(c, id, number);
-                fetched = range->fetched;
-        }
+        child_leash_add_wait(&wait, &c->lock, &c->done);
+        lock(&c->lock);
+        r = take(c, id, number, &range);
+        fetched = r == 0 && range->fetched;
+        kept = r == 0 && range->kept;
+        if (r == 0)
+                range->kept = false;
+        unlock(&c->lock);
+        child_leash_remove(&wait);
+        if (r < 0)
+                return r;
         if (!fetched)
-                return fetch(c, range, buf, n, skip);
+                return fetch(c, range, kept, buf, n, skip);
         got = skip + n > range->len ? 0 : pread_full(c->fd, buf, n, (uint64_t)(range - c->ranges) * RANGE_SIZE + skip);
         LOCK_SCOPE(&c->lock);
         leave(c, range);
@@ -235,8 +378,27 @@ void range_cache_forget(struct range_cache *c, uint32_t id)
         LOCK_SCOPE(&c->lock);
 
         for (size_t i = 0; i < c->n; i++) {
-                if (c->ranges[i].named && c->ranges[i].id == id)
-                        unname(&c->ranges[i]);
+                struct range *r = &c->ranges[i];
+
+                if (!r->named || r->id != id)
+                        continue;
+                unname(r);
+                r->fetched = r->kept = false;
+                write_record(c, r);
         }
         (void)pthread_cond_broadcast(&c->done);
+}
+
+void range_cache_doubt(struct range_cache *c)
+{
+        LOCK_SCOPE(&c->lock);
+
+        for (size_t i = 0; i < c->n; i++) {
+                struct range *r = &c->ranges[i];
+
+                if (!r->fetched || r->users > 0)
+                        continue;
+                r->fetched = false;
+                r->kept = true;
+        }
 }

@@ -3,10 +3,12 @@
 #define BLOBSTORE_OBJECTS_RANGE_CACHE_H
 
 /*
- * What was read of objects that lie far away, in pieces of RANGE_SIZE, in a file without a name on a disk that is near: of bounded
- * size, and gone with its owner, so that nothing that a crash left in it is ever read. Whoever wants a piece that somebody
- * already fetches waits for that. It is a cache and nothing else: where its disk fails, it keeps nothing. Any number of threads
- * may share one.
+ * What was read of objects that lie far away, in pieces of RANGE_SIZE, in a file on a disk that is near: of bounded size. Beside it
+ * lies what tells which piece is where, with a sum of its bytes, so that most of it outlives the process: what was kept before is held
+ * against that before it is read, and fetched anew where a crash, or the disk, has left something else. Nothing is synced.
+ *
+ * Whoever wants a piece that somebody already fetches waits for that. It is a cache and nothing else: where its disk fails, it keeps
+ * nothing. Any number of threads may share one.
  */
 
 #include <stddef.h>
@@ -19,14 +21,26 @@ struct range_cache;
 /* Fills in up to N bytes of object ID from FROM on; fewer where it ends. A negative errno, which the reader is given. */
 typedef int range_fetch_fn(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n);
 
-/* BYTES are kept at the most, but some pieces always. DIR_FD is needed for the call alone. */
-int range_cache_new(int dir_fd, uint64_t bytes, range_fetch_fn *fetch, void *ctx, struct range_cache **ret);
+struct range_cache_opts {
+        int dir_fd; /* needed for the call alone */
+        const char *name; /* of the file, and with ".index" behind it of what tells; NULL: one without, that goes with its owner */
+        uint64_t bytes; /* are kept at the most, but some pieces always */
+        range_fetch_fn *fetch;
+        void *ctx;
+};
+#define RANGE_CACHE_NAME_MAX 64
+
+/* Where NAME is another process's, or another user's, or cannot be opened, it is as if there were none. */
+int range_cache_new(const struct range_cache_opts *opts, struct range_cache **ret);
 void range_cache_free(struct range_cache *c); /* accepts NULL */
 
-/* Reads exactly N bytes. -EBADMSG: the object ends before. */
+/* Reads exactly N bytes. -EBADMSG: the object ends before; -ECANCELED: the thread's leash was pulled (child_leash.h). */
 int range_cache_read(struct range_cache *c, uint32_t id, uint64_t from, void *buf, size_t n);
 
 /* What nobody is just reading of the object is read anew. */
 void range_cache_forget(struct range_cache *c, uint32_t id);
+
+/* Something that was read is not what it should be: what is kept is held against its sums again. */
+void range_cache_doubt(struct range_cache *c);
 
 #endif

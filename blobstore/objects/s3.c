@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/hash/sha256.h"
@@ -213,9 +214,17 @@ static int explain(const struct s3 *s, const struct call *c, int error, struct s
         return error;
 }
 
+static bool is_stopped(struct s3 *s)
+{
+        return atomic_load(&s->stopped) || child_leash_is_pulled(child_leash_held());
+}
+
 static int pause_ms(struct s3 *s, unsigned ms)
 {
+        CLEANUP(child_leash_remove) struct child_on_leash wait;
         struct timespec due;
+
+        child_leash_add_wait(&wait, &s->mutex, &s->wake);
         LOCK_SCOPE(&s->mutex);
 
         (void)clock_gettime(CLOCK_MONOTONIC, &due);
@@ -225,9 +234,9 @@ static int pause_ms(struct s3 *s, unsigned ms)
                 due.tv_sec++;
                 due.tv_nsec -= 1000000000;
         }
-        while (!atomic_load(&s->stopped) && pthread_cond_timedwait(&s->wake, &s->mutex, &due) != ETIMEDOUT)
+        while (!is_stopped(s) && pthread_cond_timedwait(&s->wake, &s->mutex, &due) != ETIMEDOUT)
                 ;
-        return atomic_load(&s->stopped) ? -ECANCELED : 0;
+        return is_stopped(s) ? -ECANCELED : 0;
 }
 
 /* So much longer a try may take that sends, or gets, all that it could, as long as it moves. */
@@ -246,7 +255,7 @@ static int make(struct s3 *s, struct call *c, struct strbuf *why)
         for (;;) {
                 const int64_t left = deadline - now_ms();
 
-                if (atomic_load(&s->stopped))
+                if (is_stopped(s))
                         return explain(s, c, -ECANCELED, why);
                 r = left > 0 ? try_once(s, c, (unsigned)left + transfer_ms(c)) : -EAGAIN;
                 if (r < 0 && r != -EAGAIN)

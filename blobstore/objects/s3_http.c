@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blobstore/base/child_leash.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
@@ -184,6 +185,11 @@ static int on_seek(void *ctx, curl_off_t to, int whence)
         return CURL_SEEKFUNC_OK;
 }
 
+static bool is_ended(const struct s3_try *try)
+{
+        return atomic_load(try->stopped) || child_leash_is_pulled(child_leash_held());
+}
+
 static int on_progress(void *ctx, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
 {
         struct trying *t = ctx;
@@ -196,7 +202,7 @@ static int on_progress(void *ctx, curl_off_t down_all, curl_off_t down, curl_off
                 t->moved_ms = now;
         }
         t->stalled = now - t->moved_ms >= (int64_t)t->try->stall_ms;
-        return t->stalled || atomic_load(t->try->stopped);
+        return t->stalled || is_ended(t->try);
 }
 
 /* ---- a try ---- */
@@ -278,7 +284,7 @@ static int judge(struct trying *t, CURLcode code)
                 return 0;
         if (t->read_error < 0)
                 return t->read_error;
-        if (atomic_load(t->try->stopped))
+        if (is_ended(t->try))
                 return -ECANCELED;
         (void)snprintf(a->error, sizeof(a->error), "%s", t->stalled ? "nothing moves"
                                                              : code == CURLE_OK ? "the answer was cut"

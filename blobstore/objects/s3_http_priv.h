@@ -27,7 +27,7 @@ struct s3_try {
         void *buf; /* for the body of an answer that is no error */
         size_t n;
         unsigned stall_ms, deadline_ms;
-        const atomic_bool *stopped;
+        const atomic_bool *stopped; /* and the leash of the thread (child_leash.h) */
 };
 
 struct s3_answer {

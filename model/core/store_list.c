@@ -182,6 +182,13 @@ bool store_list_is_away(struct store_list *l, const struct store *st)
         return st->bs && blobstore_is_away(st->bs, NULL);
 }
 
+void store_list_stop(struct store_list *l, const struct store *st)
+{
+        LOCK_SCOPE(&l->lock);
+        if (st->bs)
+                blobstore_stop(st->bs);
+}
+
 void store_list_set_ours(struct store_list *l, struct store *st)
 {
         LOCK_SCOPE(&l->lock);

@@ -56,6 +56,7 @@ bool store_list_set_hangs(struct store_list *l, struct store *st, bool hangs);
 bool store_list_hangs(struct store_list *l, const struct store *st);
 /* Is it in a bucket that is away? */
 bool store_list_is_away(struct store_list *l, const struct store *st);
+void store_list_stop(struct store_list *l, const struct store *st); /* blobstore_stop() */
 void store_list_set_ours(struct store_list *l, struct store *st);
 int store_list_set_trouble(struct store_list *l, struct store *st, const char *sentence);
 

@@ -220,6 +220,14 @@ int stores_open(struct model *m, const struct blobstore_caches *caches, struct k
         return r < 0 ? r : open_all(m, diag);
 }
 
+void stores_stop(struct model *m)
+{
+        struct store *st = NULL;
+
+        while ((st = store_list_next_of_all(&m->stores->list, st)))
+                store_list_stop(&m->stores->list, st);
+}
+
 void stores_close(struct stores *s)
 {
         if (!s)

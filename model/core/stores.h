@@ -10,6 +10,8 @@
 
 /* Sets m->stores, which stores_close() frees on failure, too. Stores that cannot be opened are no failure. */
 int stores_open(struct model *m, const struct blobstore_caches *caches, struct kept *kept, struct diag *diag);
+/* What waits for a bucket waits no more, and fails: before what is at work is joined. */
+void stores_stop(struct model *m);
 void stores_close(struct stores *s); /* accepts NULL */
 
 /*

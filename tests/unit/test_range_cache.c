@@ -5,12 +5,14 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blobstore/base/child_leash.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/tempdir.h"
 
@@ -23,6 +25,7 @@ struct fixture {
         struct range_cache *cache;
         atomic_uint fetched;
         atomic_int error;
+        struct child_leash leash;
         pthread_barrier_t *hold; /* NULL: nobody waits while one is fetched */
 };
 
@@ -48,15 +51,23 @@ static int fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, siz
         return 0;
 }
 
+static void cache_new(struct fixture *f, int dir_fd, const char *name)
+{
+        const struct range_cache_opts opts = { .dir_fd = dir_fd, .name = name, .fetch = fetch, .ctx = f };
+
+        assert_ok(range_cache_new(&opts, &f->cache));
+}
+
 static int setup(void **state)
 {
         struct fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
+        f->leash = (struct child_leash)CHILD_LEASH_INIT;
         tempdir_make(f->dir);
         f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(f->dir_fd >= 0);
-        assert_ok(range_cache_new(f->dir_fd, 0, fetch, f, &f->cache));
+        cache_new(f, f->dir_fd, NULL);
         *state = f;
         return 0;
 }
@@ -159,8 +170,102 @@ static void test_without_a_file_nothing_is_kept(void **state)
         struct fixture *f = *state;
 
         range_cache_free(f->cache);
-        assert_ok(range_cache_new(-1, 0, fetch, f, &f->cache));
+        cache_new(f, -1, NULL);
         assert_reads(f, 1, 0, 10);
+        assert_reads(f, 1, 0, 10);
+        assert_int_equal(f->fetched, 2);
+}
+
+/* Ends it, and has another one with what the first kept; FETCHED counts anew. */
+static void again(struct fixture *f)
+{
+        range_cache_free(f->cache);
+        cache_new(f, f->dir_fd, "ranges");
+        f->fetched = 0;
+}
+
+static void assert_file(struct fixture *f, const char *name, uint64_t size)
+{
+        struct stat st;
+
+        assert_ok(fstatat(f->dir_fd, name, &st, 0));
+        assert_int_equal(st.st_size, size);
+        assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+/* Writes N bytes of another kind at AT. */
+static void damage(struct fixture *f, const char *name, uint64_t at, size_t n)
+{
+        int fd = openat(f->dir_fd, name, O_WRONLY | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(pwrite(fd, "\xa5", 1, (off_t)(at + i)), 1);
+        assert_ok(close(fd));
+}
+
+static void test_what_was_kept_outlives_the_process(void **state)
+{
+        struct fixture *f = *state;
+
+        again(f);
+        for (uint32_t id = 1; id <= 3; id++)
+                assert_reads(f, id, 0, SIZE);
+        assert_int_equal(f->fetched, 18);
+        assert_file(f, "ranges", LEAST * RANGE_SIZE);
+        assert_file(f, "ranges.index", LEAST * 32);
+        range_cache_forget(f->cache, 2);
+        again(f);
+        assert_reads(f, 1, 0, SIZE);
+        assert_reads(f, 3, 0, SIZE);
+        assert_int_equal(f->fetched, 0);
+        assert_reads(f, 2, 0, SIZE);
+        assert_int_equal(f->fetched, 6);
+}
+
+static void test_what_was_damaged_meanwhile_is_fetched_anew(void **state)
+{
+        struct fixture *f = *state;
+
+        again(f);
+        for (uint32_t id = 1; id <= 3; id++)
+                assert_reads(f, id, 0, 2 * RANGE_SIZE);
+        for (uint64_t at = 0; at < 6; at++)
+                damage(f, "ranges", at * RANGE_SIZE + 1000, 1);
+        again(f);
+        for (uint32_t id = 1; id <= 3; id++)
+                assert_reads(f, id, 0, 2 * RANGE_SIZE);
+        assert_int_equal(f->fetched, 6);
+        for (uint64_t at = 0; at < 6; at++)
+                damage(f, "ranges.index", at * 32 + 4 * at, 4);
+        again(f);
+        for (uint32_t id = 1; id <= 3; id++)
+                assert_reads(f, id, 0, 2 * RANGE_SIZE);
+        assert_int_equal(f->fetched, 6);
+        again(f);
+        assert_reads(f, 1, 0, 2 * RANGE_SIZE);
+        assert_int_equal(f->fetched, 0);
+        damage(f, "ranges", 0, 2 * RANGE_SIZE); /* while it is in use */
+        range_cache_doubt(f->cache);
+        assert_reads(f, 1, 0, 2 * RANGE_SIZE);
+        assert_true(f->fetched > 0);
+}
+
+/* The file can be opened by one at a time, and by its owner: whoever does not get it has one without a name. */
+static void test_one_process_has_the_file(void **state)
+{
+        struct fixture *f = *state, other = { .dir_fd = f->dir_fd };
+
+        again(f);
+        assert_reads(f, 1, 0, 10);
+        cache_new(&other, f->dir_fd, "ranges");
+        assert_reads(&other, 1, 0, 10);
+        assert_reads(&other, 1, 0, 10);
+        assert_int_equal(other.fetched, 1);
+        range_cache_free(other.cache);
+        range_cache_free(f->cache);
+        assert_ok(fchmodat(f->dir_fd, "ranges", 0644, 0));
+        cache_new(f, f->dir_fd, "ranges");
         assert_reads(f, 1, 0, 10);
         assert_int_equal(f->fetched, 2);
 }
@@ -188,6 +293,36 @@ static void test_many_at_once_fetch_a_piece_once(void **state)
         for (int i = 0; i < READERS; i++)
                 (void)pthread_join(readers[i], NULL);
         assert_int_equal(f->fetched, 1);
+        (void)pthread_barrier_destroy(&hold);
+}
+
+static void *read_on_leash(void *arg)
+{
+        struct fixture *f = arg;
+        char buf[10];
+
+        child_leash_take(&f->leash);
+        assert_err(range_cache_read(f->cache, 1, 0, buf, sizeof(buf)), -ECANCELED);
+        return NULL;
+}
+
+/* While one fetches it, another who waits for that is told to stop. */
+static void test_who_waits_for_anothers_piece_can_be_stopped(void **state)
+{
+        struct fixture *f = *state;
+        pthread_t first, second;
+        pthread_barrier_t hold;
+
+        assert_int_equal(pthread_barrier_init(&hold, NULL, 2), 0);
+        f->hold = &hold;
+        assert_int_equal(pthread_create(&first, NULL, read_it, f), 0);
+        while (atomic_load(&f->fetched) == 0)
+                (void)sched_yield();
+        assert_int_equal(pthread_create(&second, NULL, read_on_leash, f), 0);
+        child_leash_pull(&f->leash);
+        (void)pthread_join(second, NULL);
+        (void)pthread_barrier_wait(&hold);
+        (void)pthread_join(first, NULL);
         (void)pthread_barrier_destroy(&hold);
 }
 
@@ -223,7 +358,11 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_what_is_forgotten_is_fetched_anew, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_the_least_recently_used_go_first, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_without_a_file_nothing_is_kept, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_was_kept_outlives_the_process, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_was_damaged_meanwhile_is_fetched_anew, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_one_process_has_the_file, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_many_at_once_fetch_a_piece_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_who_waits_for_anothers_piece_can_be_stopped, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_readers_forgetting_and_going_out_do_not_mix_pieces_up, setup, teardown),
         };
 

@@ -70,6 +70,26 @@ same_disk "$R/private/web/disks/vda.raw" web.raw
 ok mkdir "$R2/private/web/instances/vm"
 ok pwrite 4096 "$R2/instances/vm/disks/vda.raw" written
 
+# What was read once is read here from then on, until it is damaged: then it is fetched again.
+gets() { grep -c "GET some/where/segments/" "$WORK/s3.log"; }
+restart
+same_disk "$R2/private/web/disks/vda.raw" web.raw
+fetched=$(gets)
+restart
+same_disk "$R2/private/web/disks/vda.raw" web.raw
+same "$(gets)" "$fetched" "ranges fetched, with what was kept from the last mount"
+stop
+[ "$(stat -c %a "$home/ranges")" = 600 ] || fail "others can read what is kept"
+for ((at = 1000; at < $(stat -c %s "$home/ranges"); at += 1 << 20)); do
+        printf damaged | dd of="$home/ranges" bs=1 seek="$at" conv=notrunc status=none
+        ((at < 20 << 20)) || break
+done
+start -o cache-disk=64M
+same "$(stat -c %s "$home/ranges")" $((64 << 20)) "bytes kept at the most"
+same_disk "$R2/private/web/disks/vda.raw" web.raw
+[ "$(gets)" -gt "$fetched" ] || fail "nothing was fetched for what is damaged"
+value "$MNT/info/health" ok
+
 stop
 cached
 value "$R2/store" "$FAR"
