@@ -21,7 +21,7 @@ const char *const check_sql[] = {
                         " UNION ALL SELECT region, uid, 'snapshots', 0, 1 FROM snapshot"
                         " UNION ALL SELECT region, uid, 'shared-images', 0, 1 FROM share"
                         " UNION ALL SELECT region, uid, 'instances', 0, 1 FROM instance"
-                        " UNION ALL SELECT region, uid, 'disks', 0, handle IS NOT NULL FROM volume"
+                        " UNION ALL SELECT region, uid, 'disks', 0, iif(handle IS NOT NULL, 1, 0) FROM volume"
                         " UNION ALL SELECT region, uid, 'disk-bytes', 0, size FROM volume)"
                         " GROUP BY region, uid, key HAVING sum(used) <> sum(counted)",
         [CHECK_IN_WORK] = "SELECT " IMAGE_IS " || ' is ' || image.status || ', but no task works on it' FROM image"
@@ -73,7 +73,7 @@ const char *const check_sql[] = {
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
         [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL"
-                        " AND made",
+                        " AND made = 1",
         [CHECK_NAMES_DISK] = "SELECT EXISTS (SELECT 1 FROM volume JOIN region ON region.id = volume.region"
                              " WHERE region.store = ?1 AND key = ?2)"
                              " OR EXISTS (SELECT 1 FROM trash WHERE store = ?1 AND key = ?2)",

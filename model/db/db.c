@@ -11,7 +11,7 @@
 
 int db_open(int dir_fd, const struct db_opts *opts, struct db **ret)
 {
-        return db_sqlite_open(dir_fd, opts, ret);
+        return opts->url ? db_pg_open(opts, ret) : db_sqlite_open(dir_fd, opts, ret);
 }
 
 void db_close(struct db *db)

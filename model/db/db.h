@@ -36,12 +36,18 @@ struct db_statements;
 struct db_opts {
         bool read_only; /* for checking: nothing is created or migrated */
         const struct db_statements *const *tables; /* that will be used; ends with NULL; borrowed until db_close() */
+        const char *url; /* "postgresql://…": it is on that server; NULL: in the directory */
+        bool make; /* on a server: the tables, where there are none */
+        unsigned deadline_ms; /* of an answer of the server's; 0: as long as is usual */
+        char *trouble; /* NULL, or where a sentence of why it could not be opened goes, or "": of a server */
+        size_t trouble_size;
 };
 
 /*
  * Opens DIR/imagefs.db, making or migrating it. -EUCLEAN: not ours; -EPROTONOSUPPORT: of a version
  * that is not known; -ESTALE: of an older one, and only to be read; -EBUSY: another program has it open. While this one
- * has, others are refused (db_vfs.h).
+ * has, others are refused (db_vfs.h). On a server, too: -ENOENT: there is no library there; -EIO: it does not answer, or
+ * does not let us in; -EOPNOTSUPP: this program was built without libpq.
  */
 int db_open(int dir_fd, const struct db_opts *opts, struct db **ret);
 void db_close(struct db *db); /* accepts NULL */

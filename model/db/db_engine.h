@@ -50,5 +50,7 @@ struct db_row {
 
 /* The database in the file imagefs.db: as db_open(). */
 int db_sqlite_open(int dir_fd, const struct db_opts *opts, struct db **ret);
+/* The one on a server, at OPTS->url. -EOPNOTSUPP: this program was built without libpq. */
+int db_pg_open(const struct db_opts *opts, struct db **ret);
 
 #endif

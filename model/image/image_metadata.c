@@ -17,7 +17,7 @@
 enum { IS_OBJECT, MEMBERS, FEATURES, LABELS };
 
 static const char *const image_metadata_sql[] = {
-        [IS_OBJECT] = "SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' ELSE 0 END",
+        [IS_OBJECT] = "SELECT CASE WHEN json_valid(?1) THEN iif(json_type(?1) = 'object', 1, 0) ELSE 0 END",
         [MEMBERS] = "SELECT key, type, value FROM json_each(?1)",
         [FEATURES] = "SELECT key, type, value FROM json_each(?1, '$.features')",
         [LABELS] = "SELECT key, type, value FROM json_each(?1, '$.labels')",

@@ -19,7 +19,7 @@
 #include "model/core/jobs.h"
 
 /* Does a blob take long? Half a minute of reading, or of zeros, which are summed up some 256 times as fast. */
-#define IS_LONG "(data + size / 256 > (16 << 30))"
+#define IS_LONG "(data + size / 256 > 17179869184)" /* 16 GiB */
 
 enum { NEXT, IS_THERE, SET, TOUCH_IMAGE, TOUCH_SNAPSHOT, IMAGES, SNAPSHOTS };
 

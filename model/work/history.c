@@ -41,7 +41,8 @@ static const char *const history_sql[] = {
                   "ON place = region.id GROUP BY region.id ORDER BY region.handle",
         [WRITE] = "INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (day, region) DO UPDATE SET "
                   "images = ?3, snapshots = ?4, size = ?5, data = ?6, distinct_data = ?7, stored = ?8 "
-                  "WHERE (images, snapshots, size, data, distinct_data, stored) IS NOT (?3, ?4, ?5, ?6, ?7, ?8)",
+                  "WHERE (history.images, history.snapshots, history.size, history.data, history.distinct_data, "
+                  "history.stored) IS NOT (?3, ?4, ?5, ?6, ?7, ?8)",
         [FORGET_REGIONS] = "DELETE FROM history WHERE day = ?1 AND region <> '' "
                            "AND region NOT IN (SELECT handle FROM region)",
         [FORGET_DAYS] = "DELETE FROM history WHERE day < "

@@ -2,7 +2,7 @@
 # optional_library(PREFIX PACKAGE [STEM]) looks for a library of which single features are made, as pkg_check_modules does:
 # without it, what needs it answers EOPNOTSUPP. STEM.c uses it, and STEM_none.c stands in: PREFIX_UNUSED is the one that
 # is not to be built. -DIMAGEFS_WITHOUT=CURL;EXPAT leaves out some that are there.
-set(IMAGEFS_WITHOUT "" CACHE STRING "Libraries to build without: ARCHIVE CURL EXPAT EXT2FS MICROHTTPD ZLIB")
+set(IMAGEFS_WITHOUT "" CACHE STRING "Libraries to build without: ARCHIVE CURL EXPAT EXT2FS MICROHTTPD POSTGRESQL ZLIB")
 macro(optional_library PREFIX PACKAGE)
         if("${PREFIX}" IN_LIST IMAGEFS_WITHOUT)
                 set(${PREFIX}_FOUND FALSE)

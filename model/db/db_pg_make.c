@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The library's tables in PostgreSQL: all in a schema of their own, "imagefs", whose comment says which version they
+ * are of, so that it is known before any table is read. They are made in one transaction; there is no other step yet,
+ * since all that there are were made at this version or a later one.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "blobstore/base/strbuf.h"
+#include "model/db/db_pg_dialect.h"
+#include "model/db/db_pg_priv.h"
+#include "model/db/migrate.h"
+
+extern const char embed_schema_sql[], embed_postgresql_sql[];
+
+#define VERSION_IS                                                                                                     \
+        "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = 'imagefs'"
+
+static int make(struct pg_connection *c)
+{
+        CLEANUP_STRBUF struct strbuf all = { 0 };
+        CLEANUP_FREE char *schema = NULL;
+        int r;
+
+        r = db_pg_schema(embed_schema_sql, &schema);
+        if (r < 0)
+                return r;
+        strbuf_add(&all, "BEGIN; CREATE SCHEMA imagefs;\n");
+        strbuf_add(&all, embed_postgresql_sql);
+        strbuf_add(&all, schema);
+        strbuf_addf(&all, "COMMENT ON SCHEMA imagefs IS 'imagefs %d'; COMMIT", MIGRATE_VERSION);
+        if (strbuf_error(&all) < 0)
+                return -ENOMEM;
+        r = pg_exec(c, strbuf_text(&all), NULL, 0);
+        if (r < 0 && c->conn)
+                (void)pg_exec(c, "ROLLBACK", NULL, 0); /* R says what went wrong */
+        return r < 0 ? r : 1;
+}
+
+int pg_check_schema(struct pg_connection *c, bool may_make)
+{
+        char is[64];
+        int version, r;
+
+        r = pg_exec(c, VERSION_IS, is, sizeof(is));
+        if (r < 0)
+                return r;
+        if (is[0] == '\0')
+                return may_make ? make(c) : -ENOENT;
+        if (sscanf(is, "imagefs %d", &version) != 1)
+                return -EUCLEAN;
+        return version == MIGRATE_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
+/* Those of processes that ended have no use any more: whoever is here has the library for itself. */
+int pg_name_writer(struct pg_connection *c)
+{
+        char sql[128];
+
+        (void)snprintf(sql, sizeof(sql), "DELETE FROM writer; INSERT INTO writer VALUES ('%s', 0)", c->db->name);
+        return pg_exec(c, sql, NULL, 0);
+}

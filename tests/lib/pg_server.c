@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "tests/lib/pg_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What PROGRAM ends with. No shell is between. */
+static int spawn(const char *const *args)
+{
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                (void)execvp(args[0], (char *const *)args);
+                _exit(127);
+        }
+        if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status)) {
+                (void)fprintf(stderr, "%s did not end by itself\n", args[0]);
+                abort();
+        }
+        return WEXITSTATUS(status);
+}
+
+static int control(const struct pg_server *s, const char *verb)
+{
+        return spawn((const char *const[]){ TESTS_DIR "/lib/postgres", verb, s->dir, NULL });
+}
+
+static void must(int status, const char *what)
+{
+        if (status == 0)
+                return;
+        (void)fprintf(stderr, "%s ended with %d\n", what, status);
+        abort();
+}
+
+bool pg_server_make(struct pg_server *s)
+{
+        int status;
+
+        tempdir_make(s->dir);
+        must(chmod(s->dir, 0755) < 0, "chmod"); /* the server is somebody else, where this is root */
+        status = control(s, "start");
+        if (status == 77) {
+                tempdir_remove(s->dir);
+                return false;
+        }
+        must(status, "starting PostgreSQL");
+        return true;
+}
+
+void pg_server_crash(struct pg_server *s)
+{
+        must(control(s, "stop"), "stopping PostgreSQL");
+}
+
+void pg_server_start(struct pg_server *s)
+{
+        must(control(s, "start"), "starting PostgreSQL");
+}
+
+void pg_server_remove(struct pg_server *s)
+{
+        (void)control(s, "stop"); /* it may be down */
+        tempdir_remove(s->dir);
+}
+
+void pg_server_url(const struct pg_server *s, const char *database, char *url, size_t size)
+{
+        (void)snprintf(url, size, "postgresql:///%s?host=%s&user=imagefs", database, s->dir);
+}
+
+void pg_server_sql(const struct pg_server *s, const char *database, const char *sql)
+{
+        char url[TEMPDIR_MAX + 128];
+
+        pg_server_url(s, database, url, sizeof(url));
+        must(spawn((const char *const[]){ "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", url, "-c", sql,
+                                          NULL }),
+             sql);
+}

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The engine on a server: what db.h promises, and what only a server can do to it. */
+
+#include "model/db/db.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "blobstore/base/strbuf.h"
+#include "blobstore/base/thread.h"
+#include "model/db/db_copy.h"
+#include "model/db/db_pg_dialect.h"
+#include "model/statements.h"
+#include "tests/lib/expect.h"
+#include "tests/lib/pg_server.h"
+
+enum {
+        ADD_STORE,
+        ADD_REGION,
+        REMOVE_STORE,
+        REMOVE_REGION,
+        BAD_SIZE,
+        COUNT,
+        LIST,
+        ROWS,
+        OF_KEY,
+        BIG,
+        RENAME,
+        EVENTS,
+        STANDBY,
+        PID
+};
+
+static const char *const test_sql[] = {
+        [ADD_STORE] = "INSERT INTO store (path, changed) VALUES (?1, 0)",
+        [ADD_REGION] =
+                "INSERT INTO region (handle, store, uid, gid, mode, created, updated) VALUES (?1, ?2, 0, 0, 493, 0, 0)",
+        [REMOVE_STORE] = "DELETE FROM store WHERE id = ?1",
+        [REMOVE_REGION] = "DELETE FROM region WHERE id = ?1",
+        [BAD_SIZE] = "INSERT INTO blob (store, key, size, data, clusters, spans) VALUES (?1, ?2, ?3, 0, 0, 0)",
+        [COUNT] = "SELECT count(*) FROM store",
+        [LIST] = "SELECT id, path, NULL, path <> 'b', 5 IS NOT NULL FROM store ORDER BY path",
+        [ROWS] = "SELECT n FROM generate_series(1, ?1) AS n",
+        [OF_KEY] = "SELECT key, size FROM blob WHERE key = ?1",
+        [BIG] = "SELECT 1 WHERE ?1 > 0",
+        [RENAME] = "UPDATE region SET handle = ?2 WHERE id = ?1",
+        [STANDBY] = "SELECT set_config('synchronous_commit', 'on', true)",
+        [PID] = "SELECT pg_backend_pid()",
+        [EVENTS] = "SELECT what, region, detail FROM event ORDER BY seq",
+};
+static const struct db_statements test_statements = DB_STATEMENTS(test_sql);
+#define POINTER(stem) &stem##_statements,
+static const struct db_statements *const tables[] = { &test_statements, STATEMENT_TABLES(POINTER) NULL };
+
+static struct pg_server server;
+
+struct fixture {
+        char name[32];
+        char url[TEMPDIR_MAX + 128];
+        struct db *db;
+};
+
+static int open_db(struct fixture *f, bool make)
+{
+        const struct db_opts opts = { .tables = tables, .url = f->url, .make = make };
+
+        return db_open(-1, &opts, &f->db);
+}
+
+/* Each has a database of its own. */
+static int setup(void **state)
+{
+        static unsigned n;
+        struct fixture *f = calloc(1, sizeof(*f));
+        char sql[64];
+
+        if (!f)
+                return -1;
+        (void)snprintf(f->name, sizeof(f->name), "test%u", n++);
+        (void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s", f->name);
+        pg_server_sql(&server, "postgres", sql);
+        pg_server_url(&server, f->name, f->url, sizeof(f->url));
+        *state = f;
+        return open_db(f, true);
+}
+
+static int teardown(void **state)
+{
+        struct fixture *f = *state;
+
+        db_close(f->db);
+        free(f);
+        return 0;
+}
+
+static int add_store(struct fixture *f, const char *path, uint64_t *ret)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(f->db, DB_WRITE, &t);
+        if (r == 0)
+                r = db_run(&t, test_sql[ADD_STORE], DB_TEXT(path));
+        if (r < 0)
+                return r;
+        assert_int_equal(r, 1);
+        if (ret)
+                *ret = db_last_id(&t);
+        return db_commit(&t);
+}
+
+static int64_t count_stores(struct fixture *f)
+{
+        int64_t n = -1;
+        DB_TXN(t);
+
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_int(&t, test_sql[COUNT], &n));
+        return n;
+}
+
+static int take_path(void *ctx, const struct db_row *row)
+{
+        char *out = ctx;
+
+        (void)snprintf(out + strlen(out), 64 - strlen(out), "%s %d%d%lld ", db_row_str(row, 1), db_row_is_null(row, 2),
+                       db_row_is_null(row, 1), (long long)db_row_int(row, 3));
+        return 0;
+}
+
+static void test_rows_and_their_types_are_as_with_the_other_engine(void **state)
+{
+        struct fixture *f = *state;
+        const unsigned char key[16] = { 0, 1, '\\', '\'', 255 };
+        char out[64] = "";
+        uint64_t a, b;
+        int64_t one;
+        DB_TXN(t);
+
+        assert_ok(add_store(f, "b", &b));
+        assert_ok(add_store(f, "a", &a));
+        assert_true(b > 0 && a > b);
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_ok(db_each(&t, test_sql[LIST], take_path, out));
+        assert_string_equal(out, "a 101 b 100 ");
+        assert_int_equal(db_run(&t, test_sql[BAD_SIZE], DB_INT(a), DB_BLOB(key, sizeof(key)), DB_INT(INT64_MAX)), 1);
+        assert_err(db_int(&t, test_sql[OF_KEY], &one, DB_BLOB(key, sizeof(key) - 1)), -ENOENT);
+        assert_ok(db_one(&t, test_sql[OF_KEY], NULL, NULL, DB_BLOB(key, sizeof(key))));
+        assert_ok(db_int(&t, test_sql[BIG], &one, DB_INT(INT64_MAX))); /* the server takes 0 for a number of 32 bits */
+        assert_err(db_int(&t, test_sql[BIG], &one, DB_NULL), -ENOENT);
+        assert_ok(db_commit(&t));
+}
+
+static int check_key(void *ctx, const struct db_row *row)
+{
+        unsigned char key[16], shorter[15] = { 1 };
+
+        db_row_blob(row, 0, key, sizeof(key));
+        assert_memory_equal(key, ctx, sizeof(key));
+        db_row_blob(row, 0, shorter, sizeof(shorter));
+        assert_int_equal(shorter[0], 0);
+        assert_string_equal(db_row_str(row, 1), "7");
+        return 0;
+}
+
+static void test_bytes_come_back_as_they_were(void **state)
+{
+        struct fixture *f = *state;
+        unsigned char key[16];
+        uint64_t a;
+        DB_TXN(t);
+
+        for (size_t i = 0; i < sizeof(key); i++)
+                key[i] = (unsigned char)(i * 17);
+        assert_ok(add_store(f, "a", &a));
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_int_equal(db_run(&t, test_sql[BAD_SIZE], DB_INT(a), DB_BLOB(key, sizeof(key)), DB_INT(7)), 1);
+        assert_ok(db_one(&t, test_sql[OF_KEY], check_key, key, DB_BLOB(key, sizeof(key))));
+}
+
+static void test_a_refused_statement_leaves_the_rest_of_its_transaction(void **state)
+{
+        struct fixture *f = *state;
+        uint64_t a;
+        DB_TXN(t);
+
+        assert_ok(add_store(f, "a", &a));
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_int_equal(db_run(&t, test_sql[ADD_REGION], DB_TEXT("r"), DB_INT(a)), 1);
+        assert_err(db_run(&t, test_sql[ADD_STORE], DB_TEXT("a")), -EEXIST);
+        assert_err(db_run(&t, test_sql[REMOVE_STORE], DB_INT(a)), -EBUSY);
+        assert_err(db_run(&t, test_sql[BAD_SIZE], DB_INT(a), DB_BLOB("0123456789abcdef", 16), DB_INT(-1)), -EINVAL);
+        assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT("b")), 1);
+        assert_ok(db_commit(&t));
+        assert_int_equal(count_stores(f), 2);
+}
+
+static void test_what_is_not_committed_is_not_there(void **state)
+{
+        struct fixture *f = *state;
+
+        {
+                DB_TXN(t);
+
+                assert_ok(db_begin(f->db, DB_WRITE, &t));
+                assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT("a")), 1);
+        }
+        assert_int_equal(count_stores(f), 0);
+}
+
+static void test_a_reader_sees_one_state(void **state)
+{
+        struct fixture *f = *state;
+        int64_t n;
+        DB_TXN(t);
+
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_int(&t, test_sql[COUNT], &n));
+        assert_int_equal(n, 0);
+        assert_ok(add_store(f, "a", NULL));
+        assert_ok(db_int(&t, test_sql[COUNT], &n));
+        assert_int_equal(n, 0);
+        db_end(&t);
+        assert_int_equal(count_stores(f), 1);
+}
+
+struct nested {
+        struct db_txn *t;
+        int64_t sum, stop_at;
+};
+
+static int take_nested(void *ctx, const struct db_row *row)
+{
+        struct nested *n = ctx;
+        int64_t count;
+
+        n->sum += db_row_int(row, 0);
+        if (db_row_int(row, 0) == 3) /* the rest of the rows is still coming */
+                assert_ok(db_int(n->t, test_sql[COUNT], &count));
+        return db_row_int(row, 0) == n->stop_at;
+}
+
+static void test_statements_run_while_rows_of_another_come(void **state)
+{
+        struct fixture *f = *state;
+        struct nested n = { 0 };
+        DB_TXN(t);
+
+        n.t = &t;
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_each(&t, test_sql[ROWS], take_nested, &n, DB_INT(50000)));
+        assert_int_equal(n.sum, 50000LL * 50001 / 2);
+        n = (struct nested){ .t = &t, .stop_at = 10 };
+        assert_int_equal(db_each(&t, test_sql[ROWS], take_nested, &n, DB_INT(50000)), 1);
+        assert_int_equal(n.sum, 55);
+        n = (struct nested){ .t = &t, .stop_at = 2 };
+        assert_int_equal(db_each(&t, test_sql[ROWS], take_nested, &n, DB_INT(50000)), 1);
+        assert_ok(db_int(&t, test_sql[COUNT], &n.sum));
+}
+
+static int take_event(void *ctx, const struct db_row *row)
+{
+        char *out = ctx;
+
+        (void)snprintf(out + strlen(out), 128 - strlen(out), "%s %s %s;", db_row_str(row, 0), db_row_str(row, 1),
+                       db_row_str(row, 2));
+        return 0;
+}
+
+static void test_triggers_tell_what_happened(void **state)
+{
+        struct fixture *f = *state;
+        char out[128] = "";
+        uint64_t a, region;
+        DB_TXN(t);
+
+        assert_ok(add_store(f, "a", &a));
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_int_equal(db_run(&t, test_sql[ADD_REGION], DB_TEXT("r"), DB_INT(a)), 1);
+        region = db_last_id(&t);
+        assert_int_equal(db_run(&t, test_sql[RENAME], DB_INT(region), DB_TEXT("s")), 1);
+        assert_int_equal(db_run(&t, test_sql[REMOVE_REGION], DB_INT(region)), 1);
+        assert_ok(db_each(&t, test_sql[EVENTS], take_event, out));
+        assert_string_equal(out, "made r ;moved s r;removed s ;");
+        assert_ok(db_commit(&t));
+}
+
+static void test_there_is_one_who_has_it_open(void **state)
+{
+        struct fixture *f = *state;
+        struct db *first = f->db;
+
+        f->db = NULL;
+        assert_err(open_db(f, false), -EBUSY);
+        db_close(first);
+        assert_ok(open_db(f, false));
+}
+
+static void test_only_a_library_is_opened_and_only_of_our_version(void **state)
+{
+        struct fixture *f = *state;
+        struct fixture other = { 0 };
+        char trouble[256] = "";
+        const struct db_opts opts = { .tables = tables,
+                                      .url = "postgresql:///nowhere?host=/dev/null",
+                                      .trouble = trouble,
+                                      .trouble_size = sizeof(trouble) };
+
+        pg_server_url(&server, "postgres", other.url, sizeof(other.url));
+        assert_err(open_db(&other, false), -ENOENT);
+        assert_err(db_open(-1, &opts, &other.db), -EIO);
+        assert_contains(trouble, "/dev/null");
+
+        db_close(f->db);
+        f->db = NULL;
+        pg_server_sql(&server, f->name, "COMMENT ON SCHEMA imagefs IS 'imagefs 6'");
+        assert_err(open_db(f, true), -EPROTONOSUPPORT);
+        pg_server_sql(&server, f->name, "COMMENT ON SCHEMA imagefs IS 'somebody else''s'");
+        assert_err(open_db(f, true), -EUCLEAN);
+}
+
+/* Of a pause in which nobody is asked. */
+static void wait_until_back(struct fixture *f)
+{
+        DB_TXN(t);
+
+        while (db_begin(f->db, DB_WRITE, &t) < 0)
+                (void)usleep(20000);
+        db_end(&t);
+        while (db_begin(f->db, DB_READ, &t) < 0)
+                (void)usleep(20000);
+}
+
+static void test_what_is_acknowledged_outlives_a_crash_and_all_goes_on_after_it(void **state)
+{
+        struct fixture *f = *state;
+        int64_t n;
+        DB_TXN(t);
+        DB_TXN(w);
+
+        assert_ok(add_store(f, "a", NULL));
+        assert_int_equal(count_stores(f), 1);
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_begin(f->db, DB_WRITE, &w));
+        assert_int_equal(db_run(&w, test_sql[ADD_STORE], DB_TEXT("lost")), 1);
+        pg_server_crash(&server);
+        assert_err(db_int(&t, test_sql[COUNT], &n), -EIO);
+        assert_err(db_int(&t, test_sql[COUNT], &n), -EIO);
+        assert_err(db_run(&w, test_sql[ADD_STORE], DB_TEXT("lost too")), -EIO);
+        assert_err(db_commit(&w), -EIO);
+        db_end(&t);
+        assert_err(add_store(f, "b", NULL), -EIO);
+        assert_err(db_begin(f->db, DB_READ, &t), -EIO);
+        assert_err(db_settle(f->db), -EIO);
+        pg_server_start(&server);
+        wait_until_back(f);
+        assert_ok(add_store(f, "c", NULL));
+        assert_int_equal(count_stores(f), 2);
+        assert_ok(db_settle(f->db));
+}
+
+static void *start_server(void *ctx)
+{
+        (void)ctx;
+        pg_server_start(&server);
+        return NULL;
+}
+
+static void crash_before_commit(void *ctx, bool done, bool lazy)
+{
+        (void)lazy;
+        if (done)
+                fail_msg("it was not committed");
+        pg_server_crash(&server);
+        assert_ok(thread_start(ctx, start_server, NULL));
+}
+
+static void test_a_commit_that_was_not_done_is_known_to_be_none(void **state)
+{
+        struct fixture *f = *state;
+        pthread_t thread;
+        DB_TXN(t);
+
+        db_set_committed(f->db, crash_before_commit, &thread);
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT("a")), 1);
+        assert_err(db_commit(&t), -EIO);
+        (void)pthread_join(thread, NULL);
+        db_set_committed(f->db, NULL, NULL);
+        wait_until_back(f);
+        assert_int_equal(count_stores(f), 0);
+}
+
+/* Once a commit waits for a standby that there is not: it has happened, and nobody was told. */
+static void *crash_in_commit(void *ctx)
+{
+        (void)ctx;
+        pg_server_sql(&server, "postgres",
+                      "DO $$ BEGIN LOOP EXIT WHEN EXISTS (SELECT 1 FROM pg_stat_activity "
+                      "WHERE wait_event = 'SyncRep'); PERFORM pg_stat_clear_snapshot(); END LOOP; END $$");
+        pg_server_crash(&server);
+        pg_server_start(&server);
+        return NULL;
+}
+
+static void note_committed(void *ctx, bool done, bool lazy)
+{
+        (void)lazy;
+        *(unsigned *)ctx += done ? 10 : 1;
+}
+
+static void test_a_commit_whose_answer_was_lost_is_known_to_be_done(void **state)
+{
+        struct fixture *f = *state;
+        unsigned noted = 0;
+        pthread_t thread;
+        DB_TXN(t);
+
+        pg_server_sql(&server, "postgres", "ALTER ROLE imagefs SET synchronous_commit = local");
+        pg_server_sql(&server, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        pg_server_crash(&server);
+        pg_server_start(&server);
+        wait_until_back(f);
+        db_set_committed(f->db, note_committed, &noted);
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT("a")), 1);
+        assert_ok(db_one(&t, test_sql[STANDBY], NULL, NULL));
+        assert_ok(thread_start(&thread, crash_in_commit, NULL));
+        assert_ok(db_commit(&t));
+        (void)pthread_join(thread, NULL);
+        assert_int_equal(noted, 11);
+        db_set_committed(f->db, NULL, NULL);
+        assert_int_equal(count_stores(f), 1);
+        pg_server_sql(&server, "postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+        pg_server_sql(&server, "postgres", "SELECT pg_reload_conf()");
+}
+
+static void test_nobody_waits_for_a_server_that_hangs(void **state)
+{
+        struct fixture *f = *state;
+        const struct db_opts opts = { .tables = tables, .url = f->url, .deadline_ms = 300 };
+        int64_t pid, n;
+        DB_TXN(t);
+
+        db_close(f->db);
+        f->db = NULL;
+        assert_ok(db_open(-1, &opts, &f->db));
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_int(&t, test_sql[PID], &pid));
+        assert_ok(kill((pid_t)pid, SIGSTOP));
+        assert_err(db_int(&t, test_sql[COUNT], &n), -EIO);
+        assert_ok(kill((pid_t)pid, SIGCONT));
+        db_end(&t);
+        wait_until_back(f);
+        assert_int_equal(count_stores(f), 0);
+}
+
+static void test_there_are_no_copies_of_what_is_on_a_server(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_err(db_copy(f->db, -1, "copy", NULL, NULL), -EOPNOTSUPP);
+        assert_false(db_is_degraded(f->db));
+        db_fill_reserve(f->db);
+        assert_ok(db_check(f->db, NULL, NULL));
+}
+
+/* Each statement is written once, for both. */
+static void test_every_statement_of_the_model_is_one_for_the_server(void **state)
+{
+        const struct fixture *f = *state;
+        CLEANUP_STRBUF struct strbuf all = { 0 };
+        unsigned n = 0;
+
+        strbuf_add(&all, "SET search_path = imagefs, pg_catalog;");
+        for (size_t i = 0; tables[i]; i++) {
+                for (size_t k = 0; k < tables[i]->count; k++) {
+                        char *text;
+
+                        if (!tables[i]->sql[k])
+                                continue;
+                        assert_ok(db_pg_statement(tables[i]->sql[k], &text));
+                        strbuf_addf(&all, "PREPARE s%u AS %s;\n", n++, text);
+                        free(text);
+                }
+        }
+        assert_true(n > 300);
+        pg_server_sql(&server, f->name, strbuf_text(&all));
+}
+
+static void test_words_of_the_dialect(void **state)
+{
+        static const char *const words[][2] = {
+                { "SELECT a IS ?1, b IS NOT c -- no\n, d IS NOT NULL, 1 FROM t",
+                  "SELECT a IS NOT DISTINCT FROM $1, b IS DISTINCT FROM c, (d IS NOT NULL)::int, 1 FROM t" },
+                { "INSERT OR IGNORE INTO fetch SELECT 'it''s IS ?1' FROM (SELECT 1) WHERE x & 1 AND y & 2 = 2",
+                  "INSERT INTO \"fetch\" SELECT 'it''s IS ?1' FROM (SELECT 1) AS unnamed_1 WHERE x & 1 <> 0 AND y & 2 "
+                  "= 2 "
+                  "ON CONFLICT DO NOTHING" },
+                { "SELECT 1 FROM a INDEXED BY i CROSS JOIN b ON 1 LIMIT -1", "SELECT 1 FROM a JOIN b ON 1 LIMIT ALL" },
+        };
+        char *text;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+                assert_ok(db_pg_statement(words[i][0], &text));
+                assert_string_equal(text, words[i][1]);
+                free(text);
+        }
+        assert_err(db_pg_statement("SELECT 'no end", &text), -EINVAL);
+        assert_err(db_pg_statement("SELECT /* no end", &text), -EINVAL);
+        assert_ok(db_pg_schema("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT REFERENCES u ON DELETE CASCADE, "
+                               "c INTEGER, PRIMARY KEY (a, c)) STRICT, WITHOUT ROWID;"
+                               "CREATE TRIGGER g AFTER DELETE ON t WHEN old.a IS NOT 1 BEGIN "
+                               "INSERT INTO t VALUES (1) ON CONFLICT DO UPDATE SET c = c + 1; END;",
+                               &text));
+        assert_string_equal(text,
+                            "CREATE TABLE t (\na bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,\n"
+                            "b text COLLATE \"C\",\nc bigint,\nPRIMARY KEY (a, c));\n"
+                            "CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN\n"
+                            "INSERT INTO t VALUES (1) ON CONFLICT (a, c) DO UPDATE SET c = t.c + 1;\n"
+                            "RETURN NULL; END $$;\n"
+                            "CREATE TRIGGER t999_g AFTER DELETE ON t FOR EACH ROW WHEN (old.a IS DISTINCT FROM 1) "
+                            "EXECUTE FUNCTION g();\n"
+                            "ALTER TABLE t ADD FOREIGN KEY (b) REFERENCES u ON DELETE CASCADE;\n");
+        free(text);
+        assert_err(db_pg_schema("CREATE TABLE t (a INTEGER)", &text), -EINVAL);
+}
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_words_of_the_dialect),
+                cmocka_unit_test_setup_teardown(test_every_statement_of_the_model_is_one_for_the_server, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_rows_and_their_types_are_as_with_the_other_engine, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_bytes_come_back_as_they_were, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_refused_statement_leaves_the_rest_of_its_transaction, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_not_committed_is_not_there, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_reader_sees_one_state, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_statements_run_while_rows_of_another_come, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_triggers_tell_what_happened, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_there_is_one_who_has_it_open, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_only_a_library_is_opened_and_only_of_our_version, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_acknowledged_outlives_a_crash_and_all_goes_on_after_it,
+                                                setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_commit_that_was_not_done_is_known_to_be_none, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_commit_whose_answer_was_lost_is_known_to_be_done, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_nobody_waits_for_a_server_that_hangs, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_there_are_no_copies_of_what_is_on_a_server, setup, teardown),
+        };
+        int failed;
+
+        if (!pg_server_make(&server))
+                return 77;
+        failed = cmocka_run_group_tests(tests, NULL, NULL);
+        pg_server_remove(&server);
+        return failed;
+}
