@@ -4,6 +4,8 @@
  * Tidying: what an import stored in haste is encoded anew, a hundred times as slowly, and what lives in a half-empty
  * segment joins it (mover_priv.h).
  *
+ * In a bucket the first is not worth it: all that is there would come here and go back again, for a twentieth less of it.
+ *
  * A chunk that cannot be read stays where it is, and its segment with it.
  */
 
@@ -97,7 +99,7 @@ static int tidy_run(struct tidy *t)
         uint32_t id = 0;
         int r;
 
-        while ((r = index_untidy_segment(t->chunks->index, id, &id)) > 0) {
+        while ((r = index_untidy_segment(t->chunks->index, !t->chunks->far, id, &id)) > 0) {
                 r = tidy_segment(t, id);
                 if (r < 0 || mover_is_full(&t->mover) || t->stop(t->ctx))
                         break;

@@ -19,7 +19,7 @@ typedef bool blobstore_tidy_stop_fn(void *ctx);
 
 /*
  * One step: moves what lives in some segments that were written in haste, or are half empty, into one new segment of
- * some 64 MiB, encoded as small as can be. Their space comes with the next collection. Safe beside readers, writers and
+ * some 64 MiB, encoded as small as can be; of a store in a bucket only the latter. Their space comes with the next collection. Safe beside readers, writers and
  * collections; one at a time. Takes a minute of one processor. 1: there may be more to do; 0: there was nothing. *ret
  * is added to.
  */

@@ -20,13 +20,13 @@
 #include "blobstore/chunks/index_move.h"
 #include "blobstore/chunks/index_priv.h"
 
-int index_untidy_segment(struct index *ix, uint32_t after, uint32_t *ret)
+int index_untidy_segment(struct index *ix, bool hasty, uint32_t after, uint32_t *ret)
 {
         int64_t id;
         int r;
 
         LOCK_SCOPE(&ix->lock);
-        r = index_db_get(ix->db, SEGMENT_UNTIDY, &id, 1, DB_ARGS(DB_INT(after)));
+        r = index_db_get(ix->db, SEGMENT_UNTIDY, &id, 1, DB_ARGS(DB_INT(after), DB_INT(hasty)));
         if (r > 0)
                 *ret = (uint32_t)id;
         return index_error(ix, r);

@@ -7,9 +7,8 @@
 #include "blobstore/chunks/index.h"
 #include "blobstore/chunks/moves.h"
 
-/* The next sealed segment after AFTER of which less than half lives, or that was written in haste. 1: found, 0: none.
- */
-int index_untidy_segment(struct index *ix, uint32_t after, uint32_t *ret);
+/* The next sealed segment after AFTER of which less than half lives, or, with HASTY, that was written in haste. 1: found, 0: none. */
+int index_untidy_segment(struct index *ix, bool hasty, uint32_t after, uint32_t *ret);
 
 /*
  * Fills in up to MAX living chunks that lie in a segment behind AFTER (0: from the first), in that order; gives the

@@ -90,7 +90,7 @@ const char *const index_statements[INDEX_SQL_COUNT] = {
         [SEGMENT_NEXT_MARKED] = "SELECT id FROM segment WHERE gaps = 1 AND id > ?1 ORDER BY id LIMIT 1",
         [SEGMENT_IMPORT] = "INSERT INTO segment (id, end, sealed, live, gaps) VALUES (?1, ?2, 1, 0, 1)",
         [SEGMENT_UNTIDY] = "SELECT id FROM segment WHERE sealed = 1 AND gaps = 0 AND live > 0"
-                           " AND (tidy = 0 OR (tidy = 1 AND live * 2 < end)) AND id > ?1 ORDER BY id LIMIT 1",
+                           " AND ((tidy = 0 AND ?2) OR (tidy < 2 AND live * 2 < end)) AND id > ?1 ORDER BY id LIMIT 1",
         [SEGMENT_FILL] = "INSERT INTO segment (id, end, sealed, live, tidy) VALUES (?1, 16, 0, 0, 2)"
                          " ON CONFLICT (id) DO UPDATE SET tidy = 2",
         [SEGMENT_FILLED] = "UPDATE segment SET tidy = 1, gaps = gaps | ?2 WHERE id = ?1",
