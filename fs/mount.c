@@ -28,6 +28,7 @@
 #include "fs/ops/follow.h"
 #include "fs/ops/gate.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/guest_slots.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops.h"
 #include "fs/ops/resent.h"
@@ -303,6 +304,10 @@ static int mount_open(struct mount *m)
         _Static_assert(MODEL_NUMBER_KEY_SIZE == INO_KEY_SIZE, "one is the other");
         ino_set_key(key);
         explicit_bzero(key, sizeof(key));
+        r = guest_slots_new(&m->fs, &m->fs.guest_slots); /* which are known by their numbers */
+        if (r < 0)
+                return mount_fail(r, "out of memory");
+        m->fs.guest_find_slot = guest_slots_find;
         mount_warn_of_others(m->opts->store);
         (void)model_health(m->fs.model, mount_warn, NULL); /* as info/health has it */
         m->fs.born_us = model_born_us(m->fs.model);

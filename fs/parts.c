@@ -7,6 +7,7 @@
 #include "fs/ops/frozen.h"
 #include "fs/ops/gate.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/guest_slots.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/parting.h"
@@ -70,6 +71,7 @@ void parts_free(struct fs *fs)
         spread_free(fs->spread);
         waiters_free(fs->waiters);
         followers_free(fs->followers);
+        guest_slots_free(fs->guest_slots);
         handles_free(fs->handles);
         frozens_free(fs->frozens);
         walks_free(fs->walks);

@@ -24,6 +24,7 @@
 #include "model/core/turns.h"
 #include "model/home.h"
 #include "model/image/download_row.h"
+#include "model/image/guest.h"
 #include "model/image/guest_turns.h"
 #include "model/image/inside_row.h"
 #include "model/image/listing_cache.h"
@@ -42,6 +43,8 @@
 
 /* Who uploads a disk that keeps its reader busy waits for it, and has none looked into for a hundred times as long. */
 #define LOOK_STUCK_US INT64_C(2000000)
+/* So long a program that has a guest's files open waits for the next question: they take milliseconds to begin. */
+#define GUEST_IDLE_MS 2000
 #define LOOK_NONE_US  INT64_C(500000000)
 
 /* ---- opening ---- */
@@ -178,6 +181,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = insides_new(&m->insides);
         if (r == 0)
+                r = guests_new(GUEST_IDLE_MS, &m->guests);
+        if (r == 0)
                 r = guest_turns_new(LOOK_STUCK_US, LOOK_NONE_US, &m->guest_turns);
         if (r == 0)
                 r = outlooks_new(&m->outlooks);
@@ -237,6 +242,7 @@ void model_close(struct model *m)
                 catalogue_close(m);
         }
         store_hang_free(m->hang);
+        guests_free(m->guests);
         stores_close(m->stores);
         jobs_free(m->jobs);
         outlooks_free(m->outlooks);

@@ -10,6 +10,7 @@
 
 #include "fs/ops/alias.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/guest_node.h"
 #include "model/intake/upload.h"
 
 /* Blobs never change, and their numbers are never used again. */
@@ -49,7 +50,7 @@ bool attr_is_found(struct node n)
 {
         const struct dir_kind *kind = tree_kind(n.kind);
 
-        return n.row == ROW_CHILD && kind && kind->looks;
+        return guest_is_node(n) || (n.row == ROW_CHILD && kind && kind->looks);
 }
 
 double attr_entry_timeout(struct node n, double timeout)
@@ -77,7 +78,9 @@ int attr_text(struct req *rq, struct node n, struct strbuf *out)
         const struct entry *entry = tree_entry(n);
         int r = -ENODATA;
 
-        if (n.row == ROW_CHILD && kind && kind->target)
+        if (guest_is_node(n))
+                r = guest_node_target(rq, n, out);
+        else if (n.row == ROW_CHILD && kind && kind->target)
                 r = kind->target(rq, n.oid, out);
         else if (n.row == ROW_CHILD && kind && kind->show_child)
                 r = kind->show_child(rq, n.oid, out);
@@ -263,6 +266,8 @@ int attr_get(struct req *rq, struct node n, const struct object *object, struct 
         struct stat st = { 0 };
         int r;
 
+        if (guest_is_node(n))
+                return guest_node_attr(rq, n, ret, ret_timeout);
         if (!kind || (n.row && n.row != ROW_CHILD && !entry) || (entry && entry->dir))
                 return -ESTALE;
         if (object) {

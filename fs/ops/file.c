@@ -17,6 +17,7 @@
 #include "fs/ops/gate.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/scratch_file.h"
+#include "fs/tree/guest.h"
 
 int file_open(struct req *rq, struct node n, struct fuse_file_info *fi)
 {
@@ -25,6 +26,8 @@ int file_open(struct req *rq, struct node n, struct fuse_file_info *fi)
 
         if (!kind)
                 return -ESTALE;
+        if (guest_is_node(n))
+                return guest_file_open(rq, n, fi);
         if (n.kind == KIND_SCRATCH)
                 return scratch_file_open(rq, n, fi->flags, fi);
         if (n.kind == KIND_EVENTS_AFTER && n.row == ROW_CHILD)

@@ -87,6 +87,9 @@ int ctl_command(const struct entry *entry, const char *text, size_t n, char **re
 /* data.c: blobs */
 int data_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 
+/* guest_file.c: what is in guest/ */
+int guest_file_open(struct req *rq, struct node n, struct fuse_file_info *fi);
+
 /* inflow.c: uploads. -ENOENT, to read: there is nothing in it that can be. */
 int inflow_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi);
 /* Opened by an earlier process, to write; -ESTALE: not all that it was given is there. */

@@ -13,6 +13,7 @@
 #include "fs/ops/file.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/resent.h"
+#include "fs/tree/guest.h"
 #include "fs/tree/tree.h"
 
 /*
@@ -401,7 +402,7 @@ enum later_lane later_lane(struct node n)
         const struct dir_kind *kind = tree_kind(n.kind);
         const struct entry *entry = tree_entry(n);
 
-        if (kind && kind->looks)
+        if (guest_is_of(n) || (kind && kind->looks))
                 return LATER_LOOK;
         if (n.kind == KIND_EVENTS_AFTER || (entry && (entry->flags & ENTRY_USERS)))
                 return LATER_USERS;

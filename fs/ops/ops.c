@@ -7,21 +7,21 @@
 #include "fs/ops/ops.h"
 
 #include "fs/ops/background.h"
+#include "fs/ops/guest_slots.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/tree/watch.h"
 
-/* Numbers are computed, so there is nothing to forget. */
+/* Numbers are computed, so there is nothing to forget, but in guests. */
 static void ops_forget(fuse_req_t fuse, fuse_ino_t ino, uint64_t nlookup)
 {
-        (void)ino;
-        (void)nlookup;
+        guest_slots_forgotten(fuse_req_userdata(fuse), node_of(ino), nlookup);
         fuse_reply_none(fuse);
 }
 
 static void ops_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_data *forgets)
 {
-        (void)count;
-        (void)forgets;
+        for (size_t i = 0; i < count; i++)
+                guest_slots_forgotten(fuse_req_userdata(fuse), node_of(forgets[i].ino), forgets[i].nlookup);
         fuse_reply_none(fuse);
 }
 

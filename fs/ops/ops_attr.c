@@ -10,6 +10,7 @@
 #include "fs/ops/frozen.h"
 #include "fs/ops/gate.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/guest_node.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
@@ -133,6 +134,9 @@ static int ops_change(struct req *rq, struct node n, const struct stat *attr, in
 
         if (!tree_kind(n.kind))
                 return -ESTALE;
+        r = guest_node_refuse_change(rq, n);
+        if (r < 0)
+                return r;
         if (n.kind == KIND_SCRATCH || (entry && (entry->flags & ENTRY_UPLOAD)))
                 to_set &= FUSE_SET_ATTR_SIZE; /* cp -p sets the rest: accepted, and means nothing */
 
@@ -229,20 +233,34 @@ void ops_setattr(fuse_req_t fuse, fuse_ino_t ino, struct stat *attr, int to_set,
         gate_run(fuse, fi ? file_gate(fs, fi) : file_gate_to_open(fs, fuse, node_of(ino)), truncate_through, &g);
 }
 
-void ops_readlink(fuse_req_t fuse, fuse_ino_t ino)
+static void readlink_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
         CLEANUP_REQ struct req rq;
         CLEANUP_STRBUF struct strbuf target = { 0 };
         int r;
 
+        (void)size;
+        (void)off;
+        (void)fi;
         req_init(&rq, fuse);
+        rq.doing.verb = "readlink";
         r = permit(&rq, node_of(ino), PERMIT_READ);
         if (r == 0)
                 r = attr_text(&rq, node_of(ino), &target);
-        if (r < 0)
+        if (r < 0 && rq.diag.error)
+                reply_refusal(&rq, node_of(ino), r);
+        else if (r < 0)
                 reply_error(&rq, r);
         else
                 (void)fuse_reply_readlink(fuse, strbuf_text(&target));
+}
+
+void ops_readlink(fuse_req_t fuse, fuse_ino_t ino)
+{
+        if (attr_is_found(node_of(ino)))
+                later_run(fuse, later_lane(node_of(ino)), readlink_now, ino, 0, 0, NULL);
+        else
+                readlink_now(fuse, ino, 0, 0, NULL);
 }
 
 /*

@@ -12,6 +12,7 @@
 
 #include "blobstore/base/lock.h"
 #include "fs/ops/attr.h"
+#include "fs/ops/guest.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
@@ -19,6 +20,7 @@
 #include "fs/ops/ready.h"
 #include "fs/ops/removal.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/guest.h"
 #include "fs/tree/scratch.h"
 #include "model/core/text.h"
 
@@ -271,7 +273,9 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         const struct dir_kind *kind = tree_kind(node_of(ino).kind);
 
-        if (ready_awaits(fuse, node_of(ino), NULL))
+        if (guest_is_of(node_of(ino)))
+                later_run(fuse, LATER_LOOK, guest_opendir, ino, 0, 0, fi);
+        else if (ready_awaits(fuse, node_of(ino), NULL))
                 later_run(fuse, LATER_COMPARE, opendir_ready, ino, 0, 0, fi);
         else if (kind && kind->list)
                 later_run(fuse, kind->looks ? LATER_LOOK : LATER_NAMES, opendir_now, ino, 0, 0, fi);
@@ -281,8 +285,8 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        (void)ino;
-        open_dir_close(fuse_req_userdata(fuse), fi);
+        if (!guest_is_of(node_of(ino)))
+                open_dir_close(fuse_req_userdata(fuse), fi);
         (void)fuse_reply_err(fuse, 0);
 }
 
@@ -448,12 +452,16 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
 
 void ops_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-        (void)ino;
-        listing_reply(fuse, size, off, fi, false);
+        if (guest_is_of(node_of(ino)))
+                later_run(fuse, LATER_LOOK, guest_readdir, ino, size, off, fi);
+        else
+                listing_reply(fuse, size, off, fi, false);
 }
 
 void ops_readdirplus(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-        (void)ino;
-        listing_reply(fuse, size, off, fi, true);
+        if (guest_is_of(node_of(ino)))
+                later_run(fuse, LATER_LOOK, guest_readdirplus, ino, size, off, fi);
+        else
+                listing_reply(fuse, size, off, fi, true);
 }

@@ -9,6 +9,7 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/file.h"
 #include "fs/ops/gate.h"
+#include "fs/ops/guest_node.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
@@ -42,7 +43,9 @@ static void open_for(fuse_req_t fuse, fuse_ino_t ino, uint64_t request, struct f
 
         req_init(&rq, fuse);
         rq.doing.verb = "open";
-        r = permit(&rq, n, file_permit(fi->flags));
+        r = (fi->flags & O_ACCMODE) != O_RDONLY ? guest_node_refuse_change(&rq, n) : 0;
+        if (r == 0)
+                r = permit(&rq, n, file_permit(fi->flags));
         if (r == 0)
                 r = file_open(&rq, n, fi);
         if (r == -ESTALE || (r == -ENOENT && !rq.diag.error)) {
@@ -259,6 +262,8 @@ void ops_read(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fu
 {
         if (attr_is_long(node_of(ino)) || node_of(ino).kind == KIND_EVENTS_AFTER)
                 later_run(fuse, lane_to_read(node_of(ino)), read_now, ino, size, off, fi);
+        else if (guest_is_node(node_of(ino)))
+                later_run(fuse, LATER_LOOK, read_now, ino, size, off, fi);
         else if (awaits_again(fuse, ino, fi))
                 later_run(fuse, LATER_COMPARE, read_ready, ino, size, off, fi);
         else

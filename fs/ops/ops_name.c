@@ -14,6 +14,9 @@
 #include "fs/ops/alias.h"
 #include "fs/ops/attr.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/guest.h"
+#include "fs/ops/guest_node.h"
+#include "fs/ops/guest_slots.h"
 #include "fs/ops/later.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/parting.h"
@@ -101,6 +104,11 @@ static int ops_resolve(struct req *rq, fuse_ino_t parent, const char *name, stru
         return r < 0 ? r : found;
 }
 
+static bool is_dots(const char *name)
+{
+        return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 /*
  * "." and ".." of what is known by its number alone: the kernel has forgotten it, and a server of a network file system, or
  * open_by_handle_at(2), has not. An image that has been elsewhere since is another directory. Nothing is said of what is
@@ -135,6 +143,18 @@ static int ops_resolve_number(struct req *rq, fuse_ino_t ino, bool above, struct
         return r;
 }
 
+/* What is known by its number alone may be in a guest: the kernel counts how often it was told of it. */
+static void reply_found(struct req *rq, struct node n, struct fuse_entry_param *e)
+{
+        struct guest_at at;
+
+        if (guest_is_node(n) && guest_slots_find(rq->fs, n, &at))
+                e->generation = guest_node_generation(&at);
+        guest_slots_told(rq->fs, n);
+        if (fuse_reply_entry(rq->fuse, e) != 0)
+                guest_slots_forgotten(rq->fs, n, 1);
+}
+
 static void lookup_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
         CLEANUP_REQ struct req rq;
@@ -145,7 +165,7 @@ static void lookup_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
         req_init(&rq, fuse);
         rq.doing = (struct doing){ .verb = "look up", .in = node_of(parent), .name = name };
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        if (is_dots(name)) {
                 o.id = 0;
                 r = ops_resolve_number(&rq, parent, name[1] == '.', &n);
         } else {
@@ -160,7 +180,7 @@ static void lookup_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         else if (r < 0)
                 reply_refusal(&rq, node_of(parent), r);
         else
-                (void)fuse_reply_entry(fuse, &e);
+                reply_found(&rq, n, &e);
 }
 
 static void lookup_ready(fuse_req_t fuse, fuse_ino_t parent, const char *name)
@@ -174,7 +194,9 @@ void ops_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         const struct dir_kind *kind = tree_kind(node_of(parent).kind);
         const struct fs *fs = fuse_req_userdata(fuse);
 
-        if (ready_awaits(fuse, node_of(parent), name))
+        if (guest_is_of(node_of(parent)))
+                later_run_name(fuse, LATER_LOOK, is_dots(name) ? lookup_now : guest_lookup, parent, name);
+        else if (ready_awaits(fuse, node_of(parent), name))
                 later_run_name(fuse, LATER_COMPARE, lookup_ready, parent, name);
         else if (kind && kind->looks)
                 later_run_name(fuse, LATER_LOOK, lookup_now, parent, name);

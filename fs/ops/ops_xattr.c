@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "fs/ops/attr.h"
+#include "fs/ops/guest.h"
 #include "fs/ops/ops_priv.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
+#include "fs/tree/guest.h"
 
 #define XATTR_PREFIX "user.imagefs."
 
@@ -59,6 +61,10 @@ void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size
         struct node n;
         int r;
 
+        if (guest_is_node(node_of(ino)) && strcmp(name, GUEST_XATTR) == 0) {
+                later_run(fuse, LATER_LOOK, guest_getxattr, ino, size, 0, NULL);
+                return;
+        }
         req_init(&rq, fuse);
         r = xattr_find(&rq, ino, name, &n);
         if (r == 0)
@@ -92,6 +98,8 @@ void ops_listxattr(fuse_req_t fuse, fuse_ino_t ino, size_t size)
         const struct dir_kind *kind = tree_kind(n.kind);
 
         req_init(&rq, fuse);
+        if (guest_is_node(n))
+                strbuf_add_bytes(&names, GUEST_XATTR, sizeof(GUEST_XATTR));
         for (const struct entry *e = kind && n.row == 0 ? kind->entries : NULL; e && e->name; e++) {
                 rq.entry = e;
                 rq.oid = n.oid;

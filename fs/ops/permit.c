@@ -4,6 +4,7 @@
 
 #include "fs/ops/attr.h"
 #include "fs/ops/grant.h"
+#include "fs/ops/guest_node.h"
 
 int permit_enter(struct req *rq, struct node n)
 {
@@ -56,6 +57,8 @@ int permit_change(struct req *rq, struct node dir)
         const struct dir_kind *kind = tree_kind(dir.kind);
         int r;
 
-        r = permit(rq, dir, PERMIT_WRITE | PERMIT_SEARCH);
+        r = guest_node_refuse_change(rq, dir);
+        if (r == 0)
+                r = permit(rq, dir, PERMIT_WRITE | PERMIT_SEARCH);
         return r == 0 && kind->change && !rq->caller.admin ? kind->change(rq, dir.oid) : r;
 }

@@ -107,6 +107,10 @@ int inside_measure_packages(struct req *rq, uint64_t *ret_size, int64_t *ret_cha
 #define DIR_PARTITIONS(number, kind)                                                                                   \
         { number, "partitions", "what is on its disks: table, and vda1.raw …", 0777, ENTRY_UNLISTED, .dir = kind }
 
+#define DIR_GUEST(number, kind)                                                                                        \
+        { number, "guest", "the files on its disks: guest/vda1/etc/fstab …", 0777, ENTRY_UNLISTED, .dir = kind,             \
+          .arg = 0, .arg_bits = 1 }
+
 /* info/events, and its mtime (dir_events.c). */
 int events_show(struct req *rq, struct strbuf *out);
 int64_t events_changed_us(struct req *rq);
@@ -131,6 +135,7 @@ extern const struct dir_kind dir_volumes, dir_volume, dir_volume_snapshots, dir_
 extern const struct dir_kind dir_instances, dir_instance, dir_instance_disks, dir_instance_images;
 extern const struct dir_kind dir_image_instances;
 extern const struct dir_kind dir_image_partitions, dir_shared_partitions, dir_snapshot_partitions;
+extern const struct dir_kind dir_image_guest, dir_shared_guest, dir_snapshot_guest;
 extern const struct dir_kind dir_oci, dir_oci_blobs, dir_oci_sha256;
 extern const struct dir_kind dir_buried, dir_scratch, dir_events_after;
 /* dir_mirror.c */

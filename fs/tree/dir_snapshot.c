@@ -172,6 +172,7 @@ static const struct entry snapshot_entries[] = {
           .dir = KIND_SNAPSHOT_CHANGED },
         DIR_PACKAGES(18),
         DIR_PARTITIONS(19, KIND_SNAPSHOT_PARTITIONS),
+        DIR_GUEST(20, KIND_SNAPSHOT_GUEST),
         { 0 },
 };
 

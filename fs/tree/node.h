@@ -82,7 +82,10 @@ enum node_kind {
         KIND_OCI = 56, /* oid: image << 1 | seen in shared/, as in the next two */
         KIND_OCI_BLOBS = 57,
         KIND_OCI_SHA256 = 58, /* its children's: see dir_oci.c */
-        KIND_COUNT = 59, /* one more than the greatest of these */
+        KIND_IMAGE_GUEST = 59, /* oid: image << 1, or below it a slot and a number: see guest.h */
+        KIND_SHARED_GUEST = 60, /* likewise */
+        KIND_SNAPSHOT_GUEST = 61, /* oid: snapshot << 1, and likewise */
+        KIND_COUNT = 62, /* one more than the greatest of these */
         KIND_NONE = KIND_COUNT,
 };
 

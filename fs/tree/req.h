@@ -35,6 +35,8 @@ struct dir_kind;
 struct http;
 struct frozens;
 struct gates;
+struct guest_at;
+struct guest_slots;
 struct grants;
 struct handles;
 struct later;
@@ -74,6 +76,8 @@ struct fs {
         struct frozens *frozens; /* ops/frozen.c */
         struct grants *grants; /* ops/grant.c */
         struct handles *handles; /* ops/handles.c */
+        struct guest_slots *guest_slots; /* ops/guest_slots.c */
+        bool (*guest_find_slot)(struct fs *fs, struct node n, struct guest_at *ret); /* likewise; NULL: there are none */
         struct waiters *waiters; /* ops/wait.c */
         struct followers *followers; /* ops/follow.c */
         struct gates *gates; /* ops/gate.c */

@@ -67,6 +67,9 @@ static const struct dir_kind *const tree_kinds[KIND_COUNT] = {
         [KIND_OCI] = &dir_oci,
         [KIND_OCI_BLOBS] = &dir_oci_blobs,
         [KIND_OCI_SHA256] = &dir_oci_sha256,
+        [KIND_IMAGE_GUEST] = &dir_image_guest,
+        [KIND_SHARED_GUEST] = &dir_shared_guest,
+        [KIND_SNAPSHOT_GUEST] = &dir_snapshot_guest,
 };
 
 const struct dir_kind *tree_kind(enum node_kind kind)

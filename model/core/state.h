@@ -17,6 +17,7 @@
 #include "model/db/db.h"
 
 struct guest_turns;
+struct guests;
 struct image_hooks;
 struct insides;
 struct jobs;
@@ -55,6 +56,7 @@ struct model {
         struct turns *turns; /* core/turns.c */
         struct listings *listings; /* image/listing_cache.c */
         struct insides *insides; /* image/inside.c */
+        struct guests *guests; /* image/guests.c */
         struct guest_turns *guest_turns; /* image/guest_turns.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
         struct volumes *volumes; /* machine/volume_gate.c */

@@ -246,7 +246,7 @@ static int ask(const struct inside_disk *disk, enum question q, struct strbuf *o
         return r < 0 ? r : strbuf_error(out);
 }
 
-static int refuse(int error, struct diag *diag)
+int inside_refuse(int error, struct diag *diag)
 {
         switch (error) {
         case -ENOENT:
@@ -288,7 +288,7 @@ static int get(struct model *m, const struct inside_subject *s, enum question q,
         int r;
 
         if (find_kept(m->insides, s, q, out, &r))
-                return refuse(r, diag);
+                return inside_refuse(r, diag);
         r = s->snapshot ? snapshot_open(m, s->id, diag, &look.blob) : image_disk_open(m, s->id, diag, &look.blob);
         if (r < 0)
                 return r;
@@ -297,7 +297,7 @@ static int get(struct model *m, const struct inside_subject *s, enum question q,
                 again_us = begun_us + (now_us() - begun_us) * PATIENCE;
         if (is_found(r))
                 keep(m->insides, s, q, r, again_us, out->text, r == 0 ? out->len : 0);
-        return refuse(r, diag);
+        return inside_refuse(r, diag);
 }
 
 int inside_get_parts(struct model *m, const struct inside_subject *s, const struct inside_asker *asker,

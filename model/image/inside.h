@@ -40,6 +40,9 @@ int inside_get_parts(struct model *m, const struct inside_subject *s, const stru
 int inside_get_packages(struct model *m, const struct inside_subject *s, const struct inside_asker *asker,
                         struct diag *diag, struct strbuf *out);
 
+/* Says why the program could not tell: gives what is to be answered. */
+int inside_refuse(int error, struct diag *diag);
+
 /* A line of partitions/table. */
 void inside_add_part(struct strbuf *out, const char *device, const struct inside_part *p);
 

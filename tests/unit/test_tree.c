@@ -40,6 +40,7 @@ static const struct {
         { 49, KIND_EVENTS_AFTER }, { 50, KIND_FOLLOWS }, { 51, KIND_FOLLOW }, { 52, KIND_FOLLOW_IMAGES },
         { 53, KIND_IMAGE_PARTITIONS }, { 54, KIND_SHARED_PARTITIONS }, { 55, KIND_SNAPSHOT_PARTITIONS },
         { 56, KIND_OCI }, { 57, KIND_OCI_BLOBS }, { 58, KIND_OCI_SHA256 },
+        { 59, KIND_IMAGE_GUEST }, { 60, KIND_SHARED_GUEST }, { 61, KIND_SNAPSHOT_GUEST },
 };
 
 static const struct {
@@ -77,7 +78,7 @@ static const struct {
         { KIND_IMAGE, 37, "copy-targets" }, { KIND_IMAGE, 38, "shares" }, { KIND_IMAGE, 39, "download" }, { KIND_IMAGE, 40, "warnings" },
         { KIND_IMAGE, 41, "last-verified" }, { KIND_IMAGE, 42, "family" }, { KIND_IMAGE, 43, "protected" },
         { KIND_IMAGE, 44, "lifecycle" }, { KIND_IMAGE, 45, "packages" }, { KIND_IMAGE, 46, "partitions" },
-        { KIND_IMAGE, 50, "oci" },
+        { KIND_IMAGE, 50, "oci" }, { KIND_IMAGE, 51, "guest" },
         { KIND_IMAGE, 60, "deleted" }, { KIND_IMAGE, 61, "destroyed-on" },
         { KIND_IMAGE_DISK, 1, "upload" },
         { KIND_COPY, 1, "status" }, { KIND_COPY, 2, "progress" }, { KIND_COPY, 3, "error" }, { KIND_COPY, 4, "task" },
@@ -87,7 +88,7 @@ static const struct {
         { KIND_SNAPSHOT, 10, "data.qcow2" }, { KIND_SNAPSHOT, 11, "images" }, { KIND_SNAPSHOT, 12, "disks" },
         { KIND_SNAPSHOT, 13, "used-by" }, { KIND_SNAPSHOT, 14, "checksum" }, { KIND_SNAPSHOT, 15, "last-error" },
         { KIND_SNAPSHOT, 16, "changed" }, { KIND_SNAPSHOT, 17, "last-verified" },
-        { KIND_SNAPSHOT, 18, "packages" }, { KIND_SNAPSHOT, 19, "partitions" },
+        { KIND_SNAPSHOT, 18, "packages" }, { KIND_SNAPSHOT, 19, "partitions" }, { KIND_SNAPSHOT, 20, "guest" },
         { KIND_VOLUME, 1, "data.raw" }, { KIND_VOLUME, 2, "id" }, { KIND_VOLUME, 3, "name" },
         { KIND_VOLUME, 4, "size" }, { KIND_VOLUME, 5, "status" }, { KIND_VOLUME, 6, "instance" },
         { KIND_VOLUME, 7, "created" }, { KIND_VOLUME, 8, "owner" }, { KIND_VOLUME, 9, "source" },
@@ -127,7 +128,7 @@ static const struct {
         { KIND_SHARED_IMAGE, 45, "packages" }, { KIND_SHARED_IMAGE, 46, "partitions" },
         { KIND_IMAGE_PARTITIONS, 1, "table" }, { KIND_SHARED_PARTITIONS, 1, "table" },
         { KIND_SNAPSHOT_PARTITIONS, 1, "table" },
-        { KIND_SHARED_IMAGE, 50, "oci" },
+        { KIND_SHARED_IMAGE, 50, "oci" }, { KIND_SHARED_IMAGE, 51, "guest" },
         { KIND_OCI, 1, "index.json" }, { KIND_OCI, 2, "oci-layout" }, { KIND_OCI, 3, "blobs" },
         { KIND_OCI_BLOBS, 1, "sha256" },
 };

@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The disks, whose bytes come from elsewhere. Small reads that lie near each other are one request. */
+/*
+ * The disks, whose bytes come from elsewhere. Small reads that lie near each other are one request: file systems go to and
+ * fro between a few places, inodes and directories and their maps, so some windows are kept, each where a hash of its
+ * place says: groups of blocks begin at powers of two.
+ */
 
 #include <string.h>
 
 #include "blobstore/import/guest_reader/reader.h"
 
 #define WINDOW_BYTES (16 << 10) /* a power of 2 */
+#define WINDOW_BITS  6
 
 static void read_window(const struct guest_disk *d, uint8_t *buf, size_t n, uint64_t off)
 {
-        static uint8_t window[WINDOW_BYTES];
-        static const struct guest_disk *disk; /* that it shows */
-        static uint64_t start;
+        static struct {
+                const struct guest_disk *disk; /* that it shows; NULL: none */
+                uint64_t start;
+                uint8_t bytes[WINDOW_BYTES];
+        } windows[1 << WINDOW_BITS];
 
         while (n > 0) {
-                uint64_t from = off & ~(uint64_t)(WINDOW_BYTES - 1);
-                size_t size = d->size_bytes - from < WINDOW_BYTES ? (size_t)(d->size_bytes - from) : WINDOW_BYTES;
-                size_t at = (size_t)(off - from), part = size - at < n ? size - at : n;
+                const uint64_t from = off & ~(uint64_t)(WINDOW_BYTES - 1);
+                const size_t size = d->size_bytes - from < WINDOW_BYTES ? (size_t)(d->size_bytes - from) : WINDOW_BYTES;
+                const size_t at = (size_t)(off - from), part = size - at < n ? size - at : n;
+                const size_t w = (uint32_t)(from / WINDOW_BYTES) * UINT32_C(2654435769) >> (32 - WINDOW_BITS);
 
-                if (disk != d || start != from) {
-                        guest_fetch(d->number, window, size, from);
-                        disk = d;
-                        start = from;
+                if (windows[w].disk != d || windows[w].start != from) {
+                        guest_fetch(d->number, windows[w].bytes, size, from);
+                        windows[w].disk = d;
+                        windows[w].start = from;
                 }
-                memcpy(buf, window + at, part);
+                memcpy(buf, windows[w].bytes + at, part);
                 buf += part;
                 off += part;
                 n -= part;

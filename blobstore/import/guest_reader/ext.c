@@ -8,9 +8,7 @@
 
 #include <stdlib.h>
 
-#include <ext2fs/ext2fs.h>
-
-#include "blobstore/import/guest_reader/reader.h"
+#include "blobstore/import/guest_reader/ext_priv.h"
 
 /* ---- the bytes, for the library ---- */
 
@@ -79,10 +77,6 @@ static errcode_t read_blocks(io_channel channel, unsigned long block, int count,
 }
 
 /* ---- files ---- */
-
-struct ext {
-        ext2_filsys fs;
-};
 
 struct ext *ext_open(const struct area *a)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * imagefs-inside: answers one question about what is inside a disk. The daemon runs it as it runs qemu-nbd: without
+ * imagefs-inside: answers one question about what is inside a disk, or many about its files. The daemon runs it as it runs qemu-nbd: without
  * privileges, files, network, and with bounded memory and time. All it knows comes through the socket (protocol.h), and
  * it is not believed there.
  */
@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "blobstore/import/inside_reader/files.h"
 #include "blobstore/import/inside_reader/inside_reader.h"
 #include "blobstore/import/inside_reader/protocol.h"
 
@@ -107,9 +108,11 @@ int main(void)
 
         if (recv(INSIDE_SOCKET_FD, &hello, sizeof(hello), 0) != sizeof(hello))
                 return 2;
-        if (hello.question < INSIDE_PARTITIONS || hello.question > INSIDE_PACKAGES)
+        if (hello.question < INSIDE_PARTITIONS || hello.question > INSIDE_FILES)
                 return 2;
         disk.size_bytes = hello.size_bytes;
+        if (hello.question == INSIDE_FILES)
+                return serve_files(&disk, &hello);
         end.len = (uint32_t)-answers[hello.question](&disk);
         say(&end, 0);
         return 0;

@@ -21,11 +21,14 @@ enum inside_question {
         INSIDE_PARTITIONS = 1,
         INSIDE_SYSTEM,
         INSIDE_PACKAGES,
+        INSIDE_FILES, /* none, but many: guest_files_priv.h */
 };
 
 struct inside_hello {
         uint32_t question;
+        uint32_t fat; /* of files: whether it is that, or ext */
         uint64_t size_bytes;
+        uint64_t off, len; /* of files: the partition */
 };
 
 enum inside_kind {
@@ -34,6 +37,7 @@ enum inside_kind {
         INSIDE_FOUND, /* the system */
         INSIDE_LINES, /* LEN bytes of them */
         INSIDE_END, /* LEN is an errno */
+        INSIDE_ANSWER, /* guest_files_priv.h */
 };
 
 struct inside_packet {
