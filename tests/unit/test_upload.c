@@ -84,6 +84,7 @@ static void hold(void *ctx)
 struct adding {
         struct library *l;
         uint64_t image;
+        struct upload *upload; /* of it; NULL: none is open */
 };
 
 static void *add_disk(void *ctx)
@@ -103,15 +104,24 @@ static void *fetch_it(void *ctx)
         return (void *)(intptr_t)image_fetch(a->l->m, &a->l->alice, a->image, "http://192.0.2.1/x.raw", &diag);
 }
 
+static void *end_it(void *ctx)
+{
+        upload_close(((struct adding *)ctx)->upload);
+        return NULL;
+}
+
 /* All that open an upload waited for the disk under the library, where somebody had just done that. */
 static void others_open_uploads_while(struct library *l, void *do_it(void *))
 {
         struct held h = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
         struct adding a = { .l = l, .image = library_image(l, "web") };
+        const uint64_t others = library_image(l, "others");
         struct upload *u;
         pthread_t adding;
         void *r;
 
+        if (do_it == end_it)
+                assert_ok(upload_open(l->m, &l->alice, a.image, library_diag(l), &a.upload));
         runner_stop(l->m->runner); /* which has syncs of its own */
         l->m->runner = NULL;
         fault_watch_syncs(hold, &h);
@@ -120,7 +130,7 @@ static void others_open_uploads_while(struct library *l, void *do_it(void *))
         while (!h.begun)
                 (void)pthread_cond_wait(&h.changed, &h.mutex);
         unlock(&h.mutex);
-        assert_int_equal(upload_join(l->m, a.image, &u), -ENOENT);
+        assert_int_equal(upload_join(l->m, others, &u), -ENOENT);
         lock(&h.mutex);
         h.ended = true;
         (void)pthread_cond_broadcast(&h.changed);
@@ -134,6 +144,11 @@ static void others_open_uploads_while(struct library *l, void *do_it(void *))
 static void test_while_a_data_disk_is_made_durable_others_open_uploads(void **state)
 {
         others_open_uploads_while(*state, add_disk);
+}
+
+static void test_while_the_end_of_an_upload_is_made_durable_others_open_theirs(void **state)
+{
+        others_open_uploads_while(*state, end_it);
 }
 
 static void test_while_a_url_is_made_durable_others_open_uploads(void **state)
@@ -491,6 +506,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, library_setup, library_teardown)
                 TEST(test_bytes_written_in_any_order_by_any_writer_are_imported),
                 TEST(test_while_a_data_disk_is_made_durable_others_open_uploads),
+                TEST(test_while_the_end_of_an_upload_is_made_durable_others_open_theirs),
                 TEST(test_while_a_url_is_made_durable_others_open_uploads),
                 TEST(test_an_upload_without_a_byte_gives_everything_back),
                 TEST(test_a_file_that_is_only_a_hole_is_imported),
