@@ -286,7 +286,7 @@ static int stat_read(struct view *v, const char *path, struct diag *diag)
 
         if (top >= 0)
                 return stat_mount(v, top);
-        r = model_usage(path, progress_show, NULL, diag, &v->u);
+        r = model_usage(path, USAGE_AT_ONCE, progress_show, NULL, diag, &v->u);
         v->counted = v->has_total = r == 0;
         return r;
 }

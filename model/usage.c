@@ -3,6 +3,8 @@
  * Counts by chunk, since references do not tell who they are from: a chunk is looked up by its place in a table that has
  * who had it first and who had it last. Images come region by region, so that who is last tells of a region, too, whether
  * it had the chunk before; last come blobs that no image has: snapshots', and what machines' disks were cloned from.
+ *
+ * Where the table would be too large the maps are read as often as it takes, each time for a part of the chunks.
  */
 
 #include "model/usage.h"
@@ -32,9 +34,14 @@ struct table {
         size_t n, size; /* a power of two */
 };
 
+static uint64_t mixed(uint64_t place)
+{
+        return place * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static struct chunk *table_find(const struct table *t, uint64_t place)
 {
-        size_t i = (size_t)(place * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (t->size - 1);
+        size_t i = (size_t)(mixed(place) >> 20) & (t->size - 1);
 
         while (t->slots[i].place && t->slots[i].place != place)
                 i = (i + 1) & (t->size - 1);
@@ -68,7 +75,8 @@ struct counting {
         struct usage *u;
         struct blob_use *uses;
         size_t n_uses, size_uses, size_images, size_regions;
-        struct table chunks; /* of one store */
+        struct table chunks; /* of one store, and of one pass */
+        unsigned pass, passes; /* which of them, of how many */
         uint32_t image; /* whose chunks come */
         struct usage_part nobody; /* of what no image has */
 };
@@ -111,6 +119,8 @@ static int count_chunk(void *ctx, const struct blob_chunk *b)
         struct chunk *k;
         int r;
 
+        if ((mixed(b->place) >> 48) % c->passes != c->pass)
+                return 0;
         if (c->chunks.n * 3 >= c->chunks.size * 2) {
                 r = table_grow(&c->chunks);
                 if (r < 0)
@@ -243,13 +253,11 @@ struct walk {
 };
 
 /* A blob that cannot be read is the check's to tell of. */
-static int walk_store(void *ctx, uint64_t store, struct blobstore *bs)
+static int walk_pass(struct walk *w, uint64_t store)
 {
-        struct walk *w = ctx;
         struct counting *c = w->c;
         int r = 0;
 
-        (void)bs;
         for (size_t i = 0; i < c->n_uses && r == 0; i++) {
                 struct blob *b;
 
@@ -262,18 +270,38 @@ static int walk_store(void *ctx, uint64_t store, struct blobstore *bs)
                         blob_close(b);
                 }
                 if (r < 0 && r != -ENOMEM) {
-                        c->u->unread++;
+                        c->u->unread += c->pass == 0;
                         r = 0;
                 }
                 if (w->progress)
-                        w->progress(w->ctx, "maps", ++w->done, c->n_uses);
+                        w->progress(w->ctx, "maps", ++w->done, c->n_uses * c->passes);
         }
         free(TAKE_PTR(c->chunks.slots));
         c->chunks = (struct table){ 0 };
         return r;
 }
 
-int model_usage(const char *dir, model_progress_fn *progress, void *ctx, struct diag *diag, struct usage *ret)
+static int walk_store(void *ctx, uint64_t store, struct blobstore *bs)
+{
+        struct walk *w = ctx;
+        int r = 0;
+
+        (void)bs;
+        for (w->c->pass = 0; w->c->pass < w->c->passes && r == 0; w->c->pass++)
+                r = walk_pass(w, store);
+        return r;
+}
+
+/* As many as there are parts of the chunks, all stores' taken for one's. */
+static unsigned count_passes(const struct model_stats *total, size_t at_once)
+{
+        const uint64_t passes = total->blobs.chunks / at_once + 1;
+
+        return passes < UINT16_MAX ? (unsigned)passes : UINT16_MAX;
+}
+
+int model_usage(const char *dir, size_t at_once, model_progress_fn *progress, void *ctx, struct diag *diag,
+                struct usage *ret)
 {
         struct usage u = { 0 };
         struct counting c = { .u = &u };
@@ -284,6 +312,7 @@ int model_usage(const char *dir, model_progress_fn *progress, void *ctx, struct 
         if (r < 0)
                 return r;
         r = model_get_stats(c.m, &u.total);
+        c.passes = count_passes(&u.total, at_once);
         if (r == 0)
                 r = load_catalogue(&c);
         if (r == 0)

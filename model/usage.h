@@ -37,11 +37,15 @@ struct usage {
         unsigned unread; /* so many blobs could not be read, and are left out */
 };
 
+/* Of chunks, for 256 MiB at the most, and so for some 500 GiB of unique bytes. */
+#define USAGE_AT_ONCE ((size_t)5 << 20)
+
 /*
- * Reads all maps, and holds 16 bytes for each chunk of one store at a time. PROGRESS may be NULL. Release with
- * usage_done().
+ * Reads all maps, once for each AT_ONCE chunks that there are, which it has in memory, with up to 48 bytes each. PROGRESS may be
+ * NULL. Release with usage_done().
  */
-int model_usage(const char *dir, model_progress_fn *progress, void *ctx, struct diag *diag, struct usage *ret);
+int model_usage(const char *dir, size_t at_once, model_progress_fn *progress, void *ctx, struct diag *diag,
+                struct usage *ret);
 void usage_done(struct usage *u);
 
 #endif
