@@ -60,6 +60,7 @@ struct open_dir {
         struct text *text;
         double taken_s; /* when that was so, by the monotonic clock */
         uint64_t print; /* of the names */
+        uint64_t names_left; /* of struct fs, from before */
 };
 
 static double monotonic_s(void)
@@ -205,6 +206,7 @@ static int open_dir(struct req *rq, struct node n, struct open_dir *d)
         if (n.row != 0 || !tree_kind(n.kind))
                 return -ESTALE;
         d->taken_s = monotonic_s();
+        d->names_left = atomic_load(&rq->fs->names_left);
         r = attr_object(rq, n, &o); /* is it still there? */
         if (r == 0)
                 r = permit(rq, n, PERMIT_READ);
@@ -329,12 +331,29 @@ static int open_again(struct req *rq, uint64_t number, off_t off, struct open_di
 }
 
 /*
+ * Has I still its name in DIR? Attributes that come with a name make the kernel believe that it is there, and a directory
+ * is in one place for it: it took the one that had been moved back, found nothing in the new place while it was so, and
+ * refused to rename it from there.
+ */
+static bool listing_is_so(struct req *rq, struct node dir, const char *name, const struct listed *i)
+{
+        struct child c = { 0 };
+        struct object o;
+        struct node n;
+
+        if (tree_kind(dir.kind)->find(rq, dir.oid, name, &c, &o) < 0)
+                return false;
+        n = tree_child(dir, &c);
+        return node_ino(n) == node_ino(i->node);
+}
+
+/*
  * Adds one name with its attributes; 0 bytes where it does not fit. An object gone meanwhile is added without them. What
  * is AGE_S seconds old is believed for that much less: a directory may stay open, and be read again, for as long as one
  * likes, and the modes from before would let in who is not to come in any more.
  */
-static size_t listing_put_plus(struct req *rq, const char *name, const struct listed *i, double age_s, char *buf,
-                               size_t left, off_t next)
+static size_t listing_put_plus(struct req *rq, const struct open_dir *d, const char *name, const struct listed *i, double age_s,
+                               char *buf, size_t left, off_t next)
 {
         struct fuse_entry_param e = { .ino = node_ino(i->node), .generation = node_generation(i->node) };
         struct object o = { .id = i->node.oid, .uid = i->uid, .gid = i->gid, .mode = i->mode,
@@ -348,6 +367,9 @@ static size_t listing_put_plus(struct req *rq, const char *name, const struct li
                 r = attr_get(rq, i->node, i->has_object ? &o : NULL, &e.attr, &e.attr_timeout);
         if (r == 0 && i->has_object)
                 e.attr_timeout -= age_s;
+        if (r == 0 && i->has_object && i->type == DT_DIR && atomic_load(&rq->fs->names_left) != d->names_left &&
+            !listing_is_so(rq, d->dir, name, i))
+                r = -ESTALE;
         if (e.attr_timeout < 0)
                 r = -ESTALE;
         e.entry_timeout = attr_entry_timeout(i->node, e.attr_timeout);
@@ -438,7 +460,7 @@ static void listing_reply(fuse_req_t fuse, size_t size, off_t off, struct fuse_f
                 const off_t next = (off_t)(w.first + i) + 1;
 
                 if (plus)
-                        n = listing_put_plus(&rq, name, item, age_s, buf + used, size - used, next);
+                        n = listing_put_plus(&rq, d, name, item, age_s, buf + used, size - used, next);
                 else
                         n = fuse_add_direntry(fuse, buf + used, size - used, name, &st, next);
                 if (n > size - used)

@@ -382,8 +382,10 @@ static void rmdir_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 } else {
                         split_begin(&rq, &(struct split_change){ .kind = SPLIT_REMOVED, .parent = parent, .name = name });
                         r = kind->remove(&rq, n.oid);
-                        if (r == 0)
+                        if (r == 0) {
+                                atomic_fetch_add(&rq.fs->names_left, 1);
                                 scratch_drop_in(rq.fs->scratches, n);
+                        }
                         if (r == 0 && !rq.fuse)
                                 reply_done(&rq, node_of(parent)); /* likewise */
                         if (split_end(&rq, r, 0))
@@ -440,6 +442,8 @@ static bool ops_rename_object(struct req *rq, fuse_ino_t parent, const char *nam
                 split_begin(rq, &(struct split_change){ .kind = SPLIT_RENAMED, .parent = parent, .name = name,
                                                         .to = new_name, .found = node_ino(n) });
         *ret = tree_kind(node_of(parent).kind)->rename(rq, n.oid, node_of(new_parent), new_name);
+        if (*ret == 0)
+                atomic_fetch_add(&rq->fs->names_left, 1);
         if (parent != new_parent)
                 return false;
         if (*ret == 0 && !rq->fuse)

@@ -65,6 +65,7 @@ struct fs {
         atomic_bool stopping; /* the mount has ended: whoever is at work gives up */
         int64_t born_us; /* when the library was made: the time of what never changes */
         struct counts counts; /* for info/metrics */
+        atomic_uint_fast64_t names_left; /* how often rename(2) and rmdir(2) have taken a directory from its name */
 
         struct selections *selections; /* tree/selection.c */
         struct ocis *ocis; /* tree/ocis.c */

@@ -4,6 +4,7 @@
 # brought back an empty one. IMAGEFS_ROUNDS makes more of it than a suite has time for.
 
 need_root "chown"
+need python3
 rounds=${IMAGEFS_ROUNDS:-8}
 
 start -o allow_other
@@ -44,6 +45,30 @@ for ((i = 0; i < rounds; i++)); do
         ok write "$R/batch" "delete cut"
         value "$R/recycle/cut/status" deleted
         ok rename "$R/recycle/cut" "$P/cut"
+        value "$P/cut/status" available
+done
+
+# A listing that was opened before and is read after tells of a name that is gone: the kernel took that for where the
+# directory is, and refused to rename it from where it was.
+read_after() {
+        python3 - "$P" "$@" <<'END' || fail "a listing from before: $*"
+import os, sys
+private, how = sys.argv[1], sys.argv[2:]
+fd = os.open(private, os.O_RDONLY | os.O_DIRECTORY)
+os.rename(*how[1:]) if how[0] == "rename" else os.rmdir(how[1])
+assert "cut" in os.listdir(fd), "what was there when it was opened"
+assert not os.path.exists(private + "/cut"), "it is back for the kernel"
+END
+}
+for ((i = 0; i < rounds / 2; i++)); do
+        read_after rename "$P/cut" "$R/recycle/cut"
+        ok rename "$R/recycle/cut" "$P/cut"
+        read_after rmdir "$P/cut"
+        ok rename "$R/recycle/cut" "$P/cut"
+        read_after rename "$P/cut" "$P/renamed"
+        ok mkdir "$P/cut"
+        ok rmdir "$P/cut"
+        ok rename "$P/renamed" "$P/cut"
         value "$P/cut/status" available
 done
 
