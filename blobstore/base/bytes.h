@@ -9,6 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
+static inline uint32_t get_le16(const void *p)
+{
+        uint16_t v;
+
+        memcpy(&v, p, sizeof(v));
+        return le16toh(v);
+}
+
 static inline uint32_t get_le32(const void *p)
 {
         uint32_t v;

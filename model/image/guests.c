@@ -127,7 +127,7 @@ void guests_free(struct guests *gs)
 
 bool guests_can_read(const struct inside_part *p)
 {
-        return strncmp(p->fs, "ext", 3) == 0;
+        return strncmp(p->fs, "ext", 3) == 0 || strcmp(p->fs, "vfat") == 0;
 }
 
 static bool is_same(const struct guest *g, const struct guest_asker *a)
