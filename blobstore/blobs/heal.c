@@ -5,15 +5,20 @@
  * is tidied. It is stored by itself, without the base that the chunk may have: that may be what is damaged. The chunk
  * counts for the base all the same, so that nothing else changes.
  *
+ * What nobody has by its name may be known by where it is in a blob: that is tried when all maps are gone through anyway.
+ *
  * Only bytes whose SHA-256 is the chunk's name are taken. A name says nothing of where the bytes come from.
  */
 
 #include "blobstore/blobs/heal_priv.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "blobstore/base/lock.h"
 #include "blobstore/blobs/mover_priv.h"
+#include "blobstore/chunks/block_cache.h"
+#include "blobstore/chunks/cache.h"
 
 struct heal {
         struct chunk_store *chunks;
@@ -31,6 +36,19 @@ static int heal_check(const void *bytes, size_t n, const struct chunk_name *name
         return r < 0 ? r : chunk_name_equal(&is, name);
 }
 
+/* As it was decoded when it was whole? */
+static bool heal_find_in_memory(struct chunk_store *cs, uint64_t place, void *buf, size_t n)
+{
+        struct cache_entry *entry;
+        const uint8_t *bytes;
+
+        if (cache_peek(cs->cache, place, n, &entry, &bytes) <= 0)
+                return false;
+        memcpy(buf, bytes, n);
+        cache_put(cs->cache, entry);
+        return true;
+}
+
 /* 1: whole bytes are in the codec, to be stored; 0: there are none; *ret_whole: there is no need, either. */
 static int heal_find(struct heal *h, const struct index_chunk *row, const struct heal_chunk *c, bool *ret_whole)
 {
@@ -41,6 +59,9 @@ static int heal_find(struct heal *h, const struct index_chunk *row, const struct
                 *ret_whole = heal_check(h->codec->raw, row->raw_len, &c->name) > 0;
         if (*ret_whole)
                 return 0;
+        if (heal_find_in_memory(h->chunks, row->place, h->codec->raw, row->raw_len) &&
+            heal_check(h->codec->raw, row->raw_len, &c->name) > 0)
+                return 1;
         r = h->ops->find(h->ops->ctx, &c->name, h->codec->raw, row->raw_len);
         return r > 0 ? heal_check(h->codec->raw, row->raw_len, &c->name) : r;
 }
@@ -101,6 +122,75 @@ int heal_chunks(struct blobstore *bs, struct heal_chunk *chunks, size_t n, const
                 *ret += chunks[i].healed;
         }
         return r;
+}
+
+/* ---- in a blob ---- */
+
+struct have {
+        const void *bytes;
+        size_t n;
+};
+
+/* A find function of scrub_ops. */
+static int give(void *ctx, const struct chunk_name *name, void *buf, size_t n)
+{
+        const struct have *have = ctx;
+
+        (void)name;
+        if (n != have->n)
+                return 0;
+        memcpy(buf, have->bytes, n);
+        return 1;
+}
+
+static int put_back(struct blobstore *bs, const struct heal_chunk *chunk, const void *bytes, size_t n)
+{
+        struct have have = { .bytes = bytes, .n = n };
+        const struct scrub_ops ops = { .find = give, .ctx = &have };
+        struct heal_chunk c = *chunk;
+        size_t healed;
+        int r;
+
+        r = heal_chunks(bs, &c, 1, &ops, &healed);
+        return r == -ENOMEM ? r : r == 0 && healed > 0;
+}
+
+static bool find_in_blocks(struct chunk_store *cs, const struct blob_id *blob, uint64_t size, uint64_t off, void *buf,
+                           size_t n)
+{
+        struct block_file *f;
+        bool found = true;
+
+        if (!cs->blocks || off + n > size || block_file_open(cs->blocks, blob, size, &f) < 0)
+                return false;
+        for (size_t at = 0; found && at < n; at += BLOCK_READ_MAX)
+                found = block_file_read(f, (char *)buf + at, n - at < BLOCK_READ_MAX ? n - at : BLOCK_READ_MAX, off + at);
+        block_file_close(f);
+        return found;
+}
+
+/* In the order of what it takes; -ENOENT: that were all. */
+static int find_nth(struct blobstore *bs, const struct blob_id *blob, uint64_t size, uint64_t off, unsigned nth,
+                    const struct scrub_ops *ops, void *buf, size_t n)
+{
+        if (nth == 0)
+                return find_in_blocks(bs->chunks, blob, size, off, buf, n);
+        return ops->find_in ? ops->find_in(ops->ctx, blob, off, nth - 1, buf, n) : -ENOENT;
+}
+
+int heal_in_blob(struct blobstore *bs, const struct heal_chunk *chunk, const struct blob_id *blob, uint64_t blob_size,
+                 uint64_t off, size_t n, const struct scrub_ops *ops, void *buf)
+{
+        int r = 0;
+
+        for (unsigned nth = 0; r >= 0; nth++) {
+                r = find_nth(bs, blob, blob_size, off, nth, ops, buf, n);
+                if (r > 0)
+                        r = heal_check(buf, n, &chunk->name);
+                if (r > 0)
+                        return put_back(bs, chunk, buf, n);
+        }
+        return r == -ENOMEM ? r : 0;
 }
 
 /* ---- the other side: who has the bytes ---- */

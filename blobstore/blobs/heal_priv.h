@@ -20,4 +20,12 @@ struct heal_chunk {
  */
 int heal_chunks(struct blobstore *bs, struct heal_chunk *chunks, size_t n, const struct scrub_ops *ops, size_t *ret);
 
+/*
+ * The same of one chunk of a blob of BLOB_SIZE bytes, the N of it at OFF, which nobody has by its name: what was decoded of it
+ * before it was damaged may be in the cache on a disk, and what the blob was made of may be there. BUF: CHUNK_SIZE_MAX bytes. 1: it is
+ * whole now; 0. -ENOMEM.
+ */
+int heal_in_blob(struct blobstore *bs, const struct heal_chunk *chunk, const struct blob_id *blob, uint64_t blob_size,
+                 uint64_t off, size_t n, const struct scrub_ops *ops, void *buf);
+
 #endif

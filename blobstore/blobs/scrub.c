@@ -55,26 +55,6 @@ static int scrub_note(struct scrub *s, uint64_t place)
 
 /* ---- segments ---- */
 
-static int compare_records(const void *a, const void *b)
-{
-        const uint32_t *offset = a;
-        const struct footer_record *record = b;
-
-        return *offset < record->offset ? -1 : *offset > record->offset;
-}
-
-/* A chunk that was found damaged is nameless in the index, so that nobody shares it; its segment still has the name. */
-static struct chunk_name scrub_name_of(const struct index_chunk *c, const struct footer *footer)
-{
-        const uint32_t offset = place_offset(c->at);
-        const struct footer_record *record;
-
-        if (chunk_name_is_known(&c->name) || footer->n == 0)
-                return c->name;
-        record = bsearch(&offset, footer->records, footer->n, sizeof(*footer->records), compare_records);
-        return record && record->place == c->place ? record->name : c->name;
-}
-
 /* 1: it is what it should be; 0: it is not, or only a map can tell, and nobody shares it any more. */
 static int scrub_chunk(struct scrub *s, const struct index_chunk *c, const struct chunk_name *should)
 {

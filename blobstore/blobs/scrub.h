@@ -33,6 +33,11 @@ struct scrub_ops {
         blobstore_problem_fn *problem; /* a blob may be told of again, as more of it is found */
         /* The N bytes of that name, from anywhere: 1, or 0 where nobody has them. NULL: nothing is healed. */
         int (*find)(void *ctx, const struct chunk_name *name, void *buf, size_t n);
+        /*
+         * The N bytes that the blob should have at OFF, from what it was made of: 1, or 0 where they cannot be read; whether
+         * they are the right ones is found out. NTH: of several, from 0 on; -ENOENT: there are no more. NULL: there are none.
+         */
+        int (*find_in)(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n);
         void (*healed)(void *ctx, uint64_t chunks); /* so many have been made whole again */
         void *ctx;
 };

@@ -78,8 +78,24 @@ struct scrub_found {
         bool damaged;              /* a page cannot be read */
 };
 
-/* All entries of a row's page; those of bad chunks are read again where TELLING. */
-static int scrub_row(struct scrub *s, const struct map *map, uint64_t row, bool telling, struct scrub_found *f)
+/* Whole again, by what else is known of the blob? */
+static int scrub_heal_in(struct scrub *s, const struct map *map, const struct map_entry *e, const struct blob_id *id)
+{
+        struct heal_chunk c = { .place = e->place };
+        int r;
+
+        if (!s->ops->find)
+                return 0;
+        r = scrub_name_at(s->chunks, e->place, &c.name);
+        if (r < 0 || !chunk_name_is_known(&c.name) || e->offset < e->skip)
+                return r == -ENOMEM ? r : 0;
+        r = heal_in_blob(s->store, &c, id, map_info(map)->size_bytes, e->offset - e->skip, e->raw_len, s->ops, s->buffer);
+        s->healed += r > 0;
+        return r;
+}
+
+/* All entries of a row's page; those of bad chunks are read again where TELLING of a blob. */
+static int scrub_row(struct scrub *s, const struct map *map, uint64_t row, const struct blob_id *telling, struct scrub_found *f)
 {
         struct map_cursor cursor;
         struct map_page page;
@@ -94,10 +110,11 @@ static int scrub_row(struct scrub *s, const struct map *map, uint64_t row, bool 
                     !bsearch(&e.place, s->bad, s->n_bad, sizeof(*s->bad), compare_places))
                         continue;
                 r = chunk_store_read(s->chunks, e.place, e.stored_len, &e.name, s->buffer, e.raw_len);
-                if (scrub_is_damage(r) && f->n_bad++ == 0)
+                if (!scrub_is_damage(r))
+                        continue;
+                r = scrub_heal_in(s, map, &e, telling);
+                if (r == 0 && f->n_bad++ == 0)
                         f->first_bad = e.offset;
-                if (scrub_is_damage(r))
-                        r = 0;
         }
         if (scrub_is_damage(r) || r == -ENOENT) /* -ENOENT: the lender's file */
                 f->damaged = true;
@@ -119,7 +136,7 @@ static int scrub_own(struct scrub *s, const struct map *map, struct lent *lent, 
                         continue;
                 r = lent ? lent_has(lent, page.page) : 1;
                 if (r > 0)
-                        r = scrub_row(s, map, row, false, f);
+                        r = scrub_row(s, map, row, NULL, f);
                 if (r == 0 && ++pages % SCRUB_ROWS == 0)
                         r = scrub_pace(s, SCRUB_ROWS * MAP_PAGE_SIZE);
         }
@@ -199,7 +216,7 @@ static int scrub_tell_blob(struct scrub *s, const struct blob_id *id)
                 return r == -EBADMSG ? 0 : r;
         r = 0;
         for (uint64_t row = 0; r == 0 && row < map_rows(map); row++) {
-                r = scrub_row(s, map, row, true, &f);
+                r = scrub_row(s, map, row, id, &f);
                 if (r == 0 && (row + 1) % SCRUB_ROWS == 0)
                         r = scrub_pace(s, SCRUB_ROWS * MAP_PAGE_SIZE);
         }
@@ -230,6 +247,9 @@ int scrub_tell(struct scrub *s)
         }
         if (n < 0)
                 return n;
+        if (s->healed > 0)
+                s->ops->healed(s->ops->ctx, s->healed);
+        s->healed = 0;
         s->untold = false;
         s->telling = s->read - began;
         s->told_at = s->read;

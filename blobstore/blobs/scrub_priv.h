@@ -22,6 +22,7 @@ struct scrub {
         size_t n_bad;
         struct heal_chunk *sick; /* damaged, of the segment that is read */
         size_t n_sick;
+        uint64_t healed;        /* since it was last told */
         bool untold;            /* some of them were not looked for in the maps yet */
         uint64_t read, told_at; /* bytes so far; when they were looked for the last time … */
         uint64_t telling;       /* … and what that took */
@@ -38,6 +39,13 @@ static inline bool scrub_is_damage(int r)
 {
         return r == -EBADMSG || r == -EIO || r == -EPROTONOSUPPORT;
 }
+
+/*
+ * What a chunk is called. One that was found damaged is nameless in the index, so that nobody shares it; its segment still
+ * has the name. Unknown where neither can tell.
+ */
+struct chunk_name scrub_name_of(const struct index_chunk *c, const struct footer *footer);
+int scrub_name_at(struct chunk_store *cs, uint64_t place, struct chunk_name *ret);
 
 /* Reads the maps from the position on. */
 int scrub_maps(struct scrub *s);

@@ -12,7 +12,7 @@
 
 #include "model/core/clock.h"
 
-enum { SEE, LOAD, BEGIN, SAVE, END, FIND_BLOB, NOTE_BLOB, NOTE_STORE, TOUCH, TOUCH_WHOLE, FORGET };
+enum { SEE, LOAD, BEGIN, SAVE, END, FIND_BLOB, NOTE_BLOB, NOTE_STORE, TOUCH, TOUCH_WHOLE, FORGET, MADE_OF };
 
 /* As many findings without a blob are kept of a store: which is one that somebody has to look at anyway. */
 #define NOTES_MAX "100"
@@ -39,6 +39,10 @@ static const char *const scrub_row_sql[] = {
         [TOUCH_WHOLE] = "UPDATE image SET updated = max(?3, updated + 1) WHERE id IN ("
                         IMAGES_OF("IN (SELECT blob FROM damage WHERE store = ?1 AND pass <> ?2)") ")",
         [FORGET] = "DELETE FROM damage WHERE store = ?1 AND pass <> ?2",
+        [MADE_OF] = "SELECT volume.key FROM blob JOIN snapshot ON snapshot.blob = blob.id"
+                    " JOIN volume ON volume.id = snapshot.volume JOIN region ON region.id = volume.region"
+                    " WHERE blob.store = ?1 AND blob.key = ?2 AND region.store = ?1 AND volume.key IS NOT NULL"
+                    " AND volume.made = 1 ORDER BY snapshot.id LIMIT 1 OFFSET ?3",
 };
 const struct db_statements scrub_row_statements = DB_STATEMENTS(scrub_row_sql);
 
@@ -106,6 +110,18 @@ int scrub_row_note(struct db_txn *t, uint64_t store, const struct blob_id *key, 
                 return r;
         *ret_blob = (uint64_t)blob;
         return 0;
+}
+
+static int key_row(void *ctx, const struct db_row *row)
+{
+        db_row_blob(row, 0, ctx, SCRUB_KEY_SIZE);
+        return 0;
+}
+
+int scrub_row_made_of(struct db_txn *t, uint64_t store, const struct blob_id *key, unsigned nth, uint8_t ret[SCRUB_KEY_SIZE])
+{
+        return db_one(t, scrub_row_sql[MADE_OF], key_row, ret, DB_INT(store), DB_BLOB(key->bytes, sizeof(key->bytes)),
+                      DB_INT(nth));
 }
 
 int scrub_row_end(struct db_txn *t, uint64_t store, int64_t pass_us, int64_t now_us)

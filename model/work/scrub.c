@@ -16,12 +16,15 @@
 #include <time.h>
 
 #include "blobstore/base/strbuf.h"
+#include "blobstore/disks/disk.h"
 #include "model/core/clock.h"
 #include "model/core/jobs.h"
 #include "model/core/limits.h"
 #include "model/core/scrub_row.h"
 #include "model/core/stores.h"
 #include "model/core/whose.h"
+
+_Static_assert(SCRUB_KEY_SIZE == DISK_ID_SIZE, "the key of a disk");
 
 #define SECOND_US INT64_C(1000000)
 #define DAY_US    (86400 * SECOND_US)
@@ -35,6 +38,7 @@
 struct pass {
         struct model *m;
         uint64_t store;
+        struct blobstore *bs;
         const struct scrub_how *how;
         struct scrub_row row;
         uint64_t left;    /* bytes, at its beginning */
@@ -192,6 +196,32 @@ static int pass_find(void *ctx, const struct chunk_name *name, void *buf, size_t
         return r < 0 ? r : s.found;
 }
 
+/* The disk that a snapshot was taken of may still have what was written before: in a file of its own, where it was in the blob. */
+static int pass_find_in(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n)
+{
+        const struct pass *p = ctx;
+        struct disk_id id;
+        struct disk *disk;
+        ssize_t got;
+        int r;
+
+        {
+                DB_TXN(t);
+
+                r = db_begin(p->m->db, DB_READ, &t);
+                if (r == 0)
+                        r = scrub_row_made_of(&t, p->store, blob, nth, id.bytes);
+                if (r < 0)
+                        return r;
+        }
+        r = disk_open(p->bs, &id, &disk);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        got = disk_pread(disk, buf, n, off);
+        disk_close(disk);
+        return got == (ssize_t)n;
+}
+
 static void pass_healed(void *ctx, uint64_t chunks)
 {
         CLEANUP_STRBUF struct strbuf line = { 0 };
@@ -209,12 +239,13 @@ static void pass_healed(void *ctx, uint64_t chunks)
 
 int scrub_pass(struct model *m, uint64_t store, struct blobstore *bs, const struct scrub_how *how)
 {
-        struct pass p = { .m = m, .store = store, .how = how };
+        struct pass p = { .m = m, .store = store, .bs = bs, .how = how };
         const struct scrub_ops ops = {
                 .pace = pass_pace,
                 .reached = pass_reached,
                 .problem = pass_problem,
                 .find = pass_find,
+                .find_in = pass_find_in,
                 .healed = pass_healed,
                 .ctx = &p,
         };

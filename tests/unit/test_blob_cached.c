@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/bytes.h"
+#include "blobstore/blobs/scrub.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
@@ -114,6 +115,70 @@ static void test_hit_reads_neither_map_nor_chunk(void **state)
         assert_err(blob_pread(b, got, 4096, 5 * BLOCK), -EBADMSG);
         blob_close(b);
         store_close(s); /* the check would find it */
+        free(bytes);
+}
+
+static int go_on(void *ctx, uint64_t n)
+{
+        (void)ctx;
+        (void)n;
+        return 0;
+}
+
+static int note_nothing(void *ctx, const struct scrub_position *pos)
+{
+        (void)ctx;
+        (void)pos;
+        return 0;
+}
+
+static void no_problem(void *ctx, enum blobstore_problem kind, const struct blob_id *id, const char *text)
+{
+        (void)ctx;
+        (void)kind;
+        (void)id;
+        fail_msg("%s", text);
+}
+
+static int find_none(void *ctx, const struct chunk_name *name, void *buf, size_t n)
+{
+        (void)ctx;
+        (void)name;
+        (void)buf;
+        (void)n;
+        return 0;
+}
+
+static void count_healed(void *ctx, uint64_t chunks)
+{
+        *(uint64_t *)ctx += chunks;
+}
+
+/* What was read often is whole here when the disk has lost it there. */
+static void test_what_is_cached_heals_what_is_damaged(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = noise(SIZE);
+        uint64_t healed = 0;
+        const struct scrub_ops ops = { .pace = go_on, .reached = note_nothing, .problem = no_problem, .find = find_none,
+                                       .healed = count_healed, .ctx = &healed };
+        struct blob_id id;
+        struct blob *b;
+
+        open_cached(s);
+        b = image_store(s, bytes, SIZE);
+        id = *blob_get_id(b);
+        read_blocks(b, bytes);
+        read_blocks(b, bytes);
+        blob_close(b);
+        open_cached(s);
+        damage(s, "segments/00000001.seg", 5 * MIB, 100);
+        damage(s, "segments/00000001.seg", 7 * MIB, 100);
+        assert_ok(blob_scrub(s->bs, &(struct scrub_position){ 0 }, &ops));
+        assert_int_equal(healed, 2);
+        assert_ok(blob_open(s->bs, &id, &b));
+        image_assert_same(b, bytes, SIZE);
+        blob_close(b);
         free(bytes);
 }
 
@@ -378,6 +443,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_hit_reads_neither_map_nor_chunk, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_cached_heals_what_is_damaged, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_whoever_reads_gets_what_was_stored, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_store_keeps_its_cache_itself, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_missed_once_is_not_written, store_setup, store_teardown),

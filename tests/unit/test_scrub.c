@@ -510,6 +510,110 @@ static void test_what_is_imported_anew_heals_what_it_was_before(void **state)
         assert_ok(read_all(s, &one));
 }
 
+/* No other copy is needed of what was read lately. */
+static void test_what_is_still_decoded_in_memory_is_healed(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add(s, 1);
+        struct pass p = { .other = s->bs };
+        char some[1024]; /* for whole chunks nothing is kept */
+        struct blob *b;
+
+        assert_ok(blob_open(s->bs, &one, &b));
+        for (uint64_t off = 0; off < (256 << 10); off += sizeof(some))
+                assert_int_equal(blob_pread(b, some, sizeof(some), off), sizeof(some));
+        blob_close(b);
+        flip(s, "segments/00000001.seg", 20000);
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.of_blobs, 0);
+        assert_int_equal(p.healed, 1);
+        store_reopen(s);
+        assert_ok(read_all(s, &one));
+}
+
+/* What a blob was made of is asked for all that is missing of it, one thing after the other, and none is believed. */
+struct made_of {
+        const uint8_t *bytes;
+        unsigned asked;
+};
+
+static int find_none(void *ctx, const struct chunk_name *name, void *buf, size_t n)
+{
+        (void)ctx;
+        (void)name;
+        (void)buf;
+        (void)n;
+        return 0;
+}
+
+static int find_in(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n)
+{
+        struct made_of *m = ctx;
+
+        (void)blob;
+        m->asked++;
+        if (nth == 0)
+                return 0; /* it cannot be read */
+        if (nth > 2)
+                return -ENOENT;
+        memcpy(buf, m->bytes + off, n);
+        if (nth == 1)
+                ((uint8_t *)buf)[n / 2] ^= 1; /* it was written to since */
+        return 1;
+}
+
+static int pace_none(void *ctx, uint64_t n)
+{
+        (void)ctx;
+        (void)n;
+        return 0;
+}
+
+static int reached_none(void *ctx, const struct scrub_position *pos)
+{
+        (void)ctx;
+        (void)pos;
+        return 0;
+}
+
+static void healed_all(void *ctx, uint64_t chunks)
+{
+        const struct made_of *m = ctx;
+
+        assert_int_equal(chunks * 3, m->asked);
+}
+
+static void problem_none(void *ctx, enum blobstore_problem kind, const struct blob_id *id, const char *text)
+{
+        (void)ctx;
+        (void)kind;
+        fail_msg("%s%s", id ? "" : "of the store: ", text);
+}
+
+static void test_what_a_blob_was_made_of_heals_it(void **state)
+{
+        struct store *s = *state;
+        struct blob_id ids[2];
+        uint8_t *bytes[2];
+        struct made_of m = { 0 };
+        const struct scrub_ops ops = { .pace = pace_none, .reached = reached_none, .problem = problem_none,
+                                       .find = find_none, .find_in = find_in, .healed = healed_all, .ctx = &m };
+
+        make_two(bytes);
+        write_all(s->bs, bytes[0], &ids[0]);
+        m.bytes = bytes[0];
+        store_close(s);
+        rot(s, "segments/00000001.seg");
+        assert_ok(store_open(s));
+        assert_ok(blob_scrub(s->bs, &(struct scrub_position){ 0 }, &ops));
+        assert_true(m.asked > 3);
+        assert_reads(s, &ids[0], bytes[0]);
+        store_reopen(s);
+        assert_reads(s, &ids[0], bytes[0]);
+        for (int i = 0; i < 2; i++)
+                free(bytes[i]);
+}
+
 /* Somebody else's bytes are not taken, whoever gives them. */
 static int find_wrong(void *ctx, const struct chunk_name *name, void *buf, size_t n)
 {
@@ -594,6 +698,10 @@ int main(void)
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_another_store_has_whole_is_healed, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_imported_anew_heals_what_it_was_before, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_still_decoded_in_memory_is_healed, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_a_blob_was_made_of_heals_it, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_bytes_of_another_name_heal_nothing, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_cannot_be_healed_is_named_all_the_same, store_setup,

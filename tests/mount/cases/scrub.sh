@@ -134,3 +134,25 @@ healed() { grep -q '1 chunk was damaged on the disk, and healed' daemon.log; }
 until_true 60 healed || fail "the daemon healed nothing"
 value "$MNT/info/health" ok
 same_disk "$R/private/again/disks/vda.raw" one.raw
+
+# So it is with what the disk still has that a snapshot was taken of, where it was not written to since: only that.
+ok mkdir "$R/disks/d"
+ok write "$R/disks/d/size" 16M
+pattern written.raw 6M 14
+run dd if=written.raw of="$R/disks/d/data.raw" bs=1M conv=notrunc status=none
+ok mkdir "$R/disks/d/snapshots/kept"
+until_true 20 grep -qx available "$R/snapshots/kept/status" || fail "the snapshot is $(cat "$R/snapshots/kept/status")"
+stop
+segment=$(find "$STORE" -name '*.seg' -printf '%T@ %s %p\n' | awk '$2 > 1000000' | sort -n | tail -n 1 | cut -d ' ' -f 3-)
+flip "$segment" 200000
+scrub 1
+grep -q '1 chunk was damaged on the disk, and healed' said || fail "$(cat said)"
+scrub 0
+start
+cmp -n 6291456 "$R/snapshots/kept/data.raw" written.raw || fail "what was healed is not what was there"
+run dd if=/dev/zero of="$R/disks/d/data.raw" bs=1M count=16 conv=notrunc status=none
+stop
+flip "$segment" 3000000
+scrub 4
+grep -q 'snapshot cn-north-1/snapshots/kept' said || fail "$(cat said)"
+NO_CHECK=1
