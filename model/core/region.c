@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "blobstore/base/strbuf.h"
 #include "model/core/changes.h"
 #include "model/core/clock.h"
 #include "model/core/jobs.h"
@@ -153,40 +154,60 @@ int region_create(struct model *m, const struct caller *c, const char *handle, s
         return 0;
 }
 
-struct usage {
-        int64_t images, recycled, snapshots, volumes, instances;
+/* In the order of IS_USED. */
+static const char *const in_region[][2] = {
+        { "image", "images" },
+        { "recycled image", "recycled images" },
+        { "snapshot", "snapshots" },
+        { "disk", "disks" },
+        { "instance", "instances" },
 };
+#define IN_REGION (sizeof(in_region) / sizeof(in_region[0]))
 
 static int fill_usage(void *ctx, const struct db_row *row)
 {
-        struct usage *u = ctx;
+        int64_t *used = ctx;
 
-        u->images = db_row_int(row, 0);
-        u->recycled = db_row_int(row, 1);
-        u->snapshots = db_row_int(row, 2);
-        u->volumes = db_row_int(row, 3);
-        u->instances = db_row_int(row, 4);
+        for (size_t i = 0; i < IN_REGION; i++)
+                used[i] = db_row_int(row, (int)i);
         return 0;
+}
+
+/* "2 images, 1 snapshot and 1 disk" */
+static void add_used(struct strbuf *out, const int64_t *used)
+{
+        size_t left = 0;
+
+        for (size_t i = 0; i < IN_REGION; i++)
+                left += used[i] > 0;
+        for (size_t i = 0; i < IN_REGION; i++) {
+                if (used[i] == 0)
+                        continue;
+                strbuf_addf(out, "%lld %s%s", (long long)used[i], in_region[i][used[i] > 1],
+                            left > 2 ? ", " : left == 2 ? " and " : "");
+                left--;
+        }
 }
 
 /* Loads the region, and refuses where something is in it. */
 static int load_empty(struct db_txn *t, uint64_t id, const char *what, struct region *ret, struct diag *diag)
 {
-        struct usage u;
+        CLEANUP_STRBUF struct strbuf text = { 0 };
+        int64_t used[IN_REGION], all = 0;
         int r;
 
         r = region_load(t, id, ret);
         if (r == 0)
-                r = db_one(t, region_sql[IS_USED], fill_usage, &u, DB_INT(id));
+                r = db_one(t, region_sql[IS_USED], fill_usage, used, DB_INT(id));
         if (r < 0)
                 return r;
-        if (u.images == 0 && u.recycled == 0 && u.snapshots == 0 && u.volumes == 0 && u.instances == 0)
+        for (size_t i = 0; i < IN_REGION; i++)
+                all += used[i];
+        if (all == 0)
                 return 0;
-        return diag_set(diag, -EBUSY,
-                        "%s %s while it holds %lld images, %lld recycled images, %lld snapshots, %lld disks and %lld "
-                        "instances: remove them first",
-                        ret->o.handle, what, (long long)u.images, (long long)u.recycled, (long long)u.snapshots,
-                        (long long)u.volumes, (long long)u.instances);
+        add_used(&text, used);
+        return diag_set(diag, -EBUSY, "%s %s while it holds %s: remove %s first", ret->o.handle, what, strbuf_text(&text),
+                        all > 1 ? "them" : "it");
 }
 
 int region_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)

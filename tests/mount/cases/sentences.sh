@@ -52,6 +52,16 @@ ok write "$R/quota" "$A private-images limit=0"
 says $A EDQUOT "cn-north-1 has 2 of 0 private images for $A: have the limit raised" mkdir "$R/private/x"
 ok write "$R/quota" "$A private-images limit=9"
 
+# What a region holds, and nothing else.
+ok mkdir "$R2/private/only"
+says 0 EBUSY "cn-east-2 cannot be removed while it holds 1 image: remove it first" rmdir "$R2"
+ok mkdir "$R2/private/second"
+ok mkdir "$R2/disks/d"
+says 0 EBUSY "cn-east-2 keeps its store while it holds 2 images and 1 disk: remove them first" write "$R2/store" "$WORK"
+ok mkdir "$R2/instances/vm"
+says 0 EBUSY "cn-east-2 cannot be removed while it holds 2 images, 1 disk and 1 instance: remove them first" rmdir "$R2"
+for thing in private/only private/second instances/vm disks/d; do ok rmdir "$R2/$thing"; done
+
 # Another's, and what is shared.
 by $A ok mkdir "$R/private/web-cloud/shares/$B"
 shared="web-cloud is shared with you, and only its owner copies and shares it: ask $A"
