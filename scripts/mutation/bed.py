@@ -43,6 +43,17 @@ def run(command, **options):
     return done.stdout
 
 
+def remove(directory):
+    """With what is mounted in it: a test that is stopped, or has gone wild, leaves that."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as info:
+        mounted = [line.split()[4].replace("\\040", " ") for line in info]
+    for place in reversed([m for m in mounted if m.startswith(f"{directory}/")]):
+        for command in ("umount", "-l"), ("fusermount3", "-u", "-z", "-q"):
+            if subprocess.run([*command, place], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                break
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 class Bed:
     def __init__(self, top):
         self.dir = Path(tempfile.mkdtemp(prefix="imagefs-mutants-"))
@@ -66,7 +77,7 @@ class Bed:
         self.link_lines = {}
 
     def remove(self):
-        shutil.rmtree(self.dir, ignore_errors=True)
+        remove(self.dir)
 
     def make(self, targets, jobs):
         run(["cmake", "--build", self.build, "-j", str(jobs), "--target", *targets])
@@ -125,7 +136,7 @@ def scratch(room):
     try:
         yield place
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        remove(place)
 
 
 def limit():
