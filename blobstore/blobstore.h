@@ -77,6 +77,14 @@ int blobstore_open(const char *dir, const struct blobstore_opts *opts, struct bl
  */
 int blobstore_check_bucket(const char *text, char *place, size_t size, struct strbuf *why);
 
+/*
+ * Does at PLACE lie what the store with the directory DIR has in its bucket now? BS: where it is open, else NULL. -EBUSY: something else
+ * does; others as blobstore_open(); WHY has a sentence.
+ */
+int blobstore_compare_far(struct blobstore *bs, const char *dir, const char *place, struct strbuf *why);
+/* One that is open goes on with what lies at PLACE, which is the same. */
+int blobstore_move_far(struct blobstore *bs, const char *place, struct strbuf *why);
+
 /* Does its bucket not answer, or refuse? TROUBLE, which may be NULL, says why. What is read of it meanwhile is -EHOSTDOWN. */
 bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble);
 

@@ -304,6 +304,36 @@ int blobstore_fetch_far(const char *place, const char *folder, int dir_fd, char 
         return r;
 }
 
+/* ---- another way to the same ---- */
+
+int blobstore_compare_far(struct blobstore *bs, const char *dir, const char *place, struct strbuf *why)
+{
+        CLEANUP_CLOSE int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+        char format[FORMAT_MAX + 1] = "";
+        struct bucket *b;
+        ssize_t n;
+        int r;
+
+        if (dir_fd >= 0)
+                fd = openat(dir_fd, FORMAT_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        n = fd < 0 ? -errno : pread_full(fd, format, FORMAT_MAX, 0);
+        if (n < 0)
+                return (int)n;
+        if (bs)
+                (void)bucket_look(bs->far.bucket); /* what this opening is just claiming there it has then; or it is away */
+        r = bucket_new(place, &b, why);
+        if (r < 0)
+                return r;
+        r = bucket_compare(b, format, dir_fd, why);
+        bucket_free(b);
+        return r;
+}
+
+int blobstore_move_far(struct blobstore *bs, const char *place, struct strbuf *why)
+{
+        return bucket_move(bs->far.bucket, place, why);
+}
+
 /* ---- for who has one, or wants one ---- */
 
 bool blobstore_is_far(const struct blobstore *bs)

@@ -31,12 +31,19 @@
 #define ASK_MS     1000
 #define ASK_MAX_MS 8000
 
-struct bucket {
+/* Whoever uses one has it until the end, also when there is a way that is newer. */
+struct way {
+        struct way *older;
         struct s3 *reads, *writes;
+};
+
+struct bucket {
+        _Atomic(struct s3 *) reads, writes; /* of the newest way */
 
         struct claim claim; /* of who is asking; number 0: none yet */
 
         pthread_mutex_t lock;
+        struct way *ways; /* under it, as all that follows */
         pthread_cond_t changed; /* by the clock that only goes forwards: of all that follows */
         char *format; /* what the object should say; NULL: not known yet */
         int dir_fd; /* constant once that is known, as is the next; see bucket_store */
@@ -60,12 +67,20 @@ static int client_new(const struct s3_place *place, const struct s3_keys *keys, 
         return s3_new(&opts, ret);
 }
 
-int bucket_new(const char *place, struct bucket **ret, struct strbuf *why)
+static void way_free(struct way *way)
 {
-        struct bucket *b = NULL;
-        pthread_condattr_t attr;
+        if (!way)
+                return;
+        s3_free(way->reads);
+        s3_free(way->writes);
+        free(way);
+}
+
+static int way_new(const char *place, struct way **ret, struct strbuf *why)
+{
         struct s3_place where;
         struct s3_keys keys;
+        struct way *way;
         int r;
 
         if (!s3_is_supported()) {
@@ -77,16 +92,41 @@ int bucket_new(const char *place, struct bucket **ret, struct strbuf *why)
                 r = s3_keys_find(where.profile, &keys, why);
         if (r < 0)
                 return r;
-        b = calloc(1, sizeof(*b));
-        r = b ? client_new(&where, &keys, READ_DEADLINE_MS, &b->reads) : -ENOMEM;
+        way = calloc(1, sizeof(*way));
+        r = way ? client_new(&where, &keys, READ_DEADLINE_MS, &way->reads) : -ENOMEM;
         if (r == 0)
-                r = client_new(&where, &keys, WRITE_DEADLINE_MS, &b->writes);
+                r = client_new(&where, &keys, WRITE_DEADLINE_MS, &way->writes);
         explicit_bzero(&keys, sizeof(keys));
-        if (r < 0) {
-                if (b)
-                        s3_free(b->reads);
-                free(b);
+        if (r < 0)
+                way_free(way);
+        else
+                *ret = way;
+        return r;
+}
+
+/* Call with the lock held. */
+static void take_way(struct bucket *b, struct way *way)
+{
+        way->older = b->ways;
+        b->ways = way;
+        atomic_store(&b->reads, way->reads);
+        atomic_store(&b->writes, way->writes);
+}
+
+int bucket_new(const char *place, struct bucket **ret, struct strbuf *why)
+{
+        pthread_condattr_t attr;
+        struct bucket *b;
+        struct way *way;
+        int r;
+
+        r = way_new(place, &way, why);
+        if (r < 0)
                 return r;
+        b = calloc(1, sizeof(*b));
+        if (!b) {
+                way_free(way);
+                return -ENOMEM;
         }
         (void)pthread_mutex_init(&b->lock, NULL); /* none of these can fail so */
         (void)pthread_condattr_init(&attr);
@@ -94,7 +134,22 @@ int bucket_new(const char *place, struct bucket **ret, struct strbuf *why)
         (void)pthread_cond_init(&b->changed, &attr);
         (void)pthread_condattr_destroy(&attr);
         b->dir_fd = -1;
+        take_way(b, way);
         *ret = b;
+        return 0;
+}
+
+int bucket_move(struct bucket *b, const char *place, struct strbuf *why)
+{
+        struct way *way;
+        int r;
+
+        r = way_new(place, &way, why);
+        if (r < 0)
+                return r;
+        LOCK_SCOPE(&b->lock);
+        take_way(b, way);
+        (void)pthread_cond_broadcast(&b->changed); /* who asks whether it is back asks there, now */
         return 0;
 }
 
@@ -102,22 +157,28 @@ void bucket_stop(struct bucket *b)
 {
         if (!b)
                 return;
-        s3_stop(b->reads);
-        s3_stop(b->writes);
         LOCK_SCOPE(&b->lock);
         b->stopped = true;
+        for (struct way *way = b->ways; way; way = way->older) {
+                s3_stop(way->reads);
+                s3_stop(way->writes);
+        }
         (void)pthread_cond_broadcast(&b->changed);
 }
 
 void bucket_free(struct bucket *b)
 {
+        struct way *way;
+
         if (!b)
                 return;
         bucket_stop(b);
         if (b->has_asker)
                 (void)pthread_join(b->asker, NULL);
-        s3_free(b->reads);
-        s3_free(b->writes);
+        while ((way = b->ways)) {
+                b->ways = way->older;
+                way_free(way);
+        }
         (void)pthread_cond_destroy(&b->changed);
         (void)pthread_mutex_destroy(&b->lock);
         free(b->trouble);
@@ -478,6 +539,25 @@ int bucket_probe(struct bucket *b, struct strbuf *why)
                 strbuf_add(why, "something lies there already: write another prefix, of which nothing is in the bucket yet");
         }
         return r < 0 ? r : s3_probe(b->reads, why);
+}
+
+int bucket_compare(struct bucket *b, const char *format, int dir_fd, struct strbuf *why)
+{
+        struct claim claim;
+        int r;
+
+        r = look_whose(b->reads, format, why);
+        if (r == 0)
+                r = claim_find(b->reads, dir_fd, &claim, why);
+        if (r == 0 && !claim.text[0])
+                r = -ENOENT;
+        if (r == 0)
+                r = claim_hold(b->reads, &claim, why);
+        if (r != -ENOENT && r != -EROFS && r != -EBUSY)
+                return r;
+        strbuf_reset(why);
+        strbuf_add(why, "what lies there is not what this region has in its bucket now: nobody moves that but you");
+        return -EBUSY;
 }
 
 int bucket_claim(struct bucket *b, const struct bucket_store *store, struct strbuf *why)

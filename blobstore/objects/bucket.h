@@ -36,6 +36,9 @@ int bucket_new(const char *place, struct bucket **ret, struct strbuf *why);
 void bucket_stop(struct bucket *b); /* accepts NULL */
 void bucket_free(struct bucket *b); /* accepts NULL */
 
+/* From now on it is asked another way: PLACE is as above, and nobody is asked whether the same lies there. Errors as above. */
+int bucket_move(struct bucket *b, const char *place, struct strbuf *why);
+
 /* Can a new store lie there? -ENOTEMPTY: something does already. Else as s3_probe(). */
 int bucket_probe(struct bucket *b, struct strbuf *why);
 struct bucket_store {
@@ -47,6 +50,8 @@ struct bucket_store {
 int bucket_claim(struct bucket *b, const struct bucket_store *store, struct strbuf *why);
 /* Of a store that is there, which is asked before the first change. */
 int bucket_expect(struct bucket *b, const struct bucket_store *store);
+/* Is it that of the store with this format, and directory, as that has it now? -EBUSY: it is not. */
+int bucket_compare(struct bucket *b, const char *format, int dir_fd, struct strbuf *why);
 /* Asks now whether it is there, and this copy's: as before a change. */
 int bucket_look(struct bucket *b);
 /* Was it found to be another copy's? With WHO, which may be NULL, whose. */

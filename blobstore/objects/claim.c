@@ -44,31 +44,47 @@ static int parse_number(const char *text, uint64_t *ret)
 
 /* ---- the directory's ---- */
 
-static int claim_read(int dir_fd, struct claim *ret, struct strbuf *why)
+/* A line of the file, of which there are two at the most. */
+static int parse_line(const char *line, struct claim *ret)
 {
-        CLEANUP_CLOSE int fd = openat(dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        struct claim claim = { 0 };
-        ssize_t n;
+        const size_t n = strcspn(line, "\n");
 
-        *ret = claim;
-        if (fd < 0 && errno == ENOENT)
-                return 0;
-        n = fd < 0 ? -errno : pread_full(fd, claim.text, sizeof(claim.text) - 1, 0);
-        if (n >= 0 && (n < HOST_AT || parse_number(claim.text, &claim.number) < 0))
-                n = -EUCLEAN; /* a copy's, perhaps: not to be taken for none */
-        if (n < 0) {
-                strbuf_addf(why, "the file claim of the blob store's directory cannot be read, which says whether its part of the "
-                                 "bucket is its own: %s", strerror((int)-n));
-                return (int)n;
-        }
-        *ret = claim;
+        *ret = (struct claim){ 0 };
+        if (n < HOST_AT || n + 1 >= sizeof(ret->text) || line[n] != '\n' || parse_number(line, &ret->number) < 0)
+                return -EUCLEAN; /* a copy's, perhaps: not to be taken for none */
+        memcpy(ret->text, line, n + 1);
         return 0;
 }
 
-static int claim_write(int dir_fd, const struct claim *claim, struct strbuf *why)
+static int claim_read(int dir_fd, struct claim *ret, struct claim *ret_before, struct strbuf *why)
 {
-        int r = write_file_durable(dir_fd, FILE_NAME, claim->text, strlen(claim->text), 0600);
+        CLEANUP_CLOSE int fd = openat(dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        char text[2 * CLAIM_MAX] = "";
+        const char *second;
+        ssize_t n;
+        int r;
 
+        *ret = *ret_before = (struct claim){ 0 };
+        if (fd < 0 && errno == ENOENT)
+                return 0;
+        n = fd < 0 ? -errno : pread_full(fd, text, sizeof(text) - 1, 0);
+        r = n < 0 ? (int)n : parse_line(text, ret);
+        second = text + strcspn(text, "\n");
+        if (r == 0 && second[1])
+                r = parse_line(second + 1, ret_before);
+        if (r < 0)
+                strbuf_addf(why, "the file claim of the blob store's directory cannot be read, which says whether its part of the "
+                                 "bucket is its own: %s", strerror(-r));
+        return r;
+}
+
+static int claim_write(int dir_fd, const struct claim *claim, const struct claim *before, struct strbuf *why)
+{
+        char text[2 * CLAIM_MAX];
+        int r;
+
+        r = snprintf(text, sizeof(text), "%s%s", claim->text, before->text);
+        r = write_file_durable(dir_fd, FILE_NAME, text, (size_t)r, 0600);
         if (r < 0)
                 strbuf_addf(why, "the file claim of the blob store's directory cannot be written: %s", strerror(-r));
         return r;
@@ -120,21 +136,25 @@ static int compare(struct s3 *s, uint64_t highest, const struct claim *ours, str
 
 int claim_find(struct s3 *s, int dir_fd, struct claim *ret, struct strbuf *why)
 {
-        struct claim claim;
-        uint64_t highest;
+        struct claim claim, before;
+        uint64_t highest, tried;
         int r;
 
-        r = claim_read(dir_fd, &claim, why);
+        r = claim_read(dir_fd, &claim, &before, why);
         if (r == 0)
                 r = find_highest(s, &highest, why);
-        /* Lower: the last that was to be made here was not. Those before were ours, as it was looked then. */
-        if (r == 0 && claim.number > 0 && highest >= claim.number)
+        if (r < 0)
+                return r;
+        tried = claim.number > highest ? claim.number : highest;
+        if (claim.number > 0 && highest < claim.number)
+                claim = before; /* it was not made */
+        if (claim.number > 0 && highest >= claim.number)
                 r = compare(s, highest, &claim, why);
-        if (r == 0 && claim.number == 0)
-                claim.number = highest;
-        if (r == 0)
-                *ret = claim;
-        return r;
+        if (r < 0)
+                return r;
+        *ret = claim;
+        ret->tried = tried;
+        return 0;
 }
 
 int claim_hold(struct s3 *s, const struct claim *claim, struct strbuf *why)
@@ -202,18 +222,21 @@ int claim_make(struct s3 *s, int dir_fd, struct claim *claim, struct strbuf *why
         struct claim next;
         int r;
 
-        r = fill_in(last.number + 1, &next);
+        r = fill_in(last.tried + 1, &next);
         if (r == 0)
-                r = claim_write(dir_fd, &next, why); /* first: what is in the bucket is known again */
+                r = claim_write(dir_fd, &next, &last, why); /* first: what is in the bucket is known again */
         if (r < 0)
                 return r;
         r = put(s, &next, why);
         if (r == -EDQUOT && last.text[0]) {
                 strbuf_reset(why);
-                return claim_write(dir_fd, &last, why);
+                return 0;
         }
         if (r == 0)
                 r = claim_hold(s, &next, why); /* it could be one that was removed since it was looked */
+        if (r < 0)
+                return r;
+        r = claim_write(dir_fd, &next, &(struct claim){ 0 }, why);
         if (r < 0)
                 return r;
         *claim = next;

@@ -287,7 +287,14 @@ int region_set_store(struct model *m, const struct caller *c, uint64_t id, const
                 jobs_wake(m); /* what waited for it */
                 return r;
         }
-        r = check_empty(m, id, diag); /* before a directory is made for nothing */
+        r = adopt ? 0 : stores_move(m, region.store, path, diag);
+        if (r > 0) {
+                changes_send(m, OBJECT_REGION, id);
+                jobs_wake(m);
+                return 0;
+        }
+        if (r == 0)
+                r = check_empty(m, id, diag); /* before a directory is made for nothing */
         if (r == 0)
                 r = stores_add(m, path, adopt, diag, &store);
         if (r == 0)

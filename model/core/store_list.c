@@ -26,11 +26,18 @@ void store_list_init(struct store_list *l)
 
 static void free_store(struct store *st)
 {
+        struct former *f;
+
         if (!st)
                 return;
         store_ask_done(&st->ask);
         blobstore_close(st->bs);
         free(st->trouble);
+        while ((f = st->former)) {
+                st->former = f->next;
+                free(f->path);
+                free(f);
+        }
         free(st->path);
         free(st);
 }
@@ -180,6 +187,21 @@ bool store_list_is_away(struct store_list *l, const struct store *st)
 {
         LOCK_SCOPE(&l->lock);
         return st->bs && blobstore_is_away(st->bs, NULL);
+}
+
+int store_list_set_path(struct store_list *l, struct store *st, char *path)
+{
+        struct former *f = malloc(sizeof(*f));
+
+        if (!f) {
+                free(path);
+                return -ENOMEM;
+        }
+        LOCK_SCOPE(&l->lock);
+        *f = (struct former){ .next = st->former, .path = st->path };
+        st->former = f;
+        st->path = path;
+        return 0;
 }
 
 void store_list_stop(struct store_list *l, const struct store *st)

@@ -8,14 +8,21 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "blobstore/blobstore.h"
 #include "model/core/store_ask.h"
 
+struct former {
+        struct former *next;
+        char *path;
+};
+
 struct store {
         uint64_t id;
-        char *path; /* as in the database */
+        _Atomic(char *) path; /* as in the database; what it was before stays, too */
+        struct former *former; /* those */
         struct blobstore *bs; /* NULL: it is offline; set once, under the lock as the rest */
         bool ours;
         char *trouble; /* why it is offline */
@@ -57,6 +64,8 @@ bool store_list_hangs(struct store_list *l, const struct store *st);
 /* Is it in a bucket that is away? */
 bool store_list_is_away(struct store_list *l, const struct store *st);
 void store_list_stop(struct store_list *l, const struct store *st); /* blobstore_stop() */
+/* It is at PATH from now on. Takes ownership. */
+int store_list_set_path(struct store_list *l, struct store *st, char *path);
 void store_list_set_ours(struct store_list *l, struct store *st);
 int store_list_set_trouble(struct store_list *l, struct store *st, const char *sentence);
 

@@ -10,11 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
 #include "blobstore/base/strbuf.h"
 #include "model/core/private.h"
 #include "model/core/store_path.h"
@@ -112,6 +114,28 @@ int store_place_open(struct model *m, const struct store_place *at, struct diag 
         if (r == 0)
                 r = open_at(m, at, dir, &why, ret, ret_owner);
         return r < 0 ? say_failure(r, why.len > 0 ? at->path : dir, at->known, &why, diag) : r;
+}
+
+int store_place_link(struct model *m, struct blobstore *bs, const char *from, const char *to, struct diag *diag)
+{
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        char dir[PATH_MAX], link[PATH_MAX], real[PATH_MAX], there[PATH_MAX];
+        int r;
+
+        r = store_path_dir(m, from, dir, sizeof(dir));
+        if (r == 0)
+                r = store_path_dir(m, to, link, sizeof(link));
+        if (r == 0)
+                r = blobstore_compare_far(bs, dir, to, &why);
+        if (r < 0)
+                return say_failure(r, to, true, &why, diag);
+        if (!realpath(dir, real))
+                return -errno;
+        if (symlinkat(strrchr(real, '/') + 1, m->dir_fd, strrchr(link, '/') + 1) < 0 && errno != EEXIST)
+                return -errno;
+        if (!realpath(link, there) || strcmp(there, real) != 0)
+                return diag_set(diag, -EEXIST, "%s: %s is there already, for another blob store: remove it", to, link);
+        return fsync_dir(m->dir_fd);
 }
 
 int store_place_make_ours(struct model *m, const struct store_place *at, struct blobstore *bs,

@@ -22,6 +22,12 @@ struct store_place {
 int store_place_open(struct model *m, const struct store_place *at, struct diag *diag, struct blobstore **ret,
                struct store_owner *ret_owner);
 
+/*
+ * The store of the bucket at FROM, which is open as BS or not (NULL), is to be had at TO, too, and what it has here by that name: nothing is changed where something else
+ * lies there. -EBUSY; others as store_place_open(). Durable.
+ */
+int store_place_link(struct model *m, struct blobstore *bs, const char *from, const char *to, struct diag *diag);
+
 /* It is this library's, if it was not. OWNER: what was found. One that is to be refused must not be touched so. */
 int store_place_make_ours(struct model *m, const struct store_place *at, struct blobstore *bs,
                     const struct store_owner *owner, struct diag *diag);

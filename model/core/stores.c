@@ -30,7 +30,7 @@
 #include "model/core/store_place.h"
 
 enum { LIST, FIND, INSERT, FORGET, CHANGED, COUNT_REGIONS, NAME_REGIONS, OF_IMAGE, OF_SNAPSHOT, OF_INSTANCE,
-       OF_VOLUME };
+       OF_VOLUME, MOVE };
 
 static const char *const stores_sql[] = {
         [LIST] = "SELECT id, path FROM store ORDER BY id",
@@ -40,6 +40,7 @@ static const char *const stores_sql[] = {
                    "AND NOT EXISTS (SELECT 1 FROM region WHERE region.store = store.id) "
                    "AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.store = store.id) "
                    "AND NOT EXISTS (SELECT 1 FROM trash WHERE trash.store = store.id)",
+        [MOVE] = "UPDATE store SET path = ?2, changed = ?3 WHERE id = ?1",
         [CHANGED] = "SELECT max(changed) FROM store",
         [COUNT_REGIONS] = "SELECT count(*) FROM region WHERE store = ?1",
 #define STORE_OF(table) "SELECT region.store FROM " table " AS o JOIN region ON region.id = o.region WHERE o.id = ?1"
@@ -581,6 +582,53 @@ int stores_take_back(struct model *m, uint64_t store, bool adopt, struct diag *d
                 r = take_back(m, st, adopt, diag);
         }
         return r < 0 ? r : stores_get(m, store, diag, &bs);
+}
+
+/* "s3://bucket/prefix": what may come behind it says how to get there. */
+static bool is_same_part(const char *a, const char *b)
+{
+        const size_t n = strcspn(a, " ");
+
+        return store_path_is_far(a) && n == strcspn(b, " ") && memcmp(a, b, n) == 0;
+}
+
+static int note_path(struct model *m, struct store *st, const char *path)
+{
+        char *copy;
+        int r;
+        DB_TXN(t);
+
+        copy = strdup(path);
+        r = copy ? db_begin(m->db, DB_WRITE, &t) : -ENOMEM;
+        if (r == 0)
+                r = db_run(&t, stores_sql[MOVE], DB_INT(st->id), DB_TEXT(path), DB_INT(clock_now_us()));
+        if (r >= 0)
+                r = db_commit(&t);
+        if (r == 0)
+                return store_list_set_path(&m->stores->list, st, copy);
+        free(copy);
+        return r;
+}
+
+int stores_move(struct model *m, uint64_t store, const char *path, struct diag *diag)
+{
+        struct store *st = store_list_find(&m->stores->list, store);
+        CLEANUP_STRBUF struct strbuf why = { 0 };
+        char clean[PATH_MAX];
+        int r;
+
+        if (!st || !store_path_is_far(path) || !store_path_is_far(st->path) || store_path_check(m, path, clean, NULL) < 0 ||
+            !is_same_part(st->path, clean) || strcmp(st->path, clean) == 0)
+                return 0;
+        LOCK_SCOPE(&m->stores->add_lock);
+        r = store_place_link(m, st->bs, st->path, clean, diag);
+        if (r == 0 && st->bs)
+                r = blobstore_move_far(st->bs, clean, &why);
+        if (r == 0)
+                r = note_path(m, st, clean);
+        if (r == 0)
+                r = take_back(m, st, false, diag);
+        return r < 0 ? r : 1;
 }
 
 int stores_find(struct model *m, const char *path, struct diag *diag, uint64_t *ret)

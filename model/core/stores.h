@@ -56,6 +56,11 @@ int stores_judge(struct model *m, stores_hang_fn *fn, void *ctx, bool *ret_chang
 bool stores_are_ours(struct model *m, uint64_t store);
 /* Where it lies, absolute. -ENOENT, -ENAMETOOLONG. */
 int stores_get_path(struct model *m, uint64_t store, char *buf, size_t size);
+/*
+ * PATH is another way to the same part of a bucket, with another endpoint or profile, say: it is the store's from now on. 0: it is no
+ * way there, by its name; 1: done. -EBUSY: something else lies there; others as stores_add().
+ */
+int stores_move(struct model *m, uint64_t store, const char *path, struct diag *diag);
 /* The one at PATH that the library has. -ENOENT. */
 int stores_find(struct model *m, const char *path, struct diag *diag, uint64_t *ret);
 /*

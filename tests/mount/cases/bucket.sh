@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # A region in a bucket: what makes one and what is refused, import, copies, removal, the bucket away, a kill at the worst moment.
-# time limit: 200
+# time limit: 300
 need curl
 # shellcheck source=tests/mount/lib/s3.sh
 . "$lib/s3.sh"
@@ -147,7 +147,44 @@ unset AWS_ACCESS_KEY_ID
 HOME=$WORK cached
 grep -q "offline: $FAR: no keys for the bucket" "$MNT/info/health" || fail "health says: $(cat "$MNT/info/health")"
 value "$R2/private/late/status" available
+
+# With others, or another way there, it goes on; where something else lies, it stays where it is.
+mkdir "$WORK/.aws"
+printf '[team]\naws_access_key_id = AKID\naws_secret_access_key = open sesame\n' >"$WORK/.aws/credentials"
+ok write "$R2/store" "$FAR profile=team"
+value "$R2/store" "$FAR profile=team"
+same_disk "$R2/private/late/disks/vda.raw" late.raw
+rm -rf "$WORK/bucket2" "$WORK/s3.port2"
+cp -a "$WORK/bucket" "$WORK/bucket2"
+stop
+HOME=$WORK cached
+value "$R2/store" "$FAR profile=team"
+same_disk "$R2/private/late/disks/vda.raw" late.raw
+_claimed() { [ "$(claims)" != "$(ls "$WORK/bucket2" | sed -n 's/^some%2Fwhere%2Fclaim%2F//p')" ]; }
+until_true 20 _claimed || fail "no claim of this start"
+"$lib/s3-server" "$WORK/bucket2" "$WORK/s3.log2" >"$WORK/s3.port2" 2>"$WORK/s3.err2" &
+until_true 20 test -s "$WORK/s3.port2" || fail "no server: $(tail -n 1 "$WORK/s3.err2")"
+there=$(ls "$WORK/bucket2" "$STORE")
+refused EBUSY - write "$R2/store" "${FAR% *} endpoint=http://127.0.0.1:$(cat "$WORK/s3.port2") profile=team"
+[[ $(tail -n 1 "$MNT/info/errors") == *"what lies there is not what this region has in its bucket now"* ]] ||
+        fail "says: $(tail -n 1 "$MNT/info/errors")"
+same "$(ls "$WORK/bucket2" "$STORE")" "$there" "what lies there, and here, after a refusal"
+refused EBUSY - write "$R2/store" "s3://lib/some/other ${FAR#* } profile=team"
+near="${FAR% *} endpoint=http://localhost:$S3_PORT profile=team"
+ok write "$R2/store" "$near"
+pattern near.raw 2M 47
+import_raw "$R2/private/near" near.raw
+stop
+HOME=$WORK cached
+value "$R2/store" "$near"
+same_disk "$R2/private/near/disks/vda.raw" near.raw
+ok rmdir "$R2/private/near"
+ok rmdir "$R2/recycle/near"
+[ ! -d "$R2/snapshots/near" ] || ok rmdir "$R2/snapshots/near"
+stop
 export AWS_ACCESS_KEY_ID=AKID
+HOME=$WORK cached
+ok write "$R2/store" "$FAR"
 stop
 
 # Another store's it may not be: nothing is changed there.
