@@ -90,7 +90,8 @@ value "$task/image" "$(cat "$web/id") private/web"
 same "$(keyed "$web/convert" image)" "$(cat "$R/private/web-cloud/id") private/web-cloud" "convert"
 
 # The help has every word that one meets, and the tree explains each file.
-for word in type disks snapshots 'attach, detach' power image-disks seed.iso cdrom warnings batch copy-targets used-by; do
+for word in type disks snapshots 'attach, detach' power image-disks seed.iso cdrom warnings batch copy-targets used-by \
+        family lifecycle protected changed info/events; do
         grep -q "^  $word " "$MNT/README" || fail "README does not say what $word is"
 done
 for word in virtio cloud-init virt-sysprep 'qemu-img convert' 'imagefs --print-tree' quota import-url recycle metadata.json \
