@@ -16,6 +16,7 @@
 
 #define INLINE_START 60 /* of what is inside an inode, so much is where else the places of blocks are */
 #define BMAPS_MAX    2048 /* of one question about a file without extents */
+#define STEPS_MAX    (64u << 10) /* and about one with them */
 
 static void *open_ext(const struct area *a)
 {
@@ -348,9 +349,32 @@ static bool add_extent(const struct ext *e, struct guest_map *m, uint64_t first,
         return true;
 }
 
-static int map_extents(const struct ext *e, uint32_t node, struct inode *i, uint64_t first, struct guest_map *m)
+/*
+ * Takes one that is a leaf into the map. 1: the map ends before it. What the library shows a second time is passed over: it
+ * goes down again into what it was sent to, when it comes up from there.
+ */
+static int take_extent(const struct ext *e, const struct ext2fs_extent *x, uint64_t first, uint64_t *from,
+                       struct guest_map *m)
 {
         const uint64_t blocks = ext2fs_blocks_count(e->fs->super);
+
+        if (x->e_len == 0 || x->e_lblk > UINT32_MAX || x->e_pblk >= blocks || x->e_len > blocks - x->e_pblk)
+                return -EUCLEAN;
+        if (x->e_lblk + x->e_len <= *from)
+                return 0;
+        if (x->e_lblk < *from)
+                return -EUCLEAN;
+        if (x->e_lblk + x->e_len > first && !(x->e_flags & EXT2_EXTENT_FLAGS_UNINIT) &&
+            !add_extent(e, m, x->e_lblk, x->e_len, x->e_pblk)) {
+                m->end = x->e_lblk * e->fs->blocksize;
+                return 1;
+        }
+        *from = x->e_lblk + x->e_len;
+        return 0;
+}
+
+static int map_extents(const struct ext *e, uint32_t node, struct inode *i, uint64_t first, struct guest_map *m)
+{
         struct ext2fs_extent x;
         ext2_extent_handle_t h;
         uint64_t from = 0;
@@ -363,24 +387,20 @@ static int map_extents(const struct ext *e, uint32_t node, struct inode *i, uint
         if (error == 0 || error == EXT2_ET_EXTENT_NOT_FOUND)
                 error = ext2fs_extent_get(h, EXT2_EXTENT_CURRENT, &x);
         m->end = UINT64_MAX;
-        while (error == 0) {
-                if (!(x.e_flags & EXT2_EXTENT_FLAGS_LEAF) || x.e_len == 0 || x.e_lblk < from ||
-                    x.e_lblk > UINT32_MAX || x.e_pblk >= blocks || x.e_len > blocks - x.e_pblk) {
-                        r = -EUCLEAN;
-                        break;
+        for (unsigned steps = 0; r == 0 && error == 0; steps++) {
+                if (x.e_flags & EXT2_EXTENT_FLAGS_LEAF)
+                        r = take_extent(e, &x, first, &from, m);
+                if (r == 0 && steps == STEPS_MAX) { /* of what is not written yet, or of a tree without end */
+                        m->end = from * e->fs->blocksize;
+                        r = from > first ? 1 : -EUCLEAN;
                 }
-                from = x.e_lblk + x.e_len;
-                if (from > first && !(x.e_flags & EXT2_EXTENT_FLAGS_UNINIT) &&
-                    !add_extent(e, m, x.e_lblk, x.e_len, x.e_pblk)) {
-                        m->end = x.e_lblk * e->fs->blocksize;
-                        break;
-                }
-                error = ext2fs_extent_get(h, EXT2_EXTENT_NEXT_LEAF, &x);
+                if (r == 0)
+                        error = ext2fs_extent_get(h, EXT2_EXTENT_NEXT, &x);
         }
         if (error && error != EXT2_ET_EXTENT_NO_NEXT && error != EXT2_ET_NO_CURRENT_NODE)
                 r = -EUCLEAN;
         ext2fs_extent_free(h);
-        return r;
+        return r < 0 ? r : 0;
 }
 
 static int map_blocks(const struct ext *e, uint32_t node, struct inode *i, uint64_t first, struct guest_map *m)
