@@ -10,7 +10,7 @@
 /* Other blocks are picked by their hash, one in so many. */
 #define PICKED_ONE_IN 16
 
-static bool block_ends_file(const uint8_t *block, size_t n)
+bool chunk_ends_file(const uint8_t *block, size_t n)
 {
         return n >= TAIL_BYTES && block_is_zero(block + n - TAIL_BYTES, TAIL_BYTES);
 }
@@ -20,7 +20,7 @@ bool chunker_add(struct chunker *c, const void *block, size_t n)
         c->blocks++;
         if (c->blocks < CHUNK_BLOCKS_MIN)
                 return false;
-        if (c->blocks < CHUNK_BLOCKS_MAX && !block_ends_file(block, n) && hash64(block, n, 0) % PICKED_ONE_IN != 0)
+        if (c->blocks < CHUNK_BLOCKS_MAX && !chunk_ends_file(block, n) && hash64(block, n, 0) % PICKED_ONE_IN != 0)
                 return false;
         c->blocks = 0;
         return true;

@@ -32,6 +32,9 @@
 #define CHUNK_BLOCKS_MAX 64
 #define CHUNK_SIZE_MAX       (CHUNK_BLOCKS_MAX * BLOB_BLOCK_SIZE)
 
+/* Does a block of N bytes look like the last one of a file: filled with zeros, as file systems do it? */
+bool chunk_ends_file(const uint8_t *block, size_t n);
+
 struct chunker {
         unsigned blocks; /* in the chunk that is being gathered */
 };

@@ -5,19 +5,21 @@
  * is the same image everywhere, and the next release shares the layers of all that it did not change, wherever that has
  * moved to: a piece is called by its content, and the places stand in the disk's map (oci.c).
  *
- * A piece is a run of chunks, cut as the store cuts them (chunker.h): at level 0 each chunk is one; at each level above
- * they are twice as long on average, since a piece then ends only after a chunk that ends with a block whose hash says
- * so. The level is the lowest at which there are no more than OCI_PIECES_MAX. Zeros end a piece unless they are few, and
- * are in none: what a file system scatters in small blocks is gathered with what lies beside it.
+ * A piece has some blocks at least, and ends where a file seems to, since what lies on two disks in different orders is
+ * files; inside of large files where the hash of a block says so; or where it is full. At each level above a piece is twice
+ * as long. The level is the lowest at which there are no more than OCI_PIECES_MAX. Zeros end a piece unless they are few,
+ * and are in none: what a file system scatters in small blocks is gathered with what lies beside it.
  *
  * What a push of the next release sends, of disks of 2 GiB, in MiB: what more packages on a system changed, a few packages
- * on it, and a system with others made anew, of which the rest is elsewhere than before. Theirs is level 2.
+ * on it, and a system with others made anew, of which the rest is elsewhere than before. Theirs are levels 2, 0 and 2.
  *
  *                              changed     level 0     level 1     level 2
- *      more packages               460         468         474         487
- *      a few                        51          59          63          75
- *      made anew                   364         463         542         636
- *      pieces of the first       18518       18518        9369        4709
+ *      more packages               430         467         464         466
+ *      a few                        39          54          63          76
+ *      made anew                   364         447         476         526
+ *      pieces of the first       13537       13537        9018        5170
+ *
+ * A release that has grown to another level than the one before shares little with it, once.
  *
  * All is read once; again from the beginning where there come to be too many pieces, up to which the level before reads
  * half as much. The memory is that of one piece.
@@ -36,14 +38,16 @@
 #include "blobstore/chunks/chunker.h"
 #include "blobstore/hash/hash.h"
 
-/* At the highest one a piece has up to 128 MiB, and an image some 80 GiB of data. */
-#define LEVEL_MAX 8
+/* At the highest one a piece has up to 128 MiB, and an image some 100 GiB of data. */
+#define LEVEL_MAX 9
 
 /* So many blocks of zeros between data belong to the piece, at level 0. */
 #define GAP_BLOCKS 4
 
-/* More than a chunk with its gaps mostly has. */
-#define PIECE_BYTES_MAX (2 * (size_t)CHUNK_SIZE_MAX)
+/* Blocks of a piece, at level 0: at least, at most, and one in how many ends it inside of a file. */
+#define PIECE_BLOCKS_MIN 4
+#define PIECE_BLOCKS_MAX 64
+#define PICKED_ONE_IN    64
 
 /* Another hash than the one that the chunker looks at. */
 #define LEVEL_SEED 1
@@ -52,7 +56,6 @@
 
 struct cutter {
         unsigned level;
-        struct chunker chunker;
         struct oci_piece *pieces;
         size_t n;
         uint32_t disk;
@@ -64,7 +67,7 @@ struct cutter {
 
 static size_t piece_max(const struct cutter *c)
 {
-        return PIECE_BYTES_MAX << c->level;
+        return (size_t)PIECE_BLOCKS_MAX * BLOB_BLOCK_SIZE << c->level;
 }
 
 void oci_hex(const uint8_t *bytes, size_t n, char *ret)
@@ -117,7 +120,6 @@ static int end_piece(struct cutter *c)
         char path[OCI_PIECE_PATH_SIZE];
         int r;
 
-        chunker_reset(&c->chunker);
         c->zeros = 0;
         if (c->len == 0)
                 return 0;
@@ -143,10 +145,12 @@ static int add_zeros(struct cutter *c, uint64_t n)
         return c->zeros > (uint64_t)GAP_BLOCKS * BLOB_BLOCK_SIZE << c->level ? end_piece(c) : 0;
 }
 
-/* Does a piece end with the chunk whose last block this is? */
-static bool ends_piece(const struct cutter *c, const void *block, size_t n)
+/* Does the piece end with this block? */
+static bool ends_piece(const struct cutter *c, const uint8_t *block, size_t n)
 {
-        return c->level == 0 || hash64(block, n, LEVEL_SEED) % (UINT64_C(1) << c->level) == 0;
+        if (c->len < (size_t)PIECE_BLOCKS_MIN * BLOB_BLOCK_SIZE << c->level)
+                return false;
+        return chunk_ends_file(block, n) || hash64(block, n, LEVEL_SEED) % ((uint64_t)PICKED_ONE_IN << c->level) == 0;
 }
 
 static int add_block(struct cutter *c, const uint8_t *block, size_t n, uint64_t off)
@@ -168,7 +172,7 @@ static int add_block(struct cutter *c, const uint8_t *block, size_t n, uint64_t 
         c->zeros = 0;
         memcpy(c->layer + OCI_TAR_BLOCK + c->len, block, n);
         c->len += n;
-        return chunker_add(&c->chunker, block, n) && ends_piece(c, block, n) ? end_piece(c) : 0;
+        return ends_piece(c, block, n) ? end_piece(c) : 0;
 }
 
 /* N bytes of the disk from OFF on. */

@@ -265,6 +265,37 @@ static void test_what_is_alike_is_shared(void **state)
         }
 }
 
+/* The same files in another order, as a system made anew has them: nothing is new but where they lie. */
+static void test_files_are_shared_wherever_they_lie(void **state)
+{
+        const uint64_t size = 8 * MIB;
+        CLEANUP_FREE uint8_t *there = calloc(1, size), *back = calloc(1, size);
+        uint64_t seed = 11, at = 0;
+        struct blob *b[2];
+        struct oci *o[2];
+
+        assert_non_null(there);
+        assert_non_null(back);
+        while (at < size) {
+                uint64_t bytes = (random_next(&seed) % 40 + 4) * BLOCK;
+
+                if (size - at < bytes + 4 * BLOCK)
+                        bytes = size - at;
+                random_fill(&seed, there + at, bytes - 200); /* and zeros up to the end of the block */
+                at += bytes;
+                memcpy(back + size - at, there + at - bytes, bytes);
+        }
+        b[0] = store_bytes(*state, there, size);
+        b[1] = store_bytes(*state, back, size);
+        for (int i = 0; i < 2; i++)
+                o[i] = make_of(&b[i], 1);
+        assert_true(bytes_not_in(o[1], o[0]) < size / 32); /* where a large file was cut inside */
+        for (int i = 0; i < 2; i++) {
+                oci_unref(o[i]);
+                blob_close(b[i]);
+        }
+}
+
 static void test_an_empty_disk_has_its_map_alone(void **state)
 {
         struct store *s = *state;
@@ -305,7 +336,7 @@ static struct blob *store_scattered(struct store *s, uint64_t n, uint64_t gap)
         return b;
 }
 
-#define PIECES_MAX 5000
+#define PIECES_MAX 8000
 
 /* As many as there are at most, and one more: then what lies close is gathered. */
 static void test_many_pieces_become_larger(void **state)
@@ -328,7 +359,7 @@ static void test_many_pieces_become_larger(void **state)
 static void test_too_many_pieces_are_refused(void **state)
 {
         struct store *s = *state;
-        struct oci_disk disk = { .device = "vda", .blob = store_scattered(s, PIECES_MAX + 1, 1040) };
+        struct oci_disk disk = { .device = "vda", .blob = store_scattered(s, PIECES_MAX + 1, 2080) };
         struct oci *o = NULL;
 
         assert_int_equal(oci_make(&disk, 1, &linux_pc, go_on, NULL, &o), -E2BIG);
@@ -416,6 +447,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_digests_are_those_of_the_bytes, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_pieces_put_together_are_the_disks, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_alike_is_shared, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_files_are_shared_wherever_they_lie, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_an_empty_disk_has_its_map_alone, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_many_pieces_become_larger, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_too_many_pieces_are_refused, store_setup, store_teardown),
