@@ -68,6 +68,7 @@ struct runner {
         uint64_t quiet_us; /* see tidy.h */
         pthread_t keeper;
         bool has_keeper;
+        size_t copied; /* so many stores were there when the catalogue was copied into them; the keeper's */
 };
 
 /* ---- workers ---- */
@@ -269,13 +270,19 @@ static bool is_stopping(void *ctx)
         return jobs_is_stopping(ctx);
 }
 
-/* *DUE_US: when the catalogue is to be copied next; further away than any copy is, the clock was set back. */
+/*
+ * *DUE_US: when the catalogue is to be copied next; further away than any copy is, the clock was set back. A store that was added, or
+ * is back, gets one at once: it may be a bucket, and all there is when this host is lost.
+ */
 static void copy_catalogue(struct runner *r, int64_t *due_us)
 {
         const int64_t now_us = clock_now_us();
 
-        if (*due_us <= now_us || *due_us > now_us + CATALOGUE_APART_US)
+        const size_t stores = stores_count(r->m);
+
+        if (*due_us <= now_us || *due_us > now_us + CATALOGUE_APART_US || stores > r->copied)
                 *due_us = catalogue_renew(r->m, is_stopping, r->m);
+        r->copied = stores;
 }
 
 static void *keeper_main(void *arg)
