@@ -354,7 +354,8 @@ fast_disk() {
 }
 
 # A mounted tree with two regions in the same store, and r in $R, the other in $R2.
-two_regions() {
+two_regions() { _two_regions; }
+_two_regions() {
         R=$MNT/regions/cn-north-1
         R2=$MNT/regions/cn-east-2
         ok mkdir "$R"
@@ -436,3 +437,8 @@ real_disk() {
         need debootstrap mke2fs
         DISK=$("$lib/make-disk" "$1" 2>"$WORK/err") || skip "no real disk: $(tail -n 1 "$WORK/err")"
 }
+
+if [ -n "${IMAGEFS_TEST_BUCKET:-}" ]; then
+        # shellcheck source=tests/mount/lib/in-bucket.sh
+        . "$lib/in-bucket.sh"
+fi

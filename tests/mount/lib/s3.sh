@@ -8,7 +8,7 @@ unset AWS_SESSION_TOKEN AWS_PROFILE AWS_SHARED_CREDENTIALS_FILE
 
 # bucket: starts it, or starts it again at the same port. Sets $FAR, a place in it.
 bucket() {
-        [ -z "${IMAGEFS_TEST_STORE:-}" ] || skip "has a bucket of its own"
+        [ -z "${IMAGEFS_TEST_BUCKET:-}" ] || skip "has a bucket of its own"
         _bucket_start
 }
 
