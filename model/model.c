@@ -29,6 +29,7 @@
 #include "model/image/inside_row.h"
 #include "model/image/listing_cache.h"
 #include "model/intake/fetch_task.h"
+#include "model/intake/follow_row.h"
 #include "model/intake/follow_task.h"
 #include "model/intake/brief.h"
 #include "model/intake/uploads.h"
@@ -114,6 +115,7 @@ static int open_for_use(struct model *m)
         if (r == 0)
                 r = uploads_open(m, &m->uploads);
         m->image_hooks = &uploads_hooks;
+        m->hand_follow = follow_hand;
         if (r == 0)
                 r = volumes_open(&m->volumes);
         if (r == 0)

@@ -59,6 +59,8 @@ struct model {
         struct guests *guests; /* image/guests.c */
         struct guest_turns *guest_turns; /* image/guest_turns.c */
         const struct image_hooks *image_hooks; /* image/image_row.h; NULL: nothing comes in */
+        /* What stands against handing an upstream over: intake/follow.c, for machine/handover.c. */
+        int (*hand_follow)(struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag);
         struct volumes *volumes; /* machine/volume_gate.c */
         struct uploads *uploads; /* intake/uploads.c */
         struct briefs *briefs; /* intake/brief.c; there with uploads */

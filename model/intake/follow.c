@@ -354,6 +354,20 @@ int follow_remove(struct model *m, const struct caller *c, uint64_t id, struct d
         return r;
 }
 
+int follow_hand(struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag)
+{
+        struct region place;
+        struct follow_row f;
+        int r;
+
+        r = follow_load(t, id, &f);
+        if (r == 0)
+                r = follow_refuse_running(t, &f, diag);
+        if (r == 0)
+                r = region_load(t, f.region, &place);
+        return r < 0 ? r : check_limit(t, &place, uid, diag);
+}
+
 int follow_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag)
 {
         int r;

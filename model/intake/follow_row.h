@@ -41,6 +41,9 @@ int64_t follow_next(int64_t from_us, int64_t every_us);
 /* -EBUSY while it is running. */
 int follow_refuse_running(struct db_txn *t, const struct follow_row *f, struct diag *diag);
 
+/* Before it is UID's: -EBUSY while it is running, -EDQUOT where UID has as many as she may. */
+int follow_hand(struct db_txn *t, uint64_t id, uid_t uid, struct diag *diag);
+
 /* Accepts a run: from idle or error to running, with a task. */
 int follow_submit(struct db_txn *t, const struct follow_row *f, struct changes *ch);
 /* A look that went well is no work to be told of: it would drive out of /tasks what is. */

@@ -6,7 +6,8 @@
  *
  *    an image       its snapshots, of the same owner, to which no other image refers: they are its disks, and could
  *                   not be removed as long as it is there;
- *    an instance    the disks that were made with it, which are never anybody else's (the schema sees to that).
+ *    an instance    the disks that were made with it, which are never anybody else's (the schema sees to that);
+ *    an upstream    nothing: what it brought stays whose it is.
  *
  * What counts for a quota counts for the new owner from then on, and must fit. Nothing is handed over while it is at
  * work, or in the middle of something of the old owner's: a disk stays with its machine, and a machine that has disks
@@ -96,9 +97,10 @@ int handover(struct model *m, struct db_txn *t, enum object_kind kind, uint64_t 
                 return hand_instance(m, t, id, uid, diag);
         case OBJECT_VOLUME:
                 return hand_volume(m, t, id, uid, diag);
+        case OBJECT_FOLLOW:
+                return m->hand_follow(t, id, uid, diag);
         case OBJECT_TASK:
         case OBJECT_REGION:
-        case OBJECT_FOLLOW: /* what it brought stays whose it is */
         case OBJECT_NONE:
                 break;
         }

@@ -53,6 +53,10 @@ ok write "$MNT/info/limits" "follows 1"
 by $A expect EDQUOT mkdir "$R/follows/more"
 by $B ok mkdir "$R/follows/his"
 by $A ok mkdir "$R2/follows/mine"
+refused EDQUOT "$R/follows/his" chown $A $A "$R/follows/his"
+same "$(stat -c %u "$R/follows/his")" $B "whose it is"
+[[ $(cat "$R/follows/his/last-error") == *"has 1 of 1 upstreams followed for $A: remove one of follows/, or"* ]] ||
+        fail "$(cat "$R/follows/his/last-error")"
 ok write "$MNT/info/limits" "follows 20"
 chown $A "$R/follows/his" || fail "chown"
 same "$(as $A cat "$R/follows/his/status")" idle "what was handed over"
@@ -73,6 +77,9 @@ by $B ok write "$R/follows/between/url" "http://$AT/disk.raw"
 by $B ok write "$R/follows/between/run" now
 until_true 60 looking 4 || fail "B's does not look"
 same "$(cat "$MNT"/tasks/*/status | grep -cx queued)" 1 "those that wait"
+refused EBUSY "$R/follows/at-once-1" chown $B $B "$R/follows/at-once-1"
+[[ $(cat "$R/follows/at-once-1/last-error") == *"at-once-1 is running: wait for it"* ]] ||
+        fail "$(cat "$R/follows/at-once-1/last-error")"
 rm up/disk.raw.held
 for i in 1 2 3 4; do looked "$R/follows/at-once-$i" idle; done
 looked "$R/follows/between" idle
