@@ -304,7 +304,7 @@ static int mount_open(struct mount *m)
         _Static_assert(MODEL_NUMBER_KEY_SIZE == INO_KEY_SIZE, "one is the other");
         ino_set_key(key);
         explicit_bzero(key, sizeof(key));
-        r = guest_slots_new(&m->fs, &m->fs.guest_slots); /* which are known by their numbers */
+        r = guest_slots_new(&m->fs, GUEST_SLOTS_KEPT, guest_slots_ask_kernel, &m->fs.guest_slots); /* which are known by their numbers */
         if (r < 0)
                 return mount_fail(r, "out of memory");
         m->fs.guest_find_slot = guest_slots_find;
@@ -574,6 +574,7 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                 watchdog_stop(TAKE_PTR(m.fs.watchdog));
                 gates_stop(m.fs.gates, true);
                 later_stop(m.fs.later);
+                guest_slots_stop(m.fs.guest_slots);
                 spread_free(TAKE_PTR(m.fs.spread));
                 if (r >= 0) /* more than 0: a signal, which is the way to stop */
                         log_info("%s is no longer served: %s", opts->store, r > 0 ? strsignal(r) : "unmounted");

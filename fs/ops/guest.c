@@ -131,15 +131,15 @@ static int find_file(struct req *rq, struct node dir, const char *name, struct g
         return guest_find(rq->fs->model, &a, guest_number(dir), name, &rq->diag, ret_attr);
 }
 
-/* Counts it as told to the kernel. */
-static int fill_entry(struct req *rq, struct node dir, const struct guest_at *at, const struct guest_attr *attr,
-                      struct fuse_entry_param *ret)
+/* Counts it as told to the kernel; DEVICE is as guest_slots_take() has it. */
+static int fill_entry(struct req *rq, struct node dir, const struct guest_at *at, char device,
+                      const struct guest_attr *attr, struct fuse_entry_param *ret)
 {
         struct node n;
         unsigned slot;
         int r;
 
-        r = guest_slots_take(rq, dir.kind, at, &slot);
+        r = guest_slots_take(rq, dir, at, device, &slot);
         if (r < 0)
                 return r;
         n = guest_node(dir, slot, attr->node, S_ISDIR(attr->mode));
@@ -164,7 +164,7 @@ void guest_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         if (r == 0)
                 r = guest_is_node(dir) ? find_file(&rq, dir, name, &at, &attr) : find_part(&rq, dir, name, &at, &attr);
         if (r == 0)
-                r = fill_entry(&rq, dir, &at, &attr, &e);
+                r = fill_entry(&rq, dir, &at, guest_is_node(dir) ? 0 : name[2], &attr, &e); /* which begins with vd */
         if (r == -ESTALE)
                 r = -ENOENT;
         if (r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ENAMETOOLONG)
@@ -233,7 +233,7 @@ static int add_entry(void *ctx, const struct guest_entry *e)
 
                 return put_name(a, e->name, guest_node_number(a->dir.kind, &a->at, e->attr.node), type, e->next + DOTS) ? 0 : 1;
         }
-        r = fill_entry(a->rq, a->dir, &a->at, &e->attr, &entry);
+        r = fill_entry(a->rq, a->dir, &a->at, 0, &e->attr, &entry);
         if (r < 0)
                 return r;
         if (put(a, e->name, &entry, e->next + DOTS))

@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
 
 #include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
 #include "fs/ops/handles.h"
 
 #define SLOTS   (1u << GUEST_SLOT_BITS)
@@ -15,20 +18,30 @@
 
 /*
  * A slot's handle has the partition as its `ino` and `uid`, the disk as `print`, and how often the kernel was told of files
- * in it as `size`. `ino` is of the file system's node 0, which no file has.
+ * in it as `size`. `ino` is of the file system's node 0, which no file has. By which name it is known stands in `request`, the
+ * node of guest/, and in `gid`, the letter of the disk's.
  */
 struct slot {
         uint64_t number; /* of the handle */
         struct handle *how; /* NULL: the slot is free */
         uint16_t next; /* in its bucket */
+        TAILQ_ENTRY(slot) link;
+        bool asked; /* the kernel was, to let go of it, and has been told of nothing in it since */
 };
+TAILQ_HEAD(slot_list, slot);
 _Static_assert(SLOTS <= NONE, "a slot's number must fit");
 
 struct guest_slots {
         struct fs *fs;
+        unsigned kept;
+        guest_slots_ask_fn *ask;
+        pthread_t thread;
         pthread_mutex_t mutex; /* of all below, and of what is in the handles */
+        pthread_cond_t crowded;
+        bool runs, ending; /* the thread */
+        struct slot_list fresh, asked; /* that were told of longest ago are the first */
         unsigned last; /* given: the next is looked for behind it, so that numbers are not used again soon */
-        unsigned used;
+        unsigned used, n_asked;
         uint16_t buckets[BUCKETS];
         struct slot slots[SLOTS];
 };
@@ -52,7 +65,15 @@ static void insert(struct guest_slots *gs, unsigned slot)
 
         s->next = *bucket;
         *bucket = (uint16_t)slot;
+        s->asked = false;
+        TAILQ_INSERT_TAIL(&gs->fresh, s, link);
         gs->used++;
+}
+
+static void unlist(struct guest_slots *gs, struct slot *s)
+{
+        TAILQ_REMOVE(s->asked ? &gs->asked : &gs->fresh, s, link);
+        gs->n_asked -= s->asked;
 }
 
 static void release(struct guest_slots *gs, unsigned slot)
@@ -63,6 +84,7 @@ static void release(struct guest_slots *gs, unsigned slot)
         while (*at != slot)
                 at = &gs->slots[*at].next;
         *at = s->next;
+        unlist(gs, s);
         (void)handles_remove(gs->fs->handles, s->number);
         s->how = NULL;
         gs->used--;
@@ -78,10 +100,54 @@ static uint16_t find(struct guest_slots *gs, enum node_kind kind, const struct g
         return i;
 }
 
-static int begin(struct guest_slots *gs, enum node_kind kind, const struct guest_at *at, struct diag *diag,
+/* ---- the thread ---- */
+
+/* The next that the kernel is to be asked for. False: there will be few enough, when it has let go of those that it was. */
+static bool next_to_ask(struct guest_slots *gs, fuse_ino_t *ret_parent, char name[16])
+{
+        struct slot *s = TAILQ_FIRST(&gs->fresh);
+
+        if (gs->used - gs->n_asked <= gs->kept || !s)
+                return false;
+        TAILQ_REMOVE(&gs->fresh, s, link);
+        TAILQ_INSERT_TAIL(&gs->asked, s, link);
+        s->asked = true;
+        gs->n_asked++;
+        *ret_parent = s->how->request;
+        if (s->how->uid)
+                (void)snprintf(name, 16, "vd%c%u", (char)s->how->gid, s->how->uid);
+        else
+                (void)snprintf(name, 16, "vd%c", (char)s->how->gid);
+        return true;
+}
+
+static void *run(void *arg)
+{
+        struct guest_slots *gs = arg;
+        fuse_ino_t parent;
+        char name[16];
+        LOCK_SCOPE(&gs->mutex);
+
+        thread_set_nice(THREAD_NICE_LONG);
+        while (!gs->ending) {
+                if (!next_to_ask(gs, &parent, name)) {
+                        (void)pthread_cond_wait(&gs->crowded, &gs->mutex);
+                        continue;
+                }
+                unlock(&gs->mutex);
+                gs->ask(gs->fs, parent, name);
+                lock(&gs->mutex);
+        }
+        return NULL;
+}
+
+/* ---- with the mutex held, again ---- */
+
+static int begin(struct guest_slots *gs, struct node dir, const struct guest_at *at, char device, struct diag *diag,
                  uint16_t *ret)
 {
-        struct handle how = { .flags = O_RDONLY, .uid = at->number, .print = at->id };
+        struct handle how = { .flags = O_RDONLY, .uid = at->number, .print = at->id, .request = node_ino(dir),
+                              .gid = (unsigned char)device };
         unsigned slot = gs->last;
         int r;
 
@@ -91,7 +157,7 @@ static int begin(struct guest_slots *gs, enum node_kind kind, const struct guest
         do
                 slot = (slot + 1) % SLOTS;
         while (gs->slots[slot].how);
-        how.ino = node_ino(guest_node((struct node){ .kind = kind }, slot, 0, true));
+        how.ino = node_ino(guest_node((struct node){ .kind = dir.kind }, slot, 0, true));
         r = handles_add(gs->fs->handles, &how, NULL, &gs->slots[slot].number);
         if (r < 0)
                 return r;
@@ -99,6 +165,12 @@ static int begin(struct guest_slots *gs, enum node_kind kind, const struct guest
         gs->last = slot;
         insert(gs, slot);
         *ret = (uint16_t)slot;
+        if (gs->used <= gs->kept)
+                return 0;
+        /* With the first: a daemon that goes to the background has no thread before that. Without it there are as many as there are. */
+        if (!gs->runs)
+                gs->runs = thread_start(&gs->thread, run, gs) == 0;
+        (void)pthread_cond_signal(&gs->crowded);
         return 0;
 }
 
@@ -110,7 +182,20 @@ static struct slot *get(struct guest_slots *gs, struct node n)
         return guest_is_node(n) && s->how && kind_of(s) == n.kind ? s : NULL;
 }
 
+static void tell(struct guest_slots *gs, struct slot *s)
+{
+        s->how->size++;
+        unlist(gs, s);
+        s->asked = false;
+        TAILQ_INSERT_TAIL(&gs->fresh, s, link);
+}
+
 /* ---- for all ---- */
+
+void guest_slots_ask_kernel(struct fs *fs, fuse_ino_t parent, const char *name)
+{
+        (void)fuse_lowlevel_notify_inval_entry(fs->session, parent, name, strlen(name)); /* -ENOENT: it has */
+}
 
 /* A handles_fn. */
 static void inherit(void *ctx, uint64_t number)
@@ -128,14 +213,19 @@ static void inherit(void *ctx, uint64_t number)
         insert(gs, guest_slot(node_of(how->ino)));
 }
 
-int guest_slots_new(struct fs *fs, struct guest_slots **ret)
+int guest_slots_new(struct fs *fs, unsigned kept, guest_slots_ask_fn *ask, struct guest_slots **ret)
 {
         struct guest_slots *gs = calloc(1, sizeof(*gs));
 
         if (!gs)
                 return -ENOMEM;
         gs->fs = fs;
-        (void)pthread_mutex_init(&gs->mutex, NULL); /* cannot fail without attributes */
+        gs->kept = kept;
+        gs->ask = ask;
+        (void)pthread_mutex_init(&gs->mutex, NULL); /* neither can fail without attributes */
+        (void)pthread_cond_init(&gs->crowded, NULL);
+        TAILQ_INIT(&gs->fresh);
+        TAILQ_INIT(&gs->asked);
         for (unsigned i = 0; i < BUCKETS; i++)
                 gs->buckets[i] = NONE;
         handles_each_inherited(fs->handles, inherit, gs);
@@ -143,10 +233,25 @@ int guest_slots_new(struct fs *fs, struct guest_slots **ret)
         return 0;
 }
 
+void guest_slots_stop(struct guest_slots *gs)
+{
+        if (!gs)
+                return;
+        {
+                LOCK_SCOPE(&gs->mutex);
+                gs->ending = true;
+                (void)pthread_cond_signal(&gs->crowded);
+        }
+        if (gs->runs)
+                (void)pthread_join(gs->thread, NULL);
+        gs->runs = false;
+}
+
 void guest_slots_free(struct guest_slots *gs)
 {
         if (!gs)
                 return;
+        (void)pthread_cond_destroy(&gs->crowded);
         (void)pthread_mutex_destroy(&gs->mutex);
         free(gs);
 }
@@ -164,18 +269,20 @@ bool guest_slots_find(struct fs *fs, struct node n, struct guest_at *ret)
         return s;
 }
 
-int guest_slots_take(struct req *rq, enum node_kind kind, const struct guest_at *at, unsigned *ret)
+int guest_slots_take(struct req *rq, struct node dir, const struct guest_at *at, char device, unsigned *ret)
 {
         struct guest_slots *gs = rq->fs->guest_slots;
         uint16_t slot;
         int r;
         LOCK_SCOPE(&gs->mutex);
 
-        slot = find(gs, kind, at);
-        r = slot == NONE ? begin(gs, kind, at, &rq->diag, &slot) : 0;
+        slot = find(gs, dir.kind, at);
+        r = slot == NONE ? begin(gs, dir, at, device, &rq->diag, &slot) : 0;
         if (r < 0)
                 return r;
-        gs->slots[slot].how->size++;
+        if (device) /* as it is known now */
+                gs->slots[slot].how->request = node_ino(dir);
+        tell(gs, &gs->slots[slot]);
         *ret = slot;
         return 0;
 }
@@ -190,7 +297,7 @@ void guest_slots_told(struct fs *fs, struct node n)
         LOCK_SCOPE(&gs->mutex);
         s = get(gs, n);
         if (s)
-                s->how->size++;
+                tell(gs, s);
 }
 
 void guest_slots_forgotten(struct fs *fs, struct node n, uint64_t times)
