@@ -4,6 +4,7 @@
  */
 
 #include <fcntl.h>
+#include <string.h>
 
 #include "fs/ops/alias.h"
 #include "fs/ops/attr.h"
@@ -109,6 +110,14 @@ static int ops_create_image(struct req *rq, struct node dir, const char *name, u
         return r == -EEXIST && resent_may_be_done() ? kind->created(rq, dir.oid, name, ret) : r;
 }
 
+static int ops_refuse_file(struct req *rq, struct node dir, const char *name)
+{
+        for (const struct entry *e = tree_kind(dir.kind)->entries; e && e->name; e++)
+                if (e->absent && strcmp(e->name, name) == 0)
+                        return diag_set(&rq->diag, -EPERM, "%s", e->absent);
+        return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(dir.kind));
+}
+
 /* The short form: an image made for the file, and the file open as its upload. All or nothing. */
 static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, struct fuse_file_info *fi,
                            struct fuse_entry_param *ret)
@@ -125,7 +134,7 @@ static int ops_create_file(struct req *rq, fuse_ino_t parent, const char *name, 
         if (scratch_is_name(name) && scratch_goes_in(kind))
                 return ops_create_scratch(rq, parent, name, fi, ret);
         if (!kind->create)
-                return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(dir.kind));
+                return ops_refuse_file(rq, dir, name);
         r = ops_create_image(rq, dir, name, &image);
         if (r < 0)
                 return r;

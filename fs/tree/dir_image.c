@@ -204,6 +204,8 @@ static int show_destroyed_on(struct req *rq, struct strbuf *out)
         return 0;
 }
 
+#define UPLOAD_ENDED "the upload has ended: make another image for another one, with mkdir private/<name>"
+
 static bool upload_visible(struct req *rq)
 {
         const struct image *i;
@@ -325,9 +327,10 @@ static const struct entry image_entries[] = {
         { 30, "snapshots", "links to the snapshots of the device mapping, by device", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
         { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
         { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
-          .visible = upload_visible },
+          .visible = upload_visible, .absent = UPLOAD_ENDED },
         { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, sha512=…, md5=… or xxh128=…; again", 0666,
-          .show = show_import_url, .store = store_import_url, .visible = url_visible },
+          .show = show_import_url, .store = store_import_url, .visible = url_visible,
+          .absent = UPLOAD_ENDED },
         { 34, "convert", "write `cloud` to make a cloud image of a local one", 0666, .show = show_convert,
           .store = store_convert },
         { 35, "instances", "mkdir NAME makes a machine from it", 0777, .dir = KIND_IMAGE_INSTANCES },

@@ -98,7 +98,8 @@ static bool data_visible(struct req *rq)
 #define DISK_NUMBER 1
 
 static const struct entry volume_entries[] = {
-        { DISK_NUMBER, "data.raw", "the guest's bytes; truncate grows it", 0666, ENTRY_DISK, .visible = data_visible },
+        { DISK_NUMBER, "data.raw", "the guest's bytes; truncate grows it", 0666, ENTRY_DISK, .visible = data_visible,
+          .absent = "a disk has no bytes before it has a size: echo 20G > size, and then dd conv=notrunc of=data.raw" },
         RO(2, "id", show_id, "disk-…, never used again"),
         { 3, "name", "display name, may repeat", 0666, ENTRY_LINE, .show = show_name, .store = store_name },
         { 4, "size", "bytes; writing makes an empty disk, or grows one", 0666, ENTRY_LINE, .show = show_size,

@@ -78,6 +78,7 @@ struct entry {
         int (*text)(struct req *rq, struct text **ret);
         int (*measure)(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
         bool (*visible)(struct req *rq); /* NULL: always there */
+        const char *absent; /* what to do where it is not, for who wants to make it; may be NULL */
         const struct blob_ops *blob;
         int64_t (*changed_us)(struct req *rq); /* mtime, where it is not the object's */
 };

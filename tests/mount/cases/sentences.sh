@@ -80,6 +80,10 @@ says 0 EPERM "directories cannot be made here: tasks are made by operations, suc
         mkdir "$MNT/tasks/x"
 says 0 EPERM "links cannot be made here: an image is made with mkdir <name>, or with cp of a disk file such as web.qcow2" \
         symlink a "$R/private/x"
+for file in upload import-url; do
+        says $A EPERM "the upload has ended: make another image for another one, with mkdir private/<name>" \
+                create "$web/$file" x
+done
 says 0 EINVAL "x.iso: ISO files go into iso/, and only those" create "$R/private/x.iso" x
 says 0 EINVAL "x.qcow2: ISO files go into iso/, and only those" create "$R/iso/x.qcow2" x
 says $A EINVAL "web: an image is deleted under its own name: mv it into recycle/" rename "$web" "$R/recycle/other"

@@ -16,6 +16,9 @@ value "$d/status" available
 value "$d/instance" ""
 value "$d/source" ""
 expect ENOENT stat "$d/data.raw"
+refused EPERM "$d" create "$d/data.raw" x
+[[ $(cat "$d/last-error") == *": a disk has no bytes before it has a size: echo 20G > size, and then dd conv=notrunc of=data.raw" ]] ||
+        fail "not: write its size first, but: $(cat "$d/last-error")"
 refused EBUSY "$d" mkdir "$d/snapshots/s1"
 for size in 0 -5 $'\n' x "1 2" 99999999T; do refused EINVAL "$d" write "$d/size" "$size"; done
 ok write "$d/size" 2M
