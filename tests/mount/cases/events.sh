@@ -201,6 +201,34 @@ until_true 30 waits || fail "the reader does not wait"
 kill -TERM $p
 wait $p && fail "a reader that was interrupted was answered"
 
+# ---- one that stalls while more comes than is made at once has the same text, and goes on behind it ----
+n=$(last)
+ok mkdir "$R/private/b"
+python3 - "$MNT/info/events-after" "$n" "$R/private/b/labels" <<'END' || fail "a reader that stalls"
+import json, os, sys
+place, seq, labels = sys.argv[1], int(sys.argv[2]), os.open(sys.argv[3], os.O_WRONLY)
+def follow(seq):
+    fd = os.open(f"{place}/{seq}", os.O_RDONLY)
+    return fd, os.read(fd, 10)
+def rest(fd, text):
+    while piece := os.read(fd, 1000):
+        text += piece
+    os.close(fd)
+    return [json.loads(line)["seq"] for line in text.splitlines()]
+early = follow(seq)
+for i in range(520):
+    os.pwrite(labels, b"a=%d" % i, 0)
+late = follow(seq)
+for i in range(10):
+    os.pwrite(labels, b"b=%d" % i, 0)
+assert rest(*early) == [seq + 1], "what was there when it began"
+got = rest(*late)
+assert got == list(range(seq + 1, seq + 522)), (seq, got[:3], got[-3:])
+got = rest(*follow(got[-1]))
+assert got == list(range(seq + 522, seq + 532)), got
+END
+ok rmdir "$R/private/b"
+
 # ---- what cannot be told ----
 n=$(last)
 cat "$MNT/info/events-after/$((n + 1))" 2>said && fail "events after one that there was not"
