@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* imagefs init STORE [--from PLACE]. */
+/* imagefs init STORE [--from PLACE | --catalogue ADDRESS]. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +19,14 @@ static void report(void *ctx, const char *line)
 
 int command_init(int argc, char **argv)
 {
-        const char *store, *place = NULL;
+        const char *store, *place = NULL, *catalogue = NULL;
         const struct flag table[] = {
                 { "--from", "of the newest copy of a catalogue in \"s3://BUCKET/PREFIX endpoint=…\"", .text = &place },
+                { "--catalogue", "\"postgresql://USER@HOST/DATABASE\": a database of PostgreSQL that has it, in place of a file",
+                  .text = &catalogue },
         };
         const struct flags line = {
-                .usage = "imagefs init STORE [--from PLACE]",
+                .usage = "imagefs init STORE [--from PLACE | --catalogue ADDRESS]",
                 .about = "Makes a library in directory STORE, which is made if it is missing, and must be empty else.",
                 .table = table,
                 .n = sizeof(table) / sizeof(table[0]),
@@ -42,7 +44,9 @@ int command_init(int argc, char **argv)
                         (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
-        r = model_open(store, &(struct model_opts){ .make = true, .idle = true }, &diag, &m);
+        r = model_open(store, &(struct model_opts){ .make = true, .idle = true, .catalogue = catalogue }, &diag, &m);
+        if (catalogue) /* ps shows no password of it any longer than that */
+                explicit_bzero((char *)(uintptr_t)catalogue, strlen(catalogue));
         if (r < 0) {
                 (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));
                 return EXIT_FAILURE;

@@ -4,6 +4,7 @@
  * The directory of a library:
  *
  *      imagefs.db (-wal)        the database; -shm: an earlier version's, removed
+ *      database                 or where that is, on a server (address.h)
  *      imagefs.db.schema-2      as it was before it was brought up to date; kept until a person removes it
  *      imagefs.db.….damaged     what a restored one took the place of; likewise
  *      secret                   what the database's secrets are sealed with (core/secret.h), in no copy of it
@@ -31,6 +32,7 @@
 #include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
+#include "model/address.h"
 #include "model/core/catalogue.h"
 #include "model/core/private.h"
 #include "model/core/secret.h"
@@ -79,10 +81,18 @@ static int refuse_stranger(void *ctx, const char *name)
  */
 static int check_contents(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag)
 {
+        const bool is_far = address_is_there(m->dir_fd);
         bool has_copies = faccessat(m->dir_fd, STORES_OWN_DIR "/" CATALOGUE_DIR, F_OK, 0) == 0;
         struct stat st;
         int r;
 
+        if (is_far && purpose == HOME_USE)
+                return 0;
+        if (is_far && purpose == HOME_MAKE)
+                return diag_set(diag, -EEXIST, "%s: there is a library already", path);
+        if (is_far)
+                return diag_set(diag, -EOPNOTSUPP, "%s: the catalogue of this library is on a server of PostgreSQL: bring it "
+                                                   "back there, from what pg_dump or pg_basebackup made", path);
         if (fstatat(m->dir_fd, DB_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_size > 0 || !has_copies)) {
                 if (purpose != HOME_MAKE || st.st_size == 0)
                         return 0;
@@ -329,4 +339,5 @@ void home_close(struct model *m)
         cleanup_close(&m->lock_fd);
         cleanup_close(&m->dir_fd);
         free(TAKE_PTR(m->dir));
+        free(TAKE_PTR(m->catalogue));
 }

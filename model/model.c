@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "model/address.h"
 #include "model/core/catalogue.h"
 #include "model/core/jobs.h"
 #include "model/core/left_down.h"
@@ -72,7 +73,46 @@ static const struct db_statements *const statements[] = { STATEMENT_TABLES(STATE
 /* What helps where there is a file, but not the catalogue. */
 #define RESTORE ": \"imagefs check %s --restore-catalogue\" brings back the newest copy that there is"
 
-static int open_db(struct model *m, struct diag *diag)
+/* In words, of a catalogue on a server. */
+static int refuse_far(const struct model *m, int r, const char *trouble, struct diag *diag)
+{
+        char at[256];
+
+        db_url_show(m->catalogue, at, sizeof(at));
+        switch (r) {
+        case -EOPNOTSUPP:
+                return diag_set(diag, r, "%s: this imagefs was built without libpq, and cannot use a catalogue on a server", at);
+        case -EEXIST:
+                return diag_set(diag, r, "%s: there is a library's catalogue already: name another database", at);
+        case -ENOENT:
+                return diag_set(diag, r, "%s: there is no library's catalogue there: was the database restored from a copy?",
+                                at);
+        case -EUCLEAN:
+                return diag_set(diag, r, "%s: its schema \"imagefs\" is something else's: name another database", at);
+        case -EPROTONOSUPPORT:
+                return diag_set(diag, r, "%s: %s", at, *trouble ? trouble
+                                                                : "made by another version of imagefs: use that one");
+        case -EBUSY:
+                return diag_set(diag, r, "%s: another imagefs serves the library whose catalogue this is: unmount that one "
+                                         "first", at);
+        }
+        return diag_set(diag, r, "%s: the catalogue cannot be reached: %s", at, *trouble ? trouble : strerror(-r));
+}
+
+static int open_far(struct model *m, bool make, struct diag *diag)
+{
+        char trouble[256] = "";
+        const struct db_opts opts = { .read_only = m->read_only, .tables = statements, .url = m->catalogue, .make = make,
+                                      .trouble = trouble, .trouble_size = sizeof(trouble) };
+        int r;
+
+        r = db_open(m->dir_fd, &opts, &m->db);
+        if (r < 0)
+                return refuse_far(m, r, trouble, diag);
+        return make ? address_keep(m) : 0;
+}
+
+static int open_near(struct model *m, struct diag *diag)
 {
         const struct db_opts opts = { .read_only = m->read_only, .tables = statements };
         int r;
@@ -94,6 +134,25 @@ static int open_db(struct model *m, struct diag *diag)
                 return diag_set(diag, r, "%s/" DB_FILE ": another program has it open: close that first", m->dir);
         }
         return diag_set(diag, r, "%s/" DB_FILE ": cannot be opened: %s", m->dir, strerror(-r));
+}
+
+static int open_db(struct model *m, const struct model_opts *opts, struct diag *diag)
+{
+        int r;
+
+        if (!opts->make) {
+                r = address_read(m, diag);
+                if (r < 0)
+                        return r;
+        } else if (opts->catalogue) {
+                r = address_check(opts->catalogue, diag);
+                if (r < 0)
+                        return r;
+                m->catalogue = strdup(opts->catalogue);
+                if (!m->catalogue)
+                        return -ENOMEM;
+        }
+        return m->catalogue ? open_far(m, opts->make, diag) : open_near(m, diag);
 }
 
 static int open_secret(struct model *m, struct diag *diag)
@@ -167,7 +226,7 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = set_mountpoint(m, opts->mountpoint, diag);
         if (r == 0)
-                r = open_db(m, diag);
+                r = open_db(m, opts, diag);
         if (r == 0)
                 db_set_committed(m->db, opts->committed, opts->listener_ctx);
         if (r == 0)

@@ -28,6 +28,7 @@ typedef void model_committed_fn(void *ctx, bool done, bool lazy);
 
 struct model_opts {
         bool make; /* a new library; -EEXIST where there is one */
+        const char *catalogue; /* of it: where its catalogue is to be, "postgresql://…"; NULL: in the directory */
         bool read_only; /* nothing is changed, nor anything worked on; -EROFS for who wants to */
         bool idle; /* for checks and repairs: nothing is worked on, nothing comes in, and nothing that has no name is removed */
         bool remake; /* the indices of blob stores are made again */

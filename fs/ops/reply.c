@@ -10,7 +10,6 @@
 #include "fs/ops/permit.h"
 #include "fs/ops/repeats.h"
 #include "fs/tree/dir.h"
-#include "fs/tree/guest.h"
 #include "fs/tree/path.h"
 #include "fs/tree/tree.h"
 #include "fs/tree/watch.h"
@@ -87,8 +86,6 @@ static void reply_add_dir(struct strbuf *out, struct node dir, uint64_t id)
 
         if (name)
                 strbuf_addf(out, "%s/", name);
-        else if (guest_is_node(dir)) /* what is known of a file there is its number */
-                strbuf_add(out, "guest/…/");
 }
 
 /* A name that could be one, whole; of others the beginning. */
@@ -220,6 +217,7 @@ void reply_refusal(struct req *rq, struct node n, int error)
         const char *sentence = rq->diag.text;
         struct diag operation = { 0 }, in_machine = { 0 };
         struct answerable a, machine;
+        char trouble[512];
 
         if (error == -EHOSTDOWN) /* the store's own word for a bucket that is away, likewise */
                 error = diag_set(&rq->diag, -EIO, "the bucket that this lies in does not answer, or refuses: info/health says "
@@ -229,6 +227,8 @@ void reply_refusal(struct req *rq, struct node n, int error)
                 return;
         }
         user_name_in(&rq->diag);
+        if (!rq->diag.error && error == -EIO && model_catalogue_trouble(rq->fs->model, trouble, sizeof(trouble)))
+                (void)diag_set(&rq->diag, error, "%s", trouble);
         if (!rq->diag.error)
                 (void)diag_set(&rq->diag, error, "%s: %s", strerror(-error), ways_out(error));
         reply_find_answerable(rq, n, &a);

@@ -148,10 +148,11 @@ static void add_health(void *ctx, const char *sentence)
 
 static int show_health(struct req *rq, struct strbuf *out)
 {
+        char trouble[512];
         int r;
 
         r = health_each(rq->fs, add_health, out);
-        if (r == 0 && rq->caller.admin)
+        if (r == 0 && rq->caller.admin && !model_catalogue_trouble(rq->fs->model, trouble, sizeof(trouble)))
                 r = damage_each(rq->fs->model, add_health, out);
         if (r == 0 && out->len == 0)
                 strbuf_add(out, "ok\n");

@@ -288,6 +288,8 @@ static void keep(struct keeping *k)
 {
         int r;
 
+        if (db_is_far(k->m->db))
+                return; /* its server's own means make copies of it */
         r = stores_each(k->m, keep_store, k);
         if (r == 0)
                 atomic_store(&k->m->catalogue_error, k->error);

@@ -116,6 +116,16 @@ static int offline_health(void *ctx, const char *sentence, const char *path)
         return 0;
 }
 
+bool model_catalogue_trouble(struct model *m, char *buf, size_t size)
+{
+        char why[256];
+
+        if (!db_trouble(m->db, why, sizeof(why)))
+                return false;
+        (void)snprintf(buf, size, "the server that has the catalogue cannot be used now: %s; all goes on when it is back", why);
+        return true;
+}
+
 static void catalogue_health(struct model *m, model_health_fn *fn, void *ctx)
 {
         int error = catalogue_error(m);
@@ -131,6 +141,7 @@ static void catalogue_health(struct model *m, model_health_fn *fn, void *ctx)
 int model_health(struct model *m, model_health_fn *fn, void *ctx)
 {
         struct health h = { .m = m, .fn = fn, .ctx = ctx };
+        char text[512];
         int r;
 
         if (db_is_degraded(m->db))
@@ -139,6 +150,10 @@ int model_health(struct model *m, model_health_fn *fn, void *ctx)
         left_down_health(m, fn, ctx);
         catalogue_health(m, fn, ctx);
         r = damage_health(m, fn, ctx);
+        if (model_catalogue_trouble(m, text, sizeof(text))) {
+                fn(ctx, text);
+                return 0; /* of all else nothing is known */
+        }
         if (r < 0)
                 return r;
         r = stores_each_offline(m, offline_health, &h);

@@ -5,6 +5,7 @@
 /* The library as a whole. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct model;
@@ -18,6 +19,9 @@ int model_number_key(struct model *m, uint8_t ret[MODEL_NUMBER_KEY_SIZE]);
 
 /* Did a sync fail, so that nothing can be changed until the next start? */
 bool model_is_degraded(struct model *m);
+
+/* Is the catalogue on a server that cannot be reached? Then BUF has a sentence that says why. */
+bool model_catalogue_trouble(struct model *m, char *buf, size_t size);
 
 /* Calls FN with a sentence for each thing that needs a person, and none where all is well. */
 typedef void model_health_fn(void *ctx, const char *sentence);

@@ -40,6 +40,7 @@ struct model {
         int dir_fd; /* the library's directory */
         int lock_fd; /* its file "lock", held as long as the library is open */
         char *dir; /* its absolute path */
+        char *catalogue; /* the address of the database, where that is on a server; NULL: it is in the directory */
         char *mountpoint; /* may be NULL */
         char *left_down; /* why it was not served before; may be NULL */
         bool read_only;

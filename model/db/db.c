@@ -6,6 +6,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "model/db/db_engine.h"
 
@@ -28,6 +30,31 @@ void db_fill_reserve(struct db *db)
 bool db_is_degraded(struct db *db)
 {
         return db->engine->is_degraded(db);
+}
+
+bool db_is_far(const struct db *db)
+{
+        return db->engine->trouble != NULL;
+}
+
+bool db_trouble(struct db *db, char *buf, size_t size)
+{
+        return db->engine->trouble && db->engine->trouble(db, buf, size);
+}
+
+/* "scheme://user:password@host/name?password=…": what is between the first colon and the "@", and what follows the "?". */
+void db_url_show(const char *url, char *buf, size_t size)
+{
+        const char *authority = strstr(url, "://");
+        const char *end, *at, *colon;
+
+        authority = authority ? authority + 3 : url;
+        end = authority + strcspn(authority, "/?");
+        at = memrchr(authority, '@', (size_t)(end - authority));
+        colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+        if (!colon)
+                at = colon = authority;
+        (void)snprintf(buf, size, "%.*s%.*s", (int)(colon - url), url, (int)strcspn(at, "?"), at);
 }
 
 int db_check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx)

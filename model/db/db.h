@@ -37,7 +37,7 @@ struct db_opts {
         bool read_only; /* for checking: nothing is created or migrated */
         const struct db_statements *const *tables; /* that will be used; ends with NULL; borrowed until db_close() */
         const char *url; /* "postgresql://…": it is on that server; NULL: in the directory */
-        bool make; /* on a server: the tables, where there are none */
+        bool make; /* on a server: the tables, which are not there yet: else -EEXIST */
         unsigned deadline_ms; /* of an answer of the server's; 0: as long as is usual */
         char *trouble; /* NULL, or where a sentence of why it could not be opened goes, or "": of a server */
         size_t trouble_size;
@@ -54,6 +54,15 @@ void db_close(struct db *db); /* accepts NULL */
 
 /* Sets space aside for a full disk (reserve.h), if there is some now. */
 void db_fill_reserve(struct db *db);
+
+/* Is it on a server, whose own means look after its files, and make copies of it? */
+bool db_is_far(const struct db *db);
+
+/* Is that out of reach, as far as is known? Then BUF has why, without secrets. */
+bool db_trouble(struct db *db, char *buf, size_t size);
+
+/* The address of one on a server, without what only the two need to know, for people. */
+void db_url_show(const char *url, char *buf, size_t size);
 
 /* Could a commit not be made durable, so that nothing is written any more? */
 bool db_is_degraded(struct db *db);

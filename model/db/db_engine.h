@@ -15,6 +15,7 @@ struct db_engine {
         void (*close)(struct db *db);
         void (*fill_reserve)(struct db *db);
         bool (*is_degraded)(struct db *db);
+        bool (*trouble)(struct db *db, char *buf, size_t size); /* NULL: it is here */
 
         int (*begin)(struct db *db, enum db_mode mode, bool lazy, bool scan, struct db_txn *ret);
         int (*commit)(struct db_txn *t);

@@ -386,6 +386,8 @@ static int begin_on(struct pg_connection *c, const char *sql, bool writes)
                 r = pg_exec(c, sql, NULL, 0);
         if (r < 0)
                 pg_disconnect(c); /* whatever it is in */
+        else if (atomic_load(&c->db->in_trouble))
+                pg_trouble(c->db, "");
         return r;
 }
 
@@ -506,6 +508,16 @@ static bool is_degraded(struct db *db)
         return false;
 }
 
+static bool trouble(struct db *base, char *buf, size_t size)
+{
+        struct db_pg *db = pg_of(base);
+        LOCK_SCOPE(&db->troubled);
+
+        if (db->trouble[0])
+                (void)snprintf(buf, size, "%s", db->trouble);
+        return db->trouble[0] != '\0';
+}
+
 /* The server looks after its files, and lets no row refer to what is gone. */
 static int check(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx)
 {
@@ -543,6 +555,7 @@ static const struct db_engine engine = {
         .close = close_db,
         .fill_reserve = fill_reserve,
         .is_degraded = is_degraded,
+        .trouble = trouble,
         .begin = begin,
         .commit = commit,
         .settle = settle,

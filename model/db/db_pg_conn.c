@@ -32,7 +32,8 @@
 #define NOTICE_US_GONE "SET client_connection_check_interval = 5000"
 
 /* Whoever has it is who has the library open. */
-#define OWN "SELECT pg_try_advisory_lock(1768777331, 1)"
+#define TRY_TO_OWN "SELECT pg_try_advisory_lock(1768777331, 1)"
+#define OWN        "SET lock_timeout = 3000; SELECT pg_advisory_lock(1768777331, 1); SET lock_timeout = 10000"
 /* What is left of an earlier connection of this process: the server does not know yet that it is gone. */
 #define END_OURS                                                                                                       \
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "             \
@@ -50,6 +51,7 @@ void pg_trouble(struct db_pg *db, const char *text)
 {
         LOCK_SCOPE(&db->troubled);
 
+        atomic_store(&db->in_trouble, *text != '\0');
         (void)snprintf(db->trouble, sizeof(db->trouble), "%.*s", (int)strcspn(text, "\n"), text);
 }
 
@@ -244,26 +246,23 @@ static int shake_hands(struct pg_connection *c)
         }
 }
 
-/* An earlier one of ours may still have it. */
+/*
+ * What is left of an earlier connection of this process is ended. That of a process before this one has ended with it, but the
+ * server may need a moment to see that.
+ */
 static int own(struct pg_connection *c)
 {
         char answer[8], sql[sizeof(END_OURS) + sizeof(c->db->name) + 2];
         int r;
 
+        r = pg_exec(c, TRY_TO_OWN, answer, sizeof(answer));
+        if (r < 0 || *answer == 't')
+                return r;
         (void)snprintf(sql, sizeof(sql), END_OURS "'%s'", c->db->name);
-        for (unsigned i = 0;; i++) {
-                r = pg_exec(c, OWN, answer, sizeof(answer));
-                if (r < 0 || *answer == 't')
-                        return r;
-                if (i == 10)
-                        return -EBUSY;
-                r = pg_exec(c, sql, answer, sizeof(answer));
-                if (r < 0)
-                        return r;
-                if (strcmp(answer, "0") == 0)
-                        return -EBUSY;
-                (void)poll(NULL, 0, 50); /* it ends by itself now, and nobody tells when */
-        }
+        r = pg_exec(c, sql, NULL, 0);
+        if (r == 0)
+                r = pg_exec(c, OWN, NULL, 0);
+        return r < 0 && c->conn ? -EBUSY : r;
 }
 
 static bool is_pause(struct db_pg *db)

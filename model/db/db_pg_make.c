@@ -49,8 +49,10 @@ int pg_check_schema(struct pg_connection *c, bool may_make)
         r = pg_exec(c, VERSION_IS, is, sizeof(is));
         if (r < 0)
                 return r;
+        if (may_make)
+                return is[0] == '\0' ? make(c) : -EEXIST;
         if (is[0] == '\0')
-                return may_make ? make(c) : -ENOENT;
+                return -ENOENT;
         if (sscanf(is, "imagefs %d", &version) != 1)
                 return -EUCLEAN;
         return version == MIGRATE_VERSION ? 0 : -EPROTONOSUPPORT;

@@ -57,6 +57,7 @@ struct db_pg {
         struct pg_connection reader[PG_READERS_MAX];
 
         pthread_mutex_t troubled; /* of what follows */
+        atomic_bool in_trouble;
         int64_t not_before_ms;    /* the server is not asked again until then */
         char trouble[256];        /* as pg_trouble() */
 };
@@ -96,8 +97,7 @@ void pg_row_set(struct pg_row *row, const struct pg_result *result);
 void pg_row_done(struct pg_row *row);
 
 /*
- * Sees that the library has the tables that we know; MAKE: makes them where there are none, and gives 1. -ENOENT: there
- * are none; -EUCLEAN: what is called as ours is not; -EPROTONOSUPPORT: of another version.
+ * Sees that the library has the tables that we know; MAKE: makes them, and gives 1: -EEXIST. -ENOENT: there are none; -EUCLEAN: what is called as ours is not; -EPROTONOSUPPORT: of another version.
  */
 int pg_check_schema(struct pg_connection *c, bool make);
 /* Gives this process the row in which its commits leave their numbers. */

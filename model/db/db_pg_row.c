@@ -22,7 +22,7 @@ static bool is_null(const struct db_row *row, int col)
 
 static const char *str(const struct db_row *row, int col)
 {
-        const char *text = PQgetvalue(pg(row)->result, 0, col); /* "" for NULL */
+        const char *text = PQgetvalue(pg(row)->result, 0, col) ?: ""; /* NULL: there is no such column */
 
         if (PQftype(pg(row)->result, col) == TYPE_BOOL && *text)
                 return *text == 't' ? "1" : "0";

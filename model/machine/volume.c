@@ -52,7 +52,7 @@ enum {
 
 static const char *const volume_sql[] = {
         [GET] = SELECT_VOLUME "WHERE volume.id = ?1",
-        [GET_OBJECT] = "SELECT id, ifnull(handle, device), uid, gid, mode, created, updated FROM volume WHERE id = ?1",
+        [GET_OBJECT] = "SELECT id, ifnull(handle, device), uid, gid, mode, created, updated, 0, 0 FROM volume WHERE id = ?1",
         [BY_NAME] = SELECT_VOLUME "WHERE volume.region = ?1 AND volume.handle IS NOT NULL "
                                   "AND (volume.handle = ?2 OR volume.ident = ?2) "
                                   "ORDER BY volume.ident = ?2 DESC LIMIT 1",

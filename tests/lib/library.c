@@ -10,8 +10,10 @@
 #include "blobstore/base/lock.h"
 #include "model/core/blob_row.h"
 #include "model/core/stores.h"
+#include "model/db/db_pg_dialect.h"
 #include "model/db/db_vfs.h"
 #include "tests/lib/expect.h"
+#include "tests/lib/pg_server.h"
 
 static void check(int r, const char *what, const struct diag *diag)
 {
@@ -32,12 +34,45 @@ static void note_change(void *ctx, enum object_kind kind, uint64_t id)
         (void)pthread_cond_broadcast(&l->changed);
 }
 
+/* ---- on a server ---- */
+
+static struct pg_server server;
+
+static void remove_server(void)
+{
+        pg_server_remove(&server);
+}
+
+static void name_database(struct library *l)
+{
+        static unsigned n;
+        const char *engine = getenv("IMAGEFS_TEST_CATALOGUE");
+        char sql[64];
+
+        if (!engine || strcmp(engine, "postgresql") != 0)
+                return;
+        if (n == 0) {
+                if (!pg_server_make(&server))
+                        exit(77);
+                (void)atexit(remove_server);
+        }
+        (void)snprintf(l->database, sizeof(l->database), "library%u", n++);
+        (void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s", l->database);
+        (void)pg_server_sql(&server, "postgres", sql);
+}
+
+/* ---- opening ---- */
+
 static int open_with(struct library *l, struct model_opts opts)
 {
-        char path[TEMPDIR_MAX + 32];
+        char path[TEMPDIR_MAX + 32], url[TEMPDIR_MAX + 128];
 
-        (void)snprintf(path, sizeof(path), "%s/lib/imagefs.db", l->dir);
+        (void)snprintf(path, sizeof(path), "%s/lib/%s", l->dir, l->database[0] ? "database" : DB_FILE);
         opts.make = access(path, F_OK) < 0;
+        if (l->database[0]) {
+                pg_server_url(&server, l->database, url, sizeof(url));
+                opts.catalogue = url;
+        }
         (void)snprintf(path, sizeof(path), "%s/lib", l->dir);
         return model_open(path, &opts, library_diag(l), &l->m);
 }
@@ -66,6 +101,7 @@ void library_make(struct library *l)
         if (pthread_mutex_init(&l->mutex, NULL) != 0 || pthread_cond_init(&l->changed, NULL) != 0)
                 abort();
         tempdir_make(l->dir);
+        name_database(l);
         check(library_open(l), "model_open", &l->diag);
         check(region_create(l->m, &l->admin, "r1", library_diag(l), &l->region), "region_create", &l->diag);
 }
@@ -127,6 +163,17 @@ static int take_first(void *ctx, int n, char **values, char **names)
         return 0;
 }
 
+static int64_t run_on_server(const struct library *l, const char *sql)
+{
+        char *text;
+        int64_t result;
+
+        check(db_pg_statement(sql, &text), sql, NULL);
+        result = pg_server_sql(&server, l->database, text);
+        free(text);
+        return result;
+}
+
 static int64_t run_sql(struct library *l, const char *fmt, va_list ap)
 {
         char path[TEMPDIR_MAX + 32];
@@ -137,6 +184,11 @@ static int64_t run_sql(struct library *l, const char *fmt, va_list ap)
 
         (void)snprintf(path, sizeof(path), "%s/lib/" DB_FILE, l->dir);
         sql = sqlite3_vmprintf(fmt, ap);
+        if (sql && l->database[0]) {
+                result = run_on_server(l, sql);
+                sqlite3_free(sql);
+                return result;
+        }
         if (!sql || db_vfs_register() < 0 ||
             sqlite3_open_v2(path, &conn, SQLITE_OPEN_READWRITE, DB_VFS) != SQLITE_OK)
                 abort();

@@ -2,7 +2,11 @@
 #ifndef TESTS_LIB_LIBRARY_H
 #define TESTS_LIB_LIBRARY_H
 
-/* A library with one region in a private directory, for one test. What goes wrong in here ends the program. */
+/*
+ * A library with one region in a private directory, for one test. What goes wrong in here ends the program. With
+ * IMAGEFS_TEST_CATALOGUE=postgresql in the environment the catalogue is in a database of its own, on a server that the program
+ * starts; the program ends with 77 where there is none.
+ */
 
 #include <pthread.h>
 #include <stdint.h>
@@ -15,6 +19,7 @@
 
 struct library {
         char dir[TEMPDIR_MAX];
+        char database[32]; /* on the server; "": in the directory */
         struct model *m;
         uint64_t region; /* "r1" */
         struct caller admin, alice, bob;

@@ -4,17 +4,20 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What PROGRAM ends with. No shell is between. */
-static int spawn(const char *const *args)
+/* What it ends with; what it says goes to OUT, unless that is -1. No shell is between. */
+static int spawn(const char *const *args, int out)
 {
         int status;
         pid_t pid = fork();
 
         if (pid == 0) {
+                if (out >= 0)
+                        (void)dup2(out, STDOUT_FILENO);
                 (void)execvp(args[0], (char *const *)args);
                 _exit(127);
         }
@@ -27,7 +30,7 @@ static int spawn(const char *const *args)
 
 static int control(const struct pg_server *s, const char *verb)
 {
-        return spawn((const char *const[]){ TESTS_DIR "/lib/postgres", verb, s->dir, NULL });
+        return spawn((const char *const[]){ TESTS_DIR "/lib/postgres", verb, s->dir, NULL }, -1);
 }
 
 static void must(int status, const char *what)
@@ -74,12 +77,18 @@ void pg_server_url(const struct pg_server *s, const char *database, char *url, s
         (void)snprintf(url, size, "postgresql:///%s?host=%s&user=imagefs", database, s->dir);
 }
 
-void pg_server_sql(const struct pg_server *s, const char *database, const char *sql)
+int64_t pg_server_sql(const struct pg_server *s, const char *database, const char *sql)
 {
-        char url[TEMPDIR_MAX + 128];
+        char url[TEMPDIR_MAX + 128], answer[32] = "";
+        int out = memfd_create("answer", MFD_CLOEXEC);
 
         pg_server_url(s, database, url, sizeof(url));
-        must(spawn((const char *const[]){ "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", url, "-c", sql,
-                                          NULL }),
+        must(out < 0, "memfd_create");
+        must(spawn((const char *const[]){ "psql", "-AtqX", "-v", "ON_ERROR_STOP=1", url, "-c",
+                                          "SET search_path = imagefs, pg_catalog", "-c", sql, NULL },
+                   out),
              sql);
+        must(pread(out, answer, sizeof(answer) - 1, 0) < 0, "reading an answer");
+        (void)close(out);
+        return strtoll(answer, NULL, 10);
 }

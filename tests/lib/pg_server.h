@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tests/lib/tempdir.h"
 
@@ -22,7 +23,7 @@ void pg_server_crash(struct pg_server *s);
 void pg_server_start(struct pg_server *s);
 
 void pg_server_url(const struct pg_server *s, const char *database, char *url, size_t size);
-/* Runs SQL there. "postgres" is always there. */
-void pg_server_sql(const struct pg_server *s, const char *database, const char *sql);
+/* Runs SQL there; gives the first column of the first row, or 0. "postgres" is always there. */
+int64_t pg_server_sql(const struct pg_server *s, const char *database, const char *sql);
 
 #endif

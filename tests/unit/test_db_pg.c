@@ -316,10 +316,11 @@ static void test_only_a_library_is_opened_and_only_of_our_version(void **state)
 
         db_close(f->db);
         f->db = NULL;
+        assert_err(open_db(f, true), -EEXIST);
         pg_server_sql(&server, f->name, "COMMENT ON SCHEMA imagefs IS 'imagefs 6'");
-        assert_err(open_db(f, true), -EPROTONOSUPPORT);
+        assert_err(open_db(f, false), -EPROTONOSUPPORT);
         pg_server_sql(&server, f->name, "COMMENT ON SCHEMA imagefs IS 'somebody else''s'");
-        assert_err(open_db(f, true), -EUCLEAN);
+        assert_err(open_db(f, false), -EUCLEAN);
 }
 
 /* Of a pause in which nobody is asked. */

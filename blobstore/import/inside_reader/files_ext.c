@@ -23,11 +23,6 @@ static void *open_ext(const struct area *a)
         return ext_open(a);
 }
 
-static void close_ext(void *fs)
-{
-        ext_close(fs);
-}
-
 static uint32_t root_ext(void *fs)
 {
         (void)fs;
@@ -463,7 +458,6 @@ static int map_ext(void *fs, uint32_t node, uint64_t off, struct guest_map *m)
 
 const struct files_ops ext_files = {
         .open = open_ext,
-        .close = close_ext,
         .root = root_ext,
         .stat = stat_ext,
         .walk = walk_ext,

@@ -7,6 +7,8 @@ CREATE FUNCTION ifnull(boolean, integer) RETURNS boolean
         LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT coalesce($1, $2 <> 0)';
 CREATE FUNCTION iif(boolean, anycompatible, anycompatible) RETURNS anycompatible
         LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT CASE WHEN $1 THEN $2 ELSE $3 END';
+CREATE FUNCTION iif(bigint, anycompatible, anycompatible) RETURNS anycompatible
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT CASE WHEN $1 <> 0 THEN $2 ELSE $3 END';
 CREATE FUNCTION max(bigint, bigint) RETURNS bigint
         LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT CASE WHEN $1 > $2 THEN $1 WHEN $2 >= $1 THEN $2 END';
 CREATE FUNCTION hex(bytea) RETURNS text

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "model/address.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/io.h"
+
+#define ADDRESS_FILE "database"
+#define ADDRESS_SCHEME "postgresql://"
+#define ADDRESS_MAX 2048
+
+bool address_is_there(int dir_fd)
+{
+        return faccessat(dir_fd, ADDRESS_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int address_check(const char *url, struct diag *diag)
+{
+        if (strncmp(url, ADDRESS_SCHEME, strlen(ADDRESS_SCHEME)) != 0)
+                return diag_set(diag, -EINVAL,
+                                "the catalogue can be on a server of PostgreSQL: name it as \"" ADDRESS_SCHEME
+                                "USER@HOST/DATABASE\"");
+        if (strlen(url) >= ADDRESS_MAX || strpbrk(url, "\r\n"))
+                return diag_set(diag, -EINVAL, "the address of the catalogue is no line of less than %d bytes",
+                                ADDRESS_MAX);
+        return 0;
+}
+
+int address_read(struct model *m, struct diag *diag)
+{
+        CLEANUP_CLOSE int fd = openat(m->dir_fd, ADDRESS_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        char text[ADDRESS_MAX + 1] = { 0 };
+        ssize_t n;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : diag_set(diag, -errno, "%s/" ADDRESS_FILE ": %s", m->dir, strerror(errno));
+        n = pread_full(fd, text, sizeof(text) - 1, 0);
+        if (n < 0)
+                return diag_set(diag, (int)n, "%s/" ADDRESS_FILE ": %s", m->dir, strerror((int)-n));
+        text[strcspn(text, "\n")] = '\0';
+        if (address_check(text, NULL) < 0)
+                return diag_set(diag, -EUCLEAN,
+                                "%s/" ADDRESS_FILE ": not the address of a catalogue: it is one line, \"" ADDRESS_SCHEME
+                                "USER@HOST/DATABASE\"",
+                                m->dir);
+        m->catalogue = strdup(text);
+        return m->catalogue ? 0 : -ENOMEM;
+}
+
+int address_keep(const struct model *m)
+{
+        CLEANUP_FREE char *line = NULL;
+        int n = asprintf(&line, "%s\n", m->catalogue);
+
+        return n < 0 ? -ENOMEM : write_file_durable(m->dir_fd, ADDRESS_FILE, line, (size_t)n, 0600);
+}
