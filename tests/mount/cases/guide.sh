@@ -9,7 +9,20 @@ guide=$(cd "$lib/../../../fs/guide" && pwd)
 
 mkdir -p tools home etc
 ln -s "$IMAGEFS" tools/imagefs
-pattern disk.raw 8M 4
+[ ! -x "$(dirname "$IMAGEFS")/imagefs-fstab" ] || ln -s "$(dirname "$IMAGEFS")/imagefs-inside" tools/ # it looks inside
+
+# system FILE VERSION OF-A-LIBRARY: 8 MiB that are the file system of a Debian, as far as its lists of itself go.
+system() {
+        mkdir -p system/etc system/var/lib/dpkg
+        [ -e system/noise ] || pattern system/noise 5M 4
+        printf 'ID=debian\nVERSION_ID="%s"\n' "$2" >system/etc/os-release
+        printf 'Package: %s\nStatus: install ok installed\nArchitecture: amd64\nVersion: %s\n\n' \
+                bash 5.2.15-2 libssl3 "$3" >system/var/lib/dpkg/status
+        truncate -s 8M "$1"
+        run mke2fs -q -F -t ext2 -d system "$1"
+}
+system disk.raw 12 3.0.16-1
+system home/debian-13.raw 13 3.5.1-1
 run qemu-img convert -O qcow2 -c disk.raw home/debian-12.qcow2
 (cat /etc/passwd; echo "alice:x:4711:4711::/:/bin/sh"; echo "bob:x:4712:4712::/:/bin/sh") >etc/passwd
 (cat /etc/group; echo "alice:x:4711:"; echo "bob:x:4712:"; echo "dev:x:4713:alice,bob") >etc/group
