@@ -54,17 +54,13 @@ static void xattr_reply(struct req *rq, const struct strbuf *value, size_t size)
                 (void)fuse_reply_buf(rq->fuse, strbuf_text(value), value->len);
 }
 
-void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size)
+static void getxattr_now(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size)
 {
         CLEANUP_STRBUF struct strbuf value = { 0 };
         CLEANUP_REQ struct req rq;
         struct node n;
         int r;
 
-        if (guest_is_node(node_of(ino)) && strcmp(name, GUEST_XATTR) == 0) {
-                later_run(fuse, LATER_LOOK, guest_getxattr, ino, size, 0, NULL);
-                return;
-        }
         req_init(&rq, fuse);
         r = xattr_find(&rq, ino, name, &n);
         if (r == 0)
@@ -78,6 +74,14 @@ void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size
         if (value.len && value.text[value.len - 1] == '\n')
                 value.len--;
         xattr_reply(&rq, &value, size);
+}
+
+void ops_getxattr(fuse_req_t fuse, fuse_ino_t ino, const char *name, size_t size)
+{
+        if (guest_is_node(node_of(ino)) && strcmp(name, GUEST_XATTR) == 0)
+                later_run(fuse, LATER_LOOK, guest_getxattr, ino, size, 0, NULL);
+        else
+                getxattr_now(fuse, ino, name, size);
 }
 
 /*
