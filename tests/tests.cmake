@@ -29,6 +29,16 @@ foreach(source IN LISTS UNIT_TESTS)
         set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT ${UNIT_SECONDS} SKIP_RETURN_CODE 77)
 endforeach()
 
+# The model with its catalogue on a server: what counts most by triggers, and events. IMAGEFS_TEST_CATALOGUE=postgresql has any
+# other of them so, too.
+if(POSTGRESQL_FOUND)
+        foreach(name IN ITEMS test_batch test_quota test_snapshot)
+                add_test(NAME unit/${name}-postgresql COMMAND ${name})
+                set_tests_properties(unit/${name}-postgresql PROPERTIES LABELS unit TIMEOUT ${UNIT_SECONDS}
+                        SKIP_RETURN_CODE 77 ENVIRONMENT IMAGEFS_TEST_CATALOGUE=postgresql)
+        endforeach()
+endif()
+
 # What a child of the daemon does, in a process of the test's own, where sanitizers can watch it.
 target_sources(test_fstab_reader PRIVATE blobstore/import/guest_reader/areas.c blobstore/import/fstab_reader/lines.c)
 file(GLOB JUDGE_TESTED CONFIGURE_DEPENDS blobstore/import/judge/*.c)
