@@ -234,7 +234,16 @@ static ssize_t copy_some(struct copy *c, uint64_t off, uint64_t from_off, uint64
         return got;
 }
 
-/* The kernel has cut N at the end of the source. */
+/* The kernel has cut N at the end of the source, as it knows that: a disk may be another since, and a smaller one. */
+static uint64_t copy_left(const struct copy *c, uint64_t from_off, uint64_t n)
+{
+        const uint64_t size = c->source.disk ? disk_get_size(c->source.disk) : UINT64_MAX;
+
+        if (from_off >= size)
+                return 0;
+        return n < size - from_off ? n : size - from_off;
+}
+
 static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, struct file *from, uint64_t from_off,
                               uint64_t n)
 {
@@ -248,6 +257,7 @@ static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, stru
                 n = size - off;
         if (n > COPY_SPAN)
                 n = COPY_SPAN;
+        n = copy_left(&c, from_off, n);
         while (done < n && c.moved < COPY_MAX) {
                 got = copy_some(&c, off + done, from_off + done, n - done);
                 if (got <= 0)
