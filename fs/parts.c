@@ -45,6 +45,8 @@ int parts_new(struct fs *fs, int handles_fd, struct split_slots *slots)
                 r = grants_new(&fs->grants);
         if (r == 0)
                 r = handles_new(handles_fd, &fs->handles);
+        if (r == 0 && handles_last(fs->handles))
+                scratches_last(fs->scratches);
         if (r == 0)
                 r = waiters_new(&fs->waiters);
         if (r == 0)

@@ -18,6 +18,7 @@
 #include "fs/ops/handles.h"
 #include "fs/ops/scratch_file.h"
 #include "fs/tree/guest.h"
+#include "fs/tree/scratch.h"
 
 int file_open(struct req *rq, struct node n, struct fuse_file_info *fi)
 {
@@ -245,6 +246,11 @@ static void take_up(void *ctx, uint64_t number)
 
 int files_take_up(struct fs *fs)
 {
+        int r;
+
+        r = scratches_take_up(fs->scratches, fs->model);
+        if (r < 0)
+                return r;
         handles_each_inherited(fs->handles, take_up, fs);
         return model_went_on(fs->model);
 }

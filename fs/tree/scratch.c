@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -61,6 +62,7 @@ struct scratch {
 
 struct scratches {
         unsigned idle_seconds;
+        bool lasting; /* there may be a next process */
         pthread_t thread; /* has those go whose time is up */
         pthread_mutex_t mutex; /* of all below */
         pthread_cond_t changed; /* what is due next is another */
@@ -208,6 +210,16 @@ static void *run(void *arg)
         return NULL;
 }
 
+/* No number is one that the kernel knows from a process before: none makes files faster than the clock goes. */
+void scratches_last(struct scratches *ss)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail with it */
+        ss->lasting = true;
+        ss->last = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 void scratches_free(struct scratches *ss)
 {
         if (!ss)
@@ -285,6 +297,38 @@ static void note_change(struct scratch *s)
         atomic_store(&s->changed_us, now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000);
 }
 
+/* What the next process is to know of a draft. */
+struct note {
+        uint64_t id, dir;
+        uint32_t uid, gid;
+        uint64_t makes_image;
+        char name[NAME_MAX + 1];
+};
+#define NOTE_HEAD offsetof(struct note, name)
+_Static_assert(sizeof(struct note) <= DRAFT_NOTE_MAX, "it goes into a draft's");
+
+/* Without it, the file is gone when the next process comes. */
+static void note_for_next(const struct scratches *ss, const struct scratch *s, const char *name)
+{
+        struct note note = { .id = s->id, .dir = s->dir, .uid = s->uid, .gid = s->gid,
+                             .makes_image = s->makes_image };
+
+        if (!ss->lasting || !s->draft)
+                return;
+        (void)snprintf(note.name, sizeof(note.name), "%s", name);
+        (void)draft_note(s->draft, &note, NOTE_HEAD + strlen(note.name));
+}
+
+static void add_to_list(struct scratches *ss, struct scratch *s)
+{
+        LOCK_SCOPE(&ss->mutex);
+        TAILQ_INSERT_HEAD(&ss->list, s, link);
+        begin_idle(ss, s);
+        /* With the first: a daemon that goes to the background has no thread before that. Without it they go with the mount. */
+        if (!ss->runs)
+                ss->runs = thread_start(&ss->thread, run, ss) == 0;
+}
+
 int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, const char *name, struct node *ret)
 {
         struct scratches *ss = rq->fs->scratches;
@@ -317,15 +361,44 @@ int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, co
         }
 
         note_change(s);
-        LOCK_SCOPE(&ss->mutex);
-        s->id = ++ss->last;
-        TAILQ_INSERT_HEAD(&ss->list, s, link);
-        begin_idle(ss, s);
-        /* With the first: a daemon that goes to the background has no thread before that. Without it they go with the mount. */
-        if (!ss->runs)
-                ss->runs = thread_start(&ss->thread, run, ss) == 0;
+        {
+                LOCK_SCOPE(&ss->mutex);
+                s->id = ++ss->last;
+        }
+        note_for_next(ss, s, s->name);
+        add_to_list(ss, s);
         *ret = node_of_scratch(s);
         return 0;
+}
+
+/* A draft_left_fn. */
+static int take_up(void *ctx, struct draft *d, const void *bytes, size_t n)
+{
+        struct scratches *ss = ctx;
+        struct note note = { 0 };
+        struct scratch *s;
+        struct stat st;
+
+        if (n < NOTE_HEAD || n > sizeof(note) || fstat(draft_fd(d), &st) < 0)
+                return -EBADMSG;
+        memcpy(&note, bytes, n);
+        if (!scratch_is_name(note.name) || strnlen(note.name, sizeof(note.name)) == sizeof(note.name))
+                return -EBADMSG;
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        *s = (struct scratch){ .id = note.id, .dir = note.dir, .uid = note.uid, .gid = note.gid, .fd = draft_fd(d), .draft = d,
+                               .makes_image = note.makes_image, .listed = true, .users = 1,
+                               .size_bytes = (uint64_t)st.st_size };
+        memcpy(s->name, note.name, sizeof(s->name));
+        atomic_store(&s->changed_us, st.st_mtim.tv_sec * INT64_C(1000000) + st.st_mtim.tv_nsec / 1000);
+        add_to_list(ss, s);
+        return 0;
+}
+
+int scratches_take_up(struct scratches *ss, struct model *m)
+{
+        return drafts_take_up(m, take_up, ss);
 }
 
 bool scratch_find(struct scratches *ss, fuse_ino_t dir, const char *name, uid_t uid, struct node *ret)
@@ -460,6 +533,7 @@ int scratch_rename(struct scratches *ss, struct scratch *s, const char *name)
                         unlist(ss, other);
                 (void)snprintf(s->name, sizeof(s->name), "%s", name);
         }
+        note_for_next(ss, s, name);
         free_unused(ss);
         return 0;
 }

@@ -7,7 +7,8 @@
  * image, sed -i and configuration tools for a value. In a class of images one is the draft of an image
  * (model/intake/draft.h), beside files that take a value it is a little memory. They are known by their names; each is its
  * maker's, and nobody else sees it; it is gone when it is renamed to what it was for, removed, or a day after the last
- * close, and with the mount.
+ * close, and with the mount. The next process (supervise.h) goes on with drafts, which may take an hour to be written, and
+ * not with values.
  *
  * Any thread may use the list. What is held of a scratch file with scratch_get() stays until scratch_put().
  */
@@ -24,6 +25,10 @@ struct scratch;
 /* Each goes IDLE_SECONDS after its last close. */
 int scratches_new(unsigned idle_seconds, struct scratches **ret);
 void scratches_free(struct scratches *ss); /* accepts NULL; before the model is closed */
+
+/* There may be a next process; before there are any. And this is one: takes up what the one before it had. */
+void scratches_last(struct scratches *ss);
+int scratches_take_up(struct scratches *ss, struct model *m);
 
 /* Is that how such files are called, and are there any in directories of that kind? */
 bool scratch_is_name(const char *name);

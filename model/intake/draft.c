@@ -6,13 +6,17 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/parse.h"
 #include "model/core/quota_row.h"
 #include "model/core/region_row.h"
 #include "model/core/room.h"
@@ -24,15 +28,20 @@ struct draft {
         uint64_t region, store;
         int fd;
         pthread_rwlock_t lock; /* held by who writes; and, for the name, by who makes it an image */
-        char name[INCOMING_NAME_MAX]; /* of the file; "": it is an image's */
+        char name[IDENT_MAX]; /* of the file; "": it is an image's */
+        char own_name[IDENT_MAX]; /* that it was made with */
+        bool noted;
 };
 
 /* No image's name, so that what is left of a crash is swept away. Numbers are used once, whoever the drafts are of. */
-static void name_file(char name[INCOMING_NAME_MAX])
-{
-        static atomic_uint_fast64_t last;
+#define PREFIX "draft-"
+#define NOTE   ".note"
 
-        (void)snprintf(name, INCOMING_NAME_MAX, "draft-%" PRIu64, (uint64_t)atomic_fetch_add(&last, 1) + 1);
+static atomic_uint_fast64_t last;
+
+static void name_file(char name[IDENT_MAX])
+{
+        (void)snprintf(name, IDENT_MAX, PREFIX "%" PRIu64, (uint64_t)atomic_fetch_add(&last, 1) + 1);
 }
 
 static int refuse_unwanted(struct model *m, const struct caller *c, uint64_t region, enum image_class class,
@@ -53,23 +62,23 @@ static int refuse_unwanted(struct model *m, const struct caller *c, uint64_t reg
         return r;
 }
 
-static int make(struct model *m, uint64_t region, struct draft **ret)
+/* With NAME: that is there. */
+static int open_draft(struct model *m, uint64_t region, uint64_t store, const char *name, struct draft **ret)
 {
-        struct region where;
         struct draft *d;
         int r;
-
-        r = region_get(m, region, &where);
-        if (r < 0)
-                return r;
 
         d = calloc(1, sizeof(*d));
         if (!d)
                 return -ENOMEM;
-        *d = (struct draft){ .m = m, .region = region, .store = where.store };
+        *d = (struct draft){ .m = m, .region = region, .store = store, .noted = name };
         (void)pthread_rwlock_init(&d->lock, NULL); /* cannot fail without attributes */
-        name_file(d->name);
-        d->fd = incoming_open(m, d->store, d->name, O_RDWR | O_CREAT | O_EXCL);
+        if (name)
+                (void)snprintf(d->name, sizeof(d->name), "%s", name);
+        else
+                name_file(d->name);
+        memcpy(d->own_name, d->name, sizeof(d->name));
+        d->fd = incoming_open(m, d->store, d->name, name ? O_RDWR : O_RDWR | O_CREAT | O_EXCL);
         if (d->fd < 0) {
                 r = d->fd;
                 (void)pthread_rwlock_destroy(&d->lock);
@@ -78,6 +87,15 @@ static int make(struct model *m, uint64_t region, struct draft **ret)
         }
         *ret = d;
         return 0;
+}
+
+static int make(struct model *m, uint64_t region, struct draft **ret)
+{
+        struct region where;
+        int r;
+
+        r = region_get(m, region, &where);
+        return r < 0 ? r : open_draft(m, region, where.store, NULL, ret);
 }
 
 int draft_new(struct model *m, const struct caller *c, uint64_t region, enum image_class class, uint64_t others,
@@ -122,12 +140,136 @@ int draft_new_for(struct model *m, const struct caller *c, uint64_t image, struc
         return make(m, i.region, ret);
 }
 
+/* ---- for the next process ---- */
+
+/*
+ * A note begins with the region, and goes beside the file in one step. Neither is synced: a crash of the machine takes the
+ * draft as well.
+ */
+struct note {
+        uint64_t layout;
+        uint64_t region;
+        char bytes[DRAFT_NOTE_MAX];
+};
+#define NOTE_LAYOUT 1
+#define NOTE_HEAD   offsetof(struct note, bytes)
+
+static void name_note(const char *draft, const char *end, char name[INCOMING_NAME_MAX])
+{
+        (void)snprintf(name, INCOMING_NAME_MAX, "%.*s%s", IDENT_MAX - 1, draft, end);
+}
+
+int draft_note(struct draft *d, const void *bytes, size_t n)
+{
+        struct note note = { .layout = NOTE_LAYOUT, .region = d->region };
+        char new[INCOMING_NAME_MAX], name[INCOMING_NAME_MAX];
+        CLEANUP_CLOSE int fd = -1;
+        struct blobstore *bs;
+        int r;
+
+        if (n > sizeof(note.bytes))
+                return -EMSGSIZE;
+        memcpy(note.bytes, bytes, n);
+        name_note(d->own_name, ".new", new);
+        name_note(d->own_name, NOTE, name);
+        r = stores_get(d->m, d->store, NULL, &bs);
+        if (r == 0)
+                r = fd = incoming_open(d->m, d->store, new, O_WRONLY | O_CREAT | O_TRUNC);
+        if (r >= 0)
+                r = pwrite_full(fd, &note, NOTE_HEAD + n, 0);
+        if (r < 0)
+                return r;
+        d->noted = true;
+        return renameat(blobstore_incoming_dir(bs), new, blobstore_incoming_dir(bs), name) < 0 ? -errno : 0;
+}
+
+static void discard_note(struct draft *d)
+{
+        char name[INCOMING_NAME_MAX];
+
+        name_note(d->own_name, NOTE, name);
+        incoming_discard(d->m, d->store, name);
+}
+
+bool draft_is_noted(int dir, const char *name)
+{
+        const char *end = strchr(name, '.');
+        char draft[IDENT_MAX], note[INCOMING_NAME_MAX];
+
+        if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || (end && strcmp(end, NOTE) != 0))
+                return false;
+        (void)snprintf(draft, sizeof(draft), "%.*s", (int)strcspn(name, "."), name);
+        name_note(draft, NOTE, note);
+        return faccessat(dir, draft, F_OK, 0) == 0 && faccessat(dir, note, F_OK, 0) == 0;
+}
+
+struct taking_up {
+        struct model *m;
+        uint64_t store;
+        draft_left_fn *fn;
+        void *ctx;
+};
+
+static int read_note(struct model *m, uint64_t store, const char *name, struct note *ret, size_t *ret_n)
+{
+        CLEANUP_CLOSE int fd = -1;
+        ssize_t n;
+
+        fd = incoming_open(m, store, name, O_RDONLY);
+        if (fd < 0)
+                return fd;
+        n = pread_full(fd, ret, sizeof(*ret), 0);
+        if (n < (ssize_t)NOTE_HEAD)
+                return n < 0 ? (int)n : -EBADMSG;
+        *ret_n = (size_t)n - NOTE_HEAD;
+        return ret->layout == NOTE_LAYOUT ? 0 : -EPROTO;
+}
+
+/* Of a file: one that is no draft's, or cannot be taken up, stays for who sweeps. */
+static int take_up(void *ctx, const char *name)
+{
+        const struct taking_up *t = ctx;
+        const char *number = name + strlen(PREFIX);
+        char draft[IDENT_MAX];
+        struct note note;
+        struct draft *d;
+        uint64_t n;
+        size_t n_bytes = 0;
+
+        if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || !strchr(name, '.') || strcmp(strchr(name, '.'), NOTE) != 0)
+                return 0;
+        (void)snprintf(draft, sizeof(draft), "%.*s", (int)strcspn(name, "."), name);
+        if (parse_u64(draft + (number - name), &n) < 0 || read_note(t->m, t->store, name, &note, &n_bytes) < 0 ||
+            open_draft(t->m, note.region, t->store, draft, &d) < 0)
+                return 0;
+        if (n > atomic_load(&last))
+                atomic_store(&last, n);
+        if (t->fn(t->ctx, d, note.bytes, n_bytes) < 0)
+                draft_free(d);
+        return 0;
+}
+
+static int take_up_in(void *ctx, uint64_t store, struct blobstore *bs)
+{
+        struct taking_up *t = ctx;
+
+        t->store = store;
+        return stores_are_ours(t->m, store) ? incoming_each(bs, take_up, t) : 0;
+}
+
+int drafts_take_up(struct model *m, draft_left_fn *fn, void *ctx)
+{
+        return stores_each(m, take_up_in, &(struct taking_up){ .m = m, .fn = fn, .ctx = ctx });
+}
+
 void draft_free(struct draft *d)
 {
         if (!d)
                 return;
         if (d->name[0])
                 incoming_discard(d->m, d->store, d->name);
+        if (d->noted)
+                discard_note(d);
         (void)close(d->fd);
         (void)pthread_rwlock_destroy(&d->lock);
         free(d);
@@ -279,6 +421,9 @@ static int import(struct draft *d, const struct caller *c, enum image_class clas
                 return r;
         }
         d->name[0] = '\0';
+        if (d->noted)
+                discard_note(d);
+        d->noted = false;
         changes_tell(d->m, &changes);
         *ret_image = image;
         return 0;
@@ -307,6 +452,9 @@ static int become_upload(struct draft *d, const struct caller *c, uint64_t image
         if (r < 0)
                 return r;
         d->name[0] = '\0';
+        if (d->noted)
+                discard_note(d);
+        d->noted = false;
         changes_tell(d->m, &changes);
         return 0;
 }

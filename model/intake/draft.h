@@ -5,7 +5,8 @@
 /*
  * Drafts: files that become images once they have their name, as programs have it that write another name first and rename
  * the file when it is whole. One has no row: it lies among the files of uploads, in the store of its region, and is gone
- * at the latest with the next start.
+ * at the latest with the next start. But where the process may be followed by another (supervise.h), that one goes on with
+ * those that have a note, in a file beside.
  *
  * Any number of threads may write to one. Its owner counts them, and has them released in time.
  */
@@ -24,6 +25,18 @@ int draft_new(struct model *m, const struct caller *c, uint64_t region, enum ima
 /* Of a file for an image that waits for one. What upload_open() refuses. */
 int draft_new_for(struct model *m, const struct caller *c, uint64_t image, struct diag *diag, struct draft **ret);
 void draft_free(struct draft *d); /* accepts NULL */
+
+/* For the next process: BYTES are its owner's to know. Again, they are others. */
+int draft_note(struct draft *d, const void *bytes, size_t n);
+/*
+ * Calls FN for each that an earlier process has left, in stores that are online, before there are any others. FN takes D over
+ * where it gives 0; one that nobody wants is removed.
+ */
+#define DRAFT_NOTE_MAX 1024
+typedef int draft_left_fn(void *ctx, struct draft *d, const void *note, size_t n);
+int drafts_take_up(struct model *m, draft_left_fn *fn, void *ctx);
+/* Is NAME, of a file in DIR, one that has a note, or the note? */
+bool draft_is_noted(int dir, const char *name);
 
 uint64_t draft_store(const struct draft *d); /* in which it lies */
 /* The file, to be read. Borrowed until draft_free(). */

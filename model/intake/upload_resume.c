@@ -21,6 +21,7 @@
 #include "blobstore/base/lock.h"
 #include "model/core/task_row.h"
 #include "model/image/making.h"
+#include "model/intake/draft.h"
 #include "model/intake/upload.h"
 #include "model/intake/uploads.h"
 #include "model/intake/uploads_priv.h"
@@ -212,6 +213,7 @@ struct sweep {
         struct model *m;
         struct blobstore *bs;
         uint64_t store;
+        bool goes_on;
 };
 
 static bool is_open(struct uploads *us, const char *name)
@@ -233,7 +235,7 @@ static int sweep_file(void *ctx, const char *name)
         int64_t wanted;
         int r;
 
-        if (is_open(sweep->m->uploads, name))
+        if (is_open(sweep->m->uploads, name) || (sweep->goes_on && draft_is_noted(blobstore_incoming_dir(sweep->bs), name)))
                 return 0;
         (void)snprintf(ident, sizeof(ident), "%.*s", (int)strcspn(name, "."), name);
 
@@ -261,11 +263,13 @@ static int sweep_file(void *ctx, const char *name)
 
 static int sweep_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
-        struct sweep sweep = { .m = ctx, .bs = bs, .store = id };
+        struct sweep *sweep = ctx;
 
-        if (!stores_are_ours(ctx, id))
+        sweep->bs = bs;
+        sweep->store = id;
+        if (!stores_are_ours(sweep->m, id))
                 return 0;
-        return incoming_each(bs, sweep_file, &sweep);
+        return incoming_each(bs, sweep_file, sweep);
 }
 
 int uploads_recover(struct model *m, bool goes_on)
@@ -276,6 +280,6 @@ int uploads_recover(struct model *m, bool goes_on)
                 r = each_cut_off(m, wait_for_writer);
         /* Before the rest, since recording needs space. */
         if (r == 0)
-                r = stores_each(m, sweep_store, m);
+                r = stores_each(m, sweep_store, &(struct sweep){ .m = m, .goes_on = goes_on });
         return r < 0 ? r : each_cut_off(m, fail);
 }

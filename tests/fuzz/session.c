@@ -68,7 +68,8 @@ static const char *const names[] = {
         "user-data", "network-config", "seed.iso", "batch", "copy-targets", "store", "quota", "quota-by-user", "info", "limits",
         "errors", "health", "tasks", "wait", "images.csv", "images.json", "images.xlsx", "import-url", "convert", "iso",
         "public", "marketplace", "r2", "web.raw", ".hidden", "web.part", "os", "type", "user.imagefs.name", "last-error",
-        "used-by", "checksum", "r1-2", "alice", "61002",
+        "used-by", "checksum", "r1-2", "alice", "61002", "families", "follows", "family", "lifecycle", "protected", "partitions", "guest",
+        "packages", "oci", "blobs", "sha256", "index.json", "sums", "run",
 };
 #define N_NAMES (sizeof(names) / sizeof(names[0]))
 

@@ -91,6 +91,38 @@ ok upload web.raw "$R/private/both/upload"
 settle "$R/private/both"
 same_disk more.raw "$R/private/both/disks/vdb.raw"
 
+# A file with another name first, as rsync and browsers write it: open, closed, and called differently meanwhile.
+# But a value's, which is written in a moment, is gone.
+exec 8>"$R/private/.open.qcow2.x7Kq2p" 9>"$R/private/both.part"
+piece web.qcow2 0 4 >&8
+pattern data.raw 1M 10
+cp data.raw "$R/private/.closed.tmp"
+ok rename "$R/private/.closed.tmp" "$R/private/.called.tmp"
+ok mkdir "$R/private/waits"
+cp data.raw "$R/private/waits/.upload.Ab12cd"
+echo a value >"$R/private/waits/.name.tmp"
+for to in 8 10000; do
+        kill_once
+        piece web.qcow2 $((to == 8 ? 4 : 8)) "$to" >&8 || fail "the temporary file did not go on"
+done
+exec 8>&- 9>&-
+same "$(find "$R/private" -maxdepth 2 -name '.*' -o -name '*.part' | sed 's!.*/!!' | sort | tr '\n' ' ')" \
+        ".called.tmp .open.qcow2.x7Kq2p .upload.Ab12cd both.part " "the temporary files that there are"
+cmp web.qcow2 "$R/private/.open.qcow2.x7Kq2p" || fail "what was written to it"
+run touch -d @1000000000 "$R/private/.open.qcow2.x7Kq2p"
+run chmod 644 "$R/private/.open.qcow2.x7Kq2p"
+run rm "$R/private/both.part"
+ok rename "$R/private/.open.qcow2.x7Kq2p" "$R/private/open.qcow2"
+ok rename "$R/private/.called.tmp" "$R/private/closed.raw"
+ok rename "$R/private/waits/.upload.Ab12cd" "$R/private/waits/upload"
+kill_once
+for image in open closed waits; do settle "$R/private/$image"; done
+same_disk web.raw "$R/private/open/disks/vda.raw"
+same_disk data.raw "$R/private/closed/disks/vda.raw"
+same_disk data.raw "$R/private/waits/disks/vda.raw"
+for image in open closed waits; do ok rmdir "$R/private/$image"; done
+nothing_incoming
+
 # What close(2) has to say it says, whoever was given the bytes; what was written back to front is whole, too.
 ok mkdir "$R/private/bad"
 ok write "$R/private/bad/format" qcow2
