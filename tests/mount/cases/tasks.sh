@@ -35,6 +35,15 @@ if command -v qemu-img >/dev/null; then
         fi
 fi
 
+# The oldest come first, whatever their ids.
+made=("$(basename "$task")" "$(basename "$(task_of "$web" copy)")")
+pattern small.raw 64K 5
+for name in a b c; do
+        import_raw "$R/private/$name" small.raw
+        made+=("$(basename "$(task_of "$R/private/$name" import)")")
+done
+same "$(ls -U "$MNT/tasks" | grep -vx "$(basename "${failed:--}")")" "$(printf '%s\n' "${made[@]}")" "the order of tasks/"
+
 refused EPERM - mkdir "$MNT/tasks/new"
 refused EPERM - rename "$task" "$MNT/tasks/other"
 
