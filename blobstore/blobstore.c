@@ -385,13 +385,15 @@ static int store_open_parts(struct blobstore *bs, const char *dir, const struct 
                                     bs->far.bucket ? &bs->far : NULL,
                                     opts->caches.memory_bytes ? opts->caches.memory_bytes : CACHE_BYTES_DEFAULT,
                                     threads < THREADS_MAX ? threads : THREADS_MAX, &bs->chunks);
+        (void)store_print_format(FORMAT_VERSION, id, format);
+        if (r == 0 && version > 0)
+                r = store_bucket_expect(bs, format); /* before what opening the index may remove there */
         if (r == 0)
                 r = store_open_index(bs, version < FORMAT_REMAKE || (opts->remake && !bs->read_only));
         if (r == 0 && !bs->read_only)
                 gc_fill_reserve(bs);
         if (r == 0 && version < FORMAT_VERSION)
                 r = store_finish_format(bs);
-        (void)store_print_format(FORMAT_VERSION, id, format);
         if (r == 0)
                 r = store_bucket_claim(bs, format, opts);
         if (r == 0)

@@ -169,19 +169,29 @@ int store_bucket_ranges(struct blobstore *bs, const uint8_t id[STORE_ID_SIZE], c
         return 0;
 }
 
+static struct bucket_store far_store(struct blobstore *bs, const char *format)
+{
+        return (struct bucket_store){ .format = format,
+                                      .dir_fd = bs->read_only ? -1 : bs->dir_fd,
+                                      .taken = &bs->chunks->degraded };
+}
+
+int store_bucket_expect(struct blobstore *bs, const char *format)
+{
+        const struct bucket_store store = far_store(bs, format);
+
+        return bs->far.bucket ? bucket_expect(bs->far.bucket, &store) : 0;
+}
+
 int store_bucket_claim(struct blobstore *bs, const char *format, const struct blobstore_opts *opts)
 {
-        const struct bucket_store store = { .format = format,
-                                            .dir_fd = bs->read_only ? -1 : bs->dir_fd,
-                                            .taken = &bs->chunks->degraded };
+        const struct bucket_store store = far_store(bs, format);
         CLEANUP_STRBUF struct strbuf why = { 0 };
-        int r;
+        int r = 0;
 
         if (!bs->far.bucket)
                 return 0;
-        if (opts->existing || bs->read_only)
-                r = bucket_expect(bs->far.bucket, &store);
-        else
+        if (!opts->existing && !bs->read_only)
                 r = bucket_claim(bs->far.bucket, &store, opts->why ?: &why);
         return r == 0 && !bs->read_only ? segments_adopt(bs->chunks->segments) : r;
 }

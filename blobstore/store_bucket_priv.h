@@ -20,7 +20,9 @@ int store_bucket_open(struct blobstore *bs, const char *dir, const struct blobst
 /* Where what is read there is kept: where the cache of decoded blocks is, and as much as there. When the directory is open. */
 int store_bucket_ranges(struct blobstore *bs, const uint8_t id[STORE_ID_SIZE], const struct blobstore_caches *caches);
 
-/* The bucket's part is that of the store with this format: a new one takes it, and one that is known hears later if it is not. */
+/* The bucket's part is that of the store with this format, which hears at its first change there if it is not. */
+int store_bucket_expect(struct blobstore *bs, const char *format);
+/* A new one takes it, or one whose directory was lost, and what is left to be sent goes on. */
 int store_bucket_claim(struct blobstore *bs, const char *format, const struct blobstore_opts *opts);
 
 #endif

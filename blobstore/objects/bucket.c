@@ -590,6 +590,8 @@ int bucket_expect(struct bucket *b, const struct bucket_store *store)
 {
         LOCK_SCOPE(&b->lock);
 
+        if (b->format)
+                return 0;
         b->dir_fd = store->dir_fd;
         b->taken = store->taken;
         b->format = strdup(store->format);

@@ -48,7 +48,7 @@ struct bucket_store {
 };
 /* It is that of a new store: -EBUSY where it is another's. Succeeds where it is that already, and takes over from whoever had it. */
 int bucket_claim(struct bucket *b, const struct bucket_store *store, struct strbuf *why);
-/* Of a store that is there, which is asked before the first change. */
+/* Of a store that is there, which is asked before the first change. Once is enough. */
 int bucket_expect(struct bucket *b, const struct bucket_store *store);
 /* Is it that of the store with this format, and directory, as that has it now? -EBUSY: it is not. */
 int bucket_compare(struct bucket *b, const char *format, int dir_fd, struct strbuf *why);
