@@ -65,4 +65,5 @@ cached
 remove_image "$R2" new
 remove_image "$R2" kept
 _is_empty() { [ "$(objects)" = format ] && [ -z "$(ls "$home/segments")" ]; }
-until_true 20 _is_empty || { restart && until_true 60 _is_empty; } || fail "left: $(objects) $(ls "$home/segments")"
+# What somebody keeps for a moment is looked at again a minute later.
+until_true 20 _is_empty || { restart && until_true 100 _is_empty; } || fail "left: $(objects) $(ls "$home/segments")"
