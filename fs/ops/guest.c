@@ -244,23 +244,29 @@ static int add_entry(void *ctx, const struct guest_entry *e)
 
 static int fill_dir(struct answer *a, uint64_t off)
 {
+        const bool in_guest = guest_is_node(a->dir);
+        ino_t number = node_ino(a->dir);
         struct guest_asker asker;
         int r;
 
-        if (off == 0 && !put_name(a, ".", 0, S_IFDIR, 1))
+        if (in_guest) {
+                r = guest_node_asker(a->rq, a->dir, &asker);
+                if (r < 0)
+                        return r;
+                a->at = asker.at;
+                number = guest_node_number(a->dir.kind, &a->at, guest_number(a->dir));
+        }
+        /* One that is 0 is of no file, for readdir(3). */
+        if (off == 0 && !put_name(a, ".", number, S_IFDIR, 1))
                 return 0;
-        if (off <= 1 && !put_name(a, "..", 0, S_IFDIR, DOTS))
+        if (off <= 1 && !put_name(a, "..", number, S_IFDIR, DOTS))
                 return 0;
         off = off > DOTS ? off - DOTS : 0;
-        if (!guest_is_node(a->dir)) {
-                a->skip = off;
-                return each_part(a->rq, a->dir, add_part, a);
-        }
-        r = guest_node_asker(a->rq, a->dir, &asker);
-        if (r < 0)
-                return r;
-        a->at = asker.at;
-        return guest_list(a->rq->fs->model, &asker, guest_number(a->dir), off, a->size / 24, &a->rq->diag, add_entry, a);
+        if (in_guest)
+                return guest_list(a->rq->fs->model, &asker, guest_number(a->dir), off, a->size / 24, &a->rq->diag, add_entry,
+                                  a);
+        a->skip = off;
+        return each_part(a->rq, a->dir, add_part, a);
 }
 
 /* Those that the kernel does not come to hear of were not told. */

@@ -125,6 +125,9 @@ guest=$image/guest
 same "$(ls -a "$image" | grep -c guest)" 0 "what is listed of it"
 same "$(ls "$guest" | paste -sd ' ')" "vda1 vda2 vda3 vda4 vda5 vda6"
 same "$(stat -c '%F %h' "$guest")" "directory 1"
+for dir in "$guest" "$guest/vda1" "$guest/vda1/etc"; do
+        same "$(ls -a "$dir" | grep -cx '\.\.\?')" 2 "itself and what it is in, in $dir"
+done
 
 # All that Linux shows, and all bytes, through its caches and past them.
 for i in {0..4}; do
