@@ -240,7 +240,10 @@ static int gc_sweep(struct blobstore *bs, uint64_t unnamed_us, struct blobstore_
         return n;
 }
 
-/* Is each chunk that the segment describes known to be dead or elsewhere? What does not tell is kept. */
+/*
+ * Is each chunk that the segment describes known to be dead or elsewhere? What does not tell is kept; what lies in a bucket that
+ * is away, or that the end of the mount keeps from being asked, is asked again.
+ */
 static int gc_is_accounted_for(struct blobstore *bs, uint32_t id)
 {
         struct footer footer = { 0 };
@@ -248,7 +251,7 @@ static int gc_is_accounted_for(struct blobstore *bs, uint32_t id)
 
         r = segments_describe(bs->chunks->segments, id, &footer);
         if (r < 0)
-                return r == -ENOMEM ? r : 0;
+                return r == -ENOMEM || r == -EHOSTDOWN ? r : 0;
         r = index_accounts_for(bs->chunks->index, bs->chunks->moves, id, &footer);
         footer_done(&footer);
         return r;
