@@ -7,6 +7,7 @@ for: nothing of what was built changes, and several changes can be tried at once
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
@@ -15,9 +16,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
+PREFIX = "imagefs-mutants-"
 FLAGS = "-O1" # quick to build; what is changed is compiled with OPTIMIZED, so that what comes to the same is seen
 OPTIMIZED = "-O2"
 SPACE = 4 << 30 # a test of a program that has gone wild may take this much of the disk, and of memory
@@ -37,10 +40,18 @@ class Broken(Exception):
 
 
 def run(command, **options):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
-    if done.returncode != 0:
-        raise Broken(f"{shlex.join(map(str, command))}:\n" + "\n".join(done.stdout.splitlines()[-30:]))
-    return done.stdout
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                             **options)
+    try:
+        out, _ = child.communicate()
+    except BaseException: # asked to stop: nothing it began writes on into what is being removed
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        child.communicate()
+        raise
+    if child.returncode != 0:
+        raise Broken(f"{shlex.join(map(str, command))}:\n" + "\n".join(out.splitlines()[-30:]))
+    return out
 
 
 def remove(directory):
@@ -54,9 +65,46 @@ def remove(directory):
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def scratch(room):
+    place = Path(tempfile.mkdtemp(prefix="tmp-", dir=room))
+    place.chmod(0o755)
+    try:
+        yield place
+    finally:
+        remove(place)
+
+
+def limit():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (SPACE, SPACE)) # not of addresses: kept.c sets many aside
+
+
+def lock(directory):
+    """Held until this process ends, however it does; None: by another, or the directory is not ours."""
+    with contextlib.suppress(OSError):
+        held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        with contextlib.suppress(OSError):
+            if os.fstat(held).st_uid == os.getuid():
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return held
+        os.close(held)
+    return None
+
+
 class Bed:
-    def __init__(self, top):
-        self.dir = Path(tempfile.mkdtemp(prefix="imagefs-mutants-"))
+    def __init__(self):
+        for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"): # by one that was killed
+            held = lock(left)
+            if held is not None:
+                remove(left)
+                os.close(held)
+        self.dir = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.held = lock(self.dir)
+        os.environ["TMPDIR"] = str(self.dir) # what a compiler leaves that is stopped goes with it
+        self.stopped = threading.Event()
+
+    def fill(self, top):
         self.dir.chmod(0o755) # mount cases have other users look in
         self.source, self.build = self.dir / "source", self.dir / "build"
         files = run(["git", "ls-files", "-z"], cwd=top).split("\0")
@@ -78,6 +126,7 @@ class Bed:
 
     def remove(self):
         remove(self.dir)
+        os.close(self.held)
 
     def make(self, targets, jobs):
         run(["cmake", "--build", self.build, "-j", str(jobs), "--target", *targets])
@@ -128,47 +177,31 @@ class Bed:
         run(["cc", "-w", "-c", room / "exit.c", "-o", room / "exit.o"])
         return objects, [str(room / "exit.o"), "--coverage", "-Wl,--wrap=_exit"]
 
-
-@contextlib.contextmanager
-def scratch(room):
-    place = Path(tempfile.mkdtemp(prefix="tmp-", dir=room))
-    place.chmod(0o755)
-    try:
-        yield place
-    finally:
-        remove(place)
-
-
-def limit():
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (SPACE, SPACE)) # not of addresses: kept.c sets many aside
-
-
-def tried(command, room, seconds, env=None):
-    """How COMMAND ended: None, or what was noticed; and how long it took."""
-    begun = time.monotonic()
-    with scratch(room) as tmp:
-        at_first = os.statvfs(tmp)
-        floor = at_first.f_bavail * at_first.f_frsize - SPACE
-        child = subprocess.Popen(command, cwd=room, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=limit,
-                                 env={**os.environ, **(env or {}), "TMPDIR": str(tmp)})
-        how = "late"
-        while time.monotonic() - begun < seconds:
+    def tried(self, command, room, seconds, env=None):
+        """How COMMAND ended: None, or what was noticed; and how long it took."""
+        begun = time.monotonic()
+        with scratch(room) as tmp:
+            at_first = os.statvfs(tmp)
+            floor = at_first.f_bavail * at_first.f_frsize - SPACE
+            child = subprocess.Popen(command, cwd=room, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=limit,
+                                     env={**os.environ, **(env or {}), "TMPDIR": str(tmp)})
+            how = "late"
+            while not self.stopped.is_set() and time.monotonic() - begun < seconds:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    status = child.wait(0.5)
+                    how = None if status in (0, 77) else "failed" if status > 0 else signal.Signals(-status).name
+                    break
+                now = os.statvfs(tmp)
+                if now.f_bavail * now.f_frsize < floor:
+                    how = "filled the disk"
+                    break
+            with contextlib.suppress(ProcessLookupError):
+                # run-case cleans up after a case when it is asked to end.
+                os.killpg(child.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                status = child.wait(0.5)
-                how = None if status in (0, 77) else "failed" if status > 0 else signal.Signals(-status).name
-                break
-            now = os.statvfs(tmp)
-            if now.f_bavail * now.f_frsize < floor:
-                how = "filled the disk"
-                break
-        with contextlib.suppress(ProcessLookupError):
-            # run-case cleans up after a case when it is asked to end.
-            os.killpg(child.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    return how, time.monotonic() - begun
+                child.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        return how, time.monotonic() - begun
