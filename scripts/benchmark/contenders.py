@@ -87,8 +87,12 @@ class Store:
         return timed(lambda: (self.put(self.path, disks), run("sync", "-f", self.path)))
 
 
+def restic_to(place, *command, before=()):
+    run(*before, "restic", "--no-cache", "-r", place, *command, env={**os.environ, "RESTIC_PASSWORD": "bench"})
+
+
 def restic(path, *command):
-    run("restic", "--no-cache", "-r", path / "r", *command, env={**os.environ, "RESTIC_PASSWORD": "bench"})
+    restic_to(path / "r", *command)
 
 
 def borg(path, *command):
