@@ -155,8 +155,7 @@ static int put_back(struct blobstore *bs, const struct heal_chunk *chunk, const 
         return r == -ENOMEM ? r : r == 0 && healed > 0;
 }
 
-static bool find_in_blocks(struct chunk_store *cs, const struct blob_id *blob, uint64_t size, uint64_t off, void *buf,
-                           size_t n)
+bool heal_find_cached(struct chunk_store *cs, const struct blob_id *blob, uint64_t size, uint64_t off, void *buf, size_t n)
 {
         struct block_file *f;
         bool found = true;
@@ -174,7 +173,7 @@ static int find_nth(struct blobstore *bs, const struct blob_id *blob, uint64_t s
                     const struct scrub_ops *ops, void *buf, size_t n)
 {
         if (nth == 0)
-                return find_in_blocks(bs->chunks, blob, size, off, buf, n);
+                return heal_find_cached(bs->chunks, blob, size, off, buf, n);
         return ops->find_in ? ops->find_in(ops->ctx, blob, off, nth - 1, buf, n) : -ENOENT;
 }
 

@@ -28,4 +28,22 @@ int heal_chunks(struct blobstore *bs, struct heal_chunk *chunks, size_t n, const
 int heal_in_blob(struct blobstore *bs, const struct heal_chunk *chunk, const struct blob_id *blob, uint64_t blob_size,
                  uint64_t off, size_t n, const struct scrub_ops *ops, void *buf);
 
+/* What the cache on a disk has of a blob of SIZE bytes. */
+bool heal_find_cached(struct chunk_store *cs, const struct blob_id *blob, uint64_t size, uint64_t off, void *buf, size_t n);
+
+struct map;
+
+/*
+ * The page that a row of the blob's map names and that cannot be read, in the file where it lies: its own, or the lender's. BUF as above.
+ * 1: it is whole now; 0. -ENOMEM, and what OPS->pace ends the pass with.
+ */
+int heal_page(struct blobstore *bs, const struct map *map, uint64_t row, const struct blob_id *blob,
+              const struct scrub_ops *ops, void *buf);
+
+/*
+ * A map that cannot be opened, of a blob that is pinned: what lies around its pages follows from these, and from what the index has of the
+ * blob. Likewise.
+ */
+int heal_map(struct blobstore *bs, const struct blob_id *id);
+
 #endif

@@ -301,6 +301,16 @@ static bool map_page_is_rows(const struct map *m, const struct map_row *row, con
                (m->plain || get_le64(bytes) == row->hash);
 }
 
+bool map_row_passes(const struct map *m, uint64_t row, const uint8_t *bytes, const uint8_t *left)
+{
+        const struct map_row *r = &m->table[row];
+        const struct blob_id *lender = map_row_lender(m, r);
+
+        return (!m->plain || get_le64(bytes) == get_le64(left)) && map_page_is_rows(m, r, bytes) &&
+               map_page_verifies(bytes, lender ? get_le64(lender->bytes) : m->seed, r->page) &&
+               map_page_is_sane(m, row, bytes);
+}
+
 static int map_load_bytes(const struct map *m, const struct map_row *row, const struct blob_id *lender,
                           uint8_t bytes[MAP_PAGE_SIZE])
 {
@@ -394,6 +404,14 @@ void map_keep_pages(struct map *m, struct cache *pages)
         m->kept = pages;
 }
 
+bool map_row_kept(const struct map *m, uint64_t row, struct cache *pages, uint8_t bytes[MAP_PAGE_SIZE])
+{
+        struct map keeping = *m; /* M itself goes on reading from the file */
+
+        keeping.kept = pages;
+        return map_get_kept(&keeping, row, false, bytes) > 0;
+}
+
 int map_get_page(const struct map *m, uint64_t row, bool keep, uint8_t bytes[MAP_PAGE_SIZE])
 {
         int r;
@@ -451,25 +469,37 @@ bool map_row_get(const struct map *m, uint64_t row, struct map_page *ret)
         return !lender;
 }
 
+int map_page_measure(const uint8_t bytes[MAP_PAGE_SIZE], struct map_page *ret)
+{
+        struct map_page p = { .lender = ret->lender, .page = ret->page };
+        struct map_entry e;
+
+        p.hash = get_le64(bytes);
+        p.entries = get_le32(bytes + 12);
+        if (!map_page_verifies(bytes, get_le64(p.lender.bytes), p.page) || p.entries == 0 || p.entries > MAP_PAGE_ENTRIES)
+                return -EBADMSG;
+        for (unsigned i = 0; i < p.entries; i++) {
+                map_entry_get(bytes, i, &e);
+                if (!map_chunk_is_sane(&e) || e.len == 0 || e.len > e.raw_len || e.offset < p.end)
+                        return -EBADMSG;
+                p.offset = i == 0 ? e.offset : p.offset;
+                p.clusters += (uint16_t)map_count_pieces(e.offset, e.len, p.end, BLOB_CLUSTER_SIZE);
+                p.spans += (uint16_t)map_count_pieces(e.offset, e.len, p.end, BLOB_SPAN_SIZE);
+                p.bytes += e.len;
+                p.end = e.offset + e.len;
+        }
+        *ret = p;
+        return 0;
+}
+
 /* What an old map's table does not tell, from the page. */
 static int map_measure_page(const struct map *m, uint64_t row, struct map_page *ret)
 {
         uint8_t bytes[MAP_PAGE_SIZE];
-        struct map_entry e;
         int r;
 
         r = map_get_page(m, row, false, bytes);
-        if (r < 0)
-                return r;
-        ret->hash = get_le64(bytes);
-        for (unsigned i = 0; i < ret->entries; i++) {
-                map_entry_get(bytes, i, &e);
-                ret->clusters += (uint16_t)map_count_pieces(e.offset, e.len, ret->end, BLOB_CLUSTER_SIZE);
-                ret->spans += (uint16_t)map_count_pieces(e.offset, e.len, ret->end, BLOB_SPAN_SIZE);
-                ret->bytes += e.len;
-                ret->end = e.offset + e.len;
-        }
-        return 0;
+        return r < 0 ? r : map_page_measure(bytes, ret);
 }
 
 int map_row_describe(struct map *m, uint64_t row, struct map_page *ret)

@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "blobstore/base/dir.h"
+#include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
+#include "blobstore/blobs/blob_priv.h"
+#include "blobstore/blobs/map_layout_priv.h"
 #include "blobstore/objects/bucket.h"
 #include "blobstore/objects/objects.h"
 
@@ -84,13 +87,11 @@ static int map_file_send(struct blobstore *bs, const struct blob_id *id, const c
 
 int map_file_put(struct blobstore *bs, const struct blob_id *id)
 {
-        const struct objects maps = map_objects(bs);
-        char path[MAP_PATH_SIZE], name[MAP_NAME_SIZE];
+        char path[MAP_PATH_SIZE];
         int r;
 
-        map_name(id, name);
         map_file_path(id, false, path);
-        r = objects_put(&maps, bs->temp_fd, name, path);
+        r = map_file_put_back(bs, id);
         return r == 0 && bs->far.bucket ? map_file_send(bs, id, path) : r;
 }
 
@@ -118,6 +119,89 @@ int map_file_open_lender(struct blobstore *bs, const struct blob_id *id, int *re
         *ret = fd;
         fd = -1;
         return 0;
+}
+
+int map_file_read_page(struct blobstore *bs, const struct blob_id *id, uint32_t page, uint8_t ret[MAP_PAGE_SIZE])
+{
+        CLEANUP_CLOSE int fd = -1;
+        ssize_t n;
+        int r;
+
+        r = map_file_open_lender(bs, id, &fd, NULL);
+        if (r < 0)
+                return r;
+        n = pread_full(fd, ret, MAP_PAGE_SIZE, map_page_offset(page));
+        return n < 0 ? (int)n : n == MAP_PAGE_SIZE ? 0 : -EBADMSG;
+}
+
+int map_file_write_page(struct blobstore *bs, const struct blob_id *id, uint32_t page, const uint8_t bytes[MAP_PAGE_SIZE])
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE];
+        int r;
+
+        map_file_path(id, false, path);
+        r = objects_mend(&maps, path, map_page_offset(page), bytes, MAP_PAGE_SIZE);
+        if (r != -ENOENT)
+                return r;
+        map_file_path(id, true, path); /* as for reading */
+        return objects_mend(&maps, path, map_page_offset(page), bytes, MAP_PAGE_SIZE);
+}
+
+int map_file_fetch_page(struct blobstore *bs, const struct blob_id *id, uint32_t page, uint8_t ret[MAP_PAGE_SIZE])
+{
+        char key[sizeof(FOLDER) + MAP_PATH_SIZE];
+        size_t n;
+        int r;
+
+        if (!bs->far.bucket)
+                return -ENOENT;
+        map_key(id, key);
+        r = bucket_get(bs->far.bucket, key, map_page_offset(page), ret, MAP_PAGE_SIZE, &n);
+        return r < 0 ? r : n == MAP_PAGE_SIZE ? 0 : -EBADMSG;
+}
+
+static int map_file_fetch_all(struct blobstore *bs, const struct blob_id *id, int fd)
+{
+        char key[sizeof(FOLDER) + MAP_PATH_SIZE];
+        uint8_t buf[16 * MAP_PAGE_SIZE];
+        uint64_t at = 0;
+        size_t n = sizeof(buf);
+        int r = 0;
+
+        map_key(id, key);
+        while (r == 0 && n == sizeof(buf)) {
+                r = bucket_get(bs->far.bucket, key, at, buf, sizeof(buf), &n);
+                if (r == 0)
+                        r = pwrite_full(fd, buf, n, at);
+                at += n;
+        }
+        return r == 0 && fsync(fd) < 0 ? -errno : r;
+}
+
+int map_file_fetch(struct blobstore *bs, const struct blob_id *id)
+{
+        CLEANUP(map_closep) struct map *map = NULL;
+        CLEANUP_CLOSE int fd = -1;
+        int r;
+
+        if (!bs->far.bucket)
+                return -ENOENT;
+        r = map_file_create(bs, id, &fd);
+        if (r < 0)
+                return r;
+        r = map_file_fetch_all(bs, id, fd);
+        return r == 0 ? map_open(TAKE_FD(fd), id, &map) : r;
+}
+
+int map_file_put_back(struct blobstore *bs, const struct blob_id *id)
+{
+        const struct objects maps = map_objects(bs);
+        char path[MAP_PATH_SIZE], name[MAP_NAME_SIZE];
+
+        map_name(id, name);
+        map_file_path(id, false, path);
+        return objects_put(&maps, bs->temp_fd, name, path);
 }
 
 static int map_file_lender(void *ctx, const struct blob_id *lender, int *ret)

@@ -26,6 +26,14 @@ int map_file_put(struct blobstore *bs, const struct blob_id *id);
 int map_file_open(struct blobstore *bs, const struct blob_id *id, bool dead, struct map **ret);
 /* The file of one that lends pages, live or dead, and its size (NULL: not asked); the caller closes it. -ENOENT. */
 int map_file_open_lender(struct blobstore *bs, const struct blob_id *id, int *ret, uint64_t *ret_size);
+/* A page of it, whatever it says; and the page that was there put back, durably. -ENOENT, -EBADMSG: the file ends before. */
+int map_file_read_page(struct blobstore *bs, const struct blob_id *id, uint32_t page, uint8_t ret[MAP_PAGE_SIZE]);
+int map_file_write_page(struct blobstore *bs, const struct blob_id *id, uint32_t page, const uint8_t bytes[MAP_PAGE_SIZE]);
+/* The same from the bucket, and the whole of it into temp/, synced, if that is a map. -ENOENT: it is in none. */
+int map_file_fetch_page(struct blobstore *bs, const struct blob_id *id, uint32_t page, uint8_t ret[MAP_PAGE_SIZE]);
+int map_file_fetch(struct blobstore *bs, const struct blob_id *id);
+/* As map_file_put(), over what the disk has damaged; the bucket has what it had. */
+int map_file_put_back(struct blobstore *bs, const struct blob_id *id);
 /* As objects_drop_cached() says. */
 void map_file_drop_cached(struct blobstore *bs, const struct blob_id *id, bool dead);
 /* What can be read of one that map_file_open() refuses, as map_salvage(). */

@@ -49,7 +49,21 @@ static inline const struct blob_id *map_row_lender(const struct map *m, const st
         return r->lender >> 8 ? &m->lenders[(r->lender >> 8) - 1] : NULL;
 }
 
+/* A page of RET->lender's, of the number RET->page, by itself. -EBADMSG. */
+int map_page_measure(const uint8_t bytes[MAP_PAGE_SIZE], struct map_page *ret);
+
 void map_entry_get(const uint8_t *page, unsigned i, struct map_entry *ret);
+void map_entry_put(uint8_t *page, unsigned i, const struct map_entry *e); /* the rest of the page is zeros */
+/* Gives its hash, with which it begins. SEED: of the map in whose file it lies. */
+uint64_t map_page_seal(uint8_t *page, uint32_t number, uint32_t entries, uint64_t seed);
+
+/*
+ * Is BYTES the very page that the row names? An old map's table does not tell: there it is LEFT, which is what was read
+ * of the damaged one, that has the hash.
+ */
+bool map_row_passes(const struct map *m, uint64_t row, const uint8_t *bytes, const uint8_t *left);
+/* The row's page, if it is in PAGES. */
+bool map_row_kept(const struct map *m, uint64_t row, struct cache *pages, uint8_t bytes[MAP_PAGE_SIZE]);
 
 /*
  * A row's page, verified. KEEP: somebody may come to it again soon. Else pages that are kept are used, and no other

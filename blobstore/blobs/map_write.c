@@ -10,7 +10,7 @@
 #include "blobstore/base/bytes.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
-#include "blobstore/blobs/map_layout_priv.h"
+#include "blobstore/blobs/map_priv.h"
 #include "blobstore/chunks/segment.h"
 #include "blobstore/hash/hash.h"
 
@@ -96,6 +96,31 @@ static int writer_add_row(struct map_writer *w, const struct map_page *p, uint64
         return 0;
 }
 
+void map_entry_put(uint8_t *page, unsigned i, const struct map_entry *e)
+{
+        uint8_t *p = page + MAP_PAGE_HEAD_SIZE + i * MAP_ENTRY_SIZE;
+
+        put_le64(p, e->offset);
+        put_le32(p + 8, e->len);
+        put_le32(p + 12, e->skip);
+        put_le32(p + 16, e->raw_len);
+        put_le32(p + 20, e->stored_len);
+        put_le32(p + 24, place_segment(e->place));
+        put_le32(p + 28, place_offset(e->place));
+        memcpy(p + 32, e->name.bytes, CHUNK_ID_SIZE);
+}
+
+uint64_t map_page_seal(uint8_t *page, uint32_t number, uint32_t entries, uint64_t seed)
+{
+        uint64_t hash;
+
+        put_le32(page + 8, number);
+        put_le32(page + 12, entries);
+        hash = hash64(page + 8, MAP_PAGE_SIZE - 8, seed);
+        put_le64(page, hash);
+        return hash;
+}
+
 static int writer_flush_page(struct map_writer *w)
 {
         struct map_page *p = &w->page;
@@ -105,10 +130,7 @@ static int writer_flush_page(struct map_writer *w)
                 return 0;
         p->page = (uint32_t)w->pages;
         p->end = w->end;
-        put_le32(w->bytes + 8, p->page);
-        put_le32(w->bytes + 12, p->entries);
-        p->hash = hash64(w->bytes + 8, MAP_PAGE_SIZE - 8, w->seed);
-        put_le64(w->bytes, p->hash);
+        p->hash = map_page_seal(w->bytes, p->page, p->entries, w->seed);
         r = writer_add_row(w, p, w->page_rank, 0);
         if (r == 0)
                 r = pwrite_full(w->fd, w->bytes, MAP_PAGE_SIZE, map_page_offset(w->pages));
@@ -128,7 +150,6 @@ static uint64_t writer_rank(const struct map_writer *w, uint64_t off)
 
 int map_writer_add(struct map_writer *w, const struct map_entry *e)
 {
-        uint8_t *at = w->bytes + MAP_PAGE_HEAD_SIZE + w->page.entries * MAP_ENTRY_SIZE;
         struct map_page *p = &w->page;
         uint64_t in_page = p->entries > 0 ? w->end : 0;
 
@@ -143,14 +164,7 @@ int map_writer_add(struct map_writer *w, const struct map_entry *e)
         w->data_spans += map_count_pieces(e->offset, e->len, w->end, BLOB_SPAN_SIZE);
         w->end = e->offset + e->len;
 
-        put_le64(at, e->offset);
-        put_le32(at + 8, e->len);
-        put_le32(at + 12, e->skip);
-        put_le32(at + 16, e->raw_len);
-        put_le32(at + 20, e->stored_len);
-        put_le32(at + 24, place_segment(e->place));
-        put_le32(at + 28, place_offset(e->place));
-        memcpy(at + 32, e->name.bytes, CHUNK_ID_SIZE);
+        map_entry_put(w->bytes, p->entries, e);
         w->entries++;
         if (++p->entries < MAP_PAGE_ENTRIES)
                 return 0;

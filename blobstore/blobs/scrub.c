@@ -102,7 +102,7 @@ static int scrub_heal(struct scrub *s)
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = s->sick[i].healed ? 0 : scrub_note(s, s->sick[i].place);
         if (healed > 0)
-                s->ops->healed(s->ops->ctx, healed);
+                s->ops->healed(s->ops->ctx, SCRUB_HEALED_CHUNKS, healed);
         return r;
 }
 

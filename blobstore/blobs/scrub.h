@@ -25,6 +25,11 @@ struct scrub_position {
         struct blob_id map; /* likewise, of the stage's */
 };
 
+enum scrub_healed {
+        SCRUB_HEALED_CHUNKS,
+        SCRUB_HEALED_MAPS, /* pages of maps, and what lies around them */
+};
+
 struct scrub_ops {
         /* N more bytes were read. Waits as long as it likes; a negative errno ends the pass, and is what it gives. */
         int (*pace)(void *ctx, uint64_t n);
@@ -38,7 +43,9 @@ struct scrub_ops {
          * they are the right ones is found out. NTH: of several, from 0 on; -ENOENT: there are no more. NULL: there are none.
          */
         int (*find_in)(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n);
-        void (*healed)(void *ctx, uint64_t chunks); /* so many have been made whole again */
+        /* Likewise, from the NTH blob elsewhere that is said to have the same content. */
+        int (*find_same)(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n);
+        void (*healed)(void *ctx, enum scrub_healed what, uint64_t n); /* so many have been made whole again */
         void *ctx;
 };
 

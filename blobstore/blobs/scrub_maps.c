@@ -94,6 +94,21 @@ static int scrub_heal_in(struct scrub *s, const struct map *map, const struct ma
         return r;
 }
 
+/* Puts the cursor before a row's page, which is healed where TELLING of a blob. */
+static int scrub_seek(struct scrub *s, const struct map *map, uint64_t row, const struct blob_id *telling, struct map_cursor *ret)
+{
+        int healed, r;
+
+        r = map_seek_row(map, row, ret);
+        if (!telling || !s->ops->find || (!scrub_is_damage(r) && r != -ENOENT))
+                return r;
+        healed = heal_page(s->store, map, row, telling, s->ops, s->buffer);
+        if (healed <= 0)
+                return healed < 0 ? healed : r;
+        s->healed_maps++;
+        return map_seek_row(map, row, ret);
+}
+
 /* All entries of a row's page; those of bad chunks are read again where TELLING of a blob. */
 static int scrub_row(struct scrub *s, const struct map *map, uint64_t row, const struct blob_id *telling, struct scrub_found *f)
 {
@@ -103,7 +118,7 @@ static int scrub_row(struct scrub *s, const struct map *map, uint64_t row, const
         int r;
 
         (void)map_row_get(map, row, &page);
-        r = map_seek_row(map, row, &cursor);
+        r = scrub_seek(s, map, row, telling, &cursor);
         for (unsigned i = 0; r >= 0 && i < page.entries; i++) {
                 r = map_next(&cursor, &e);
                 if (r <= 0 || !telling || s->n_bad == 0 ||
@@ -210,6 +225,10 @@ static int scrub_tell_blob(struct scrub *s, const struct blob_id *id)
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         r = scrub_open_map(s, id, false, &map, &what);
+        if (r == -EBADMSG && s->ops->find && (r = heal_map(s->store, id)) >= 0) {
+                s->healed_maps += r > 0;
+                r = scrub_open_map(s, id, false, &map, &what);
+        }
         if (r == -EBADMSG)
                 scrub_report(s, BLOBSTORE_PROBLEM_MAP, id, "%s", what);
         if (r <= 0)
@@ -248,8 +267,10 @@ int scrub_tell(struct scrub *s)
         if (n < 0)
                 return n;
         if (s->healed > 0)
-                s->ops->healed(s->ops->ctx, s->healed);
-        s->healed = 0;
+                s->ops->healed(s->ops->ctx, SCRUB_HEALED_CHUNKS, s->healed);
+        if (s->healed_maps > 0)
+                s->ops->healed(s->ops->ctx, SCRUB_HEALED_MAPS, s->healed_maps);
+        s->healed = s->healed_maps = 0;
         s->untold = false;
         s->telling = s->read - began;
         s->told_at = s->read;

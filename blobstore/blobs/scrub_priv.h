@@ -22,7 +22,7 @@ struct scrub {
         size_t n_bad;
         struct heal_chunk *sick; /* damaged, of the segment that is read */
         size_t n_sick;
-        uint64_t healed;        /* since it was last told */
+        uint64_t healed, healed_maps; /* since it was last told */
         bool untold;            /* some of them were not looked for in the maps yet */
         uint64_t read, told_at; /* bytes so far; when they were looked for the last time … */
         uint64_t telling;       /* … and what that took */

@@ -118,6 +118,19 @@ void objects_drop_cached(const struct objects *o, const char *name)
                 (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+int objects_mend(const struct objects *o, const char *name, uint64_t off, const void *buf, size_t n)
+{
+        CLEANUP_CLOSE int fd = object_open_to(o, name, O_RDWR);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = pwrite_full(fd, buf, n, off);
+        if (r == 0 && fsync(fd) < 0)
+                r = -errno;
+        return r;
+}
+
 int objects_punch(const struct objects *o, const char *name, uint64_t from, uint64_t to)
 {
         CLEANUP_CLOSE int fd = object_open_to(o, name, O_RDWR);

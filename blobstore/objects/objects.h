@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct objects {
@@ -32,6 +33,12 @@ int objects_stat(const struct objects *o, const char *name, uint64_t *ret_size, 
 
 /* What the kernel has of it in memory is forgotten, so that the next reader has it from the disk. A hint. */
 void objects_drop_cached(const struct objects *o, const char *name);
+
+/*
+ * Puts N bytes back where the disk has lost them: the very bytes that were there, so that who reads meanwhile has what is
+ * damaged or what is whole. On 0 this is durable. -ENOENT.
+ */
+int objects_mend(const struct objects *o, const char *name, uint64_t off, const void *buf, size_t n);
 
 /* Gives [FROM, TO) back, as far as whole blocks of the file system lie inside. -ENOENT, -EOPNOTSUPP. */
 int objects_punch(const struct objects *o, const char *name, uint64_t from, uint64_t to);

@@ -12,7 +12,7 @@
 
 #include "model/core/clock.h"
 
-enum { SEE, LOAD, BEGIN, SAVE, END, FIND_BLOB, NOTE_BLOB, NOTE_STORE, TOUCH, TOUCH_WHOLE, FORGET, MADE_OF };
+enum { SEE, LOAD, BEGIN, SAVE, END, FIND_BLOB, NOTE_BLOB, NOTE_STORE, TOUCH, TOUCH_WHOLE, FORGET, MADE_OF, SAME };
 
 /* As many findings without a blob are kept of a store: which is one that somebody has to look at anyway. */
 #define NOTES_MAX "100"
@@ -43,6 +43,9 @@ static const char *const scrub_row_sql[] = {
                     " JOIN volume ON volume.id = snapshot.volume JOIN region ON region.id = volume.region"
                     " WHERE blob.store = ?1 AND blob.key = ?2 AND region.store = ?1 AND volume.key IS NOT NULL"
                     " AND volume.made = 1 ORDER BY snapshot.id LIMIT 1 OFFSET ?3",
+        [SAME] = "SELECT other.store, other.key FROM blob JOIN blob AS other ON other.checksum = blob.checksum"
+                 " AND other.size = blob.size AND other.id <> blob.id WHERE blob.store = ?1 AND blob.key = ?2"
+                 " ORDER BY other.id LIMIT 1 OFFSET ?3",
 };
 const struct db_statements scrub_row_statements = DB_STATEMENTS(scrub_row_sql);
 
@@ -121,6 +124,21 @@ static int key_row(void *ctx, const struct db_row *row)
 int scrub_row_made_of(struct db_txn *t, uint64_t store, const struct blob_id *key, unsigned nth, uint8_t ret[SCRUB_KEY_SIZE])
 {
         return db_one(t, scrub_row_sql[MADE_OF], key_row, ret, DB_INT(store), DB_BLOB(key->bytes, sizeof(key->bytes)),
+                      DB_INT(nth));
+}
+
+static int same_row(void *ctx, const struct db_row *row)
+{
+        struct scrub_same *same = ctx;
+
+        same->store = (uint64_t)db_row_int(row, 0);
+        db_row_blob(row, 1, same->blob.bytes, sizeof(same->blob.bytes));
+        return 0;
+}
+
+int scrub_row_same(struct db_txn *t, uint64_t store, const struct blob_id *key, unsigned nth, struct scrub_same *ret)
+{
+        return db_one(t, scrub_row_sql[SAME], same_row, ret, DB_INT(store), DB_BLOB(key->bytes, sizeof(key->bytes)),
                       DB_INT(nth));
 }
 

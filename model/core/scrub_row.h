@@ -30,6 +30,12 @@ int scrub_row_note(struct db_txn *t, uint64_t store, const struct blob_id *key, 
 #define SCRUB_KEY_SIZE 16
 /* The key of the disk that a snapshot was taken of whose blob is KEY; of several the NTH. -ENOENT; DB_READ will do. */
 int scrub_row_made_of(struct db_txn *t, uint64_t store, const struct blob_id *key, unsigned nth, uint8_t ret[SCRUB_KEY_SIZE]);
+struct scrub_same {
+        uint64_t store;
+        struct blob_id blob;
+};
+/* Of the other blobs, wherever they lie, that have its size and checksum the NTH. Goes through all. -ENOENT; DB_READ will do. */
+int scrub_row_same(struct db_txn *t, uint64_t store, const struct blob_id *key, unsigned nth, struct scrub_same *ret);
 /* It came to its end: what it did not find damaged any more is whole. */
 int scrub_row_end(struct db_txn *t, uint64_t store, int64_t pass_us, int64_t now_us);
 

@@ -13,9 +13,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <time.h>
 
 #include "blobstore/base/strbuf.h"
+#include "blobstore/blobs/blob.h"
 #include "blobstore/disks/disk.h"
 #include "model/core/clock.h"
 #include "model/core/jobs.h"
@@ -44,6 +46,12 @@ struct pass {
         uint64_t left;    /* bytes, at its beginning */
         int64_t saved_us; /* when its row was last written */
         int error;        /* of noting what was found */
+
+        /* What was found the last time: finding it goes through all blobs. */
+        bool same_is_known;
+        struct blob_id same_as;
+        unsigned same_nth;
+        struct scrub_same same;
 };
 
 static int pass_save(struct pass *p)
@@ -222,7 +230,48 @@ static int pass_find_in(void *ctx, const struct blob_id *blob, uint64_t off, uns
         return got == (ssize_t)n;
 }
 
-static void pass_healed(void *ctx, uint64_t chunks)
+/* Nobody has to be believed that it is the same: what is made of it proves itself. */
+static int pass_find_same(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n)
+{
+        struct pass *p = ctx;
+        struct diag diag = { 0 };
+        struct scrub_same same;
+        struct blobstore *bs;
+        struct blob *b;
+        ssize_t got;
+        int r;
+
+        if (!p->same_is_known || p->same_nth != nth || memcmp(&p->same_as, blob, sizeof(*blob)) != 0) {
+                DB_TXN(t);
+
+                r = db_begin(p->m->db, DB_READ, &t);
+                if (r == 0)
+                        r = scrub_row_same(&t, p->store, blob, nth, &p->same);
+                if (r < 0)
+                        return r;
+                p->same_as = *blob;
+                p->same_nth = nth;
+                p->same_is_known = true;
+        }
+        same = p->same;
+        if (stores_get(p->m, same.store, &diag, &bs) < 0)
+                return 0;
+        r = blob_open(bs, &same.blob, &b);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        got = blob_pread(b, buf, n, off);
+        blob_close(b);
+        return got == (ssize_t)n;
+}
+
+static const struct {
+        const char *one, *many;
+} healed_words[] = {
+        [SCRUB_HEALED_CHUNKS] = { " chunk was", " chunks were" },
+        [SCRUB_HEALED_MAPS] = { " page of a map was", " pages of maps were" },
+};
+
+static void pass_healed(void *ctx, enum scrub_healed what, uint64_t n)
 {
         CLEANUP_STRBUF struct strbuf line = { 0 };
         const struct pass *p = ctx;
@@ -231,8 +280,8 @@ static void pass_healed(void *ctx, uint64_t chunks)
         jobs_tidy(p->m); /* what lies at the damaged places can go */
         if (stores_get_path(p->m, p->store, path, sizeof(path)) < 0)
                 return;
-        strbuf_addf(&line, "%s: %llu chunk%s damaged on the disk, and healed with what another copy has: see to the disk", path,
-                    (unsigned long long)chunks, chunks == 1 ? " was" : "s were");
+        strbuf_addf(&line, "%s: %llu%s damaged on the disk, and healed with what another copy has: see to the disk", path,
+                    (unsigned long long)n, n == 1 ? healed_words[what].one : healed_words[what].many);
         if (strbuf_error(&line) == 0)
                 p->how->healed(p->how->ctx, strbuf_text(&line));
 }
@@ -246,6 +295,7 @@ int scrub_pass(struct model *m, uint64_t store, struct blobstore *bs, const stru
                 .problem = pass_problem,
                 .find = pass_find,
                 .find_in = pass_find_in,
+                .find_same = pass_find_same,
                 .healed = pass_healed,
                 .ctx = &p,
         };

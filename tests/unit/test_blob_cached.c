@@ -149,9 +149,10 @@ static int find_none(void *ctx, const struct chunk_name *name, void *buf, size_t
         return 0;
 }
 
-static void count_healed(void *ctx, uint64_t chunks)
+static void count_healed(void *ctx, enum scrub_healed what, uint64_t n)
 {
-        *(uint64_t *)ctx += chunks;
+        assert_int_equal(what, SCRUB_HEALED_CHUNKS);
+        *(uint64_t *)ctx += n;
 }
 
 /* What was read often is whole here when the disk has lost it there. */

@@ -19,7 +19,8 @@
 /* What a pass tells. */
 struct pass {
         struct blobstore *other; /* where whole chunks may be; NULL: nowhere */
-        uint64_t healed;
+        uint64_t healed, healed_maps;
+        struct blob *same; /* of the same content as all that is asked about; NULL: there is none */
         struct scrub_position pos;
         uint64_t bytes;       /* read */
         unsigned stop_after;  /* so many calls of pace; 0: never */
@@ -67,11 +68,19 @@ static int find(void *ctx, const struct chunk_name *name, void *buf, size_t n)
         return blob_find_chunk(p->other, name, buf, n);
 }
 
-static void healed(void *ctx, uint64_t chunks)
+static void healed(void *ctx, enum scrub_healed what, uint64_t n)
 {
         struct pass *p = ctx;
 
-        p->healed += chunks;
+        *(what == SCRUB_HEALED_MAPS ? &p->healed_maps : &p->healed) += n;
+}
+
+static int find_same(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n)
+{
+        const struct pass *p = ctx;
+
+        (void)blob;
+        return nth > 0 || !p->same ? -ENOENT : blob_pread(p->same, buf, n, off) == (ssize_t)n;
 }
 
 static int scrub(struct store *s, struct pass *p)
@@ -81,6 +90,7 @@ static int scrub(struct store *s, struct pass *p)
                 .reached = reached,
                 .problem = problem,
                 .find = p->other ? find : NULL,
+                .find_same = find_same,
                 .healed = healed,
                 .ctx = p,
         };
@@ -576,10 +586,11 @@ static int reached_none(void *ctx, const struct scrub_position *pos)
         return 0;
 }
 
-static void healed_all(void *ctx, uint64_t chunks)
+static void healed_all(void *ctx, enum scrub_healed what, uint64_t chunks)
 {
         const struct made_of *m = ctx;
 
+        assert_int_equal(what, SCRUB_HEALED_CHUNKS);
         assert_int_equal(chunks * 3, m->asked);
 }
 
@@ -676,6 +687,241 @@ static void test_what_cannot_be_healed_is_named_all_the_same(void **state)
         store_close(s);
 }
 
+/* ---- maps ---- */
+
+struct kept_file {
+        uint8_t bytes[16 * 4096];
+        ssize_t n;
+};
+
+static void keep_file(const struct store *s, const char *name, struct kept_file *ret)
+{
+        char path[2 * TEMPDIR_MAX];
+        int fd;
+
+        store_path(s, name, path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        ret->n = read(fd, ret->bytes, sizeof(ret->bytes));
+        assert_in_range(ret->n, 4096, sizeof(ret->bytes) - 1);
+        (void)close(fd);
+}
+
+static void lose(const struct store *s, const char *name, off_t at, size_t n)
+{
+        char path[2 * TEMPDIR_MAX];
+        uint8_t zeros[4096] = { 0 };
+        int fd;
+
+        store_path(s, name, path);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        if (at < 0)
+                at += lseek(fd, 0, SEEK_END);
+        assert_int_equal(pwrite(fd, zeros, n, at), n);
+        (void)close(fd);
+}
+
+static void assert_same_file(const struct store *s, const char *name, const struct kept_file *as)
+{
+        struct kept_file now;
+
+        keep_file(s, name, &now);
+        assert_int_equal(now.n, as->n);
+        assert_memory_equal(now.bytes, as->bytes, (size_t)as->n);
+}
+
+/* PAGES: so many are healed, and MAP is as it was. Else nothing is, and ID is named. */
+static void assert_pass_heals(struct store *s, struct blob *same, uint64_t pages, const struct blob_id *id, const char *map,
+                              const struct kept_file *as)
+{
+        struct pass p = { .other = s->bs, .same = same };
+
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.healed_maps, pages);
+        assert_int_equal(p.healed, 0);
+        assert_int_equal(p.of_blobs == 0, pages > 0);
+        if (pages)
+                assert_same_file(s, map, as);
+        else
+                assert_true(names(&p, id));
+        assert_int_equal(read_all(s, id) == 0, pages > 0);
+}
+
+/* A page names places of this store: those are found by what the chunks are called, wherever their bytes come from. */
+static void test_a_page_of_a_map_is_made_again_from_the_same_content(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes[2];
+        char name[64], path[2 * TEMPDIR_MAX];
+        struct blobstore *elsewhere;
+        struct blob *same, *wrong;
+        struct kept_file map;
+        struct blob_id id;
+
+        make_two(bytes);
+        store_path(s, "../elsewhere", path);
+        assert_ok(blobstore_open(path, &(struct blobstore_opts){ 0 }, &elsewhere));
+        assert_ok(image_write(elsewhere, bytes[1], IMAGE_BYTES, &same));
+        assert_ok(image_write(elsewhere, bytes[0], IMAGE_BYTES, &wrong));
+        write_all(s->bs, bytes[1], &id);
+        map_path(&id, "", name);
+        keep_file(s, name, &map);
+        store_reopen(s); /* nothing is kept in memory */
+
+        flip(s, name, 4096 + 100);
+        assert_pass_heals(s, NULL, 0, &id, name, &map);
+        assert_pass_heals(s, wrong, 0, &id, name, &map);
+        assert_pass_heals(s, same, 1, &id, name, &map);
+        store_reopen(s);
+        lose(s, name, 4096, 4096);
+        assert_pass_heals(s, same, 1, &id, name, &map);
+        store_reopen(s);
+        assert_reads(s, &id, bytes[1]);
+
+        blob_close(wrong);
+        blob_close(same);
+        blobstore_close(elsewhere);
+        for (int i = 0; i < 2; i++)
+                free(bytes[i]);
+}
+
+/* How long chunks were before, only the page has: of one of them that is found out, of all of them not. */
+static void test_a_page_of_what_was_tidied_since_is_made_again_from_what_is_left_of_it(void **state)
+{
+        struct store *s = *state;
+        struct blobstore_tidy_stats moved = { 0 };
+        const struct blob_id id = add(s, 1);
+        uint8_t *bytes = image_make(1, IMAGE_BYTES);
+        struct blobstore *elsewhere;
+        char name[64], path[2 * TEMPDIR_MAX];
+        struct kept_file map;
+        struct blob *same;
+
+        store_path(s, "../elsewhere", path);
+        assert_ok(blobstore_open(path, &(struct blobstore_opts){ 0 }, &elsewhere));
+        assert_ok(image_write(elsewhere, bytes, IMAGE_BYTES, &same));
+        store_reopen(s);
+        assert_int_equal(blobstore_tidy(s->bs, never, NULL, &moved), 1);
+        (void)store_gc(s);
+        map_path(&id, "", name);
+        keep_file(s, name, &map);
+        lose(s, name, 4096 + 16 + 2 * 48, 48); /* the third of its chunks */
+        assert_pass_heals(s, same, 1, &id, name, &map);
+        store_reopen(s);
+        lose(s, name, 4096, 4096);
+        assert_pass_heals(s, same, 0, &id, name, &map);
+
+        blob_close(same);
+        blobstore_close(elsewhere);
+        free(bytes);
+        store_close(s);
+}
+
+static void test_a_page_that_somebody_read_lately_is_put_back(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id id = add(s, 1);
+        char name[64], some[1024];
+        struct kept_file map;
+        struct blob *b;
+
+        map_path(&id, "", name);
+        keep_file(s, name, &map);
+        assert_ok(blob_open(s->bs, &id, &b));
+        assert_int_equal(blob_pread(b, some, sizeof(some), 0), sizeof(some));
+        lose(s, name, 4096, 4096);
+        assert_pass_heals(s, NULL, 1, &id, name, &map);
+        blob_close(b);
+}
+
+/* Each block of data a chunk: two pages. And one that is like it but for a block near the end: it borrows the first page. */
+static void make_lender(struct store *s, struct blob_id *ret_lender, struct blob_id *ret_like)
+{
+        uint8_t *bytes = calloc(1, IMAGE_BYTES);
+        uint64_t seed = 1;
+        struct blob *b;
+
+        assert_non_null(bytes);
+        for (size_t at = 0; at < IMAGE_BYTES; at += 2 * (size_t)BLOCK)
+                random_fill(&seed, bytes + at, BLOCK);
+        b = image_store(s, bytes, IMAGE_BYTES);
+        *ret_lender = *blob_get_id(b);
+        blob_close(b);
+        *ret_like = add_like(s, ret_lender, IMAGE_BYTES - 16 * BLOCK);
+        free(bytes);
+}
+
+/* It lies in another's file, which only lends it, and is healed there; who has it open reads it from then on. */
+static void test_a_page_that_is_borrowed_is_healed_where_it_lies(void **state)
+{
+        struct store *s = *state;
+        uint8_t *read = malloc(IMAGE_BYTES);
+        char name[64], path[2 * TEMPDIR_MAX];
+        struct blobstore *elsewhere;
+        struct blob_id lender, like;
+        struct blob *same, *b;
+        struct kept_file map;
+
+        make_lender(s, &lender, &like);
+        store_path(s, "../elsewhere", path);
+        assert_ok(blobstore_open(path, &(struct blobstore_opts){ 0 }, &elsewhere));
+        assert_ok(blob_open(s->bs, &like, &b));
+        assert_int_equal(blob_pread(b, read, IMAGE_BYTES, 0), IMAGE_BYTES);
+        blob_close(b);
+        assert_ok(image_write(elsewhere, read, IMAGE_BYTES, &same));
+        assert_ok(blob_remove(s->bs, &lender));
+        (void)store_gc(s);
+        store_reopen(s);
+
+        map_path(&lender, ".dead", name);
+        keep_file(s, name, &map);
+        lose(s, name, 4096, 4096);
+        assert_ok(blob_open(s->bs, &like, &b));
+        assert_err(blob_pread(b, read, BLOCK, 0), -EBADMSG);
+        assert_pass_heals(s, NULL, 0, &like, name, &map);
+        assert_pass_heals(s, same, 1, &like, name, &map);
+        assert_int_equal(blob_pread(b, read, IMAGE_BYTES, 0), IMAGE_BYTES);
+        blob_close(b);
+
+        blob_close(same);
+        blobstore_close(elsewhere);
+        free(read);
+}
+
+/* The header, the rows, and what a borrower wants to know: each follows from the rest. */
+static void test_what_lies_around_the_pages_of_a_map_follows_from_them(void **state)
+{
+        struct store *s = *state;
+        struct blob_id ids[2];
+        struct kept_file map;
+        char name[64];
+
+        make_lender(s, &ids[0], &ids[1]);
+        store_reopen(s);
+        for (int i = 0; i < 2; i++) {
+                map_path(&ids[i], "", name);
+                keep_file(s, name, &map);
+                flip(s, name, 20);
+                assert_pass_heals(s, NULL, 1, &ids[i], name, &map);
+                lose(s, name, 0, 4096);
+                assert_pass_heals(s, NULL, 1, &ids[i], name, &map);
+                flip(s, name, -1); /* of the last extent */
+                assert_pass_heals(s, NULL, 1, &ids[i], name, &map);
+                lose(s, name, -80, 80); /* both, and what is before them */
+                assert_pass_heals(s, NULL, 1, &ids[i], name, &map);
+                flip(s, name, 4096 + 100);
+                flip(s, name, 20); /* a page, too */
+                store_reopen(s); /* which nobody has in memory */
+                assert_pass_heals(s, NULL, 0, &ids[i], name, &map);
+                flip(s, name, 4096 + 100);
+                flip(s, name, -40); /* both sides of what would prove it */
+                assert_pass_heals(s, NULL, 0, &ids[i], name, &map);
+                flip(s, name, -40);
+                assert_pass_heals(s, NULL, 1, &ids[i], name, &map);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -705,6 +951,16 @@ int main(void)
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_bytes_of_another_name_heal_nothing, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_cannot_be_healed_is_named_all_the_same, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_page_of_a_map_is_made_again_from_the_same_content, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_page_of_what_was_tidied_since_is_made_again_from_what_is_left_of_it, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_page_that_somebody_read_lately_is_put_back, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_page_that_is_borrowed_is_healed_where_it_lies, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_lies_around_the_pages_of_a_map_follows_from_them, store_setup,
                                                 store_teardown),
         };
 

@@ -118,6 +118,22 @@ import_raw "$R/private/again" one.raw
 ok mkdir "$R/private/again/copies/far"
 settle "$MNT/regions/far/private/again"
 stop
+
+# So is its map, which says where its bytes are: a page from the same content, and what is around pages from these.
+map=$(find "$STORE/blobs/maps" -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
+cp "$map" whole.map
+run dd if=/dev/zero of="$map" bs=4096 seek=1 count=1 conv=notrunc status=none
+scrub 1
+grep -q '/blobs: 1 page of a map was damaged on the disk, and healed' said || fail "$(cat said)"
+cmp "$map" whole.map || fail "the map is not what it was"
+run dd if=/dev/zero of="$map" bs=4096 count=1 conv=notrunc status=none
+scrub 1
+cmp "$map" whole.map || fail "its header is not what it was"
+run dd if=/dev/zero of="$map" bs=4096 count=2 conv=notrunc status=none
+scrub 4 # nothing is left that proves it
+grep -q 'image cn-north-1/private/again, vda: the map is damaged' said || fail "$(cat said)"
+cp whole.map "$map"
+scrub 0
 segment=$(find "$STORE" -name '*.seg' -printf '%T@ %s %p\n' | awk '$2 > 1000000' | sort -n | tail -n 1 | cut -d ' ' -f 3-)
 flip "$segment" 200000
 scrub 1
