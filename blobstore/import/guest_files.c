@@ -117,6 +117,7 @@ static bool is_answer(const struct guest_answer *a, const struct guest_question 
         case GUEST_MAP:
                 return is_map(a, q, part);
         case GUEST_LIST:
+        case GUEST_NAMES:
                 return guest_files_each(a, q->pos, NULL, NULL) == 0;
         case GUEST_ASKS:
                 break;
@@ -301,9 +302,9 @@ int guest_files_map(struct guest_files *f, const struct inside_disk *disk, uint3
 }
 
 int guest_files_list(struct guest_files *f, const struct inside_disk *disk, uint32_t dir, uint64_t pos, size_t max,
-                     guest_entry_fn *fn, void *ctx)
+                     bool attr, guest_entry_fn *fn, void *ctx)
 {
-        int r = ask(f, disk, &(struct guest_question){ .ask = GUEST_LIST, .node = dir, .pos = pos,
+        int r = ask(f, disk, &(struct guest_question){ .ask = attr ? GUEST_LIST : GUEST_NAMES, .node = dir, .pos = pos,
                                                        .max = max > UINT32_MAX ? UINT32_MAX : (uint32_t)max });
 
         return r < 0 ? r : guest_files_each(&f->answer, pos, fn, ctx);

@@ -68,8 +68,9 @@ int guest_files_map(struct guest_files *f, const struct inside_disk *disk, uint3
 
 /*
  * Some of what a directory has from POS on, which is 0, or the NEXT of an entry; without "." and "..". What is not 0 of FN
- * ends it. Not to have called it says that this was all. Of directories no
- * attributes are told: who asks for one by its name has it looked at more closely. MAX entries at the most, 0 is 1.
+ * ends it. Not to have called it says that this was all. Attributes are told where ATTR wants them, which reads all over the
+ * disk, and of directories none are: who asks for one by its name has it looked at more closely. MAX entries at the most,
+ * 0 is 1.
  */
 struct guest_entry {
         struct guest_attr attr;
@@ -79,7 +80,7 @@ struct guest_entry {
 };
 typedef int guest_entry_fn(void *ctx, const struct guest_entry *e);
 int guest_files_list(struct guest_files *f, const struct inside_disk *disk, uint32_t dir, uint64_t pos, size_t max,
-                     guest_entry_fn *fn, void *ctx);
+                     bool attr, guest_entry_fn *fn, void *ctx);
 
 bool guest_files_died(const struct guest_files *f);
 

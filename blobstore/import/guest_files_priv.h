@@ -17,6 +17,7 @@ enum guest_ask {
         GUEST_LINK,
         GUEST_MAP,
         GUEST_LIST,
+        GUEST_NAMES, /* as that, without attributes */
         GUEST_ASKS,
 };
 

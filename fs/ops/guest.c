@@ -229,7 +229,7 @@ static int add_entry(void *ctx, const struct guest_entry *e)
         int r;
 
         if (!a->plus || !e->has_attr) {
-                const mode_t type = e->has_attr ? guest_node_mode(&e->attr) & S_IFMT : S_ISDIR(e->attr.mode) ? S_IFDIR : 0;
+                const mode_t type = e->attr.mode ? guest_node_mode(&e->attr) & S_IFMT : 0;
 
                 return put_name(a, e->name, guest_node_number(a->dir.kind, &a->at, e->attr.node), type, e->next + DOTS) ? 0 : 1;
         }
@@ -263,8 +263,9 @@ static int fill_dir(struct answer *a, uint64_t off)
                 return 0;
         off = off > DOTS ? off - DOTS : 0;
         if (in_guest)
-                return guest_list(a->rq->fs->model, &asker, guest_number(a->dir), off, a->size / 24, &a->rq->diag, add_entry,
-                                  a);
+                return guest_list(a->rq->fs->model, &asker, guest_number(a->dir), off,
+                                  a->size / (a->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET), a->plus, &a->rq->diag,
+                                  add_entry, a);
         a->skip = off;
         return each_part(a->rq, a->dir, add_part, a);
 }

@@ -83,6 +83,7 @@ struct question {
         uint32_t node;
         uint64_t pos;
         size_t max;
+        bool attr;
         const char *name;
         guest_entry_fn *fn;
         void *ret;
@@ -142,14 +143,14 @@ static int ask_list(struct guest_files *f, const struct inside_disk *disk, void 
 {
         const struct question *q = ctx;
 
-        return guest_files_list(f, disk, q->node, q->pos, q->max, q->fn, q->ret);
+        return guest_files_list(f, disk, q->node, q->pos, q->max, q->attr, q->fn, q->ret);
 }
 
-int guest_list(struct model *m, const struct guest_asker *a, uint32_t dir, uint64_t pos, size_t max, struct diag *diag,
-               guest_entry_fn *fn, void *ctx)
+int guest_list(struct model *m, const struct guest_asker *a, uint32_t dir, uint64_t pos, size_t max, bool attr,
+               struct diag *diag, guest_entry_fn *fn, void *ctx)
 {
         return ask(m, a, diag, ask_list,
-                   &(struct question){ .node = dir, .pos = pos, .max = max, .fn = fn, .ret = ctx });
+                   &(struct question){ .node = dir, .pos = pos, .max = max, .attr = attr, .fn = fn, .ret = ctx });
 }
 
 static int ask_map(struct guest_files *f, const struct inside_disk *disk, void *ctx)

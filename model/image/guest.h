@@ -43,8 +43,8 @@ int guest_find(struct model *m, const struct guest_asker *a, uint32_t dir, const
                struct guest_attr *ret);
 int guest_link(struct model *m, const struct guest_asker *a, uint32_t node, struct diag *diag,
                char ret[GUEST_LINK_MAX + 1]);
-int guest_list(struct model *m, const struct guest_asker *a, uint32_t dir, uint64_t pos, size_t max, struct diag *diag,
-               guest_entry_fn *fn, void *ctx);
+int guest_list(struct model *m, const struct guest_asker *a, uint32_t dir, uint64_t pos, size_t max, bool attr,
+               struct diag *diag, guest_entry_fn *fn, void *ctx);
 
 /* An open file. Any number of threads may share it. */
 struct guest_file;

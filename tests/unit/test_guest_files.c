@@ -316,7 +316,7 @@ static void visit(struct tour *t, uint32_t node, unsigned depth)
 
                 assert_non_null(b);
                 begin(t);
-                (void)is_good(t, guest_files_list(t->files, &disk, node, pos, 16, take_entry, b));
+                (void)is_good(t, guest_files_list(t->files, &disk, node, pos, 16, t->seed % 2, take_entry, b));
                 pos = b->next;
                 for (unsigned i = 0; i < b->n && t->left > 0; i++) {
                         struct guest_attr a;
@@ -370,6 +370,113 @@ static void test_what_is_there_is_found(void **state)
                 take_disk(disks[i]);
                 assert_true(look_round(0).found >= 68);
         }
+}
+
+/* The directory "many": of its names, how many are found in which order, and what else comes of it. */
+struct names {
+        unsigned n;
+        bool attr;
+        uint64_t next;
+        char name[64][GUEST_NAME_MAX + 1];
+};
+
+static int take_name(void *ctx, const struct guest_entry *e)
+{
+        struct names *all = ctx;
+
+        assert_true(all->n < 64);
+        assert_int_equal(e->has_attr, all->attr && S_ISREG(e->attr.mode));
+        memcpy(all->name[all->n++], e->name, sizeof(all->name[0]));
+        all->next = e->next;
+        return 0;
+}
+
+static struct names *list_many(struct guest_files *f, bool attr, uint32_t *ret_node)
+{
+        struct names *all = calloc(1, sizeof(*all));
+        struct guest_attr a;
+        unsigned n;
+
+        assert_non_null(all);
+        all->attr = attr;
+        assert_ok(guest_files_root(f, &disk, &a));
+        assert_ok(guest_files_find(f, &disk, a.node, "many", &a));
+        *ret_node = a.node;
+        do {
+                n = all->n;
+                assert_ok(guest_files_list(f, &disk, a.node, all->next, 64, attr, take_name, all));
+        } while (all->n > n);
+        return all;
+}
+
+static void test_names_are_found_in_any_order(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof(disks) / sizeof(disks[0]); i++) {
+                struct guest_files *f;
+                struct guest_attr a;
+                struct names *all;
+                uint32_t node;
+
+                if (!has_disk(disks[i]))
+                        continue;
+                take_disk(disks[i]);
+                assert_ok(guest_files_open(&disk, &part, &f));
+                all = list_many(f, i % 2, &node);
+                assert_int_equal(all->n, 60);
+                for (unsigned k = 0; k < 3 * all->n; k++) {
+                        const unsigned at = k < all->n ? k : k < 2 * all->n ? 2 * all->n - 1 - k : k * 37 % all->n;
+
+                        assert_ok(guest_files_find(f, &disk, node, all->name[at], &a));
+                        assert_int_equal(a.size, strlen(strrchr(all->name[at], ' ')));
+                        if (k % 10 == 0)
+                                assert_err(guest_files_find(f, &disk, node, "a file with number 61", &a), -ENOENT);
+                }
+                free(all);
+                guest_files_close(f);
+        }
+}
+
+/* In a directory with an index only those blocks are read that a name may be in. */
+static void test_a_name_is_found_by_the_index(void **state)
+{
+        unsigned found = 0, broken = 0;
+        struct guest_files *f;
+        struct guest_attr a;
+        struct names *all;
+        uint8_t *entry;
+        uint32_t node;
+
+        (void)state;
+        take_disk("ext4");
+        assert_ok(guest_files_open(&disk, &part, &f));
+        all = list_many(f, true, &node);
+        guest_files_close(f);
+
+        entry = memmem(bytes, sizeof(bytes), all->name[0], strlen(all->name[0]));
+        assert_non_null(entry);
+        bytes[(((size_t)(entry - bytes)) & ~(size_t)1023) + 4] = 1; /* how long the block's first entry is */
+        assert_ok(guest_files_open(&disk, &part, &f));
+        for (unsigned i = 0; i < all->n; i++) {
+                const int r = guest_files_find(f, &disk, node, all->name[i], &a);
+
+                found += r == 0;
+                broken += r == -EUCLEAN;
+        }
+        assert_int_equal(found + broken, all->n);
+        assert_true(found >= 20 && broken > 0);
+        guest_files_close(f);
+
+        /* Of an index that is not one all blocks are read. */
+        take_disk("ext4");
+        assert_non_null(entry = memmem(bytes, sizeof(bytes), "\0\0\0\0\1\10\0\0", 8));
+        assert_int_equal((entry - bytes) % 1024, 24);
+        entry[5] = 7;
+        assert_ok(guest_files_open(&disk, &part, &f));
+        for (unsigned i = 0; i < all->n; i++)
+                assert_ok(guest_files_find(f, &disk, node, all->name[i], &a));
+        guest_files_close(f);
+        free(all);
 }
 
 static void test_a_disk_that_cannot_be_read_ends_it(void **state)
@@ -442,6 +549,7 @@ static bool can_run(void)
                   "head -c 200000 /dev/urandom >root/d/data && ln -s ../many root/d/link && "
                   "ln -s $(printf 'x%%.0s' $(seq 200)) root/d/e/long && echo a >root/d/e/f/a && "
                   "truncate -s 2M ext4 ext2 && mke2fs -q -F -t ext4 -b 1024 -N 128 -O ^metadata_csum,^has_journal -d root ext4 && "
+                  "{ e2fsck -fyD ext4 >/dev/null 2>&1 || [ $? = 1 ]; } && "
                   "mke2fs -q -F -t ext2 -b 1024 -N 128 -d root ext2 2>/dev/null && rm root/d/link root/d/e/long") != 0)
                 return false;
         (void)shell("command -v mkfs.vfat mcopy >/dev/null && truncate -s 2M fat.new && mkfs.vfat -s 1 fat.new >/dev/null && "
@@ -467,6 +575,8 @@ int main(void)
         };
         const struct CMUnitTest file_systems[] = {
                 cmocka_unit_test(test_what_is_there_is_found),
+                cmocka_unit_test(test_names_are_found_in_any_order),
+                cmocka_unit_test(test_a_name_is_found_by_the_index),
                 cmocka_unit_test(test_a_disk_that_cannot_be_read_ends_it),
                 cmocka_unit_test(test_damaged_file_systems_do_no_harm),
         };

@@ -12,6 +12,9 @@
 struct serving {
         const struct files_ops *ops;
         void *fs;
+        /* Where the last name was found that was looked for: who asks for all of them does so in their order. */
+        uint32_t last_dir;
+        uint64_t last_pos;
         struct guest_question q;
         struct guest_answer a;
 };
@@ -33,28 +36,52 @@ static int answer_stat(struct serving *s)
 struct search {
         const char *name;
         size_t len;
-        uint32_t found;
+        uint64_t end; /* what ends behind it has been seen; 0: nothing has */
+        uint32_t found; /* 0: it was not */
+        uint64_t next;
 };
 
 static int compare_name(void *ctx, const struct file_name *n)
 {
         struct search *s = ctx;
 
+        if (s->end && n->next > s->end)
+                return 1;
         if (n->len != s->len || memcmp(n->name, s->name, n->len) != 0)
                 return 0;
         s->found = n->node;
+        s->next = n->next;
         return 1;
+}
+
+/* From where the last one was to the end, and from the beginning up to there. */
+static int search_all(struct serving *s, struct search *search)
+{
+        const uint64_t from = s->q.node == s->last_dir ? s->last_pos : 0;
+        int r, first;
+
+        first = s->ops->walk(s->fs, s->q.node, from, compare_name, search);
+        if (first > 0 || from == 0)
+                return first;
+        search->end = from;
+        r = s->ops->walk(s->fs, s->q.node, 0, compare_name, search);
+        return search->found || r < 0 ? r : first;
 }
 
 static int answer_find(struct serving *s)
 {
         struct search search = { .name = s->q.name, .len = strnlen(s->q.name, sizeof(s->q.name)) };
         struct guest_attr *attr = (void *)s->a.bytes;
-        int r;
+        int r = -ENOSYS;
 
-        r = s->ops->walk(s->fs, s->q.node, 0, compare_name, &search);
-        if (r <= 0)
+        if (s->ops->walk_to)
+                r = s->ops->walk_to(s->fs, s->q.node, search.name, search.len, compare_name, &search);
+        if (r == -ENOSYS)
+                r = search_all(s, &search);
+        if (r < 0 || !search.found)
                 return r < 0 ? r : -ENOENT;
+        s->last_dir = s->q.node;
+        s->last_pos = search.next;
         r = s->ops->stat(s->fs, search.found, attr);
         if (r == 0 && S_ISDIR(attr->mode))
                 r = s->ops->is_in(s->fs, search.found, s->q.node);
@@ -71,7 +98,7 @@ static int add_name(void *ctx, const struct file_name *n)
 
         if (s->q.max == 0 || sizeof(s->a.bytes) - s->a.len < sizeof(l) + n->len)
                 return 1;
-        if (n->type != S_IFDIR) {
+        if (s->q.ask == GUEST_LIST && n->type != S_IFDIR) {
                 struct guest_attr attr;
 
                 if (s->ops->stat(s->fs, n->node, &attr) == 0 && !S_ISDIR(attr.mode)) {
@@ -121,6 +148,7 @@ static int answer(struct serving *s)
         static int (*const answers[GUEST_ASKS])(struct serving *s) = {
                 [GUEST_ROOT] = answer_root, [GUEST_STAT] = answer_stat, [GUEST_FIND] = answer_find,
                 [GUEST_LINK] = answer_link, [GUEST_MAP] = answer_map,   [GUEST_LIST] = answer_list,
+                [GUEST_NAMES] = answer_list,
         };
 
         if (s->q.ask >= GUEST_ASKS || !answers[s->q.ask])

@@ -27,6 +27,8 @@ struct files_ops {
         int (*stat)(void *fs, uint32_t node, struct guest_attr *ret);
         /* From POS on, without "." and "..". */
         int (*walk)(void *fs, uint32_t dir, uint64_t pos, file_name_fn *fn, void *ctx);
+        /* Some of them, with that name among them if it is there, where an index knows more of it. NULL, or -ENOSYS: none does. */
+        int (*walk_to)(void *fs, uint32_t dir, const char *name, size_t len, file_name_fn *fn, void *ctx);
         /* Is NODE, a directory, in DIR by its own account? So that no circle is gone round. */
         int (*is_in)(void *fs, uint32_t node, uint32_t dir);
         int (*link)(void *fs, uint32_t node, char *ret, size_t *ret_len); /* of GUEST_LINK_MAX bytes */

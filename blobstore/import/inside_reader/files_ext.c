@@ -2,7 +2,8 @@
 
 /*
  * Files of ext2, ext3 and ext4, by libext2fs. Directories are gone through block by block here: a place in one is then a
- * number that means the same each time, and what indexes them for the kernel reads as entries that are not used.
+ * number that means the same each time, and what indexes them reads as entries that are not used. A name is looked for by the
+ * index, as the kernel does, and in all blocks where that makes no sense.
  */
 
 #include "blobstore/import/inside_reader/files.h"
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "blobstore/import/guest_reader/ext_priv.h"
+#include "blobstore/import/inside_reader/name_index.h"
 
 #define INLINE_START 60 /* of what is inside an inode, so much is where else the places of blocks are */
 #define BMAPS_MAX    2048 /* of one question about a file without extents */
@@ -198,17 +200,22 @@ static int walk_inline(const struct walk *w, uint32_t dir, struct inode *i)
         return r;
 }
 
-static int walk_block(const struct walk *w, uint32_t dir, struct inode *i, uint64_t number, void *buf)
+static int read_block(const struct ext *e, uint32_t dir, struct inode *i, uint64_t number, void *buf)
 {
-        const uint64_t size = w->e->fs->blocksize;
         uint64_t block;
         int r;
 
-        r = find_block(w->e, dir, i, number, &block);
-        if (r == 0 && block == 0)
+        r = find_block(e, dir, i, number, &block);
+        if (r == 0 && (block == 0 || ext2fs_read_dir_block4(e->fs, block, buf, 0, dir)))
                 r = -EUCLEAN;
-        if (r == 0 && ext2fs_read_dir_block4(w->e->fs, block, buf, 0, dir))
-                r = -EUCLEAN;
+        return r;
+}
+
+static int walk_block(const struct walk *w, uint32_t dir, struct inode *i, uint64_t number, void *buf)
+{
+        const uint64_t size = w->e->fs->blocksize;
+        int r = read_block(w->e, dir, i, number, buf);
+
         return r < 0 ? r : walk_entries(w, buf, size, number * size);
 }
 
@@ -247,6 +254,94 @@ static int walk_ext(void *fs, uint32_t dir, uint64_t pos, file_name_fn *fn, void
         free(buf);
         return r;
 }
+
+/* ---- by the index ---- */
+
+struct indexed {
+        const struct walk *w;
+        uint32_t dir;
+        struct inode inode;
+        void *buf;
+};
+
+/* An index_read_fn. */
+static int read_index_block(void *ctx, uint32_t block, void *buf)
+{
+        struct indexed *d = ctx;
+
+        if (block >= EXT2_I_SIZE(&d->inode.small) / d->w->e->fs->blocksize)
+                return -EUCLEAN;
+        return read_block(d->w->e, d->dir, &d->inode, block, buf);
+}
+
+static bool has_index(const struct ext *e, const struct inode *i)
+{
+        return ext2fs_has_feature_dir_index(e->fs->super) && (i->small.i_flags & EXT2_INDEX_FL) &&
+               !(i->small.i_flags & (EXT4_INLINE_DATA_FL | EXT4_CASEFOLD_FL));
+}
+
+/* -EUCLEAN: the library knows no such hash. */
+static int hash_name(const struct ext *e, unsigned kind, const char *name, size_t len, uint32_t *ret)
+{
+        ext2_dirhash_t hash, minor;
+
+        if (kind > EXT2_HASH_TEA)
+                return -EUCLEAN;
+        if (e->fs->super->s_flags & EXT2_FLAGS_UNSIGNED_HASH)
+                kind += EXT2_HASH_LEGACY_UNSIGNED;
+        if (ext2fs_dirhash((int)kind, name, (int)len, e->fs->super->s_hash_seed, &hash, &minor))
+                return -EUCLEAN;
+        *ret = hash;
+        return 0;
+}
+
+/* The blocks that NAME may be in. */
+static int walk_indexed(struct indexed *d, const char *name, size_t len)
+{
+        const struct ext *e = d->w->e;
+        uint64_t left = EXT2_I_SIZE(&d->inode.small) / e->fs->blocksize; /* there are no more, so that circles end */
+        struct name_index x;
+        uint32_t hash, block;
+        bool all = false;
+        unsigned kind;
+        int r;
+
+        r = index_open(&x, read_index_block, d, e->fs->blocksize, &kind);
+        if (r == 0)
+                r = hash_name(e, kind, name, len, &hash);
+        if (r == 0)
+                r = index_first(&x, hash, &block);
+        while (r == 0) {
+                r = left-- > 0 ? read_index_block(d, block, d->buf) : -EUCLEAN;
+                if (r == 0)
+                        r = walk_entries(d->w, d->buf, e->fs->blocksize, (uint64_t)block * e->fs->blocksize);
+                if (r != 0)
+                        break;
+                r = index_next(&x, hash, &block);
+                all = r > 0;
+        }
+        index_close(&x);
+        return all ? 0 : r;
+}
+
+static int walk_to_ext(void *fs, uint32_t dir, const char *name, size_t len, file_name_fn *fn, void *ctx)
+{
+        const struct walk w = { .e = fs, .fn = fn, .ctx = ctx };
+        struct indexed d = { .w = &w, .dir = dir };
+        int r;
+
+        r = read_dir_inode(w.e, dir, &d.inode);
+        if (r < 0)
+                return r;
+        if (!has_index(w.e, &d.inode))
+                return -ENOSYS;
+        d.buf = malloc(w.e->fs->blocksize);
+        r = d.buf ? walk_indexed(&d, name, len) : -EUCLEAN;
+        free(d.buf);
+        return r == -EUCLEAN ? -ENOSYS : r;
+}
+
+/* ---- what a directory is in ---- */
 
 /* ".." is the second entry of a directory's first block, whatever is in it besides. */
 static int find_above(const struct ext *e, uint32_t node, uint32_t *ret)
@@ -461,6 +556,7 @@ const struct files_ops ext_files = {
         .root = root_ext,
         .stat = stat_ext,
         .walk = walk_ext,
+        .walk_to = walk_to_ext,
         .is_in = is_in_ext,
         .link = link_ext,
         .map = map_ext,
