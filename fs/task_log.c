@@ -45,7 +45,7 @@ void task_log_end(struct model *m, const struct task *task)
 
         if (!log_shows(LOG_INFO))
                 return;
-        user_name(task->o.uid, user, sizeof(user));
+        user_name(m, task->o.uid, user, sizeof(user));
         strbuf_addf(&line, "%s: %s", user, task_kind_name(task->kind));
         task_log_add(&rq, "of", task_log_source(task), &line);
         if (task_log_target(task).id)

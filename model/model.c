@@ -23,6 +23,7 @@
 #include "model/core/stores.h"
 #include "model/core/text.h"
 #include "model/core/turns.h"
+#include "model/core/user_name.h"
 #include "model/home.h"
 #include "model/image/download_row.h"
 #include "model/image/guest.h"
@@ -238,6 +239,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = turns_new(&m->turns);
         if (r == 0)
+                r = user_names_new(&m->user_names);
+        if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)
                 r = insides_new(&m->insides);
@@ -311,6 +314,7 @@ void model_close(struct model *m)
         insides_free(m->insides);
         history_free(m->history);
         listings_free(m->listings);
+        user_names_free(m->user_names);
         turns_free(m->turns);
         texts_free(m->texts);
         refusals_free(m->refusals);

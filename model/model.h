@@ -14,7 +14,7 @@
 #include "model/core/library.h"
 #include "model/core/object.h"
 #include "model/core/refusal.h"
-#include "model/core/user.h"
+#include "model/core/user_name.h"
 #include "model/machine/access.h"
 
 /* What is being made again of a blob store, and how much of it is done; TOTAL 0: of how much is not known. */

@@ -85,7 +85,7 @@ static int next_piece(struct req *rq, struct follow_file *f)
                 return r;
         f->piece_off += f->piece.len;
         strbuf_reset(&f->piece);
-        events_add(&f->piece, &e);
+        events_add(rq->fs->model, &f->piece, &e);
         r = strbuf_error(&f->piece);
         if (r == 0 && e.n > 0)
                 f->last = e.event[e.n - 1].seq;

@@ -62,7 +62,7 @@ static void log_path(struct fs *fs, const struct watched *what)
                 rq.doing.name = what->name;
         }
         reply_add_path(&rq, n, &path);
-        user_name(what->uid, user, sizeof(user));
+        user_name(fs->model, what->uid, user, sizeof(user));
         log_warning("slow request: %s by %s: %s", rq.doing.verb, user, strbuf_text(&path));
 }
 

@@ -95,11 +95,11 @@ int dir_region_object(struct req *rq, uint64_t oid, struct object *ret)
         return 0;
 }
 
-void dir_add_user(struct strbuf *out, uid_t uid)
+void dir_add_user(struct model *m, struct strbuf *out, uid_t uid)
 {
         char name[NAME_LEN_MAX + 1];
 
-        user_name(uid, name, sizeof(name));
+        user_name(m, uid, name, sizeof(name));
         strbuf_add(out, name);
 }
 

@@ -14,7 +14,7 @@ static void add_member(struct strbuf *out, const char *key, const char *value)
         strbuf_add_json(out, value);
 }
 
-void events_add(struct strbuf *out, const struct events *e)
+void events_add(struct model *m, struct strbuf *out, const struct events *e)
 {
         char name[NAME_LEN_MAX + 1] = "", other[NAME_LEN_MAX + 1];
         uid_t uid = 0;
@@ -25,9 +25,9 @@ void events_add(struct strbuf *out, const struct events *e)
                 const char *detail = event->detail;
 
                 if (!name[0] || uid != event->uid)
-                        user_name(uid = event->uid, name, sizeof(name));
+                        user_name(m, uid = event->uid, name, sizeof(name));
                 if (event->of_user && parse_u64(detail, &number) == 0) {
-                        user_name((uid_t)number, other, sizeof(other));
+                        user_name(m, (uid_t)number, other, sizeof(other));
                         detail = other;
                 }
                 strbuf_addf(out, "{\"seq\": %llu, \"time\": \"", (unsigned long long)event->seq);
@@ -50,7 +50,7 @@ int events_show(struct req *rq, struct strbuf *out)
 
         r = events_newest(rq->fs->model, &rq->caller, EVENTS_SHOWN, &e);
         if (r == 0)
-                events_add(out, &e);
+                events_add(rq->fs->model, out, &e);
         return r;
 }
 

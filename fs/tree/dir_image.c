@@ -31,7 +31,7 @@ DEFINE_SHOW(status, strbuf_add(out, image_status_name(i->status)))
 DEFINE_SHOW(error, strbuf_add(out, i->error))
 DEFINE_SHOW(type, strbuf_add(out, image_type_name(i->type)))
 DEFINE_SHOW(source, strbuf_add(out, source_name(rq, i)))
-DEFINE_SHOW(owner, dir_add_user(out, i->o.uid))
+DEFINE_SHOW(owner, dir_add_user(rq->fs->model, out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
 DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
 DEFINE_SHOW(deleted, strbuf_add_time(out, i->deleted_us))
@@ -373,7 +373,7 @@ static int store_shared_convert(struct req *rq, const char *text)
         r = req_image(rq, rq->oid, &i);
         if (r < 0)
                 return r;
-        user_name(i->o.uid, owner, sizeof(owner));
+        user_name(rq->fs->model, i->o.uid, owner, sizeof(owner));
         return diag_set(&rq->diag, -EPERM, "%s: ask %s to convert it and share it again", i->o.handle, owner);
 }
 

@@ -55,19 +55,28 @@ static int show_quota(struct req *rq, struct strbuf *out)
         return 0;
 }
 
+struct quotas_view {
+        struct model *m;
+        struct strbuf *out;
+};
+
 /* As it is written to quota, where a number is to be changed. */
 static int user_quota_add(void *ctx, uid_t uid, enum limit l, const struct quota *q)
 {
-        dir_add_user(ctx, uid);
-        strbuf_add(ctx, " ");
-        add_quota(ctx, l, q);
+        struct quotas_view *v = ctx;
+
+        dir_add_user(v->m, v->out, uid);
+        strbuf_add(v->out, " ");
+        add_quota(v->out, l, q);
         return 0;
 }
 
 /* Has no text for others than the administrator, as info/store has none. */
 static int show_quota_by_user(struct req *rq, struct strbuf *out)
 {
-        return rq->caller.admin ? quota_each(rq->fs->model, rq->oid, user_quota_add, out) : 0;
+        struct quotas_view v = { .m = rq->fs->model, .out = out };
+
+        return rq->caller.admin ? quota_each(v.m, rq->oid, user_quota_add, &v) : 0;
 }
 
 static int store_quota(struct req *rq, const char *text)

@@ -102,6 +102,7 @@ static int64_t store_changed_us(struct req *rq)
 }
 
 struct errors_view {
+        struct model *m;
         struct strbuf *out;
         bool with_user;
         int64_t last_us;
@@ -117,7 +118,7 @@ static int errors_add(void *ctx, const struct refusal *r)
                 return 0;
         strbuf_add_time(v->out, r->at_us);
         if (v->with_user) {
-                user_name(r->uid, name, sizeof(name));
+                user_name(v->m, r->uid, name, sizeof(name));
                 strbuf_addf(v->out, " %s", name);
         }
         strbuf_addf(v->out, " %s %s%s%s: %s\n", strerrorname_np(-r->error) ?: "E?", r->path, r->path[0] ? ": " : "",
@@ -127,7 +128,7 @@ static int errors_add(void *ctx, const struct refusal *r)
 
 static int show_errors(struct req *rq, struct strbuf *out)
 {
-        struct errors_view v = { .out = out, .with_user = rq->caller.admin };
+        struct errors_view v = { .m = rq->fs->model, .out = out, .with_user = rq->caller.admin };
 
         return refusal_each(rq->fs->model, &rq->caller, errors_add, &v);
 }

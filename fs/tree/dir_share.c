@@ -85,7 +85,7 @@ static int show_user(struct req *rq, struct strbuf *out)
         r = share_get(rq->fs->model, rq->oid, &s);
         if (r < 0)
                 return r;
-        dir_add_user(out, s.uid);
+        dir_add_user(rq->fs->model, out, s.uid);
         strbuf_add(out, "\n");
         return 0;
 }
@@ -199,7 +199,7 @@ static int closed_make(struct req *rq, uint64_t oid, const char *name, uint64_t 
         r = closed_object(rq, oid, &o);
         if (r < 0)
                 return r;
-        user_name(o.uid, owner, sizeof(owner));
+        user_name(rq->fs->model, o.uid, owner, sizeof(owner));
         return diag_set(&rq->diag, -EPERM, "%s is shared with you, and only its owner copies and shares it: ask %s",
                         o.handle, owner);
 }

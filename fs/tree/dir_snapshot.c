@@ -63,7 +63,7 @@ DEFINE_SHOW(description, strbuf_add(out, s->description))
 DEFINE_SHOW(status, strbuf_add(out, s->available ? "available" : "creating"))
 DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)s->blob.size_bytes))
 DEFINE_SHOW(created, strbuf_add_time(out, s->o.created_us))
-DEFINE_SHOW(owner, dir_add_user(out, s->o.uid))
+DEFINE_SHOW(owner, dir_add_user(rq->fs->model, out, s->o.uid))
 DEFINE_SHOW(source, strbuf_add(out, s->source))
 
 static int store_name(struct req *rq, const char *text)

@@ -9,6 +9,6 @@
 #include "model/core/event.h"
 
 /* Looks users up, which may take long: with no lock held. */
-void events_add(struct strbuf *out, const struct events *e);
+void events_add(struct model *m, struct strbuf *out, const struct events *e);
 
 #endif

@@ -52,40 +52,49 @@ static void add_tasks(struct req *rq, const struct strbuf *tasks, bool all, stru
 
 /* ---- of an image ---- */
 
+struct users_view {
+        struct model *m;
+        struct strbuf *out;
+};
+
 static int add_instance(void *ctx, const struct object *instance)
 {
-        strbuf_addf(ctx, "instance instances/%s\n", instance->handle);
+        const struct users_view *v = ctx;
+
+        strbuf_addf(v->out, "instance instances/%s\n", instance->handle);
         return 0;
 }
 
 /* May look up the user: called when the walk over the database has ended. */
 static int add_other(void *ctx, const struct object *instance)
 {
-        strbuf_add(ctx, "instances-of ");
-        dir_add_user(ctx, instance->uid);
-        strbuf_add(ctx, "\n");
+        const struct users_view *v = ctx;
+
+        strbuf_add(v->out, "instances-of ");
+        dir_add_user(v->m, v->out, instance->uid);
+        strbuf_add(v->out, "\n");
         return 0;
 }
 
 int users_show_of_image(struct req *rq, struct strbuf *out)
 {
         CLEANUP_STRBUF struct strbuf tasks = { 0 };
-        struct model *m = rq->fs->model;
+        struct users_view v = { .m = rq->fs->model, .out = out };
         const uid_t uid = rq->caller.uid;
         struct object image;
         bool manager;
         int r;
 
-        r = image_get_object(m, rq->oid, &image);
+        r = image_get_object(v.m, rq->oid, &image);
         if (r == 0)
-                r = image_used_by(m, rq->oid, copy_object, &tasks);
+                r = image_used_by(v.m, rq->oid, copy_object, &tasks);
         if (r < 0)
                 return r;
         manager = is_manager(rq, &image);
         add_tasks(rq, &tasks, manager, out);
-        r = instance_each_user_of_image(m, rq->oid, rq->caller.admin ? NULL : &uid, add_instance, out);
+        r = instance_each_user_of_image(v.m, rq->oid, rq->caller.admin ? NULL : &uid, add_instance, &v);
         if (r == 0 && manager && !rq->caller.admin)
-                r = instance_each_other_user_of_image(m, rq->oid, uid, add_other, out);
+                r = instance_each_other_user_of_image(v.m, rq->oid, uid, add_other, &v);
         end_text(out);
         return r;
 }
@@ -155,7 +164,7 @@ int users_show_of_snapshot(struct req *rq, struct strbuf *out)
                         strbuf_addf(out, "image %s/%s\n", image_class_name(refs[i].class), refs[i].image.handle);
                 } else if (manager && !was_told(rq, refs, i)) {
                         strbuf_add(out, "images-of ");
-                        dir_add_user(out, refs[i].image.uid);
+                        dir_add_user(rq->fs->model, out, refs[i].image.uid);
                         strbuf_add(out, "\n");
                 }
         }

@@ -15,7 +15,6 @@
 
 #define ENTRY_BYTES_FIRST 1024
 #define ENTRY_BYTES_MAX   (1024 * 1024)
-#define USER_TEXT_MAX     256
 
 /* Looks up by NAME, or by UID where it is NULL; *ret_entry borrows from *ret_buf, to be freed by the caller. */
 static int lookup(const char *name, uid_t uid, struct passwd *ret_entry, char **ret_buf)
@@ -43,28 +42,20 @@ static int lookup(const char *name, uid_t uid, struct passwd *ret_entry, char **
         return -ERANGE;
 }
 
-void user_name(uid_t uid, char *buf, size_t size)
+int user_ask_name(uid_t uid, char *buf, size_t size)
 {
         CLEANUP_FREE char *entry_buf = NULL;
         struct passwd entry;
+        int r;
 
-        if (lookup(NULL, uid, &entry, &entry_buf) == 0 && entry.pw_name[0])
+        r = lookup(NULL, uid, &entry, &entry_buf);
+        if (r == 0 && !entry.pw_name[0])
+                r = -ENOENT;
+        if (r == 0)
                 (void)snprintf(buf, size, "%s", entry.pw_name);
         else
                 (void)snprintf(buf, size, "%u", uid);
-}
-
-void user_name_in(struct diag *diag)
-{
-        char name[USER_TEXT_MAX], text[DIAG_TEXT_MAX];
-
-        if (!diag->user_digits)
-                return;
-        user_name(diag->user, name, sizeof(name));
-        if (snprintf(text, sizeof(text), "%.*s%s%s", (int)diag->user_at, diag->text, name,
-                     diag->text + diag->user_at + diag->user_digits) < (int)sizeof(text))
-                memcpy(diag->text, text, sizeof(text));
-        diag->user_digits = 0;
+        return r;
 }
 
 int user_find(const char *name, uid_t *ret)

@@ -7,13 +7,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "model/core/diag.h"
-
-/* The user's name, or the number where there is none. May take long: with no transaction open, nor a lock held. */
-void user_name(uid_t uid, char *buf, size_t size);
-
-/* Puts the name in place of the number that diag_set_user() has left. Likewise. */
-void user_name_in(struct diag *diag);
+/*
+ * The user's name; -ENOENT: there is none, or another error, and the number in its place. Waits for as long as the machine
+ * takes to tell: see user_name.h for who cannot.
+ */
+int user_ask_name(uid_t uid, char *buf, size_t size);
 
 /* The user with this name, or of this number. -ENOENT. */
 int user_find(const char *name, uid_t *ret);

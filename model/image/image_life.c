@@ -23,7 +23,6 @@
 #include "model/core/clock.h"
 #include "model/core/object_row.h"
 #include "model/core/task_row.h"
-#include "model/core/user.h"
 #include "model/image/image_row.h"
 #include "model/image/lifecycle.h"
 

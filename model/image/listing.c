@@ -22,7 +22,7 @@
 #include "blobstore/base/thread.h"
 #include "blobstore/base/thread_share.h"
 #include "model/core/state.h"
-#include "model/core/user.h"
+#include "model/core/user_name.h"
 #include "model/image/image.h"
 #include "model/image/listing_priv.h"
 #include "model/image/xlsx.h"
@@ -379,6 +379,7 @@ struct cell {
 };
 
 struct cursor {
+        struct model *m;
         struct spool_reader reader;
         size_t n_rows; /* that were read */
         const char *next; /* cell of the row */
@@ -411,7 +412,7 @@ static int next_row(struct cursor *cur)
 static const char *name_of(struct cursor *cur, int64_t uid)
 {
         if (uid != cur->user || !cur->user_name[0]) {
-                user_name((uid_t)uid, cur->user_name, sizeof(cur->user_name));
+                user_name(cur->m, (uid_t)uid, cur->user_name, sizeof(cur->user_name));
                 cur->user = uid;
         }
         return cur->user_name;
@@ -529,7 +530,7 @@ int listing_make(struct model *m, const struct caller *c, uint64_t region, enum 
                  pthread_mutex_t *whole, struct diag *diag, struct listing *ret)
 {
         CLEANUP(rows_done) struct rows rows = { .cells = SPOOL_IN(m->dir_fd) };
-        CLEANUP(cursor_done) struct cursor cur = { .reader.s = &rows.cells };
+        CLEANUP(cursor_done) struct cursor cur = { .m = m, .reader.s = &rows.cells };
         CLEANUP(listing_done) struct listing l = { .text = SPOOL_IN(m->dir_fd) };
         int r;
 

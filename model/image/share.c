@@ -20,6 +20,7 @@
 #include "model/core/quota_row.h"
 #include "model/core/region_row.h"
 #include "model/core/user.h"
+#include "model/core/user_name.h"
 #include "model/image/image_life.h"
 #include "model/image/image_row.h"
 #include "model/image/share_row.h"
@@ -61,11 +62,6 @@ static int share_row(void *ctx, const struct db_row *row)
         return 0;
 }
 
-static void set_name(struct share *s)
-{
-        user_name(s->uid, s->o.handle, sizeof(s->o.handle));
-}
-
 int share_get(struct model *m, uint64_t id, struct share *ret)
 {
         DB_TXN(t);
@@ -92,7 +88,7 @@ int share_find(struct model *m, uint64_t image, const char *user, struct share *
                 if (r < 0)
                         return r;
         }
-        set_name(ret);
+        (void)user_ask_name(uid, ret->o.handle, sizeof(ret->o.handle));
         return strcmp(ret->o.handle, user) == 0 ? 0 : -ENOENT; /* a directory has one name */
 }
 
@@ -135,8 +131,10 @@ int share_each(struct model *m, uint64_t image, share_fn *fn, void *ctx)
                         r = db_each(&t, share_sql[EACH], list_row, &list, DB_INT(image));
         }
         for (size_t i = 0; i < list.n && r == 0; i++) {
-                set_name(&list.item[i]);
-                r = fn(ctx, &list.item[i]);
+                struct share *s = &list.item[i];
+
+                user_name(m, s->uid, s->o.handle, sizeof(s->o.handle));
+                r = fn(ctx, s);
         }
         return r;
 }
@@ -201,7 +199,7 @@ static int find_user(const char *user, struct diag *diag, uid_t *ret)
                 return diag_set(diag, r, "shares: there is no user %s on this machine", user);
         if (r < 0)
                 return r;
-        user_name(*ret, name, sizeof(name));
+        (void)user_ask_name(*ret, name, sizeof(name)); /* then it is the number */
         if (strcmp(name, user) != 0)
                 return diag_set(diag, -EINVAL, "shares: user %s is called %s here: mkdir shares/%s", user, name, name);
         return 0;

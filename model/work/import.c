@@ -14,7 +14,7 @@
 
 #include "blobstore/base/lock.h"
 #include "model/core/room.h"
-#include "model/core/user.h"
+#include "model/core/user_name.h"
 #include "model/image/guest_system.h"
 #include "model/image/making.h"
 #include "model/intake/data_disk_row.h"
@@ -266,7 +266,7 @@ static int charge_disks(struct job *job, struct import *import)
                 r = making_add_disks(&t, &import->image, import->disks.n, import->n, &changes, &diag);
                 if (r < 0) {
                         db_end(&t); /* to look a name up may take long */
-                        user_name_in(&diag);
+                        user_name_in(job->m, &diag);
                         strbuf_add(&job->reason, diag.text);
                         return r;
                 }

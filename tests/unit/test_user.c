@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine may have to ask another for a user's name, and that one may take its time. Here it begins two
- * transactions, and takes the gate of disks: what is held already, by the same thread, ends the program.
+ * The machine may have to ask another for a user's name, and that one may take its time, or never answer. Here it begins two
+ * transactions, and takes the gate of disks: where one is held already, by whoever waits for the name, it comes to no name.
  */
 
 #include <crypt.h>
 #include <pwd.h>
 #include <string.h>
 
+#include "blobstore/base/lock.h"
+#include "blobstore/base/strbuf.h"
 #include "model/core/quota.h"
 #include "model/core/state.h"
-#include "model/core/user.h"
+#include "model/core/user_name.h"
 #include "model/machine/volume_gate.h"
 #include "model/work/batch.h"
 #include "tests/lib/machine.h"
 
 static struct model *model; /* asked by whoever looks up a name */
 static unsigned lookups, hashes;
+
+/* Users that have a name, and those of whom the machine says it when it is let. */
+#define NAMED 70000
+#define SLOW  80000
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of all below */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool hangs;
+static unsigned hanging;
 
 static void take_all(void)
 {
@@ -33,16 +44,51 @@ static void take_all(void)
         }
 }
 
-/* In place of the C library's. Nobody is known. */
+static void set_hangs(bool on)
+{
+        LOCK_SCOPE(&mutex);
+        hangs = on;
+        (void)pthread_cond_broadcast(&changed);
+}
+
+static void wait_hanging(unsigned n)
+{
+        LOCK_SCOPE(&mutex);
+        while (hanging != n)
+                (void)pthread_cond_wait(&changed, &mutex);
+}
+
+static unsigned hanging_now(void)
+{
+        LOCK_SCOPE(&mutex);
+        return hanging;
+}
+
+static void be_slow(void)
+{
+        LOCK_SCOPE(&mutex);
+        hanging++;
+        (void)pthread_cond_broadcast(&changed);
+        while (hangs)
+                (void)pthread_cond_wait(&changed, &mutex);
+        hanging--;
+        (void)pthread_cond_broadcast(&changed);
+}
+
+/* In place of the C library's. */
 int getpwuid_r(uid_t uid, struct passwd *entry, char *buf, size_t size, struct passwd **ret)
 {
-        (void)uid;
-        (void)entry;
-        (void)buf;
-        (void)size;
-        take_all();
+        if (uid >= SLOW)
+                be_slow();
+        else
+                take_all();
         lookups++;
         *ret = NULL;
+        if (uid < NAMED)
+                return 0;
+        (void)snprintf(buf, size, "user-%u", uid);
+        *entry = (struct passwd){ .pw_uid = uid, .pw_name = buf };
+        *ret = entry;
         return 0;
 }
 
@@ -69,6 +115,13 @@ static int setup(void **state)
         return 0;
 }
 
+/* That the next one is asked for, however soon. */
+static void forget_names(void)
+{
+        user_names_free(model->user_names);
+        assert_ok(user_names_new(&model->user_names));
+}
+
 static void test_a_quota(void **state)
 {
         struct library *l = *state;
@@ -77,7 +130,7 @@ static void test_a_quota(void **state)
         assert_ok(quota_set_line(l->m, &l->admin, l->region, "snapshots limit=0", library_diag(l)));
         assert_refused(l, volume_snapshot(l->m, &l->alice, id, "s1", library_diag(l), &s), -EDQUOT);
         assert_contains(l->diag.text, "for 61001");
-        user_name_in(&l->diag);
+        user_name_in(l->m, &l->diag);
         assert_contains(l->diag.text, "for 61001: have the limit raised");
         assert_int_equal(lookups, 1);
 
@@ -103,7 +156,8 @@ static int look_up(void *ctx, const struct object *o)
         char name[32];
 
         (void)ctx;
-        user_name(o->uid, name, sizeof(name));
+        forget_names();
+        user_name(model, o->uid, name, sizeof(name));
         return 0;
 }
 
@@ -115,10 +169,11 @@ static void test_an_image_that_others_have_instances_of(void **state)
 
         assert_ok(instance_create_from_image(l->m, &l->admin, image, "vm", library_diag(l), &id));
         assert_refused(l, image_remove(l->m, &l->alice, image, library_diag(l)), -EBUSY);
-        user_name_in(&l->diag);
+        user_name_in(l->m, &l->diag);
         assert_contains(l->diag.text, "an instance of 0 was made");
         assert_refused(l, batch_run(l->m, &l->alice, l->region, "delete web", library_diag(l)), -EBUSY);
-        user_name_in(&l->diag);
+        forget_names();
+        user_name_in(l->m, &l->diag);
         assert_int_equal(lookups, 2);
         assert_ok(instance_each_other_user_of_image(l->m, image, l->alice.uid, look_up, NULL));
         assert_int_equal(lookups, 3);
@@ -131,7 +186,8 @@ static int look_up_refused(void *ctx, const struct refusal *r)
 
         (void)ctx;
         assert_string_equal(r->sentence, "no");
-        user_name(r->uid, name, sizeof(name));
+        forget_names();
+        user_name(model, r->uid, name, sizeof(name));
         return 0;
 }
 
@@ -145,6 +201,85 @@ static void test_refusals(void **state)
         assert_int_equal(lookups, 2);
 }
 
+static void assert_name(uid_t uid, const char *name)
+{
+        char text[32];
+
+        user_name(model, uid, text, sizeof(text));
+        assert_string_equal(text, name);
+}
+
+static void test_a_name_is_not_asked_for_each_time(void **state)
+{
+        (void)state;
+        assert_name(NAMED, "user-70000");
+        for (int i = 0; i < 1000; i++)
+                assert_name(NAMED, "user-70000");
+        assert_true(lookups < 100);
+        assert_name(1, "1");
+}
+
+static void *ask_slow(void *arg)
+{
+        char text[32];
+
+        user_name(model, SLOW + (uid_t)(uintptr_t)arg, text, sizeof(text));
+        return NULL;
+}
+
+/* None of these came back. */
+static void test_a_machine_that_does_not_answer_has_nobody_wait(void **state)
+{
+        pthread_t threads[4];
+        char text[32];
+
+        (void)state;
+        set_hangs(true);
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, ask_slow, (void *)(uintptr_t)i), 0);
+        wait_hanging(4); /* all that there are */
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(pthread_join(threads[i], NULL), 0);
+        for (unsigned i = 4; i < 5000; i++) { /* more than are kept */
+                (void)snprintf(text, sizeof(text), "%u", SLOW + i);
+                assert_name(SLOW + i, text);
+        }
+        assert_name(NAMED, "70000");
+
+        set_hangs(false);
+        do
+                user_name(model, SLOW, text, sizeof(text));
+        while (strcmp(text, "80000") == 0);
+        assert_string_equal(text, "user-80000");
+        wait_hanging(0);
+}
+
+static void test_a_name_that_was_told_is_kept_for_when_there_is_no_answer(void **state)
+{
+        (void)state;
+        assert_name(SLOW, "user-80000");
+        set_hangs(true);
+        do /* until it is old enough to be asked for again */
+                assert_name(SLOW, "user-80000");
+        while (hanging_now() == 0);
+        assert_name(SLOW, "user-80000");
+        set_hangs(false);
+        wait_hanging(0);
+}
+
+/* What is looked up by then is no longer anybody's. */
+static void test_closing_does_not_wait_for_names(void **state)
+{
+        (void)state;
+        set_hangs(true);
+        assert_name(SLOW, "80000");
+        wait_hanging(1);
+        forget_names();
+        assert_int_equal(hanging_now(), 1);
+        set_hangs(false);
+        wait_hanging(0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, library_teardown)
 
 int main(void)
@@ -154,6 +289,10 @@ int main(void)
                 TEST(test_a_password),
                 TEST(test_an_image_that_others_have_instances_of),
                 TEST(test_refusals),
+                TEST(test_a_name_is_not_asked_for_each_time),
+                TEST(test_a_machine_that_does_not_answer_has_nobody_wait),
+                TEST(test_a_name_that_was_told_is_kept_for_when_there_is_no_answer),
+                TEST(test_closing_does_not_wait_for_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Users may have to be looked up on another machine, which does not answer. Who asked for such names, or for events that have
-# such users in them, which may be a thousand, and stat(2) is enough, had the threads that answer everybody's requests.
+# such users in them, which may be a thousand, and stat(2) is enough, had the threads that answer everybody's requests; so had
+# who read whose something is, and who was refused with a sentence that says it.
 . "$lib/users.sh"
 slow=$(dirname "$IMAGEFS")/slow-users.so
 [ -e "$slow" ] || skip "no slow-users beside the program"
-A=12001 B=12002
-users $A $B
+A=12001 B=12002 SLOW=800001
+users $A $B $SLOW
 export SLOW_USERS=$WORK/slow-users
 LD_PRELOAD=$slow start -o allow_other
 two_regions
@@ -16,26 +17,49 @@ for uid in $A $B; do
         settle "$R/private/of-$uid"
 done
 hers=$R/private/of-$A/shares
-by $A ok mkdir "$hers/800001"
+by $A ok mkdir "$hers/$SLOW"
+# asked for now, so that an old answer is not what is given below
+by $SLOW ok mkdir "$R/private/theirs"
+: | as $SLOW tee "$R/private/theirs/upload" >/dev/null
+head -c 1M /dev/urandom | as $SLOW tee "$R/private/theirs/upload" >/dev/null
+settle "$R/private/theirs"
+by $SLOW ok mkdir "$R/private/theirs/shares/$B"
 
 mkfifo "$SLOW_USERS"
-for n in {1..40}; do
-        setpriv --reuid $A --regid $A --clear-groups stat "$MNT/info/events" "$hers/slow-$n" "$hers/800001/user" >/dev/null 2>&1 &
-        asking[n]=$!
-done
 _all_wait() {
         local pid
         for pid in "${asking[@]}"; do
-                grep -qsE "request_wait_answer|fuse_lock_inode" "/proc/$pid/stack" "/proc/$pid/wchan" || return 1
+                grep -qs request_wait_answer "/proc/$pid/stack" "/proc/$pid/wchan" || return 1
         done
 }
+# who asks the machine for a name
+_asks() { grep -qs wait_for_partner "/proc/$daemon_pid"/task/*/wchan; }
+# the first one is being answered, and the others wait for that
+setpriv --reuid $A --regid $A --clear-groups stat "$hers/slow-1" "$hers/$SLOW/user" >/dev/null 2>&1 &
+asking[0]=$!
+until_true 20 _asks || fail "nobody waits"
+for n in {1..40}; do
+        setpriv --reuid $A --regid $A --clear-groups stat "$MNT/info/events" >/dev/null 2>&1 &
+        asking[n]=$!
+done
 until_true 20 _all_wait || fail "not all wait"
+# whose something is, the threads that answer requests do not wait to hear, nor whom a sentence is about
+for n in {1..40}; do
+        timeout 20 setpriv --reuid $SLOW --regid $SLOW --clear-groups cat "$R/private/theirs/owner" >"$WORK/owner.$n" &
+        reading[n]=$!
+done
+for n in {1..40}; do
+        wait "${reading[n]}" || fail "cannot read whose it is"
+        same "$(cat "$WORK/owner.$n")" $SLOW "whose it is"
+done
+timeout 20 "$WORK/bin/fsop.$B" write "$R/shared/theirs/convert" cloud >/dev/null && fail "B converts it"
+same "$(as $B tail -n 1 "$R/shared/theirs/last-error" | grep -o 'ask .* to')" "ask $SLOW to" "whom to ask"
 # B is answered, and so are A's other requests, those for users, too, where there is a thread left for B's
 timeout 20 setpriv --reuid $B --regid $B --clear-groups cat "$R/quota" >/dev/null || fail "no quota for B"
 timeout 20 setpriv --reuid $A --regid $A --clear-groups cat "$R/quota" >/dev/null || fail "no quota for A"
 timeout 20 "$WORK/bin/fsop.$B" mkdir "$R/private/of-$B/shares/12003" || fail "B shares nothing"
 same "$(as $B ls "$R/private/of-$B/shares")" 12003 "with whom B shares"
-same "$(timeout 20 setpriv --reuid $B --regid $B --clear-groups grep -c '"shared"' "$MNT/info/events")" 1 "B's events"
+same "$(timeout 20 setpriv --reuid $B --regid $B --clear-groups grep -c '"shared"' "$MNT/info/events")" 2 "B's events"
 timeout 20 "$WORK/bin/fsop.$B" rmdir "$R/private/of-$B/shares/12003" || fail "B shares it still"
 # who is killed waits no more
 kill -KILL "${asking[@]:20}"
@@ -43,5 +67,5 @@ wait "${asking[@]:20}" 2>/dev/null
 exec 9<>"$SLOW_USERS"
 rm "$SLOW_USERS"
 wait "${asking[@]:0:20}"
-same "$(as $A cat "$hers/800001/user")" 800001 "with whom A shares"
+same "$(as $A cat "$hers/$SLOW/user")" $SLOW "with whom A shares"
 exec 9>&-

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The machine may have to ask another one for a user's name (LDAP, SSSD), and that one may never answer. So names are asked
+ * for by a few threads that do nothing else, and whoever wants one waits for half a second at the most; not even that once all
+ * of those threads have got no answer for as long. A name that was told counts for half a second, and is given after that, too,
+ * where the machine does not answer; a number is given where it never did.
+ *
+ * A thread that is not answered cannot be stopped: none is waited for, and the last one frees what all share.
+ */
+
+#include "model/core/user_name.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
+#include "model/core/object.h"
+#include "model/core/state.h"
+#include "model/core/user.h"
+
+#define SECOND_NS   INT64_C(1000000000)
+#define FRESH_NS    (SECOND_NS / 2)
+#define PATIENCE_NS (SECOND_NS / 2)
+#define N_THREADS   4
+#define N_BUCKETS   1024
+#define NAMES_MAX   4096 /* which take some 700 KiB */
+
+struct name {
+        LIST_ENTRY(name) same; /* bucket */
+        TAILQ_ENTRY(name) link; /* in order, as they were made */
+        STAILQ_ENTRY(name) next; /* in asked */
+        uid_t uid;
+        int64_t asked_ns; /* 0: nobody asks for it */
+        bool at_work; /* not in asked any more */
+        int64_t told_ns; /* 0: never */
+        unsigned wanted; /* by how many that wait for it */
+        char text[NAME_LEN_MAX + 1];
+};
+
+struct user_names {
+        atomic_uint refs; /* the owner's and each thread's */
+        pthread_mutex_t mutex; /* of all below */
+        pthread_cond_t more, told;
+        bool stopped;
+        LIST_HEAD(, name) buckets[N_BUCKETS];
+        TAILQ_HEAD(, name) order;
+        size_t n;
+        STAILQ_HEAD(, name) asked;
+        unsigned n_threads, n_idle;
+        int64_t since_ns[N_THREADS]; /* that a thread waits for an answer; 0: it does not */
+};
+
+static int64_t now_ns(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail for this clock */
+        return ts.tv_sec * SECOND_NS + ts.tv_nsec;
+}
+
+int user_names_new(struct user_names **ret)
+{
+        struct user_names *names = calloc(1, sizeof(*names));
+
+        if (!names)
+                return -ENOMEM;
+        atomic_init(&names->refs, 1);
+        (void)pthread_mutex_init(&names->mutex, NULL); /* cannot fail without attributes */
+        cond_init(&names->more);
+        cond_init(&names->told);
+        TAILQ_INIT(&names->order);
+        STAILQ_INIT(&names->asked);
+        *ret = names;
+        return 0;
+}
+
+static void drop_name(struct user_names *names, struct name *name)
+{
+        LIST_REMOVE(name, same);
+        TAILQ_REMOVE(&names->order, name, link);
+        names->n--;
+        free(name);
+}
+
+static void drop_ref(struct user_names *names)
+{
+        if (atomic_fetch_sub(&names->refs, 1) > 1)
+                return;
+        while (!TAILQ_EMPTY(&names->order))
+                drop_name(names, TAILQ_FIRST(&names->order));
+        (void)pthread_cond_destroy(&names->told);
+        (void)pthread_cond_destroy(&names->more);
+        (void)pthread_mutex_destroy(&names->mutex);
+        free(names);
+}
+
+void user_names_free(struct user_names *names)
+{
+        if (!names)
+                return;
+        {
+                LOCK_SCOPE(&names->mutex);
+                names->stopped = true;
+                (void)pthread_cond_broadcast(&names->more);
+        }
+        drop_ref(names);
+}
+
+/* ---- who asks the machine ---- */
+
+static void take_answer(struct user_names *names, struct name *name, int r, const char *text)
+{
+        if (r == 0 || r == -ENOENT || !name->told_ns) /* else the machine could not say: it is as it was */
+                (void)snprintf(name->text, sizeof(name->text), "%s", text);
+        name->told_ns = now_ns();
+        name->asked_ns = 0;
+        name->at_work = false;
+        (void)pthread_cond_broadcast(&names->told);
+}
+
+/* Gives the mutex back meanwhile. */
+static void ask(struct user_names *names, unsigned thread, struct name *name)
+{
+        char text[NAME_LEN_MAX + 1];
+        int r;
+
+        name->at_work = true;
+        names->since_ns[thread] = now_ns();
+        unlock(&names->mutex);
+        r = user_ask_name(name->uid, text, sizeof(text));
+        lock(&names->mutex);
+        names->since_ns[thread] = 0;
+        take_answer(names, name, r, text);
+}
+
+static void *work(void *arg)
+{
+        struct user_names *names = arg;
+
+        thread_set_name("user-names");
+        thread_set_nice(THREAD_NICE_REQUESTS); /* they wait for it */
+        {
+                LOCK_SCOPE(&names->mutex);
+                const unsigned thread = names->n_threads++;
+                struct name *name;
+
+                while (!names->stopped) {
+                        name = STAILQ_FIRST(&names->asked);
+                        if (name) {
+                                STAILQ_REMOVE_HEAD(&names->asked, next);
+                                ask(names, thread, name);
+                                continue;
+                        }
+                        names->n_idle++;
+                        (void)pthread_cond_wait(&names->more, &names->mutex);
+                        names->n_idle--;
+                }
+        }
+        drop_ref(names);
+        return NULL;
+}
+
+/* With the mutex held, as all below. Where none can be started, those that there are come to it. */
+static void start_thread(struct user_names *names)
+{
+        pthread_t thread;
+
+        atomic_fetch_add(&names->refs, 1);
+        if (thread_start(&thread, work, names) == 0)
+                (void)pthread_detach(thread); /* cannot fail of a thread that nobody joins */
+        else
+                atomic_fetch_sub(&names->refs, 1);
+}
+
+/* ---- who wants to know ---- */
+
+static struct name *find(struct user_names *names, uid_t uid)
+{
+        struct name *name;
+
+        LIST_FOREACH(name, &names->buckets[uid % N_BUCKETS], same) {
+                if (name->uid == uid)
+                        return name;
+        }
+        return NULL;
+}
+
+/* NULL: there is no memory, or none of them can go. */
+static struct name *make(struct user_names *names, uid_t uid)
+{
+        struct name *name = TAILQ_FIRST(&names->order);
+
+        if (names->n == NAMES_MAX) {
+                if (name->asked_ns || name->wanted)
+                        return NULL;
+                drop_name(names, name);
+        }
+        name = calloc(1, sizeof(*name));
+        if (!name)
+                return NULL;
+        name->uid = uid;
+        LIST_INSERT_HEAD(&names->buckets[uid % N_BUCKETS], name, same);
+        TAILQ_INSERT_TAIL(&names->order, name, link);
+        names->n++;
+        return name;
+}
+
+/* Has a thread come to it, if one is free or can be started. */
+static void want(struct user_names *names, struct name *name)
+{
+        if (!name->asked_ns) {
+                name->asked_ns = now_ns();
+                STAILQ_INSERT_TAIL(&names->asked, name, next);
+        }
+        if (names->n_idle > 0)
+                (void)pthread_cond_signal(&names->more);
+        else if (atomic_load(&names->refs) <= N_THREADS)
+                start_thread(names);
+}
+
+/* Until when it is worth waiting: until a thread has waited too long for the name, or all have for others. */
+static int64_t worth_until(const struct user_names *names, const struct name *name)
+{
+        int64_t last_ns = 0;
+
+        if (name->at_work)
+                return name->asked_ns + PATIENCE_NS;
+        for (unsigned i = 0; i < N_THREADS; i++) {
+                if (!names->since_ns[i])
+                        return name->asked_ns + PATIENCE_NS;
+                last_ns = names->since_ns[i] > last_ns ? names->since_ns[i] : last_ns;
+        }
+        return last_ns + PATIENCE_NS;
+}
+
+static void wait_for(struct user_names *names, struct name *name)
+{
+        const int64_t asked_ns = name->asked_ns;
+        int64_t until_ns;
+
+        name->wanted++;
+        while (name->asked_ns == asked_ns) {
+                until_ns = worth_until(names, name);
+                if (now_ns() >= until_ns)
+                        break;
+                (void)pthread_cond_timedwait(&names->told, &names->mutex,
+                                             &(struct timespec){ until_ns / SECOND_NS, until_ns % SECOND_NS });
+        }
+        name->wanted--;
+}
+
+void user_name(struct model *m, uid_t uid, char *buf, size_t size)
+{
+        struct user_names *names = m->user_names;
+        struct name *name;
+        LOCK_SCOPE(&names->mutex);
+
+        name = find(names, uid) ?: make(names, uid);
+        if (name && (!name->told_ns || now_ns() - name->told_ns >= FRESH_NS)) {
+                want(names, name);
+                wait_for(names, name);
+        }
+        if (name && name->told_ns)
+                (void)snprintf(buf, size, "%s", name->text);
+        else
+                (void)snprintf(buf, size, "%u", uid);
+}
+
+void user_name_in(struct model *m, struct diag *diag)
+{
+        char name[NAME_LEN_MAX + 1], text[DIAG_TEXT_MAX];
+
+        if (!diag->user_digits)
+                return;
+        user_name(m, diag->user, name, sizeof(name));
+        if (snprintf(text, sizeof(text), "%.*s%s%s", (int)diag->user_at, diag->text, name,
+                     diag->text + diag->user_at + diag->user_digits) < (int)sizeof(text))
+                memcpy(diag->text, text, sizeof(text));
+        diag->user_digits = 0;
+}

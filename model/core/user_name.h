@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MODEL_CORE_USER_NAME_H
+#define MODEL_CORE_USER_NAME_H
+
+/* What users are called, for texts that say it. */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "model/core/diag.h"
+
+struct model;
+struct user_names;
+
+int user_names_new(struct user_names **ret);
+/* Accepts NULL. Never waits: whoever looks a name up and is not answered frees what is left. */
+void user_names_free(struct user_names *names);
+
+/*
+ * The user's name; the number where there is none, or where the machine does not say it within half a second. Any thread, with
+ * no transaction open, nor a lock held.
+ */
+void user_name(struct model *m, uid_t uid, char *buf, size_t size);
+
+/* Puts the name in place of the number that diag_set_user() has left. Likewise. */
+void user_name_in(struct model *m, struct diag *diag);
+
+#endif
