@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -169,13 +170,30 @@ struct guest_file {
         uint64_t size_bytes;
         pthread_mutex_t mutex; /* of the following */
         uint64_t from; /* what the map is of begins here */
-        struct guest_map map;
+        struct guest_map *map; /* with as many extents, or bytes, as it has: many files may be open; NULL: it has no bytes */
 };
 
+/* Owned by the caller, release with free(). */
 static int get_map(struct model *m, const struct guest_asker *a, uint32_t node, uint64_t off, struct diag *diag,
-                   struct guest_map *ret)
+                   struct guest_map **ret)
 {
-        return ask(m, a, diag, ask_map, &(struct question){ .node = node, .pos = off, .ret = ret });
+        CLEANUP_FREE struct guest_map *map = malloc(sizeof(*map));
+        struct guest_map *kept;
+        size_t size;
+        int r;
+
+        if (!map)
+                return -ENOMEM;
+        r = ask(m, a, diag, ask_map, &(struct question){ .node = node, .pos = off, .ret = map });
+        if (r < 0)
+                return r == -EINVAL ? refuse(-EUCLEAN, diag) : r;
+        size = offsetof(struct guest_map, bytes) + (map->inline_len ?: map->n * sizeof(map->extent[0]));
+        kept = malloc(size);
+        if (!kept)
+                return -ENOMEM;
+        memcpy(kept, map, size);
+        *ret = kept;
+        return 0;
 }
 
 /* The disk, for the file's own use, and where the partition begins. */
@@ -210,8 +228,6 @@ int guest_open(struct model *m, const struct guest_asker *a, uint32_t node, stru
         if (r == 0 && S_ISREG(attr.mode)) {
                 f->size_bytes = attr.size;
                 r = get_map(m, a, node, 0, diag, &f->map);
-                if (r == -EINVAL)
-                        r = refuse(-EUCLEAN, diag);
         }
         if (r == 0)
                 r = open_disk(m, a, diag, f);
@@ -227,6 +243,7 @@ void guest_close(struct guest_file *f)
                 return;
         blob_close(f->blob);
         (void)pthread_mutex_destroy(&f->mutex);
+        free(f->map);
         free(f);
 }
 
@@ -242,20 +259,20 @@ static bool find_piece(struct guest_file *f, void *buf, size_t n, uint64_t off, 
 {
         LOCK_SCOPE(&f->mutex);
 
-        if (off < f->from || off >= f->map.end)
+        if (!f->map || off < f->from || off >= f->map->end)
                 return false;
-        if (n > f->map.end - off)
-                n = (size_t)(f->map.end - off);
+        if (n > f->map->end - off)
+                n = (size_t)(f->map->end - off);
         *ret = (struct piece){ .n = n, .kind = PIECE_HOLE };
-        if (off < f->map.inline_len) {
-                if (n > f->map.inline_len - off)
-                        ret->n = (size_t)(f->map.inline_len - off);
-                memcpy(buf, f->map.bytes + off, ret->n);
+        if (off < f->map->inline_len) {
+                if (n > f->map->inline_len - off)
+                        ret->n = (size_t)(f->map->inline_len - off);
+                memcpy(buf, f->map->bytes + off, ret->n);
                 ret->kind = PIECE_DONE;
                 return true;
         }
-        for (uint32_t i = 0; i < f->map.n; i++) {
-                const struct guest_extent *e = &f->map.extent[i];
+        for (uint32_t i = 0; i < f->map->n; i++) {
+                const struct guest_extent *e = &f->map->extent[i];
 
                 if (off >= e->off + e->len)
                         continue;
@@ -275,17 +292,19 @@ static bool find_piece(struct guest_file *f, void *buf, size_t n, uint64_t off, 
 
 static int learn(struct model *m, const struct guest_asker *a, struct guest_file *f, uint64_t off, struct diag *diag)
 {
-        CLEANUP_FREE struct guest_map *map = malloc(sizeof(*map));
+        struct guest_map *map, *old;
         int r;
 
-        if (!map)
-                return -ENOMEM;
-        r = get_map(m, a, f->node, off, diag, map);
+        r = get_map(m, a, f->node, off, diag, &map);
         if (r < 0)
-                return r == -EINVAL ? refuse(-EUCLEAN, diag) : r;
-        LOCK_SCOPE(&f->mutex);
-        f->from = off;
-        f->map = *map;
+                return r;
+        {
+                LOCK_SCOPE(&f->mutex);
+                old = f->map;
+                f->from = off;
+                f->map = map;
+        }
+        free(old);
         return 0;
 }
 
