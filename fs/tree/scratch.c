@@ -382,7 +382,7 @@ static int take_up(void *ctx, struct draft *d, const void *bytes, size_t n)
         if (n < NOTE_HEAD || n > sizeof(note) || fstat(draft_fd(d), &st) < 0)
                 return -EBADMSG;
         memcpy(&note, bytes, n);
-        if (!scratch_is_name(note.name) || strnlen(note.name, sizeof(note.name)) == sizeof(note.name))
+        if (strnlen(note.name, sizeof(note.name)) == sizeof(note.name) || !scratch_is_name(note.name))
                 return -EBADMSG;
         s = calloc(1, sizeof(*s));
         if (!s)
@@ -391,6 +391,8 @@ static int take_up(void *ctx, struct draft *d, const void *bytes, size_t n)
                                .makes_image = note.makes_image, .listed = true, .users = 1,
                                .size_bytes = (uint64_t)st.st_size };
         memcpy(s->name, note.name, sizeof(s->name));
+        if (s->id > ss->last) /* the clock was set back */
+                ss->last = s->id;
         atomic_store(&s->changed_us, st.st_mtim.tv_sec * INT64_C(1000000) + st.st_mtim.tv_nsec / 1000);
         add_to_list(ss, s);
         return 0;
