@@ -38,10 +38,22 @@ struct lasting_memory {
         char directory[PATH_MAX]; /* in which options were given */
 };
 
+/*
+ * What processes hand down besides, since a later version than that of the layout above: a supervisor that is older has none of
+ * it, and a process that is older knows nothing of it, and leaves there what has been changed since.
+ */
+struct lasting_more {
+        _Atomic int32_t known_to; /* the last process that knew of it */
+        _Atomic uint32_t outdated; /* one did not: what is there is of before */
+        int32_t grants_fd, values_fd;
+};
+
 struct lasting {
         struct lasting_memory *memory;
-        int memory_fd;
+        struct lasting_more *more; /* NULL: the supervisor is older */
+        int memory_fd, more_fd;
         int handles_fd, disks_fd; /* files for slots: of open files, and of the disks' bits */
+        int grants_fd, values_fd; /* and of grants, and temporary files of values; -1: with MORE */
         int fuse_fd; /* the kernel's end of the session; -1: there is none yet */
         int sockets[2]; /* over which it comes: the supervisor's, and that of the first process; -1: not any more */
 };
@@ -53,6 +65,8 @@ struct lasting {
 int lasting_make(struct lasting *ret);
 void lasting_done(struct lasting *l);
 
+/* The process that it was inherited by, or made for, has died; before the next is started. */
+void lasting_died(struct lasting *l, int pid);
 /* Has the next program that this process becomes inherit it: its descriptors, and where they are. */
 int lasting_pass_on(const struct lasting *l);
 /* 1: this process was begun to go on with what is put into *RET; 0: it was not. -EPROTO: by another version. */

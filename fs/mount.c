@@ -269,6 +269,10 @@ static int mount_open(struct mount *m)
         r = parts_new(&m->fs, m->lasting ? m->lasting->handles_fd : -1, m->lasting ? &m->lasting->memory->splits : NULL);
         if (r == 0 && m->lasting)
                 r = kept_open(m->lasting->disks_fd, DISKS_KEPT_BYTES, &m->disks);
+        if (r == 0 && m->lasting && m->lasting->more)
+                r = grants_last(m->fs.grants, m->lasting->grants_fd);
+        if (r == 0 && m->lasting && m->lasting->more)
+                r = scratches_last_values(m->fs.scratches, m->lasting->values_fd);
         if (r < 0)
                 return mount_fail(r, "out of memory");
 

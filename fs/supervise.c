@@ -266,6 +266,7 @@ static bool is_end(const struct supervisor *s, int status)
 static _Noreturn void run(struct supervisor *s)
 {
         for (;;) {
+                const pid_t pid = s->pid;
                 const int status = attend(s);
 
                 if (is_end(s, status))
@@ -274,6 +275,7 @@ static _Noreturn void run(struct supervisor *s)
                         log_info("%s: the next process goes on", s->l->memory->mountpoint);
                 else
                         mourn(s, status);
+                lasting_died(s->l, pid);
                 follow_signals(s);
                 s->pid = start_next(s);
                 if (s->pid < 0) {
@@ -314,6 +316,7 @@ int supervise(const struct options *opts, char **argv, struct lasting *ret)
         s.signal_fd = make_signal_fd();
         s.pid = s.deaths_us && s.signal_fd >= 0 ? fork() : -1;
         if (s.pid > 0) {
+                atomic_store(&ret->more->known_to, s.pid); /* it has what we have */
                 cleanup_close(&ret->sockets[1]);
                 ret->sockets[1] = -1;
                 run(&s);

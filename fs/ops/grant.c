@@ -4,20 +4,32 @@
 
 #include <string.h>
 
+#include "blobstore/base/kept.h"
 #include "blobstore/base/lock.h"
 #include "fs/ops/permit.h"
+
+/* In memory that outlives the process. */
+struct grant_slot {
+        struct kept_slot slot;
+        uint64_t instance, file;
+        uint32_t owner, uid;
+        uint8_t rest[32];
+};
+_Static_assert(sizeof(struct grant_slot) == 64, "as the file of slots was made");
 
 struct grant {
         uint64_t instance;
         uint64_t file; /* inode number */
         uid_t owner; /* as it was */
         uid_t uid; /* who may open it */
+        struct grant_slot *slot; /* NULL: it goes with the process */
 };
 
 struct grants {
         pthread_mutex_t mutex; /* of all below */
         struct grant *items; /* in order of machine and file */
         size_t n, size;
+        struct kept *kept; /* NULL: there is no next process; set before there are any */
 };
 
 int grants_new(struct grants **ret)
@@ -36,6 +48,7 @@ void grants_free(struct grants *g)
         if (!g)
                 return;
         free(g->items);
+        kept_close(g->kept);
         (void)pthread_mutex_destroy(&g->mutex);
         free(g);
 }
@@ -70,6 +83,8 @@ static void grants_remove(struct grants *g, uint64_t instance, uint64_t file)
 
         if (!grants_has(g, at, instance, file))
                 return;
+        if (g->items[at].slot)
+                kept_give(g->kept, g->items[at].slot);
         g->n--;
         memmove(&g->items[at], &g->items[at + 1], (g->n - at) * sizeof(*g->items));
 }
@@ -90,9 +105,55 @@ static int grants_put(struct grants *g, const struct grant *new)
                 }
                 memmove(&g->items[at + 1], &g->items[at], (g->n - at) * sizeof(*g->items));
                 g->n++;
+        } else if (g->items[at].slot) {
+                kept_give(g->kept, g->items[at].slot);
         }
         g->items[at] = *new;
         return 0;
+}
+
+/* In the order in which a death does no harm: it was not answered yet. */
+static int grants_put_lasting(struct grants *g, struct grant *new)
+{
+        void *taken;
+        int r;
+
+        r = g->kept ? kept_take(g->kept, &taken) : 0;
+        if (r < 0)
+                return r;
+        if (g->kept) {
+                new->slot = taken;
+                new->slot->instance = new->instance;
+                new->slot->file = new->file;
+                new->slot->owner = new->owner;
+                new->slot->uid = new->uid;
+        }
+        r = grants_put(g, new);
+        if (new->slot) {
+                if (r == 0)
+                        kept_publish(g->kept, taken);
+                else
+                        kept_give(g->kept, taken);
+        }
+        return r;
+}
+
+/* A kept_fn. */
+static int take_up(void *ctx, void *bytes)
+{
+        struct grant_slot *slot = bytes;
+        const struct grant was = { .instance = slot->instance, .file = slot->file, .owner = slot->owner, .uid = slot->uid, .slot = slot };
+
+        return grants_put(ctx, &was);
+}
+
+int grants_last(struct grants *g, int fd)
+{
+        int r;
+        LOCK_SCOPE(&g->mutex);
+
+        r = kept_open(fd, sizeof(struct grant_slot), &g->kept);
+        return r < 0 ? r : kept_each_inherited(g->kept, take_up, g);
 }
 
 /* ---- ---- */
@@ -191,7 +252,7 @@ int grant_chown(struct req *rq, struct node n, uid_t uid)
                                                    "this is attached to none");
         if (uid != new.owner && uid != 0 && uid != rq->fs->uid) {
                 LOCK_SCOPE(&g->mutex);
-                return grants_put(g, &new);
+                return grants_put_lasting(g, &new);
         }
         LOCK_SCOPE(&g->mutex);
         grants_remove(g, new.instance, new.file);

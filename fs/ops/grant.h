@@ -7,7 +7,7 @@
  * one, by chown(2), and takes it back after, by another. Here the first is a grant: that user may open this one file, of
  * a machine that is another's, and go through the two directories that lead to it. The owner, her group and what counts
  * for whom stay as they are. A chown to the owner, or to the administrator (libvirt remembers no owner where there are no
- * attributes of its own), ends it. So does the end of the mount: whoever had the file open by it has no longer; and what
+ * attributes of its own), ends it. So does the end of the mount, but not the death of the process that serves it: whoever had the file open by it has no longer; and what
  * makes the file another one, or another's: detach, a new system disk or CD, handing over, the end of the machine.
  *
  * stat(2) says that the file is that user's. For the kernel to let through whom we know by more than modes, the two
@@ -20,6 +20,11 @@
 struct grants;
 
 int grants_new(struct grants **ret);
+/*
+ * Before there are any: they are to outlive the process, in the file of slots FD, which is borrowed, and those of the process before are
+ * there. -ENOMEM.
+ */
+int grants_last(struct grants *g, int fd);
 void grants_free(struct grants *g); /* accepts NULL */
 
 /* To be told of each change of a machine: what comes back to it later comes back without grants. No transaction is open. */

@@ -15,14 +15,15 @@
 #include <unistd.h>
 
 #include "blobstore/base/io.h"
+#include "blobstore/base/kept.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
 #include "fs/tree/dir.h"
+#include "fs/tree/scratch_value.h"
 #include "model/core/text.h"
 #include "model/intake/draft.h"
 
-#define SCRATCH_PER_USER  64
-#define SCRATCH_BYTES_MAX 65536 /* beside control files: as much as a command may have */
+#define SCRATCH_PER_USER 64
 
 /*
  * What tools call them. Not vim's 4913, which asks whether files can be renamed here as elsewhere: where it cannot be made,
@@ -49,6 +50,7 @@ struct scratch {
         gid_t gid;
         int fd; /* the draft's, or of memory */
         struct draft *draft;
+        struct scratch_value *value; /* what the next process has of one of memory; NULL: nothing */
         /* Of the file, which is not asked: it may lie on a disk that does not answer. */
         atomic_uint_fast64_t size_bytes;
         atomic_int_fast64_t changed_us;
@@ -63,6 +65,7 @@ struct scratch {
 struct scratches {
         unsigned idle_seconds;
         bool lasting; /* there may be a next process */
+        struct kept *values; /* for which they are kept, too; NULL: they are not */
         pthread_t thread; /* has those go whose time is up */
         pthread_mutex_t mutex; /* of all below */
         pthread_cond_t changed; /* what is due next is another */
@@ -100,12 +103,14 @@ int scratches_new(unsigned idle_seconds, struct scratches **ret)
         return 0;
 }
 
-static void scratch_free(struct scratch *s)
+static void scratch_free(struct scratches *ss, struct scratch *s)
 {
         if (s->draft)
                 draft_free(s->draft);
         else if (s->fd >= 0)
                 (void)close(s->fd);
+        if (s->value)
+                kept_give(ss->values, s->value);
         free(s);
 }
 
@@ -183,7 +188,7 @@ static void free_unused(struct scratches *ss)
                                 TAILQ_REMOVE(&ss->unused, s, link);
                 }
                 if (s)
-                        scratch_free(s);
+                        scratch_free(ss, s);
         } while (s);
 }
 
@@ -234,6 +239,7 @@ void scratches_free(struct scratches *ss)
         while (!TAILQ_EMPTY(&ss->list))
                 unlist(ss, TAILQ_FIRST(&ss->list));
         free_unused(ss);
+        kept_close(ss->values);
         (void)pthread_cond_destroy(&ss->changed);
         (void)pthread_mutex_destroy(&ss->mutex);
         free(ss);
@@ -297,26 +303,21 @@ static void note_change(struct scratch *s)
         atomic_store(&s->changed_us, now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000);
 }
 
-/* What the next process is to know of a draft. */
-struct note {
-        uint64_t id, dir;
-        uint32_t uid, gid;
-        uint64_t makes_image;
-        char name[NAME_MAX + 1];
-};
-#define NOTE_HEAD offsetof(struct note, name)
-_Static_assert(sizeof(struct note) <= DRAFT_NOTE_MAX, "it goes into a draft's");
+_Static_assert(sizeof(struct scratch_note) <= DRAFT_NOTE_MAX, "it goes into a draft's");
 
 /* Without it, the file is gone when the next process comes. */
-static void note_for_next(const struct scratches *ss, const struct scratch *s, const char *name)
+static void note_for_next(const struct scratches *ss, struct scratch *s, const char *name)
 {
-        struct note note = { .id = s->id, .dir = s->dir, .uid = s->uid, .gid = s->gid,
+        struct scratch_note note = { .id = s->id, .dir = s->dir, .uid = s->uid, .gid = s->gid,
                              .makes_image = s->makes_image };
 
-        if (!ss->lasting || !s->draft)
+        if (!ss->lasting)
                 return;
         (void)snprintf(note.name, sizeof(note.name), "%s", name);
-        (void)draft_note(s->draft, &note, NOTE_HEAD + strlen(note.name));
+        if (s->draft)
+                (void)draft_note(s->draft, &note, SCRATCH_NOTE_HEAD + strlen(note.name));
+        else if (ss->values)
+                scratch_value_note(ss->values, &s->value, &note);
 }
 
 static void add_to_list(struct scratches *ss, struct scratch *s)
@@ -356,7 +357,7 @@ int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, co
                 r = s->fd < 0 ? -errno : 0;
         }
         if (r < 0) {
-                scratch_free(s);
+                scratch_free(ss, s);
                 return r;
         }
 
@@ -375,11 +376,11 @@ int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, co
 static int take_up(void *ctx, struct draft *d, const void *bytes, size_t n)
 {
         struct scratches *ss = ctx;
-        struct note note = { 0 };
+        struct scratch_note note = { 0 };
         struct scratch *s;
         struct stat st;
 
-        if (n < NOTE_HEAD || n > sizeof(note) || fstat(draft_fd(d), &st) < 0)
+        if (n < SCRATCH_NOTE_HEAD || n > sizeof(note) || fstat(draft_fd(d), &st) < 0)
                 return -EBADMSG;
         memcpy(&note, bytes, n);
         if (strnlen(note.name, sizeof(note.name)) == sizeof(note.name) || !scratch_is_name(note.name))
@@ -398,9 +399,40 @@ static int take_up(void *ctx, struct draft *d, const void *bytes, size_t n)
         return 0;
 }
 
+/* A kept_fn. One that cannot be taken up now is gone. */
+static int take_up_value(void *ctx, void *slot)
+{
+        struct scratches *ss = ctx;
+        struct scratch *s = calloc(1, sizeof(*s));
+        struct scratch_note note;
+        uint32_t size;
+        int fd;
+
+        fd = s ? scratch_value_open(slot, &note, &size) : -ENOMEM;
+        if (fd < 0 || !scratch_is_name(note.name)) {
+                cleanup_close(&fd);
+                free(s);
+                kept_give(ss->values, slot);
+                return 0;
+        }
+        *s = (struct scratch){ .id = note.id, .dir = note.dir, .uid = note.uid, .gid = note.gid, .fd = fd, .value = slot,
+                               .listed = true, .users = 1, .size_bytes = size };
+        memcpy(s->name, note.name, sizeof(s->name));
+        note_change(s);
+        add_to_list(ss, s);
+        return 0;
+}
+
+int scratches_last_values(struct scratches *ss, int fd)
+{
+        return kept_open(fd, SCRATCH_VALUE_SLOT_BYTES, &ss->values);
+}
+
 int scratches_take_up(struct scratches *ss, struct model *m)
 {
-        return drafts_take_up(m, take_up, ss);
+        int r = ss->values ? kept_each_inherited(ss->values, take_up_value, ss) : 0;
+
+        return r < 0 ? r : drafts_take_up(m, take_up, ss);
 }
 
 bool scratch_find(struct scratches *ss, fuse_ino_t dir, const char *name, uid_t uid, struct node *ret)
@@ -487,7 +519,11 @@ static int put_bytes(struct scratch *s, const void *buf, size_t n, uint64_t off,
         if (s->draft)
                 return draft_write(s->draft, buf, n, off, diag);
         r = refuse_long(off, n, diag);
-        return r < 0 ? r : pwrite_full(s->fd, buf, n, off);
+        if (r == 0)
+                r = pwrite_full(s->fd, buf, n, off);
+        if (r == 0 && s->value)
+                scratch_value_put(s->value, buf, n, off);
+        return r;
 }
 
 int scratch_write(struct scratch *s, const void *buf, size_t n, uint64_t off, struct diag *diag)
@@ -508,7 +544,11 @@ static int cut(struct scratch *s, uint64_t size, struct diag *diag)
         if (s->draft)
                 return draft_truncate(s->draft, size, diag);
         r = refuse_long(size, 0, diag);
-        return r == 0 && ftruncate(s->fd, (off_t)size) < 0 ? -errno : r;
+        if (r == 0 && ftruncate(s->fd, (off_t)size) < 0)
+                r = -errno;
+        if (r == 0 && s->value)
+                scratch_value_cut(s->value, (uint32_t)size);
+        return r;
 }
 
 int scratch_truncate(struct scratch *s, uint64_t size, struct diag *diag)

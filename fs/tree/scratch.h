@@ -7,8 +7,7 @@
  * image, sed -i and configuration tools for a value. In a class of images one is the draft of an image
  * (model/intake/draft.h), beside files that take a value it is a little memory. They are known by their names; each is its
  * maker's, and nobody else sees it; it is gone when it is renamed to what it was for, removed, or a day after the last
- * close, and with the mount. The next process (supervise.h) goes on with drafts, which may take an hour to be written, and
- * not with values.
+ * close, and with the mount. The next process (supervise.h) goes on with them.
  *
  * Any thread may use the list. What is held of a scratch file with scratch_get() stays until scratch_put().
  */
@@ -28,6 +27,8 @@ void scratches_free(struct scratches *ss); /* accepts NULL; before the model is 
 
 /* There may be a next process; before there are any. And this is one: takes up what the one before it had. */
 void scratches_last(struct scratches *ss);
+/* And it is to have those of values, too, in the file of slots FD, which is borrowed. -ENOMEM. */
+int scratches_last_values(struct scratches *ss, int fd);
 int scratches_take_up(struct scratches *ss, struct model *m);
 
 /* Is that how such files are called, and are there any in directories of that kind? */

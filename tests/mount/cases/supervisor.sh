@@ -92,7 +92,7 @@ settle "$R/private/both"
 same_disk more.raw "$R/private/both/disks/vdb.raw"
 
 # A file with another name first, as rsync and browsers write it: open, closed, and called differently meanwhile.
-# But a value's, which is written in a moment, is gone.
+# So is a value's; and whom a machine's disk was given to opens it, until it is taken back.
 exec 8>"$R/private/.open.qcow2.x7Kq2p" 9>"$R/private/both.part"
 piece web.qcow2 0 4 >&8
 pattern data.raw 1M 10
@@ -100,12 +100,27 @@ cp data.raw "$R/private/.closed.tmp"
 ok rename "$R/private/.closed.tmp" "$R/private/.called.tmp"
 ok mkdir "$R/private/waits"
 cp data.raw "$R/private/waits/.upload.Ab12cd"
-echo a value >"$R/private/waits/.name.tmp"
+printf 'a value, ' >"$R/private/waits/.name.tmp"
+exec 3>>"$R/private/waits/.name.tmp"
+printf 'much longer than what it is to be' >"$R/private/waits/.other.tmp"
+echo short >"$R/private/waits/.other.tmp"
+ok rename "$R/private/waits/.other.tmp" "$R/private/waits/.called.tmp"
+ok chown 12004 -1 "$R/instances/vm/disks/vda.raw"
+ok chown 12005 -1 "$R/instances/vm/disks/vda.raw"
+ok chown 12004 -1 "$R/instances/vm/seed.iso"
+ok chown 0 -1 "$R/instances/vm/seed.iso"
 for to in 8 10000; do
         kill_once
         piece web.qcow2 $((to == 8 ? 4 : 8)) "$to" >&8 || fail "the temporary file did not go on"
+        printf '%s' "$to " >&3 || fail "that of a value did not go on"
+        same "$(stat -c %u "$R/instances/vm/disks/vda.raw" "$R/instances/vm/seed.iso" | tr '\n' ' ')" "12005 0 " "who may open them"
 done
-exec 8>&- 9>&-
+exec 8>&- 9>&- 3>&-
+ok rename "$R/private/waits/.name.tmp" "$R/private/waits/name"
+value "$R/private/waits/name" "a value, 8 10000 "
+value "$R/private/waits/.called.tmp" short
+run rm "$R/private/waits/.called.tmp"
+ok chown 0 -1 "$R/instances/vm/disks/vda.raw"
 same "$(find "$R/private" -maxdepth 2 -name '.*' -o -name '*.part' | sed 's!.*/!!' | sort | tr '\n' ' ')" \
         ".called.tmp .open.qcow2.x7Kq2p .upload.Ab12cd both.part " "the temporary files that there are"
 cmp web.qcow2 "$R/private/.open.qcow2.x7Kq2p" || fail "what was written to it"
