@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* imagefs init STORE [--from PLACE | --catalogue ADDRESS]. */
+/* imagefs init STORE [--from PLACE | --catalogue ADDRESS | --join ADDRESS]. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,14 +19,15 @@ static void report(void *ctx, const char *line)
 
 int command_init(int argc, char **argv)
 {
-        const char *store, *place = NULL, *catalogue = NULL;
+        const char *store, *place = NULL, *catalogue = NULL, *joined = NULL;
         const struct flag table[] = {
                 { "--from", "of the newest copy of a catalogue in \"s3://BUCKET/PREFIX endpoint=…\"", .text = &place },
                 { "--catalogue", "\"postgresql://USER@HOST/DATABASE\": a database of PostgreSQL that has it, in place of a file",
                   .text = &catalogue },
+                { "--join", "likewise, where there is one already: to serve that library on this host, too", .text = &joined },
         };
         const struct flags line = {
-                .usage = "imagefs init STORE [--from PLACE | --catalogue ADDRESS]",
+                .usage = "imagefs init STORE [--from PLACE | --catalogue ADDRESS | --join ADDRESS]",
                 .about = "Makes a library in directory STORE, which is made if it is missing, and must be empty else.",
                 .table = table,
                 .n = sizeof(table) / sizeof(table[0]),
@@ -42,6 +43,16 @@ int command_init(int argc, char **argv)
                 r = model_recall(store, place, report, NULL, &diag);
                 if (r < 0)
                         (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        }
+        if (joined) {
+                r = model_join(store, joined, &diag);
+                explicit_bzero((char *)(uintptr_t)joined, strlen(joined)); /* ps shows no password of it any longer than that */
+                if (r < 0)
+                        (void)fprintf(stderr, "imagefs: %s\n", diag.error ? diag.text : strerror(-r));
+                else
+                        (void)printf("made; copy the file secret of the first host's directory into %s, then mount it: imagefs %s "
+                                     "MOUNTPOINT -o standby\n", store, store);
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
         r = model_open(store, &(struct model_opts){ .make = true, .idle = true, .catalogue = catalogue }, &diag, &m);

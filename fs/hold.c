@@ -9,6 +9,9 @@
  * is lost the process ends as if it had been killed, since each orderly step would write: the mount is left as after a
  * crash, and what machines do there fails.
  *
+ * Likewise a host whose lease on a catalogue in PostgreSQL has run out, and that another has taken over from: what it would
+ * write there is refused.
+ *
  * With the lock of a region's own store goes the region alone: the next process finds that another has the store, and that it
  * is offline. It is asked for by a thread of its own, which may have to wait for that store's disk.
  */
@@ -18,6 +21,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,33 +43,34 @@ struct hold {
         pthread_mutex_t end; /* which is told by one of the two */
 };
 
-static _Noreturn void end(struct hold *h, const char *what, int error, int status)
+static _Noreturn void end(struct hold *h, const char *what, const char *why, int status)
 {
         lock(&h->end);
-        log_error("%s is no longer served: its lock is lost, and another host may have it: %s: nothing more is written, and the "
-                  "mount is as after a crash; see whether this host still has its file system", what, strerror(-error));
+        log_error("%s is no longer served: %s: nothing more is written, and the mount is as after a crash; see whether this host "
+                  "still has its file system, and its network", what, why);
         _exit(status);
 }
 
 static void ask_library(void *ctx)
 {
         struct hold *h = ctx;
-        int r = model_hold(h->model);
+        char why[512];
 
-        if (r < 0)
-                end(h, h->store, r, EXIT_MOUNT_FAILED);
+        if (model_hold(h->model, why, sizeof(why)) < 0)
+                end(h, h->store, why, EXIT_MOUNT_FAILED);
 }
 
 static void ask_stores(void *ctx)
 {
         struct hold *h = ctx;
-        char path[PATH_MAX];
+        char path[PATH_MAX], why[128];
         int r = model_hold_stores(h->model, path, sizeof(path));
 
         if (r == 0)
                 return;
         ask_library(ctx); /* which may be on the same file system */
-        end(h, path[0] ? path : h->store, r, h->followed ? EXIT_FAILURE : EXIT_MOUNT_FAILED);
+        (void)snprintf(why, sizeof(why), "its lock is lost, and another host may have it: %s", strerror(-r));
+        end(h, path[0] ? path : h->store, why, h->followed ? EXIT_FAILURE : EXIT_MOUNT_FAILED);
 }
 
 int hold_start(struct model *model, const char *store, bool followed, struct hold **ret)

@@ -257,6 +257,17 @@ static void mount_warn(void *ctx, const char *sentence)
         log_warning("%s", sentence);
 }
 
+static void mount_mask_signals(int how);
+
+/* Nothing is served yet: whoever ends it need not wait. */
+static void mount_wait(void *ctx, bool waits, const char *who)
+{
+        (void)ctx;
+        if (waits)
+                log_warning("%s: waiting for its end", who);
+        mount_mask_signals(waits ? SIG_UNBLOCK : SIG_BLOCK);
+}
+
 static int mount_open(struct mount *m)
 {
         uint8_t key[MODEL_NUMBER_KEY_SIZE];
@@ -293,6 +304,8 @@ static int mount_open(struct mount *m)
                                              .followed = m->lasting,
                                              .goes_on = m->goes_on,
                                              .mountpoint = m->mountpoint,
+                                             .lease_seconds = m->opts->lease_seconds,
+                                             .wait = m->opts->standby && !m->goes_on ? mount_wait : NULL,
                                              .listener = mount_listener,
                                              .ended = mount_ended,
                                              .notice = mount_warn,

@@ -33,6 +33,7 @@ struct option {
 
 #define TIDY_SECONDS_DEFAULT 600
 #define SLOW_SECONDS_MAX     86400
+#define LEASE_SECONDS_MAX    3600
 
 /* A time is kept of each. */
 #define RESTARTS_MAX 1000000
@@ -93,6 +94,9 @@ static const struct option option_table[] = {
         { "http-name=HOST", "what addresses name, or HOST:PORT (where it listens)", OPTION_TEXT, AT(http_name) },
         { "http-metrics=WHO", "/metrics there for `loopback`, any user of this machine, or for `all` (nobody)", OPTION_TEXT,
           AT(http_metrics_for) },
+        { "lease=SECONDS", "with a catalogue in PostgreSQL: how long another host must not hear of this one to take over (15)",
+          OPTION_NUMBER, AT(lease_seconds) },
+        { "standby", "likewise: where another host serves the library, wait until it does so no more", OPTION_FLAG, AT(standby) },
         { "restarts=N", "when it dies, go on without anybody noticing, as often in a minute; 0: never (3; 0 with -f)", OPTION_NUMBER,
           AT(restarts) },
         { "remount", "with ro or rw: change that of what is mounted", OPTION_FLAG, AT(remount) },
@@ -347,6 +351,8 @@ static int options_check(struct options *opts)
                 return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
         if (opts->slow_seconds > SLOW_SECONDS_MAX)
                 return option_fail("longer than a day", "slow-request=…");
+        if (opts->lease_seconds > LEASE_SECONDS_MAX)
+                return option_fail("longer than an hour", "lease=…");
         if (opts->restarts > RESTARTS_MAX && opts->restarts != RESTARTS_AS_CAN_BE)
                 return option_fail("so often nobody can", "restarts=N");
         if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name || opts->http_metrics_for))

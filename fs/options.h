@@ -41,6 +41,8 @@ struct options {
         uint64_t workers; /* 0: the default */
         uint64_t tidy_seconds; /* 0: never */
         uint64_t slow_seconds; /* 0: no request is */
+        uint64_t lease_seconds; /* 0: the default */
+        bool standby; /* another host's end is waited for */
         uint64_t restarts; /* in a minute; 0: never; RESTARTS_AS_CAN_BE: nobody said */
         char *http, *http_cert, *http_key, *http_name; /* NULL: not given */
         char *http_metrics_for; /* as it was given; NULL: not */

@@ -131,6 +131,19 @@ static void read_boot(char *ret, size_t size)
         ret[strcspn(ret, "\n")] = '\0';
 }
 
+/* That inode's lock is ours: whoever had it, in this start of the system, has ended. */
+void home_here(const struct model *m, char *buf, size_t size)
+{
+        char boot[BOOT_MAX];
+        struct stat st;
+
+        read_boot(boot, sizeof(boot));
+        if (!boot[0] || fstat(m->lock_fd, &st) < 0)
+                (void)snprintf(buf, size, "%s", "");
+        else
+                (void)snprintf(buf, size, "%s %llx:%llx", boot, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+}
+
 static int write_holder(int lock_fd, const char *what)
 {
         char text[HOLDER_MAX], host[HOST_NAME_MAX + 1] = "", boot[BOOT_MAX];

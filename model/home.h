@@ -27,6 +27,10 @@ int home_open(struct model *m, const char *path, enum home_purpose purpose, stru
  */
 int home_hold(const struct model *m);
 
+#define HOME_HERE_MAX 128
+/* A name of the place that is locked, the same only as long as the system runs; "": it has none. */
+void home_here(const struct model *m, char *buf, size_t size);
+
 /* Whoever waits for the library learns that it is being closed. */
 void home_closing(struct model *m);
 void home_close(struct model *m);

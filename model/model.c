@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "model/address.h"
 #include "model/core/catalogue.h"
@@ -94,23 +96,32 @@ static int refuse_far(const struct model *m, int r, const char *trouble, struct 
                 return diag_set(diag, r, "%s: %s", at, *trouble ? trouble
                                                                 : "made by another version of imagefs: use that one");
         case -EBUSY:
+                if (*trouble)
+                        return diag_set(diag, r, "%s: %s; unmount it there first, or mount with -o standby to wait for that",
+                                        at, trouble);
                 return diag_set(diag, r, "%s: another imagefs serves the library whose catalogue this is: unmount that one "
                                          "first", at);
         }
         return diag_set(diag, r, "%s: the catalogue cannot be reached: %s", at, *trouble ? trouble : strerror(-r));
 }
 
-static int open_far(struct model *m, bool make, struct diag *diag)
+static int open_far(struct model *m, const struct model_opts *opts, struct diag *diag)
 {
-        char trouble[256] = "";
-        const struct db_opts opts = { .read_only = m->read_only, .tables = statements, .url = m->catalogue, .make = make,
-                                      .trouble = trouble, .trouble_size = sizeof(trouble) };
+        char trouble[256] = "", name[HOST_NAME_MAX + 1] = "", here[HOME_HERE_MAX];
+        const struct db_host host = { .name = name, .directory = m->dir, .here = here, .version = IMAGEFS_VERSION,
+                                      .lease_ms = (unsigned)opts->lease_seconds * 1000, .wait = opts->wait,
+                                      .wait_ctx = opts->listener_ctx };
+        const struct db_opts how = { .read_only = m->read_only, .tables = statements, .url = m->catalogue,
+                                     .make = opts->make, .host = &host, .trouble = trouble,
+                                     .trouble_size = sizeof(trouble) };
         int r;
 
-        r = db_open(m->dir_fd, &opts, &m->db);
+        (void)gethostname(name, sizeof(name) - 1); /* cannot fail with that size */
+        home_here(m, here, sizeof(here));
+        r = db_open(m->dir_fd, &how, &m->db);
         if (r < 0)
                 return refuse_far(m, r, trouble, diag);
-        return make ? address_keep(m) : 0;
+        return opts->make ? address_keep(m) : 0;
 }
 
 static int open_near(struct model *m, struct diag *diag)
@@ -153,7 +164,7 @@ static int open_db(struct model *m, const struct model_opts *opts, struct diag *
                 if (!m->catalogue)
                         return -ENOMEM;
         }
-        return m->catalogue ? open_far(m, opts->make, diag) : open_near(m, diag);
+        return m->catalogue ? open_far(m, opts, diag) : open_near(m, diag);
 }
 
 static int open_secret(struct model *m, struct diag *diag)
@@ -266,6 +277,36 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         return 0;
 }
 
+/* What it has of that library is made when it is mounted. */
+static int join(struct model *m, struct diag *diag)
+{
+        static const struct db_statements *const none[] = { NULL };
+        char trouble[256] = "";
+        const struct db_opts opts = { .read_only = true, .tables = none, .url = m->catalogue, .trouble = trouble,
+                                      .trouble_size = sizeof(trouble) };
+        int r;
+
+        r = db_open(m->dir_fd, &opts, &m->db);
+        db_close(TAKE_PTR(m->db));
+        return r < 0 ? refuse_far(m, r, trouble, diag) : address_keep(m);
+}
+
+int model_join(const char *dir, const char *catalogue, struct diag *diag)
+{
+        struct model m = { 0 };
+        int r;
+
+        r = address_check(catalogue, diag);
+        if (r < 0)
+                return r;
+        home_init(&m);
+        r = home_open(&m, dir, HOME_MAKE, diag);
+        if (r == 0)
+                r = (m.catalogue = strdup(catalogue)) ? join(&m, diag) : -ENOMEM;
+        home_close(&m);
+        return r;
+}
+
 int model_went_on(struct model *m)
 {
         return m->runner ? uploads_recover(m, true) : 0;
@@ -274,11 +315,18 @@ int model_went_on(struct model *m)
 void model_leave(struct model *m)
 {
         m->left = true;
+        db_leave(m->db);
 }
 
-int model_hold(const struct model *m)
+int model_hold(const struct model *m, char *why, size_t size)
 {
-        return home_hold(m);
+        int r = home_hold(m);
+
+        if (r == 0 && !db_is_lost(m->db))
+                return 0;
+        if (r < 0 || !db_trouble(m->db, why, size))
+                (void)snprintf(why, size, "its lock is lost, and another host may have it: %s", strerror(-r));
+        return r < 0 ? r : -EBUSY;
 }
 
 void model_stop_waiting(struct model *m)

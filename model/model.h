@@ -40,6 +40,8 @@ struct model_opts {
         bool followed; /* when the process dies, another one goes on with what was being uploaded */
         bool goes_on; /* that is this one: model_went_on() is called when it has done so */
         const char *mountpoint; /* no store may lie in it; may be NULL */
+        uint64_t lease_seconds; /* of a catalogue on a server: as struct db_host, as the next, with the listener's context */
+        void (*wait)(void *ctx, bool waits, const char *who);
         model_listener_fn *listener; /* may be NULL */
         void *listener_ctx;
         model_ended_fn *ended; /* with the same context; may be NULL */
@@ -54,6 +56,12 @@ struct model_opts {
  * A blob store that cannot be opened is no failure: model_health() says so.
  */
 int model_open(const char *dir, const struct model_opts *opts, struct diag *diag, struct model **ret);
+
+/*
+ * Makes a directory in which another host serves the library whose catalogue is at that address. Errors as model_open(); -ENOENT:
+ * there is none.
+ */
+int model_join(const char *dir, const char *catalogue, struct diag *diag);
 
 /* Ends what a process before this one had on its way in, and nobody has gone on with (upload_resume()). */
 int model_went_on(struct model *m);
@@ -71,10 +79,10 @@ int model_settle(struct model *m);
 pid_t model_holder(const char *dir);
 
 /*
- * Is the library still ours? A negative errno: its lock is lost, another may have it by now, and nothing may be written to
- * it any more, not even to close it. Waits for who keeps the lock. Any thread.
+ * Is the library still ours? A negative errno: its lock is lost, or another host has taken it over, which WHY says, and nothing
+ * may be written to it any more, not even to close it. Waits for who keeps the lock. Any thread.
  */
-int model_hold(const struct model *m);
+int model_hold(const struct model *m, char *why, size_t size);
 /* Likewise the blob stores that are online, of which it gives the path of the first that is not. */
 int model_hold_stores(struct model *m, char *buf, size_t size);
 

@@ -301,12 +301,12 @@ bool stores_is_offline(struct model *m, uint64_t store)
         return st && !store_list_bs(&m->stores->list, st);
 }
 
-/* Of a store that nothing but garbage is in nobody has to know. */
-static bool is_missed(struct db_txn *t, const struct store *st)
+/* Of a store that nothing but garbage is in nobody has to know; nor of the own one of a host beside which there are others. */
+static bool is_missed(const struct model *m, struct db_txn *t, const struct store *st)
 {
         int64_t regions;
 
-        return !st->path[0] || (db_int(t, stores_sql[COUNT_REGIONS], &regions, DB_INT(st->id)) == 0 && regions > 0);
+        return (!st->path[0] && !m->catalogue) || (db_int(t, stores_sql[COUNT_REGIONS], &regions, DB_INT(st->id)) == 0 && regions > 0);
 }
 
 int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx)
@@ -322,7 +322,7 @@ int stores_each_offline(struct model *m, stores_offline_fn *fn, void *ctx)
                         DB_TXN(t);
 
                         r = db_begin(m->db, DB_READ, &t);
-                        if (r == 0 && is_missed(&t, st))
+                        if (r == 0 && is_missed(m, &t, st))
                                 r = stores_refuse_offline(m, &t, st->id, &diag);
                 }
                 if (r == 0)

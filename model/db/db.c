@@ -42,6 +42,24 @@ bool db_trouble(struct db *db, char *buf, size_t size)
         return db->engine->trouble && db->engine->trouble(db, buf, size);
 }
 
+bool db_is_lost(struct db *db)
+{
+        return db->engine->is_lost && db->engine->is_lost(db);
+}
+
+void db_leave(struct db *db)
+{
+        if (db->engine->leave)
+                db->engine->leave(db);
+}
+
+void db_epochs(struct db *db, uint64_t *ret_before, uint64_t *ret)
+{
+        *ret_before = *ret = 0;
+        if (db->engine->epochs)
+                db->engine->epochs(db, ret_before, ret);
+}
+
 /* "scheme://user:password@host/name?password=…": what is between the first colon and the "@", and what follows the "?". */
 void db_url_show(const char *url, char *buf, size_t size)
 {
@@ -110,6 +128,11 @@ void db_end(struct db_txn *t)
 uint64_t db_last_id(struct db_txn *t)
 {
         return t->db->engine->last_id(t);
+}
+
+int db_each_host(struct db_txn *t, db_row_fn *fn, void *ctx)
+{
+        return !t->db ? -EIO : t->db->engine->each_host ? t->db->engine->each_host(t, fn, ctx) : 0;
 }
 
 /* ---- statements ---- */

@@ -33,11 +33,25 @@ struct db_row;
 
 struct db_statements;
 
+/*
+ * Whoever opens a database on a server to write serves the library until it is closed, or could not tell the server for so long
+ * that it goes on (db_pg_host.c). Borrowed for the call.
+ */
+struct db_host {
+        const char *name, *directory, *version; /* for people; the first two tell one from another */
+        const char *here; /* the same as another's: that one has ended; "": of that nothing is known */
+        unsigned lease_ms; /* how long; 0: as long as is usual */
+        /* Where another serves it, it is waited for: told first (WHO: a sentence), and when that has ended. NULL: -EBUSY. */
+        void (*wait)(void *ctx, bool waits, const char *who);
+        void *wait_ctx;
+};
+
 struct db_opts {
         bool read_only; /* for checking: nothing is created or migrated */
         const struct db_statements *const *tables; /* that will be used; ends with NULL; borrowed until db_close() */
         const char *url; /* "postgresql://…": it is on that server; NULL: in the directory */
         bool make; /* on a server: the tables, which are not there yet: else -EEXIST */
+        const struct db_host *host; /* on a server: who opens it; NULL: nobody who can be named */
         unsigned deadline_ms; /* of an answer of the server's; 0: as long as is usual */
         char *trouble; /* NULL, or where a sentence of why it could not be opened goes, or "": of a server */
         size_t trouble_size;
@@ -61,6 +75,12 @@ bool db_is_far(const struct db *db);
 /* Is that out of reach, as far as is known? Then BUF has why, without secrets. */
 bool db_trouble(struct db *db, char *buf, size_t size);
 
+/* Has another host taken it over, so that nothing that is known here may be told any more? */
+bool db_is_lost(struct db *db);
+/* It is not given up when it is closed: whoever opens it next goes on from the same place. */
+void db_leave(struct db *db);
+/* Each time that it is opened to write has a number, one higher than the last. 0: nobody else can have it. */
+void db_epochs(struct db *db, uint64_t *ret_before, uint64_t *ret);
 /* The address of one on a server, without what only the two need to know, for people. */
 void db_url_show(const char *url, char *buf, size_t size);
 
@@ -150,6 +170,12 @@ int db_int_(struct db_txn *t, const char *sql, int64_t *ret, const struct db_val
 #define db_int(t, sql, ret, ...) db_int_(t, sql, ret, DB_ARGS_(__VA_ARGS__))
 
 uint64_t db_last_id(struct db_txn *t);
+
+/*
+ * Calls FN for each host that serves the library or did: its name, until when it does so in microseconds or 0, its version, its directory.
+ * For none where it is in a directory.
+ */
+int db_each_host(struct db_txn *t, db_row_fn *fn, void *ctx);
 
 bool db_row_is_null(const struct db_row *row, int col);
 int64_t db_row_int(const struct db_row *row, int col); /* 0 for NULL */

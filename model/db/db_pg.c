@@ -16,6 +16,9 @@
  * was not in its log when it crashed is given to another one, which pg_xact_status() then tells of.) A commit is never
  * done again blindly. Where the server does not come back soon enough it is -EIO, and nobody knows.
  *
+ * Another host may have taken over meanwhile (db_pg_host.c). It has removed that row then, and a commit that does not find it is
+ * refused by the server: of one number there is no part for none.
+ *
  * What is committed is on the server's disk when it says so, as its synchronous_commit has it; a lazy commit is not.
  */
 
@@ -39,6 +42,9 @@
 #define BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 #define BEGIN_WRITING "BEGIN; SELECT pg_advisory_xact_lock(1768777331, 2)"
 #define BEGIN_LAZY BEGIN_WRITING "; SET LOCAL synchronous_commit = off"
+/* Where there is no such row that is an error, and with it the transaction is none. */
+#define COMMIT                                                                                                         \
+        "WITH mine AS (UPDATE writer SET last = %llu WHERE name = '%s' RETURNING 1) SELECT 1 / count(*) FROM mine; COMMIT"
 /* It waits for what is left of the earlier connection, and for a standby as every commit does. */
 #define LAST_COMMIT "UPDATE writer SET last = last WHERE name = '%s' RETURNING last"
 
@@ -384,6 +390,8 @@ static int begin_on(struct pg_connection *c, const char *sql, bool writes)
                 r = pg_exec(c, sql, NULL, 0);
         if (r < 0 && was_there && !c->conn && pg_connect(c, writes) == 0)
                 r = pg_exec(c, sql, NULL, 0);
+        if (r == -EBUSY)
+                r = -EIO; /* another has it, which is known for sure in a moment */
         if (r < 0)
                 pg_disconnect(c); /* whatever it is in */
         else if (atomic_load(&c->db->in_trouble))
@@ -395,11 +403,14 @@ static int begin(struct db *base, enum db_mode mode, bool lazy, bool scan, struc
 {
         struct db_pg *db = pg_of(base);
         struct pg_connection *c;
+        char why[256];
         int r;
 
         (void)scan; /* nothing waits for one that reads */
         if (mode == DB_WRITE && db->read_only)
                 return -EROFS;
+        if (mode == DB_WRITE && pg_host_trouble(db, why, sizeof(why)))
+                return -EIO;
         if (in_transaction_of[mode] == db)
                 abort();
         c = take(db, mode);
@@ -442,20 +453,21 @@ static int resolve(struct pg_connection *c, uint64_t number)
                 if (pg_connect(c, true) == 0 && pg_exec(c, sql, last, sizeof(last)) == 0)
                         return strtoull(last, NULL, 10) == number ? 0 : -EIO;
                 (void)poll(NULL, 0, AGAIN_MS); /* the server is asked whether it is back: nobody tells */
-        } while (now_ms() < due);
+        } while (now_ms() < due && !pg_host_is_lost(c->db));
         return -EIO;
 }
 
 static int send_commit(struct pg_connection *c)
 {
         const uint64_t number = ++c->db->commits;
-        char sql[128];
+        char sql[192];
         int r;
 
-        (void)snprintf(sql, sizeof(sql), "UPDATE writer SET last = %llu WHERE name = '%s'; COMMIT",
-                       (unsigned long long)number, c->db->name);
+        (void)snprintf(sql, sizeof(sql), COMMIT, (unsigned long long)number, c->db->name);
         r = pg_exec(c, sql, NULL, 0);
-        return r < 0 && !c->conn ? resolve(c, number) : r;
+        if (r < 0 && c->conn)
+                return r == -EINVAL ? -EIO : r;
+        return r < 0 ? resolve(c, number) : 0;
 }
 
 static int commit(struct db_txn *t)
@@ -511,8 +523,10 @@ static bool is_degraded(struct db *db)
 static bool trouble(struct db *base, char *buf, size_t size)
 {
         struct db_pg *db = pg_of(base);
-        LOCK_SCOPE(&db->troubled);
 
+        if (pg_host_trouble(db, buf, size))
+                return true;
+        LOCK_SCOPE(&db->troubled);
         if (db->trouble[0])
                 (void)snprintf(buf, size, "%s", db->trouble);
         return db->trouble[0] != '\0';
@@ -527,10 +541,36 @@ static int check(struct db *db, void (*fn)(void *ctx, const char *text), void *c
         return 0;
 }
 
+static bool is_lost(struct db *base)
+{
+        return pg_host_is_lost(pg_of(base));
+}
+
+static void leave(struct db *base)
+{
+        pg_of(base)->host.left = true;
+}
+
+static void epochs(struct db *base, uint64_t *ret_before, uint64_t *ret)
+{
+        const struct db_pg *db = pg_of(base);
+
+        *ret_before = db->host.epoch_before;
+        *ret = db->host.epoch;
+}
+
+static int each_host(struct db_txn *t, db_row_fn *fn, void *ctx)
+{
+        struct pg_connection *c = t->c;
+
+        return c->conn ? pg_host_each(c, fn, ctx) : -EIO;
+}
+
 static void close_db(struct db *base)
 {
         struct db_pg *db = pg_of(base);
 
+        pg_host_close(db);
         for (unsigned i = 0; i < PG_READERS_MAX; i++) {
                 pg_disconnect(&db->reader[i]);
                 free(db->reader[i].prepared);
@@ -564,6 +604,10 @@ static const struct db_engine engine = {
         .each = each,
         .last_id = last_id,
         .check = check,
+        .is_lost = is_lost,
+        .leave = leave,
+        .epochs = epochs,
+        .each_host = each_host,
 };
 
 /* "table column, …": of each whose ids the server gives. */
@@ -635,6 +679,7 @@ static int take_statements(struct db_pg *db, const struct db_statements *const *
 static int init_connection(struct db_pg *db, struct pg_connection *c)
 {
         c->db = db;
+        c->deadline_ms = db->deadline_ms;
         c->prepared = calloc(db->n_statements + 1, sizeof(*c->prepared));
         return c->prepared ? 0 : -ENOMEM;
 }
@@ -650,17 +695,20 @@ static int fill(struct db_pg *db, const struct db_opts *opts)
         (void)snprintf(db->name, sizeof(db->name), "imagefs %016llx%016llx", (unsigned long long)random[0],
                        (unsigned long long)random[1]);
         db->writer.db = db;
-        r = pg_connect(&db->writer, !db->read_only);
+        db->writer.deadline_ms = db->deadline_ms;
+        r = pg_connect(&db->writer, false);
         if (r == 0)
                 r = pg_check_schema(&db->writer, opts->make && !db->read_only);
         if (r >= 0 && !db->read_only)
-                r = pg_name_writer(&db->writer);
+                r = pg_host_take(&db->writer, opts->host);
         if (r >= 0)
                 r = take_statements(db, opts->tables);
         if (r == 0)
                 r = init_connection(db, &db->writer);
         for (unsigned i = 0; i < PG_READERS_MAX && r == 0; i++)
                 r = init_connection(db, &db->reader[i]);
+        if (r == 0 && !db->read_only)
+                r = pg_host_keep(db);
         return r;
 }
 
@@ -679,6 +727,7 @@ int db_pg_open(const struct db_opts *opts, struct db **ret)
         (void)pthread_mutex_init(&db->describing, NULL);
         (void)pthread_mutex_init(&db->troubled, NULL);
         (void)pthread_cond_init(&db->reader_free, NULL);
+        pg_host_init(db);
         r = fill(db, opts);
         if (r < 0) {
                 if (opts->trouble)

@@ -104,7 +104,7 @@ static int wait_for(PGconn *conn, short events, int64_t due_ms)
 
 int pg_flush(struct pg_connection *c)
 {
-        const int64_t due = now_ms() + c->db->deadline_ms;
+        const int64_t due = now_ms() + c->deadline_ms;
 
         for (;;) {
                 const int r = PQflush(c->conn);
@@ -124,7 +124,7 @@ int pg_flush(struct pg_connection *c)
 
 int pg_result(struct pg_connection *c, PGresult **ret)
 {
-        const int64_t due = now_ms() + c->db->deadline_ms;
+        const int64_t due = now_ms() + c->deadline_ms;
 
         while (PQisBusy(c->conn)) {
                 if (wait_for(c->conn, POLLIN, due) == 0)
@@ -222,6 +222,36 @@ int pg_exec(struct pg_connection *c, const char *sql, char *ret, size_t size)
         return failed < 0 ? failed : r;
 }
 
+int pg_each(struct pg_connection *c, const char *sql, db_row_fn *fn, void *ctx)
+{
+        int failed = 0;
+        int r;
+
+        if (!PQsendQuery(c->conn, sql))
+                return lost(c, PQerrorMessage(c->conn));
+        (void)PQsetSingleRowMode(c->conn); /* cannot fail right after that */
+        r = pg_flush(c);
+        while (r == 0) {
+                PGresult *result;
+                struct pg_row row = { 0 };
+
+                r = pg_result(c, &result);
+                if (r < 0 || !result)
+                        break;
+                if (failed == 0)
+                        failed = pg_errno(c, result);
+                if (failed == 0 && PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
+                        pg_row_set(&row, result);
+                        failed = fn(ctx, &row.row); /* the rest must be taken all the same */
+                        pg_row_done(&row);
+                }
+                PQclear(result);
+                if (!c->conn)
+                        break;
+        }
+        return failed != 0 ? failed : r;
+}
+
 /* ---- connecting ---- */
 
 static void ignore_notice(void *ctx, const char *text)
@@ -232,7 +262,7 @@ static void ignore_notice(void *ctx, const char *text)
 
 static int shake_hands(struct pg_connection *c)
 {
-        const int64_t due = now_ms() + c->db->deadline_ms;
+        const int64_t due = now_ms() + c->deadline_ms;
 
         for (;;) {
                 const PostgresPollingStatusType is = PQconnectPoll(c->conn);
@@ -250,7 +280,7 @@ static int shake_hands(struct pg_connection *c)
  * What is left of an earlier connection of this process is ended. That of a process before this one has ended with it, but the
  * server may need a moment to see that.
  */
-static int own(struct pg_connection *c)
+int pg_own(struct pg_connection *c)
 {
         char answer[8], sql[sizeof(END_OURS) + sizeof(c->db->name) + 2];
         int r;
@@ -300,7 +330,7 @@ int pg_connect(struct pg_connection *c, bool owns)
         if (r == 0)
                 (void)pg_exec(c, NOTICE_US_GONE, NULL, 0);
         if (r == 0 && c->conn && owns)
-                r = own(c);
+                r = pg_own(c);
         if (r == 0 && !c->conn)
                 r = -EIO;
         if (r < 0) {

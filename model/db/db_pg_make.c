@@ -57,12 +57,3 @@ int pg_check_schema(struct pg_connection *c, bool may_make)
                 return -EUCLEAN;
         return version == MIGRATE_VERSION ? 0 : -EPROTONOSUPPORT;
 }
-
-/* Those of processes that ended have no use any more: whoever is here has the library for itself. */
-int pg_name_writer(struct pg_connection *c)
-{
-        char sql[128];
-
-        (void)snprintf(sql, sizeof(sql), "DELETE FROM writer; INSERT INTO writer VALUES ('%s', 0)", c->db->name);
-        return pg_exec(c, sql, NULL, 0);
-}

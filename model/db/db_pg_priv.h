@@ -30,10 +30,28 @@ struct pg_walk;
 struct pg_connection {
         struct db_pg *db;
         struct pg_conn *conn; /* NULL: none, or none any more */
+        unsigned deadline_ms; /* of an answer */
         bool busy;            /* of one that reads: under the mutex of readers */
         bool *prepared;       /* of each statement: does this one know it? */
         struct pg_walk *walk; /* whose rows are still coming; NULL: nobody's */
         uint64_t last_id;
+};
+
+/* Who serves the library (db_pg_host.c). */
+struct pg_host {
+        char *name, *directory, *here, *version; /* as in struct db_host; constant, as the next */
+        unsigned lease_ms;
+        uint64_t epoch_before, epoch; /* 0: this process serves nothing */
+        _Atomic int64_t until_ms;     /* by the clock that counts sleep, too */
+        bool left;                    /* it is not given up: the process after this one goes on */
+
+        struct pg_connection keeper; /* the thread's */
+        pthread_t thread;
+        bool kept; /* it runs */
+        pthread_mutex_t lock; /* of what follows */
+        pthread_cond_t stop;
+        bool stopped, lost;
+        char taker[72]; /* once it is lost */
 };
 
 struct db_pg {
@@ -56,6 +74,8 @@ struct db_pg {
         pthread_cond_t reader_free;
         struct pg_connection reader[PG_READERS_MAX];
 
+        struct pg_host host;
+
         pthread_mutex_t troubled; /* of what follows */
         atomic_bool in_trouble;
         int64_t not_before_ms;    /* the server is not asked again until then */
@@ -67,6 +87,8 @@ struct db_pg {
  * -EPROTONOSUPPORT: it is too old. OWNS: it takes the lock that keeps others out: -EBUSY.
  */
 int pg_connect(struct pg_connection *c, bool owns);
+/* Takes that lock: -EBUSY. */
+int pg_own(struct pg_connection *c);
 void pg_disconnect(struct pg_connection *c);
 
 /* Notes TEXT, its first line, as what went wrong last; "": all is well. */
@@ -84,6 +106,9 @@ int pg_errno(struct pg_connection *c, const struct pg_result *result);
 /* Runs SQL, of one or more statements without parameters. RET: the first column of the last row there is, or "". */
 int pg_exec(struct pg_connection *c, const char *sql, char *ret, size_t size);
 
+/* Runs SQL, one statement without parameters, and calls FN for each row, as db_each(). */
+int pg_each(struct pg_connection *c, const char *sql, db_row_fn *fn, void *ctx);
+
 /* Prepares the statement on C where it is not yet. */
 int pg_prepare(struct pg_connection *c, struct pg_statement *s);
 
@@ -100,7 +125,22 @@ void pg_row_done(struct pg_row *row);
  * Sees that the library has the tables that we know; MAKE: makes them, and gives 1: -EEXIST. -ENOENT: there are none; -EUCLEAN: what is called as ours is not; -EPROTONOSUPPORT: of another version.
  */
 int pg_check_schema(struct pg_connection *c, bool make);
-/* Gives this process the row in which its commits leave their numbers. */
-int pg_name_writer(struct pg_connection *c);
+
+/*
+ * Which host serves the library. First pg_host_init(), last pg_host_close(), which gives it up. pg_host_take(), on the connection
+ * that writes: from here on it is this one, which has the row in which its commits leave their numbers. -EBUSY: another does, and the
+ * trouble says which. pg_host_keep() has it stay so.
+ */
+void pg_host_init(struct db_pg *db);
+int pg_host_take(struct pg_connection *c, const struct db_host *host);
+int pg_host_keep(struct db_pg *db);
+void pg_host_close(struct db_pg *db);
+
+/* Has another taken over? */
+bool pg_host_is_lost(struct db_pg *db);
+/* Is it, or may it be, no longer this one, so that nothing may be written? BUF has why. */
+bool pg_host_trouble(struct db_pg *db, char *buf, size_t size);
+/* As db_each_host(). */
+int pg_host_each(struct pg_connection *c, db_row_fn *fn, void *ctx);
 
 #endif

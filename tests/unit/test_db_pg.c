@@ -7,8 +7,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "blobstore/base/lock.h"
 #include "blobstore/base/strbuf.h"
 #include "blobstore/base/thread.h"
 #include "model/db/db_copy.h"
@@ -299,6 +301,216 @@ static void test_there_is_one_who_has_it_open(void **state)
         assert_ok(open_db(f, false));
 }
 
+/* ---- hosts ---- */
+
+/* The thread that waits for another host to end. */
+struct waiting {
+        struct fixture f;
+        struct db_host host;
+        pthread_t thread;
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool waits;
+        char who[256];
+        int r;
+};
+
+static void note_waiting(void *ctx, bool waits, const char *who)
+{
+        struct waiting *w = ctx;
+        LOCK_SCOPE(&w->lock);
+
+        w->waits = waits;
+        (void)snprintf(w->who, sizeof(w->who), "%s", who ?: "");
+        (void)pthread_cond_broadcast(&w->changed);
+}
+
+static int open_as(struct fixture *f, const struct db_host *host, char *trouble, size_t size)
+{
+        const struct db_opts opts = {
+                .tables = tables, .url = f->url, .host = host, .trouble = trouble, .trouble_size = size
+        };
+
+        return db_open(-1, &opts, &f->db);
+}
+
+static void *open_waiting(void *ctx)
+{
+        struct waiting *w = ctx;
+
+        w->r = open_as(&w->f, &w->host, NULL, 0);
+        return NULL;
+}
+
+static void begin_waiting(struct waiting *w, const struct fixture *f)
+{
+        *w = (struct waiting){ .host = { .name = "b", .directory = "/b", .here = "b", .version = "1", .lease_ms = 60000,
+                                         .wait = note_waiting, .wait_ctx = w } };
+        (void)strcpy(w->f.url, f->url);
+        (void)pthread_mutex_init(&w->lock, NULL);
+        cond_init(&w->changed);
+        assert_ok(thread_start(&w->thread, open_waiting, w));
+        LOCK_SCOPE(&w->lock);
+        while (!w->waits)
+                (void)pthread_cond_wait(&w->changed, &w->lock);
+}
+
+static int take_host(void *ctx, const struct db_row *row)
+{
+        char *out = ctx;
+
+        (void)snprintf(out + strlen(out), 128 - strlen(out), "%s %s %d %s;", db_row_str(row, 0), db_row_str(row, 3),
+                       db_row_int(row, 1) > 0, db_row_str(row, 2));
+        return 0;
+}
+
+static void each_host(struct db *db, char ret[128])
+{
+        DB_TXN(t);
+
+        ret[0] = '\0';
+        assert_ok(db_begin(db, DB_READ, &t));
+        assert_ok(db_each_host(&t, take_host, ret));
+}
+
+static void test_another_host_is_refused_and_one_that_waits_is_told(void **state)
+{
+        const struct db_host a = { .name = "a", .directory = "/it's", .here = "a", .version = "1", .lease_ms = 60000 };
+        const struct db_host b = { .name = "b", .directory = "/b", .here = "b", .version = "1" };
+        struct fixture *f = *state;
+        struct fixture second = { 0 };
+        uint64_t before, epoch;
+        char trouble[256], hosts[128];
+        struct waiting w;
+
+        db_close(f->db);
+        assert_ok(open_as(f, &a, NULL, 0));
+        (void)strcpy(second.url, f->url);
+        assert_err(open_as(&second, &b, trouble, sizeof(trouble)), -EBUSY);
+        assert_contains(trouble, "host a serves this library, and has it until 20");
+        assert_contains(trouble, "unless it renews that: from /it's");
+        begin_waiting(&w, f);
+        assert_string_equal(w.who, trouble);
+        assert_ok(add_store(f, "a", NULL));
+        db_close(f->db);
+        f->db = NULL;
+        (void)pthread_join(w.thread, NULL);
+        assert_ok(w.r);
+        assert_false(w.waits);
+        assert_int_equal(count_stores(&w.f), 1);
+        each_host(w.f.db, hosts);
+        assert_string_equal(hosts, "b /b 1 1;?  0 ;a /it's 0 1;");
+        db_epochs(w.f.db, &before, &epoch);
+        assert_int_equal(epoch, before + 1);
+        f->db = w.f.db;
+        (void)pthread_cond_destroy(&w.changed);
+        (void)pthread_mutex_destroy(&w.lock);
+}
+
+/* A process that opens it as HOST, stops in the middle of a transaction, and when it goes on tells what became of that. */
+static pid_t stop_in_transaction(const struct fixture *f, const struct db_host *host)
+{
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0) {
+                struct fixture child = *f;
+                char why[256] = "";
+                DB_TXN(t);
+
+                if (open_as(&child, host, NULL, 0) < 0 || add_store(&child, "kept", NULL) < 0 ||
+                    db_begin(child.db, DB_WRITE, &t) < 0 || db_run(&t, test_sql[ADD_STORE], DB_TEXT("late")) != 1)
+                        _exit(1);
+                (void)raise(SIGSTOP);
+                if (db_commit(&t) != -EIO || add_store(&child, "later", NULL) != -EIO)
+                        _exit(2);
+                while (!db_is_lost(child.db)) /* which it finds by itself */
+                        (void)usleep(10000);
+                if (!db_trouble(child.db, why, sizeof(why)) || !strstr(why, "host b has taken over this library"))
+                        _exit(3);
+                _exit(add_store(&child, "later", NULL) == -EIO ? 42 : 4);
+        }
+        assert_true(pid > 0);
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        assert_true(WIFSTOPPED(status));
+        return pid;
+}
+
+static void goes_on_and_has_lost(pid_t pid)
+{
+        int status;
+
+        assert_ok(kill(pid, SIGCONT));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 42);
+}
+
+static void test_a_host_that_sleeps_longer_than_its_lease_writes_nothing_more(void **state)
+{
+        const struct db_host a = { .name = "a", .directory = "/a", .here = "a", .version = "1", .lease_ms = 600 };
+        struct fixture *f = *state;
+        struct waiting w;
+        pid_t pid;
+
+        db_close(f->db);
+        f->db = NULL;
+        pid = stop_in_transaction(f, &a);
+        begin_waiting(&w, f);
+        (void)pthread_join(w.thread, NULL);
+        assert_ok(w.r);
+        assert_ok(add_store(&w.f, "b", NULL));
+        goes_on_and_has_lost(pid);
+        assert_int_equal(count_stores(&w.f), 2);
+        f->db = w.f.db;
+        (void)pthread_cond_destroy(&w.changed);
+        (void)pthread_mutex_destroy(&w.lock);
+}
+
+static void test_no_lease_is_waited_for_where_its_holder_has_ended(void **state)
+{
+        const struct db_host a = { .name = "b", .directory = "/a", .here = "here", .version = "1", .lease_ms = 60000 };
+        struct fixture *f = *state;
+        pid_t pid;
+
+        db_close(f->db);
+        f->db = NULL;
+        pid = stop_in_transaction(f, &a);
+        assert_ok(open_as(f, &a, NULL, 0));
+        assert_int_equal(count_stores(f), 1);
+        assert_ok(kill(pid, SIGKILL));
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        /* What is left for the next process is so, too. */
+        db_leave(f->db);
+        db_close(f->db);
+        f->db = NULL;
+        assert_err(open_db(f, false), -EBUSY);
+        assert_ok(open_as(f, &a, NULL, 0));
+}
+
+static void test_nothing_is_written_when_a_lease_cannot_be_renewed_and_all_goes_on_when_it_is(void **state)
+{
+        const struct db_host a = { .name = "a", .directory = "/a", .here = "a", .version = "1", .lease_ms = 1000 };
+        struct fixture *f = *state;
+        char why[256] = "";
+        DB_TXN(t);
+
+        db_close(f->db);
+        assert_ok(open_as(f, &a, NULL, 0));
+        assert_false(db_trouble(f->db, why, sizeof(why)));
+        pg_server_sql(&server, f->name, "ALTER TABLE host RENAME TO away"); /* the server answers all else */
+        while (!db_trouble(f->db, why, sizeof(why)) || !strstr(why, "this host's lease of the library has run out"))
+                (void)usleep(10000);
+        assert_err(add_store(f, "late", NULL), -EIO);
+        assert_int_equal(count_stores(f), 0);
+        pg_server_sql(&server, f->name, "ALTER TABLE away RENAME TO host");
+        while (db_begin(f->db, DB_WRITE, &t) < 0)
+                (void)usleep(10000);
+        db_end(&t);
+        assert_false(db_is_lost(f->db));
+        assert_ok(add_store(f, "a", NULL));
+}
+
 static void test_only_a_library_is_opened_and_only_of_our_version(void **state)
 {
         struct fixture *f = *state;
@@ -547,6 +759,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_statements_run_while_rows_of_another_come, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_triggers_tell_what_happened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_there_is_one_who_has_it_open, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_another_host_is_refused_and_one_that_waits_is_told, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_host_that_sleeps_longer_than_its_lease_writes_nothing_more, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_no_lease_is_waited_for_where_its_holder_has_ended, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_nothing_is_written_when_a_lease_cannot_be_renewed_and_all_goes_on_when_it_is, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_only_a_library_is_opened_and_only_of_our_version, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_acknowledged_outlives_a_crash_and_all_goes_on_after_it,
                                                 setup, teardown),

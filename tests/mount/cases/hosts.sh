@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+# A library whose catalogue is in PostgreSQL and whose region is in a bucket, and two hosts, one of which serves it: the other is
+# refused, or waits, as long as the first may write; it goes on when that is unmounted, killed, or stands still for longer than its
+# lease. Nothing that was acknowledged is lost, and the first, when it comes to itself again, writes nothing more, and ends.
+need psql
+# shellcheck source=tests/mount/lib/s3.sh
+. "$lib/s3.sh"
+grep -q libpq <(ldd "$IMAGEFS") || skip "built without libpq"
+grep -q libcurl <(ldd "$IMAGEFS") || skip "built without libcurl"
+server=$lib/../../lib/postgres
+chmod 711 "$WORK" # the server may be another user
+mkdir -m 755 server
+"$server" start "$WORK/server" || { [ $? = 77 ] && skip "PostgreSQL is not installed"; fail "the server does not start"; }
+at="postgresql://imagefs:sesame@/postgres?host=$WORK/server"
+bucket
+NO_CHECK=yes
+
+# host NAME: what follows is about that one.
+declare -A pids
+host() {
+        STORE=$WORK/$1 MNT=$WORK/at-$1 R=$WORK/at-$1/regions/far log=$WORK/$1.log
+        daemon_pid=${pids[$1]:-}
+        [ -n "$daemon_pid" ] || mkdir "$MNT" 2>/dev/null # one that stands still would not answer
+        here=$1
+}
+# serve [OPTION…]: in the background of this case.
+serve() {
+        "$IMAGEFS" "$STORE" "$MNT" -f "$@" >>"$log" 2>&1 &
+        daemon_pid=$! pids[$here]=$!
+}
+serves() {
+        until_true 30 mountpoint -q "$MNT" || fail "$here does not serve: $(tail -n 3 "$log")"
+}
+said() { grep -q "$1" "$log"; }
+ends() {
+        unmount "$MNT" || fail "$here cannot be unmounted"
+        _reap "$daemon_pid" || fail "$here ended with $?: $(tail -n 3 "$log")"
+}
+
+# A second directory is of the same library, or is none.
+host a
+run "$IMAGEFS" init "$STORE" --catalogue "$at" >/dev/null
+host b
+refuses_to_join() { # ADDRESS SENTENCE
+        local told
+        told=$("$IMAGEFS" init "$STORE" --join "$1" 2>&1) && fail "joined $1"
+        [[ $told == *"$2"* && $told != *sesame* ]] || fail "joining $1: $told"
+        [ ! -e "$STORE/database" ] || fail "$1: there is a library"
+}
+refuses_to_join mysql://host/name 'name it as "postgresql://USER@HOST/DATABASE"'
+refuses_to_join "postgresql://imagefs:sesame@/template1?host=$WORK/server" "there is no library's catalogue there"
+[[ $(run "$IMAGEFS" init "$STORE" --join "$at") == *"copy the file secret of the first host's directory into $STORE"* ]] ||
+        fail "the secret is not told of"
+same "$(stat -c %a "$STORE/database")" 600 "the mode of the file with the address"
+cp -p a/secret b/secret
+[[ $("$IMAGEFS" init "$STORE" --join "$at" 2>&1) == *"there is a library already" ]] || fail "joined twice"
+
+# One serves.
+host a
+serve
+serves
+ok mkdir "$R"
+ok write "$R/store" "$FAR"
+pattern disk.raw 3M 5
+import_raw "$R/private/web" disk.raw
+host b
+name=$(uname -n)
+[[ $(start_refused "$STORE" "$MNT" -f) == *"postgresql://imagefs@/postgres: host $name serves this library, and has it until 20"*"Z unless it renews that: from $WORK/a; unmount it there first, or mount with -o standby to wait for that" ]] ||
+        fail "another sentence: $(cat out)"
+
+# Who waits goes on as soon as the other has ended.
+serve -o standby,lease=1
+until_true 10 said "host $name serves this library.*: waiting for its end" || fail "it does not wait: $(tail -n 3 "$log")"
+host a
+ok write "$R/private/web/description" "said by a"
+ends
+host b
+serves
+value "$R/private/web/description" "said by a"
+same_disk "$R/private/web/disks/vda.raw" disk.raw
+
+# It is killed: at once where it was, and elsewhere when its lease is over.
+kill_daemon
+umount -l "$MNT"
+serve -o lease=1
+serves
+value "$R/private/web/description" "said by a"
+pattern second.raw 2M 6
+import_raw "$R/private/second" second.raw
+ok write "$R/private/web/description" "said by b"
+kill_daemon
+umount -l "$MNT"
+host c
+run "$IMAGEFS" init "$STORE" --join "$at" >/dev/null
+cp -p a/secret c/secret
+serve -o standby,lease=1
+serves
+value "$R/private/web/description" "said by b"
+same_disk "$R/private/second/disks/vda.raw" second.raw
+ok write "$R/private/web/description" "said by c"
+
+# It stands still for longer than its lease, and comes to itself again.
+kill -STOP "$daemon_pid"
+host d
+run "$IMAGEFS" init "$STORE" --join "$at" >/dev/null
+cp -p a/secret d/secret
+serve -o standby,lease=60
+serves
+value "$R/private/web/description" "said by c"
+ok write "$R/private/web/description" "said by d"
+before=$(objects)
+host c
+kill -CONT "$daemon_pid"
+expect "EIO|ENOTCONN|ECONNABORTED" write "$R/private/web/description" "said by the dead"
+_reap "$daemon_pid"
+same $? 32 "the status of who has lost the library"
+said "no longer served: host $name has taken over this library, since this one's lease had run out: nothing more is written" ||
+        fail "not said: $(tail -n 1 "$log")"
+umount -l "$MNT"
+host d
+value "$R/private/web/description" "said by d"
+same "$(objects)" "$before" "objects since another host has it"
+same_disk "$R/private/web/disks/vda.raw" disk.raw
+import_raw "$R/private/third" second.raw
+value "$MNT/info/health" ok
+ends
+"$server" stop "$WORK/server"
