@@ -19,10 +19,17 @@ struct key {
         char columns[64];
 };
 
+/* "INTEGER PRIMARY KEY": the number of a row, which every index of sqlite's ends with. */
+struct number {
+        const struct token *table, *column;
+};
+
 struct schema {
         struct strbuf out, foreign;
         struct key keys[16]; /* of several columns */
         size_t n_keys;
+        struct number numbers[64];
+        size_t n_numbers;
         unsigned n_triggers;
 };
 
@@ -108,9 +115,15 @@ static const struct {
         { "TEXT", 1, "text COLLATE \"C\"" },
 };
 
-static void add_column(struct schema *c, const struct token *table, const struct tokens *item)
+static int add_column(struct schema *c, const struct token *table, const struct tokens *item)
 {
         size_t written = 0;
+
+        if (tokens_are(item, 1, "INTEGER PRIMARY KEY")) {
+                if (c->n_numbers == sizeof(c->numbers) / sizeof(c->numbers[0]))
+                        return -EINVAL;
+                c->numbers[c->n_numbers++] = (struct number){ .table = table, .column = &item->first[0] };
+        }
 
         for (size_t i = 0; i < item->n;) {
                 const char *text = NULL;
@@ -135,6 +148,7 @@ static void add_column(struct schema *c, const struct token *table, const struct
                 written = i;
         }
         rewrite(c, &c->out, item, written, item->n);
+        return 0;
 }
 
 static int add_table(struct schema *c, const struct tokens *s)
@@ -157,14 +171,40 @@ static int add_table(struct schema *c, const struct tokens *s)
                 if (tokens_are(&item, 0, "PRIMARY KEY (") || tokens_are(&item, 0, "UNIQUE (") ||
                     tokens_are(&item, 0, "CHECK ("))
                         rewrite(c, &c->out, &item, 0, item.n);
-                else
-                        add_column(c, table, &item);
+                else if (r == 0)
+                        r = add_column(c, table, &item);
                 if (end < closing)
                         strbuf_add(&c->out, ",");
                 i = end + 1;
         }
         strbuf_add(&c->out, ");\n");
         return r;
+}
+
+/* ---- indices ---- */
+
+/*
+ * "CREATE INDEX name ON table (columns) [WHERE …]": the rows of one value are in the order of their numbers, or the last
+ * of an event's ring would be found by looking at all.
+ */
+static void add_index(struct schema *c, const struct tokens *s)
+{
+        const size_t closing = tokens_closing(s, 5);
+        const struct token *number = NULL;
+
+        for (size_t i = 0; i < c->n_numbers; i++) {
+                if (same(c->numbers[i].table, &s->first[4]))
+                        number = c->numbers[i].column;
+        }
+        for (size_t i = 6; number && i < closing; i++) {
+                if (same(&s->first[i], number))
+                        number = NULL; /* it has it */
+        }
+        rewrite(c, &c->out, s, 0, closing);
+        if (number)
+                strbuf_addf(&c->out, ", %.*s", (int)number->n, number->at);
+        rewrite(c, &c->out, s, closing, s->n);
+        strbuf_add(&c->out, ";\n");
 }
 
 /* ---- triggers ---- */
@@ -222,6 +262,10 @@ static int add_statement(struct schema *c, const struct tokens *s)
                 return add_table(c, s);
         if (tokens_are(s, 0, "CREATE VIEW " BY_HAND) || tokens_are(s, 0, "CREATE TRIGGER happening_insert"))
                 return 0;
+        if (tokens_are(s, 0, "CREATE INDEX * ON * (")) {
+                add_index(c, s);
+                return 0;
+        }
         if (tokens_are(s, 0, "CREATE TRIGGER *")) {
                 add_trigger(c, s);
                 return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
 #include "model/core/blob_row.h"
 #include "model/core/stores.h"
@@ -163,18 +164,17 @@ static int take_first(void *ctx, int n, char **values, char **names)
         return 0;
 }
 
-static int64_t run_on_server(const struct library *l, const char *sql)
+static int64_t run_on_server(const struct library *l, const char *sql, bool plain)
 {
-        char *text;
-        int64_t result;
+        CLEANUP_FREE char *text = NULL, *all = NULL;
 
         check(db_pg_statement(sql, &text), sql, NULL);
-        result = pg_server_sql(&server, l->database, text);
-        free(text);
-        return result;
+        if (asprintf(&all, "%s%s", plain ? "SET session_replication_role = replica; " : "", text) < 0)
+                abort();
+        return pg_server_sql(&server, l->database, all);
 }
 
-static int64_t run_sql(struct library *l, const char *fmt, va_list ap)
+static int64_t run_sql(struct library *l, bool plain, const char *fmt, va_list ap)
 {
         char path[TEMPDIR_MAX + 32];
         int64_t result = -1;
@@ -185,7 +185,7 @@ static int64_t run_sql(struct library *l, const char *fmt, va_list ap)
         (void)snprintf(path, sizeof(path), "%s/lib/" DB_FILE, l->dir);
         sql = sqlite3_vmprintf(fmt, ap);
         if (sql && l->database[0]) {
-                result = run_on_server(l, sql);
+                result = run_on_server(l, sql, plain);
                 sqlite3_free(sql);
                 return result;
         }
@@ -207,7 +207,16 @@ void library_sql(struct library *l, const char *fmt, ...)
         va_list ap;
 
         va_start(ap, fmt);
-        (void)run_sql(l, fmt, ap);
+        (void)run_sql(l, false, fmt, ap);
+        va_end(ap);
+}
+
+void library_sql_plain(struct library *l, const char *fmt, ...)
+{
+        va_list ap;
+
+        va_start(ap, fmt);
+        (void)run_sql(l, true, fmt, ap);
         va_end(ap);
 }
 
@@ -217,7 +226,7 @@ int64_t library_sql_int(struct library *l, const char *fmt, ...)
         va_list ap;
 
         va_start(ap, fmt);
-        result = run_sql(l, fmt, ap);
+        result = run_sql(l, false, fmt, ap);
         va_end(ap);
         return result;
 }

@@ -290,6 +290,17 @@ static void test_triggers_tell_what_happened(void **state)
         assert_ok(db_commit(&t));
 }
 
+/* As with sqlite, whose indices end with the number of the row: the last of a ring is found without looking at all of it. */
+static void test_rows_of_one_value_are_in_the_order_of_their_numbers(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_int_equal(pg_server_sql(&server, f->name,
+                                       "SELECT count(*) FROM pg_indexes WHERE indexname = 'event_ring' AND indexdef LIKE "
+                                       "'%(reach, uid, seq)' OR indexname = 'blob_unread' AND indexdef LIKE '%(id) WHERE%'"),
+                         2);
+}
+
 static void test_there_is_one_who_has_it_open(void **state)
 {
         struct fixture *f = *state;
@@ -758,6 +769,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_reader_sees_one_state, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_statements_run_while_rows_of_another_come, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_triggers_tell_what_happened, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_rows_of_one_value_are_in_the_order_of_their_numbers, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_there_is_one_who_has_it_open, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_another_host_is_refused_and_one_that_waits_is_told, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_host_that_sleeps_longer_than_its_lease_writes_nothing_more, setup, teardown),

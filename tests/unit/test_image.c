@@ -222,12 +222,12 @@ static void test_a_hundred_thousand_are_listed_in_order(void **state)
         struct library *l = *state;
         struct listed listed = { 0 };
 
-        library_sql(l,
-                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
-                    "INSERT INTO image (ident, region, class, handle, uid, gid, mode, created, updated, source, name, "
-                    "status, type) SELECT 'img-' || i, %lld, 'public', 'image-' || i, 0, 0, 493, 0, 0, 'public', 'x', "
-                    "'available', 'both' FROM n",
-                    (long long)l->region);
+        library_sql_plain(l,
+                          "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+                          "INSERT INTO image (ident, region, class, handle, uid, gid, mode, created, updated, source, "
+                          "name, status, type) SELECT 'img-' || i, %lld, 'public', 'image-' || i, 0, 0, 493, 0, 0, "
+                          "'public', 'x', 'available', 'both' FROM n",
+                          (long long)l->region);
         assert_ok(image_each(l->m, l->region, CLASS_PUBLIC, check_order, &listed));
         assert_int_equal(listed.n, 100000);
         listed = (struct listed){ 0 };
