@@ -34,6 +34,8 @@
 #include "blobstore/blobs/tidy.h"
 #include "blobstore/chunks/block_cache.h"
 
+struct fetch_ahead;
+
 /* What is being made again, and how much of it is done; TOTAL 0: of how much is not known. */
 typedef void blobstore_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
@@ -42,7 +44,12 @@ struct blobstore_caches {
         uint64_t memory_bytes; /* of chunks; 0: 64 MiB */
         uint64_t disk_bytes;   /* of blocks that small reads wanted, on disk; 0: none; BLOCK_CACHE_SHARE: the default */
         const char *dir;       /* where those are kept; NULL: in the store itself */
+        struct fetch_ahead *ahead; /* of stores in buckets, of blobstore_ahead_new(), borrowed; NULL: nothing is fetched ahead */
 };
+
+/* Fetches ahead for all stores that are opened with it: one budget for as many as there are. */
+int blobstore_ahead_new(struct fetch_ahead **ret);
+void blobstore_ahead_free(struct fetch_ahead *a); /* accepts NULL; all of those are closed */
 
 struct blobstore_opts {
         bool read_only;                  /* nothing is created, repaired or collected; for checking */

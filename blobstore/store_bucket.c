@@ -22,6 +22,7 @@
 #include "blobstore/base/parse.h"
 #include "blobstore/blobs/map.h"
 #include "blobstore/blobs/store.h"
+#include "blobstore/objects/fetch_ahead.h"
 
 #define RANGES_BYTES_MAX (UINT64_C(32) << 30)
 #define FORMAT_MAX 256
@@ -54,7 +55,7 @@ static int fetch_to(struct bucket *b, const char *name, uint64_t size, char *buf
         int r = 0;
 
         for (uint64_t at = 0; r == 0 && at < size; at += got) {
-                r = bucket_get(b, name, at, buffer, BUCKET_READ_MAX, &got);
+                r = bucket_get(b, name, at, buffer, BUCKET_READ_MAX, &got, NULL);
                 if (r == 0 && got == 0)
                         r = -EHOSTDOWN; /* another than the list says: asked again the next time */
                 if (r == 0)
@@ -108,7 +109,7 @@ static int recall(struct blobstore *bs, const char *dir)
         size_t n;
         int r;
 
-        r = bucket_get(bs->far.bucket, FORMAT_FILE, 0, format, sizeof(format), &n);
+        r = bucket_get(bs->far.bucket, FORMAT_FILE, 0, format, sizeof(format), &n, NULL);
         if (r < 0)
                 return r;
         if (mkdir(dir, 0700) < 0 && errno != EEXIST)
@@ -165,6 +166,7 @@ int store_bucket_ranges(struct blobstore *bs, const uint8_t id[STORE_ID_SIZE], c
                 bytes = bytes < RANGES_BYTES_MAX ? bytes : RANGES_BYTES_MAX;
         }
         far->cache.bytes = bytes;
+        far->cache.ahead = caches->ahead;
         far->cache.name = bytes == 0 || bs->read_only ? NULL : far->cache_name;
         return 0;
 }
@@ -194,6 +196,16 @@ int store_bucket_claim(struct blobstore *bs, const char *format, const struct bl
         if (!opts->existing && !bs->read_only)
                 r = bucket_claim(bs->far.bucket, &store, opts->why ?: &why);
         return r == 0 && !bs->read_only ? segments_adopt(bs->chunks->segments) : r;
+}
+
+int blobstore_ahead_new(struct fetch_ahead **ret)
+{
+        return fetch_ahead_new(ret);
+}
+
+void blobstore_ahead_free(struct fetch_ahead *a)
+{
+        fetch_ahead_free(a);
 }
 
 /* ---- files of the caller's ---- */

@@ -157,7 +157,7 @@ int map_file_fetch_page(struct blobstore *bs, const struct blob_id *id, uint32_t
         if (!bs->far.bucket)
                 return -ENOENT;
         map_key(id, key);
-        r = bucket_get(bs->far.bucket, key, map_page_offset(page), ret, MAP_PAGE_SIZE, &n);
+        r = bucket_get(bs->far.bucket, key, map_page_offset(page), ret, MAP_PAGE_SIZE, &n, NULL);
         return r < 0 ? r : n == MAP_PAGE_SIZE ? 0 : -EBADMSG;
 }
 
@@ -171,7 +171,7 @@ static int map_file_fetch_all(struct blobstore *bs, const struct blob_id *id, in
 
         map_key(id, key);
         while (r == 0 && n == sizeof(buf)) {
-                r = bucket_get(bs->far.bucket, key, at, buf, sizeof(buf), &n);
+                r = bucket_get(bs->far.bucket, key, at, buf, sizeof(buf), &n, NULL);
                 if (r == 0)
                         r = pwrite_full(fd, buf, n, at);
                 at += n;

@@ -25,13 +25,13 @@ static void far_key(uint32_t id, char ret[KEY_SIZE])
 }
 
 /* A range_fetch_fn. */
-static int far_fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n)
+static int far_fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size)
 {
         const struct segment_far *far = ctx;
         char key[KEY_SIZE];
 
         far_key(id, key);
-        return bucket_get(far->bucket, key, from, buf, n, ret_n);
+        return bucket_get(far->bucket, key, from, buf, n, ret_n, ret_size);
 }
 
 int segment_far_new(struct bucket *bucket, const struct range_cache_opts *cache, struct segment_far **ret)

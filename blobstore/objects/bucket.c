@@ -211,7 +211,7 @@ static int look_whose(struct s3 *s, const char *format, struct strbuf *why)
         size_t n;
         int r;
 
-        r = s3_get(s, FORMAT_OBJECT, 0, text, sizeof(text), &n, why);
+        r = s3_get(s, FORMAT_OBJECT, 0, text, sizeof(text), &n, NULL, why);
         if (r < 0)
                 return r;
         if (n == strlen(format) && memcmp(text, format, n) == 0)
@@ -448,7 +448,7 @@ static int compare(struct bucket *b, const char *name, int fd, uint64_t size)
                 const size_t n = size - at < BUCKET_READ_MAX ? (size_t)(size - at) : BUCKET_READ_MAX;
                 size_t got = 0;
 
-                r = s3_get(b->reads, name, at, there, n, &got, &why);
+                r = s3_get(b->reads, name, at, there, n, &got, NULL, &why);
                 if (r == 0 && (got != n || pread_full(fd, here, n, at) != (ssize_t)n || memcmp(here, there, n) != 0))
                         return -EEXIST;
         }
@@ -468,12 +468,13 @@ int bucket_put(struct bucket *b, const char *name, int fd, uint64_t size)
         return r == -EEXIST ? compare(b, name, fd, size) : judge(b, true, r, &why);
 }
 
-int bucket_get(struct bucket *b, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n)
+int bucket_get(struct bucket *b, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size)
 {
         CLEANUP_STRBUF struct strbuf why = { 0 };
         int r;
 
-        r = bucket_is_away(b, NULL) ? -EHOSTDOWN : judge(b, false, s3_get(b->reads, name, from, buf, n, ret_n, &why), &why);
+        r = bucket_is_away(b, NULL) ? -EHOSTDOWN
+                                    : judge(b, false, s3_get(b->reads, name, from, buf, n, ret_n, ret_size, &why), &why);
         return r == -ENOENT ? missing(b) : r;
 }
 

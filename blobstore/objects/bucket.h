@@ -69,8 +69,8 @@ bool bucket_wait(struct bucket *b, unsigned ms);
 
 /* SIZE bytes of the file; succeeds where the same is there. -EEXIST: something else is, that nobody but us should have put there. */
 int bucket_put(struct bucket *b, const char *name, int fd, uint64_t size);
-/* Up to N bytes, BUCKET_READ_MAX at the most; fewer where the object ends. -ENOENT. */
-int bucket_get(struct bucket *b, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n);
+/* Up to N bytes, BUCKET_READ_MAX at the most; fewer where the object ends. RET_SIZE as in s3_get(). -ENOENT. */
+int bucket_get(struct bucket *b, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size);
 int bucket_size(struct bucket *b, const char *name, uint64_t *ret); /* -ENOENT */
 int bucket_remove(struct bucket *b, const char *name); /* one that is gone, too */
 int bucket_each(struct bucket *b, const char *start, s3_each_fn *each, void *ctx);

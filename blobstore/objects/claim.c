@@ -125,7 +125,7 @@ static int compare(struct s3 *s, uint64_t highest, const struct claim *ours, str
         int r;
 
         claim_key(highest, key);
-        r = s3_get(s, key, 0, text, sizeof(text) - 1, &n, why);
+        r = s3_get(s, key, 0, text, sizeof(text) - 1, &n, NULL, why);
         if (r < 0 && r != -ENOENT) /* it has removed that meanwhile: for a higher one */
                 return r;
         text[n] = '\0';

@@ -21,6 +21,8 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/nameless.h"
 #include "blobstore/hash/hash.h"
+#include "blobstore/objects/fetch_ahead.h"
+#include "blobstore/objects/scans.h"
 
 #define RANGES_MIN 64 /* more than there are readers at once */
 #define RANGES_MAX 65536 /* 64 GiB, for which it needs 5 MiB of memory */
@@ -44,6 +46,7 @@ struct range {
         bool named; /* it is in a bucket */
         bool fetched;
         bool kept;
+        bool ahead; /* nobody has wanted it yet */
         uint64_t sum;
 };
 
@@ -59,6 +62,7 @@ struct range {
 struct range_cache {
         range_fetch_fn *fetch;
         void *ctx;
+        struct fetch_ahead *ahead; /* NULL: nothing is fetched before it is wanted */
         int fd;
         int index_fd; /* -1: it goes with its owner */
         size_t n;
@@ -69,6 +73,8 @@ struct range_cache {
         size_t n_buckets;
         LIST_HEAD(range_bucket, range) *buckets;
         TAILQ_HEAD(, range) idle; /* the least recently used first */
+        struct scans scans;
+        size_t n_ahead; /* asked for, or there, and not wanted yet */
 };
 
 /* ---- with the lock held ---- */
@@ -89,11 +95,19 @@ static struct range *find(struct range_cache *c, uint32_t id, uint32_t number)
         return NULL;
 }
 
-static void unname(struct range *r)
+/* Somebody wants it, or nobody will. */
+static void no_more_ahead(struct range_cache *c, struct range *r)
+{
+        c->n_ahead -= r->ahead;
+        r->ahead = false;
+}
+
+static void unname(struct range_cache *c, struct range *r)
 {
         if (r->named)
                 LIST_REMOVE(r, link);
         r->named = false;
+        no_more_ahead(c, r);
 }
 
 static void use(struct range_cache *c, struct range *r)
@@ -122,6 +136,18 @@ static int wait_for_change(struct range_cache *c)
         return 0;
 }
 
+/* The place R is that piece's from now on, and the caller's to fetch. */
+static void give_to(struct range_cache *c, struct range *r, uint32_t id, uint32_t number)
+{
+        use(c, r);
+        unname(c, r);
+        r->id = id;
+        r->number = number;
+        r->fetched = r->kept = false;
+        r->named = true;
+        LIST_INSERT_HEAD(bucket_of(c, id, number), r, link);
+}
+
 /* One that is there, or that the caller is to fetch, or hold against its sum; the caller uses it. */
 static int take(struct range_cache *c, uint32_t id, uint32_t number, struct range **ret)
 {
@@ -132,6 +158,7 @@ static int take(struct range_cache *c, uint32_t id, uint32_t number, struct rang
                 r = find(c, id, number);
                 if (r) {
                         use(c, r);
+                        no_more_ahead(c, r);
                         while (k == 0 && !r->fetched && !r->kept && r->named)
                                 k = wait_for_change(c);
                         if (r->fetched || r->kept) {
@@ -146,13 +173,7 @@ static int take(struct range_cache *c, uint32_t id, uint32_t number, struct rang
                         k = wait_for_change(c);
                         continue;
                 }
-                use(c, r);
-                unname(r);
-                r->id = id;
-                r->number = number;
-                r->fetched = r->kept = false;
-                r->named = true;
-                LIST_INSERT_HEAD(bucket_of(c, id, number), r, link);
+                give_to(c, r, id, number);
                 *ret = r;
                 return 0;
         }
@@ -255,6 +276,7 @@ int range_cache_new(const struct range_cache_opts *opts, struct range_cache **re
                 return -ENOMEM;
         c->fetch = opts->fetch;
         c->ctx = opts->ctx;
+        c->ahead = opts->ahead;
         c->n = c->n_buckets = (size_t)n;
         c->fd = c->index_fd = -1;
         c->ranges = calloc(c->n, sizeof(*c->ranges));
@@ -278,6 +300,8 @@ void range_cache_free(struct range_cache *c)
 {
         if (!c)
                 return;
+        if (c->ahead)
+                fetch_ahead_leave(c->ahead, c);
         cleanup_close(&c->index_fd);
         cleanup_close(&c->fd);
         (void)pthread_cond_destroy(&c->done);
@@ -293,7 +317,8 @@ static int copy_part(const char *bytes, size_t have, void *buf, size_t n, size_t
 {
         if (skip + n > have)
                 return -EBADMSG;
-        memcpy(buf, bytes + skip, n);
+        if (n > 0)
+                memcpy(buf, bytes + skip, n);
         return 0;
 }
 
@@ -304,16 +329,18 @@ static bool read_kept(struct range_cache *c, const struct range *r, char *bytes)
                sum_of(r, bytes, r->len) == r->sum;
 }
 
-/* What the caller took, and nobody has yet; or is it, WAS_KEPT, from before? */
+/* What the caller took, and nobody has yet; or is it, WAS_KEPT, from before? N 0: the caller wants none of it himself. */
 static int fetch(struct range_cache *c, struct range *range, bool was_kept, void *buf, size_t n, size_t skip)
 {
         CLEANUP_FREE char *bytes = malloc(RANGE_SIZE);
         bool kept = bytes && was_kept && read_kept(c, range, bytes);
         size_t got = kept ? range->len : 0;
         int r = bytes ? 0 : -ENOMEM;
+        uint64_t size = 0;
 
         if (r == 0 && !kept) {
-                r = c->fetch(c->ctx, range->id, (uint64_t)range->number * RANGE_SIZE, bytes, RANGE_SIZE, &got);
+                r = c->fetch(c->ctx, range->id, (uint64_t)range->number * RANGE_SIZE, bytes, RANGE_SIZE, &got,
+                             &size);
                 if (r == 0)
                         kept = c->fd >= 0 && pwrite_full(c->fd, bytes, got, (uint64_t)(range - c->ranges) * RANGE_SIZE) == 0;
         }
@@ -322,14 +349,51 @@ static int fetch(struct range_cache *c, struct range *range, bool was_kept, void
         if (kept)
                 range->sum = sum_of(range, bytes, got); /* nobody else looks at it before it was fetched */
         LOCK_SCOPE(&c->lock);
+        if (size > 0)
+                scans_set_end(&c->scans, range->id, (uint32_t)((size - 1) / RANGE_SIZE + 1));
         range->len = (uint32_t)got;
         range->fetched = kept && range->named; /* not where it was forgotten meanwhile */
         if (!range->fetched)
-                unname(range);
+                unname(c, range);
         write_record(c, range);
         leave(c, range);
         (void)pthread_cond_broadcast(&c->done);
         return r;
+}
+
+/* A fetch_ahead_fn. */
+static void fetch_unwanted(void *ctx, uint32_t id, uint32_t number)
+{
+        struct range_cache *c = ctx;
+        struct range *r = NULL;
+
+        {
+                LOCK_SCOPE(&c->lock);
+                if (!find(c, id, number))
+                        r = TAILQ_FIRST(&c->idle);
+                if (!r) { /* it is there by now, or there is no place */
+                        c->n_ahead--;
+                        return;
+                }
+                give_to(c, r, id, number);
+                r->ahead = true;
+        }
+        (void)fetch(c, r, false, NULL, 0, 0); /* whoever wants it will hear of that */
+}
+
+/* Call with the lock held: what comes after the piece that is read is fetched, if it looks as if it will be wanted. */
+static void look_ahead(struct range_cache *c, uint32_t id, uint32_t number)
+{
+        const size_t most = c->n / 2;
+        uint32_t from, to;
+
+        if (!c->ahead || c->fd < 0)
+                return;
+        scans_note(&c->scans, id, number, c->n_ahead < most ? (uint32_t)(most - c->n_ahead) : 0, &from, &to);
+        for (; from < to; from++) {
+                if (!find(c, id, from) && fetch_ahead_ask(c->ahead, fetch_unwanted, c, id, from))
+                        c->n_ahead++;
+        }
 }
 
 static int read_within(struct range_cache *c, uint32_t id, uint32_t number, void *buf, size_t n, size_t skip)
@@ -342,6 +406,7 @@ static int read_within(struct range_cache *c, uint32_t id, uint32_t number, void
 
         child_leash_add_wait(&wait, &c->lock, &c->done);
         lock(&c->lock);
+        look_ahead(c, id, number);
         r = take(c, id, number, &range);
         fetched = r == 0 && range->fetched;
         kept = r == 0 && range->kept;
@@ -382,7 +447,7 @@ void range_cache_forget(struct range_cache *c, uint32_t id)
 
                 if (!r->named || r->id != id)
                         continue;
-                unname(r);
+                unname(c, r);
                 r->fetched = r->kept = false;
                 write_record(c, r);
         }

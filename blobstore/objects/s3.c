@@ -16,6 +16,7 @@
 #include "blobstore/base/child_leash.h"
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/parse.h"
 #include "blobstore/hash/sha256.h"
 #include "blobstore/objects/s3_http_priv.h"
 #include "blobstore/objects/s3_list.h"
@@ -315,12 +316,23 @@ int s3_put(struct s3 *s, const char *name, int fd, uint64_t size, struct strbuf 
         return r;
 }
 
-int s3_get(struct s3 *s, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n, struct strbuf *why)
+/* Of "bytes 0-9/100" the last; 0: there is none. */
+static uint64_t size_in_range(const char *range)
+{
+        const char *slash = strchr(range, '/');
+        uint64_t size;
+
+        return slash && parse_u64(slash + 1, &size) == 0 ? size : 0;
+}
+
+int s3_get(struct s3 *s, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size, struct strbuf *why)
 {
         struct call c = { .method = "GET", .name = name, .fd = -1, .buf = buf, .n = n };
         char range[64], begins[64];
         int r;
 
+        if (ret_size)
+                *ret_size = 0;
         if (n == 0) {
                 *ret_n = 0;
                 return 0;
@@ -343,6 +355,8 @@ int s3_get(struct s3 *s, const char *name, uint64_t from, void *buf, size_t n, s
         if (c.answer.got == 0 || strncmp(c.answer.range, begins, strlen(begins)) != 0)
                 return cannot_be(s, &c, "the server sends another part than was asked for", why);
         *ret_n = c.answer.got;
+        if (ret_size)
+                *ret_size = size_in_range(c.answer.range);
         return 0;
 }
 
@@ -445,12 +459,12 @@ static int probe(struct s3 *s, const char *name, int fd, int other_fd, struct st
         r = s3_put(s, name, other_fd, 8, NULL);
         if (r != -EEXIST)
                 return does_not(why, "its server gives a name twice (it does not heed If-None-Match)");
-        r = s3_get(s, name, 0, all, sizeof(all), &n, why);
+        r = s3_get(s, name, 0, all, sizeof(all), &n, NULL, why);
         if (r < 0)
                 return r;
         if (n != sizeof(all) || memcmp(all, "imagefs.", n) != 0)
                 return does_not(why, "what was put first is not there");
-        r = s3_get(s, name, 5, part, sizeof(part), &n, why);
+        r = s3_get(s, name, 5, part, sizeof(part), &n, NULL, why);
         if (r < 0)
                 return r;
         if (n != 3 || memcmp(part, "fs.", n) != 0)

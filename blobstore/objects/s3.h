@@ -57,8 +57,11 @@ void s3_stop(struct s3 *s);
 /* SIZE bytes of the file. Only when there is none of that name: -EEXIST. An object that this very call has made is none. */
 int s3_put(struct s3 *s, const char *name, int fd, uint64_t size, struct strbuf *why);
 
-/* Up to N bytes from FROM on: fewer where the object ends. */
-int s3_get(struct s3 *s, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n, struct strbuf *why);
+/*
+ * Up to N bytes from FROM on: fewer where the object ends. RET_SIZE, which may be NULL, gets how large it is; 0: the server does not say
+ * so.
+ */
+int s3_get(struct s3 *s, const char *name, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size, struct strbuf *why);
 
 int s3_size(struct s3 *s, const char *name, uint64_t *ret, struct strbuf *why);
 

@@ -217,7 +217,9 @@ int stores_open(struct model *m, const struct blobstore_caches *caches, struct k
         s->caches = *caches;
         s->kept = kept;
         m->stores = s;
-        r = owner_introduce(m, &s->we);
+        r = blobstore_ahead_new(&s->caches.ahead);
+        if (r == 0)
+                r = owner_introduce(m, &s->we);
         return r < 0 ? r : open_all(m, diag);
 }
 
@@ -234,6 +236,7 @@ void stores_close(struct stores *s)
         if (!s)
                 return;
         store_list_done(&s->list);
+        blobstore_ahead_free(s->caches.ahead);
         (void)pthread_mutex_destroy(&s->add_lock);
         free(s);
 }

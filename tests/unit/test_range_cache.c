@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/child_leash.h"
+#include "blobstore/objects/fetch_ahead.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/tempdir.h"
 
@@ -27,7 +28,29 @@ struct fixture {
         atomic_int error;
         struct child_leash leash;
         pthread_barrier_t *hold; /* NULL: nobody waits while one is fetched */
+        struct fetch_ahead *ahead;
+        struct gate *gate;
 };
+
+/* What is fetched of an object from its third piece on waits here; NULL: it does not. */
+struct gate {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        unsigned waiting, most;
+        bool open;
+};
+
+static void pass(struct gate *g)
+{
+        assert_int_equal(pthread_mutex_lock(&g->mutex), 0);
+        g->waiting++;
+        g->most = g->waiting > g->most ? g->waiting : g->most;
+        (void)pthread_cond_broadcast(&g->changed);
+        while (!g->open)
+                (void)pthread_cond_wait(&g->changed, &g->mutex);
+        g->waiting--;
+        (void)pthread_mutex_unlock(&g->mutex);
+}
 
 static char byte_at(uint32_t id, uint64_t at)
 {
@@ -35,7 +58,7 @@ static char byte_at(uint32_t id, uint64_t at)
 }
 
 /* A range_fetch_fn. */
-static int fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n)
+static int fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size)
 {
         struct fixture *f = ctx;
         size_t i = 0;
@@ -43,17 +66,20 @@ static int fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, siz
         atomic_fetch_add(&f->fetched, 1);
         if (f->hold)
                 (void)pthread_barrier_wait(f->hold);
+        if (f->gate && from >= 2 * RANGE_SIZE)
+                pass(f->gate);
         if (atomic_load(&f->error))
                 return atomic_load(&f->error);
         for (; i < n && from + i < SIZE; i++)
                 ((char *)buf)[i] = byte_at(id, from + i);
         *ret_n = i;
+        *ret_size = SIZE;
         return 0;
 }
 
 static void cache_new(struct fixture *f, int dir_fd, const char *name)
 {
-        const struct range_cache_opts opts = { .dir_fd = dir_fd, .name = name, .fetch = fetch, .ctx = f };
+        const struct range_cache_opts opts = { .dir_fd = dir_fd, .name = name, .fetch = fetch, .ctx = f, .ahead = f->ahead };
 
         assert_ok(range_cache_new(&opts, &f->cache));
 }
@@ -91,6 +117,21 @@ static void assert_reads(struct fixture *f, uint32_t id, uint64_t from, size_t n
         for (size_t i = 0; i < n; i++)
                 assert_int_equal(buf[i], byte_at(id, from + i));
         free(buf);
+}
+
+static void ahead_new(struct fixture *f)
+{
+        range_cache_free(f->cache);
+        assert_ok(fetch_ahead_new(&f->ahead));
+        cache_new(f, f->dir_fd, NULL);
+}
+
+static void ahead_free(struct fixture *f)
+{
+        range_cache_free(f->cache); /* what was asked for has come, or is not asked for any more */
+        fetch_ahead_free(f->ahead);
+        f->ahead = NULL;
+        cache_new(f, f->dir_fd, NULL);
 }
 
 static void test_each_piece_is_fetched_once(void **state)
@@ -341,12 +382,75 @@ static void *read_many(void *arg)
 
 static void test_readers_forgetting_and_going_out_do_not_mix_pieces_up(void **state)
 {
+        struct fixture *f = *state;
         pthread_t readers[READERS];
 
+        ahead_new(f);
         for (int i = 0; i < READERS; i++)
-                assert_int_equal(pthread_create(&readers[i], NULL, read_many, *state), 0);
+                assert_int_equal(pthread_create(&readers[i], NULL, read_many, f), 0);
         for (int i = 0; i < READERS; i++)
                 (void)pthread_join(readers[i], NULL);
+        ahead_free(f);
+}
+
+/* The second piece tells that the others will be wanted: they are there before, each fetched once, and nothing behind the end. */
+static void test_who_goes_on_finds_the_next_pieces_there(void **state)
+{
+        struct fixture *f = *state;
+
+        ahead_new(f);
+        assert_reads(f, 1, 0, RANGE_SIZE);
+        assert_int_equal(f->fetched, 1);
+        assert_reads(f, 1, RANGE_SIZE, 10);
+        while (atomic_load(&f->fetched) < 4)
+                (void)sched_yield();
+        assert_reads(f, 1, 2 * RANGE_SIZE, SIZE - 2 * RANGE_SIZE);
+        assert_reads(f, 1, 0, SIZE);
+        ahead_free(f);
+        assert_int_equal(f->fetched, 6);
+}
+
+static void test_who_jumps_about_has_nothing_fetched_ahead(void **state)
+{
+        struct fixture *f = *state;
+
+        ahead_new(f);
+        for (uint32_t id = 1; id <= 10; id++) {
+                assert_reads(f, id, 5 * RANGE_SIZE, 10);
+                assert_reads(f, id, 0, 10);
+                assert_reads(f, id, 3 * RANGE_SIZE, 10);
+                assert_reads(f, id, 0, 10);
+        }
+        ahead_free(f);
+        assert_int_equal(f->fetched, 30);
+}
+
+/* Of two stores, a hundred readers each, whom nobody answers: so many pieces are in memory, and no more. */
+static void test_all_have_one_budget(void **state)
+{
+        struct gate gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+        struct fixture *f = *state, other = { .dir_fd = f->dir_fd, .gate = &gate };
+
+        ahead_new(f);
+        f->gate = &gate;
+        other.ahead = f->ahead;
+        cache_new(&other, f->dir_fd, NULL);
+        for (uint32_t id = 1; id <= 100; id++) {
+                assert_reads(f, id, 0, 2 * RANGE_SIZE);
+                assert_reads(&other, id, 0, 2 * RANGE_SIZE);
+        }
+        assert_int_equal(pthread_mutex_lock(&gate.mutex), 0);
+        while (gate.waiting < FETCH_AHEAD_THREADS)
+                (void)pthread_cond_wait(&gate.changed, &gate.mutex);
+        gate.open = true;
+        (void)pthread_cond_broadcast(&gate.changed);
+        (void)pthread_mutex_unlock(&gate.mutex);
+        range_cache_free(other.cache);
+        ahead_free(f);
+        assert_int_equal(gate.most, FETCH_AHEAD_THREADS);
+        /* And a reader does not lose by others' what he is about to read: half of the places at the most are for that. */
+        assert_true(f->fetched <= 200 + LEAST / 2);
+        assert_true(other.fetched <= 200 + LEAST / 2);
 }
 
 int main(void)
@@ -363,6 +467,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_one_process_has_the_file, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_many_at_once_fetch_a_piece_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_waits_for_anothers_piece_can_be_stopped, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_who_goes_on_finds_the_next_pieces_there, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_who_jumps_about_has_nothing_fetched_ahead, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_all_have_one_budget, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_readers_forgetting_and_going_out_do_not_mix_pieces_up, setup, teardown),
         };
 

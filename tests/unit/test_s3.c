@@ -252,21 +252,21 @@ static void test_a_part_is_held_against_what_was_asked(void **state)
         char buf[4];
         size_t n = 0;
 
-        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, &why));
+        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, NULL, &why));
         assert_int_equal(n, 4);
         assert_memory_equal(buf, "abcd", 4);
         assert_contains(s.requests[0], "\r\nrange: bytes=10-13\r\n");
-        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, &why));
+        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, NULL, &why));
         assert_int_equal(n, 2); /* its end */
-        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, &why));
+        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, NULL, &why));
         assert_int_equal(n, 0); /* behind it */
         for (int i = 0; i < 4; i++) /* from elsewhere, too short, too long, all of it */
-                assert_err(s3_get(s.client, "a", 10, buf, 4, &n, &why), -EPROTO);
+                assert_err(s3_get(s.client, "a", 10, buf, 4, &n, NULL, &why), -EPROTO);
         assert_contains(strbuf_text(&why), "than was asked for");
-        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, &why)); /* one that was cut is asked for again */
+        assert_ok(s3_get(s.client, "a", 10, buf, 4, &n, NULL, &why)); /* one that was cut is asked for again */
         assert_int_equal(n, 4);
         assert_int_equal(s.n_requests, 9);
-        assert_ok(s3_get(s.client, "a", 10, buf, 0, &n, &why));
+        assert_ok(s3_get(s.client, "a", 10, buf, 0, &n, NULL, &why));
         assert_int_equal(n, 0);
         end(&s);
 }
@@ -285,7 +285,7 @@ static void test_refusals_have_an_errno_and_no_second_try(void **state)
 
         for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
                 strbuf_reset(&why);
-                assert_err(s3_get(s.client, "a", 0, buf, 4, &n, &why), errors[i]);
+                assert_err(s3_get(s.client, "a", 0, buf, 4, &n, NULL, &why), errors[i]);
                 assert_int_equal(s.n_requests, i + 1);
                 assert_contains(strbuf_text(&why), "s3://lib: GET a: the server answers ");
         }
@@ -339,7 +339,7 @@ static void test_a_connection_that_stands_still_is_given_up(void **state)
         char buf[4];
         size_t n;
 
-        assert_ok(s3_get(s.client, "a", 0, buf, 4, &n, &why));
+        assert_ok(s3_get(s.client, "a", 0, buf, 4, &n, NULL, &why));
         assert_memory_equal(buf, "abcd", 4);
         assert_true(s.n_requests >= 2); /* a machine may stand still as well */
         end(&s);
@@ -456,13 +456,13 @@ static void test_a_real_bucket(void **state)
         assert_err(s3_put(s.client, "segments/a +&=ä", fd, big, &why), -EEXIST);
         assert_ok(s3_size(s.client, "segments/a +&=ä", &size, &why));
         assert_int_equal(size, big);
-        assert_ok(s3_get(s.client, "segments/a +&=ä", 0, back, big, &n, &why));
+        assert_ok(s3_get(s.client, "segments/a +&=ä", 0, back, big, &n, NULL, &why));
         assert_int_equal(n, big);
         assert_memory_equal(bytes, back, big);
-        assert_ok(s3_get(s.client, "segments/a +&=ä", big - 10, back, 100, &n, &why));
+        assert_ok(s3_get(s.client, "segments/a +&=ä", big - 10, back, 100, &n, NULL, &why));
         assert_int_equal(n, 10);
         assert_memory_equal(bytes + big - 10, back, 10);
-        assert_ok(s3_get(s.client, "segments/a +&=ä", big, back, 100, &n, &why));
+        assert_ok(s3_get(s.client, "segments/a +&=ä", big, back, 100, &n, NULL, &why));
         assert_int_equal(n, 0);
 
         small_fd = file_of("x");
@@ -485,7 +485,7 @@ static void test_a_real_bucket(void **state)
 
         assert_ok(s3_remove(s.client, "segments/a +&=ä", &why));
         assert_ok(s3_remove(s.client, "segments/a +&=ä", &why));
-        assert_err(s3_get(s.client, "segments/a +&=ä", 0, back, 100, &n, &why), -ENOENT);
+        assert_err(s3_get(s.client, "segments/a +&=ä", 0, back, 100, &n, NULL, &why), -ENOENT);
         for (int i = 0; i < 1203; i++) {
                 char name[32];
 

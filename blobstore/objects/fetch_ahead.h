@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BLOBSTORE_OBJECTS_FETCH_AHEAD_H
+#define BLOBSTORE_OBJECTS_FETCH_AHEAD_H
+
+/*
+ * Threads that fetch what will be wanted soon, for all stores together: so many pieces are in memory at once, and no more, however
+ * many images are open and however far away they lie. What there is no room for is not fetched, and whoever wants it then does it
+ * himself. They are started when there is something for them, so that a process may still fork after it has opened a store.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FETCH_AHEAD_THREADS 16 /* a line of 1 Gbit/s with 100 ms of way is used well by so many MiB */
+
+struct fetch_ahead;
+
+/* Fetches a piece of an object. */
+typedef void fetch_ahead_fn(void *ctx, uint32_t id, uint32_t number);
+
+int fetch_ahead_new(struct fetch_ahead **ret);
+void fetch_ahead_free(struct fetch_ahead *a); /* accepts NULL; everybody has left */
+
+/* FN will be called, once, unless CTX leaves. False: there is no room for it. */
+bool fetch_ahead_ask(struct fetch_ahead *a, fetch_ahead_fn *fn, void *ctx, uint32_t id, uint32_t number);
+
+/* Nothing is fetched for CTX any more when this returns; whoever is at it comes to its end first. */
+void fetch_ahead_leave(struct fetch_ahead *a, const void *ctx);
+
+#endif
