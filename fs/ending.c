@@ -7,6 +7,9 @@
  *
  * To leave is what SIGKILL would do: nothing that was answered is lost. The kernel keeps the locks of the library and its
  * stores until the last thread is gone, which may be when the disk answers; so nobody has them before that.
+ *
+ * Where there is a next process, nothing is waited for that takes long, whatever it waits for: nobody else is answered
+ * meanwhile, and the next one is asked once more.
  */
 
 #include "fs/ending.h"
@@ -41,6 +44,8 @@
 #define SECOND_US INT64_C(1000000)
 /* So many looks within the time. */
 #define LOOKS 4
+/* What is at work gets to end before the next process is asked for it. */
+#define FOLLOWED_US SECOND_US
 /* What the thread gets to have its question answered by the mount, which everybody else's requests are, too. */
 #define ASK_SECONDS 2
 
@@ -110,6 +115,12 @@ static void signals_give_back(void)
                 (void)sigaction(signals[i], &caught.fuse[i], NULL);
 }
 
+/* Was it asked for by who starts the next process? */
+static bool is_followed(const struct ending *e)
+{
+        return e->opts.lasting && caught.last == SIGHUP;
+}
+
 /* ---- which stores there are ---- */
 
 /* A model_elsewhere_fn. */
@@ -139,7 +150,7 @@ static void note_stores(struct ending *e)
         if (e->noted)
                 return;
         (void)model_each_elsewhere(e->fs->model, note_store, e);
-        if (!e->opts.lasting || caught.last != SIGHUP)
+        if (!is_followed(e))
                 model_stop_waiting(e->fs->model);
         e->noted = true;
 }
@@ -222,7 +233,7 @@ static void close_session(void)
 
 static _Noreturn void leave(struct ending *e)
 {
-        if (e->opts.lasting && caught.last == SIGHUP)
+        if (is_followed(e))
                 _exit(EXIT_SERVE_AGAIN);
         if (!atomic_exchange(&e->detached, true))
                 (void)unmount_detach(e->fs->mountpoint);
@@ -279,6 +290,17 @@ static void watch_end_of_mount(struct ending *e)
                 ; /* EINTR; with no memory at once again */
 }
 
+/* Gives the mutex back meanwhile. */
+static void let_end(struct ending *e)
+{
+        const struct timespec due = from_now(FOLLOWED_US);
+
+        while (pthread_cond_timedwait(&e->more, &e->mutex, &due) != ETIMEDOUT)
+                ;
+        log_info("%s: what is still at work is the next process's", e->fs->mountpoint);
+        leave(e);
+}
+
 static void *attend(void *arg)
 {
         struct ending *e = arg;
@@ -289,6 +311,8 @@ static void *attend(void *arg)
         watch_end_of_mount(e);
 
         LOCK_SCOPE(&e->mutex);
+        if (is_followed(e))
+                let_end(e);
         note_stores(e);
         while (!e->stopped) {
                 due = from_now(e->opts.seconds * SECOND_US / LOOKS);

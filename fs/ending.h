@@ -4,7 +4,7 @@
 
 /*
  * The end of a mount waits for all that is at work, but not for ever for a blob store whose disk does not answer: what waits
- * for that one is left. To be started before the loop, with fuse's signal handlers set.
+ * for that one is left; and for a second at the most where another process goes on. To be started before the loop, with fuse's signal handlers set.
  */
 
 #include "fs/tree/req.h"

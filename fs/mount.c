@@ -508,7 +508,7 @@ static void mount_allow_files(void)
 
 /*
  * The end for which there is a next process. Who waits is not answered: the kernel asks that one. What is at work ends, and
- * all that was written is synced. The session stays as it is.
+ * all that was written is synced, as far as that comes to its end soon (ending.h). The session stays as it is.
  */
 static _Noreturn void mount_leave(struct mount *m)
 {

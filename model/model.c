@@ -351,7 +351,8 @@ void model_close(struct model *m)
         volumes_close(m->volumes);
         if (m->runner) { /* it came to be a library in use */
                 history_end(m);
-                catalogue_close(m);
+                if (!m->left) /* a copy takes as long as there is much in it, and who waits for the next process waits */
+                        catalogue_close(m);
         }
         store_hang_free(m->hang);
         guests_free(m->guests);

@@ -69,3 +69,20 @@ rm "$SLOW_USERS"
 wait "${asking[@]:0:20}"
 same "$(as $A cat "$hers/$SLOW/user")" $SLOW "with whom A shares"
 exec 9>&-
+
+# Another process goes on with the mount without waiting for what it is asked, too.
+[ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" = 6.9 ] || exit 0
+stop
+LD_PRELOAD=$slow start -o allow_other,restarts=3
+mkfifo "$SLOW_USERS"
+as $A stat "$hers/slow-2" >/dev/null 2>"$WORK/said" &
+asking=($!)
+_asks() { cat "/proc/$(pgrep -P "$daemon_pid" imagefs)"/task/*/wchan | grep -q wait_for_partner; }
+until_true 20 _asks || fail "nobody waits"
+timeout 20 "$IMAGEFS" --reexec "$MNT" >"$WORK/out" 2>&1 || fail "$(cat "$WORK/out")"
+until_true 20 _asks || fail "the next process does not ask for it"
+exec 9<>"$SLOW_USERS"
+rm "$SLOW_USERS"
+wait "${asking[0]}" && fail "there is a user slow-2"
+grep -q 'No such file or directory' "$WORK/said" || fail "it was told $(cat "$WORK/said")"
+exec 9>&-
