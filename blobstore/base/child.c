@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Between fork and exec the child of a program with threads may make nothing but
- * async-signal-safe calls: any lock of the C library may be held by a thread that
- * does not exist there. So everything that allocates (the ruleset, the filter,
- * copies of descriptors, the environment) is made before, and the child walks a
- * fixed list of system calls. It reports the step that failed, and its errno,
- * through a pipe that a successful exec closes.
+ * Until its exec the child has the memory of this process, as vfork(2) leaves it,
+ * and the thread that starts it stands still. A fork copied what the memory of the
+ * daemon is mapped by, with all threads waiting that touched a new page meanwhile,
+ * and each page that they wrote to after it once more.
+ *
+ * Any lock of the C library may be held by another thread, and what is written is
+ * written here. So everything that allocates (the ruleset, the filter, copies of
+ * descriptors, the environment) is made before, and the child walks a fixed list of
+ * system calls. It reports the step that failed, and its errno, through a pipe that
+ * a successful exec closes.
+ *
+ * It becomes nobody with that memory, which nobody else's processes must get at by
+ * tracing it. The kernel sees to that: with the change of user the memory can be
+ * traced by root alone, and it stays so. That goes for the daemon, too.
  *
  * Processes are not counted by RLIMIT_NPROC, which counts all of the user's: the
  * filter lets the child make threads only, and their stacks fall under the memory
@@ -75,7 +83,7 @@ struct failure {
         int error;
 };
 
-/* All that the child needs, made before the fork. Descriptors are copies at HIGH_FD or above. */
+/* All that the child needs, made before it is there. Descriptors are copies at HIGH_FD or above. */
 struct plan {
         const struct child_opts *opts;
         struct child *child;
@@ -152,7 +160,7 @@ static void plan_environment(struct plan *p)
         p->env[n++] = "MALLOC_TRIM_THRESHOLD_=134217728";
         if (p->opts->socket_activation) {
                 p->env[n++] = "LISTEN_FDS=1";
-                p->env[n++] = p->listen_pid; /* known after the fork only */
+                p->env[n++] = p->listen_pid; /* known when it is there only */
         }
         p->env[n] = NULL;
 }
@@ -331,8 +339,8 @@ static _Noreturn void child_main(struct plan *p)
 
 /* ---- in the parent ---- */
 
-/* No handler of this program may run in the child, so none may be due while it forks. */
-static pid_t fork_without_signals(struct plan *p)
+/* No handler of this program may run in the child, so none may be due while that is made. */
+static pid_t start_without_signals(struct plan *p)
 {
         sigset_t all, old;
         pid_t pid;
@@ -341,7 +349,7 @@ static pid_t fork_without_signals(struct plan *p)
         p->parent = getpid();
         sigfillset(&all);
         (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-        pid = fork();
+        pid = vfork();
         if (pid == 0)
                 child_main(p);
         e = errno;
@@ -446,7 +454,7 @@ int child_start(const struct child_opts *opts, struct child **ret, struct strbuf
         if (r < 0)
                 goto fail;
 
-        c->pid = fork_without_signals(&plan);
+        c->pid = start_without_signals(&plan);
         if (c->pid < 0) {
                 r = -errno;
                 c->pid = 0;

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -27,8 +28,13 @@
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/lock.h"
 
-/* ---- a user namespace in which the owner is nobody ---- */
+/*
+ * ---- a user namespace in which the owner is nobody ----
+ *
+ * Kept for the next file, whose owner is nearly always the same. Its process takes a fork of the whole daemon.
+ */
 
 /* Async-signal-safe calls only, as in child.c. Of what is open here none may stay so for its sake. */
 static _Noreturn void namespace_main(int ready_fd, pid_t parent)
@@ -84,7 +90,7 @@ static int write_map(pid_t pid, const char *name, unsigned id)
         return write(fd, line, (size_t)n) < 0 ? -errno : 0;
 }
 
-static int make_namespace(const struct stat *st, int *ret_fd)
+static int make_namespace(uid_t uid, gid_t gid)
 {
         CLEANUP_CLOSE int ready = -1;
         CLEANUP_CLOSE int ready_end = -1;
@@ -105,18 +111,41 @@ static int make_namespace(const struct stat *st, int *ret_fd)
 
         r = read(ready, &byte, 1) == 1 ? 0 : -EPERM;
         if (r == 0)
-                r = write_map(pid, "uid_map", st->st_uid);
+                r = write_map(pid, "uid_map", uid);
         if (r == 0)
-                r = write_map(pid, "gid_map", st->st_gid);
+                r = write_map(pid, "gid_map", gid);
         if (r == 0)
                 r = open_of(pid, "ns/user", O_RDONLY);
         (void)kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                 ;
-        if (r < 0)
-                return r;
-        *ret_fd = r;
-        return 0;
+        return r;
+}
+
+static struct {
+        pthread_mutex_t mutex;
+        int fd;
+        uid_t uid;
+        gid_t gid;
+} last = { .mutex = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
+
+static int map_owner(int tree_fd, uid_t uid, gid_t gid)
+{
+        struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY };
+        LOCK_SCOPE(&last.mutex);
+
+        if (last.fd < 0 || last.uid != uid || last.gid != gid) {
+                const int fd = make_namespace(uid, gid);
+
+                if (fd < 0)
+                        return fd;
+                cleanup_close(&last.fd);
+                last.fd = fd;
+                last.uid = uid;
+                last.gid = gid;
+        }
+        attr.userns_fd = (uint64_t)last.fd;
+        return syscall(SYS_mount_setattr, tree_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
 /* ---- lending ---- */
@@ -133,21 +162,14 @@ static int open_again(int fd)
 
 static int open_on_mount(int fd, const struct stat *st)
 {
-        struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY };
-        CLEANUP_CLOSE int namespace_fd = -1;
         CLEANUP_CLOSE int tree_fd = -1;
         int r;
 
         tree_fd = (int)syscall(SYS_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         if (tree_fd < 0)
                 return -errno;
-        r = make_namespace(st, &namespace_fd);
-        if (r < 0)
-                return r;
-        attr.userns_fd = (uint64_t)namespace_fd;
-        if (syscall(SYS_mount_setattr, tree_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-                return -errno;
-        return open_again(tree_fd);
+        r = map_owner(tree_fd, st->st_uid, st->st_gid);
+        return r < 0 ? r : open_again(tree_fd);
 }
 
 int child_lend(int fd, struct child_loan *ret)

@@ -5,7 +5,7 @@
 /*
  * What a confined process may still do: a Landlock ruleset for files and network,
  * and a seccomp filter for what Landlock leaves open. Both are made in the parent,
- * where memory may be allocated, and entered between fork and exec.
+ * where memory may be allocated, and entered between vfork and exec.
  */
 
 #include <linux/filter.h>

@@ -68,23 +68,22 @@ struct asker {
 };
 
 struct lane {
-        struct later *l;
         unsigned number;
-        struct thread_share share;
+        pthread_mutex_t mutex; /* of all below: no lane waits for another's threads, whose turn at the processor may be far */
+        bool stopped;
         TAILQ_HEAD(, asker) askers; /* whose turn is next is the first */
         pthread_cond_t more;
         pthread_t threads[4];
         unsigned n_threads;
         unsigned elsewhere; /* of those, how many are at a store elsewhere */
+        struct thread_share share;
 };
 
 struct later {
-        pthread_mutex_t mutex; /* of all below */
-        bool stopped;
         struct lane lanes[LATER_LANES];
 };
 
-/* ---- who is next; with the mutex held ---- */
+/* ---- who is next; with the lane's mutex held ---- */
 
 static struct asker *find_asker(struct lane *lane, uid_t uid, uint64_t store)
 {
@@ -155,25 +154,27 @@ static void answer_interrupted(struct lane *lane, fuse_req_t fuse)
 
 /* ---- threads ---- */
 
+/* Whoever asks needs the mutex, and so its threads are as quick as requests are but for the work itself. */
 static void *work(void *arg)
 {
         struct lane *lane = arg;
-        struct later *l = lane->l;
         struct waiting *w;
         struct asker *a;
         struct fs *fs;
-        LOCK_SCOPE(&l->mutex);
 
-        thread_set_nice(lanes[lane->number].nice);
+        thread_set_nice(THREAD_NICE_REQUESTS);
         if (lane->share.percent > 0)
                 thread_share_join(&lane->share);
-        while (!l->stopped) {
+
+        LOCK_SCOPE(&lane->mutex);
+        while (!lane->stopped) {
                 w = take_next(lane, &a);
                 if (!w) {
-                        (void)pthread_cond_wait(&lane->more, &l->mutex);
+                        (void)pthread_cond_wait(&lane->more, &lane->mutex);
                         continue;
                 }
-                unlock(&l->mutex);
+                unlock(&lane->mutex);
+                thread_calm(lanes[lane->number].nice);
                 thread_share_step();
                 fs = fuse_req_userdata(w->fuse);
                 watch_go_on(fs->watch, &w->what);
@@ -185,7 +186,8 @@ static void *work(void *arg)
                 resent_go_on(&(struct resent){ 0 });
                 watch_end(fs->watch);
                 free(w);
-                lock(&l->mutex);
+                (void)thread_hurry();
+                lock(&lane->mutex);
                 a->at_work--;
                 lane->elsewhere -= a->store != 0;
                 drop_idle(lane, a);
@@ -210,10 +212,9 @@ int later_new(struct later **ret)
 
         if (!l)
                 return -ENOMEM;
-        (void)pthread_mutex_init(&l->mutex, NULL); /* cannot fail without attributes, as below */
         for (unsigned i = 0; i < LATER_LANES; i++) {
-                l->lanes[i].l = l;
                 l->lanes[i].number = i;
+                (void)pthread_mutex_init(&l->lanes[i].mutex, NULL); /* cannot fail without attributes, as below */
                 l->lanes[i].share.percent = lanes[i].percent;
                 TAILQ_INIT(&l->lanes[i].askers);
                 (void)pthread_cond_init(&l->lanes[i].more, NULL);
@@ -224,14 +225,12 @@ int later_new(struct later **ret)
 
 static void stop(struct later *l, bool answer)
 {
-        {
-                LOCK_SCOPE(&l->mutex);
-                l->stopped = true;
-                for (unsigned i = 0; i < LATER_LANES; i++) {
-                        if (answer)
-                                answer_interrupted(&l->lanes[i], NULL);
-                        (void)pthread_cond_broadcast(&l->lanes[i].more);
-                }
+        for (unsigned i = 0; i < LATER_LANES; i++) {
+                LOCK_SCOPE(&l->lanes[i].mutex);
+                l->lanes[i].stopped = true;
+                if (answer)
+                        answer_interrupted(&l->lanes[i], NULL);
+                (void)pthread_cond_broadcast(&l->lanes[i].more);
         }
         for (unsigned i = 0; i < LATER_LANES; i++) {
                 for (unsigned t = 0; t < l->lanes[i].n_threads; t++)
@@ -255,9 +254,10 @@ void later_free(struct later *l)
 {
         if (!l)
                 return;
-        for (unsigned i = 0; i < LATER_LANES; i++)
+        for (unsigned i = 0; i < LATER_LANES; i++) {
                 (void)pthread_cond_destroy(&l->lanes[i].more);
-        (void)pthread_mutex_destroy(&l->mutex);
+                (void)pthread_mutex_destroy(&l->lanes[i].mutex);
+        }
         free(l);
 }
 
@@ -270,21 +270,22 @@ static uint64_t next_store(struct later *l, uint64_t last)
 {
         uint64_t next = 0;
         struct asker *a;
-        LOCK_SCOPE(&l->mutex);
 
-        for (unsigned i = 0; i < LATER_LANES; i++)
+        for (unsigned i = 0; i < LATER_LANES; i++) {
+                LOCK_SCOPE(&l->lanes[i].mutex);
                 TAILQ_FOREACH(a, &l->lanes[i].askers, link)
                         if (a->store > last && !STAILQ_EMPTY(&a->waiting) && (next == 0 || a->store < next))
                                 next = a->store;
+        }
         return next;
 }
 
 static void take_waiting(struct later *l, uint64_t store, struct refused *ret)
 {
         struct asker *a, *next;
-        LOCK_SCOPE(&l->mutex);
 
-        for (unsigned i = 0; i < LATER_LANES; i++)
+        for (unsigned i = 0; i < LATER_LANES; i++) {
+                LOCK_SCOPE(&l->lanes[i].mutex);
                 for (a = TAILQ_FIRST(&l->lanes[i].askers); a; a = next) {
                         struct waiting *w;
 
@@ -295,6 +296,7 @@ static void take_waiting(struct later *l, uint64_t store, struct refused *ret)
                         }
                         drop_idle(&l->lanes[i], a);
                 }
+        }
 }
 
 void later_refuse_hanging(struct fs *fs)
@@ -326,7 +328,7 @@ void later_refuse_hanging(struct fs *fs)
 
 #define TOLD_AT_ONCE 16
 
-/* Notes the first of those that nobody was told of; gives how many have become slow. With the mutex held. */
+/* Notes the first of those that nobody was told of; gives how many have become slow. */
 static unsigned find_slow(struct later *l, int64_t since_us, struct watched *ret, unsigned *ret_found)
 {
         unsigned slow = 0, found = 0;
@@ -334,6 +336,7 @@ static unsigned find_slow(struct later *l, int64_t since_us, struct watched *ret
         struct asker *a;
 
         for (unsigned i = 0; i < LATER_LANES; i++) {
+                LOCK_SCOPE(&l->lanes[i].mutex);
                 TAILQ_FOREACH(a, &l->lanes[i].askers, link) {
                         STAILQ_FOREACH(w, &a->waiting, link) {
                                 if (!w->what.since_us || w->what.since_us >= since_us)
@@ -356,10 +359,7 @@ unsigned later_look(struct later *l, int64_t limit_us, watch_fn *fn, void *ctx)
         struct watched found[TOLD_AT_ONCE];
         unsigned slow, n;
 
-        {
-                LOCK_SCOPE(&l->mutex);
-                slow = find_slow(l, now - limit_us, found, &n);
-        }
+        slow = find_slow(l, now - limit_us, found, &n);
         for (unsigned i = 0; i < n; i++)
                 fn(ctx, &found[i], false, now - found[i].since_us);
         return slow;
@@ -371,19 +371,20 @@ unsigned later_look(struct later *l, int64_t limit_us, watch_fn *fn, void *ctx)
 static void interrupt(fuse_req_t fuse, void *data)
 {
         struct later *l = data;
-        LOCK_SCOPE(&l->mutex);
 
-        for (unsigned i = 0; i < LATER_LANES; i++)
+        for (unsigned i = 0; i < LATER_LANES; i++) {
+                LOCK_SCOPE(&l->lanes[i].mutex);
                 answer_interrupted(&l->lanes[i], fuse);
+        }
 }
 
-static int enqueue(struct later *l, struct lane *lane, struct waiting *w, uint64_t store)
+static int enqueue(struct lane *lane, struct waiting *w, uint64_t store)
 {
         struct asker *a;
         int r;
-        LOCK_SCOPE(&l->mutex);
+        LOCK_SCOPE(&lane->mutex);
 
-        if (l->stopped || fuse_req_interrupted(w->fuse))
+        if (lane->stopped || fuse_req_interrupted(w->fuse))
                 return -EINTR;
         r = start_threads(lane);
         if (r < 0)
@@ -392,7 +393,6 @@ static int enqueue(struct later *l, struct lane *lane, struct waiting *w, uint64
         if (!a)
                 return -ENOMEM;
         STAILQ_INSERT_TAIL(&a->waiting, w, link);
-        (void)pthread_cond_signal(&lane->more);
         return 0;
 }
 
@@ -424,8 +424,10 @@ static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
         w->what.thread = 0;
         w->resent = resent_get();
         fuse_req_interrupt_func(fuse, interrupt, l);
-        r = enqueue(l, &l->lanes[lane], w, store);
-        if (r < 0) {
+        r = enqueue(&l->lanes[lane], w, store);
+        if (r == 0) { /* without the mutex, which who is woken takes first */
+                (void)pthread_cond_signal(&l->lanes[lane].more);
+        } else {
                 free(w);
                 (void)fuse_reply_err(fuse, -r);
         }

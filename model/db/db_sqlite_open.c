@@ -25,7 +25,7 @@
 #include "model/db/migrate.h"
 #include "model/db/reserve.h"
 
-#define CHECKPOINT_PAGES 1000 /* of the WAL, after which the writer moves them into the database: 4 MiB */
+#define CHECKPOINT_PAGES 1000 /* of the WAL, after which they are copied into the database: 4 MiB */
 #define WAL_BYTES_KEPT   "67108864"
 #define ANEW_MS          5 /* more than it takes to read a few rows: everybody who writes waits */
 
@@ -129,12 +129,14 @@ static int wal_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
 }
 
 /* While somebody reads what is older the WAL cannot begin anew, and the next is due when it has grown by as much. */
-void db_checkpoint(struct db_sqlite *db, bool anew)
+void db_checkpoint(struct db_sqlite *db, struct connection *c, bool anew)
 {
         const int mode = anew ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
-        sqlite3 *conn = db->writer.conn;
+        unsigned due = atomic_load(&db->checkpoint_at);
+        sqlite3 *conn = c->conn;
 
-        atomic_store(&db->checkpoint_at, atomic_load(&db->wal_pages) + CHECKPOINT_PAGES);
+        /* Not where it has begun anew just then. */
+        (void)atomic_compare_exchange_strong(&db->checkpoint_at, &due, atomic_load(&db->wal_pages) + CHECKPOINT_PAGES);
         (void)sqlite3_busy_timeout(conn, anew ? ANEW_MS : 0);
         if (sqlite3_wal_checkpoint_v2(conn, NULL, mode, NULL, NULL) != SQLITE_OK && db_errno(conn) == -EIO)
                 atomic_store(&db->degraded, true);
@@ -178,6 +180,17 @@ static int keep_old(void *ctx, sqlite3 *conn, int version)
         return r < 0 ? r : fsync_dir(*dir_fd);
 }
 
+/* It knows that there is a WAL when it has read. */
+static int open_copier(struct connection *c, const char *path)
+{
+        int r;
+
+        r = db_connect(c, path, SQLITE_OPEN_READWRITE, DB_VFS, "SELECT 1 FROM sqlite_schema");
+        if (r == 0)
+                (void)sqlite3_db_config(c->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        return r;
+}
+
 static int open_writer(struct db_sqlite *db, int dir_fd, const char *path, const struct db_statements *const *tables)
 {
         struct connection *c = &db->writer;
@@ -199,6 +212,8 @@ static int open_writer(struct db_sqlite *db, int dir_fd, const char *path, const
         (void)sqlite3_wal_hook(c->conn, wal_hook, db);
         atomic_store(&db->checkpoint_at, CHECKPOINT_PAGES);
         r = prepare_all(c, tables, false);
+        if (r == 0)
+                r = open_copier(&db->copier, path);
         return r < 0 ? r : db_sync_new(c, dir_fd, &db->sync);
 }
 
@@ -289,12 +304,20 @@ static void close_opened(struct db_sqlite *db)
 
 DEFINE_CLEANUP(struct db_sqlite *, cleanup_db, close_opened)
 
+/* It counts each allocation under one lock of all connections, and nobody asks. Where it is in use already it goes on so. */
+static void set_memory(void)
+{
+        (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_sqlite_connect(int dir_fd, const struct db_opts *opts, struct db_sqlite **ret)
 {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
         CLEANUP(cleanup_db) struct db_sqlite *db = NULL;
         char path[64];
         int r;
 
+        (void)pthread_once(&once, set_memory);
         if (is_cut_off(dir_fd))
                 return -EUCLEAN;
         db = calloc(1, sizeof(*db));
@@ -303,6 +326,7 @@ int db_sqlite_connect(int dir_fd, const struct db_opts *opts, struct db_sqlite *
         db->dir_fd = -1;
         db->tables = opts->tables;
         init_lock(&db->writing);
+        init_lock(&db->copying);
         init_lock(&db->reading);
         (void)pthread_cond_init(&db->reader_free, NULL); /* cannot fail without attributes, as the next */
         (void)pthread_cond_init(&db->scans_again, NULL);
@@ -358,10 +382,12 @@ void db_sqlite_close(struct db *base)
         for (unsigned i = 0; i < READERS_MAX; i++)
                 db_close_connection(&db->reader[i]);
         db_sync_free(db->sync);
+        db_close_connection(&db->copier);
         db_close_connection(&db->writer);
         (void)pthread_cond_destroy(&db->scans_again);
         (void)pthread_cond_destroy(&db->reader_free);
         (void)pthread_mutex_destroy(&db->reading);
+        (void)pthread_mutex_destroy(&db->copying);
         (void)pthread_mutex_destroy(&db->writing);
         cleanup_close(&db->dir_fd);
         free(db);

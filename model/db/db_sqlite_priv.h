@@ -41,7 +41,9 @@ struct db_sqlite {
         int nice; /* what who holds it was before: db_sqlite.c */
         struct connection writer;
         struct db_sync *sync; /* of its commits; NULL: there is no writer */
-        atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next; changed by the writer */
+        atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next */
+        pthread_mutex_t copying; /* held by who uses the next, which copies the WAL beside the writer */
+        struct connection copier;
         pthread_mutex_t reading; /* of which readers are busy */
         pthread_cond_t reader_free;
         unsigned n_scans; /* under the mutex of readers, as the next */
@@ -74,10 +76,11 @@ int db_connect(struct connection *c, const char *path, int flags, const char *vf
 int db_connect_reader(struct connection *c, const char *path);
 
 /*
- * Copies what the WAL has into the database. Whoever calls this holds the writer, and has no transaction. ANEW: waits for who
- * reads what is old, but not for long, so that the next that is written begins at the beginning.
+ * Copies what the WAL has into the database, by C, whose mutex is held, and which has no transaction: with the copier what is
+ * written meanwhile stays, with the writer nothing does. ANEW: waits for who reads what is old, but not for long, so that
+ * the next that is written begins at the beginning; without it that is so where nobody reads.
  */
-void db_checkpoint(struct db_sqlite *db, bool anew);
+void db_checkpoint(struct db_sqlite *db, struct connection *c, bool anew);
 
 /* Opens one that reads, with all statements, and closes it, also one that could not be opened. */
 int db_open_reader(struct db_sqlite *db, struct connection *c);
