@@ -31,8 +31,8 @@ static const char *const checksum_sql[] = {
         [TOUCH_IMAGE] = "UPDATE image SET updated = max(?2, updated + 1) WHERE id = ?1",
         [TOUCH_SNAPSHOT] = "UPDATE snapshot SET updated = max(?2, updated + 1) WHERE id = ?1",
         /* Those that show it. */
-        [IMAGES] = "SELECT DISTINCT image FROM image_disk LEFT JOIN snapshot ON snapshot.id = image_disk.snapshot "
-                   "WHERE ifnull(snapshot.blob, image_disk.blob) = ?1",
+        [IMAGES] = "SELECT image FROM image_disk WHERE blob = ?1 UNION "
+                   "SELECT image FROM image_disk WHERE snapshot IN (SELECT id FROM snapshot WHERE blob = ?1)",
         [SNAPSHOTS] = "SELECT id FROM snapshot WHERE blob = ?1",
 };
 const struct db_statements checksum_statements = DB_STATEMENTS(checksum_sql);
