@@ -2,12 +2,17 @@
 
 #include "tests/fuzz/lib/fuzz.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "blobstore/base/cleanup.h"
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "tests/lib/tempdir.h"
 
@@ -127,4 +132,74 @@ const char *fuzz_dir(void)
                 MUST(atexit(remove_directory) == 0);
         }
         return directory;
+}
+
+/* ---- a directory as it was ---- */
+
+#define TREE_FILES 256
+
+static struct {
+        char dir[PATH_MAX];
+        struct {
+                char *path;
+                uint8_t *bytes;
+                size_t n;
+        } file[TREE_FILES];
+        size_t n;
+} tree;
+
+static void join(char ret[PATH_MAX], const char *dir, const char *name)
+{
+        MUST(snprintf(ret, PATH_MAX, "%s/%s", dir, name) < PATH_MAX);
+}
+
+/* dir_fn: what is no directory is a file. */
+static int keep_in(void *ctx, const char *name)
+{
+        char path[PATH_MAX];
+        off_t size;
+        int r;
+
+        join(path, ctx, name);
+        r = dir_each(AT_FDCWD, path, keep_in, path);
+        if (r != -ENOTDIR)
+                return r;
+
+        CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        MUST(fd >= 0 && tree.n < TREE_FILES);
+        size = lseek(fd, 0, SEEK_END);
+        tree.file[tree.n].path = strdup(path);
+        tree.file[tree.n].bytes = malloc((size_t)size + 1);
+        tree.file[tree.n].n = (size_t)size;
+        MUST(size >= 0 && tree.file[tree.n].path && tree.file[tree.n].bytes);
+        MUST(pread_full(fd, tree.file[tree.n].bytes, (size_t)size, 0) == size);
+        tree.n++;
+        return 0;
+}
+
+static int remove_in(void *ctx, const char *name)
+{
+        char path[PATH_MAX];
+        int r;
+
+        join(path, ctx, name);
+        r = dir_each(AT_FDCWD, path, remove_in, path);
+        return r == -ENOTDIR ? unlink(path) : r;
+}
+
+void fuzz_keep_tree(const char *dir)
+{
+        MUST(snprintf(tree.dir, sizeof(tree.dir), "%s", dir) < PATH_MAX);
+        MUST(dir_each(AT_FDCWD, tree.dir, keep_in, tree.dir) == 0);
+}
+
+void fuzz_put_back_tree(void)
+{
+        MUST(dir_each(AT_FDCWD, tree.dir, remove_in, tree.dir) == 0);
+        for (size_t i = 0; i < tree.n; i++) {
+                CLEANUP_CLOSE int fd = open(tree.file[i].path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+                MUST(fd >= 0 && pwrite_full(fd, tree.file[i].bytes, tree.file[i].n, 0) == 0);
+        }
 }

@@ -49,4 +49,8 @@ int fuzz_sparse_file(struct input *in, uint64_t *ret_size);
 /* A directory of the harness' own, removed at the end of the process, if that comes. Its path. */
 const char *fuzz_dir(void);
 
+/* Keeps all files of a directory, and puts them back as they were, once for each input. One directory for a harness. */
+void fuzz_keep_tree(const char *dir);
+void fuzz_put_back_tree(void);
+
 #endif
