@@ -434,11 +434,11 @@ static int walk_fat(void *fs, uint32_t dir, uint64_t pos, file_name_fn *fn, void
         for (pos -= pos % ENTRY; r == 0; pos += ENTRY) {
                 const uint32_t in = (uint32_t)(pos % w.f->cluster_bytes);
 
-                if (pos >= DIRECTORY_MAX)
-                        return -EUCLEAN;
                 if (c.first == 0 && pos >= w.f->root_bytes)
                         return 0;
                 r = find_cluster(w.f, &c, (uint32_t)(pos / w.f->cluster_bytes), &at);
+                if (r == 0 && pos >= DIRECTORY_MAX)
+                        r = -EUCLEAN; /* one that is full ends there */
                 if (r != 0)
                         return r < 0 ? r : 0;
                 r = area_read(w.f->area, entry, sizeof(entry), at + in) ? walk_entry(&w, entry, at + in, pos) : -EUCLEAN;

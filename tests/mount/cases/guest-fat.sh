@@ -115,3 +115,30 @@ told EIO damaged open r "$odd/second"
 expect ENOENT stat "$odd/none"
 restart
 cmp "$guest/vda3/first" piece || fail "after a restart"
+
+# A directory as full as one can be, without an entry that says that it ends.
+python3 - full <<'END'
+import struct, sys
+CLUSTER, N = 4096, 65536
+fat = [0xfff8, 0xffff] + [n + 1 for n in range(2, 1 + N * 32 // CLUSTER)] + [0xffff]
+entry = lambda name, attr, first: struct.pack("<11sB14xHI", name, attr, first, 0)
+with open(sys.argv[1], "wb") as f:
+    f.write(struct.pack("<3s8sHBHBHHBHHHII", b"\xeb\x3c\x90", b"mkfs.fat", 512, CLUSTER // 512, 1, 1, 16, 40000, 0xf8, 20, 32, 2, 0, 0))
+    f.seek(54)
+    f.write(b"FAT16   ")
+    f.seek(510)
+    f.write(b"\x55\xaa")
+    f.write(struct.pack("<%dH" % len(fat), *fat))
+    f.seek(512 * 21)
+    f.write(entry(b"FULL       ", 0x10, 2))
+    f.seek(512 * 22)
+    f.write(entry(b".          ", 0x10, 2) + entry(b"..         ", 0x10, 0))
+    f.write(b"".join(entry(b"F%05d     " % n, 0x20, 0) for n in range(N - 2)))
+    f.truncate(512 * 40000)
+END
+run cp full "$R/private/full.raw"
+settle "$R/private/full"
+full=$R/private/full/guest/vda/FULL
+same "$(run ls -U "$full" | wc -l)" 65534 "names in a full directory"
+same "$(stat -c '%s %F' "$full/F65533")" "0 regular empty file" "the last of them"
+expect ENOENT stat "$full/none"
