@@ -8,6 +8,7 @@
 #include "fs/ops/gate.h"
 #include "fs/ops/grant.h"
 #include "fs/ops/guest_slots.h"
+#include "fs/ops/guest_walks.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/later.h"
 #include "fs/ops/parting.h"
@@ -48,6 +49,8 @@ int parts_new(struct fs *fs, int handles_fd, struct split_slots *slots)
         if (r == 0 && handles_last(fs->handles))
                 scratches_last(fs->scratches);
         if (r == 0)
+                r = guest_walks_new(&fs->guest_walks);
+        if (r == 0)
                 r = waiters_new(&fs->waiters);
         if (r == 0)
                 r = followers_new(fs, &fs->followers);
@@ -74,6 +77,7 @@ void parts_free(struct fs *fs)
         waiters_free(fs->waiters);
         followers_free(fs->followers);
         guest_slots_free(fs->guest_slots);
+        guest_walks_free(fs->guest_walks);
         handles_free(fs->handles);
         frozens_free(fs->frozens);
         walks_free(fs->walks);

@@ -9,6 +9,7 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/guest_node.h"
 #include "fs/ops/guest_slots.h"
+#include "fs/ops/guest_walks.h"
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 #include "fs/tree/tree.h"
@@ -128,6 +129,7 @@ static int find_file(struct req *rq, struct node dir, const char *name, struct g
         if (r < 0)
                 return r;
         *ret = a.at;
+        guest_walks_asked(rq->fs->guest_walks, node_ino(dir));
         return guest_find(rq->fs->model, &a, guest_number(dir), name, &rq->diag, ret_attr);
 }
 
@@ -187,7 +189,7 @@ struct answer {
         struct req *rq;
         struct node dir;
         struct guest_at at;
-        bool plus;
+        bool plus, attr; /* there is room for attributes; they are to be told */
         char *buf;
         size_t size, used;
         uint64_t parts; /* of guest/: how many were passed over, and are to be */
@@ -228,7 +230,7 @@ static int add_entry(void *ctx, const struct guest_entry *e)
         struct fuse_entry_param entry;
         int r;
 
-        if (!a->plus || !e->has_attr) {
+        if (!a->attr || !e->has_attr) {
                 const mode_t type = e->attr.mode ? guest_node_mode(&e->attr) & S_IFMT : 0;
 
                 return put_name(a, e->name, guest_node_number(a->dir.kind, &a->at, e->attr.node), type, e->next + DOTS) ? 0 : 1;
@@ -255,6 +257,7 @@ static int fill_dir(struct answer *a, uint64_t off)
                         return r;
                 a->at = asker.at;
                 number = guest_node_number(a->dir.kind, &a->at, guest_number(a->dir));
+                a->attr = a->plus && guest_walks_wants(a->rq->fs->guest_walks, node_ino(a->dir), off <= DOTS);
         }
         /* One that is 0 is of no file, for readdir(3). */
         if (off == 0 && !put_name(a, ".", number, S_IFDIR, 1))
@@ -264,7 +267,7 @@ static int fill_dir(struct answer *a, uint64_t off)
         off = off > DOTS ? off - DOTS : 0;
         if (in_guest)
                 return guest_list(a->rq->fs->model, &asker, guest_number(a->dir), off,
-                                  a->size / (a->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET), a->plus, &a->rq->diag,
+                                  a->size / (a->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET), a->attr, &a->rq->diag,
                                   add_entry, a);
         a->skip = off;
         return each_part(a->rq, a->dir, add_part, a);
@@ -333,8 +336,6 @@ void guest_opendir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, stru
                 reply_error(&rq, r);
         else if (r < 0)
                 reply_refusal(&rq, n, r);
-        else {
-                fi->cache_readdir = fi->keep_cache = 1; /* it never changes either */
-                (void)fuse_reply_open(fuse, fi);
-        }
+        else
+                (void)fuse_reply_open(fuse, fi); /* and not to be kept: names that come from there bring no attributes */
 }

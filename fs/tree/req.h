@@ -37,6 +37,7 @@ struct frozens;
 struct gates;
 struct guest_at;
 struct guest_slots;
+struct guest_walks;
 struct grants;
 struct handles;
 struct later;
@@ -79,6 +80,7 @@ struct fs {
         struct handles *handles; /* ops/handles.c */
         struct guest_slots *guest_slots; /* ops/guest_slots.c */
         bool (*guest_find_slot)(struct fs *fs, struct node n, struct guest_at *ret); /* likewise; NULL: there are none */
+        struct guest_walks *guest_walks; /* ops/guest_walks.c */
         struct waiters *waiters; /* ops/wait.c */
         struct followers *followers; /* ops/follow.c */
         struct gates *gates; /* ops/gate.c */

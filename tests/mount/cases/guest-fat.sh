@@ -139,6 +139,21 @@ END
 run cp full "$R/private/full.raw"
 settle "$R/private/full"
 full=$R/private/full/guest/vda/FULL
-same "$(run ls -U "$full" | wc -l)" 65534 "names in a full directory"
+lookups() { sed -n 's/^imagefs_requests_total{.*"lookup"} //p' "$MNT/info/metrics"; }
+# scans WORD LEAST MOST: what is done with each name, and how many are looked up one by one for that.
+scans() {
+        local before
+        before=$(lookups)
+        run python3 - "$1" "$full" >names <<'END'
+import os, sys
+with os.scandir(sys.argv[2]) as names:
+    print(sum(1 for n in names if sys.argv[1] == "names" or n.stat().st_size == 0))
+END
+        value names 65534
+        before=$(($(lookups) - before))
+        [ "$before" -ge "$2" ] && [ "$before" -le "$3" ] || fail "$1: $before were looked up"
+}
+scans names 0 100
+scans all 1000 16000 # before it is known that all are wanted, and to see whether they still are
 same "$(stat -c '%s %F' "$full/F65533")" "0 regular empty file" "the last of them"
 expect ENOENT stat "$full/none"
