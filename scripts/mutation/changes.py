@@ -37,6 +37,7 @@ WORD = re.compile(r"\b(" + "|".join(WORDS) + r")\b")
 # Not one of a name, nor -1 or { 0 }, which stand for nothing; nor how long an array is.
 NUMBER = re.compile(r"(?<![\w.\-])(?<!\{ )(\d+)([uUlL]*)\b")
 LENGTH = re.compile(r"^\s*(?:(?:static|const|struct|unsigned|_Atomic) )*\w+ \*?\w+\[[^=]*;")
+ALLOCATED = re.compile(r"\bcalloc\($") # more memory than is needed is no mistake
 ERRNO = re.compile(r"-(E[A-Z0-9]{3,})\b")
 IF = re.compile(r"\b(?:if|while) (?=\()")
 SYNC = re.compile(r"\b\w*sync\w*(?=\()")
@@ -49,8 +50,8 @@ ASSIGN = re.compile(r"\s+(?P<all>\*?[A-Za-z_][\w.\[\]]*(->[\w.\[\]]+)* [-+|&^]?=
 
 # What only the address sanitizer (a leak) or that of threads (a race) would notice, with which scripts/check runs the unit
 # tests, and what is only said or hoped for.
-LEFT_TO_OTHERS = re.compile(r"free|close|closedir|\w+_free|\w+_close|\w+_done|log_\w+|pthread_\w+|\w*LOCK_SCOPE|\w+_lock|"
-                            r"\w+_unlock|\w*(advise|readahead|prefetch)\w*")
+LEFT_TO_OTHERS = re.compile(r"free|close|closedir|\w+_free|\w+_close|\w+_done|log_\w+|pthread_\w+|\w*LOCK_SCOPE|(?:\w+_)?(?:un)?lock|"
+                            r"\w*(advise|readahead|prefetch)\w*")
 NOT_CODE = re.compile(r"\b(?:assert|static_assert|_Static_assert|log_\w+|DB_STATEMENTS)\(")
 
 
@@ -83,7 +84,8 @@ def on_line(line, masked, above):
             yield m.start(), m.end(), new
     for m in NUMBER.finditer(masked):
         value = int(m.group(1), 8 if re.match(r"0\d", m.group(1)) else 10)
-        for near in {value + 1, abs(value - 1)}:
+        larger = {value + 1} if not ALLOCATED.search(masked, 0, m.start()) else set()
+        for near in {abs(value - 1), *larger}:
             yield m.start(), m.end(), f"{near}{m.group(2)}"
     for m in ERRNO.finditer(masked):
         yield m.start(1), m.end(1), "ENOTTY"
