@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 # The power goes: a store on XFS, and on ext4, whose log is cut off, not flushed. Everything acknowledged is there at the next
 # mount, and what a machine synced; whatever was under way: imports and copies, tidying, scrub, bringing an earlier version's
-# library up to date, the catalogue's restore. IMAGEFS_KILLS cuts on each file system.
+# library up to date, the catalogue's restore, a region in a bucket, temporary files. IMAGEFS_KILLS cuts on each file system.
 # time limit: 240
 need_root "a loop device with a file system"
 need mkfs.xfs mke2fs xfs_io losetup python3 xxhsum
 cuts=${IMAGEFS_KILLS:-6}
 disk_stress
 . "$lib/crash.sh"
+# shellcheck source=tests/mount/lib/s3.sh
+. "$lib/s3.sh"
+! grep -q libcurl <(ldd "$IMAGEFS") || bucket
 fixture=store-3
 one=6d1cbb0457930f7dc1574e3fe91690a2
 two=6c5ba52ab5a40a7cc4662ee72fd74edb
@@ -123,6 +126,51 @@ during_restore() {
         start -o tidy=0
 }
 
+# The bucket has its power elsewhere: what is to be there of the region is here, its cache, its segments, its claim.
+during_bucket() {
+        local far=$MNT/regions/far
+        [ -n "${FAR:-}" ] || return 0
+        if [ ! -d "$far" ]; then
+                ok mkdir "$far"
+                ok write "$far/store" "s3://lib/$type endpoint=${FAR##*endpoint=}"
+                import_raw "$far/private/kept" web.raw
+        fi
+        same_disk "$far/private/kept/disks/vda.raw" web.raw # from the cache, some of which is not synced yet
+        ok mkdir "$R/private/one/copies/far"
+        pause 300
+        cut_power
+        start -o tidy=0
+        value "$MNT/info/health" ok
+        same_disk "$far/private/kept/disks/vda.raw" web.raw
+        settle "$far/private/one"
+        same_disk "$far/private/one/disks/vda.raw" one.raw
+        ok rmdir "$R/private/one/copies/far"
+        remove_image "$far" one
+}
+
+# One that is written, one that has become an image, and one that has become a value.
+during_drafts() {
+        head -c 2M web.raw >"$R/private/.written.tmp" || fail "writing a temporary file"
+        cp web.raw "$R/private/.moved.tmp" || fail "writing another"
+        ok rename "$R/private/.moved.tmp" "$R/private/moved.raw"
+        run sed -i "s/.*/acknowledged in a temporary file $i/" "$R/private/one/description"
+        pause 100
+        cut_power
+        start -o tidy=0
+        same "$(find "$R/private" -maxdepth 1 -name '.*')" "" "temporary files after the power cut"
+        value "$R/private/one/description" "acknowledged in a temporary file $i"
+        timeout 60 cat "$R/private/moved/wait" >/dev/null 2>&1
+        case $(cat "$R/private/moved/status") in
+        available) same_disk "$R/private/moved/disks/vda.raw" web.raw ;;
+        error) [[ $(cat "$R/private/moved/error") == *' '* ]] || fail "no reason" ;;
+        *) fail "status $(cat "$R/private/moved/status")" ;;
+        esac
+        remove_image "$R" moved
+        nothing_incoming
+}
+
+kinds=(work tidying scrub migration bucket drafts restore work)
+shift=0
 for type in xfs ext4; do
         rm -f disk.img
         truncate -s 512M disk.img
@@ -145,22 +193,18 @@ for type in xfs ext4; do
         value "$R/private/one/description" "acknowledged"
         for ((i = 1; i <= cuts; i++)); do
                 cp "$disk" before.raw
-                case $((i % 6)) in
-                0) during_restore ;;
-                2) during_tidying ;;
-                3) during_scrub ;;
-                4) during_migration ;;
-                *) during_work ;;
-                esac
+                kind=${kinds[(i - 1 + shift) % ${#kinds[@]}]}
+                "during_$kind"
                 same_disk "$R/private/one/disks/vda.raw" one.raw
                 same_disk "$R/private/web/disks/vda.raw" web.raw
-                [ $((i % 6)) = 1 ] || [ $((i % 6)) = 5 ] || same_disk "$disk" before.raw
+                [ "$kind" = work ] || same_disk "$disk" before.raw
                 quota_is_true "$R"
                 quota_is_true "$R2"
         done
         stop
         check_store
         umount fs
+        shift=2 # so that few cuts meet each kind on one or the other
 done
 echo "note: $cuts power cuts each on XFS and ext4"
 NO_CHECK="checked above"

@@ -57,13 +57,11 @@ static sqlite3 *open_database(const char *path)
 static void make_library(void)
 {
         char path[TEMPDIR_MAX + 64];
-        uint64_t image;
         sqlite3 *db;
 
         library_make(&l);
         (void)snprintf(lib, sizeof(lib), "%s/lib", l.dir);
-        image = machine_image(&l, "web", NULL, "vdb");
-        (void)machine_make(&l, image, "vm1");
+        (void)machine_make_empty(&l, "vm1");
         (void)machine_volume(&l, "data", 1 << 20);
         (void)library_image(&l, "new");
         library_close(&l);
@@ -205,6 +203,14 @@ static void use(unsigned what)
                 MUST(l.diag.error == 0 || l.diag.text[0]);
         if ((what & 4) && library_open(&l) == 0)
                 library_close(&l);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+        (void)argc;
+        (void)argv;
+        make_library();
+        return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -14,6 +14,8 @@
 
 /* What each harness defines. 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* And may define: libFuzzer's time for an input begins after it. replay.c does not call it. 0. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 /* What must be true, in every build. */
 #define MUST(condition) ((condition) ? (void)0 : fuzz_failed(#condition, __FILE__, __LINE__))
