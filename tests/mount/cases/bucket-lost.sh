@@ -52,4 +52,19 @@ import_raw "$R2/private/new" far.raw
 ok rmdir "$R/private/near"
 ok rmdir "$R/recycle/near"
 for snapshot in "$R"/snapshots/*/; do [ ! -d "$snapshot" ] || ok rmdir "${snapshot%/}"; done
+
+# A map that the disk here has lost is there, too: all of it, and one page.
+stop
+map=$(find "$STORE"/bucket-*/maps -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
+cp "$map" whole.map
+for lost in "count=2" "seek=1 count=1"; do
+        # shellcheck disable=SC2086 # two words
+        run dd if=/dev/zero of="$map" bs=4096 $lost conv=notrunc status=none
+        "$IMAGEFS" scrub "$STORE" >said 2>&1
+        same $? 1 "status of scrub, which says $(cat said)"
+        grep -q '1 page of a map was damaged on the disk, and healed' said || fail "$(cat said)"
+        cmp "$map" whole.map || fail "the map is not what it was"
+done
+start
+same_disk "$R2/private/new/disks/vda.raw" far.raw
 NO_CHECK=yes # blobs without a name are told
