@@ -92,6 +92,13 @@ int blobstore_compare_far(struct blobstore *bs, const char *dir, const char *pla
 /* One that is open goes on with what lies at PLACE, which is the same. */
 int blobstore_move_far(struct blobstore *bs, const char *place, struct strbuf *why);
 
+/*
+ * Of a store in a bucket that somebody else had since: what its directory DIR has goes, but for disks and what is on its way, so
+ * that it counts as lost, and opening it has it from the bucket again; and what of it is in caches elsewhere. Nobody may have it
+ * open. Durable. 0, too, where there is none.
+ */
+int blobstore_forget_far(const char *dir, const struct blobstore_caches *caches);
+
 /* Does its bucket not answer, or refuse? TROUBLE, which may be NULL, says why. What is read of it meanwhile is -EHOSTDOWN. */
 bool blobstore_is_away(struct blobstore *bs, struct strbuf *trouble);
 

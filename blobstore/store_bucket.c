@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/bytes.h"
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/parse.h"
 #include "blobstore/blobs/map.h"
@@ -123,6 +124,62 @@ static int recall(struct blobstore *bs, const char *dir)
         return r < 0 ? r : 1;
 }
 
+/* What stays of a directory that another host's part has become newer than: what only this host has, and what opening it needs. */
+static bool stays(const char *name)
+{
+        static const char *const names[] = { "disks", "incoming", "lock", "owner", "reserve" };
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* A dir_each_fn. */
+static int forget_entry(void *ctx, const char *name)
+{
+        return stays(name) ? 0 : dir_remove(*(const int *)ctx, name);
+}
+
+/* "…id <digits> …", as blobstore.c writes it: by that the caches are called. */
+static int forget_caches(int dir_fd, const char *caches_dir)
+{
+        CLEANUP_CLOSE int fd = openat(dir_fd, FORMAT_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), caches_fd = -1;
+        static const char *const ends[] = { "", ".ranges", ".ranges.index" };
+        char text[FORMAT_MAX] = "", name[64];
+        const char *id;
+        int r = 0;
+
+        if (fd < 0 || !caches_dir)
+                return 0;
+        if (pread_full(fd, text, sizeof(text) - 1, 0) < 0 || !(id = strstr(text, "\nid ")))
+                return 0; /* then it has none by that name */
+        caches_fd = open(caches_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        for (size_t i = 0; r == 0 && caches_fd >= 0 && i < sizeof(ends) / sizeof(ends[0]); i++) {
+                (void)snprintf(name, sizeof(name), "imagefs-%.*s%s", 2 * STORE_ID_SIZE, id + strlen("\nid "), ends[i]);
+                r = dir_remove(caches_fd, name);
+        }
+        return r;
+}
+
+int blobstore_forget_far(const char *dir, const struct blobstore_caches *caches)
+{
+        CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        r = forget_caches(fd, caches->dir);
+        if (r == 0 && unlinkat(fd, FORMAT_FILE, 0) < 0 && errno != ENOENT)
+                r = -errno;
+        if (r == 0)
+                r = fsync_dir(fd); /* from here on it is one that was lost, whatever else of it is left */
+        if (r == 0)
+                r = dir_each(fd, ".", forget_entry, &fd);
+        return r < 0 ? r : fsync_dir(fd);
+}
+
 /* ---- opening ---- */
 
 int store_bucket_open(struct blobstore *bs, const char *dir, const struct blobstore_opts *opts)
@@ -139,7 +196,11 @@ int store_bucket_open(struct blobstore *bs, const char *dir, const struct blobst
         /* One that is whole has claimed its part of the bucket, or is about to. */
         if (r < 0 || bs->read_only || faccessat(AT_FDCWD, format, F_OK, 0) == 0)
                 return r;
-        return opts->existing ? recall(bs, dir) : bucket_probe(bs->far.bucket, opts->why ?: &why);
+        if (opts->existing) {
+                bs->far.was_lost = true;
+                return recall(bs, dir);
+        }
+        return bucket_probe(bs->far.bucket, opts->why ?: &why);
 }
 
 int store_bucket_ranges(struct blobstore *bs, const uint8_t id[STORE_ID_SIZE], const struct blobstore_caches *caches)

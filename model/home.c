@@ -7,6 +7,7 @@
  *      database                 or where that is, on a server (address.h)
  *      imagefs.db.schema-2      as it was before it was brought up to date; kept until a person removes it
  *      imagefs.db.….damaged     what a restored one took the place of; likewise
+ *      epoch                    when it was last served from here, of such a one (succession.h)
  *      secret                   what the database's secrets are sealed with (core/secret.h), in no copy of it
  *      left-down                why it was not served any more, for the next start to tell
  *      lock                     locked while somebody has the library open, who says in it who that is

@@ -40,6 +40,7 @@
 #include "model/machine/volume_gate.h"
 #include "model/machine/volume_row.h"
 #include "model/statements.h"
+#include "model/succession.h"
 #include "model/work/history.h"
 #include "model/work/outlooks.h"
 #include "model/work/runner.h"
@@ -263,6 +264,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
                 r = history_new(&m->history);
+        if (r == 0)
+                r = succession_begin(m, &opts->caches);
         if (r == 0)
                 r = stores_open(m, &opts->caches, opts->kept, diag);
         if (r == 0 && !opts->idle && !m->read_only)

@@ -13,4 +13,7 @@ typedef int dir_each_fn(void *ctx, const char *name);
  */
 int dir_each(int dir_fd, const char *name, dir_each_fn *fn, void *ctx);
 
+/* Removes NAME in DIR_FD, a file or a directory with all that is in it. No link is followed. 0, too, where there is none. */
+int dir_remove(int dir_fd, const char *name);
+
 #endif

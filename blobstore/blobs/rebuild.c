@@ -258,6 +258,12 @@ static int rebuild_name_chunk(struct rebuild *rb, struct codec *codec, const str
 
 #define REBUILD_PAGE 64
 
+/*
+ * The last ones that the host before this one had of a store in a bucket may not be there to be seen: they were removed, and it is
+ * about to do so again, or they are on their way, for some seconds. Nobody else is to have those numbers.
+ */
+#define SEGMENTS_ELSEWHERE 1024
+
 static int rebuild_name_chunks(struct rebuild *rb, uint32_t id, struct footer *footer)
 {
         struct index_chunk page[REBUILD_PAGE];
@@ -403,6 +409,8 @@ int rebuild_index(struct blobstore *bs)
                 r = rebuild_moves(&rb); /* before chunks are read */
         if (r == 0)
                 r = rebuild_describe_all(&rb);
+        if (r == 0 && bs->far.was_lost)
+                index_skip_segments(rb.index, SEGMENTS_ELSEWHERE);
         if (r == 0)
                 r = index_import_end(rb.index);
         if (r == 0 && rb.is_short)

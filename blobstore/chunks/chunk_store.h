@@ -24,6 +24,7 @@
 
 /* Of a store in a bucket; see segments_set_bucket(). */
 struct chunk_store_far {
+        bool was_lost; /* the directory, which is made again */
         struct bucket *bucket;
         struct range_cache_opts cache;
         char cache_name[RANGE_CACHE_NAME_MAX];

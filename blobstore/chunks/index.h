@@ -269,6 +269,8 @@ int index_import_map_entry(struct index *ix, uint64_t place, uint64_t at, uint32
 int index_import_blob(struct index *ix, const struct index_blob *blob);
 int index_import_name(struct index *ix, uint64_t place, const struct chunk_name *name, uint64_t base,
                       const struct chunk_features *features);
+/* So many numbers of segments are not given here. */
+void index_skip_segments(struct index *ix, uint32_t n);
 int index_import_end(struct index *ix);
 
 /* For a count that is only compared: one more reference by a chunk that has it as its base. */

@@ -20,6 +20,12 @@ static void index_saw_segment(struct index *ix, uint32_t id)
                 ix->total.next_segment = (uint64_t)id + 1;
 }
 
+void index_skip_segments(struct index *ix, uint32_t n)
+{
+        LOCK_SCOPE(&ix->lock);
+        ix->total.next_segment += n;
+}
+
 /* The arguments of a name that may not be known. */
 struct name_args {
         struct db_arg key, rest;

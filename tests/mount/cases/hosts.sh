@@ -63,6 +63,9 @@ ok mkdir "$R"
 ok write "$R/store" "$FAR"
 pattern disk.raw 3M 5
 import_raw "$R/private/web" disk.raw
+ok mkdir "$R/private/web/instances/vm"
+head -c 1M /dev/urandom >machine
+dd if=machine of="$R/instances/vm/disks/vda.raw" conv=notrunc,fsync status=none || fail "cannot write the disk"
 host b
 name=$(uname -n)
 [[ $(start_refused "$STORE" "$MNT" -f) == *"postgresql://imagefs@/postgres: host $name serves this library, and has it until 20"*"Z unless it renews that: from $WORK/a; unmount it there first, or mount with -o standby to wait for that" ]] ||
@@ -78,6 +81,7 @@ host b
 serves
 value "$R/private/web/description" "said by a"
 same_disk "$R/private/web/disks/vda.raw" disk.raw
+if cat "$R/instances/vm/disks/vda.raw" >/dev/null 2>&1; then fail "a machine's disk that is elsewhere is read"; fi
 
 # It is killed: at once where it was, and elsewhere when its lease is over.
 kill_daemon
@@ -88,6 +92,7 @@ value "$R/private/web/description" "said by a"
 pattern second.raw 2M 6
 import_raw "$R/private/second" second.raw
 ok write "$R/private/web/description" "said by b"
+[ ! -e "$WORK/bucket/some%2Fwhere%2Fsegments%2F00000002.seg" ] || fail "a number is given that the first host may be using"
 kill_daemon
 umount -l "$MNT"
 host c
@@ -123,5 +128,24 @@ same "$(objects)" "$before" "objects since another host has it"
 same_disk "$R/private/web/disks/vda.raw" disk.raw
 import_raw "$R/private/third" second.raw
 value "$MNT/info/health" ok
+ends
+
+# The first, which has not seen any of that, has all of it from the bucket, and its machines' disks as they were.
+host a
+serve
+serves
+value "$MNT/info/health" ok
+value "$R/private/web/description" "said by d"
+same_disk "$R/private/third/disks/vda.raw" second.raw
+same_disk "$R/private/web/disks/vda.raw" disk.raw
+head -c 1M "$R/instances/vm/disks/vda.raw" | cmp - machine || fail "the machine's disk has changed"
+pattern fourth.raw 2M 7
+import_raw "$R/private/fourth" fourth.raw
+kill_daemon
+umount -l "$MNT"
+serve
+serves
+value "$MNT/info/health" ok
+same_disk "$R/private/fourth/disks/vda.raw" fourth.raw
 ends
 "$server" stop "$WORK/server"
