@@ -323,6 +323,8 @@ static void note_for_next(const struct scratches *ss, struct scratch *s, const c
 static void add_to_list(struct scratches *ss, struct scratch *s)
 {
         LOCK_SCOPE(&ss->mutex);
+        if (s->id > ss->last) /* of the process before, and the clock was set back since */
+                ss->last = s->id;
         TAILQ_INSERT_HEAD(&ss->list, s, link);
         begin_idle(ss, s);
         /* With the first: a daemon that goes to the background has no thread before that. Without it they go with the mount. */
@@ -392,8 +394,6 @@ static int take_up(void *ctx, struct draft *d, const void *bytes, size_t n)
                                .makes_image = note.makes_image, .listed = true, .users = 1,
                                .size_bytes = (uint64_t)st.st_size };
         memcpy(s->name, note.name, sizeof(s->name));
-        if (s->id > ss->last) /* the clock was set back */
-                ss->last = s->id;
         atomic_store(&s->changed_us, st.st_mtim.tv_sec * INT64_C(1000000) + st.st_mtim.tv_nsec / 1000);
         add_to_list(ss, s);
         return 0;
