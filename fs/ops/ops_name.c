@@ -427,6 +427,20 @@ static int ops_rename_scratch(struct req *rq, struct node n, fuse_ino_t new_pare
         return scratch_file_rename(rq, n, new_parent, new_name, r == 0 ? &existing : NULL);
 }
 
+/* The temporary file NAME is an image now, and is gone. true: its request has been answered; else *RET is what came of it. */
+static bool ops_settle_image(struct req *rq, fuse_ino_t parent, const char *name, const char *new_name, int *ret)
+{
+        const struct node file = parting_stand_in(rq->fs->partings, true);
+
+        split_begin(rq, &(struct split_change){ .kind = SPLIT_RENAMED, .parent = parent, .name = name, .to = new_name,
+                                                .found = node_ino(file) });
+        split_committed(); /* it is, all but durable */
+        *ret = model_settle(rq->fs->model);
+        if (*ret == 0 && !rq->fuse)
+                reply_done(rq, node_of(parent)); /* may look users up, for which nobody keeps the directory now */
+        return split_end(rq, *ret, 0);
+}
+
 static int ops_refuse_taken(struct req *rq, const struct dir_kind *to, uint64_t oid, const char *name)
 {
         if (to->taken)
@@ -476,6 +490,8 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
         if (r == 0 && n.kind == KIND_SCRATCH) {
                 r = ops_rename_scratch(&rq, n, new_parent, new_name, flags);
                 n = node_of(new_parent); /* whose the answer is */
+                if (r > 0 && ops_settle_image(&rq, parent, name, new_name, &r))
+                        return;
         } else if (r == 0) {
                 if (flags & ~(unsigned)RENAME_NOREPLACE)
                         r = diag_set(&rq.diag, -EINVAL, "two names cannot be exchanged here");

@@ -91,15 +91,16 @@ int parting_begin(struct partings *p, fuse_ino_t parent, const char *name, const
         return 0;
 }
 
+struct node parting_stand_in(struct partings *p, bool file)
+{
+        LOCK_SCOPE(&p->mutex);
+
+        return (struct node){ .kind = KIND_BURIED, .row = file ? ROW_CHILD : 0, .oid = ++p->buried };
+}
+
 int parting_bury(struct partings *p, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, bool file)
 {
-        struct node node = { .kind = KIND_BURIED, .row = file ? ROW_CHILD : 0 };
-
-        {
-                LOCK_SCOPE(&p->mutex);
-                node.oid = ++p->buried;
-        }
-        return parting_begin(p, parent, name, who, node);
+        return parting_begin(p, parent, name, who, parting_stand_in(p, file));
 }
 
 bool parting_find(struct partings *p, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, struct node *ret)

@@ -20,6 +20,8 @@ void partings_free(struct partings *p); /* accepts NULL */
 /* NODE is what is found under the name from now on, by the caller alone. */
 int parting_begin(struct partings *p, fuse_ino_t parent, const char *name, const struct fuse_ctx *who,
                   struct node node);
+/* What is nothing else, and stands in for something: a file, or a directory. */
+struct node parting_stand_in(struct partings *p, bool file);
 /* Likewise, where it does not matter what is found: a file or a directory that is nothing else. */
 int parting_bury(struct partings *p, fuse_ino_t parent, const char *name, const struct fuse_ctx *who, bool file);
 bool parting_find(struct partings *p, fuse_ino_t parent, const char *name, const struct fuse_ctx *who,

@@ -154,7 +154,7 @@ static int become_image(struct req *rq, struct scratch *s, fuse_ino_t dir, const
                 return r;
         if (alias_add(rq->fs->aliases, dir, name, who, image) == 0)
                 alias_end(rq->fs->aliases, image, false, (uint64_t)st.st_size);
-        return 0;
+        return 1;
 }
 
 /* An empty file is an empty value, for which a command has a line without anything on it. */
@@ -176,6 +176,14 @@ static bool is_upload(struct node n)
         return e && (e->flags & ENTRY_UPLOAD);
 }
 
+static int become_upload(struct req *rq, struct scratch *s, uint64_t image)
+{
+        int r = draft_upload(scratch_draft(s), &rq->caller, image, &rq->diag);
+
+        return r < 0 ? r : 1;
+}
+
+/* Gives what scratch_file_rename() does. */
 static int move(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *name, const struct node *existing)
 {
         const bool here = dir == scratch_dir(s);
@@ -186,7 +194,7 @@ static int move(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *n
         if (here && scratch_draft(s) && tree_kind(to.kind)->import)
                 return become_image(rq, s, dir, name);
         if (here && scratch_draft(s) && existing && is_upload(*existing))
-                return draft_upload(scratch_draft(s), &rq->caller, to.oid, &rq->diag);
+                return become_upload(rq, s, to.oid);
         if (existing)
                 return become_value(rq, s, *existing);
         if (scratch_draft(s) && tree_kind(to.kind)->import)
@@ -203,7 +211,7 @@ int scratch_file_rename(struct req *rq, struct node n, fuse_ino_t dir, const cha
         if (r < 0)
                 return r;
         r = move(rq, s, dir, name, existing);
-        if (r == 0 && !scratch_is_name(name))
+        if (r >= 0 && !scratch_is_name(name))
                 scratch_unlink(rq->fs->scratches, s);
         scratch_put(rq->fs->scratches, s);
         return r;

@@ -12,7 +12,7 @@ int scratch_file_remove(struct req *rq, struct node n);
 
 /*
  * To NAME in DIR, where EXISTING is, or, NULL, nothing. What that refuses leaves the file as it was; else it is gone, unless
- * it has another temporary file's name now.
+ * it has another temporary file's name now. 1: an image has it, which is durable after model_settle().
  */
 int scratch_file_rename(struct req *rq, struct node n, fuse_ino_t dir, const char *name, const struct node *existing);
 

@@ -351,7 +351,7 @@ static int accept_import(const struct draft *d, const struct caller *c, uint64_t
         DB_TXN(t);
 
         (void)incoming_token(d->fd, token, sizeof(token)); /* none: not trusted after a restart */
-        r = db_begin(d->m->db, DB_WRITE, &t);
+        r = db_begin_lazy(d->m->db, &t);
         if (r == 0)
                 r = refuse_unwaiting(&t, c, id, diag, &image);
         if (r == 0)

@@ -47,7 +47,8 @@ int draft_write(struct draft *d, const void *buf, size_t n, uint64_t off, struct
 int draft_truncate(struct draft *d, uint64_t size, struct diag *diag);
 
 /*
- * Makes the image that a file called NAME would be, and accepts its import; D has no file any more. What is refused leaves
+ * Makes the image that a file called NAME would be, and accepts its import, which is durable after model_settle(); D has no
+ * file any more. What is refused leaves
  * no image, and D as it was: -EINVAL where the file shows that it cannot be imported, and what image_create_for_file() and
  * upload_open() refuse.
  */

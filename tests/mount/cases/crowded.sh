@@ -57,6 +57,7 @@ begins() {
                 fi
                 go_on
                 wait "$changing" "$lister"
+                [[ $1 != */name-file ]] || as $A cat "$2/wait" >/dev/null # until then it cannot be removed
                 by $A ok "${undo[@]}"
         done
         echo "note: $1 $2 waited for the disk in the directory"
@@ -145,6 +146,25 @@ answers
 done_at_last "a file that is begun"
 by $A ok rmdir "$R/private/file"
 [ "$early" -gt 0 ] || fail "others wait for the directory that a file is begun in"
+
+# A file that is whole, and gets its name.
+early=0
+# shellcheck disable=SC2016
+printf '#!/bin/sh\ncp "%s" "${1%%/*}/.whole.tmp" && exec %s rename "${1%%/*}/.whole.tmp" "$1.raw"\n' \
+        "$WORK/base.raw" "$WORK/bin/fsop" >bin/name-file
+chmod 755 bin/name-file
+chmod 644 base.raw
+short_log -o allow_other
+begins "$WORK/bin/name-file" "$R/private/whole" _is_there
+as $B ls -l "$R/private" >/dev/null || fail "listing beside a file that gets its name"
+not_acknowledged "the name of a file"
+answers
+done_at_last "a file that gets its name"
+by $A expect ENOENT stat "$R/private/.whole.tmp"
+same "$(as $A cat "$R/private/whole/wait")" available "what came of the file"
+as $A cmp base.raw "$R/private/whole/disks/vda.raw" || fail "what is in the image"
+by $A ok rmdir "$R/private/whole"
+[ "$early" -gt 0 ] || fail "others wait for the directory in which a file gets its name"
 
 # The second request does not come: the path leads elsewhere by then. What its thread asks next finds what is there.
 early=0
