@@ -22,10 +22,13 @@ static int check_run(struct check *c)
         struct blobstore_stats stats;
         int r;
 
+        r = c->chunks->index ? index_verify(c->chunks->index) : 0;
+        if (r == -ENOMEM)
+                return r; /* which says nothing of it */
         if (!c->chunks->index)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL,
                              "the index is missing or damaged; it will be made again");
-        else if (index_verify(c->chunks->index) < 0)
+        else if (r < 0)
                 check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "the database of the index is damaged");
 
         if (c->chunks->index && index_stats(c->chunks->index, &stats) == 0)

@@ -221,7 +221,7 @@ int codec_decode(struct codec *c, const void *stored, size_t stored_len, const s
                  size_t raw_len)
 {
         const uint8_t *from = stored;
-        size_t len;
+        size_t len = 0;
 
         if (stored_len == raw_len) {
                 memcpy(raw, stored, raw_len);
@@ -237,9 +237,10 @@ int codec_decode(struct codec *c, const void *stored, size_t stored_len, const s
                 from += BASE_SIZE;
                 stored_len -= BASE_SIZE;
                 (void)ZSTD_DCtx_reset(c->decompressor, ZSTD_reset_session_only);
-                (void)ZSTD_DCtx_refPrefix(c->decompressor, base->bytes, base->raw_len);
+                len = ZSTD_DCtx_refPrefix(c->decompressor, base->bytes, base->raw_len);
         }
-        len = ZSTD_decompressDCtx(c->decompressor, raw, raw_len, from, stored_len);
+        if (!ZSTD_isError(len)) /* else what would come out without the base would pass for damage */
+                len = ZSTD_decompressDCtx(c->decompressor, raw, raw_len, from, stored_len);
         if (ZSTD_isError(len))
                 return ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
         return len == raw_len ? 0 : -EBADMSG;

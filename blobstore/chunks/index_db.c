@@ -465,15 +465,19 @@ void index_db_set_thrifty(struct index_db *db, bool thrifty)
 int index_db_verify(struct index_db *db)
 {
         sqlite3_stmt *stmt;
-        const char *text;
+        const char *text = NULL;
         int code, r;
 
         code = sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &stmt, NULL);
         if (code != SQLITE_OK)
                 return index_db_error(db, code);
         code = sqlite3_step(stmt);
-        text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
-        r = text && strcmp(text, "ok") == 0 ? 0 : -EUCLEAN;
+        if (code == SQLITE_ROW)
+                text = (const char *)sqlite3_column_text(stmt, 0);
+        if (text)
+                r = strcmp(text, "ok") == 0 ? 0 : -EUCLEAN;
+        else
+                r = code == SQLITE_ROW ? -ENOMEM : index_db_error(db, code);
         (void)sqlite3_finalize(stmt);
         return r;
 }
