@@ -660,6 +660,7 @@ static void test_check_tells_of_a_damaged_bitmap_and_a_missing_base(void **state
         struct disk_id id;
         unsigned problems = 0;
 
+        write_at(d, "x", 1, 0); /* what is damaged is not in the first run */
         write_at(d, "x", 1, 900 * MIB);
         disk_close(d);
         damage(f, "bitmap", 7 * BLOCK + 20);

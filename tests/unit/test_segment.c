@@ -103,6 +103,13 @@ static void test_what_is_appended_is_read_at_its_place(void **state)
         assert_err(segments_read(f->s, b, buf, 7), -EBADMSG);
         assert_err(segments_read(f->s, place_make(9, 16), buf, 1), -EBADMSG);
         segments_give(f->s, seg);
+
+        /* There is no bucket. */
+        assert_ok(segments_settle(f->s));
+        assert_ok(segments_adopt(f->s));
+        segments_send(f->s);
+        assert_false(segments_doubt(f->s));
+        assert_false(segments_are_contested(f->s));
 }
 
 static void test_writers_at_once_have_segments_of_their_own_and_the_next_one_goes_on(void **state)
