@@ -57,6 +57,7 @@
         X(snapshot)         \
         X(snapshot_life)    \
         X(stores)           \
+        X(stores_offline)   \
         X(task)             \
         X(task_view)        \
         X(unnamed)          \
