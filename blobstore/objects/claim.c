@@ -109,11 +109,11 @@ static int find_highest(struct s3 *s, uint64_t *ret, struct strbuf *why)
         return s3_list(s, CLAIM_FOLDER, note_highest, ret, why);
 }
 
-static int say_taken(const char *text, uint64_t number, const struct claim *ours, struct strbuf *why)
+static int say_taken(const char *host, uint64_t number, const struct claim *ours, struct strbuf *why)
 {
         strbuf_reset(why);
-        strbuf_addf(why, "another copy of this blob store, on host %.*s, has taken over its part of the bucket (claim %" PRIu64
-                         ", here it is %" PRIu64 ")", (int)strcspn(text, "\n"), text, number, ours->number);
+        strbuf_addf(why, "another copy of this blob store, on host %s, has taken over its part of the bucket (claim %" PRIu64
+                         ", here it is %" PRIu64 ")", host, number, ours->number);
         return -EROFS;
 }
 
@@ -131,7 +131,9 @@ static int compare(struct s3 *s, uint64_t highest, const struct claim *ours, str
         text[n] = '\0';
         if (r == 0 && highest == ours->number && strcmp(text, ours->text) == 0)
                 return 0;
-        return say_taken(n > HOST_AT ? text + HOST_AT : "?", highest, ours, why);
+        text[strcspn(text, "\n")] = '\0';
+        text_make_clean(text);
+        return say_taken(strlen(text) > HOST_AT ? text + HOST_AT : "?", highest, ours, why);
 }
 
 int claim_find(struct s3 *s, int dir_fd, struct claim *ret, struct strbuf *why)

@@ -21,6 +21,7 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/parse.h"
 
 #define KEPT_MAX   64 /* connections; a call that finds none makes one */
 #define ERROR_MAX  4096 /* of an error's body */
@@ -212,8 +213,10 @@ static void take_code(const char *body, char *ret)
 {
         const char *code = strstr(body, "<Code>");
 
-        if (code)
-                (void)snprintf(ret, S3_CODE_MAX, "%.*s", (int)strcspn(code + 6, "<\r\n"), code + 6);
+        if (!code)
+                return;
+        (void)snprintf(ret, S3_CODE_MAX, "%.*s", (int)strcspn(code + 6, "<\r\n"), code + 6);
+        text_make_clean(ret); /* it is shown, and who says it may be anybody */
 }
 
 static int add_headers(const char *lines, struct curl_slist **list)

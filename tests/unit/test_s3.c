@@ -278,8 +278,8 @@ static void test_refusals_have_an_errno_and_no_second_try(void **state)
               REFUSAL("403 Forbidden", "AccessDenied", "40"), REFUSAL("403 Forbidden", "QuotaExceeded", "41"),
               REFUSAL("401 Unauthorized", "Unauthorized", "40"), REFUSAL("507 Insufficient Storage", "Full", "32"),
               REFUSAL("301 Moved Permanently", "PermanentRedirect", "45"),
-              REFUSAL("501 Not Implemented", "NotImplemented", "42"));
-        static const int errors[] = { -ENOENT, -ENODEV, -EACCES, -EDQUOT, -EACCES, -EDQUOT, -EIO, -EIO };
+              REFUSAL("501 Not Implemented", "NotImplemented", "42"), REFUSAL("501 Not Implemented", "Not\33[31m\377", "37"));
+        static const int errors[] = { -ENOENT, -ENODEV, -EACCES, -EDQUOT, -EACCES, -EDQUOT, -EIO, -EIO, -EIO };
         char buf[4];
         size_t n;
 
@@ -288,8 +288,10 @@ static void test_refusals_have_an_errno_and_no_second_try(void **state)
                 assert_err(s3_get(s.client, "a", 0, buf, 4, &n, NULL, &why), errors[i]);
                 assert_int_equal(s.n_requests, i + 1);
                 assert_contains(strbuf_text(&why), "s3://lib: GET a: the server answers ");
+                if (i == 7)
+                        assert_contains(strbuf_text(&why), "501 NotImplemented");
         }
-        assert_contains(strbuf_text(&why), "501 NotImplemented");
+        assert_contains(strbuf_text(&why), "501 Not?[31m?"); /* whoever reads it has a terminal */
         end(&s);
 }
 
