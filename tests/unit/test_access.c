@@ -187,6 +187,27 @@ static void test_publishing_frees_the_quota_of_the_snapshots_too(void **state)
         work_assert_clean(l);
 }
 
+static void test_what_is_published_no_more_has_snapshots_for_its_own_disks(void **state)
+{
+        struct library *l = *state;
+        uint64_t image = work_image(l, &l->alice, l->region, "web", "local", 400000, 1), used;
+
+        used = work_used(l, l->region, &l->admin, LIMIT_SNAPSHOTS);
+        assert_ok(image_move(l->m, &l->admin, image, l->region, CLASS_PUBLIC, "web", library_diag(l)));
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, "0 snapshots limit=0", library_diag(l)));
+        assert_refused(l, image_move(l->m, &l->admin, image, l->region, CLASS_PRIVATE, "mine", library_diag(l)), -EDQUOT);
+        assert_int_equal(work_get(l, image).class, CLASS_PUBLIC);
+        assert_int_equal(work_snapshots(l, l->region), 0);
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, "0 snapshots limit=1", library_diag(l)));
+        assert_ok(image_move(l->m, &l->admin, image, l->region, CLASS_PRIVATE, "mine", library_diag(l)));
+        assert_int_equal(work_get(l, image).type, TYPE_CLOUD);
+        assert_int_equal(work_snapshots(l, l->region), 1);
+        assert_int_equal(work_used(l, l->region, &l->admin, LIMIT_SNAPSHOTS), used + 1);
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM image_disk WHERE snapshot IS NULL"), 0);
+        work_assert_bytes(l, image, 400000, 1);
+        work_assert_clean(l);
+}
+
 static void test_what_is_at_work_is_not_handed_over(void **state)
 {
         struct library *l = *state;
@@ -265,6 +286,7 @@ int main(void)
                 TEST(test_an_image_takes_its_snapshots_along_and_their_quota),
                 TEST(test_a_snapshot_that_another_image_needs_stays),
                 TEST(test_publishing_frees_the_quota_of_the_snapshots_too),
+                TEST(test_what_is_published_no_more_has_snapshots_for_its_own_disks),
                 TEST(test_what_is_at_work_is_not_handed_over),
                 TEST(test_a_snapshot_alone_counts_for_its_new_owner),
                 TEST(test_a_full_disk_leaves_nothing_half_handed_over),
