@@ -7,6 +7,7 @@
 #include "fs/tree/health.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/store_history.h"
+#include "model/core/hosts.h"
 
 extern const char embed_readme_txt[];
 
@@ -170,6 +171,25 @@ static int show_metrics(struct req *rq, struct strbuf *out)
         { number, name, help, 0400, ENTRY_ADMIN | ENTRY_UNLISTED, .text = store_history_text,                   \
           .measure = store_history_measure, .arg = format }
 
+/* A host_fn. The directory is the last, since there may be blanks in it. */
+static int add_host(void *ctx, const struct host *host)
+{
+        struct strbuf *out = ctx;
+
+        strbuf_addf(out, "%s lease=", host->name);
+        if (host->lease_us)
+                strbuf_add_time(out, host->lease_us);
+        else
+                strbuf_add(out, "none");
+        strbuf_addf(out, " version=%s directory=%s\n", host->version, host->directory);
+        return 0;
+}
+
+static int show_hosts(struct req *rq, struct strbuf *out)
+{
+        return rq->caller.admin ? host_each(rq->fs->model, add_host, out) : 0;
+}
+
 static const struct entry info_entries[] = {
         { 1, "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
         { 2, "limits", "write `key value` to change one", 0644, ENTRY_COMMANDS, .show = show_limits, .store = store_limits },
@@ -186,6 +206,9 @@ static const struct entry info_entries[] = {
           ENTRY_USERS, .show = events_show, .changed_us = events_changed_us },
         { 10, "events-after", "reading <seq> in it waits for what comes after that event, and gives all there is", 0555,
           ENTRY_UNLISTED, .dir = KIND_EVENTS_AFTER },
+        /* likewise: a lease is renewed every few seconds */
+        { 11, "hosts", "which host serves the library, until when unless it renews that, and which ones did", 0400,
+          ENTRY_ADMIN | ENTRY_UNLISTED, .show = show_hosts },
         { 0 },
 };
 

@@ -52,7 +52,7 @@ static const struct {
         { KIND_INFO, 1, "version" }, { KIND_INFO, 2, "limits" }, { KIND_INFO, 3, "store" },
         { KIND_INFO, 4, "errors" },
         { KIND_INFO, 5, "health" }, { KIND_INFO, 6, "metrics" }, { KIND_INFO, 7, "store-history.csv" },
-        { KIND_INFO, 8, "store-history.svg" }, { KIND_INFO, 9, "events" }, { KIND_INFO, 10, "events-after" },
+        { KIND_INFO, 8, "store-history.svg" }, { KIND_INFO, 9, "events" }, { KIND_INFO, 10, "events-after" }, { KIND_INFO, 11, "hosts" },
         { KIND_TASK, 1, "kind" }, { KIND_TASK, 2, "status" }, { KIND_TASK, 3, "progress" }, { KIND_TASK, 4, "image" },
         { KIND_TASK, 5, "region" }, { KIND_TASK, 6, "owner" }, { KIND_TASK, 7, "created" },
         { KIND_TASK, 8, "started" }, { KIND_TASK, 9, "finished" }, { KIND_TASK, 10, "error" },

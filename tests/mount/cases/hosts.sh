@@ -128,6 +128,9 @@ same "$(objects)" "$before" "objects since another host has it"
 same_disk "$R/private/web/disks/vda.raw" disk.raw
 import_raw "$R/private/third" second.raw
 value "$MNT/info/health" ok
+same "$(sed 's/lease=20[-0-9]*T[:0-9]*Z/lease=then/' "$MNT/info/hosts" | cut -d ' ' -f 1,2,4)" \
+        "$(for one in d=then a=none b=none c=none; do echo "$name lease=${one#*=} directory=$WORK/${one%=*}"; done)" "hosts"
+[[ $(head -n 1 "$MNT/info/hosts") == *" version=$("$IMAGEFS" --version | cut -d ' ' -f 2) "* ]] || fail "hosts: no version"
 ends
 
 # The first, which has not seen any of that, has all of it from the bucket, and its machines' disks as they were.

@@ -11,6 +11,7 @@ for key in logical-bytes unique-bytes stored-bytes free-bytes blobs chunks; do
         [[ $(keyed "$MNT/info/store" "$key") =~ ^[0-9]+$ ]] || fail "info/store has no $key"
 done
 same "$(wc -c <"$MNT/info/errors")" 0 "no errors yet"
+same "$(cat "$MNT/info/hosts")" "$(uname -n) lease=none version=$(cat "$MNT/info/version") directory=$STORE" "info/hosts"
 
 two_regions
 cloud_image web 3M
