@@ -21,6 +21,7 @@ static void test_only_its_owner_removes_or_renames_an_object(void **state)
         struct library *l = *state;
         uint64_t image = machine_image(l, "web", "cloud", ""), vm = machine_make(l, image, "vm1"),
                  disk = machine_volume(l, "d1", 4096), snapshot, uploading;
+        struct upload *u;
         struct object o;
 
         assert_ok(snapshot_find(l->m, l->region, "web", &o));
@@ -31,9 +32,11 @@ static void test_only_its_owner_removes_or_renames_an_object(void **state)
         assert_ok(set_mode(l, OBJECT_INSTANCE, vm, 0777));
 
         assert_ok(image_create(l->m, &l->alice, l->region, CLASS_PRIVATE, "raw", library_diag(l), &uploading));
+        assert_ok(upload_open(l->m, &l->alice, uploading, library_diag(l), &u));
 
         assert_refused(l, image_remove(l->m, &l->bob, image, library_diag(l)), -EPERM);
         assert_refused(l, image_remove(l->m, &l->bob, uploading, library_diag(l)), -EPERM);
+        upload_close(u);
         assert_refused(l, image_move(l->m, &l->bob, image, l->region, CLASS_PRIVATE, "x", library_diag(l)), -EPERM);
         assert_refused(l, batch_run(l->m, &l->bob, l->region, "delete web", library_diag(l)), -EPERM);
         assert_refused(l, instance_remove(l->m, &l->bob, vm, library_diag(l)), -EPERM);
