@@ -6,6 +6,7 @@
 
 int command_init(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_migrate(int argc, char **argv);
 int command_scrub(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_top(int argc, char **argv);

@@ -216,6 +216,7 @@ static const struct {
 } commands[] = {
         { "init", command_init },
         { "check", command_check },
+        { "migrate", command_migrate },
         { "scrub", command_scrub },
         { "stat", command_stat },
         { "top", command_top },

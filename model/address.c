@@ -11,7 +11,6 @@
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/io.h"
 
-#define ADDRESS_FILE "database"
 #define ADDRESS_SCHEME "postgresql://"
 #define ADDRESS_MAX 2048
 
@@ -51,6 +50,34 @@ int address_read(struct model *m, struct diag *diag)
                                 m->dir);
         m->catalogue = strdup(text);
         return m->catalogue ? 0 : -ENOMEM;
+}
+
+int address_refuse(const char *url, int r, const char *trouble, struct diag *diag)
+{
+        char at[256];
+
+        db_url_show(url, at, sizeof(at));
+        switch (r) {
+        case -EOPNOTSUPP:
+                return diag_set(diag, r, "%s: this imagefs was built without libpq, and cannot use a catalogue on a server", at);
+        case -EEXIST:
+                return diag_set(diag, r, "%s: there is a library's catalogue already: name another database", at);
+        case -ENOENT:
+                return diag_set(diag, r, "%s: there is no library's catalogue there: was the database restored from a copy?",
+                                at);
+        case -EUCLEAN:
+                return diag_set(diag, r, "%s: its schema \"imagefs\" is something else's: name another database", at);
+        case -EPROTONOSUPPORT:
+                return diag_set(diag, r, "%s: %s", at, *trouble ? trouble
+                                                                : "made by another version of imagefs: use that one");
+        case -EBUSY:
+                if (*trouble)
+                        return diag_set(diag, r, "%s: %s; unmount it there first, or mount with -o standby to wait for that",
+                                        at, trouble);
+                return diag_set(diag, r, "%s: another imagefs serves the library whose catalogue this is: unmount that one "
+                                         "first", at);
+        }
+        return diag_set(diag, r, "%s: the catalogue cannot be reached: %s", at, *trouble ? trouble : strerror(-r));
 }
 
 int address_keep(const struct model *m)

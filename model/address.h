@@ -9,6 +9,8 @@
 
 #include "model/core/state.h"
 
+#define ADDRESS_FILE "database"
+
 bool address_is_there(int dir_fd);
 
 /* Reads it into M->catalogue, which is left NULL where there is none. -EUCLEAN: it is no address. */
@@ -16,6 +18,9 @@ int address_read(struct model *m, struct diag *diag);
 
 /* 0, or -EINVAL, with a sentence: it is none that can be used. */
 int address_check(const char *url, struct diag *diag);
+
+/* R and TROUBLE of db_open(), in words. */
+int address_refuse(const char *url, int r, const char *trouble, struct diag *diag);
 
 /* From here on the directory is that library's. */
 int address_keep(const struct model *m);

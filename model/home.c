@@ -8,6 +8,7 @@
  *      imagefs.db.schema-2      as it was before it was brought up to date; kept until a person removes it
  *      imagefs.db.….damaged     what a restored one took the place of; likewise
  *      epoch                    when it was last served from here, of such a one (succession.h)
+ *      ….aside                  what was in use before the catalogue went to a server, or back (transfer.h); likewise
  *      secret                   what the database's secrets are sealed with (core/secret.h), in no copy of it
  *      left-down                why it was not served any more, for the next start to tell
  *      lock                     locked while somebody has the library open, who says in it who that is

@@ -77,35 +77,6 @@ static const struct db_statements *const statements[] = { STATEMENT_TABLES(STATE
 /* What helps where there is a file, but not the catalogue. */
 #define RESTORE ": \"imagefs check %s --restore-catalogue\" brings back the newest copy that there is"
 
-/* In words, of a catalogue on a server. */
-static int refuse_far(const struct model *m, int r, const char *trouble, struct diag *diag)
-{
-        char at[256];
-
-        db_url_show(m->catalogue, at, sizeof(at));
-        switch (r) {
-        case -EOPNOTSUPP:
-                return diag_set(diag, r, "%s: this imagefs was built without libpq, and cannot use a catalogue on a server", at);
-        case -EEXIST:
-                return diag_set(diag, r, "%s: there is a library's catalogue already: name another database", at);
-        case -ENOENT:
-                return diag_set(diag, r, "%s: there is no library's catalogue there: was the database restored from a copy?",
-                                at);
-        case -EUCLEAN:
-                return diag_set(diag, r, "%s: its schema \"imagefs\" is something else's: name another database", at);
-        case -EPROTONOSUPPORT:
-                return diag_set(diag, r, "%s: %s", at, *trouble ? trouble
-                                                                : "made by another version of imagefs: use that one");
-        case -EBUSY:
-                if (*trouble)
-                        return diag_set(diag, r, "%s: %s; unmount it there first, or mount with -o standby to wait for that",
-                                        at, trouble);
-                return diag_set(diag, r, "%s: another imagefs serves the library whose catalogue this is: unmount that one "
-                                         "first", at);
-        }
-        return diag_set(diag, r, "%s: the catalogue cannot be reached: %s", at, *trouble ? trouble : strerror(-r));
-}
-
 static int open_far(struct model *m, const struct model_opts *opts, struct diag *diag)
 {
         char trouble[256] = "", name[HOST_NAME_MAX + 1] = "", here[HOME_HERE_MAX];
@@ -121,7 +92,7 @@ static int open_far(struct model *m, const struct model_opts *opts, struct diag 
         home_here(m, here, sizeof(here));
         r = db_open(m->dir_fd, &how, &m->db);
         if (r < 0)
-                return refuse_far(m, r, trouble, diag);
+                return address_refuse(m->catalogue, r, trouble, diag);
         return opts->make ? address_keep(m) : 0;
 }
 
@@ -291,7 +262,7 @@ static int join(struct model *m, struct diag *diag)
 
         r = db_open(m->dir_fd, &opts, &m->db);
         db_close(TAKE_PTR(m->db));
-        return r < 0 ? refuse_far(m, r, trouble, diag) : address_keep(m);
+        return r < 0 ? address_refuse(m->catalogue, r, trouble, diag) : address_keep(m);
 }
 
 int model_join(const char *dir, const char *catalogue, struct diag *diag)

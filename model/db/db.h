@@ -46,12 +46,20 @@ struct db_host {
         void *wait_ctx;
 };
 
+struct db_txn;
+
+/* Gives a database that is new its rows, all of them; a negative errno: it is not made. */
+typedef int db_fill_fn(void *ctx, struct db_txn *t);
+
 struct db_opts {
         bool read_only; /* for checking: nothing is created or migrated */
         const struct db_statements *const *tables; /* that will be used; ends with NULL; borrowed until db_close() */
         const char *url; /* "postgresql://…": it is on that server; NULL: in the directory */
         bool make; /* on a server: the tables, which are not there yet: else -EEXIST */
         const struct db_host *host; /* on a server: who opens it; NULL: nobody who can be named */
+        /* NULL, or it is made with the rows of that, in one transaction; no trigger sees them, and no foreign key their order */
+        db_fill_fn *fill;
+        void *fill_ctx;
         unsigned deadline_ms; /* of an answer of the server's; 0: as long as is usual */
         char *trouble; /* NULL, or where a sentence of why it could not be opened goes, or "": of a server */
         size_t trouble_size;

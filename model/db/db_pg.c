@@ -206,16 +206,18 @@ static struct pg_statement *find_statement(struct db_pg *db, const char *sql)
         return s;
 }
 
+#define ARGUMENTS_MAX 64 /* an image has 35 columns */
+
 struct arguments {
-        const char *values[32];
-        int lengths[32], formats[32];
-        char numbers[32][24];
+        const char *values[ARGUMENTS_MAX];
+        int lengths[ARGUMENTS_MAX], formats[ARGUMENTS_MAX];
+        char numbers[ARGUMENTS_MAX][24];
 };
 
 /* Texts but for bytes, which go as they are. */
 static void set_arguments(struct arguments *a, const struct db_value *args, size_t n)
 {
-        assert(n <= sizeof(a->values) / sizeof(a->values[0]));
+        assert(n <= ARGUMENTS_MAX);
         for (size_t i = 0; i < n; i++) {
                 a->formats[i] = args[i].type == DB_TYPE_BLOB;
                 a->lengths[i] = (int)args[i].n;
@@ -684,6 +686,19 @@ static int init_connection(struct db_pg *db, struct pg_connection *c)
         return c->prepared ? 0 : -ENOMEM;
 }
 
+/* A pg_rows_fn: those that the opener has. */
+static int take_rows(struct pg_connection *c, void *ctx)
+{
+        const struct db_opts *opts = ctx;
+        struct db_txn t = { .db = &c->db->db, .mode = DB_WRITE, .c = c };
+        int r;
+
+        r = take_statements(c->db, opts->tables);
+        if (r == 0)
+                r = init_connection(c->db, c);
+        return r < 0 ? r : opts->fill(opts->fill_ctx, &t);
+}
+
 static int fill(struct db_pg *db, const struct db_opts *opts)
 {
         uint64_t random[2];
@@ -698,16 +713,17 @@ static int fill(struct db_pg *db, const struct db_opts *opts)
         db->writer.deadline_ms = db->deadline_ms;
         r = pg_connect(&db->writer, false);
         if (r == 0)
-                r = pg_check_schema(&db->writer, opts->make && !db->read_only);
+                r = pg_check_schema(&db->writer, opts->make && !db->read_only, opts->fill ? take_rows : NULL,
+                                    (void *)(uintptr_t)opts);
         if (r >= 0 && !db->read_only)
                 r = pg_host_take(&db->writer, opts->host);
-        if (r >= 0)
+        if (r >= 0 && !db->statements) /* they were not needed for rows */
                 r = take_statements(db, opts->tables);
-        if (r == 0)
+        if (r >= 0 && !db->writer.prepared)
                 r = init_connection(db, &db->writer);
-        for (unsigned i = 0; i < PG_READERS_MAX && r == 0; i++)
+        for (unsigned i = 0; i < PG_READERS_MAX && r >= 0; i++)
                 r = init_connection(db, &db->reader[i]);
-        if (r == 0 && !db->read_only)
+        if (r >= 0 && !db->read_only)
                 r = pg_host_keep(db);
         return r;
 }

@@ -35,7 +35,10 @@
 /* One statement. The text is owned by the caller, release with free(). -ENOMEM; -EINVAL: it ends in the middle. */
 int db_pg_statement(const char *sql, char **ret);
 
-/* All of a schema, but for what is called "happening", which sql/postgresql.sql makes by itself. As the one above. */
-int db_pg_schema(const char *sql, char **ret);
+/*
+ * All of a schema, but for what is called "happening", which sql/postgresql.sql makes by itself: tables and their indices,
+ * and what watches over their rows. Likewise.
+ */
+int db_pg_schema(const char *sql, char **ret_tables, char **ret_watch);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "blobstore/base/cleanup.h"
 #include "blobstore/base/strbuf.h"
 #include "model/db/db_pg_dialect.h"
 #include "model/db/db_pg_priv.h"
@@ -20,28 +21,32 @@ extern const char embed_schema_sql[], embed_postgresql_sql[];
 #define VERSION_IS                                                                                                     \
         "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = 'imagefs'"
 
-static int make(struct pg_connection *c)
+static int make(struct pg_connection *c, pg_rows_fn *rows, void *ctx)
 {
-        CLEANUP_STRBUF struct strbuf all = { 0 };
-        CLEANUP_FREE char *schema = NULL;
+        CLEANUP_STRBUF struct strbuf first = { 0 }, last = { 0 };
+        CLEANUP_FREE char *tables = NULL, *watch = NULL;
         int r;
 
-        r = db_pg_schema(embed_schema_sql, &schema);
+        r = db_pg_schema(embed_schema_sql, &tables, &watch);
         if (r < 0)
                 return r;
-        strbuf_add(&all, "BEGIN; CREATE SCHEMA imagefs;\n");
-        strbuf_add(&all, embed_postgresql_sql);
-        strbuf_add(&all, schema);
-        strbuf_addf(&all, "COMMENT ON SCHEMA imagefs IS 'imagefs %d'; COMMIT", MIGRATE_VERSION);
-        if (strbuf_error(&all) < 0)
+        strbuf_addf(&first, "BEGIN; CREATE SCHEMA imagefs;\n%s%s", embed_postgresql_sql, tables);
+        strbuf_addf(&last, "%sCOMMENT ON SCHEMA imagefs IS 'imagefs %d'; COMMIT", watch, MIGRATE_VERSION);
+        if (strbuf_error(&first) < 0 || strbuf_error(&last) < 0)
                 return -ENOMEM;
-        r = pg_exec(c, strbuf_text(&all), NULL, 0);
+        r = pg_exec(c, strbuf_text(&first), NULL, 0);
+        if (r == 0 && rows)
+                r = rows(c, ctx);
+        if (r >= 0 && !c->conn)
+                r = -EIO;
+        if (r >= 0)
+                r = pg_exec(c, strbuf_text(&last), NULL, 0);
         if (r < 0 && c->conn)
                 (void)pg_exec(c, "ROLLBACK", NULL, 0); /* R says what went wrong */
         return r < 0 ? r : 1;
 }
 
-int pg_check_schema(struct pg_connection *c, bool may_make)
+int pg_check_schema(struct pg_connection *c, bool may_make, pg_rows_fn *rows, void *ctx)
 {
         char is[64];
         int version, r;
@@ -50,7 +55,7 @@ int pg_check_schema(struct pg_connection *c, bool may_make)
         if (r < 0)
                 return r;
         if (may_make)
-                return is[0] == '\0' ? make(c) : -EEXIST;
+                return is[0] == '\0' ? make(c, rows, ctx) : -EEXIST;
         if (is[0] == '\0')
                 return -ENOENT;
         if (sscanf(is, "imagefs %d", &version) != 1)

@@ -121,10 +121,13 @@ struct pg_row {
 void pg_row_set(struct pg_row *row, const struct pg_result *result);
 void pg_row_done(struct pg_row *row);
 
+/* What comes into the tables before anything watches over them, in the transaction that makes them. */
+typedef int pg_rows_fn(struct pg_connection *c, void *ctx);
 /*
- * Sees that the library has the tables that we know; MAKE: makes them, and gives 1: -EEXIST. -ENOENT: there are none; -EUCLEAN: what is called as ours is not; -EPROTONOSUPPORT: of another version.
+ * Sees that the library has the tables that we know; MAKE: makes them, with ROWS unless that is NULL, and gives 1:
+ * -EEXIST. -ENOENT: there are none; -EUCLEAN: what is called as ours is not; -EPROTONOSUPPORT: of another version.
  */
-int pg_check_schema(struct pg_connection *c, bool make);
+int pg_check_schema(struct pg_connection *c, bool make, pg_rows_fn *rows, void *ctx);
 
 /*
  * Which host serves the library. First pg_host_init(), last pg_host_close(), which gives it up. pg_host_take(), on the connection

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The schema in PostgreSQL's dialect (db_pg_dialect.h), statement by statement. Foreign keys come at the end, and so
- * does nothing else: a row may refer to a table that is made later.
+ * The schema in PostgreSQL's dialect (db_pg_dialect.h), statement by statement. Foreign keys come at the end: a row may
+ * refer to a table that is made later. They and triggers are apart from the rest, so that rows can come first.
  */
 
 #include <errno.h>
@@ -25,7 +25,7 @@ struct number {
 };
 
 struct schema {
-        struct strbuf out, foreign;
+        struct strbuf out, triggers, foreign;
         struct key keys[16]; /* of several columns */
         size_t n_keys;
         struct number numbers[64];
@@ -36,6 +36,7 @@ struct schema {
 static void schema_done(struct schema *c)
 {
         strbuf_done(&c->out);
+        strbuf_done(&c->triggers);
         strbuf_done(&c->foreign);
 }
 
@@ -222,20 +223,20 @@ static void add_trigger(struct schema *c, const struct tokens *s)
         const size_t on = find(s, 3, "ON"), begin = find(s, on, "BEGIN"), when = find(s, on, "WHEN");
         const bool before = tokens_are(s, 3, "BEFORE");
 
-        strbuf_addf(&c->out, "CREATE FUNCTION %.*s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN\n", (int)name->n,
+        strbuf_addf(&c->triggers, "CREATE FUNCTION %.*s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN\n", (int)name->n,
                     name->at);
-        rewrite(c, &c->out, s, begin + 1, s->n - 1);
-        strbuf_addf(&c->out, "\nRETURN %s; END $$;\n", before ? "old" : "NULL");
+        rewrite(c, &c->triggers, s, begin + 1, s->n - 1);
+        strbuf_addf(&c->triggers, "\nRETURN %s; END $$;\n", before ? "old" : "NULL");
 
-        strbuf_addf(&c->out, "CREATE TRIGGER t%03u_%.*s", 999 - c->n_triggers++, (int)name->n, name->at);
-        rewrite(c, &c->out, s, 3, on + 2);
-        token_add_text(&c->out, "FOR EACH ROW");
+        strbuf_addf(&c->triggers, "CREATE TRIGGER t%03u_%.*s", 999 - c->n_triggers++, (int)name->n, name->at);
+        rewrite(c, &c->triggers, s, 3, on + 2);
+        token_add_text(&c->triggers, "FOR EACH ROW");
         if (when < begin) {
-                token_add_text(&c->out, "WHEN (");
-                rewrite(c, &c->out, s, when + 1, begin);
-                token_add_text(&c->out, ")");
+                token_add_text(&c->triggers, "WHEN (");
+                rewrite(c, &c->triggers, s, when + 1, begin);
+                token_add_text(&c->triggers, ")");
         }
-        strbuf_addf(&c->out, " EXECUTE FUNCTION %.*s();\n", (int)name->n, name->at);
+        strbuf_addf(&c->triggers, " EXECUTE FUNCTION %.*s();\n", (int)name->n, name->at);
 }
 
 /* ---- all of it ---- */
@@ -275,7 +276,7 @@ static int add_statement(struct schema *c, const struct tokens *s)
         return 0;
 }
 
-int db_pg_schema(const char *sql, char **ret)
+int db_pg_schema(const char *sql, char **ret_tables, char **ret_watch)
 {
         CLEANUP_FREE struct token *first = NULL;
         CLEANUP(schema_done) struct schema c = { 0 };
@@ -297,9 +298,15 @@ int db_pg_schema(const char *sql, char **ret)
                         return r;
                 i = end + 1;
         }
-        strbuf_add(&c.out, strbuf_text(&c.foreign));
-        if (strbuf_error(&c.foreign) < 0)
+        strbuf_add(&c.triggers, strbuf_text(&c.foreign));
+        if (strbuf_error(&c.foreign) < 0 || strbuf_error(&c.out) < 0)
                 return -ENOMEM;
-        *ret = strbuf_take(&c.out);
-        return *ret ? 0 : -ENOMEM;
+        *ret_watch = strbuf_take(&c.triggers);
+        if (!*ret_watch)
+                return -ENOMEM;
+        *ret_tables = strbuf_take(&c.out);
+        if (*ret_tables)
+                return 0;
+        free(TAKE_PTR(*ret_watch));
+        return -ENOMEM;
 }

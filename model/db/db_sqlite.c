@@ -420,6 +420,29 @@ static const struct db_engine engine = {
         .copy = db_sqlite_copy,
 };
 
+static void watch_rows(struct db_sqlite *db, int on)
+{
+        (void)sqlite3_db_config(db->writer.conn, SQLITE_DBCONFIG_ENABLE_TRIGGER, on, NULL); /* cannot fail, as the next */
+        (void)sqlite3_db_config(db->writer.conn, SQLITE_DBCONFIG_ENABLE_FKEY, on, NULL);
+}
+
+static int take_rows(struct db_sqlite *db, const struct db_opts *opts)
+{
+        struct db_txn t = { 0 };
+        int r;
+
+        watch_rows(db, 0);
+        r = begin(&db->db, DB_WRITE, false, false, &t);
+        if (r == 0)
+                r = opts->fill(opts->fill_ctx, &t);
+        if (r >= 0)
+                r = commit(&t);
+        if (t.db)
+                end(&t);
+        watch_rows(db, 1);
+        return r;
+}
+
 int db_sqlite_open(int dir_fd, const struct db_opts *opts, struct db **ret)
 {
         struct db_sqlite *db;
@@ -429,6 +452,11 @@ int db_sqlite_open(int dir_fd, const struct db_opts *opts, struct db **ret)
         if (r < 0)
                 return r;
         db->db.engine = &engine;
+        r = opts->fill ? take_rows(db, opts) : 0;
+        if (r < 0) {
+                db_sqlite_close(&db->db);
+                return r;
+        }
         *ret = &db->db;
         return 0;
 }
