@@ -7,6 +7,7 @@
 
 #include "tests/lib/calls.h" /* first */
 
+#include "blobstore/blobs/scrub.h"
 #include "blobstore/blobstore.h"
 #include "blobstore/disks/disk.h"
 
@@ -141,6 +142,53 @@ static int work_check(struct world *w)
         return r;
 }
 
+static int scrub_pace(void *ctx, uint64_t n)
+{
+        *(uint64_t *)ctx += n;
+        return 0;
+}
+
+static int scrub_reached(void *ctx, const struct scrub_position *pos)
+{
+        (void)ctx;
+        (void)pos;
+        return 0;
+}
+
+static int scrub_find_same(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n)
+{
+        (void)ctx;
+        (void)blob;
+        (void)buf;
+        fail_msg("looked elsewhere for %zu bytes at %zu, %u", n, (size_t)off, nth);
+        return -ENOENT;
+}
+
+static void scrub_healed(void *ctx, enum scrub_healed what, uint64_t n)
+{
+        (void)ctx;
+        fail_msg("%zu of %d were healed", (size_t)n, (int)what);
+}
+
+static int work_scrub(struct world *w)
+{
+        uint64_t bytes = 0;
+        const struct scrub_ops ops = {
+                .pace = scrub_pace,
+                .reached = scrub_reached,
+                .problem = no_problem,
+                .find_same = scrub_find_same,
+                .healed = scrub_healed,
+                .ctx = &bytes,
+        };
+        int r;
+
+        r = blob_scrub(w->s.bs, &(struct scrub_position){ 0 }, &ops);
+        if (r == 0)
+                assert_true(bytes > SIZE / 4);
+        return r;
+}
+
 static int work_open(struct world *w)
 {
         int r;
@@ -251,6 +299,11 @@ static void test_without_memory_nothing_is_taken_for_damage(void **state)
         WITHOUT_MEMORY(work_check);
 }
 
+static void test_without_memory_nothing_is_healed(void **state)
+{
+        WITHOUT_MEMORY(work_scrub);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -261,6 +314,7 @@ int main(void)
                 T(test_without_memory_what_is_written_is_whole_or_not_there),
                 T(test_without_memory_a_disk_says_so),
                 T(test_without_memory_nothing_is_taken_for_damage),
+                T(test_without_memory_nothing_is_healed),
         };
 #undef T
         return cmocka_run_group_tests(tests, NULL, NULL);
