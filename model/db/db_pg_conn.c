@@ -19,6 +19,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "blobstore/base/lock.h"
+#include "blobstore/base/parse.h"
 #include "model/db/db_pg_priv.h"
 
 #define PAUSE_MS 500          /* after a failure, in which all are refused at once */
@@ -59,6 +60,7 @@ void pg_trouble(struct db_pg *db, const char *text)
 
         atomic_store(&db->in_trouble, *text != '\0');
         (void)snprintf(db->trouble, sizeof(db->trouble), "%.*s", (int)strcspn(text, "\n"), text);
+        text_make_clean(db->trouble);
 }
 
 void pg_disconnect(struct pg_connection *c)
