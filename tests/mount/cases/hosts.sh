@@ -57,7 +57,8 @@ cp -p a/secret b/secret
 
 # One serves.
 host a
-serve
+mkdir fast
+serve -o cache-dir="$WORK/fast"
 serves
 ok mkdir "$R"
 ok write "$R/store" "$FAR"
@@ -91,6 +92,9 @@ serves
 value "$R/private/web/description" "said by a"
 pattern second.raw 2M 6
 import_raw "$R/private/second" second.raw
+ok mkdir "$R/private/half"
+exec 7>"$R/private/half/upload"
+echo half >&7
 ok write "$R/private/web/description" "said by b"
 [ ! -e "$WORK/bucket/some%2Fwhere%2Fsegments%2F00000002.seg" ] || fail "a number is given that the first host may be using"
 kill_daemon
@@ -100,7 +104,11 @@ run "$IMAGEFS" init "$STORE" --join "$at" >/dev/null
 cp -p a/secret c/secret
 serve -o standby,lease=1
 serves
+{ exec 7>&-; } 2>/dev/null
 value "$R/private/web/description" "said by b"
+settle "$R/private/half" error
+ok rmdir "$R/private/half"
+ok rmdir "$R/recycle/half"
 same_disk "$R/private/second/disks/vda.raw" second.raw
 ok write "$R/private/web/description" "said by c"
 
@@ -133,10 +141,14 @@ same "$(sed 's/lease=20[-0-9]*T[:0-9]*Z/lease=then/' "$MNT/info/hosts" | cut -d 
 [[ $(head -n 1 "$MNT/info/hosts") == *" version=$("$IMAGEFS" --version | cut -d ' ' -f 2) "* ]] || fail "hosts: no version"
 ends
 
-# The first, which has not seen any of that, has all of it from the bucket, and its machines' disks as they were.
+# The first, which has not seen any of that, has all of it from the bucket, and its machines' disks as they were. What it kept of
+# the bucket elsewhere is of then, too.
 host a
-serve
+kept=$(ls fast/imagefs-*.ranges) || fail "nothing is kept of the bucket"
+ln "$kept" kept
+serve -o cache-dir="$WORK/fast"
 serves
+[ ! kept -ef "$kept" ] || fail "what was kept of the bucket is used"
 value "$MNT/info/health" ok
 value "$R/private/web/description" "said by d"
 same_disk "$R/private/third/disks/vda.raw" second.raw
