@@ -193,11 +193,23 @@ static int work_open(struct world *w)
 {
         int r;
 
-        store_close(&w->s);
+        if (w->s.bs)
+                store_close(&w->s);
         r = store_open(&w->s);
         if (r < 0)
                 w->s.bs = NULL;
         return r;
+}
+
+/* The index is made again. */
+static int work_open_without_index(struct world *w)
+{
+        char path[2 * TEMPDIR_MAX];
+
+        store_path(&w->s, "index.db", path);
+        store_close(&w->s);
+        assert_true(unlink(path) == 0 || errno == ENOENT);
+        return work_open(w);
 }
 
 /* One try: the allocation to fail is the Nth; false: there are not so many. */
@@ -274,6 +286,11 @@ static void test_without_memory_a_store_is_not_opened_and_then_is(void **state)
         WITHOUT_MEMORY(work_open);
 }
 
+static void test_without_memory_an_index_is_made_again_whole(void **state)
+{
+        WITHOUT_MEMORY(work_open_without_index);
+}
+
 static void test_without_memory_nothing_wrong_is_read(void **state)
 {
         WITHOUT_MEMORY(work_read);
@@ -309,6 +326,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
                 T(test_without_memory_a_store_is_not_opened_and_then_is),
+                T(test_without_memory_an_index_is_made_again_whole),
                 T(test_without_memory_nothing_wrong_is_read),
                 T(test_without_memory_nothing_is_said_to_differ),
                 T(test_without_memory_what_is_written_is_whole_or_not_there),
