@@ -4,8 +4,8 @@
  * The new catalogue is made aside, in one transaction that was compared, and is on its disk before the library knows of it.
  * What makes the library use the other one is one name, that of the file with the address: it comes, or goes. Before that
  * a crash leaves the old one in use, and what was made for the new one has no use: in the library's directory it is
- * removed at the next time. After it the new one is in use. The old one never goes: the file gets another name, and on a
- * server all stays as it was.
+ * removed at the next time. After it the new one is in use. The old one never goes: it gets another name, the
+ * file, or on the server its schema, which other hosts would take for the library's else.
  */
 
 #include "model/transfer.h"
@@ -128,6 +128,14 @@ static int use_file(struct transfer *t)
         return r < 0 ? r : set_aside(t, ADDRESS_FILE);
 }
 
+/* A db_use_fn. */
+static int use(void *ctx)
+{
+        struct transfer *t = ctx;
+
+        return t->to ? use_server(t) : use_file(t);
+}
+
 /* ---- rows ---- */
 
 static int refuse(struct transfer *t, int r, const struct db_transferred *what, const char *from_trouble,
@@ -154,8 +162,12 @@ static int move(struct transfer *t, struct diag *diag)
         const struct db_opts opts = { .host = &host, .deadline_ms = DEADLINE_MS, .trouble_size = sizeof(to_trouble) };
         struct db_place from = { .dir_fd = t->m.dir_fd, .opts = opts }, to = { .dir_fd = t->scratch_fd, .opts = opts };
         struct db_transferred what;
+        CLEANUP_STRBUF struct strbuf old = { 0 };
         int r;
 
+        strbuf_add(&old, "imagefs.");
+        strbuf_add_time(&old, clock_now_us());
+        strbuf_add(&old, ".aside");
         (void)gethostname(name, sizeof(name) - 1); /* cannot fail with that size */
         home_here(&t->m, here, sizeof(here));
         from.opts.url = t->m.catalogue;
@@ -163,10 +175,18 @@ static int move(struct transfer *t, struct diag *diag)
         to.opts.url = t->to;
         to.opts.make = t->to != NULL;
         to.opts.trouble = to_trouble;
-        r = db_transfer(&from, &to, t->scratch_fd, &what);
+        r = db_transfer(&from, &to, t->scratch_fd, use, t, strbuf_text(&old), &what);
+        if (r < 0 && !what.failed)
+                return diag_set(diag, r, "%s: the catalogue cannot be put in place: %s", t->m.dir, strerror(-r));
         if (r < 0)
                 return refuse(t, r, &what, from_trouble, to_trouble, diag);
         say(t, "%llu rows of %llu tables, compared", (unsigned long long)what.rows, (unsigned long long)what.tables);
+        if (!t->m.catalogue || t->to)
+                return 0;
+        if (what.retired == 0)
+                say(t, "the schema imagefs on the server is \"%s\" now", strbuf_text(&old));
+        else
+                say(t, "the schema imagefs is still there on the server: rename it, before another host serves what is no more in use");
         return 0;
 }
 
@@ -187,11 +207,9 @@ static int run(struct transfer *t, struct diag *diag)
         r = open_scratch(t);
         if (r == 0)
                 r = move(t, diag);
-        if (r == 0)
-                r = t->to ? use_server(t) : use_file(t);
         if (t->scratch_fd >= 0)
                 remove_scratch(t);
-        return r < 0 ? diag_set(diag, r, "%s: the catalogue cannot be put in place: %s", t->m.dir, strerror(-r)) : 0;
+        return r;
 }
 
 int model_transfer(const char *dir, const char *to, restore_fn *fn, void *ctx, struct diag *diag)

@@ -130,6 +130,11 @@ uint64_t db_last_id(struct db_txn *t)
         return t->db->engine->last_id(t);
 }
 
+int db_retire(struct db *db, const char *name)
+{
+        return db->engine->retire ? db->engine->retire(db, name) : -EOPNOTSUPP;
+}
+
 int db_each_host(struct db_txn *t, db_row_fn *fn, void *ctx)
 {
         return !t->db ? -EIO : t->db->engine->each_host ? t->db->engine->each_host(t, fn, ctx) : 0;

@@ -179,6 +179,8 @@ int db_int_(struct db_txn *t, const char *sql, int64_t *ret, const struct db_val
 
 uint64_t db_last_id(struct db_txn *t);
 
+/* On a server: it gets another NAME, by which nobody finds it but a person. -EOPNOTSUPP: it is in a directory. */
+int db_retire(struct db *db, const char *name);
 /*
  * Calls FN for each host that serves the library or did: its name, until when it does so in microseconds or 0, its version, its directory.
  * For none where it is in a directory.

@@ -27,11 +27,12 @@ struct db_engine {
         uint64_t (*last_id)(struct db_txn *t);
 
         int (*check)(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx);
-        /* NULL, all four: no other host can have it */
+        /* NULL, all of these: no other host can have it */
         bool (*is_lost)(struct db *db);
         void (*leave)(struct db *db);
         void (*epochs)(struct db *db, uint64_t *ret_before, uint64_t *ret);
         int (*each_host)(struct db_txn *t, db_row_fn *fn, void *ctx);
+        int (*retire)(struct db *db, const char *name); /* NULL: a file has a name that others can change */
         /* NULL: copies are made by other means than ours */
         int (*copy)(struct db *db, int dir_fd, const char *name, db_copy_stop_fn *stop, void *ctx);
 };

@@ -593,6 +593,22 @@ static void close_db(struct db *base)
         free(db);
 }
 
+/* Whoever writes is waited for; what gives up its lease then finds no table, and nobody is there who could want it. */
+static int retire(struct db *base, const char *name)
+{
+        char sql[128];
+        struct db_txn t = { 0 };
+        int r;
+
+        r = begin(base, DB_WRITE, false, false, &t);
+        if (r < 0)
+                return r;
+        (void)snprintf(sql, sizeof(sql), "ALTER SCHEMA imagefs RENAME TO \"%s\"; COMMIT", name);
+        r = pg_exec(t.c, sql, NULL, 0);
+        end(&t);
+        return r;
+}
+
 static const struct db_engine engine = {
         .close = close_db,
         .fill_reserve = fill_reserve,
@@ -610,6 +626,7 @@ static const struct db_engine engine = {
         .leave = leave,
         .epochs = epochs,
         .each_host = each_host,
+        .retire = retire,
 };
 
 /* "table column, …": of each whose ids the server gives. */

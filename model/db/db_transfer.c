@@ -372,7 +372,8 @@ static int move_all(void *ctx, struct db_txn *to)
         return r;
 }
 
-int db_transfer(const struct db_place *from, const struct db_place *to, int scratch_fd, struct db_transferred *ret)
+int db_transfer(const struct db_place *from, const struct db_place *to, int scratch_fd, db_use_fn *use, void *ctx,
+                const char *name, struct db_transferred *ret)
 {
         CLEANUP(transfer_done) struct transfer t = { .told = ret };
         CLEANUP(db_closep) struct db *source = NULL;
@@ -406,7 +407,14 @@ int db_transfer(const struct db_place *from, const struct db_place *to, int scra
         opts.fill_ctx = &t;
         r = db_open(to->dir_fd, &opts, &made);
         db_end(&txn);
-        if (r == 0)
-                ret->failed = NULL;
+        if (r < 0)
+                return r;
+        ret->failed = NULL;
+        db_close(TAKE_PTR(made));
+        if (!t.from.is_far)
+                db_close(TAKE_PTR(source)); /* all of it is in the one file then, which gets another name */
+        r = use(ctx);
+        if (r == 0 && t.from.is_far)
+                ret->retired = db_retire(source, name);
         return r;
 }

@@ -50,8 +50,8 @@ said=$("$IMAGEFS" migrate "$STORE" 2>&1) && fail "migrate to nowhere"
 refuses sqlite "the catalogue is in a file already"
 refuses mysql://host/name 'name it as "postgresql://USER@HOST/DATABASE"'
 refuses "postgresql://imagefs:sesame@/postgres?host=$WORK/none" "postgresql://imagefs@/postgres: the catalogue cannot be reached: "
-sql -c "CREATE SCHEMA imagefs"
-refuses "$at" "postgresql://imagefs@/postgres: " 1
+sql -c "CREATE SCHEMA imagefs" -c "COMMENT ON SCHEMA imagefs IS 'imagefs 8'"
+refuses "$at" "postgresql://imagefs@/postgres: there is a library's catalogue already: name another database" 1
 sql -c "DROP SCHEMA imagefs"
 
 # A server that does otherwise with the rows than it was told to.
@@ -110,7 +110,9 @@ same "$(cat "$STORE"/database.*.aside)" "$at" "the old address, aside"
 same "$(stat -c %a "$STORE/imagefs.db")" 600 "the mode of the file"
 [ ! -e "$STORE/database" ] && [ ! -e "$STORE/imagefs.db.migrating" ] || fail "$(ls "$STORE")"
 same "$(of_file "SELECT seq FROM sqlite_sequence WHERE name = 'image'")" $((last + 1)) "the last number of an image"
-[[ $(migrate "$at") == *"there is a library's catalogue already"* ]] || fail "onto another one"
+schemas=$(sql -c "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'imagefs%'")
+[[ $schemas == imagefs.*.aside ]] || fail "another host would find the old catalogue: $schemas"
+[[ $said == *"the schema imagefs on the server is \"$schemas\" now"* ]] || fail "$said"
 start
 same "$(tree_snapshot "$R")" "$before" "the region with the catalogue in a file again"
 same_disk "$R/private/web/disks/vda.raw" disk.raw
