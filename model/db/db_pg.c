@@ -43,8 +43,10 @@
 #define BEGIN_WRITING "BEGIN; SELECT pg_advisory_xact_lock(1768777331, 2)"
 #define BEGIN_LAZY BEGIN_WRITING "; SET LOCAL synchronous_commit = off"
 /* Where there is no such row that is an error, and with it the transaction is none. */
-#define COMMIT                                                                                                         \
-        "WITH mine AS (UPDATE writer SET last = %llu WHERE name = '%s' RETURNING 1) SELECT 1 / count(*) FROM mine; COMMIT"
+#define PREPARE_COMMIT                                                                                                 \
+        "PREPARE number (bigint) AS WITH mine AS (UPDATE writer SET last = $1 WHERE name = '%s' RETURNING 1) "         \
+        "SELECT 1 / count(*) FROM mine"
+#define COMMIT "EXECUTE number (%llu); COMMIT"
 /* It waits for what is left of the earlier connection, and for a standby as every commit does. */
 #define LAST_COMMIT "UPDATE writer SET last = last WHERE name = '%s' RETURNING last"
 
@@ -459,13 +461,29 @@ static int resolve(struct pg_connection *c, uint64_t number)
         return -EIO;
 }
 
+static int prepare_commit(struct pg_connection *c)
+{
+        char sql[sizeof(PREPARE_COMMIT) + sizeof(c->db->name)];
+        int r;
+
+        if (c->commit_prepared)
+                return 0;
+        (void)snprintf(sql, sizeof(sql), PREPARE_COMMIT, c->db->name);
+        r = pg_exec(c, sql, NULL, 0);
+        c->commit_prepared = r == 0;
+        return r;
+}
+
 static int send_commit(struct pg_connection *c)
 {
         const uint64_t number = ++c->db->commits;
-        char sql[192];
+        char sql[sizeof(COMMIT) + 24];
         int r;
 
-        (void)snprintf(sql, sizeof(sql), COMMIT, (unsigned long long)number, c->db->name);
+        r = prepare_commit(c);
+        if (r < 0)
+                return r;
+        (void)snprintf(sql, sizeof(sql), COMMIT, (unsigned long long)number);
         r = pg_exec(c, sql, NULL, 0);
         if (r < 0 && c->conn)
                 return r == -EINVAL ? -EIO : r;

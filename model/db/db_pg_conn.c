@@ -68,6 +68,7 @@ void pg_disconnect(struct pg_connection *c)
         PQfinish(c->conn);
         c->conn = NULL;
         c->walk = NULL;
+        c->commit_prepared = false;
         if (c->prepared)
                 memset(c->prepared, 0, c->db->n_statements * sizeof(*c->prepared));
 }

@@ -33,6 +33,7 @@ struct pg_connection {
         unsigned deadline_ms; /* of an answer */
         bool busy;            /* of one that reads: under the mutex of readers */
         bool *prepared;       /* of each statement: does this one know it? */
+        bool commit_prepared; /* likewise that of commits */
         struct pg_walk *walk; /* whose rows are still coming; NULL: nobody's */
         uint64_t last_id;
 };
