@@ -90,5 +90,5 @@ int64_t pg_server_sql(const struct pg_server *s, const char *database, const cha
              sql);
         must(pread(out, answer, sizeof(answer) - 1, 0) < 0, "reading an answer");
         (void)close(out);
-        return strtoll(answer, NULL, 10);
+        return answer[0] == 't' ? 1 : strtoll(answer, NULL, 10); /* a truth is t or f */
 }
