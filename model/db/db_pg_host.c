@@ -302,15 +302,17 @@ int pg_host_take(struct pg_connection *c, const struct db_host *host)
 
 /* ---- keeping it ---- */
 
-static void note_lost(struct db_pg *db, struct pg_connection *c)
+/* False: it is not known to whom; that is asked again, and what keeps the catalogue safe is the epoch. */
+static bool note_lost(struct db_pg *db, struct pg_connection *c)
 {
         char name[sizeof(db->host.taker)];
 
         if (pg_exec(c, WHO_SERVES, name, sizeof(name)) < 0)
-                name[0] = '\0';
+                return false;
         LOCK_SCOPE(&db->host.lock);
         (void)snprintf(db->host.taker, sizeof(db->host.taker), "%s", name);
         db->host.lost = true;
+        return true;
 }
 
 /* False: it is lost. */
@@ -323,10 +325,8 @@ static bool renew(struct db_pg *db)
         (void)snprintf(sql, sizeof(sql), RENEW, db->host.lease_ms, db->name);
         if (pg_connect(c, false) < 0 || pg_exec(c, sql, answer, sizeof(answer)) < 0)
                 return true; /* that is seen by the time that passes */
-        if (!answer[0]) {
-                note_lost(db, c);
-                return false;
-        }
+        if (!answer[0])
+                return !note_lost(db, c);
         atomic_store(&db->host.until_ms, since + db->host.lease_ms);
         return true;
 }
