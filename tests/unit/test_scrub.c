@@ -859,14 +859,11 @@ static void test_a_pass_that_is_stopped_while_it_heals_a_page_heals_it_later(voi
                 p.same = same;
                 r = scrub(s, &p);
                 blob_close(same);
-                if (r == 0)
+                if (r == 0 || p.healed_maps > 0) /* or it was stopped after that */
                         break;
                 assert_int_equal(r, -ECANCELED);
-                if (p.healed_maps == 0 && ++stopped < 100)
-                        continue;
-                break;
+                assert_in_range(++stopped, 1, 100);
         }
-        assert_ok(r);
         assert_true(stopped > 0); /* how often is a matter of the order of ids */
         assert_same_file(s, name, &map);
         assert_ok(read_all(s, &id));
