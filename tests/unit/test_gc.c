@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
@@ -161,6 +162,30 @@ static void test_interrupted_work_finds_its_chunks_until_it_is_done(void **state
 static bool is_one(void *ctx, const struct blob_id *id)
 {
         return memcmp(id, ctx, sizeof(*id)) == 0;
+}
+
+/* A collection that a writer kept from giving anything back has not seen to what nothing is known to need. */
+static void test_orphans_go_once_an_older_writer_has_ended(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = noise(8, 8 * MIB);
+        char path[2 * TEMPDIR_MAX];
+        struct blob_writer *w;
+
+        assert_ok(blob_writer_new(s->bs, &w));
+        assert_ok(blob_writer_append(w, bytes, 8 * MIB));
+        assert_ok(blob_writer_sync(w));
+        blob_writer_free(w);
+        store_close(s);
+        store_path(s, "index.db", path);
+        assert_ok(unlink(path));
+        assert_ok(store_open(s));
+        assert_ok(blob_writer_new(s->bs, &w));
+        assert_int_equal(store_gc(s).chunks_removed, 0);
+        blob_writer_free(w);
+        assert_true(store_gc(s).chunks_removed > 20);
+        assert_true(store_segment_bytes(s) <= 65536);
+        free(bytes);
 }
 
 static void test_unnamed_blobs_go_but_open_ones_stay(void **state)
@@ -335,6 +360,7 @@ int main(void)
                 T(test_open_blob_stays_readable_after_its_removal),
                 T(test_chunks_that_a_writer_found_stay_until_it_ends),
                 T(test_interrupted_work_finds_its_chunks_until_it_is_done),
+                T(test_orphans_go_once_an_older_writer_has_ended),
                 T(test_unnamed_blobs_go_but_open_ones_stay),
                 T(test_many_blobs_are_asked_about_each),
                 T(test_readers_writers_removals_and_collections_at_once),
