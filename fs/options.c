@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct option {
         const char *help;
         enum option_type type;
         size_t offset; /* in struct options; 0: of none */
+        uint64_t least, most; /* of a number; MOST 0: as many as there are */
 };
 
 #define TIDY_SECONDS_DEFAULT 600
@@ -38,7 +40,7 @@ struct option {
 /* A time is kept of each. */
 #define RESTARTS_MAX 1000000
 
-#define AT(field) offsetof(struct options, field)
+#define AT(field) .offset = offsetof(struct options, field)
 
 static const struct option flag_table[] = {
         { "-f", "stay in the foreground", OPTION_FLAG, AT(foreground) },
@@ -60,9 +62,9 @@ static const struct option helper_table[] = {
         { "-f", NULL, OPTION_FLAG, AT(fake) },
         { "-s", NULL, OPTION_FLAG, AT(sloppy) },
         { "-r", NULL, OPTION_FLAG, AT(read_only) },
-        { "-w", NULL, OPTION_NOTHING, 0 },
-        { "-n", NULL, OPTION_NOTHING, 0 },
-        { "-v", NULL, OPTION_NOTHING, 0 },
+        { "-w", NULL, .type = OPTION_NOTHING },
+        { "-n", NULL, .type = OPTION_NOTHING },
+        { "-v", NULL, .type = OPTION_NOTHING },
         { "-h", NULL, OPTION_FLAG, AT(help) },
         { "--help", NULL, OPTION_FLAG, AT(help) },
         { "-V", NULL, OPTION_FLAG, AT(version) },
@@ -87,7 +89,7 @@ static const struct option option_table[] = {
         { "tidy=SECONDS", "make what is stored smaller after so long without work; 0: never (600)", OPTION_NUMBER,
           AT(tidy_seconds) },
         { "slow-request=SECONDS", "log what a request waits for after so long; 0: never (30)", OPTION_NUMBER,
-          AT(slow_seconds) },
+          AT(slow_seconds), .most = SLOW_SECONDS_MAX },
         { "http=ADDRESS:PORT", "serve downloads there (off)", OPTION_TEXT, AT(http) },
         { "http-cert=FILE", "with TLS: the certificate, PEM", OPTION_TEXT, AT(http_cert) },
         { "http-key=FILE", "its key, PEM", OPTION_TEXT, AT(http_key) },
@@ -95,57 +97,57 @@ static const struct option option_table[] = {
         { "http-metrics=WHO", "/metrics there for `loopback`, any user of this machine, or for `all` (nobody)", OPTION_TEXT,
           AT(http_metrics_for) },
         { "lease=SECONDS", "with a catalogue in PostgreSQL: how long another host must not hear of this one to take over (15)",
-          OPTION_NUMBER, AT(lease_seconds) },
+          OPTION_NUMBER, AT(lease_seconds), .least = 1, .most = LEASE_SECONDS_MAX },
         { "standby", "likewise: where another host serves the library, wait until it does so no more", OPTION_FLAG, AT(standby) },
         { "restarts=N", "when it dies, go on without anybody noticing, as often in a minute; 0: never (3; 0 with -f)", OPTION_NUMBER,
-          AT(restarts) },
+          AT(restarts), .most = RESTARTS_MAX },
         { "remount", "with ro or rw: change that of what is mounted", OPTION_FLAG, AT(remount) },
         /* what stands in fstab, or mount(8) adds by itself */
         { "rw", NULL, OPTION_FUSE_NOT, AT(read_only) },
-        { "dev", NULL, OPTION_FUSE, 0 },
-        { "nodev", NULL, OPTION_FUSE, 0 },
-        { "suid", NULL, OPTION_FUSE, 0 },
-        { "nosuid", NULL, OPTION_FUSE, 0 },
-        { "exec", NULL, OPTION_FUSE, 0 },
-        { "noexec", NULL, OPTION_FUSE, 0 },
-        { "sync", NULL, OPTION_FUSE, 0 },
-        { "async", NULL, OPTION_FUSE, 0 },
-        { "dirsync", NULL, OPTION_FUSE, 0 },
-        { "auto_unmount", NULL, OPTION_FUSE, 0 },
-        { "default_permissions", NULL, OPTION_FUSE, 0 }, /* always on */
-        { "defaults", NULL, OPTION_NOTHING, 0 },
-        { "auto", NULL, OPTION_NOTHING, 0 },
-        { "noauto", NULL, OPTION_NOTHING, 0 },
-        { "nofail", NULL, OPTION_NOTHING, 0 },
-        { "_netdev", NULL, OPTION_NOTHING, 0 },
-        { "user", NULL, OPTION_NOTHING, 0 },
-        { "nouser", NULL, OPTION_NOTHING, 0 },
-        { "users", NULL, OPTION_NOTHING, 0 },
-        { "nousers", NULL, OPTION_NOTHING, 0 },
-        { "owner", NULL, OPTION_NOTHING, 0 },
-        { "noowner", NULL, OPTION_NOTHING, 0 },
-        { "group", NULL, OPTION_NOTHING, 0 },
-        { "nogroup", NULL, OPTION_NOTHING, 0 },
-        { "silent", NULL, OPTION_NOTHING, 0 },
-        { "loud", NULL, OPTION_NOTHING, 0 },
+        { "dev", NULL, .type = OPTION_FUSE },
+        { "nodev", NULL, .type = OPTION_FUSE },
+        { "suid", NULL, .type = OPTION_FUSE },
+        { "nosuid", NULL, .type = OPTION_FUSE },
+        { "exec", NULL, .type = OPTION_FUSE },
+        { "noexec", NULL, .type = OPTION_FUSE },
+        { "sync", NULL, .type = OPTION_FUSE },
+        { "async", NULL, .type = OPTION_FUSE },
+        { "dirsync", NULL, .type = OPTION_FUSE },
+        { "auto_unmount", NULL, .type = OPTION_FUSE },
+        { "default_permissions", NULL, .type = OPTION_FUSE }, /* always on */
+        { "defaults", NULL, .type = OPTION_NOTHING },
+        { "auto", NULL, .type = OPTION_NOTHING },
+        { "noauto", NULL, .type = OPTION_NOTHING },
+        { "nofail", NULL, .type = OPTION_NOTHING },
+        { "_netdev", NULL, .type = OPTION_NOTHING },
+        { "user", NULL, .type = OPTION_NOTHING },
+        { "nouser", NULL, .type = OPTION_NOTHING },
+        { "users", NULL, .type = OPTION_NOTHING },
+        { "nousers", NULL, .type = OPTION_NOTHING },
+        { "owner", NULL, .type = OPTION_NOTHING },
+        { "noowner", NULL, .type = OPTION_NOTHING },
+        { "group", NULL, .type = OPTION_NOTHING },
+        { "nogroup", NULL, .type = OPTION_NOTHING },
+        { "silent", NULL, .type = OPTION_NOTHING },
+        { "loud", NULL, .type = OPTION_NOTHING },
         /* no read changes a time here */
-        { "atime", NULL, OPTION_NOTHING, 0 },
-        { "noatime", NULL, OPTION_NOTHING, 0 },
-        { "diratime", NULL, OPTION_NOTHING, 0 },
-        { "nodiratime", NULL, OPTION_NOTHING, 0 },
-        { "relatime", NULL, OPTION_NOTHING, 0 },
-        { "norelatime", NULL, OPTION_NOTHING, 0 },
-        { "strictatime", NULL, OPTION_NOTHING, 0 },
-        { "nostrictatime", NULL, OPTION_NOTHING, 0 },
-        { "lazytime", NULL, OPTION_NOTHING, 0 },
-        { "nolazytime", NULL, OPTION_NOTHING, 0 },
+        { "atime", NULL, .type = OPTION_NOTHING },
+        { "noatime", NULL, .type = OPTION_NOTHING },
+        { "diratime", NULL, .type = OPTION_NOTHING },
+        { "nodiratime", NULL, .type = OPTION_NOTHING },
+        { "relatime", NULL, .type = OPTION_NOTHING },
+        { "norelatime", NULL, .type = OPTION_NOTHING },
+        { "strictatime", NULL, .type = OPTION_NOTHING },
+        { "nostrictatime", NULL, .type = OPTION_NOTHING },
+        { "lazytime", NULL, .type = OPTION_NOTHING },
+        { "nolazytime", NULL, .type = OPTION_NOTHING },
         /* what /proc/mounts says of a mount, which a remount gives back */
-        { "user_id=UID", NULL, OPTION_NOTHING, 0 },
-        { "group_id=GID", NULL, OPTION_NOTHING, 0 },
-        { "max_read=SIZE", NULL, OPTION_NOTHING, 0 },
+        { "user_id=UID", NULL, .type = OPTION_NOTHING },
+        { "group_id=GID", NULL, .type = OPTION_NOTHING },
+        { "max_read=SIZE", NULL, .type = OPTION_NOTHING },
         /* each object has a mode of its own */
-        { "umask=MASK", NULL, OPTION_NOTHING, 0 },
-        { "comment=TEXT", NULL, OPTION_NOTHING, 0 },
+        { "umask=MASK", NULL, .type = OPTION_NOTHING },
+        { "comment=TEXT", NULL, .type = OPTION_NOTHING },
         { NULL },
 };
 
@@ -225,6 +227,22 @@ static int option_pass_on(struct options *opts, const char *text)
         return fuse_opt_add_arg(&opts->fuse, "-o") < 0 || fuse_opt_add_arg(&opts->fuse, text) < 0 ? -ENOMEM : 0;
 }
 
+/* As O->least and O->most have it. */
+static int option_set_number(uint64_t *field, const struct option *o, const char *text, const char *value)
+{
+        char why[80];
+        uint64_t n;
+
+        if (parse_u64(value, &n) < 0)
+                return option_fail("not a number", text);
+        if (n < o->least || (o->most && n > o->most)) {
+                (void)snprintf(why, sizeof(why), "not a number from %" PRIu64 " to %" PRIu64, o->least, o->most);
+                return option_fail(why, text);
+        }
+        *field = n;
+        return 0;
+}
+
 /* Takes O, written as TEXT. VALUE may be NULL. */
 static int option_apply(struct options *opts, const struct option *o, const char *text, const char *value)
 {
@@ -235,7 +253,7 @@ static int option_apply(struct options *opts, const struct option *o, const char
                 *(bool *)field = true;
                 return 0;
         case OPTION_NUMBER:
-                return parse_u64(value, field) < 0 ? option_fail("not a number", text) : 0;
+                return option_set_number(field, o, text, value);
         case OPTION_SIZE:
                 return parse_size(value, field) < 0 ? option_fail("not a size (64M, 1G …)", text) : 0;
         case OPTION_TEXT:
@@ -349,12 +367,6 @@ static int options_check(struct options *opts)
                 opts->http_metrics = HTTP_METRICS_ALL;
         else if (opts->http_metrics_for)
                 return option_fail("say http-metrics=loopback or http-metrics=all", opts->http_metrics_for);
-        if (opts->slow_seconds > SLOW_SECONDS_MAX)
-                return option_fail("longer than a day", "slow-request=…");
-        if (opts->lease_seconds > LEASE_SECONDS_MAX)
-                return option_fail("longer than an hour", "lease=…");
-        if (opts->restarts > RESTARTS_MAX && opts->restarts != RESTARTS_AS_CAN_BE)
-                return option_fail("so often nobody can", "restarts=N");
         if (!opts->http && (opts->http_cert || opts->http_key || opts->http_name || opts->http_metrics_for))
                 return option_fail("means something only beside http=ADDRESS:PORT", "http-…");
         return 0;

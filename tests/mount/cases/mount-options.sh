@@ -25,6 +25,14 @@ status 1 "$IMAGEFS" "$STORE" "$MNT" -o defaults,no-such-option
 same "$(cat said)" "imagefs: no-such-option: no such option (imagefs --help shows what there is)" "what is said"
 status 1 "$IMAGEFS" "$STORE" "$MNT" -o uid=nobody-has-this-name
 same "$(cat said)" "imagefs: uid=nobody-has-this-name: no such user (imagefs --help shows what there is)" "what is said"
+out_of_range() { # OPTION LEAST MOST
+        status 1 "$IMAGEFS" "$STORE" "$MNT" -o "$1"
+        same "$(cat said)" "imagefs: $1: not a number from $2 to $3 (imagefs --help shows what there is)" "what is said"
+}
+out_of_range lease=0 1 3600
+out_of_range lease=3601 1 3600
+out_of_range slow-request=86401 0 86400
+out_of_range restarts=1000001 0 1000000
 status 1 "$IMAGEFS" "$STORE" "$MNT" -o umask
 status 1 "$IMAGEFS" "$STORE"
 status 32 "$IMAGEFS" "$WORK/none" "$MNT"
