@@ -170,6 +170,7 @@ void options_help(FILE *f)
                          "imagefs init STORE\n"
                          "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]\n"
                          "imagefs scrub STORE\n"
+                         "imagefs migrate STORE --catalogue ADDRESS\n"
                          "imagefs stat STORE|MOUNTPOINT [--json]\n"
                          "imagefs top MOUNTPOINT [--count N]\n"
                          "imagefs --reexec MOUNTPOINT\n\n"

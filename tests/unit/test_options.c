@@ -91,6 +91,7 @@ static void test_help_names_every_option_that_has_a_help_line(void **state)
         assert_non_null(strstr(text, "allow_other"));
         assert_non_null(strstr(text, "cache=SIZE"));
         assert_non_null(strstr(text, "imagefs check"));
+        assert_non_null(strstr(text, "imagefs migrate"));
         free(text);
 }
 
