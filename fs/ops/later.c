@@ -154,7 +154,10 @@ static void answer_interrupted(struct lane *lane, fuse_req_t fuse)
 
 /* ---- threads ---- */
 
-/* Whoever asks needs the mutex, and so its threads are as quick as requests are but for the work itself. */
+/*
+ * Whoever asks needs the mutex. So its threads go before requests, as who holds what those wait for does (thread.h), but for the
+ * work itself: also while they have nothing to do, since they take the mutex when they are woken.
+ */
 static void *work(void *arg)
 {
         struct lane *lane = arg;
@@ -162,7 +165,7 @@ static void *work(void *arg)
         struct asker *a;
         struct fs *fs;
 
-        thread_set_nice(THREAD_NICE_REQUESTS);
+        (void)thread_hurry();
         if (lane->share.percent > 0)
                 thread_share_join(&lane->share);
 
