@@ -33,7 +33,7 @@ serves() {
 }
 said() { grep -q "$1" "$log"; }
 ends() {
-        unmount "$MNT" || fail "$here cannot be unmounted"
+        until_true 10 unmount "$MNT" || fail "$here cannot be unmounted" # a read-ahead may still be under way
         _reap "$daemon_pid" || fail "$here ended with $?: $(tail -n 3 "$log")"
 }
 
