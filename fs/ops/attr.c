@@ -129,6 +129,14 @@ static void attr_set_times(struct stat *st, int64_t us)
         st->st_atim = st->st_mtim = st->st_ctim = attr_time(us);
 }
 
+void attr_set_text(struct stat *st, uint64_t size, int64_t changed_us)
+{
+        st->st_size = (off_t)size;
+        st->st_blocks = (blkcnt_t)((size + 511) / 512);
+        if (changed_us)
+                attr_set_times(st, changed_us);
+}
+
 static int attr_blob(struct req *rq, const struct blob_ops *ops, uint64_t oid, struct stat *st)
 {
         struct blob_file file;
@@ -154,8 +162,7 @@ static int attr_measure(struct req *rq, struct node n, struct stat *st)
         r = attr_text(rq, n, &text);
         if (r < 0)
                 return r;
-        st->st_size = (off_t)text.len;
-        st->st_blocks = (blkcnt_t)((text.len + 511) / 512);
+        attr_set_text(st, text.len, 0);
         return 0;
 }
 
@@ -169,10 +176,7 @@ static int attr_ask(struct req *rq, const struct entry *entry, struct stat *st)
         r = entry->measure(rq, &size, &changed_us);
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
-        st->st_size = (off_t)size;
-        st->st_blocks = (blkcnt_t)((size + 511) / 512);
-        if (changed_us)
-                attr_set_times(st, changed_us);
+        attr_set_text(st, size, changed_us);
         return 0;
 }
 

@@ -29,6 +29,9 @@ bool attr_is_found(struct node n);
 /* The same for one that is long, with its size. */
 int attr_get_long(struct req *rq, struct node n, struct stat *ret, double *ret_timeout);
 
+/* Makes ST that of a text of that size, which changed then (0: when it says). */
+void attr_set_text(struct stat *st, uint64_t size, int64_t changed_us);
+
 /* How long the kernel may believe that N is there by its name, where it may believe what it is for TIMEOUT. */
 double attr_entry_timeout(struct node n, double timeout);
 

@@ -32,7 +32,8 @@
 struct ctl {
         struct file file;
         struct text *text; /* as of the open; NULL: only written */
-        struct frozen frozen; /* its size */
+        struct frozen_as as;
+        struct frozen frozen; /* for who asks without the handle */
         uid_t uid; /* who opened it */
         bool append; /* opened with >> */
         pthread_mutex_t mutex; /* of what follows */
@@ -247,12 +248,12 @@ static int ctl_flush(struct req *rq, struct file *f)
                         tree_entry(f->node)->name);
 }
 
-static bool ctl_size(const struct file *f, uint64_t *ret)
+static bool ctl_frozen(const struct file *f, struct frozen_as *ret)
 {
         const struct ctl *c = (const struct ctl *)f;
 
         if (c->text)
-                *ret = text_size(c->text);
+                *ret = c->as;
         return c->text;
 }
 
@@ -278,7 +279,7 @@ static uint64_t ctl_print(const struct file *f)
 }
 
 static const struct file_ops ctl_ops = {
-        .size = ctl_size,
+        .frozen = ctl_frozen,
         .print = ctl_print,
         .is_command = true,
         .flush = ctl_flush,
@@ -287,21 +288,35 @@ static const struct file_ops ctl_ops = {
         .release = ctl_release,
 };
 
-static int ctl_freeze(struct req *rq, struct node n, struct text **ret)
+static int ctl_make_text(struct req *rq, struct node n, struct text **ret, int64_t *ret_changed_us)
 {
         const struct entry *entry = tree_entry(n);
         CLEANUP_STRBUF struct strbuf shown = { 0 };
         int r;
 
-        if (entry && entry->text) {
+        if (entry) {
                 rq->entry = entry;
                 rq->dir = tree_kind(n.kind);
                 rq->oid = n.oid;
-                r = entry->text(rq, ret);
+                if (entry->changed_us) /* before it is made: it is never of later than it says */
+                        *ret_changed_us = entry->changed_us(rq);
+        }
+        if (entry && entry->text) {
+                r = entry->text(rq, ret, ret_changed_us);
                 return r == -ENOENT ? -ESTALE : r;
         }
         r = attr_text(rq, n, &shown);
         return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &shown, &rq->diag, ret);
+}
+
+static int ctl_freeze(struct req *rq, struct ctl *c)
+{
+        int r = ctl_make_text(rq, c->file.node, &c->text, &c->as.changed_us);
+
+        if (r < 0)
+                return r;
+        c->as.size = text_size(c->text);
+        return 0;
 }
 
 static int ctl_new(struct req *rq, struct node n, int flags, struct ctl **ret)
@@ -352,7 +367,7 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         if (r < 0)
                 return r;
         if ((flags & O_ACCMODE) != O_WRONLY)
-                r = ctl_freeze(rq, n, &c->text);
+                r = ctl_freeze(rq, c);
         if (r == 0 && c->append && entry && (entry->flags & ENTRY_TEXT))
                 r = attr_text(rq, n, &c->written);
         if (r < 0) {
@@ -363,7 +378,7 @@ int ctl_open(struct req *rq, struct node n, int flags, struct fuse_file_info *fi
         if (c->append && strcmp(strbuf_text(&c->written), "\n") == 0)
                 strbuf_reset(&c->written);
         if (c->text && rq->fuse)
-                frozen_add(rq->fs->frozens, &c->frozen, node_ino(n), fuse_req_ctx(rq->fuse), text_size(c->text));
+                frozen_add(rq->fs->frozens, &c->frozen, node_ino(n), fuse_req_ctx(rq->fuse), &c->as);
         fi->direct_io = 1;
         fi->fh = (uintptr_t)c;
         return 0;

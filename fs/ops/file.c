@@ -14,6 +14,7 @@
 #include "fs/ops/attr.h"
 #include "fs/ops/disk_file.h"
 #include "fs/ops/files.h"
+#include "fs/ops/frozen.h"
 #include "fs/ops/gate.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/scratch_file.h"
@@ -55,6 +56,13 @@ static void find_gate(struct req *rq, struct file *f)
         f->gate = store ? gates_get(rq->fs, store, GATE_USE) : NULL;
 }
 
+static uint64_t frozen_size(const struct file *f)
+{
+        struct frozen_as as = { 0 };
+
+        return f->ops->frozen && f->ops->frozen(f, &as) ? as.size : 0;
+}
+
 int file_number(struct req *rq, struct node n, struct file *f, uint64_t request, struct fuse_file_info *fi)
 {
         struct handles *h = rq->fs->handles;
@@ -68,8 +76,7 @@ int file_number(struct req *rq, struct node n, struct file *f, uint64_t request,
         };
         int r;
 
-        if (f->ops->size)
-                (void)f->ops->size(f, &how.size);
+        how.size = frozen_size(f);
         find_gate(rq, f);
         r = handles_add(h, &how, f, &fi->fh);
         if (r == 0)
@@ -130,8 +137,7 @@ static int file_again(struct req *rq, uint64_t number, off_t off, struct file **
                 return r;
         if ((*ret)->ops->print)
                 how->print = (*ret)->ops->print(*ret);
-        if ((*ret)->ops->size)
-                (void)(*ret)->ops->size(*ret, &how->size);
+        how->size = frozen_size(*ret);
         handles_set_file(h, number, *ret);
         return 0;
 }

@@ -10,6 +10,7 @@
 #include "fs/tree/tree.h"
 
 struct file;
+struct frozen_as;
 struct gate;
 struct handle;
 
@@ -17,8 +18,8 @@ struct file_ops {
         bool is_command; /* writing is the command, not opening it to write */
         void (*read)(struct req *rq, struct file *f, size_t size, off_t off); /* replies */
         void (*write)(struct req *rq, struct file *f, const char *bytes, size_t size, off_t off); /* replies */
-        bool (*size)(const struct file *f, uint64_t *ret); /* of what was frozen when it was opened; false: nothing was */
-        uint64_t (*print)(const struct file *f); /* of that: it says whether it is the same */
+        bool (*frozen)(const struct file *f, struct frozen_as *ret); /* when it was opened; false: nothing was */
+        uint64_t (*print)(const struct file *f); /* of what was frozen: it says whether it is the same */
         int (*flush)(struct req *rq, struct file *f); /* for each close(2) */
         int (*truncate)(struct req *rq, struct file *f, uint64_t size);
         int (*sync)(struct req *rq, struct file *f);

@@ -46,13 +46,14 @@ static struct frozen_list *list_of(struct frozens *all, fuse_ino_t ino, uid_t ui
 }
 _Static_assert(LISTS == 1 << 8, "the upper bits of a hash are its list");
 
-void frozen_add(struct frozens *all, struct frozen *f, fuse_ino_t ino, const struct fuse_ctx *who, uint64_t size)
+void frozen_add(struct frozens *all, struct frozen *f, fuse_ino_t ino, const struct fuse_ctx *who,
+                const struct frozen_as *as)
 {
         const pid_t process = process_of(who->pid);
 
         if (process <= 0)
                 return;
-        *f = (struct frozen){ .in = all, .ino = ino, .uid = who->uid, .process = process, .size = size };
+        *f = (struct frozen){ .in = all, .ino = ino, .uid = who->uid, .process = process, .as = *as };
         LOCK_SCOPE(&all->mutex);
         LIST_INSERT_HEAD(list_of(all, ino, who->uid), f, link);
 }
@@ -82,7 +83,7 @@ static bool is_open(struct frozens *all, fuse_ino_t ino, uid_t uid)
         return find(all, ino, uid, 0);
 }
 
-bool frozen_find(struct frozens *all, fuse_ino_t ino, const struct fuse_ctx *who, uint64_t *ret_size)
+bool frozen_find(struct frozens *all, fuse_ino_t ino, const struct fuse_ctx *who, struct frozen_as *ret)
 {
         const struct frozen *f;
         pid_t process;
@@ -94,6 +95,6 @@ bool frozen_find(struct frozens *all, fuse_ino_t ino, const struct fuse_ctx *who
         LOCK_SCOPE(&all->mutex);
         f = find(all, ino, who->uid, process);
         if (f)
-                *ret_size = f->size;
+                *ret = f->as;
         return f;
 }

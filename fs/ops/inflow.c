@@ -9,6 +9,7 @@
 
 #include "fs/ops/alias.h"
 #include "fs/ops/file.h"
+#include "fs/ops/frozen.h"
 #include "fs/ops/handles.h"
 #include "fs/ops/process.h"
 #include "fs/ops/reply.h"
@@ -74,9 +75,9 @@ static void inflow_write(struct req *rq, struct file *f, const char *bytes, size
 }
 
 /* What who writes is told, for lseek(SEEK_END). */
-static bool inflow_size(const struct file *f, uint64_t *ret)
+static bool inflow_frozen(const struct file *f, struct frozen_as *ret)
 {
-        *ret = upload_end_of(((const struct inflow *)f)->upload);
+        *ret = (struct frozen_as){ .size = upload_end_of(((const struct inflow *)f)->upload) };
         return true;
 }
 
@@ -123,7 +124,7 @@ static void inflow_release(struct file *f)
 static const struct file_ops inflow_ops = {
         .read = inflow_read,
         .write = inflow_write,
-        .size = inflow_size,
+        .frozen = inflow_frozen,
         .truncate = inflow_truncate,
         .flush = inflow_flush,
         .store = inflow_store,

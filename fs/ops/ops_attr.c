@@ -21,45 +21,47 @@
 #include "fs/ops/split.h"
 
 /* Has who asks the file open, as it was when she opened it? */
-static bool is_frozen(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_info *fi, uint64_t *ret_size)
+static bool is_frozen(fuse_req_t fuse, fuse_ino_t ino, const struct fuse_file_info *fi, struct frozen_as *ret)
 {
         const struct fs *fs = fuse_req_userdata(fuse);
         const struct file *f = fi ? handles_file(fs->handles, fi->fh) : NULL; /* what was frozen before is not any more */
 
-        if (f && f->ops->size)
-                return f->ops->size(f, ret_size);
-        return frozen_find(fs->frozens, ino, fuse_req_ctx(fuse), ret_size);
+        if (f && f->ops->frozen)
+                return f->ops->frozen(f, ret);
+        return frozen_find(fs->frozens, ino, fuse_req_ctx(fuse), ret);
 }
 
-static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+/* AS who asks has it open; NULL: as it is now. */
+static void getattr_as(fuse_req_t fuse, struct node n, const struct frozen_as *as)
 {
-        const struct node n = node_of(ino);
         CLEANUP_REQ struct req rq;
-        uint64_t frozen_size;
         double timeout;
         struct stat st;
-        bool frozen;
         int r;
 
-        (void)size;
-        (void)off;
         req_init(&rq, fuse);
         rq.doing.verb = "stat";
-        frozen = is_frozen(fuse, ino, fi, &frozen_size);
-        if (attr_is_long(n)) /* its time is known with its size, and is the same for who has it open */
+        if (attr_is_long(n) && !as)
                 r = attr_get_long(&rq, n, &st, &timeout);
         else
                 r = attr_get(&rq, n, NULL, &st, &timeout);
-        if (r == 0 && frozen) {
-                st.st_size = (off_t)frozen_size;
-                st.st_blocks = (blkcnt_t)((frozen_size + 511) / 512);
-        }
+        if (r == 0 && as)
+                attr_set_text(&st, as->size, as->changed_us);
         if (r < 0 && rq.diag.error)
                 reply_refusal(&rq, n, r);
         else if (r < 0)
                 reply_error(&rq, r);
         else
                 (void)fuse_reply_attr(fuse, &st, timeout);
+}
+
+static void getattr_now(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        struct frozen_as as;
+
+        (void)size;
+        (void)off;
+        getattr_as(fuse, node_of(ino), is_frozen(fuse, ino, fi, &as) ? &as : NULL);
 }
 
 /* A split_fn. */
@@ -78,10 +80,13 @@ static void getattr_ready(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t of
 void ops_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         const struct fs *fs = fuse_req_userdata(fuse);
+        struct frozen_as as;
 
         if (!fi && node_of(ino).row == 0 && split_awaits_at(fs->splits, fuse, ino, getattr_on_the_way))
                 return;
-        if (attr_is_long(node_of(ino)) || attr_is_found(node_of(ino)))
+        if (attr_is_long(node_of(ino)) && is_frozen(fuse, ino, fi, &as)) /* it was made when it was opened */
+                getattr_as(fuse, node_of(ino), &as);
+        else if (attr_is_long(node_of(ino)) || attr_is_found(node_of(ino)))
                 later_run(fuse, later_lane(node_of(ino)), getattr_now, ino, 0, 0, fi);
         else if (node_of(ino).row && ready_awaits(fuse, node_of(ino), NULL))
                 later_run(fuse, LATER_COMPARE, getattr_ready, ino, 0, 0, fi);

@@ -71,10 +71,10 @@ static int64_t asked_us(const struct req *rq)
         return what.since_us ?: LISTING_NOW;
 }
 
-int dir_list_text(struct req *rq, struct text **ret)
+int dir_list_text(struct req *rq, struct text **ret, int64_t *ret_changed_us)
 {
         return listing_get(rq->fs->model, &rq->caller, listed_region(rq), (enum listing_format)rq->entry->arg,
-                           asked_us(rq), &rq->diag, ret);
+                           asked_us(rq), &rq->diag, ret, ret_changed_us);
 }
 
 int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)

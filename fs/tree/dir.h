@@ -83,7 +83,7 @@ int64_t dir_verified_us(struct req *rq, dir_verified_fn *get);
           .show = show_verified, .changed_us = verified_us }
 
 /* images.csv and its kin, of the region that is the directory's oid; at the top of all of them. */
-int dir_list_text(struct req *rq, struct text **ret);
+int dir_list_text(struct req *rq, struct text **ret, int64_t *ret_changed_us);
 int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
 #define DIR_LIST(number, name, format, help, ...)                                                       \
         { number, name, help, 0444, .text = dir_list_text, .measure = dir_measure_list, .arg = format, __VA_ARGS__ }
@@ -99,7 +99,7 @@ int dir_measure_list(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us
         DIR_LIST(xlsx, "images.xlsx", LISTING_XLSX, "the same as a spreadsheet", DIR_LIST_XLSX_FLAGS)
 
 /* packages, of images and snapshots (dir_inside.c). */
-int inside_packages_text(struct req *rq, struct text **ret);
+int inside_packages_text(struct req *rq, struct text **ret, int64_t *ret_changed_us);
 int inside_measure_packages(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
 #define DIR_PACKAGES(number)                                                                                           \
         { number, "packages", "what dpkg, rpm or apk have installed there: `name version architecture`", 0444,         \

@@ -66,14 +66,15 @@ static int measure_text(struct req *rq, int (*make)(struct req *rq, struct strbu
         return r < 0 ? r : strbuf_error(&out);
 }
 
-int inside_packages_text(struct req *rq, struct text **ret)
+int inside_packages_text(struct req *rq, struct text **ret, int64_t *ret_changed_us)
 {
+        (void)ret_changed_us; /* the object's */
         return give_text(rq, make_packages, ret);
 }
 
 int inside_measure_packages(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
 {
-        (void)ret_changed_us; /* the object's */
+        (void)ret_changed_us;
         return measure_text(rq, make_packages, ret_size);
 }
 
@@ -114,8 +115,9 @@ static int make_table(struct req *rq, struct strbuf *out)
         return r;
 }
 
-static int table_text(struct req *rq, struct text **ret)
+static int table_text(struct req *rq, struct text **ret, int64_t *ret_changed_us)
 {
+        (void)ret_changed_us;
         return give_text(rq, make_table, ret);
 }
 

@@ -199,42 +199,42 @@ static int go_on(void *ctx)
         return (rq->fuse && fuse_req_interrupted(rq->fuse)) || atomic_load(&rq->fs->stopping) ? -EINTR : 0;
 }
 
+/* It changes with the disks, which the instance itself does not. */
 static int make_warnings(struct req *rq, struct strbuf *out, int64_t *ret_changed_us)
 {
-        int r;
-
-        r = instance_get_warnings(rq->fs->model, rq->oid, go_on, rq, out, ret_changed_us);
-        if (r == 0 && out->len == 0)
-                strbuf_add(out, "\n");
-        return r < 0 ? r : strbuf_error(out);
-}
-
-static int warnings_text(struct req *rq, struct text **ret)
-{
-        CLEANUP_STRBUF struct strbuf out = { 0 };
-        int64_t changed_us;
-        int r;
-
-        r = make_warnings(rq, &out, &changed_us);
-        return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &out, &rq->diag, ret);
-}
-
-/* It changes with the disks, which the instance itself does not. */
-static int measure_warnings(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
-{
-        CLEANUP_STRBUF struct strbuf out = { 0 };
         const struct instance *i;
         int r;
 
-        r = make_warnings(rq, &out, ret_changed_us);
+        r = instance_get_warnings(rq->fs->model, rq->oid, go_on, rq, out, ret_changed_us);
         if (r == 0)
                 r = req_instance(rq, rq->oid, &i);
         if (r < 0)
                 return r;
         if (i->o.updated_us > *ret_changed_us)
                 *ret_changed_us = i->o.updated_us;
-        *ret_size = out.len;
-        return 0;
+        if (out->len == 0)
+                strbuf_add(out, "\n");
+        return strbuf_error(out);
+}
+
+static int warnings_text(struct req *rq, struct text **ret, int64_t *ret_changed_us)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        int r;
+
+        r = make_warnings(rq, &out, ret_changed_us);
+        return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &out, &rq->diag, ret);
+}
+
+static int measure_warnings(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
+{
+        CLEANUP_STRBUF struct strbuf out = { 0 };
+        int r;
+
+        r = make_warnings(rq, &out, ret_changed_us);
+        if (r == 0)
+                *ret_size = out.len;
+        return r;
 }
 
 #define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }

@@ -72,10 +72,11 @@ struct entry {
         int (*show)(struct req *rq, struct strbuf *out); /* NULL: reads as empty */
         int (*store)(struct req *rq, const char *text); /* NULL: read-only */
         /*
-         * In place of show, of a long text, which takes time to make and is shared by all who have it open; and its size
-         * and mtime (0: the object's). Both or none. Not called by threads that answer requests (ops/later.h).
+         * In place of show, of a long text, which takes time to make and is shared by all who have it open; and its size.
+         * Each gives its mtime, too (0, as it is when they are called: the object's). Both or none. Not called by threads
+         * that answer requests (ops/later.h).
          */
-        int (*text)(struct req *rq, struct text **ret);
+        int (*text)(struct req *rq, struct text **ret, int64_t *ret_changed_us);
         int (*measure)(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
         bool (*visible)(struct req *rq); /* NULL: always there */
         const char *absent; /* what to do where it is not, for who wants to make it; may be NULL */

@@ -283,36 +283,39 @@ static int make_svg(struct req *rq, struct strbuf *out)
 
 /* ---- as files ---- */
 
-static int make(struct req *rq, struct strbuf *out)
+/* Of nothing, which is all that users are shown, the time is the object's. */
+static int make(struct req *rq, struct strbuf *out, int64_t *ret_changed_us)
 {
-        int r = 0;
+        struct model_stats stats;
+        int r;
 
-        if (rq->caller.admin)
+        if (!rq->caller.admin)
+                return 0;
+        r = model_get_stats(rq->fs->model, &stats);
+        if (r == 0)
                 r = rq->entry->arg == STORE_HISTORY_CSV ? make_csv(rq, out) : make_svg(rq, out);
-        return r < 0 ? r : strbuf_error(out);
+        if (r < 0)
+                return r;
+        *ret_changed_us = stats.changed_us;
+        return strbuf_error(out);
 }
 
-int store_history_text(struct req *rq, struct text **ret)
+int store_history_text(struct req *rq, struct text **ret, int64_t *ret_changed_us)
 {
         CLEANUP_STRBUF struct strbuf out = { 0 };
         int r;
 
-        r = make(rq, &out);
+        r = make(rq, &out, ret_changed_us);
         return r < 0 ? r : text_new(rq->fs->model, rq->caller.uid, &out, &rq->diag, ret);
 }
 
 int store_history_measure(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us)
 {
         CLEANUP_STRBUF struct strbuf out = { 0 };
-        struct model_stats stats;
         int r;
 
-        r = make(rq, &out);
+        r = make(rq, &out, ret_changed_us);
         if (r == 0)
-                r = model_get_stats(rq->fs->model, &stats);
-        if (r < 0)
-                return r;
-        *ret_size = out.len;
-        *ret_changed_us = rq->caller.admin ? stats.changed_us : 0;
-        return 0;
+                *ret_size = out.len;
+        return r;
 }

@@ -7,7 +7,7 @@
 enum store_history_format { STORE_HISTORY_CSV, STORE_HISTORY_SVG };
 
 /* What the library held day by day, as a table or as a picture; for others than the administrator it has no text. */
-int store_history_text(struct req *rq, struct text **ret);
+int store_history_text(struct req *rq, struct text **ret, int64_t *ret_changed_us);
 int store_history_measure(struct req *rq, uint64_t *ret_size, int64_t *ret_changed_us);
 
 #endif

@@ -21,8 +21,8 @@ enum listing_format { LISTING_CSV, LISTING_JSON, LISTING_XLSX, LISTING_FORMATS }
  * spreadsheet has; -EOPNOTSUPP: built without spreadsheets; -EDQUOT: C has too many open.
  */
 int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, int64_t asked_us,
-                struct diag *diag, struct text **ret);
-/* The same list's size, and when the last of its rows changed (0: there is none). */
+                struct diag *diag, struct text **ret, int64_t *ret_changed_us);
+/* The same list's size. */
 int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,
                     int64_t asked_us, struct diag *diag, uint64_t *ret_size, int64_t *ret_changed_us);
 

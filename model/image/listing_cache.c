@@ -260,11 +260,15 @@ static int want(struct model *m, uint64_t region, enum listing_format format, st
 }
 
 int listing_get(struct model *m, const struct caller *c, uint64_t region, enum listing_format format, int64_t asked_us,
-                struct diag *diag, struct text **ret)
+                struct diag *diag, struct text **ret, int64_t *ret_changed_us)
 {
         struct wanted w = { .caller = c, .ret = ret, .asked_us = asked_us };
+        int r;
 
-        return want(m, region, format, diag, &w);
+        r = want(m, region, format, diag, &w);
+        if (r == 0)
+                *ret_changed_us = w.changed_us;
+        return r;
 }
 
 int listing_measure(struct model *m, const struct caller *c, uint64_t region, enum listing_format format,

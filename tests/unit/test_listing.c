@@ -25,12 +25,20 @@ static void add_text(struct text *t, struct strbuf *out)
         text_unref(t);
 }
 
+static int get(struct library *l, const struct caller *c, uint64_t region, enum listing_format format, int64_t asked_us,
+               struct text **ret)
+{
+        int64_t changed_us;
+
+        return listing_get(l->m, c, region, format, asked_us, library_diag(l), ret, &changed_us);
+}
+
 static char *list_of(struct library *l, const struct caller *c, uint64_t region, enum listing_format format)
 {
         CLEANUP_STRBUF struct strbuf out = { 0 };
         struct text *t;
 
-        assert_ok(listing_get(l->m, c, region, format, LISTING_NOW, library_diag(l), &t));
+        assert_ok(get(l, c, region, format, LISTING_NOW, &t));
         add_text(t, &out);
         return strbuf_take(&out);
 }
@@ -289,9 +297,9 @@ static void test_the_size_is_that_of_the_text(void **state)
                 if (f == LISTING_XLSX && !xlsx_is_supported())
                         continue;
                 assert_int_equal(measure(l, &l->alice, f), measure(l, &l->alice, f));
-                assert_ok(listing_get(l->m, &l->alice, l->region, f, LISTING_NOW, library_diag(l), &t));
+                assert_ok(get(l, &l->alice, l->region, f, LISTING_NOW, &t));
                 add_text(t, &first);
-                assert_ok(listing_get(l->m, &l->alice, l->region, f, LISTING_NOW, library_diag(l), &t));
+                assert_ok(get(l, &l->alice, l->region, f, LISTING_NOW, &t));
                 add_text(t, &again);
                 assert_int_equal(first.len, measure(l, &l->alice, f));
                 assert_int_equal(again.len, first.len);
@@ -350,7 +358,7 @@ static unsigned find_changed(struct library *l, uint64_t region, struct text *ke
         for (unsigned i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
                 struct text *t;
 
-                assert_ok(listing_get(l->m, &who[i], region, LISTING_JSON, LISTING_NOW, library_diag(l), &t));
+                assert_ok(get(l, &who[i], region, LISTING_JSON, LISTING_NOW, &t));
                 changed |= (t != kept[i]) << i;
                 text_unref(kept[i]); /* not before, or the next could lie in the same place */
                 kept[i] = t;
@@ -625,7 +633,7 @@ static char *csv_asked_for(struct library *l, int64_t asked_us)
         CLEANUP_STRBUF struct strbuf out = { 0 };
         struct text *t;
 
-        assert_ok(listing_get(l->m, &l->alice, l->region, LISTING_CSV, asked_us, library_diag(l), &t));
+        assert_ok(get(l, &l->alice, l->region, LISTING_CSV, asked_us, &t));
         add_text(t, &out);
         return strbuf_take(&out);
 }
@@ -671,7 +679,7 @@ static void *read_lists(void *arg)
                 int64_t changed_us;
                 uint64_t size;
 
-                if (listing_get(l->m, &l->alice, l->region, reader->format, LISTING_NOW, NULL, &t) < 0 ||
+                if (listing_get(l->m, &l->alice, l->region, reader->format, LISTING_NOW, NULL, &t, &changed_us) < 0 ||
                     text_size(t) == 0 ||
                     listing_measure(l->m, &l->alice, l->region, reader->format, LISTING_NOW, NULL, &size, &changed_us) <
                             0)
@@ -712,7 +720,7 @@ static void test_no_region(void **state)
         struct library *l = *state;
         struct text *t;
 
-        assert_err(listing_get(l->m, &l->alice, l->region + 1, LISTING_CSV, LISTING_NOW, library_diag(l), &t), -ENOENT);
+        assert_err(get(l, &l->alice, l->region + 1, LISTING_CSV, LISTING_NOW, &t), -ENOENT);
 }
 
 static void test_spreadsheets_may_be_left_out(void **state)
@@ -722,8 +730,7 @@ static void test_spreadsheets_may_be_left_out(void **state)
 
         if (xlsx_is_supported())
                 skip();
-        assert_err(listing_get(l->m, &l->alice, l->region, LISTING_XLSX, LISTING_NOW, library_diag(l), &t),
-                   -EOPNOTSUPP);
+        assert_err(get(l, &l->alice, l->region, LISTING_XLSX, LISTING_NOW, &t), -EOPNOTSUPP);
         assert_contains(l->diag.text, "images.csv");
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # images.csv and images.json: one row per image that the caller may see.
-need jq
+need jq python3
 start
 two_regions
 columns=class,directory,id,name,description,labels,status,type,encrypted,features,os,platform,platform-version,architecture,size,owner,project-group,created
@@ -61,6 +61,20 @@ times=$(stat -c %.Y "$MNT/images.csv")
 ok rename "$R2" "$MNT/regions/x"
 same "$(all)" "$of_r x/private/web" "after a region was given another name"
 [ "$(stat -c %.Y "$MNT/images.csv")" != "$times" ] || fail "the time of the list of all regions stayed"
+# Who has a list open is told of that one: no other is made for fstat(2), which says when what is in it changed.
+run python3 - "$MNT/images.csv" "$MNT/regions/x/private/more" <<'END'
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+was = os.fstat(fd)
+os.mkdir(sys.argv[2])
+now = os.fstat(fd)
+assert (now.st_size, now.st_mtime_ns) == (was.st_size, was.st_mtime_ns), "another list was made"
+assert len(os.read(fd, 1 << 20)) == now.st_size
+os.close(fd)
+by_name = os.stat(sys.argv[1])
+assert by_name.st_size > was.st_size and by_name.st_mtime_ns > was.st_mtime_ns, "it is the old one by its name, too"
+END
+ok rmdir "$MNT/regions/x/private/more"
 ok rmdir "$MNT/regions/x/private/web"
 same "$(all)" "$of_r" "without its image"
 ok rmdir "$MNT/regions/x"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # changed/OTHER: where two snapshots differ; not listed, and right to the block.
+need strace python3
 start
 two_regions
 cloud_image one 5M 1
@@ -30,7 +31,6 @@ same "$(cat "$one/changed/two")" "$("$FSOP" diff-runs one.raw two.raw)" "after a
 
 # Comparing takes its time where little is shared. A few do it at once, and everybody else is answered meanwhile; whoever
 # gives up is gone at once.
-need strace
 cloud_image four 1M 4
 cloud_image apart 5M 7
 apart=$R/snapshots/apart
@@ -61,6 +61,17 @@ for pid in "${comparing[@]}"; do
 done
 fast_disk
 same "$(cat "$apart/changed/one")" "$("$FSOP" diff-runs apart.raw one.raw)" "after all that"
+
+# Who has it open is told what it is, and nothing is compared for that again, which it cannot be any more.
+run python3 - "$one/changed/three" "$R/private/three" "$R/recycle/three" <<'END'
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+os.rmdir(sys.argv[2])
+os.rmdir(sys.argv[3])
+assert os.fstat(fd).st_size == 16, os.fstat(fd).st_size
+assert os.read(fd, 100) == b"5242880 1048576\n"
+END
+expect ENOENT stat "$one/changed/three"
 
 # Nor does the daemon wait for one when it is to stop.
 slow_segments
