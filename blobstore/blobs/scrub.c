@@ -134,18 +134,37 @@ static int scrub_some_chunks(struct scrub *s, uint32_t id, const struct footer *
         return r < 0 ? r : n;
 }
 
+/*
+ * Is it being given back, or was when the power went? Its bytes go before its row does. One that is gone while something lives in it
+ * is told of by what is lost.
+ */
+static int scrub_is_going(struct scrub *s, uint32_t id)
+{
+        struct index_chunk alive;
+        uint64_t size, allocated;
+        int r;
+
+        r = segments_stat(s->chunks->segments, id, &size, &allocated);
+        if (r != -ENOENT)
+                return r < 0 ? r : 0;
+        r = index_chunks_in(s->chunks->index, id, 0, &alive, 1);
+        return r < 0 ? r : r == 0;
+}
+
 /* What a sealed segment says of itself, if it can be read; else that is told. */
 static int scrub_describe(struct scrub *s, const struct segment_state *segment, struct footer *ret)
 {
-        struct segment_state now = { 0 };
-        int r;
+        int r, going;
 
         if (!segment->sealed)
                 return 0;
         r = segments_describe(s->chunks->segments, segment->id, ret);
         if (r == 0 || (r != -ENOENT && !scrub_is_damage(r)))
                 return r;
-        if (index_segment_next(s->chunks->index, segment->id - 1, &now) > 0 && now.id == segment->id) /* not collected */
+        going = scrub_is_going(s, segment->id);
+        if (going < 0)
+                return going;
+        if (!going)
                 scrub_report(s, BLOBSTORE_PROBLEM_INDEX, NULL, "segment %08x does not say what is in it: %s",
                              segment->id, r == -ENOENT ? "its end is missing" : strerror(-r));
         return 0;

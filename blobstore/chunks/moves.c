@@ -243,10 +243,13 @@ static int moves_write(struct moves *m, uint32_t segment, const struct moved_chu
         put_le32(bytes + 12, segment);
         put_le32(bytes + 16, (uint32_t)n);
         put_le64(bytes + 24, hash64(bytes + HEADER_SIZE, n * ROW_SIZE, segment));
-        if (n == 0)
+        if (n == 0) {
                 r = unlinkat(m->dir_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
-        else
+                if (r == 0)
+                        r = fsync_dir(m->dir_fd); /* an old table that came back would send readers to where nothing is */
+        } else {
                 r = write_file_durable(m->dir_fd, name, bytes, HEADER_SIZE + n * ROW_SIZE, 0600);
+        }
         if (r == -EIO)
                 atomic_store(m->degraded, true);
         if (r < 0)

@@ -27,8 +27,11 @@ cut_power() {
         kill_daemon # or it had ended
         umount -l "$MNT" 2>/dev/null
         until_true 10 umount fs || fail "cannot unmount the dead file system"
+        # What another case has confined may have it mounted still: mounted again, it would be as dead.
+        until_true 30 _is_detached || fail "the dead file system stays: $(losetup -j disk.img)"
         mount -o loop disk.img fs || fail "the file system does not come back"
 }
+_is_detached() { [ -z "$(losetup -j disk.img)" ]; }
 pause() { sleep "$(printf '0.%04d' $((RANDOM * 10 * $1 / 32768)))"; }
 # in_background COMMAND …: as the process that the power cut ends.
 in_background() {
