@@ -11,7 +11,8 @@
  *      ….aside                  what was in use before the catalogue went to a server, or back (transfer.h); likewise
  *      secret                   what the database's secrets are sealed with (core/secret.h), in no copy of it
  *      left-down                why it was not served any more, for the next start to tell
- *      lock                     locked while somebody has the library open, who says in it who that is
+ *      lock                     locked while somebody has the library open, who says in it who that is; where no library
+ *                               came to be, that one removes it, so who comes to hold it looks whether it is still there
  *      blobs/                   its own blob store
  */
 
@@ -286,18 +287,35 @@ static int take_lock(struct model *m)
         return 0;
 }
 
+/* Is what has that name what FD is? */
+static bool is_there(int dir_fd, const char *name, int fd)
+{
+        struct stat named, open;
+
+        return fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &open) == 0 && named.st_dev == open.st_dev &&
+               named.st_ino == open.st_ino;
+}
+
+/* Some file systems know of no links: the name has to tell, too. */
+static bool lock_is_gone(const struct model *m)
+{
+        struct stat st;
+
+        return fstat(m->lock_fd, &st) == 0 && st.st_nlink == 0 && !is_there(m->dir_fd, LOCK_FILE, m->lock_fd);
+}
+
 void home_init(struct model *m)
 {
         m->dir_fd = -1;
         m->lock_fd = -1;
 }
 
-int home_open(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag)
+static int open_dir(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag)
 {
         char real[PATH_MAX];
-        int r;
 
-        if (purpose == HOME_MAKE && mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
+        m->made_dir = purpose == HOME_MAKE && mkdir(path, DIR_MODE) == 0;
+        if (purpose == HOME_MAKE && !m->made_dir && errno != EEXIST)
                 return diag_set(diag, -errno, "%s: cannot be made: %s", path, strerror(errno));
         m->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (m->dir_fd < 0 && errno == ENOENT)
@@ -307,14 +325,19 @@ int home_open(struct model *m, const char *path, enum home_purpose purpose, stru
         if (!realpath(path, real))
                 return -errno;
         m->dir = strdup(real);
-        if (!m->dir)
-                return -ENOMEM;
+        return m->dir ? 0 : -ENOMEM;
+}
 
-        r = check_contents(m, path, purpose, diag);
-        if (r < 0)
-                return r;
-        m->lock_fd = openat(m->dir_fd, LOCK_FILE, (m->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW,
-                            0600);
+static int open_lock(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag)
+{
+        const int flags = (m->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW;
+        int r;
+
+        if (purpose == HOME_MAKE)
+                m->lock_fd = openat(m->dir_fd, LOCK_FILE, flags | O_EXCL, 0600);
+        m->made_lock = m->lock_fd >= 0;
+        if (!m->made_lock)
+                m->lock_fd = openat(m->dir_fd, LOCK_FILE, flags, 0600);
         if (m->lock_fd < 0)
                 return diag_set(diag, -errno, "%s/" LOCK_FILE ": cannot be opened: %s", path, strerror(errno));
         r = take_lock(m);
@@ -324,13 +347,31 @@ int home_open(struct model *m, const char *path, enum home_purpose purpose, stru
                 (void)close(m->lock_fd); /* it is another's */
                 m->lock_fd = -1;
         }
-        if (r == -EBUSY)
-                return r;
-        if (r < 0)
-                return diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r));
-        if (!m->read_only)
+        return r < 0 && r != -EBUSY ? diag_set(diag, r, "%s: cannot be locked: %s", path, strerror(-r)) : r;
+}
+
+int home_open(struct model *m, const char *path, enum home_purpose purpose, struct diag *diag)
+{
+        bool again;
+        int r;
+
+        do {
+                r = open_dir(m, path, purpose, diag);
+                if (r == 0)
+                        r = check_contents(m, path, purpose, diag);
+                if (r == 0)
+                        r = open_lock(m, path, purpose, diag);
+                if (r < 0)
+                        return r;
+                again = lock_is_gone(m);
+                if (again)
+                        home_close(m);
+        } while (again);
+        if (purpose == HOME_MAKE) /* another may have made one while the lock was waited for */
+                r = check_contents(m, path, purpose, diag);
+        if (r == 0 && !m->read_only)
                 private_entries(m->dir_fd); /* before anything is read from them */
-        return 0;
+        return r;
 }
 
 int home_hold(const struct model *m)
@@ -349,8 +390,28 @@ void home_closing(struct model *m)
                 (void)write_holder(m->lock_fd, CLOSING);
 }
 
+/* A dir_each_fn. */
+static int refuse_but_lock(void *ctx, const char *name)
+{
+        (void)ctx;
+        return strcmp(name, LOCK_FILE) == 0 ? 0 : -ENOTEMPTY;
+}
+
+/* No library came to be. Whoever waits for the lock begins anew. */
+static void remove_made(const struct model *m)
+{
+        if (!m->made_lock || !is_there(m->dir_fd, LOCK_FILE, m->lock_fd) ||
+            dir_each(m->dir_fd, ".", refuse_but_lock, NULL) < 0)
+                return;
+        (void)unlinkat(m->dir_fd, LOCK_FILE, 0);
+        if (m->made_dir && is_there(AT_FDCWD, m->dir, m->dir_fd))
+                (void)rmdir(m->dir);
+}
+
 void home_close(struct model *m)
 {
+        if (m->lock_fd >= 0)
+                remove_made(m);
         cleanup_close(&m->lock_fd);
         cleanup_close(&m->dir_fd);
         free(TAKE_PTR(m->dir));

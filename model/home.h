@@ -11,7 +11,7 @@ void home_init(struct model *m);
 
 enum home_purpose {
         HOME_USE, /* of what is a library */
-        HOME_MAKE, /* of what is none yet; the directory is made if it is missing */
+        HOME_MAKE, /* of what is none yet; the directory is made if it is missing, and goes again where nothing was put in it */
         HOME_RESTORE, /* of one that has lost its database, too */
 };
 

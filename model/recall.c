@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/dir.h"
 #include "blobstore/base/io.h"
 #include "blobstore/base/strbuf.h"
 #include "blobstore/blobstore.h"
@@ -46,6 +47,7 @@ static int fetch(int store_fd, const char *place, struct strbuf *why)
 
 static int make(struct model *m, const char *place, struct strbuf *why)
 {
+        const bool is_new = faccessat(m->dir_fd, STORES_OWN_DIR, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
         const struct blobstore_opts opts = { .threads = 1 };
         struct blobstore *bs;
         char own[PATH_MAX];
@@ -54,10 +56,12 @@ static int make(struct model *m, const char *place, struct strbuf *why)
         r = store_path_complete(m, "", own, sizeof(own));
         if (r == 0)
                 r = blobstore_open(own, &opts, &bs);
-        if (r < 0)
-                return r;
-        r = fetch(blobstore_dir(bs), place, why);
-        blobstore_close(bs);
+        if (r == 0) {
+                r = fetch(blobstore_dir(bs), place, why);
+                blobstore_close(bs);
+        }
+        if (r < 0 && is_new)
+                (void)dir_remove(m->dir_fd, STORES_OWN_DIR); /* the library is locked: nobody else has put anything there */
         return r;
 }
 

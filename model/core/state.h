@@ -39,6 +39,7 @@ struct model {
         struct db *db;
         int dir_fd; /* the library's directory */
         int lock_fd; /* its file "lock", held as long as the library is open */
+        bool made_dir, made_lock; /* which go again where no library came to be (home.c) */
         char *dir; /* its absolute path */
         char *catalogue; /* the address of the database, where that is on a server; NULL: it is in the directory */
         char *mountpoint; /* may be NULL */

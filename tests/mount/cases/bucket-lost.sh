@@ -25,11 +25,11 @@ stop
 there=$(objects)
 mv "$STORE" lost
 
-# refused_from PLACE WORDS: says why, and a library can still be made there.
+# refused_from PLACE WORDS: says why, and leaves nothing.
 refused_from() {
         fails "$IMAGEFS" init --from "$1" "$STORE"
         grep -qF "$2" err || fail "$1: $(cat err)"
-        [ ! -e "$STORE/imagefs.db" ] || fail "a catalogue of nothing"
+        [ ! -e "$STORE" ] || fail "$1 leaves $(ls -A "$STORE")"
 }
 refused_from "/srv/images" "write s3://BUCKET/PREFIX endpoint=https://HOST"
 refused_from "s3://lib/nothing ${FAR#* }" "there is no catalogue in this part of the bucket"

@@ -16,19 +16,25 @@ refuses() { # ADDRESS SENTENCE
         said=$(timeout 20 "$IMAGEFS" init "$STORE" --catalogue "$1" 2>&1) && fail "init with $1 succeeded"
         [[ $said == *"$2"* ]] || fail "init with $1: $said"
         [[ $said != *sesame* ]] || fail "a password: $said"
-        [ ! -e "$STORE/database" ] || fail "$1: there is a library"
+        same "$(ls -A "$STORE" 2>&1)" "$kept" "what init with $1 leaves"
 }
 said=$("$IMAGEFS" init "$STORE" --catalogue "$at" 2>&1) || {
         [[ $said == *"built without libpq"* ]] && skip "built without libpq"
         fail "$said"
 }
 rm -r "$STORE"
+kept="ls: cannot access '$STORE': No such file or directory"
 refuses mysql://host/name 'name it as "postgresql://USER@HOST/DATABASE"'
 refuses "postgresql://imagefs:sesame@/nowhere?host=$WORK/server" 'database "nowhere" does not exist'
 refuses "postgresql://imagefs:sesame@/postgres?host=$WORK/none" "postgresql://imagefs@/postgres: the catalogue cannot be reached: "
 refuses "$at" "postgresql://imagefs@/postgres: there is a library's catalogue already: name another database"
+mkdir "$STORE"
+kept=
+refuses "postgresql://imagefs:sesame@/postgres?host=$WORK/none" "the catalogue cannot be reached: "
+: >"$STORE/lock"
+kept=lock
+refuses "postgresql://imagefs:sesame@/postgres?host=$WORK/none" "the catalogue cannot be reached: "
 psql -qX "$at" -c "DROP SCHEMA imagefs CASCADE" 2>/dev/null
-rm -r "$STORE"
 made "$at" >/dev/null
 same "$(stat -c %a "$STORE/database")" 600 "the mode of the file with the address"
 [ ! -e "$STORE/imagefs.db" ] || fail "there is a file, too"

@@ -33,6 +33,31 @@ init_refused "missing; usage: imagefs init STORE"
 init_refused "one argument too many; usage: imagefs init STORE" "$WORK/a" "$WORK/b"
 init_refused "no such option; usage: imagefs init STORE" --force "$WORK/a"
 [ ! -e "$WORK/a" ] || fail "a refused init made something"
+
+# Another init has the directory: one that fails takes back what it made, and who waited for it begins anew; or it is none any more.
+init_waits() { # sets $holder, which has taken, and $init, which waits for its end
+        mkdir taken
+        (exec 8>taken/lock && flock 8 && echo "$BASHPID closing" >&8 && exec sleep 1000) &
+        holder=$!
+        until_true 20 grep -q closing taken/lock || fail "the lock is not held"
+        "$IMAGEFS" init taken >said 2>&1 &
+        init=$!
+        until_true 20 eval 'readlink /proc/$init/fd/* | grep -qx "$WORK/taken/lock"' || fail "init does not wait: $(cat said)"
+}
+init_waits
+rm taken/lock
+rmdir taken
+kill "$holder"
+wait "$init" || fail "init after one that failed: $(cat said)"
+run "$IMAGEFS" check taken >/dev/null
+rm -r taken
+init_waits
+echo mine >taken/thing
+kill "$holder"
+wait "$init" && fail "a library among what is others'"
+[[ $(cat said) == *"taken: not empty: choose an empty directory"* ]] || fail "init says: $(cat said)"
+same "$(ls -A taken | xargs)" "lock thing" "what is others'"
+
 run "$IMAGEFS" init --help | grep -q "^imagefs init STORE" || fail "init has no help"
 run "$IMAGEFS" check --help | grep -q -- "--restore-catalogue  *bring back" || fail "check has no help"
 

@@ -45,9 +45,10 @@ refuses_to_join() { # ADDRESS SENTENCE
         local told
         told=$("$IMAGEFS" init "$STORE" --join "$1" 2>&1) && fail "joined $1"
         [[ $told == *"$2"* && $told != *sesame* ]] || fail "joining $1: $told"
-        [ ! -e "$STORE/database" ] || fail "$1: there is a library"
+        [ ! -e "$STORE" ] || fail "joining $1 leaves $(ls -A "$STORE")"
 }
 refuses_to_join mysql://host/name 'name it as "postgresql://USER@HOST/DATABASE"'
+refuses_to_join "postgresql://imagefs:sesame@/postgres?host=$WORK/none" "postgresql://imagefs@/postgres: the catalogue cannot be reached: "
 refuses_to_join "postgresql://imagefs:sesame@/template1?host=$WORK/server" "there is no library's catalogue there"
 [[ $(run "$IMAGEFS" init "$STORE" --join "$at") == *"copy the file secret of the first host's directory into $STORE"* ]] ||
         fail "the secret is not told of"
