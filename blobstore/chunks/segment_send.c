@@ -50,7 +50,7 @@ struct segment_queue {
         uint64_t bytes; /* of those */
         uint64_t number; /* of the next */
         uint64_t refusals; /* counts them */
-        int refusal; /* the last */
+        int refusal; /* the last, or a final one */
         bool stop;
         unsigned n_threads;
         pthread_t threads[SENDERS];
@@ -202,7 +202,9 @@ static void *queue_sender(void *arg)
                 }
                 w->busy = false;
                 q->refusals++;
-                q->refusal = r;
+                /* One that is final stays, whatever another sender meets; that somebody else writes there is told on. */
+                if (!is_final(q->refusal) || r == -EEXIST)
+                        q->refusal = r;
                 (void)pthread_cond_broadcast(&q->less);
                 if (r == -EEXIST) /* somebody else writes there, or this is an old copy of the store: all that follows may be wrong */
                         atomic_store(q->owner->degraded, true);
@@ -237,8 +239,7 @@ void segment_send(struct segments *s, uint32_t id, bool start)
         segment_name(id, name);
         w->id = id;
         w->number = q->number++;
-        if (objects_stat(&q->owner->objects, name, &w->bytes, &allocated) < 0)
-                w->bytes = 0;
+        (void)objects_stat(&q->owner->objects, name, &w->bytes, &allocated); /* else it takes no room that is known */
         q->bytes += w->bytes;
         TAILQ_INSERT_TAIL(&q->waiting, w, link);
         if (start)

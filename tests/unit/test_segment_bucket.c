@@ -25,9 +25,22 @@ struct bucket {
         pthread_mutex_t lock; /* everything below */
         pthread_cond_t changed;
         int refusal; /* of every change: a negative errno */
+        int race[2]; /* 0: none. Else of the first two puts, which are answered one after the other */
+        int unread; /* of what is read, likewise */
         bool away, stopped;
-        unsigned puts, gets, waits;
+        unsigned wait_ms; /* whoever is to wait for a moment waits so long */
+        unsigned puts, gets, waits, long_waits;
 };
+
+/* Call with the lock held. The second is not answered before what the first was told has been noted. */
+static int race(struct bucket *b)
+{
+        const unsigned nth = b->puts;
+
+        while (b->puts < 2 || b->waits + 1 < nth)
+                (void)pthread_cond_wait(&b->changed, &b->lock);
+        return b->race[nth - 1];
+}
 
 int bucket_put(struct bucket *b, const char *name, int fd, uint64_t size)
 {
@@ -37,6 +50,8 @@ int bucket_put(struct bucket *b, const char *name, int fd, uint64_t size)
         LOCK_SCOPE(&b->lock);
         b->puts++;
         (void)pthread_cond_broadcast(&b->changed);
+        if (b->race[0] && b->puts <= 2)
+                return race(b);
         if (b->refusal)
                 return b->refusal;
         bytes = malloc(size);
@@ -58,6 +73,8 @@ int bucket_get(struct bucket *b, const char *name, uint64_t from, void *buf, siz
         b->gets++;
         if (b->away)
                 return -EHOSTDOWN;
+        if (b->unread)
+                return b->unread;
         if (fd < 0)
                 return -errno;
         got = pread(fd, buf, n, (off_t)from);
@@ -127,12 +144,13 @@ bool bucket_wait(struct bucket *b, unsigned ms)
         struct timespec until;
 
         assert_true(ms >= 1000);
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 10000000; /* no test wants to wait as long as MS */
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
         LOCK_SCOPE(&b->lock);
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += b->wait_ms % 1000 * 1000000;
+        until.tv_sec += b->wait_ms / 1000 + until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
         b->waits++;
+        b->long_waits += b->wait_ms >= 1000;
         (void)pthread_cond_broadcast(&b->changed);
         while (b->refusal && !b->stopped && pthread_cond_timedwait(&b->changed, &b->lock, &until) == 0)
                 continue;
@@ -147,11 +165,30 @@ static void bucket_does(struct bucket *b, int refusal, bool stopped)
         (void)pthread_cond_broadcast(&b->changed);
 }
 
+static void bucket_waits(struct bucket *b, unsigned ms)
+{
+        LOCK_SCOPE(&b->lock);
+        b->wait_ms = ms;
+}
+
 static void bucket_was_asked(struct bucket *b, const unsigned *count, unsigned times)
 {
         LOCK_SCOPE(&b->lock);
         while (*count < times)
                 (void)pthread_cond_wait(&b->changed, &b->lock);
+}
+
+/* ---- a file whose size cannot be told ---- */
+
+static atomic_bool no_size;
+
+int fstat(int fd, struct stat *st)
+{
+        if (atomic_load(&no_size)) {
+                errno = EIO;
+                return -1;
+        }
+        return fstatat(fd, "", st, AT_EMPTY_PATH);
 }
 
 /* ---- a store's segments ---- */
@@ -197,6 +234,7 @@ static int setup(void **state)
                 if (i == 1)
                         f->bucket.dir_fd = open(path, O_RDONLY | O_DIRECTORY);
         }
+        f->bucket.wait_ms = 10; /* no test wants to wait as long as it is told */
         pthread_mutex_init(&f->bucket.lock, NULL);
         pthread_cond_init(&f->bucket.changed, NULL);
         fixture_open(f);
@@ -325,6 +363,9 @@ static void test_what_is_settled_is_there_and_its_file_goes_when_it_is_recorded(
         segments_drop_cached(f->s, place_segment(in_a));
         assert_err(segments_read(f->s, in_a, &at, 1), -EHOSTDOWN);
         f->bucket.away = false;
+        f->bucket.unread = -ECANCELED; /* the mount ends */
+        assert_err(segments_read(f->s, in_a, &at, 1), -EHOSTDOWN);
+        f->bucket.unread = 0;
         assert_true(segments_doubt(f->s));
         segments_give(f->s, alone);
         segments_give(f->s, empty);
@@ -401,17 +442,42 @@ static void test_who_settles_is_told_why_it_does_not_go_and_it_goes_later(void *
         }
 }
 
+static void test_what_cannot_be_read_here_is_not_put(void **state)
+{
+        struct fixture *f = *state;
+        struct segment *seg;
+        uint64_t place;
+
+        assert_ok(segments_take(f->s, &seg));
+        place = append(seg, "waits");
+        atomic_store(&no_size, true);
+        assert_err(segments_settle(f->s), -EHOSTDOWN);
+        atomic_store(&no_size, false);
+        assert_settles(f);
+        assert_int_equal(f->bucket.puts, 1);
+        assert_true(is_far(f, place));
+        segments_give(f->s, seg);
+}
+
 static void test_a_bucket_that_is_away_or_stopped_is_not_waited_for(void **state)
 {
         struct fixture *f = *state;
         struct segment *seg;
+        unsigned puts;
 
         bucket_does(&f->bucket, -EHOSTDOWN, false);
         assert_ok(segments_take(f->s, &seg));
         (void)append(seg, "waits");
         assert_err(segments_settle(f->s), -EHOSTDOWN);
+        bucket_waits(&f->bucket, 60000);
+        for (unsigned senders = 1; senders <= 4; senders++) { /* each finds that it is refused */
+                segments_send(f->s);
+                bucket_was_asked(&f->bucket, &f->bucket.long_waits, senders);
+        }
+        puts = f->bucket.puts;
         f->bucket.away = true;
         assert_err(segments_settle(f->s), -EHOSTDOWN);
+        assert_int_equal(f->bucket.puts, puts); /* so nobody waited until it was tried again */
         f->bucket.away = false;
         bucket_does(&f->bucket, -EHOSTDOWN, true);
         assert_err(segments_settle(f->s), -EHOSTDOWN);
@@ -445,6 +511,54 @@ static void test_where_somebody_else_writes_nothing_is_put_any_more(void **state
                 fixture_close(f);
                 fixture_open(f);
         }
+}
+
+/* What another sender met then was all that was known: the rest was put, and nobody was told of the other writer any more. */
+static void test_somebody_else_who_writes_is_not_forgotten_over_a_later_refusal(void **state)
+{
+        static const int races[][2] = { { -EEXIST, -EHOSTDOWN }, { -EEXIST, -EROFS }, { -EROFS, -EDQUOT }, { -EROFS, -EEXIST } };
+        struct fixture *f = *state;
+        struct segment *a, *b;
+
+        for (size_t i = 0; i < sizeof(races) / sizeof(races[0]); i++) {
+                memcpy(f->bucket.race, races[i], sizeof(races[i]));
+                f->bucket.puts = f->bucket.waits = 0;
+                assert_ok(segments_take(f->s, &a));
+                assert_ok(segments_take(f->s, &b));
+                (void)append(a, "the one");
+                (void)append(b, "another");
+                assert_err(segments_settle(f->s), -EROFS);
+                bucket_was_asked(&f->bucket, &f->bucket.waits, 2);
+                atomic_store(&f->degraded, false);
+                assert_err(segments_settle(f->s), -EROFS);
+                assert_int_equal(segments_are_contested(f->s), races[i][0] == -EEXIST || races[i][1] == -EEXIST);
+                assert_int_equal(f->bucket.puts, 2);
+                segments_give(f->s, a);
+                segments_give(f->s, b);
+                fixture_close(f);
+                memset(f->bucket.race, 0, sizeof(f->bucket.race));
+                fixture_open(f);
+        }
+}
+
+static void test_without_a_bucket_nothing_is_sent(void **state)
+{
+        struct fixture *f = *state;
+        struct segment *seg;
+        struct segments *s;
+        uint64_t place;
+
+        assert_ok(segments_new(f->files, &f->degraded, &s));
+        assert_ok(segments_take(s, &seg));
+        place = append(seg, "stays");
+        assert_ok(segments_adopt(s));
+        segments_send(s);
+        assert_ok(segments_settle(s));
+        assert_false(segments_doubt(s));
+        assert_false(segments_are_contested(s));
+        assert_true(is_here(f, place));
+        segments_give(s, seg);
+        segments_free(s);
 }
 
 static void test_what_was_sealed_before_is_put_again_and_nothing_else(void **state)
@@ -568,8 +682,11 @@ int main(void)
                 T(test_what_is_settled_is_there_and_its_file_goes_when_it_is_recorded),
                 T(test_those_that_are_here_and_there_are_each_told),
                 T(test_who_settles_is_told_why_it_does_not_go_and_it_goes_later),
+                T(test_what_cannot_be_read_here_is_not_put),
                 T(test_a_bucket_that_is_away_or_stopped_is_not_waited_for),
                 T(test_where_somebody_else_writes_nothing_is_put_any_more),
+                T(test_somebody_else_who_writes_is_not_forgotten_over_a_later_refusal),
+                T(test_without_a_bucket_nothing_is_sent),
                 T(test_what_was_sealed_before_is_put_again_and_nothing_else),
                 T(test_what_is_removed_goes_in_both_places_and_is_not_put_any_more),
                 T(test_only_so_much_waits_on_the_disk),
