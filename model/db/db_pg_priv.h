@@ -113,6 +113,24 @@ int pg_each(struct pg_connection *c, const char *sql, db_row_fn *fn, void *ctx);
 /* Prepares the statement on C where it is not yet. */
 int pg_prepare(struct pg_connection *c, struct pg_statement *s);
 
+/*
+ * Statements (db_pg_statement.c). pg_statements_take() translates those of TABLES, on the connection that writes; released by
+ * pg_statements_free(). pg_statement_find(): SQL is of one of those.
+ */
+int pg_statements_take(struct db_pg *db, const struct db_statements *const *tables);
+void pg_statements_free(struct db_pg *db);
+struct pg_statement *pg_statement_find(struct db_pg *db, const char *sql);
+
+/* As db_run() and db_each(), in a transaction of this engine (db_pg_run.c). */
+int pg_run(struct db_txn *t, const char *sql, const struct db_value *args, size_t n);
+int pg_run_each(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n);
+
+/*
+ * Commits what C is in the middle of (db_pg_commit.c). 0 where that is known; -EIO: not, or it is known that it did not happen.
+ * Others: it did not.
+ */
+int pg_commit(struct pg_connection *c);
+
 /* Rows (db_pg_row.c). */
 struct pg_row {
         struct db_row row;
