@@ -33,6 +33,10 @@ static void end(const struct child_on_leash *c)
                 (void)pthread_cond_broadcast(c->cond);
                 return;
         }
+        if (c->wake) {
+                c->wake(c->ctx);
+                return;
+        }
         (void)syscall(SYS_pidfd_send_signal, c->pid_fd, SIGKILL, NULL, 0); /* fails for one that has ended */
 }
 
@@ -63,14 +67,19 @@ static void add(struct child_on_leash *c)
 
 void child_leash_add(struct child_on_leash *c, int pid_fd)
 {
-        c->pid_fd = pid_fd;
-        c->cond = NULL;
+        *c = (struct child_on_leash){ .pid_fd = pid_fd };
         add(c);
 }
 
 void child_leash_add_wait(struct child_on_leash *c, pthread_mutex_t *mutex, pthread_cond_t *cond)
 {
         *c = (struct child_on_leash){ .pid_fd = -1, .mutex = mutex, .cond = cond };
+        add(c);
+}
+
+void child_leash_add_wake(struct child_on_leash *c, void (*wake)(void *ctx), void *ctx)
+{
+        *c = (struct child_on_leash){ .pid_fd = -1, .wake = wake, .ctx = ctx };
         add(c);
 }
 

@@ -18,8 +18,10 @@ struct child_on_leash {
         struct child_leash *leash; /* NULL: on none */
         struct child_on_leash *next;
         int pid_fd; /* borrowed until child_leash_remove(); -1: it is a wait */
-        pthread_mutex_t *mutex; /* of a wait */
+        pthread_mutex_t *mutex; /* of a wait for a condition */
         pthread_cond_t *cond;
+        void (*wake)(void *ctx); /* of another */
+        void *ctx;
 };
 
 struct child_leash {
@@ -47,7 +49,9 @@ struct child_leash *child_leash_held(void);
  * may not be held either by who pulls.
  */
 void child_leash_add_wait(struct child_on_leash *c, pthread_mutex_t *mutex, pthread_cond_t *cond);
-/* The end of that. */
+/* Likewise who waits for something else: WAKE is called, with the leash's lock held, and neither blocks nor asks for the leash. */
+void child_leash_add_wake(struct child_on_leash *c, void (*wake)(void *ctx), void *ctx);
+/* The end of either: WAKE is not called after it. */
 void child_leash_remove(struct child_on_leash *c);
 
 /* For child.c: puts a child on the leash of this thread, if that has one. */

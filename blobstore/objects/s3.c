@@ -97,6 +97,7 @@ void s3_stop(struct s3 *s)
 
         atomic_store(&s->stopped, true);
         (void)pthread_cond_broadcast(&s->wake);
+        s3_http_wake(s->http);
 }
 
 /* ---- a request ---- */

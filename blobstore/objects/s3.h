@@ -38,8 +38,8 @@ int s3_new(const struct s3_opts *opts, struct s3 **ret);
 void s3_free(struct s3 *s); /* nothing may be in use; accepts NULL */
 
 /*
- * All that is at work, and whatever is called from now on, ends with -ECANCELED, as does, within a second, what a thread is at whose
- * leash is pulled (child_leash.h). Any thread.
+ * All that is at work, and whatever is called from now on, ends with -ECANCELED at once, as does what a thread is at whose leash is
+ * pulled (child_leash.h). Any thread.
  */
 void s3_stop(struct s3 *s);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Over libcurl, which is told nothing that it could send elsewhere: no proxy, no redirect, no .netrc. Whether anything moves is
- * looked at by its progress function, which comes at least once a second; its own limit of speed takes three times as long.
+ * looked at by its progress function, which comes at least once a second; its own limit of speed takes three times as long. Who is
+ * to end is woken from libcurl's wait, which its simple interface has no way to.
  * Whom the system trusts, or the file SSL_CERT_FILE, proves the server's name.
  */
 
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/queue.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,10 +29,18 @@
 #define ERROR_MAX  4096 /* of an error's body */
 #define BUFFER     (256L << 10)
 #define CONNECT_MS 10000L
+#define LOOK_MS    1000 /* whether anything moves */
+
+struct connection {
+        LIST_ENTRY(connection) link; /* while it is in use */
+        CURL *easy;
+        CURLM *multi; /* that EASY alone is in, while it is in use; it has what is connected */
+};
 
 struct s3_http {
-        pthread_mutex_t mutex; /* of both */
-        CURL *kept[KEPT_MAX];
+        pthread_mutex_t mutex; /* of all that follows */
+        LIST_HEAD(, connection) used;
+        struct connection *kept[KEPT_MAX];
         size_t n_kept;
 };
 
@@ -79,34 +89,85 @@ int s3_http_new(struct s3_http **ret)
         return 0;
 }
 
+static void connection_free(struct connection *c)
+{
+        if (c->easy)
+                curl_easy_cleanup(c->easy);
+        (void)curl_multi_cleanup(c->multi); /* accepts NULL */
+        free(c);
+}
+
+static struct connection *connection_new(void)
+{
+        struct connection *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return NULL;
+        c->easy = curl_easy_init();
+        c->multi = curl_multi_init();
+        if (c->easy && c->multi)
+                return c;
+        connection_free(c);
+        return NULL;
+}
+
 void s3_http_free(struct s3_http *h)
 {
         if (!h)
                 return;
         for (size_t i = 0; i < h->n_kept; i++)
-                curl_easy_cleanup(h->kept[i]);
+                connection_free(h->kept[i]);
         (void)pthread_mutex_destroy(&h->mutex);
         free(h);
 }
 
-static CURL *take_connection(struct s3_http *h)
+static struct connection *take_connection(struct s3_http *h)
 {
-        LOCK_SCOPE(&h->mutex);
+        struct connection *c = NULL;
 
-        return h->n_kept > 0 ? h->kept[--h->n_kept] : curl_easy_init();
-}
-
-static void give_connection(struct s3_http *h, CURL *easy)
-{
-        curl_easy_reset(easy); /* what it was told points into the call; what it is connected to stays */
         {
                 LOCK_SCOPE(&h->mutex);
+                if (h->n_kept > 0)
+                        c = h->kept[--h->n_kept];
+        }
+        if (!c)
+                c = connection_new();
+        if (!c)
+                return NULL;
+        LOCK_SCOPE(&h->mutex);
+        LIST_INSERT_HEAD(&h->used, c, link);
+        return c;
+}
+
+static void give_connection(struct s3_http *h, struct connection *c)
+{
+        curl_easy_reset(c->easy); /* what it was told points into the call */
+        {
+                LOCK_SCOPE(&h->mutex);
+                LIST_REMOVE(c, link);
                 if (h->n_kept < KEPT_MAX) {
-                        h->kept[h->n_kept++] = easy;
+                        h->kept[h->n_kept++] = c;
                         return;
                 }
         }
-        curl_easy_cleanup(easy);
+        connection_free(c);
+}
+
+/* Of what waits for libcurl: CTX is a connection. */
+static void wake(void *ctx)
+{
+        const struct connection *c = ctx;
+
+        (void)curl_multi_wakeup(c->multi); /* where it cannot, the next look is within a second */
+}
+
+void s3_http_wake(struct s3_http *h)
+{
+        struct connection *c;
+
+        LOCK_SCOPE(&h->mutex);
+        LIST_FOREACH(c, &h->used, link)
+                wake(c);
 }
 
 /* ---- what libcurl calls ---- */
@@ -306,29 +367,60 @@ static int judge(struct trying *t, CURLcode code)
         }
 }
 
+/* As curl_easy_perform(), which could not be woken. */
+static CURLcode perform(struct connection *c, const struct s3_try *try)
+{
+        CLEANUP(child_leash_remove) struct child_on_leash wait;
+        CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+        int running, left;
+        CURLMcode failed;
+        CURLMsg *message;
+
+        if (curl_multi_add_handle(c->multi, c->easy) != CURLM_OK)
+                return CURLE_OUT_OF_MEMORY;
+        child_leash_add_wake(&wait, wake, c);
+        for (;;) {
+                failed = is_ended(try) ? CURLM_ABORTED_BY_CALLBACK : curl_multi_perform(c->multi, &running);
+                if (failed != CURLM_OK || running == 0)
+                        break;
+                failed = curl_multi_poll(c->multi, NULL, 0, LOOK_MS, NULL);
+                if (failed != CURLM_OK)
+                        break;
+        }
+        message = failed == CURLM_OK ? curl_multi_info_read(c->multi, &left) : NULL;
+        if (message)
+                code = message->data.result;
+        else if (failed == CURLM_OUT_OF_MEMORY)
+                code = CURLE_OUT_OF_MEMORY;
+        (void)curl_multi_remove_handle(c->multi, c->easy); /* cannot fail so */
+        return code;
+}
+
 int s3_http_try(struct s3_http *h, const struct s3_try *try, struct s3_answer *ret)
 {
         struct trying t = { .try = try, .answer = ret, .moved_ms = now_ms() };
         struct curl_slist *headers = NULL;
+        struct connection *c;
         curl_off_t length = -1;
         long status = 0;
         int r;
 
         *ret = (struct s3_answer){ .length = -1 };
         r = add_headers(try->headers, &headers);
-        t.easy = r == 0 ? take_connection(h) : NULL;
-        if (!t.easy) {
+        c = r == 0 ? take_connection(h) : NULL;
+        if (!c) {
                 curl_slist_free_all(headers);
                 return -ENOMEM;
         }
+        t.easy = c->easy;
         tell(&t, headers);
-        r = judge(&t, curl_easy_perform(t.easy));
+        r = judge(&t, perform(c, try));
         (void)curl_easy_getinfo(t.easy, CURLINFO_RESPONSE_CODE, &status);
         (void)curl_easy_getinfo(t.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
         ret->status = (unsigned)status;
         ret->length = length;
         take_code(t.error, ret->code);
-        give_connection(h, t.easy);
+        give_connection(h, c);
         curl_slist_free_all(headers);
         return r;
 }

@@ -45,6 +45,9 @@ bool s3_http_is_supported(void);
 int s3_http_new(struct s3_http **ret);
 void s3_http_free(struct s3_http *h); /* accepts NULL */
 
+/* Whoever is at a try looks at once whether it is to end. Any thread. */
+void s3_http_wake(struct s3_http *h);
+
 /*
  * 0: there is a whole answer, of whatever status. -EAGAIN: there is none, and another try may have one; -ECANCELED; -EKEYREJECTED:
  * the server is not proved to be who it should be; -EIO: the body could not be read. ERROR says more.
