@@ -338,7 +338,7 @@ static void test_the_damaged_blob_removed_lets_space_return(void **state)
         drop_index(s);
         assert_ok(store_open(s));
         assert_ok(blob_remove(s->bs, &a_id));
-        (void)store_gc(s);
+        assert_int_equal(store_gc(s).blobs_kept, 0); /* all that can be done is */
         store_reopen(s);
         (void)store_gc(s);
         assert_in_range(store_segment_bytes(s), 5 * MIB, 6 * MIB);

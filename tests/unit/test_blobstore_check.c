@@ -11,6 +11,7 @@
 #include "tests/lib/store.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define BLOCK ((size_t)4096)
 
 struct findings {
         int count[4];
@@ -138,6 +139,43 @@ static void test_damaged_chunk_is_told_for_each_blob_that_has_it(void **state)
         assert_int_equal(f.count[BLOBSTORE_PROBLEM_CHUNK], 2);
 }
 
+/* It lies in a page that the second borrows of the first. */
+static void test_damaged_chunk_is_told_for_who_borrows_it(void **state)
+{
+        static const size_t same = 2 * MIB; /* of noise: more than a page of its chunks */
+        struct store *s = *state;
+        struct blob_share_stats stats;
+        struct blob_writer *w;
+        struct blob *from, *b;
+        char path[2 * TEMPDIR_MAX];
+        struct findings f;
+        uint64_t seed = 3;
+        uint8_t *bytes = malloc(same);
+        int fd;
+
+        assert_non_null(bytes);
+        random_fill(&seed, bytes, same);
+        for (size_t at = BLOCK; at < same; at += 2 * BLOCK) /* each of the others is a chunk */
+                memset(bytes + at, 0, BLOCK);
+        from = image_store(s, bytes, same);
+        assert_ok(blob_writer_new(s->bs, &w));
+        assert_ok(blob_writer_share(w, from, 0, same, &stats));
+        assert_ok(blob_writer_append(w, bytes, BLOCK));
+        assert_ok(blob_writer_commit(w, &b));
+        blob_writer_free(w);
+        blob_close(from);
+        blob_close(b);
+        free(bytes);
+        store_path(s, "segments/00000001.seg", path);
+        fd = open(path, O_WRONLY);
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, "xxxxxxxx", 8, 10 * BLOCK), 8);
+        (void)close(fd);
+        f = check(s, true);
+        assert_int_equal(f.count[BLOBSTORE_PROBLEM_CHUNK], 2);
+        assert_int_equal(f.count[BLOBSTORE_PROBLEM_MAP], 0);
+}
+
 static void test_missing_segment_needs_no_reading(void **state)
 {
         struct store *s = *state;
@@ -228,6 +266,7 @@ int main(void)
                 T(test_missing_map_is_told_with_its_blob),
                 T(test_damaged_map_is_told_with_its_blob),
                 T(test_damaged_chunk_is_told_for_each_blob_that_has_it),
+                T(test_damaged_chunk_is_told_for_who_borrows_it),
                 T(test_missing_segment_needs_no_reading),
                 T(test_miscounted_index_is_told),
                 T(test_strange_files_are_told),

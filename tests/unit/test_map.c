@@ -10,8 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "blobstore/base/bytes.h"
+#include "blobstore/blobs/map_layout_priv.h"
 #include "blobstore/chunks/cache.h"
 #include "blobstore/chunks/segment.h"
+#include "blobstore/hash/hash.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
@@ -490,6 +493,60 @@ static void test_pages_that_overlap_are_damage(void **state)
         map_close(m);
 }
 
+/* Nor is what only its header says, and every hash is right. */
+static void test_rows_that_do_not_add_up_to_the_header_are_damage(void **state)
+{
+        static const int fields[] = { HEADER_ENTRIES, HEADER_PAGES };
+        uint8_t header[MAP_PAGE_SIZE];
+        int fd = make_map(250);
+
+        (void)state;
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
+                put_le64(header + fields[i], get_le64(header + fields[i]) + 1);
+                put_le64(header + HEADER_HASH, hash64(header, HEADER_HASH, get_le64(test_id.bytes)));
+                assert_int_equal(pwrite(fd, header, sizeof(header), 0), sizeof(header));
+                assert_false(map_is_readable(fd));
+                put_le64(header + fields[i], get_le64(header + fields[i]) - 1);
+                put_le64(header + HEADER_HASH, hash64(header, HEADER_HASH, get_le64(test_id.bytes)));
+                assert_int_equal(pwrite(fd, header, sizeof(header), 0), sizeof(header));
+                assert_true(map_is_readable(fd));
+        }
+        (void)close(fd);
+}
+
+struct salvaged {
+        uint64_t n;
+        int answer; /* to the tenth */
+};
+
+static int salvage(void *ctx, const struct map_entry *e)
+{
+        struct salvaged *s = ctx;
+
+        assert_entry(e, s->n < MAP_PAGE_ENTRIES || s->answer ? s->n : s->n + MAP_PAGE_ENTRIES);
+        return ++s->n == 10 ? s->answer : 0;
+}
+
+static void test_what_is_left_without_a_header_is_found_page_by_page(void **state)
+{
+        int fd = make_map(3 * MAP_PAGE_ENTRIES);
+        struct salvaged s = { 0 };
+        struct map *m;
+
+        (void)state;
+        assert_int_equal(pwrite(fd, "x", 1, 50), 1);
+        assert_int_equal(pwrite(fd, "x", 1, 2 * MAP_PAGE_SIZE + 50), 1);
+        assert_err(map_open(dup(fd), &test_id, &m), -EBADMSG);
+        errno = 0;
+        assert_ok(map_salvage(fd, &test_id, salvage, &s));
+        assert_int_equal(s.n, 2 * MAP_PAGE_ENTRIES);
+        s = (struct salvaged){ .answer = -ENOTTY };
+        assert_err(map_salvage(fd, &test_id, salvage, &s), -ENOTTY);
+        assert_int_equal(s.n, 10);
+        (void)close(fd);
+}
+
 static void test_map_of_another_blob_is_refused(void **state)
 {
         static const struct blob_id other = { "0123456789abcdX" };
@@ -534,6 +591,8 @@ int main(void)
                 cmocka_unit_test(test_other_lengths_are_noticed),
                 cmocka_unit_test(test_pages_that_changed_places_are_noticed),
                 cmocka_unit_test(test_pages_that_overlap_are_damage),
+                cmocka_unit_test(test_rows_that_do_not_add_up_to_the_header_are_damage),
+                cmocka_unit_test(test_what_is_left_without_a_header_is_found_page_by_page),
                 cmocka_unit_test(test_map_of_another_blob_is_refused),
                 cmocka_unit_test(test_walk_goes_on_behind_a_damaged_page),
         };

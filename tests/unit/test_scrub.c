@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blobstore/blobs/map.h"
+#include "blobstore/chunks/segment.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/store.h"
 
@@ -25,6 +27,10 @@ struct pass {
         struct scrub_position pos;
         uint64_t bytes;       /* read */
         unsigned stop_after;  /* so many calls of pace; 0: never */
+        unsigned paces;       /* calls of that */
+        unsigned remove_at;   /* at that one … */
+        struct store *store;
+        struct blob_id removed; /* … this blob of the store goes */
         unsigned reached;     /* positions that it was told */
         struct blob_id named[16];
         enum blobstore_problem kinds[16];
@@ -37,6 +43,8 @@ static int pace(void *ctx, uint64_t n)
         struct pass *p = ctx;
 
         p->bytes += n;
+        if (++p->paces == p->remove_at)
+                assert_ok(blob_remove(p->store->bs, &p->removed));
         return p->stop_after && --p->stop_after == 0 ? -ECANCELED : 0;
 }
 
@@ -233,6 +241,126 @@ static void test_a_damaged_chunk_is_found_and_all_who_have_it_are_named(void **s
         p = (struct pass){ 0 };
         assert_ok(scrub(s, &p));
         assert_int_equal(p.n, 0);
+}
+
+/* One of a single chunk. */
+static struct blob_id add_block(struct store *s, uint64_t seed)
+{
+        uint8_t bytes[BLOCK];
+        struct blob_id id;
+        struct blob *b;
+
+        random_fill(&seed, bytes, sizeof(bytes));
+        b = image_store(s, bytes, sizeof(bytes));
+        id = *blob_get_id(b);
+        blob_close(b);
+        return id;
+}
+
+/* What nobody can name any more, since a pass found it before, is known at once; what comes before it, with its segment's end. */
+static void test_damaged_chunks_are_told_in_whatever_order_they_are_found(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id one = add_block(s, 1), two = add_block(s, 2);
+        struct pass p = { 0 };
+
+        flip(s, "segments/00000001.seg", BLOCK + 2000);
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 1);
+        assert_true(names(&p, &two));
+        flip(s, "segments/00000001.seg", 2000);
+        p = (struct pass){ 0 };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 2);
+        assert_true(names(&p, &one) && names(&p, &two));
+        store_close(s);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+        return memcmp(a, b, sizeof(struct blob_id));
+}
+
+/* While maps are read for themselves, and while it is found out whose the damage is; one that is open, and one that is not. */
+static void test_a_blob_that_is_removed_meanwhile_keeps_no_other_from_being_read(void **state)
+{
+        enum { BLOBS = 6 };
+        struct store *s = *state;
+        struct blob_id ids[BLOBS];
+        struct pass p = { 0 };
+        struct blob *open;
+        unsigned before;
+        char name[64];
+
+        for (int i = 0; i < BLOBS; i++)
+                ids[i] = add_block(s, (uint64_t)i);
+        qsort(ids, BLOBS, sizeof(ids[0]), compare_ids);
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 0);
+        before = p.paces - BLOBS; /* the first map */
+        map_path(&ids[BLOBS - 1], "", name);
+        flip(s, name, MAP_PAGE_SIZE + 100);
+        for (unsigned i = 0; i < 4; i++) {
+                assert_ok(blob_open(s->bs, &ids[1 + i], &open));
+                if (i % 2 == 0)
+                        blob_close(open);
+                p = (struct pass){ .remove_at = i < 2 ? before + 1 : before + BLOBS - i + 1, .store = s, .removed = ids[1 + i] };
+                assert_ok(scrub(s, &p));
+                assert_int_equal(p.n, 1);
+                assert_true(names(&p, &ids[BLOBS - 1]));
+                assert_int_equal(p.paces, before + BLOBS - i - (i < 2) + BLOBS - i - 1); /* each of the others, twice */
+                if (i % 2 == 1)
+                        blob_close(open);
+                (void)store_gc(s);
+        }
+        store_close(s);
+}
+
+/* Puts a map of so many pages in the place of a blob's, which is not open. */
+static void enlarge_map(const struct store *s, const struct blob_id *id, uint64_t pages)
+{
+        struct blob_info info = { .size_bytes = pages * MAP_PAGE_ENTRIES * 2 * BLOCK };
+        char name[64], path[2 * TEMPDIR_MAX];
+        struct map_writer *w;
+        int fd;
+
+        map_path(id, "", name);
+        store_path(s, name, path);
+        fd = open(path, O_RDWR | O_TRUNC | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_ok(map_writer_new(fd, id, &w));
+        for (uint64_t i = 0; i < pages * MAP_PAGE_ENTRIES; i++) {
+                struct map_entry e = { .offset = i * 2 * BLOCK, .len = BLOCK, .raw_len = BLOCK, .stored_len = 1,
+                                       .place = place_make(1, 16) };
+
+                assert_ok(map_writer_add(w, &e));
+        }
+        assert_ok(map_writer_finish(w, &info));
+        map_writer_free(w);
+}
+
+/* Somebody is asked whether to go on, and told of what was read, within a large map, too. */
+static void test_a_large_map_is_read_in_pieces(void **state)
+{
+        static const uint64_t pages = 300;
+        struct store *s = *state;
+        const struct blob_id id = add_block(s, 1);
+        struct pass small = { 0 }, large = { 0 }, damaged = { 0 };
+        char name[64];
+
+        assert_ok(scrub(s, &small));
+        enlarge_map(s, &id, pages);
+        assert_ok(scrub(s, &large));
+        assert_int_equal(large.n, 0);
+        assert_int_equal(large.bytes, small.bytes + (pages - 1) * MAP_PAGE_SIZE);
+        assert_int_equal(large.paces, small.paces + 2);
+        map_path(&id, "", name);
+        flip(s, name, (off_t)pages * MAP_PAGE_SIZE + 100);
+        assert_ok(scrub(s, &damaged));
+        assert_int_equal(damaged.n, 1);
+        assert_int_equal(damaged.bytes, large.bytes + pages * MAP_PAGE_SIZE); /* whose it is was asked for, too */
+        assert_int_equal(damaged.paces, large.paces + 3);
+        store_close(s);
 }
 
 static void test_a_missing_segment_and_a_missing_map_are_found(void **state)
@@ -990,6 +1118,11 @@ int main(void)
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_a_damaged_chunk_is_found_and_all_who_have_it_are_named, store_setup,
                                                 store_teardown),
+                cmocka_unit_test_setup_teardown(test_damaged_chunks_are_told_in_whatever_order_they_are_found, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_blob_that_is_removed_meanwhile_keeps_no_other_from_being_read,
+                                                store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_large_map_is_read_in_pieces, store_setup, store_teardown),
                 cmocka_unit_test_setup_teardown(test_a_missing_segment_and_a_missing_map_are_found, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_damage_of_a_map_is_found_and_who_borrows_of_it_is_named, store_setup,
