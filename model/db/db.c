@@ -42,6 +42,11 @@ bool db_trouble(struct db *db, char *buf, size_t size)
         return db->engine->trouble && db->engine->trouble(db, buf, size);
 }
 
+bool db_was_away(struct db *db)
+{
+        return db->engine->was_away && db->engine->was_away(db);
+}
+
 bool db_is_lost(struct db *db)
 {
         return db->engine->is_lost && db->engine->is_lost(db);

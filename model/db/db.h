@@ -83,6 +83,9 @@ bool db_is_far(const struct db *db);
 /* Is that out of reach, as far as is known? Then BUF has why, without secrets. */
 bool db_trouble(struct db *db, char *buf, size_t size);
 
+/* Did what this thread asked of it last fail since that was out of reach, and can go well when it is back? */
+bool db_was_away(struct db *db);
+
 /* Has another host taken it over, so that nothing that is known here may be told any more? */
 bool db_is_lost(struct db *db);
 /* It is not given up when it is closed: whoever opens it next goes on from the same place. */

@@ -27,6 +27,7 @@ struct db_engine {
         uint64_t (*last_id)(struct db_txn *t);
 
         int (*check)(struct db *db, void (*fn)(void *ctx, const char *text), void *ctx);
+        bool (*was_away)(struct db *db); /* NULL: it is here */
         /* NULL, all of these: no other host can have it */
         bool (*is_lost)(struct db *db);
         void (*leave)(struct db *db);

@@ -34,6 +34,7 @@ static struct db_pg *pg_of(struct db *db)
 /* ---- connections ---- */
 
 static _Thread_local const struct db_pg *in_transaction_of[2]; /* by enum db_mode */
+static _Thread_local const struct db_pg *away; /* that was out of reach when this thread asked it last */
 
 static struct pg_connection *take_reader(struct db_pg *db)
 {
@@ -119,6 +120,7 @@ static int begin(struct db *base, enum db_mode mode, bool lazy, bool scan, struc
         (void)scan; /* nothing waits for one that reads */
         if (mode == DB_WRITE && db->read_only)
                 return -EROFS;
+        away = db;
         if (mode == DB_WRITE && pg_host_trouble(db, why, sizeof(why)))
                 return -EIO;
         if (in_transaction_of[mode] == db)
@@ -129,6 +131,7 @@ static int begin(struct db *base, enum db_mode mode, bool lazy, bool scan, struc
                 give_back(db, mode, c);
                 return r;
         }
+        away = NULL;
         *ret = (struct db_txn){ .db = base, .mode = mode, .lazy = lazy, .c = c };
         return 0;
 }
@@ -140,6 +143,8 @@ static void end(struct db_txn *t)
 
         if (c->conn && PQtransactionStatus(c->conn) != PQTRANS_IDLE && pg_exec(c, "ROLLBACK", NULL, 0) < 0)
                 pg_disconnect(c); /* with it goes what was not committed */
+        if (!c->conn)
+                away = db;
         t->db = NULL;
         give_back(db, t->mode, c);
 }
@@ -161,6 +166,7 @@ static int commit(struct db_txn *t)
         if (r == 0 && db->committed)
                 db->committed(db->committed_ctx, true, lazy);
         end(t);
+        away = r == -EIO ? pg_of(db) : NULL;
         return r;
 }
 
@@ -213,6 +219,11 @@ static int check(struct db *db, void (*fn)(void *ctx, const char *text), void *c
         (void)fn;
         (void)ctx;
         return 0;
+}
+
+static bool was_away(struct db *base)
+{
+        return away == pg_of(base);
 }
 
 static bool is_lost(struct db *base)
@@ -290,6 +301,7 @@ static const struct db_engine engine = {
         .each = pg_run_each,
         .last_id = last_id,
         .check = check,
+        .was_away = was_away,
         .is_lost = is_lost,
         .leave = leave,
         .epochs = epochs,

@@ -8,6 +8,8 @@
  * core/jobs.c when to look: whoever commits something that needs work wakes it, and nothing polls. At the end the jobs
  * stop at their next progress, and their rows stay as they are: the next start queues them again.
  *
+ * A task that was cut off from the catalogue, which is on a server, begins again when that is back, as it would after a crash.
+ *
  * A failure that cannot be recorded (no space for the database) is tried again until it can be; a library that may not
  * write any more leaves its tasks to the next start.
  */
@@ -44,6 +46,8 @@
 
 /* What could not be recorded is tried again after this time. */
 #define RETRY_S 5
+/* Likewise what was cut off from the catalogue. */
+#define AWAY_S 1
 
 #define FETCHERS 8
 /* A server may take as long as it likes to send a file that is large: three of one user's leave room for others'. */
@@ -150,6 +154,13 @@ static int job_is_wanted(struct job *job)
         return r;
 }
 
+static int try_job(struct job *job)
+{
+        const int r = job_is_wanted(job);
+
+        return r < 0 ? r : task_kinds[job->task.kind].run(job);
+}
+
 static void run_job(struct runner *r, struct job *job)
 {
         int k;
@@ -159,9 +170,12 @@ static void run_job(struct runner *r, struct job *job)
 
         thread_set_name(job->task.o.handle);
         child_leash_take(&job->leash);
-        k = job_is_wanted(job);
-        if (k == 0)
-                k = task_kinds[job->task.kind].run(job);
+        k = try_job(job);
+        while (k == -EIO && db_was_away(r->m->db) && job_pause(job, AWAY_S) == 0) {
+                strbuf_reset(&job->reason);
+                jobs_add_upkeep(r->jobs, (struct upkeep){ .left = true });
+                k = try_job(job);
+        }
         /* -EROFS: nothing can be made safe any more; the next start takes it up again. */
         if (k < 0 && k != -ECANCELED && k != -EROFS && !job_must_stop(job))
                 fail_job(job, k);

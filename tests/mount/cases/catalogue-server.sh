@@ -81,7 +81,18 @@ umount -l "$MNT"
 start
 same "$(tree_snapshot "$R")" "$before" "the region after a crash of the daemon"
 
-# The server is away, and back.
+# The server is away, and back. An import is about to end meanwhile: it begins again.
+psql -qX -v ON_ERROR_STOP=1 "$at" >/dev/null 2>psql.err <<'SQL' || fail "$(cat psql.err)"
+SELECT format('CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS %L', format('BEGIN
+        IF pg_postmaster_start_time() = %L THEN PERFORM pg_sleep(600); END IF; RETURN new; END', pg_postmaster_start_time())) \gexec
+CREATE TRIGGER hold BEFORE INSERT ON imagefs.blob FOR EACH ROW EXECUTE FUNCTION public.hold();
+SQL
+ok mkdir "$R2/private/held"
+pattern held.raw 1M 9
+gzip -1 <held.raw >held.gz
+cp held.gz "$R2/private/held/upload" || fail "cannot upload"
+until_true 20 eval '[ "$(psql -AtqX "$at" -c "SELECT count(*) FROM pg_stat_activity WHERE wait_event = '"'PgSleep'"'")" = 1 ]' ||
+        fail "it does not come to its end: $(cat "$R2/private/held/status")"
 "$server" stop "$WORK/server"
 began=$SECONDS
 expect EIO mkdir "$R/private/other"
@@ -92,6 +103,10 @@ grep -q "the server that has the catalogue cannot be used now: .*; all goes on w
         fail "health: $(cat "$MNT/info/health")"
 "$server" start "$WORK/server"
 until_true 20 eval '[ "$(cat "$MNT/info/health")" = ok ]' || fail "health: $(cat "$MNT/info/health")"
+settle "$R2/private/held"
+same_disk "$R2/private/held/disks/vda.raw" held.raw
+ok rmdir "$R2/private/held"
+ok rmdir "$R2/recycle/held"
 same "$(tree_snapshot "$R")" "$before" "the region after a crash of the server"
 ok write "$R/private/web/description" "another"
 same_disk "$R/private/web/disks/vda.raw" disk.raw
