@@ -12,11 +12,15 @@
 
 struct pg_server {
         char dir[TEMPDIR_MAX];
+        int life; /* while it is open somewhere, there is somebody whom the server is for */
 };
 
 /* false: none is installed here, and the test is to be skipped. What else goes wrong ends the program. */
 bool pg_server_make(struct pg_server *s);
 void pg_server_remove(struct pg_server *s);
+
+/* From now on it crashes when this process ends, in whatever way, and each that it forks. pg_server_make() has done so. */
+void pg_server_watch(struct pg_server *s);
 
 /* As a crash does it; and again, with what it has. */
 void pg_server_crash(struct pg_server *s);

@@ -4,9 +4,11 @@
 
 #include "model/db/db.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -756,6 +758,43 @@ static void test_words_of_the_dialect(void **state)
         assert_err(db_pg_schema("CREATE TABLE t (a INTEGER)", &text, &watch), -EINVAL);
 }
 
+static pid_t pid_of_server(void)
+{
+        char path[TEMPDIR_MAX + 32];
+        long pid;
+        FILE *f;
+
+        (void)snprintf(path, sizeof(path), "%s/data/postmaster.pid", server.dir);
+        f = fopen(path, "r");
+        assert_non_null(f);
+        assert_int_equal(fscanf(f, "%ld", &pid), 1);
+        (void)fclose(f);
+        return (pid_t)pid;
+}
+
+/* It outlived a test that was ended for taking too long. */
+static void test_a_server_ends_with_the_test_that_has_it(void **state)
+{
+        struct pollfd ended = { .fd = (int)syscall(SYS_pidfd_open, pid_of_server(), 0), .events = POLLIN };
+        pid_t pid = fork();
+        int status;
+
+        (void)state;
+        if (pid == 0) {
+                pg_server_watch(&server);
+                (void)raise(SIGSTOP);
+                _exit(1);
+        }
+        assert_true(pid > 0);
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        assert_true(WIFSTOPPED(status));
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(poll(&ended, 1, 60000), 1);
+        (void)close(ended.fd);
+        pg_server_start(&server);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -785,6 +824,7 @@ int main(void)
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_nobody_waits_for_a_server_that_hangs, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_there_are_no_copies_of_what_is_on_a_server, setup, teardown),
+                cmocka_unit_test(test_a_server_ends_with_the_test_that_has_it),
         };
         int failed;
 
