@@ -50,9 +50,24 @@ said=$("$IMAGEFS" migrate "$STORE" 2>&1) && fail "migrate to nowhere"
 refuses sqlite "the catalogue is in a file already"
 refuses mysql://host/name 'name it as "postgresql://USER@HOST/DATABASE"'
 refuses "postgresql://imagefs:sesame@/postgres?host=$WORK/none" "postgresql://imagefs@/postgres: the catalogue cannot be reached: "
+[[ $("$IMAGEFS" migrate "$WORK/server" --catalogue "$at" 2>&1) == *"$WORK/server: no library of imagefs: "* ]] || fail "it is none"
+: >"$STORE/imagefs.db.migrating"
+beside=$(ls "$STORE")
+refuses "$at" "$STORE/imagefs.db.migrating: cannot be made: Not a directory"
+rm "$STORE/imagefs.db.migrating"
+beside=$(ls "$STORE")
 sql -c "CREATE SCHEMA imagefs" -c "COMMENT ON SCHEMA imagefs IS 'imagefs 8'"
 refuses "$at" "postgresql://imagefs@/postgres: there is a library's catalogue already: name another database" 1
 sql -c "DROP SCHEMA imagefs"
+
+# A catalogue that cannot be read.
+cp "$STORE/imagefs.db" good.db
+dd if=/dev/zero of="$STORE/imagefs.db" bs=4096 count=1 conv=notrunc status=none
+good=$file
+file=$(sha256sum <"$STORE/imagefs.db")
+refuses "$at" "$STORE/imagefs.db: "
+cat good.db >"$STORE/imagefs.db"
+file=$good
 
 # A server that does otherwise with the rows than it was told to.
 spoil() {
@@ -100,6 +115,21 @@ expect EEXIST mkdir "$R/private/more"
 before=$(tree_snapshot "$R")
 stop
 [[ $(migrate "$at") == *"the catalogue is on a server already"* ]] || fail "twice"
+
+# What is refused on the way back leaves it there.
+refuses_back() { # SENTENCE
+        local said before
+        before=$(ls "$STORE")
+        said=$(migrate sqlite) && fail "migrate to a file succeeded"
+        [[ $said == *"$1"* && $said != *sesame* ]] || fail "migrate to a file: $said"
+        same "$(ls "$STORE")" "$before" "the library's directory after a migration back that was refused"
+}
+mv server/.s.PGSQL.5432 server/away # a crash would have it skip numbers
+refuses_back "postgresql://imagefs@/postgres: the catalogue cannot be reached: "
+mv server/away server/.s.PGSQL.5432
+sql -c "COMMENT ON SCHEMA imagefs IS 'imagefs 7'"
+refuses_back "postgresql://imagefs@/postgres: made by another version of imagefs: use that one"
+sql -c "COMMENT ON SCHEMA imagefs IS 'imagefs 8'"
 
 # And back, from where a crash left the file that the server took the place of.
 mv "$STORE"/imagefs.db.*.aside "$STORE/imagefs.db"
