@@ -140,23 +140,6 @@ static void damage_rows(const char *path, struct input *in)
         (void)sqlite3_close(db);
 }
 
-static void damage_bytes(const char *path, struct input *in)
-{
-        CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
-
-        MUST(fd >= 0);
-        for (int i = 0; i < CHANGES && in->left > 0; i++) {
-                const uint64_t at = input_number(in, 3) % (1 << 19);
-                const size_t want = (size_t)input_number(in, 1);
-                const uint8_t *bytes;
-                size_t n;
-
-                bytes = input_bytes(in, want, &n);
-                if (at < (uint64_t)lseek(fd, 0, SEEK_END))
-                        MUST(pwrite_full(fd, bytes, n, at) == 0);
-        }
-}
-
 static int remove_name(void *ctx, const char *name)
 {
         return unlinkat(*(const int *)ctx, name, 0);
@@ -226,7 +209,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_put_back_tree();
         path_in("imagefs.db", path);
         if (what & 128)
-                damage_bytes(path, &in);
+                input_damage_file(&in, path, CHANGES, 1 << 19);
         else
                 damage_rows(path, &in);
         put_among_copies(path);

@@ -180,22 +180,6 @@ static void damage_rows(const char *path, struct input *in)
         (void)sqlite3_close(db);
 }
 
-static void damage_file(const char *path, struct input *in)
-{
-        CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
-
-        MUST(fd >= 0);
-        for (int i = 0; i < CHANGES && in->left > 0; i++) {
-                const uint64_t at = input_number(in, 3) % (1 << 18);
-                const size_t want = (size_t)input_number(in, 1);
-                size_t n;
-                const uint8_t *bytes = input_bytes(in, want, &n);
-
-                if (at < (uint64_t)lseek(fd, 0, SEEK_END))
-                        MUST(pwrite_full(fd, bytes, n, at) == 0);
-        }
-}
-
 /* ---- and what is done then ---- */
 
 static void read_blob(struct blobstore *bs, unsigned at, bool whole)
@@ -302,7 +286,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         what = (unsigned)input_number(&in, 1);
         MUST(snprintf(path, sizeof(path), "%s/index.db", dir) < (int)sizeof(path));
         if (what & 128)
-                damage_file(path, &in);
+                input_damage_file(&in, path, CHANGES, 1 << 18);
         else
                 damage_rows(path, &in);
         use(what);

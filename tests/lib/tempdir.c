@@ -3,6 +3,7 @@
 #include "tests/lib/tempdir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,19 @@ void tempdir_make(char path[TEMPDIR_MAX])
                 (void)fprintf(stderr, "%s: %s\n", path, strerror(errno));
                 abort();
         }
+}
+
+int tempdir_open(char path[TEMPDIR_MAX])
+{
+        int fd;
+
+        tempdir_make(path);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) {
+                (void)fprintf(stderr, "%s: %s\n", path, strerror(errno));
+                abort();
+        }
+        return fd;
 }
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where)

@@ -7,6 +7,7 @@
 #define TEMPDIR_MAX 256
 
 void tempdir_make(char path[TEMPDIR_MAX]);
+int tempdir_open(char path[TEMPDIR_MAX]); /* likewise, and opens it */
 void tempdir_remove(const char *path);
 
 #endif

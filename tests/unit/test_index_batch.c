@@ -81,9 +81,7 @@ static int setup(void **state)
         struct fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
-        tempdir_make(f->dir);
-        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        assert_true(f->dir_fd >= 0);
+        f->dir_fd = tempdir_open(f->dir);
         assert_ok(segments_new(f->dir_fd, &f->degraded, &f->segments));
         assert_ok(index_new(f->dir_fd, f->segments, &f->degraded, &f->ix));
         assert_ok(index_publish(f->ix, f->dir_fd));

@@ -26,9 +26,7 @@ static int setup(void **state)
         struct fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
-        tempdir_make(f->dir);
-        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY);
-        assert_true(f->dir_fd >= 0);
+        f->dir_fd = tempdir_open(f->dir);
         assert_ok(moves_new(f->dir_fd, &f->degraded, &f->m));
         *state = f;
         return 0;

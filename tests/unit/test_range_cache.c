@@ -90,9 +90,7 @@ static int setup(void **state)
 
         assert_non_null(f);
         f->leash = (struct child_leash)CHILD_LEASH_INIT;
-        tempdir_make(f->dir);
-        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        assert_true(f->dir_fd >= 0);
+        f->dir_fd = tempdir_open(f->dir);
         cache_new(f, f->dir_fd, NULL);
         *state = f;
         return 0;

@@ -30,9 +30,7 @@ static int setup(void **state)
 
         if (!f)
                 return -1;
-        tempdir_make(f->dir);
-        f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        assert_true(f->dir_fd >= 0);
+        f->dir_fd = tempdir_open(f->dir);
         assert_int_equal(getrlimit(RLIMIT_FSIZE, &f->limit), 0);
         (void)signal(SIGXFSZ, SIG_IGN); /* the errno is wanted */
         *state = f;

@@ -91,6 +91,23 @@ static int empty_file(void)
         return fd;
 }
 
+void input_damage_file(struct input *in, const char *path, unsigned places, uint64_t most)
+{
+        CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+
+        MUST(fd >= 0);
+        for (unsigned i = 0; i < places && in->left > 0; i++) {
+                const uint64_t at = input_number(in, 3) % most;
+                const size_t want = (size_t)input_number(in, 1);
+                const uint8_t *bytes;
+                size_t n;
+
+                bytes = input_bytes(in, want, &n);
+                if (at < (uint64_t)lseek(fd, 0, SEEK_END))
+                        MUST(pwrite_full(fd, bytes, n, at) == 0);
+        }
+}
+
 int fuzz_file(const uint8_t *data, size_t size)
 {
         int fd = empty_file();

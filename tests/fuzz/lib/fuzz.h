@@ -35,6 +35,9 @@ char *input_text(struct input *in);
 /* Likewise, up to the next newline. NULL: the input is over. */
 char *input_line(struct input *in);
 
+/* Writes bytes of it into the file, in up to so many places of its first MOST bytes, and nowhere beyond its end. */
+void input_damage_file(struct input *in, const char *path, unsigned places, uint64_t most);
+
 /*
  * A file with these bytes, to be closed by the caller. It is the same file each time, made empty before: a file system
  * would be asked for a new one ten thousand times a second.
