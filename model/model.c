@@ -224,6 +224,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = user_names_new(&m->user_names);
         if (r == 0)
+                r = user_names_new(&m->user_numbers);
+        if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)
                 r = insides_new(&m->insides);
@@ -337,6 +339,7 @@ void model_close(struct model *m)
         insides_free(m->insides);
         history_free(m->history);
         listings_free(m->listings);
+        user_names_free(m->user_numbers);
         user_names_free(m->user_names);
         turns_free(m->turns);
         texts_free(m->texts);

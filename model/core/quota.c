@@ -17,7 +17,7 @@
 #include "model/core/limits_row.h"
 #include "model/core/quota_row.h"
 #include "model/core/region_row.h"
-#include "model/core/user.h"
+#include "model/core/user_name.h"
 
 #define USER_NAME_MAX 255
 
@@ -185,6 +185,7 @@ static int parse_command(const char *line, struct command *ret)
 int quota_set_line(struct model *m, const struct caller *c, uint64_t region, const char *line, struct diag *diag)
 {
         struct command cmd;
+        char name[NAME_LEN_MAX + 1];
         uint64_t limit;
         uid_t uid = 0;
         DB_TXN(t);
@@ -200,7 +201,7 @@ int quota_set_line(struct model *m, const struct caller *c, uint64_t region, con
         if (r < 0)
                 return r;
         if (cmd.user[0]) {
-                r = user_find(cmd.user, &uid);
+                r = user_find(m, cmd.user, diag, &uid, name);
                 if (r == -ENOENT)
                         return diag_set(diag, r, "quota: there is no user %s", cmd.user);
                 if (r < 0)

@@ -56,7 +56,7 @@ struct model {
         struct refusals *refusals; /* core/refusal.c */
         struct texts *texts; /* core/text.c */
         struct turns *turns; /* core/turns.c */
-        struct user_names *user_names; /* core/user_name.c */
+        struct user_names *user_names, *user_numbers; /* core/user_name.c */
         struct listings *listings; /* image/listing_cache.c */
         struct insides *insides; /* image/inside.c */
         struct guests *guests; /* image/guests.c */

@@ -58,7 +58,7 @@ int user_ask_name(uid_t uid, char *buf, size_t size)
         return r;
 }
 
-int user_find(const char *name, uid_t *ret)
+int user_ask_uid(const char *name, uid_t *ret)
 {
         CLEANUP_FREE char *entry_buf = NULL;
         struct passwd entry;

@@ -13,7 +13,7 @@
  */
 int user_ask_name(uid_t uid, char *buf, size_t size);
 
-/* The user with this name, or of this number. -ENOENT. */
-int user_find(const char *name, uid_t *ret);
+/* The user with this name, or of this number. -ENOENT. Likewise. */
+int user_ask_uid(const char *name, uid_t *ret);
 
 #endif

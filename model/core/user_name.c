@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The machine may have to ask another one for a user's name (LDAP, SSSD), and that one may never answer. So names are asked
- * for by a few threads that do nothing else, and whoever wants one waits for half a second at the most; not even that once all
- * of those threads have got no answer for as long. A name that was told counts for half a second, and is given after that, too,
- * where the machine does not answer; a number is given where it never did.
+ * The machine may have to ask another one for a user's name (LDAP, SSSD), or who has a name, and that one may never answer.
+ * So it is asked by a few threads that do nothing else, and whoever wants to know waits for half a second at the most, for
+ * who has a name two; not even that once all of those threads have got no answer for as long. What was told counts for half a
+ * second. After that, where the machine does not answer, a name is given for as long as it does not, a number where it
+ * never did; who has a name, which decides what is hers, for a minute.
+ *
+ * Names are users' to choose: those who have them are asked for by other threads than the names of who is there.
  *
  * A thread that is not answered cannot be stopped: none is waited for, and the last one frees what all share.
  */
@@ -30,6 +33,8 @@
 #define SECOND_NS   INT64_C(1000000000)
 #define FRESH_NS    (SECOND_NS / 2)
 #define PATIENCE_NS (SECOND_NS / 2)
+#define FIND_PATIENCE_NS (2 * SECOND_NS)
+#define FIND_KEPT_NS     (60 * SECOND_NS)
 #define N_THREADS   4
 #define N_BUCKETS   1024
 #define NAMES_MAX   4096 /* which take some 700 KiB */
@@ -38,12 +43,14 @@ struct name {
         LIST_ENTRY(name) same; /* bucket */
         TAILQ_ENTRY(name) link; /* in order, as they were made */
         STAILQ_ENTRY(name) next; /* in asked */
-        uid_t uid;
+        uid_t uid; /* that it is of */
         int64_t asked_ns; /* 0: nobody asks for it */
         bool at_work; /* not in asked any more */
         int64_t told_ns; /* 0: never */
         unsigned wanted; /* by how many that wait for it */
+        int r; /* that was told: 0 or -ENOENT, or another error, where that is all that was */
         char text[NAME_LEN_MAX + 1];
+        char of[]; /* what who has it is asked for by; "": it is the number's name */
 };
 
 struct user_names {
@@ -55,6 +62,7 @@ struct user_names {
         TAILQ_HEAD(, name) order;
         size_t n;
         STAILQ_HEAD(, name) asked;
+        unsigned n_asked;
         unsigned n_threads, n_idle;
         int64_t since_ns[N_THREADS]; /* that a thread waits for an answer; 0: it does not */
 };
@@ -117,10 +125,13 @@ void user_names_free(struct user_names *names)
 
 /* ---- who asks the machine ---- */
 
-static void take_answer(struct user_names *names, struct name *name, int r, const char *text)
+static void take_answer(struct user_names *names, struct name *name, int r, uid_t uid, const char *text)
 {
-        if (r == 0 || r == -ENOENT || !name->told_ns) /* else the machine could not say: it is as it was */
+        if (r == 0 || r == -ENOENT || !name->told_ns || name->of[0]) { /* else it could not say: it is as it was */
                 (void)snprintf(name->text, sizeof(name->text), "%s", text);
+                name->uid = uid;
+                name->r = r;
+        }
         name->told_ns = now_ns();
         name->asked_ns = 0;
         name->at_work = false;
@@ -130,16 +141,22 @@ static void take_answer(struct user_names *names, struct name *name, int r, cons
 /* Gives the mutex back meanwhile. */
 static void ask(struct user_names *names, unsigned thread, struct name *name)
 {
-        char text[NAME_LEN_MAX + 1];
-        int r;
+        char text[NAME_LEN_MAX + 1] = "";
+        uid_t uid = name->uid;
+        int r = 0;
 
         name->at_work = true;
         names->since_ns[thread] = now_ns();
         unlock(&names->mutex);
-        r = user_ask_name(name->uid, text, sizeof(text));
+        if (name->of[0])
+                r = user_ask_uid(name->of, &uid);
+        if (r == 0)
+                r = user_ask_name(uid, text, sizeof(text));
+        if (name->of[0] && text[0]) /* whom nobody has a name for is called by her number */
+                r = 0;
         lock(&names->mutex);
         names->since_ns[thread] = 0;
-        take_answer(names, name, r, text);
+        take_answer(names, name, r, uid, text);
 }
 
 static void *work(void *arg)
@@ -157,6 +174,7 @@ static void *work(void *arg)
                         name = STAILQ_FIRST(&names->asked);
                         if (name) {
                                 STAILQ_REMOVE_HEAD(&names->asked, next);
+                                names->n_asked--;
                                 ask(names, thread, name);
                                 continue;
                         }
@@ -183,45 +201,72 @@ static void start_thread(struct user_names *names)
 
 /* ---- who wants to know ---- */
 
-static struct name *find(struct user_names *names, uid_t uid)
+/* FNV-1a */
+static size_t bucket_of(uid_t uid, const char *of)
+{
+        uint32_t hash = UINT32_C(0x811c9dc5);
+
+        for (const char *at = of; *at; at++)
+                hash = (hash ^ (uint8_t)*at) * UINT32_C(0x01000193);
+        return (of[0] ? hash : uid) % N_BUCKETS;
+}
+
+/* OF is "", or UID is of no meaning. */
+static struct name *find(struct user_names *names, uid_t uid, const char *of)
 {
         struct name *name;
 
-        LIST_FOREACH(name, &names->buckets[uid % N_BUCKETS], same) {
-                if (name->uid == uid)
+        LIST_FOREACH(name, &names->buckets[bucket_of(uid, of)], same) {
+                if ((of[0] || name->uid == uid) && strcmp(name->of, of) == 0)
+                        return name;
+        }
+        return NULL;
+}
+
+/* Those that can not are few: a thread is at them, or somebody waits. */
+static struct name *first_that_can_go(struct user_names *names)
+{
+        struct name *name;
+
+        TAILQ_FOREACH(name, &names->order, link) {
+                if (!name->asked_ns && !name->wanted)
                         return name;
         }
         return NULL;
 }
 
 /* NULL: there is no memory, or none of them can go. */
-static struct name *make(struct user_names *names, uid_t uid)
+static struct name *make(struct user_names *names, uid_t uid, const char *of)
 {
-        struct name *name = TAILQ_FIRST(&names->order);
+        const size_t size = strlen(of) + 1;
+        struct name *name;
 
         if (names->n == NAMES_MAX) {
-                if (name->asked_ns || name->wanted)
+                name = first_that_can_go(names);
+                if (!name)
                         return NULL;
                 drop_name(names, name);
         }
-        name = calloc(1, sizeof(*name));
+        name = calloc(1, sizeof(*name) + size);
         if (!name)
                 return NULL;
         name->uid = uid;
-        LIST_INSERT_HEAD(&names->buckets[uid % N_BUCKETS], name, same);
+        memcpy(name->of, of, size);
+        LIST_INSERT_HEAD(&names->buckets[bucket_of(uid, of)], name, same);
         TAILQ_INSERT_TAIL(&names->order, name, link);
         names->n++;
         return name;
 }
 
-/* Has a thread come to it, if one is free or can be started. */
+/* Has a thread come to it, if one is free or can be started: one that is called is idle until it has come. */
 static void want(struct user_names *names, struct name *name)
 {
         if (!name->asked_ns) {
                 name->asked_ns = now_ns();
                 STAILQ_INSERT_TAIL(&names->asked, name, next);
+                names->n_asked++;
         }
-        if (names->n_idle > 0)
+        if (names->n_idle >= names->n_asked)
                 (void)pthread_cond_signal(&names->more);
         else if (atomic_load(&names->refs) <= N_THREADS)
                 start_thread(names);
@@ -230,22 +275,35 @@ static void want(struct user_names *names, struct name *name)
 /* Until when it is worth waiting: until a thread has waited too long for the name, or all have for others. */
 static int64_t worth_until(const struct user_names *names, const struct name *name)
 {
+        const int64_t patience_ns = name->of[0] ? FIND_PATIENCE_NS : PATIENCE_NS;
         int64_t last_ns = 0;
 
         if (name->at_work)
-                return name->asked_ns + PATIENCE_NS;
+                return name->asked_ns + patience_ns;
         for (unsigned i = 0; i < N_THREADS; i++) {
                 if (!names->since_ns[i])
-                        return name->asked_ns + PATIENCE_NS;
+                        return name->asked_ns + patience_ns;
                 last_ns = names->since_ns[i] > last_ns ? names->since_ns[i] : last_ns;
         }
-        return last_ns + PATIENCE_NS;
+        return last_ns + patience_ns;
 }
 
-static void wait_for(struct user_names *names, struct name *name)
+/* Nobody waits for it any more: those who do come to a thread before. */
+static void leave(struct user_names *names, struct name *name)
+{
+        if (name->wanted || !name->asked_ns || name->at_work)
+                return;
+        STAILQ_REMOVE(&names->asked, name, name, next);
+        names->n_asked--;
+        name->asked_ns = 0;
+}
+
+/* Was it told? */
+static bool wait_for(struct user_names *names, struct name *name)
 {
         const int64_t asked_ns = name->asked_ns;
         int64_t until_ns;
+        bool told;
 
         name->wanted++;
         while (name->asked_ns == asked_ns) {
@@ -255,24 +313,59 @@ static void wait_for(struct user_names *names, struct name *name)
                 (void)pthread_cond_timedwait(&names->told, &names->mutex,
                                              &(struct timespec){ until_ns / SECOND_NS, until_ns % SECOND_NS });
         }
+        told = name->asked_ns != asked_ns;
         name->wanted--;
+        leave(names, name);
+        return told;
+}
+
+/* As it was told now, or else (*RET_NOW is false) before, or not at all. NULL: there is no memory. */
+static struct name *get(struct user_names *names, uid_t uid, const char *of, bool *ret_now)
+{
+        struct name *name = find(names, uid, of) ?: make(names, uid, of);
+
+        *ret_now = true;
+        if (name && (!name->told_ns || now_ns() - name->told_ns >= FRESH_NS)) {
+                want(names, name);
+                *ret_now = wait_for(names, name);
+        }
+        return name;
 }
 
 void user_name(struct model *m, uid_t uid, char *buf, size_t size)
 {
         struct user_names *names = m->user_names;
-        struct name *name;
+        const struct name *name;
+        bool now;
         LOCK_SCOPE(&names->mutex);
 
-        name = find(names, uid) ?: make(names, uid);
-        if (name && (!name->told_ns || now_ns() - name->told_ns >= FRESH_NS)) {
-                want(names, name);
-                wait_for(names, name);
-        }
+        name = get(names, uid, "", &now);
         if (name && name->told_ns)
                 (void)snprintf(buf, size, "%s", name->text);
         else
                 (void)snprintf(buf, size, "%u", uid);
+}
+
+int user_find(struct model *m, const char *user, struct diag *diag, uid_t *ret, char *ret_name)
+{
+        struct user_names *names = m->user_numbers;
+        const struct name *name;
+        bool now;
+        LOCK_SCOPE(&names->mutex);
+
+        if (!user[0])
+                return -ENOENT;
+        name = get(names, 0, user, &now);
+        if (!name)
+                return -ENOMEM;
+        if (!now && (!name->told_ns || name->r < 0 || now_ns() - name->told_ns >= FIND_KEPT_NS))
+                return diag_set(diag, -EBUSY,
+                                "this machine, which may ask another for it, does not say who %s is: try again later", user);
+        if (name->r < 0)
+                return name->r;
+        *ret = name->uid;
+        (void)snprintf(ret_name, NAME_LEN_MAX + 1, "%s", name->text);
+        return 0;
 }
 
 void user_name_in(struct model *m, struct diag *diag)

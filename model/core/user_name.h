@@ -2,7 +2,7 @@
 #ifndef MODEL_CORE_USER_NAME_H
 #define MODEL_CORE_USER_NAME_H
 
-/* What users are called, for texts that say it. */
+/* What users are called, for texts that say it; and who is called so. */
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -21,6 +21,13 @@ void user_names_free(struct user_names *names);
  * no transaction open, nor a lock held.
  */
 void user_name(struct model *m, uid_t uid, char *buf, size_t size);
+
+/*
+ * The user with this name, or of this number, and what she is called, in RET_NAME of NAME_LEN_MAX + 1 bytes: it may be
+ * another name, and is the number where she has none. -ENOENT; -EBUSY, with a sentence: the machine does not say it within two
+ * seconds, nor did within the last minute. Likewise.
+ */
+int user_find(struct model *m, const char *user, struct diag *diag, uid_t *ret, char *ret_name);
 
 /* Puts the name in place of the number that diag_set_user() has left. Likewise. */
 void user_name_in(struct model *m, struct diag *diag);

@@ -19,13 +19,12 @@
 #include "model/core/object_row.h"
 #include "model/core/quota_row.h"
 #include "model/core/region_row.h"
-#include "model/core/user.h"
 #include "model/core/user_name.h"
 #include "model/image/image_life.h"
 #include "model/image/image_row.h"
 #include "model/image/share_row.h"
 
-enum { GET, FIND, EACH, COUNT, INSERT, ERASE, ERASE_WITH, IS_WITH, FIND_IMAGE, EACH_IMAGE, EACH_IMAGE_OF };
+enum { GET, EACH, COUNT, INSERT, ERASE, ERASE_WITH, IS_WITH, FIND_IMAGE, EACH_IMAGE, EACH_IMAGE_OF };
 
 /* The handle is the image's at first; with the user's name in its place a share is ready to be shown. */
 #define SELECT                                                                                                  \
@@ -35,7 +34,6 @@ enum { GET, FIND, EACH, COUNT, INSERT, ERASE, ERASE_WITH, IS_WITH, FIND_IMAGE, E
 
 static const char *const share_sql[] = {
         [GET] = SELECT "WHERE share.id = ?1",
-        [FIND] = SELECT "WHERE share.image = ?1 AND share.uid = ?2",
         [EACH] = SELECT "WHERE share.image = ?1 ORDER BY share.id",
         [COUNT] = "SELECT count(*) FROM share WHERE image = ?1",
         [INSERT] = "INSERT INTO share (image, region, uid, created) VALUES (?1, ?2, ?3, ?4)",
@@ -69,27 +67,6 @@ int share_get(struct model *m, uint64_t id, struct share *ret)
 
         r = db_begin(m->db, DB_READ, &t);
         return r < 0 ? r : db_one(&t, share_sql[GET], share_row, ret, DB_INT(id));
-}
-
-int share_find(struct model *m, uint64_t image, const char *user, struct share *ret)
-{
-        uid_t uid;
-        int r;
-
-        r = user_find(user, &uid);
-        if (r < 0)
-                return r;
-        {
-                DB_TXN(t);
-
-                r = db_begin(m->db, DB_READ, &t);
-                if (r == 0)
-                        r = db_one(&t, share_sql[FIND], share_row, ret, DB_INT(image), DB_INT(uid));
-                if (r < 0)
-                        return r;
-        }
-        (void)user_ask_name(uid, ret->o.handle, sizeof(ret->o.handle));
-        return strcmp(ret->o.handle, user) == 0 ? 0 : -ENOENT; /* a directory has one name */
 }
 
 struct share_list {
@@ -137,6 +114,32 @@ int share_each(struct model *m, uint64_t image, share_fn *fn, void *ctx)
                 r = fn(ctx, s);
         }
         return r;
+}
+
+struct share_search {
+        const char *user;
+        struct share *ret;
+};
+
+static int search_step(void *ctx, const struct share *s)
+{
+        const struct share_search *search = ctx;
+
+        if (strcmp(s->o.handle, search->user) != 0)
+                return 0;
+        *search->ret = *s;
+        return 1;
+}
+
+/*
+ * By what those are called whom it is shared with, and not by asking who USER is: that may be anything, and take its time,
+ * while the kernel keeps everybody else from the directory. So it is found as it is listed.
+ */
+int share_find(struct model *m, uint64_t image, const char *user, struct share *ret)
+{
+        int r = share_each(m, image, search_step, &(struct share_search){ user, ret });
+
+        return r < 0 ? r : r ? 0 : -ENOENT;
 }
 
 /* ---- what is shared ---- */
@@ -189,17 +192,16 @@ int share_each_image(struct model *m, const struct caller *c, uint64_t region, o
 
 /* ---- making and ending ---- */
 
-static int find_user(const char *user, struct diag *diag, uid_t *ret)
+static int find_user(struct model *m, const char *user, struct diag *diag, uid_t *ret)
 {
         char name[NAME_LEN_MAX + 1];
         int r;
 
-        r = user_find(user, ret);
+        r = user_find(m, user, diag, ret, name);
         if (r == -ENOENT)
                 return diag_set(diag, r, "shares: there is no user %s on this machine", user);
         if (r < 0)
                 return r;
-        (void)user_ask_name(*ret, name, sizeof(name)); /* then it is the number */
         if (strcmp(name, user) != 0)
                 return diag_set(diag, -EINVAL, "shares: user %s is called %s here: mkdir shares/%s", user, name, name);
         return 0;
@@ -283,7 +285,7 @@ int share_create(struct model *m, const struct caller *c, uint64_t image_id, con
         uid_t uid;
         int r;
 
-        r = find_user(user, diag, &uid);
+        r = find_user(m, user, diag, &uid);
         if (r < 0)
                 return r;
         {

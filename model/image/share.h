@@ -35,7 +35,8 @@ int share_give_back(struct model *m, const struct caller *c, uint64_t image, str
 
 /* The user is not looked up: the handle is the image's. -ENOENT. */
 int share_get(struct model *m, uint64_t id, struct share *ret);
-int share_find(struct model *m, uint64_t image, const char *user, struct share *ret); /* -ENOENT */
+/* With whom is called so, as share_each() says it. -ENOENT. */
+int share_find(struct model *m, uint64_t image, const char *user, struct share *ret);
 
 /* All of an image, in the order in which they were made. FN may call the model. */
 typedef int share_fn(void *ctx, const struct share *s);

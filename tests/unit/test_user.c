@@ -13,6 +13,7 @@
 #include "model/core/quota.h"
 #include "model/core/state.h"
 #include "model/core/user_name.h"
+#include "model/image/share.h"
 #include "model/machine/volume_gate.h"
 #include "model/work/batch.h"
 #include "tests/lib/machine.h"
@@ -92,6 +93,21 @@ int getpwuid_r(uid_t uid, struct passwd *entry, char *buf, size_t size, struct p
         return 0;
 }
 
+/* Likewise. Those called slow-N have the numbers from SLOW on, where they are called something else. */
+int getpwnam_r(const char *name, struct passwd *entry, char *buf, size_t size, struct passwd **ret)
+{
+        *ret = NULL;
+        if (strncmp(name, "slow-", 5) != 0) {
+                take_all();
+                return 0;
+        }
+        be_slow();
+        (void)snprintf(buf, size, "%s", name);
+        *entry = (struct passwd){ .pw_uid = SLOW + (uid_t)(name[5] - '0'), .pw_name = buf };
+        *ret = entry;
+        return 0;
+}
+
 /* In place of the library's. There is no such method. */
 char *crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
 {
@@ -119,7 +135,9 @@ static int setup(void **state)
 static void forget_names(void)
 {
         user_names_free(model->user_names);
+        user_names_free(model->user_numbers);
         assert_ok(user_names_new(&model->user_names));
+        assert_ok(user_names_new(&model->user_numbers));
 }
 
 static void test_a_quota(void **state)
@@ -280,6 +298,77 @@ static void test_closing_does_not_wait_for_names(void **state)
         wait_hanging(0);
 }
 
+static int find(const char *user, uid_t *ret)
+{
+        char name[NAME_LEN_MAX + 1];
+        struct diag diag = { 0 };
+        int r = user_find(model, user, &diag, ret, name);
+
+        if (r == 0)
+                assert_int_equal(*ret, SLOW + (uid_t)(user[5] - '0'));
+        else
+                assert_true((r == -EBUSY) == (strstr(diag.text, "does not say who ") != NULL));
+        return r;
+}
+
+/* Of a machine that does answer, if late. */
+static int find_in_time(const char *user, uid_t *ret)
+{
+        int r;
+
+        do
+                r = find(user, ret);
+        while (r == -EBUSY);
+        return r;
+}
+
+static void *find_slow(void *arg)
+{
+        uid_t uid;
+
+        do
+                assert_err(find(arg, &uid), -EBUSY);
+        while (hanging_now() < 4);
+        return NULL;
+}
+
+/* These waited for ever, and a directory with them, which the kernel lets nobody else into meanwhile. */
+static void test_who_has_a_name_is_waited_for_so_long(void **state)
+{
+        static char unknown[][7] = { "slow-1", "slow-2", "slow-3" };
+        struct library *l = *state;
+        uint64_t image = machine_image(l, "web", "local", ""), id;
+        char name[NAME_LEN_MAX + 1];
+        pthread_t threads[3];
+        uid_t uid;
+
+        assert_err(find_in_time("nobody-at-all", &uid), -ENOENT);
+        assert_ok(user_find(l->m, "70000", library_diag(l), &uid, name));
+        assert_int_equal(uid, NAMED);
+        assert_string_equal(name, "user-70000");
+        assert_ok(find_in_time("slow-0", &uid));
+
+        set_hangs(true);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, find_slow, unknown[i]), 0);
+        do /* who was told within the last minute is known, and asked for again where that is some time ago */
+                assert_ok(find("slow-0", &uid));
+        while (hanging_now() < 4);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(pthread_join(threads[i], NULL), 0);
+
+        /* Nobody is asked any more, and nobody waits. */
+        assert_err(find("slow-4", &uid), -EBUSY);
+        assert_refused(l, share_create(l->m, &l->alice, image, "slow-5", library_diag(l), &id), -EBUSY);
+        assert_refused(l, quota_set_line(l->m, &l->admin, l->region, "slow-6 snapshots limit=1", library_diag(l)), -EBUSY);
+        assert_int_equal(library_sql_int(l, "SELECT count(*) FROM share"), 0);
+        assert_name(NAMED, "user-70000");
+
+        set_hangs(false);
+        wait_hanging(0);
+        assert_ok(find_in_time("slow-4", &uid));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, library_teardown)
 
 int main(void)
@@ -293,6 +382,7 @@ int main(void)
                 TEST(test_a_machine_that_does_not_answer_has_nobody_wait),
                 TEST(test_a_name_that_was_told_is_kept_for_when_there_is_no_answer),
                 TEST(test_closing_does_not_wait_for_names),
+                TEST(test_who_has_a_name_is_waited_for_so_long),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
