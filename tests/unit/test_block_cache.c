@@ -504,6 +504,8 @@ static void test_on_a_full_disk_it_gives_way(void **state)
                         assert_true(write(fd, block, sizeof(block)) > 0);
         }
         assert_true(stats(x).bytes <= MIB);
+        (void)admitted(x, 64);
+        assert_int_equal(admitted(x, 64), 8); /* as by a full one */
         (void)close(fd);
         close_cache(x);
         assert_ok(umount(x->dir));

@@ -273,6 +273,17 @@ static void test_seek_walks_base_and_changes(void **state)
         disk_close(d);
 }
 
+static atomic_bool punches_fail;
+
+int fallocate(int fd, int mode, off_t off, off_t n)
+{
+        if (mode & FALLOC_FL_PUNCH_HOLE && atomic_load(&punches_fail)) {
+                errno = EIO;
+                return -1;
+        }
+        return (int)syscall(SYS_fallocate, fd, mode, off, n);
+}
+
 static void test_discard_gives_space_back_and_reads_as_zeros(void **state)
 {
         struct fixture *f = *state;
@@ -283,6 +294,10 @@ static void test_discard_gives_space_back_and_reads_as_zeros(void **state)
         write_at(d, bytes, MIB, MIB);
         assert_int_equal(disk_sync(d), 0);
         assert_in_range(disk_get_data_bytes(d), MIB, MIB + 64 * 1024);
+        atomic_store(&punches_fail, true);
+        assert_int_equal(disk_discard(d, MIB, MIB), -EIO);
+        atomic_store(&punches_fail, false);
+        assert_reads(d, bytes, MIB, MIB);
         assert_int_equal(disk_discard(d, MIB + 10, MIB - 20), 0);
         assert_reads(d, bytes, 10, MIB);
         assert_reads(d, bytes + MIB - 10, 10, 2 * MIB - 10);

@@ -654,6 +654,29 @@ static void test_what_another_store_has_whole_is_healed(void **state)
         blobstore_close(other);
 }
 
+/* The index has forgotten what it is called, and its segment, which holds nothing else, says it. */
+static void test_a_chunk_that_is_alone_in_its_segment_is_healed(void **state)
+{
+        struct store *s = *state;
+        const struct blob_id id = add_block(s, 1);
+        char path[2 * TEMPDIR_MAX];
+        struct store other = { 0 };
+        struct pass p = { 0 };
+
+        store_path(s, "../other", path);
+        assert_ok(blobstore_open(path, &(struct blobstore_opts){ 0 }, &other.bs));
+        (void)add_block(&other, 1);
+        store_reopen(s); /* which seals it */
+        flip(s, "segments/00000001.seg", 2000);
+        assert_ok(scrub(s, &p));
+        assert_true(names(&p, &id));
+        p = (struct pass){ .other = other.bs };
+        assert_ok(scrub(s, &p));
+        assert_int_equal(p.n, 0);
+        assert_int_equal(p.healed, 1);
+        blobstore_close(other.bs);
+}
+
 static void test_what_is_imported_anew_heals_what_it_was_before(void **state)
 {
         struct store *s = *state;
@@ -1139,6 +1162,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_pass_that_is_stopped_goes_on_where_it_was, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_another_store_has_whole_is_healed, store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_a_chunk_that_is_alone_in_its_segment_is_healed, store_setup,
+                                                store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_imported_anew_heals_what_it_was_before, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_still_decoded_in_memory_is_healed, store_setup,
