@@ -176,6 +176,10 @@ static int move(struct transfer *t, struct diag *diag)
         to.opts.make = t->to != NULL;
         to.opts.trouble = to_trouble;
         r = db_transfer(&from, &to, t->scratch_fd, use, t, strbuf_text(&old), &what);
+        if (r < 0 && !what.failed && t->to && !address_is_there(t->m.dir_fd))
+                return diag_set(diag, r, "%s: the catalogue cannot be put in place: %s: nothing is changed here; its rows are on the "
+                                         "server, where nobody uses them: drop the schema imagefs there before the next try",
+                                t->m.dir, strerror(-r));
         if (r < 0 && !what.failed)
                 return diag_set(diag, r, "%s: the catalogue cannot be put in place: %s", t->m.dir, strerror(-r));
         if (r < 0)

@@ -69,6 +69,14 @@ refuses "$at" "$STORE/imagefs.db: "
 cat good.db >"$STORE/imagefs.db"
 file=$good
 
+# What makes the library use it cannot be written: it goes on with its file, and who does so hears what is left on the server.
+mkdir "$STORE/database.tmp"
+beside=$(ls "$STORE")
+refuses "$at" "cannot be put in place: Is a directory: nothing is changed here; its rows are on the server, where nobody uses them: drop the schema imagefs there" 1
+rmdir "$STORE/database.tmp"
+beside=$(ls "$STORE")
+sql -c "DROP SCHEMA imagefs CASCADE" >/dev/null
+
 # A server that does otherwise with the rows than it was told to.
 spoil() {
         sql -c "CREATE OR REPLACE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN $1 RETURN new; END \$\$"
