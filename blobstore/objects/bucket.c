@@ -23,6 +23,14 @@
 /* So long after it was looked whose it is, something may still be put: that harms nobody, and only costs. */
 #define LOOKED_MS 30000
 
+/*
+ * So long after it, something may still be removed, which would harm who has taken over meanwhile: they may have lent from a segment
+ * that was to go, as a copy of the store, or an index that was made again, knows it as one of theirs. What remains is a process that
+ * is stopped between its look at the clock and the first byte that it sends, and a request that is on its way so long.
+ */
+#define REMOVE_MS    5000
+#define REMOVE_LOOKS 6
+
 /* How often it is asked whether it is back: after a second first. */
 #define ASK_MS     1000
 #define ASK_MAX_MS 8000
@@ -436,10 +444,21 @@ int bucket_size(struct bucket *b, const char *name, uint64_t *ret)
 int bucket_remove(struct bucket *b, const char *name)
 {
         CLEANUP_STRBUF struct strbuf why = { 0 };
+        int64_t since;
         int r;
 
-        r = may_change(b, 0);
-        return r < 0 ? r : judge(b, true, s3_remove(b->writes, name, &why), &why);
+        for (unsigned looks = 1;; looks++) {
+                since = s3_clock_ms(); /* before it is looked whose it is */
+                r = may_change(b, 0);
+                if (r < 0)
+                        return r;
+                strbuf_reset(&why);
+                r = s3_remove_until(b->writes, name, since + REMOVE_MS, &why);
+                if (r != -ESTALE)
+                        return judge(b, true, r, &why);
+                if (looks == REMOVE_LOOKS)
+                        return judge(b, true, -ETIMEDOUT, &why);
+        }
 }
 
 struct listing {

@@ -49,6 +49,7 @@ struct call {
         char put[S3_PUT_HEX]; /* this call's own name, that the object will carry */
         void *buf;
         size_t n;
+        int64_t until_ms; /* no try begins later, by s3_clock_ms(); 0: none but for the deadline */
         bool wrong; /* to be signed with other keys, as a test */
         struct s3_answer answer;
 };
@@ -110,6 +111,14 @@ static int64_t now_ms(void)
         return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+int64_t s3_clock_ms(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_BOOTTIME, &ts); /* cannot fail */
+        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 /* Host and path of the place, as they are signed and sent. */
 static void locate(const struct s3 *s, const struct call *c, struct strbuf *host, struct strbuf *path)
 {
@@ -159,6 +168,8 @@ static int try_once(struct s3 *s, struct call *c, unsigned left_ms)
         strbuf_add(&headers, c->headers ?: "");
         if (r == 0)
                 r = strbuf_error(&headers);
+        if (r == 0 && c->until_ms > 0 && s3_clock_ms() >= c->until_ms)
+                r = -ESTALE;
         if (r < 0)
                 return r;
         try = (struct s3_try){ .method = c->method, .url = strbuf_text(&url), .headers = strbuf_text(&headers), .fd = c->fd,
@@ -376,7 +387,12 @@ int s3_size(struct s3 *s, const char *name, uint64_t *ret, struct strbuf *why)
 
 int s3_remove(struct s3 *s, const char *name, struct strbuf *why)
 {
-        struct call c = { .method = "DELETE", .name = name, .fd = -1 };
+        return s3_remove_until(s, name, 0, why);
+}
+
+int s3_remove_until(struct s3 *s, const char *name, int64_t until_ms, struct strbuf *why)
+{
+        struct call c = { .method = "DELETE", .name = name, .fd = -1, .until_ms = until_ms };
         int r = make(s, &c, NULL);
 
         return r == 0 || r == -ENOENT ? 0 : explain(s, &c, r, why);

@@ -68,6 +68,13 @@ int s3_size(struct s3 *s, const char *name, uint64_t *ret, struct strbuf *why);
 /* One that is not there is removed, too. */
 int s3_remove(struct s3 *s, const char *name, struct strbuf *why);
 
+/*
+ * The same, and no try begins after UNTIL_MS of s3_clock_ms(), whatever has kept it until then: -ESTALE. By a clock that goes on while the
+ * process is stopped, or the machine sleeps.
+ */
+int s3_remove_until(struct s3 *s, const char *name, int64_t until_ms, struct strbuf *why);
+int64_t s3_clock_ms(void);
+
 /* Each name that begins with START, in order, and its size. The first error of EACH ends it, and what there was is no list. */
 typedef int s3_each_fn(void *ctx, const char *name, uint64_t size);
 int s3_list(struct s3 *s, const char *start, s3_each_fn *each, void *ctx, struct strbuf *why);

@@ -321,6 +321,20 @@ static int64_t now_ms(void)
         return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* Whatever has kept it: nothing is sent that was to be sent before, be it the first time or again. */
+static void test_a_removal_may_come_too_late(void **state)
+{
+        BEGIN(s, LONG, { ANSWER, SLOW_DOWN }, { ANSWER, "HTTP/1.1 204 No Content\r\n\r\n" }, { ANSWER, SLOW_DOWN },
+              { ANSWER, SLOW_DOWN }, { ANSWER, SLOW_DOWN }, { ANSWER, SLOW_DOWN }, { ANSWER, SLOW_DOWN }, { ANSWER, SLOW_DOWN });
+
+        assert_err(s3_remove_until(s.client, "a", s3_clock_ms() - 1, &why), -ESTALE);
+        assert_int_equal(s.n_requests, 0);
+        assert_ok(s3_remove_until(s.client, "a", s3_clock_ms() + LONG, &why));
+        assert_int_equal(s.n_requests, 2);
+        assert_err(s3_remove_until(s.client, "a", s3_clock_ms() + 200, &why), -ESTALE);
+        end(&s);
+}
+
 /* Not before, and then at once: how much later is the machine's. */
 static void test_the_deadline_ends_all_tries(void **state)
 {
@@ -574,6 +588,7 @@ int main(void)
                 cmocka_unit_test(test_a_part_is_held_against_what_was_asked),
                 cmocka_unit_test(test_refusals_have_an_errno_and_no_second_try),
                 cmocka_unit_test(test_size_and_removal),
+                cmocka_unit_test(test_a_removal_may_come_too_late),
                 cmocka_unit_test(test_the_deadline_ends_all_tries),
                 cmocka_unit_test(test_a_connection_that_stands_still_is_given_up),
                 cmocka_unit_test(test_what_is_at_work_can_be_stopped),

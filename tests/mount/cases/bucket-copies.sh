@@ -74,7 +74,29 @@ rm "$home/claim"
 cached
 until_true 20 _claims 0000000000000004 || fail "claims: $(claims)"
 value "$MNT/info/health" ok
+
+# What it was to remove, and could not, it removes no more when it was taken over from meanwhile.
+timeout 50 cat "$R2/private/three/wait" >/dev/null 2>&1 # its map would come with the next
+pattern due.raw 1M 77
+maps=$(objects maps/)
+import_raw "$R2/private/due" due.raw
+due=$(comm -13 <(echo "$maps") <(objects maps/))
+[ -n "$due" ] || fail "no map of its own: $(objects maps/)"
+bucket_does "busy DELETE some/where/$due"
+ok rmdir "$R2/private/due"
+ok rmdir "$R2/recycle/due"
+[ ! -d "$R2/snapshots/due" ] || ok rmdir "$R2/snapshots/due"
+_asked() { grep -qxF "DELETE some/where/$due" "$WORK/s3.log"; }
+until_true 30 _asked || fail "nobody removes $due"
+claim=$WORK/bucket/some%2Fwhere%2Fclaim%2F
+sed 's/ [^ ]*$/ third/' "${claim}0000000000000004" >"$WORK/claim5" && mv "$WORK/claim5" "${claim}0000000000000005"
+until_true 30 _health "on host third, has taken over its part of the bucket (claim 5, here it is 4)" || fail "health says: $(cat "$MNT/info/health")"
+bucket_does
+same "$(objects "$due")" "$due" "what whoever has it may need"
 stop
+same "$(objects "$due")" "$due" "what whoever has it may need, after the end"
+rm "${claim}0000000000000005"
+
 # Who has it may say anything of itself.
 sed -i 's/ [^ ]*$/ \x1b[31mother/' "$WORK/bucket/some%2Fwhere%2Fclaim%2F0000000000000004"
 at_first "$WORK/mnt2" "$WORK/copy" ""

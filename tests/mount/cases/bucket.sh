@@ -155,8 +155,8 @@ ok write "$R2/store" "$FAR profile=team"
 value "$R2/store" "$FAR profile=team"
 same_disk "$R2/private/late/disks/vda.raw" late.raw
 rm -rf "$WORK/bucket2" "$WORK/s3.port2"
+stop # else claims may go while they are copied
 cp -a "$WORK/bucket" "$WORK/bucket2"
-stop
 HOME=$WORK cached
 value "$R2/store" "$FAR profile=team"
 same_disk "$R2/private/late/disks/vda.raw" late.raw
