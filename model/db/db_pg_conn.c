@@ -41,10 +41,13 @@
 /* Whoever has it is who has the library open. */
 #define TRY_TO_OWN "SELECT pg_try_advisory_lock(1768777331, 1)"
 #define OWN        "SET lock_timeout = 3000; SELECT pg_advisory_lock(1768777331, 1); SET lock_timeout = 10000"
-/* What is left of an earlier connection of this process: the server does not know yet that it is gone. */
+/*
+ * What is left of an earlier connection of this process: the server does not know yet that it is gone. Those that read have no
+ * such lock, and go on.
+ */
 #define END_OURS                                                                                                       \
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "             \
-        "application_name = "
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND pid IN "      \
+        "(SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1768777331) AND application_name = "
 
 static int64_t now_ms(void)
 {
