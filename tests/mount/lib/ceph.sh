@@ -19,7 +19,8 @@ ceph_programs() {
                 skip "no Ceph: $(tail -n 1 "$WORK/unpacked.err")"
         ceph_classes=$(dirname "$(find "$root/usr/lib" -name libcls_version.so)")
         libraries=$(dirname "$ceph_classes")
-        ceph_env=(PATH="$root/usr/bin:$PATH" LD_LIBRARY_PATH="$libraries:$libraries/ceph"
+        # Some packages' (libfuse2's) lie in /lib.
+        ceph_env=(PATH="$root/usr/bin:$PATH" LD_LIBRARY_PATH="$libraries:$libraries/ceph:$root/lib/${libraries##*/}"
                 PYTHONPATH="$root/usr/lib/python3/dist-packages")
         ceph_plugins=$libraries/ceph
 }
