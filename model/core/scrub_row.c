@@ -12,7 +12,7 @@
 
 #include "model/core/clock.h"
 
-enum { SEE, LOAD, BEGIN, SAVE, END, FIND_BLOB, NOTE_BLOB, NOTE_STORE, TOUCH, TOUCH_WHOLE, FORGET, MADE_OF, SAME };
+enum { SEE, LOAD, BEGIN, SAVE, END, FIND_BLOB, NOTE_BLOB, NOTE_STORE, NOTE_HEALED, WITHDRAW, TOUCH, TOUCH_WHOLE, FORGET, MADE_OF, SAME };
 
 /* As many findings without a blob are kept of a store: which is one that somebody has to look at anyway. */
 #define NOTES_MAX "100"
@@ -35,6 +35,9 @@ static const char *const scrub_row_sql[] = {
         [NOTE_STORE] = "INSERT INTO damage (store, what, found, pass) SELECT ?1, ?2, ?3, ?4"
                        " WHERE (SELECT count(*) FROM damage WHERE store = ?1 AND blob IS NULL) < " NOTES_MAX
                        " ON CONFLICT (store, what) WHERE blob IS NULL DO UPDATE SET pass = excluded.pass",
+        [NOTE_HEALED] = "INSERT INTO damage (store, what, found, pass) VALUES (?1, ?2, ?3, 0)"
+                        " ON CONFLICT (store, what) WHERE blob IS NULL DO NOTHING",
+        [WITHDRAW] = "DELETE FROM damage WHERE store = ?1 AND what = ?2 AND blob IS NULL",
         [TOUCH] = "UPDATE image SET updated = max(?2, updated + 1) WHERE id IN (" IMAGES_OF("= ?1") ")",
         [TOUCH_WHOLE] = "UPDATE image SET updated = max(?3, updated + 1) WHERE id IN ("
                         IMAGES_OF("IN (SELECT blob FROM damage WHERE store = ?1 AND pass <> ?2)") ")",
@@ -113,6 +116,16 @@ int scrub_row_note(struct db_txn *t, uint64_t store, const struct blob_id *key, 
                 return r;
         *ret_blob = (uint64_t)blob;
         return 0;
+}
+
+/* A row's coming and going are what events tell of. */
+int scrub_row_note_healed(struct db_txn *t, uint64_t store, const char *what)
+{
+        int r = db_run(t, scrub_row_sql[NOTE_HEALED], DB_INT(store), DB_TEXT(what), DB_INT(clock_now_us()));
+
+        if (r >= 0)
+                r = db_run(t, scrub_row_sql[WITHDRAW], DB_INT(store), DB_TEXT(what));
+        return r < 0 ? r : 0;
 }
 
 static int key_row(void *ctx, const struct db_row *row)

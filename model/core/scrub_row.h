@@ -27,6 +27,8 @@ int scrub_row_save(struct db_txn *t, uint64_t store, const struct scrub_position
  */
 int scrub_row_note(struct db_txn *t, uint64_t store, const struct blob_id *key, const char *what, int64_t pass_us,
                    uint64_t *ret_blob);
+/* Of what was found and is whole again nothing is kept but that it was, among the events. */
+int scrub_row_note_healed(struct db_txn *t, uint64_t store, const char *what);
 #define SCRUB_KEY_SIZE 16
 /* The key of the disk that a snapshot was taken of whose blob is KEY; of several the NTH. -ENOENT; DB_READ will do. */
 int scrub_row_made_of(struct db_txn *t, uint64_t store, const struct blob_id *key, unsigned nth, uint8_t ret[SCRUB_KEY_SIZE]);

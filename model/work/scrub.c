@@ -271,17 +271,34 @@ static const struct {
         [SCRUB_HEALED_MAPS] = { " page of a map was", " pages of maps were" },
 };
 
+static int note_healed(struct pass *p, const char *text)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(p->m->db, DB_WRITE, &t);
+        if (r == 0)
+                r = scrub_row_note_healed(&t, p->store, text);
+        return r < 0 ? r : db_commit(&t);
+}
+
 static void pass_healed(void *ctx, enum scrub_healed what, uint64_t n)
 {
         CLEANUP_STRBUF struct strbuf line = { 0 };
-        const struct pass *p = ctx;
+        struct pass *p = ctx;
         char path[PATH_MAX];
+        int r;
 
         jobs_tidy(p->m); /* what lies at the damaged places can go */
         if (stores_get_path(p->m, p->store, path, sizeof(path)) < 0)
                 return;
         strbuf_addf(&line, "%s: %llu%s damaged on the disk, and healed with what another copy has: see to the disk", path,
                     (unsigned long long)n, n == 1 ? healed_words[what].one : healed_words[what].many);
+        r = strbuf_error(&line);
+        if (r == 0)
+                r = note_healed(p, strbuf_text(&line));
+        if (p->error == 0)
+                p->error = r;
         if (strbuf_error(&line) == 0)
                 p->how->healed(p->how->ctx, strbuf_text(&line));
 }

@@ -14,7 +14,7 @@ struct scrub_how {
         int (*pace)(void *ctx, uint64_t n, uint64_t left);
         /* What was found, and whose it is; NULL: what is noted in rows is enough. */
         void (*found)(void *ctx, const char *line);
-        /* What was found, and is whole again; it is noted nowhere else. */
+        /* What was found, and is whole again; of which nothing stays but an event. */
         void (*healed)(void *ctx, const char *line);
         void *ctx;
 };

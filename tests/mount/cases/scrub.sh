@@ -39,6 +39,10 @@ with open(sys.argv[1], "r+b") as f:
     f.write(bytes([byte[0] ^ 255]))
 END
 }
+# events: of the administrator's on damage to a store, what, which and of what kind.
+events() {
+        sed -nE 's/.*"what": "(damaged|healed)", "region": "", .*"detail": "([^:]*): 1 ([a-z]*) .*/\1 \2: \3/p' "$MNT/info/events"
+}
 now=$(date -u +%Y-%m-%dT%H:%M)
 scrub 0
 same "$(tail -n 1 said)" "all is whole" "of a library that is whole"
@@ -149,6 +153,10 @@ start
 healed() { grep -q '1 chunk was damaged on the disk, and healed' daemon.log; }
 until_true 60 healed || fail "the daemon healed nothing"
 value "$MNT/info/health" ok
+# Health has nothing to say of what is whole again; who follows the events hears of the disk. What was healed offline is there, too.
+same "$(events | tail -n 2)" "damaged ${segment%/segments/*}: chunk
+healed ${segment%/segments/*}: chunk" "events of what the daemon has healed"
+same "$(events | grep -c "^healed .*/blobs: page")" 2 "events of maps that were healed"
 same_disk "$R/private/again/disks/vda.raw" one.raw
 
 # So it is with what the disk still has that a snapshot was taken of, where it was not written to since: only that.
