@@ -112,8 +112,8 @@ struct db_txn {
 
 int db_begin(struct db *db, enum db_mode mode, struct db_txn *ret);
 /*
- * As db_begin(DB_WRITE), for what nobody was promised: its commit is not synced. A power cut may undo it, but nothing
- * else that was committed before or after. Or for who first gives up a lock, and then calls db_settle().
+ * As db_begin(DB_WRITE), for what nobody was promised: its commit is not synced, unless it is on a server, which may crash
+ * alone. A power cut may undo it, but nothing else that was committed before or after. Or for who first gives up a lock, and then calls db_settle().
  */
 int db_begin_lazy(struct db *db, struct db_txn *ret);
 /*

@@ -7,7 +7,8 @@
  * asked for before the first statement, so that what is seen is what the one before left. Who reads sees one state of the
  * library until the end (REPEATABLE READ).
  *
- * What is committed is on the server's disk when it says so, as its synchronous_commit has it; a lazy commit is not.
+ * What is committed is on the server's disk when it says so, as its synchronous_commit has it, and so is a lazy commit: the
+ * server may crash and be back while this process, which goes by what it committed, lives on.
  */
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 
 #define BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 #define BEGIN_WRITING "BEGIN; SELECT pg_advisory_xact_lock(1768777331, 2)"
-#define BEGIN_LAZY BEGIN_WRITING "; SET LOCAL synchronous_commit = off"
 
 static struct db_pg *pg_of(struct db *db)
 {
@@ -126,7 +126,7 @@ static int begin(struct db *base, enum db_mode mode, bool lazy, bool scan, struc
         if (in_transaction_of[mode] == db)
                 abort();
         c = take(db, mode);
-        r = begin_on(c, mode == DB_READ ? BEGIN_READING : lazy ? BEGIN_LAZY : BEGIN_WRITING, mode == DB_WRITE);
+        r = begin_on(c, mode == DB_READ ? BEGIN_READING : BEGIN_WRITING, mode == DB_WRITE);
         if (r < 0) {
                 give_back(db, mode, c);
                 return r;

@@ -3,7 +3,10 @@
  * The end of an upload. Between the close of the last writer and the transaction that says what became of it the entry
  * is ending: the store makes durable what came in, and nobody joins.
  *
- * An end that cannot be recorded (no space for the database) loses the upload: the file goes at once, for the space.
+ * While the catalogue is on a server that is away, an end waits for it, with all that came in: whoever wrote was told that
+ * it is well. A commit of which nobody knows is asked for again, and the image's status says whether it was done.
+ *
+ * An end that cannot be recorded otherwise (no space for the database) loses the upload: the file goes at once, for the space.
  * The entry stays, without writers, and makes the image look as it will, in status error, until the upkeep has recorded
  * that.
  *
@@ -38,6 +41,8 @@
 
 /* As long as tools take between making a file and opening it again; its name lives a second less (fs/ops/alias.c). */
 #define UPLOAD_WAIT_US (INT64_C(4) * 1000000)
+/* An end that waits for the catalogue is tried again after this time. */
+#define AWAY_US (INT64_C(1) * 1000000)
 
 int upload_check(struct upload *u, struct diag *diag)
 {
@@ -98,36 +103,36 @@ static void keep_failure(struct upload *u, int error)
 }
 
 /* A CD holds what it would install. */
-static void look_inside(struct upload *u, struct upload_result *ret)
+static void look_inside(struct model *m, const struct image *image, struct upload_result *ret)
 {
-        struct guest_look look = { .m = u->m };
-        struct image image;
+        const struct guest_look look = { .m = m, .uid = image->o.uid };
 
-        if (ret->probe.format == IMAGE_FORMAT_ISO || image_get(u->m, u->image, &image) < 0 ||
-            !guest_system_is_wanted(&image))
-                return;
-        look.uid = image.o.uid;
-        (void)guest_system_find(ret->blob, &look, &ret->system); /* nobody ends it */
+        if (ret->probe.format != IMAGE_FORMAT_ISO && guest_system_is_wanted(image))
+                (void)guest_system_find(ret->blob, &look, &ret->system); /* nobody ends it */
 }
 
 /* What is not streamed is left to the import. */
-static int make_disk(struct upload *u, struct upload_result *ret)
+static int make_disk(struct upload *u, const struct image *image, struct upload_result *ret)
 {
         int r = intake_commit(u->intake, &ret->blob);
 
         if (r == 0 && ret->blob)
-                look_inside(u, ret);
+                look_inside(u->m, image, ret);
         return r;
 }
 
 /*
  * The last writer is done, and what came in is brought to its end: the header is looked at, a stream is made durable. A
- * negative errno: that could not be told. The mutex is not held.
+ * negative errno: that could not be told, and can be tried again. The mutex is not held.
  */
 static int bring_in(struct upload *u, struct upload_result *ret)
 {
+        struct image image;
         int r;
 
+        strbuf_reset(&ret->refusal);
+        ret->store = u->store;
+        ret->fd = u->fd;
         ret->bytes = atomic_load(&u->bytes);
         if (ret->bytes == 0 || atomic_load(&u->gone))
                 return 0;
@@ -155,11 +160,13 @@ static int bring_in(struct upload *u, struct upload_result *ret)
                         ret->rest = !intake_keep_in_file(u->intake);
                         return 0;
                 }
+                if (r == 0)
+                        r = image_get(u->m, u->image, &image);
                 if (r < 0)
                         return r;
         }
         if (r == 0 && image_is_plain(&ret->probe))
-                r = make_disk(u, ret);
+                r = make_disk(u, &image, ret);
         else if (r == 0)
                 ret->rest = !intake_keep_in_file(u->intake);
         if (r < 0)
@@ -182,32 +189,47 @@ static void drop_blob(struct model *m, struct upload_result *result)
                 (void)blob_remove(bs, &id); /* else the next start does */
 }
 
-static void end_upload(struct upload *u)
+/* With the list's mutex held. */
+static void wait_for_catalogue(struct upload *u)
 {
-        CLEANUP(upload_result_done) struct upload_result result = { .store = u->store, .fd = u->fd };
+        u->waits_until_us = clock_now_us() + AWAY_US;
+        jobs_wake(u->m); /* the upkeep has a new time to be there */
+}
+
+/* False: the catalogue is away, and the upkeep is to call it again. */
+static bool end_upload(struct upload *u)
+{
+        CLEANUP(upload_result_done) struct upload_result result = { 0 };
         const uint64_t image = u->image;
         struct model *m = u->m;
         struct changes changes = { 0 };
         bool keep = false;
         int r;
 
-        r = bring_in(u, &result);
+        r = u->brought_in ? 0 : bring_in(u, &u->result);
+        u->brought_in = r == 0;
 
         {
                 LOCK_SCOPE(&m->uploads->mutex);
 
-                u->writers = 0;
                 if (!atomic_load(&u->gone)) {
                         if (r == 0)
-                                r = upload_end(m, u->image, &result, &changes, &keep);
-                        if (r < 0) {
-                                keep_failure(u, r);
-                                changes_add(&changes, OBJECT_IMAGE, u->image);
-                        } else if (keep && result.rest) {
-                                uploads_leave(m->uploads, u);
-                        } else {
-                                uploads_unlink(m->uploads, u);
+                                r = upload_end(m, u->image, &u->result, &changes, &keep);
+                        if (r == -EIO && db_was_away(m->db)) {
+                                wait_for_catalogue(u);
+                                return false;
                         }
+                }
+                u->writers = 0;
+                result = u->result;
+                u->result = (struct upload_result){ 0 };
+                if (!atomic_load(&u->gone) && r < 0) {
+                        keep_failure(u, r);
+                        changes_add(&changes, OBJECT_IMAGE, u->image);
+                } else if (keep && result.rest) {
+                        uploads_leave(m->uploads, u);
+                } else {
+                        uploads_unlink(m->uploads, u);
                 }
                 if (!keep)
                         incoming_discard(m, u->store, u->name);
@@ -222,6 +244,7 @@ static void end_upload(struct upload *u)
         if (result.bytes > 0 && !keep && !result.named)
                 jobs_tidy(m);
         changes_tell(m, &changes); /* which wakes the upkeep, too */
+        return true;
 }
 
 void upload_wait_again(struct upload *u)
@@ -255,7 +278,7 @@ void upload_close(struct upload *u)
         if (u->disk)
                 upload_close_disk(u);
         else if (writer_is_done(u, true))
-                end_upload(u);
+                (void)end_upload(u);
 }
 
 /* One that has waited until NOW_US; *ret_due_us is when the next one has. */
@@ -286,8 +309,8 @@ static int64_t end_due(struct model *m, bool all)
         int64_t due_us;
 
         while ((u = take_due(m->uploads, all ? INT64_MAX - UPLOAD_WAIT_US : clock_now_us(), &due_us)))
-                if (writer_is_done(u, false))
-                        end_upload(u);
+                if (writer_is_done(u, false) && !end_upload(u))
+                        return clock_now_us() + AWAY_US; /* as little can be done for the others */
         return due_us;
 }
 

@@ -177,12 +177,6 @@ int upload_fail(struct model *m, uint64_t id, const char *sentence, struct chang
         return db_commit(&t);
 }
 
-void upload_result_done(struct upload_result *r)
-{
-        blob_close(r->blob);
-        strbuf_done(&r->refusal);
-}
-
 /* The bytes are in the store: what is left of the import is to say so. */
 static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_result *result, struct changes *ch)
 {
@@ -234,10 +228,23 @@ static int accept_stored(struct db_txn *t, uint64_t id, const struct upload_resu
         return image_life_apply(t, &image, VERB_FINISH, NULL);
 }
 
+static int refuse(struct db_txn *t, const struct image *image, const struct upload_result *result, struct changes *ch)
+{
+        int r = making_fail(t, image->o.id, strbuf_text(&result->refusal), ch);
+
+        return r < 0 ? r : image_set_found(t, image->o.id, image->format, result->probe.encrypted);
+}
+
+/* While it has its entry, nothing else takes an image from uploading. */
+static bool is_recorded(const struct image *image, const struct upload_result *result)
+{
+        return result->again && image->status != IMAGE_UPLOADING && (image->status != IMAGE_QUEUED || result->bytes == 0);
+}
+
 int upload_end(struct model *m, uint64_t id, struct upload_result *result, struct changes *ch, bool *ret_keep)
 {
         const char *refusal = strbuf_text(&result->refusal);
-        bool keep = false;
+        bool recorded;
         struct image image;
         int r;
         DB_TXN(t);
@@ -250,28 +257,28 @@ int upload_end(struct model *m, uint64_t id, struct upload_result *result, struc
         if (r < 0)
                 return r;
 
-        if (result->bytes == 0) {
+        recorded = is_recorded(&image, result);
+        result->again |= image.status == IMAGE_UPLOADING;
+        if (recorded)
+                r = 0;
+        else if (result->bytes == 0)
                 r = abandon(&t, &image, ch);
-        } else if (refusal[0]) {
-                r = making_fail(&t, id, refusal, ch);
-                if (r == 0)
-                        r = image_set_found(&t, id, image.format, result->probe.encrypted);
-        } else if (result->blob) {
+        else if (refusal[0])
+                r = refuse(&t, &image, result, ch);
+        else if (result->blob)
                 r = accept_stored(&t, id, result, ch);
-        } else {
+        else
                 r = accept_import(&t, &image, result->rest ? -1 : result->fd, ch);
-                keep = true;
-        }
         if (r < 0)
                 return r;
 
         changes_add(ch, OBJECT_IMAGE, id);
-
-        r = db_commit(&t);
+        if (!recorded)
+                r = db_commit(&t);
         if (r < 0)
                 return r;
 
         result->named = result->blob && !refusal[0];
-        *ret_keep = keep;
+        *ret_keep = result->bytes > 0 && !refusal[0] && !result->blob;
         return 0;
 }

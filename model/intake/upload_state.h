@@ -46,19 +46,18 @@ struct upload_result {
         struct strbuf refusal; /* why it is not imported; empty: it is */
         uint64_t store;
         int fd; /* of the file, which holds all bytes unless there is a blob; borrowed */
-        struct blob *blob; /* the disk, durable; closed by upload_result_done() */
+        struct blob *blob; /* the disk, durable; closed by upload_result_done() (uploads_priv.h) */
         struct inside_system system; /* that is installed on it */
         bool named; /* the blob has its row */
         bool rest; /* not all bytes are in the file yet */
+        bool again; /* the transaction that says so was begun before, and nobody knows how it ended */
 };
-
-void upload_result_done(struct upload_result *r);
 
 /*
  * The last writer has closed: back to queued without a byte, status error where RESULT has a refusal, and else an
  * import is accepted, which is done where there is a blob. *ret_keep: the file is still needed. The caller then waits for
  * the disk (db_settle()), where nobody waits for the caller: what a power cut brings back is an upload that was cut off,
- * and wants none of the bytes either.
+ * and wants none of the bytes either. What was recorded already, though nobody was told, is left as it is.
  */
 int upload_end(struct model *m, uint64_t image, struct upload_result *result, struct changes *ch, bool *ret_keep);
 

@@ -45,11 +45,18 @@ pthread_mutex_t *uploads_mutex(struct model *m)
         return &m->uploads->mutex;
 }
 
+void upload_result_done(struct upload_result *r)
+{
+        blob_close(r->blob);
+        strbuf_done(&r->refusal);
+}
+
 void upload_free(struct upload *u)
 {
         if (!u)
                 return;
 
+        upload_result_done(&u->result);
         intake_free(u->intake);
         if (u->fd >= 0)
                 (void)close(u->fd);
@@ -131,6 +138,19 @@ void uploads_leave(struct uploads *us, struct upload *upload)
         us->rest = upload;
 }
 
+/* Its import runs, so that its end was recorded, though nobody was told. */
+static struct upload *take_unsettled(struct uploads *us, uint64_t image)
+{
+        struct upload *u = uploads_find(us, image);
+
+        if (!u || !u->result.again || !u->result.rest)
+                return NULL;
+        (void)unlink_from(&us->open, u);
+        if (u->waits_until_us)
+                uploads_put(u); /* who ends it, else */
+        return u;
+}
+
 /* NULL: there is none. The list's share is the caller's. */
 static struct upload *take_rest(struct model *m, uint64_t image)
 {
@@ -142,7 +162,7 @@ static struct upload *take_rest(struct model *m, uint64_t image)
                         (void)unlink_from(&us->rest, u);
                         return u;
                 }
-        return NULL;
+        return take_unsettled(us, image);
 }
 
 static void put_rest(struct model *m, struct upload *u)
@@ -257,6 +277,8 @@ static void drop_open(struct uploads *us, bool (*is_one)(const struct upload *u,
                 if (!is_one(u, id))
                         continue;
                 atomic_store(&u->gone, true);
+                if (u->ending && u->writers > 0)
+                        continue; /* who ends it sees that */
                 waits = u->waits_until_us != 0;
                 uploads_unlink(us, u);
                 if (waits)

@@ -12,6 +12,7 @@
 #include "model/core/state.h"
 #include "model/image/image.h"
 #include "model/intake/incoming.h"
+#include "model/intake/upload_state.h"
 
 struct upload {
         struct model *m;
@@ -34,8 +35,10 @@ struct upload {
         unsigned users; /* the list's entry, each writer, and who renews it */
         unsigned writers;
         bool ending;
+        bool brought_in; /* RESULT is known */
+        struct upload_result result; /* of whoever ends it */
         bool readable; /* its bytes are in the file, where whoever writes may read them */
-        int64_t waits_until_us; /* its one writer is none, but the time in which it may be opened again; 0: it does not wait */
+        int64_t waits_until_us; /* its one writer is none, but the time in which it may be opened again, or until it is to be ended again; 0: it does not wait */
         char failed[DIAG_TEXT_MAX]; /* without writers: the end that is still to be recorded */
 };
 
@@ -59,6 +62,8 @@ int upload_refuse_lost(struct diag *diag, int r);
 
 /* upload_close.c: it has one writer, whose time begins in which it may be opened again; the list's mutex is held. */
 void upload_wait_again(struct upload *u);
+
+void upload_result_done(struct upload_result *r);
 
 /* Closes what it has; for one that is in no list, or no longer. Accepts NULL. */
 void upload_free(struct upload *u);
