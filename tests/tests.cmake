@@ -33,9 +33,9 @@ endforeach()
 # other of them so, too, but for
 #   test_lost_sync test_quota_random test_restore test_stores      they are about the file, or its copies
 #   test_catalogue test_check test_instance test_listing test_reap test_scrubbing    they write to the database in sqlite's dialect
-#   test_event test_share test_upload      races and full rings: they take minutes there, and have not been seen to come to their end
+#   test_event test_share      races and full rings: they take minutes there, and have not been seen to come to their end
 if(POSTGRESQL_FOUND)
-        foreach(name IN ITEMS test_batch test_quota test_snapshot)
+        foreach(name IN ITEMS test_batch test_quota test_snapshot test_upload)
                 add_test(NAME unit/${name}-postgresql COMMAND ${name})
                 set_tests_properties(unit/${name}-postgresql PROPERTIES LABELS unit TIMEOUT ${UNIT_SECONDS}
                         SKIP_RETURN_CODE 77 ENVIRONMENT IMAGEFS_TEST_CATALOGUE=postgresql)
