@@ -222,9 +222,9 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
         if (r == 0)
                 r = turns_new(&m->turns);
         if (r == 0)
-                r = user_names_new(&m->user_names);
+                r = user_names_new(USER_NAMES_ALL, &m->user_names);
         if (r == 0)
-                r = user_names_new(&m->user_numbers);
+                r = user_names_new(USER_NAMES_OF_ONE_USER, &m->user_numbers);
         if (r == 0)
                 r = listings_new(&m->listings);
         if (r == 0)

@@ -201,7 +201,7 @@ int quota_set_line(struct model *m, const struct caller *c, uint64_t region, con
         if (r < 0)
                 return r;
         if (cmd.user[0]) {
-                r = user_find(m, cmd.user, diag, &uid, name);
+                r = user_find(m, c->uid, cmd.user, diag, &uid, name);
                 if (r == -ENOENT)
                         return diag_set(diag, r, "quota: there is no user %s", cmd.user);
                 if (r < 0)

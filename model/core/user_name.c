@@ -7,7 +7,8 @@
  * second. After that, where the machine does not answer, a name is given for as long as it does not, a number where it
  * never did; who has a name, which decides what is hers, for a minute.
  *
- * Names are users' to choose: those who have them are asked for by other threads than the names of who is there.
+ * Names are users' to choose: those who have them are asked for by other threads than the names of who is there. One user
+ * has half of them at the most: she who asks for names that nobody answers for keeps only herself from new ones.
  *
  * A thread that is not answered cannot be stopped: none is waited for, and the last one frees what all share.
  */
@@ -35,7 +36,7 @@
 #define PATIENCE_NS (SECOND_NS / 2)
 #define FIND_PATIENCE_NS (2 * SECOND_NS)
 #define FIND_KEPT_NS     (60 * SECOND_NS)
-#define N_THREADS   4
+#define N_THREADS   USER_NAMES_ALL
 #define N_BUCKETS   1024
 #define NAMES_MAX   4096 /* which take some 700 KiB */
 
@@ -45,6 +46,7 @@ struct name {
         STAILQ_ENTRY(name) next; /* in asked */
         uid_t uid; /* that it is of */
         int64_t asked_ns; /* 0: nobody asks for it */
+        uid_t by; /* who asked for it, whose share of the threads it takes */
         bool at_work; /* not in asked any more */
         int64_t told_ns; /* 0: never */
         unsigned wanted; /* by how many that wait for it */
@@ -64,7 +66,11 @@ struct user_names {
         STAILQ_HEAD(, name) asked;
         unsigned n_asked;
         unsigned n_threads, n_idle;
-        int64_t since_ns[N_THREADS]; /* that a thread waits for an answer; 0: it does not */
+        unsigned of_one_user; /* threads that may wait for names that one user asked for */
+        struct {
+                int64_t since_ns; /* that it waits for an answer; 0: it does not */
+                uid_t by; /* for whom */
+        } threads[N_THREADS];
 };
 
 static int64_t now_ns(void)
@@ -75,7 +81,7 @@ static int64_t now_ns(void)
         return ts.tv_sec * SECOND_NS + ts.tv_nsec;
 }
 
-int user_names_new(struct user_names **ret)
+int user_names_new(unsigned of_one_user, struct user_names **ret)
 {
         struct user_names *names = calloc(1, sizeof(*names));
 
@@ -87,6 +93,7 @@ int user_names_new(struct user_names **ret)
         cond_init(&names->told);
         TAILQ_INIT(&names->order);
         STAILQ_INIT(&names->asked);
+        names->of_one_user = of_one_user;
         *ret = names;
         return 0;
 }
@@ -146,7 +153,8 @@ static void ask(struct user_names *names, unsigned thread, struct name *name)
         int r = 0;
 
         name->at_work = true;
-        names->since_ns[thread] = now_ns();
+        names->threads[thread].by = name->by;
+        names->threads[thread].since_ns = now_ns();
         unlock(&names->mutex);
         if (name->of[0])
                 r = user_ask_uid(name->of, &uid);
@@ -155,8 +163,46 @@ static void ask(struct user_names *names, unsigned thread, struct name *name)
         if (name->of[0] && text[0]) /* whom nobody has a name for is called by her number */
                 r = 0;
         lock(&names->mutex);
-        names->since_ns[thread] = 0;
+        names->threads[thread].since_ns = 0;
         take_answer(names, name, r, uid, text);
+}
+
+/* How many threads wait for an answer for the user, and since when the last of them has; with the mutex held. */
+static unsigned waiting_for(const struct user_names *names, uid_t by, int64_t *ret_last_ns)
+{
+        unsigned n = 0;
+
+        *ret_last_ns = 0;
+        for (unsigned i = 0; i < N_THREADS; i++) {
+                if (!names->threads[i].since_ns || names->threads[i].by != by)
+                        continue;
+                n++;
+                if (names->threads[i].since_ns > *ret_last_ns)
+                        *ret_last_ns = names->threads[i].since_ns;
+        }
+        return n;
+}
+
+static bool has_share(const struct user_names *names, uid_t by)
+{
+        int64_t last_ns;
+
+        return waiting_for(names, by, &last_ns) >= names->of_one_user;
+}
+
+/* Those that can not are few: of each user there is one for each that waits. */
+static struct name *take_next(struct user_names *names)
+{
+        struct name *name;
+
+        STAILQ_FOREACH(name, &names->asked, next) {
+                if (has_share(names, name->by))
+                        continue;
+                STAILQ_REMOVE(&names->asked, name, name, next);
+                names->n_asked--;
+                return name;
+        }
+        return NULL;
 }
 
 static void *work(void *arg)
@@ -171,10 +217,8 @@ static void *work(void *arg)
                 struct name *name;
 
                 while (!names->stopped) {
-                        name = STAILQ_FIRST(&names->asked);
+                        name = take_next(names);
                         if (name) {
-                                STAILQ_REMOVE_HEAD(&names->asked, next);
-                                names->n_asked--;
                                 ask(names, thread, name);
                                 continue;
                         }
@@ -258,32 +302,41 @@ static struct name *make(struct user_names *names, uid_t uid, const char *of)
         return name;
 }
 
-/* Has a thread come to it, if one is free or can be started: one that is called is idle until it has come. */
-static void want(struct user_names *names, struct name *name)
+/*
+ * Has a thread come to it, if one is free or can be started: one that is called is idle until it has come. It is asked for in
+ * the name of who wants it, unless that of who did before does as well.
+ */
+static void want(struct user_names *names, struct name *name, uid_t by)
 {
         if (!name->asked_ns) {
                 name->asked_ns = now_ns();
+                name->by = by;
                 STAILQ_INSERT_TAIL(&names->asked, name, next);
                 names->n_asked++;
+        } else if (!name->at_work && has_share(names, name->by)) {
+                name->by = by;
         }
-        if (names->n_idle >= names->n_asked)
+        if (names->n_idle > 0)
                 (void)pthread_cond_signal(&names->more);
-        else if (atomic_load(&names->refs) <= N_THREADS)
+        if (names->n_idle < names->n_asked && atomic_load(&names->refs) <= N_THREADS)
                 start_thread(names);
 }
 
-/* Until when it is worth waiting: until a thread has waited too long for the name, or all have for others. */
+/* Until when it is worth waiting: until a thread has waited too long for the name, or all that it may have, for others. */
 static int64_t worth_until(const struct user_names *names, const struct name *name)
 {
         const int64_t patience_ns = name->of[0] ? FIND_PATIENCE_NS : PATIENCE_NS;
-        int64_t last_ns = 0;
+        int64_t last_ns;
 
         if (name->at_work)
                 return name->asked_ns + patience_ns;
+        if (waiting_for(names, name->by, &last_ns) >= names->of_one_user)
+                return last_ns + patience_ns;
+        last_ns = 0;
         for (unsigned i = 0; i < N_THREADS; i++) {
-                if (!names->since_ns[i])
+                if (!names->threads[i].since_ns)
                         return name->asked_ns + patience_ns;
-                last_ns = names->since_ns[i] > last_ns ? names->since_ns[i] : last_ns;
+                last_ns = names->threads[i].since_ns > last_ns ? names->threads[i].since_ns : last_ns;
         }
         return last_ns + patience_ns;
 }
@@ -320,13 +373,13 @@ static bool wait_for(struct user_names *names, struct name *name)
 }
 
 /* As it was told now, or else (*RET_NOW is false) before, or not at all. NULL: there is no memory. */
-static struct name *get(struct user_names *names, uid_t uid, const char *of, bool *ret_now)
+static struct name *get(struct user_names *names, uid_t by, uid_t uid, const char *of, bool *ret_now)
 {
         struct name *name = find(names, uid, of) ?: make(names, uid, of);
 
         *ret_now = true;
         if (name && (!name->told_ns || now_ns() - name->told_ns >= FRESH_NS)) {
-                want(names, name);
+                want(names, name, by);
                 *ret_now = wait_for(names, name);
         }
         return name;
@@ -339,14 +392,14 @@ void user_name(struct model *m, uid_t uid, char *buf, size_t size)
         bool now;
         LOCK_SCOPE(&names->mutex);
 
-        name = get(names, uid, "", &now);
+        name = get(names, 0, uid, "", &now);
         if (name && name->told_ns)
                 (void)snprintf(buf, size, "%s", name->text);
         else
                 (void)snprintf(buf, size, "%u", uid);
 }
 
-int user_find(struct model *m, const char *user, struct diag *diag, uid_t *ret, char *ret_name)
+int user_find(struct model *m, uid_t by, const char *user, struct diag *diag, uid_t *ret, char *ret_name)
 {
         struct user_names *names = m->user_numbers;
         const struct name *name;
@@ -355,7 +408,7 @@ int user_find(struct model *m, const char *user, struct diag *diag, uid_t *ret, 
 
         if (!user[0])
                 return -ENOENT;
-        name = get(names, 0, user, &now);
+        name = get(names, by, 0, user, &now);
         if (!name)
                 return -ENOMEM;
         if (!now && (!name->told_ns || name->r < 0 || now_ns() - name->told_ns >= FIND_KEPT_NS))

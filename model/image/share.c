@@ -192,12 +192,12 @@ int share_each_image(struct model *m, const struct caller *c, uint64_t region, o
 
 /* ---- making and ending ---- */
 
-static int find_user(struct model *m, const char *user, struct diag *diag, uid_t *ret)
+static int find_user(struct model *m, const struct caller *c, const char *user, struct diag *diag, uid_t *ret)
 {
         char name[NAME_LEN_MAX + 1];
         int r;
 
-        r = user_find(m, user, diag, ret, name);
+        r = user_find(m, c->uid, user, diag, ret, name);
         if (r == -ENOENT)
                 return diag_set(diag, r, "shares: there is no user %s on this machine", user);
         if (r < 0)
@@ -285,7 +285,7 @@ int share_create(struct model *m, const struct caller *c, uint64_t image_id, con
         uid_t uid;
         int r;
 
-        r = find_user(m, user, diag, &uid);
+        r = find_user(m, c, user, diag, &uid);
         if (r < 0)
                 return r;
         {

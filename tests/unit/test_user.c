@@ -136,8 +136,8 @@ static void forget_names(void)
 {
         user_names_free(model->user_names);
         user_names_free(model->user_numbers);
-        assert_ok(user_names_new(&model->user_names));
-        assert_ok(user_names_new(&model->user_numbers));
+        assert_ok(user_names_new(USER_NAMES_ALL, &model->user_names));
+        assert_ok(user_names_new(USER_NAMES_OF_ONE_USER, &model->user_numbers));
 }
 
 static void test_a_quota(void **state)
@@ -298,17 +298,22 @@ static void test_closing_does_not_wait_for_names(void **state)
         wait_hanging(0);
 }
 
-static int find(const char *user, uid_t *ret)
+static int find_by(uid_t by, const char *user, uid_t *ret)
 {
         char name[NAME_LEN_MAX + 1];
         struct diag diag = { 0 };
-        int r = user_find(model, user, &diag, ret, name);
+        int r = user_find(model, by, user, &diag, ret, name);
 
         if (r == 0)
                 assert_int_equal(*ret, SLOW + (uid_t)(user[5] - '0'));
         else
                 assert_true((r == -EBUSY) == (strstr(diag.text, "does not say who ") != NULL));
         return r;
+}
+
+static int find(const char *user, uid_t *ret)
+{
+        return find_by(0, user, ret);
 }
 
 /* Of a machine that does answer, if late. */
@@ -322,12 +327,14 @@ static int find_in_time(const char *user, uid_t *ret)
         return r;
 }
 
+/* Each for another user. */
 static void *find_slow(void *arg)
 {
+        const char *user = arg;
         uid_t uid;
 
         do
-                assert_err(find(arg, &uid), -EBUSY);
+                assert_err(find_by((uid_t)user[5], user, &uid), -EBUSY);
         while (hanging_now() < 4);
         return NULL;
 }
@@ -343,7 +350,7 @@ static void test_who_has_a_name_is_waited_for_so_long(void **state)
         uid_t uid;
 
         assert_err(find_in_time("nobody-at-all", &uid), -ENOENT);
-        assert_ok(user_find(l->m, "70000", library_diag(l), &uid, name));
+        assert_ok(user_find(l->m, 0, "70000", library_diag(l), &uid, name));
         assert_int_equal(uid, NAMED);
         assert_string_equal(name, "user-70000");
         assert_ok(find_in_time("slow-0", &uid));
@@ -369,6 +376,28 @@ static void test_who_has_a_name_is_waited_for_so_long(void **state)
         assert_ok(find_in_time("slow-4", &uid));
 }
 
+/* Four names that one user had asked for had all that ask, and nobody else's were found. */
+static void test_one_user_does_not_have_all_that_ask_who_has_a_name(void **state)
+{
+        static const char *const unknown[] = { "slow-1", "slow-2", "slow-3", "slow-4" };
+        const unsigned n = sizeof(unknown) / sizeof(unknown[0]);
+        uid_t uid;
+
+        (void)state;
+        set_hangs(true);
+        for (unsigned i = 0; i < n; i++)
+                assert_err(find_by(1, unknown[i], &uid), -EBUSY);
+        assert_int_equal(hanging_now(), USER_NAMES_OF_ONE_USER);
+        assert_err(find_by(2, "nobody-at-all", &uid), -ENOENT);
+        /* Who wants what another waits for in vain has it asked for. */
+        assert_err(find_by(2, unknown[n - 1], &uid), -EBUSY);
+        assert_int_equal(hanging_now(), USER_NAMES_OF_ONE_USER + 1);
+
+        set_hangs(false);
+        wait_hanging(0);
+        assert_ok(find_in_time(unknown[0], &uid));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, library_teardown)
 
 int main(void)
@@ -383,6 +412,7 @@ int main(void)
                 TEST(test_a_name_that_was_told_is_kept_for_when_there_is_no_answer),
                 TEST(test_closing_does_not_wait_for_names),
                 TEST(test_who_has_a_name_is_waited_for_so_long),
+                TEST(test_one_user_does_not_have_all_that_ask_who_has_a_name),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

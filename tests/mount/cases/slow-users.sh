@@ -2,7 +2,7 @@
 # Users may have to be looked up on another machine, which does not answer. Who asked for such names, or for events that have
 # such users in them, which may be a thousand, and stat(2) is enough, had the threads that answer everybody's requests; so had
 # who read whose something is, and who was refused with a sentence that says it. Who looked for a name in shares/ kept all others
-# from that directory for as long.
+# from that directory for as long. Who made four names there had all that ask who has one: nobody else's new ones were found.
 . "$lib/users.sh"
 slow=$(dirname "$IMAGEFS")/slow-users.so
 [ -e "$slow" ] || skip "no slow-users beside the program"
@@ -59,6 +59,12 @@ same "$(timeout 20 setpriv --reuid $B --regid $B --clear-groups grep -c '"shared
 timeout 20 "$WORK/bin/fsop.$B" rmdir "$R/private/of-$B/shares/12003" || fail "B shares it still"
 wait "$making" || fail "slow-1 was made"
 same "$(as $A tail -n 1 "$R/private/of-$A/last-error" | sentence_alone)" "$sentence slow-1 is: try again later" "why not"
+# nor have A's other names the threads that ask for anybody's
+for n in {2..5}; do
+        by $A expect EBUSY mkdir "$hers/slow-$n"
+done
+by $B ok mkdir "$R/private/of-$B/shares/12005"
+same "$(as $B ls "$R/private/of-$B/shares")" 12005 "with whom B shares"
 # while nothing is answered, what there is is found as it is listed
 same "$(as $A ls "$hers" | sort | xargs)" "12004 $SLOW" "with whom A shares"
 by $A expect EBUSY mkdir "$hers/slow-1"
