@@ -32,6 +32,7 @@ static const struct {
         [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, 0, true },
         [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, 0, true },
         [LATER_USERS] = { 4, 1, THREAD_NICE_LONG, 10, false },
+        [LATER_FIND] = { 4, 1, THREAD_NICE_LONG, 10, false },
 };
 
 /*
@@ -46,7 +47,8 @@ struct waiting {
         STAILQ_ENTRY(waiting) link;
         fuse_req_t fuse;
         later_fn *fn;
-        later_name_fn *name_fn; /* in its place, where NAME is asked for */
+        later_name_fn *name_fn; /* in its place, where the name in BYTES is asked for */
+        later_write_fn *write_fn; /* likewise, where SIZE of them are written */
         fuse_ino_t ino;
         size_t size;
         off_t off;
@@ -55,7 +57,7 @@ struct waiting {
         struct watched what;
         struct resent resent;
         bool told; /* that it waits for long; its thread says the rest */
-        char name[];
+        char bytes[];
 };
 
 /* Who waits in a lane, or has something at work there. */
@@ -183,7 +185,9 @@ static void *work(void *arg)
                 watch_go_on(fs->watch, &w->what);
                 resent_go_on(&w->resent);
                 if (w->name_fn)
-                        w->name_fn(w->fuse, w->ino, w->name);
+                        w->name_fn(w->fuse, w->ino, w->bytes);
+                else if (w->write_fn)
+                        w->write_fn(w->fuse, w->ino, w->bytes, w->size, w->off, &w->fi);
                 else
                         w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
                 resent_go_on(&(struct resent){ 0 });
@@ -319,7 +323,7 @@ void later_refuse_hanging(struct fs *fs)
 
                         STAILQ_REMOVE_HEAD(&out, link);
                         req_init(&rq, w->fuse);
-                        rq.doing.verb = w->name_fn ? "look up" : "read";
+                        rq.doing.verb = w->name_fn ? "look up" : w->write_fn ? "write" : "read";
                         rq.diag = diag;
                         reply_refusal(&rq, node_of(w->ino), -EIO);
                         free(w);
@@ -463,6 +467,21 @@ void later_run_name(fuse_req_t fuse, enum later_lane lane, later_name_fn *fn, fu
                 return;
         }
         *w = (struct waiting){ .fuse = fuse, .name_fn = fn, .ino = parent };
-        memcpy(w->name, name, n);
+        memcpy(w->bytes, name, n);
+        wait_in(fs->later, lane, w);
+}
+
+void later_run_write(fuse_req_t fuse, enum later_lane lane, later_write_fn *fn, fuse_ino_t ino, const char *bytes, size_t size,
+                     off_t off, const struct fuse_file_info *fi)
+{
+        struct fs *fs = fuse_req_userdata(fuse);
+        struct waiting *w = malloc(sizeof(*w) + size);
+
+        if (!w) {
+                (void)fuse_reply_err(fuse, ENOMEM);
+                return;
+        }
+        *w = (struct waiting){ .fuse = fuse, .write_fn = fn, .ino = ino, .size = size, .off = off, .has_fi = true, .fi = *fi };
+        memcpy(w->bytes, bytes, size);
         wait_in(fs->later, lane, w);
 }

@@ -18,7 +18,8 @@ enum later_lane {
         LATER_NAMES, /* what is in a directory, which is quickly told and must not wait for lists */
         LATER_COMPARE, /* reads disks */
         LATER_LOOK, /* reads a little of them */
-        LATER_USERS, /* looks users up, whom the machine may have to ask another for */
+        LATER_USERS, /* says what users are called, whom the machine may have to ask another for */
+        LATER_FIND, /* asks who has a name, which is anybody's to choose */
         LATER_LANES,
 };
 
@@ -48,5 +49,11 @@ void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t i
 /* Likewise of a name. */
 typedef void later_name_fn(fuse_req_t fuse, fuse_ino_t parent, const char *name);
 void later_run_name(fuse_req_t fuse, enum later_lane lane, later_name_fn *fn, fuse_ino_t parent, const char *name);
+
+/* Likewise of what is written; BYTES are copied. */
+typedef void later_write_fn(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
+                            struct fuse_file_info *fi);
+void later_run_write(fuse_req_t fuse, enum later_lane lane, later_write_fn *fn, fuse_ino_t ino, const char *bytes, size_t size,
+                     off_t off, const struct fuse_file_info *fi);
 
 #endif

@@ -296,8 +296,20 @@ static void write_through(fuse_req_t fuse, const struct gated *g)
                 reply_error(&rq, -EBADF);
 }
 
+/* A later_write_fn. */
+static void write_now(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        write_through(fuse, &(struct gated){ .ino = ino, .fi = *fi, .bytes = bytes, .size = size, .off = off });
+}
+
 void ops_write(fuse_req_t fuse, fuse_ino_t ino, const char *bytes, size_t size, off_t off, struct fuse_file_info *fi)
 {
+        const struct entry *entry = tree_entry(node_of(ino));
+
+        if (entry && (entry->flags & ENTRY_FIND)) {
+                later_run_write(fuse, LATER_FIND, write_now, ino, bytes, size, off, fi);
+                return;
+        }
         run(fuse, write_through, &(struct gated){ .verb = "write", .ino = ino, .fi = *fi, .bytes = bytes, .size = size,
                                                   .off = off });
 }

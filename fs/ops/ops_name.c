@@ -293,13 +293,13 @@ static void mkdir_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
                 mkdir_answer(&rq, dir, r, child, true);
 }
 
-/* Calls FN, where that looks users up by a thread for it. */
-static void change(fuse_req_t fuse, later_name_fn *fn, fuse_ino_t parent, const char *name)
+/* Calls FN, where that looks users up by a thread of the lane for it. */
+static void change(fuse_req_t fuse, enum later_lane lane, later_name_fn *fn, fuse_ino_t parent, const char *name)
 {
         const struct dir_kind *kind = tree_kind(node_of(parent).kind);
 
         if (kind && kind->users)
-                later_run_name(fuse, LATER_USERS, fn, parent, name);
+                later_run_name(fuse, lane, fn, parent, name);
         else
                 fn(fuse, parent, name);
 }
@@ -307,7 +307,7 @@ static void change(fuse_req_t fuse, later_name_fn *fn, fuse_ino_t parent, const 
 void ops_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
 {
         (void)mode; /* new objects are their maker's alone; chmod opens them */
-        change(fuse, mkdir_now, parent, name);
+        change(fuse, LATER_FIND, mkdir_now, parent, name);
 }
 
 /* A step on the way to the end of the whole: answered as done, and nothing is. false: it is none. */
@@ -409,7 +409,7 @@ static void rmdir_now(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
 void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
-        change(fuse, rmdir_now, parent, name);
+        change(fuse, LATER_USERS, rmdir_now, parent, name);
 }
 
 /* A temporary file gets the name that it is for, or another of its own. */

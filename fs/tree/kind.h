@@ -49,6 +49,7 @@ enum entry_flags {
         ENTRY_SEED = 1 << 10, /* a machine's, which is let to others as its disks are: see ops/grant.h */
         ENTRY_BYTES = 1 << 11, /* what is stored need not be text: rq->stored_bytes says how many there are */
         ENTRY_USERS = 1 << 12, /* making its text looks users up, whom the machine may have to ask another for */
+        ENTRY_FIND = 1 << 13, /* what is stored may name one, whom it may have to ask for likewise */
 };
 
 /*
