@@ -197,7 +197,7 @@ static void reply_log(struct req *rq, struct node n, int level, int error, const
                 return;
         if (n_before > 0)
                 (void)snprintf(before, sizeof(before), " (and %" PRIu64 " times before)", n_before);
-        user_name(rq->fs->model, rq->caller.uid, user, sizeof(user));
+        user_name_soon(rq->fs->model, rq->caller.uid, user, sizeof(user));
         if (error)
                 log_write(level, 0, "%s: %s %s: %s: %s%s", user, reply_verb(rq), strbuf_text(&path),
                           strerrorname_np(-error) ?: "E?", sentence, before);
@@ -226,7 +226,7 @@ void reply_refusal(struct req *rq, struct node n, int error)
                 reply_error(rq, error);
                 return;
         }
-        user_name_in(rq->fs->model, &rq->diag);
+        user_name_in_soon(rq->fs->model, &rq->diag);
         if (!rq->diag.error && error == -EIO && model_catalogue_trouble(rq->fs->model, trouble, sizeof(trouble)))
                 (void)diag_set(&rq->diag, error, "%s", trouble);
         if (!rq->diag.error)

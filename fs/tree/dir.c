@@ -103,6 +103,14 @@ void dir_add_user(struct model *m, struct strbuf *out, uid_t uid)
         strbuf_add(out, name);
 }
 
+void dir_add_owner(struct model *m, struct strbuf *out, uid_t uid)
+{
+        char name[NAME_LEN_MAX + 1];
+
+        user_name_soon(m, uid, name, sizeof(name));
+        strbuf_add(out, name);
+}
+
 void dir_add_progress(struct strbuf *out, const struct progress *p)
 {
         strbuf_addf(out, "percent %u\nbytes-done %llu\nbytes-total %llu\n", p->percent,

@@ -32,7 +32,9 @@ uint64_t dir_class_region(uint64_t oid);
 /* The region that is the directory's oid. */
 int dir_region_object(struct req *rq, uint64_t oid, struct object *ret);
 
+/* Of files that look users up (ENTRY_USERS); and of others, which threads that answer requests show. */
 void dir_add_user(struct model *m, struct strbuf *out, uid_t uid);
+void dir_add_owner(struct model *m, struct strbuf *out, uid_t uid);
 void dir_add_progress(struct strbuf *out, const struct progress *p);
 /* "<hex>  <name>", as xxhsum -H2 prints it, and -c takes it. */
 void dir_add_checksum(struct strbuf *out, const struct blob_info *info, const char *name);

@@ -78,7 +78,7 @@ DEFINE_SHOW(sums, strbuf_add(out, f->sums))
 DEFINE_SHOW(status, strbuf_add(out, follow_status_name(f->status)))
 DEFINE_SHOW(last_run, strbuf_add_time(out, f->last_run_us))
 DEFINE_SHOW(next_run, strbuf_add_time(out, f->next_run_us))
-DEFINE_SHOW(owner, dir_add_user(rq->fs->model, out, f->o.uid))
+DEFINE_SHOW(owner, dir_add_owner(rq->fs->model, out, f->o.uid))
 
 #define DEFINE_STORE(name)                                                                              \
         static int store_##name(struct req *rq, const char *text)                                       \

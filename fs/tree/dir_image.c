@@ -31,7 +31,7 @@ DEFINE_SHOW(status, strbuf_add(out, image_status_name(i->status)))
 DEFINE_SHOW(error, strbuf_add(out, i->error))
 DEFINE_SHOW(type, strbuf_add(out, image_type_name(i->type)))
 DEFINE_SHOW(source, strbuf_add(out, source_name(rq, i)))
-DEFINE_SHOW(owner, dir_add_user(rq->fs->model, out, i->o.uid))
+DEFINE_SHOW(owner, dir_add_owner(rq->fs->model, out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
 DEFINE_SHOW(updated, strbuf_add_time(out, i->o.updated_us))
 DEFINE_SHOW(deleted, strbuf_add_time(out, i->deleted_us))
@@ -325,7 +325,8 @@ static const struct entry image_entries[] = {
         { 29, "disks", "the guest's bytes, raw and as qcow2 files; while queued, mkdir vdb makes room for a data disk", 0777,
           .dir = KIND_IMAGE_DISKS },
         { 30, "snapshots", "links to the snapshots of the device mapping, by device", 0777, .dir = KIND_IMAGE_SNAPSHOTS },
-        { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, .show = users_show_of_image },
+        { 31, "used-by", "a line for each thing that keeps it from being deleted", 0444, ENTRY_USERS,
+          .show = users_show_of_image },
         { 32, "upload", "cp a disk image here; its format is found in it", 0666, ENTRY_UPLOAD, .store = store_upload,
           .visible = upload_visible, .absent = UPLOAD_ENDED },
         { 33, "import-url", "write http://…, https://… or ftp://… and, if known, sha256=…, sha512=…, md5=… or xxh128=…; again", 0666,
@@ -365,7 +366,6 @@ const struct dir_kind dir_image = {
 /* Open to be written, so that what is refused can be said. */
 static int store_shared_convert(struct req *rq, const char *text)
 {
-        char owner[NAME_LEN_MAX + 1];
         const struct image *i;
         int r;
 
@@ -373,8 +373,7 @@ static int store_shared_convert(struct req *rq, const char *text)
         r = req_image(rq, rq->oid, &i);
         if (r < 0)
                 return r;
-        user_name(rq->fs->model, i->o.uid, owner, sizeof(owner));
-        return diag_set(&rq->diag, -EPERM, "%s: ask %s to convert it and share it again", i->o.handle, owner);
+        return diag_set_user(&rq->diag, -EPERM, i->o.uid, " to convert it and share it again", "%s: ask ", i->o.handle);
 }
 
 #define RO_LINE(number, name, show_fn, field, help) RO(number, name, show_fn, help)

@@ -132,7 +132,7 @@ DEFINE_SHOW(description, strbuf_add(out, i->description))
 DEFINE_SHOW(status, strbuf_add(out, i->running ? "running" : "stopped"))
 DEFINE_SHOW(type, !i->bare ? strbuf_add(out, image_type_name(i->type)) : (void)0)
 DEFINE_SHOW(image, strbuf_add(out, i->image_path))
-DEFINE_SHOW(owner, dir_add_user(rq->fs->model, out, i->o.uid))
+DEFINE_SHOW(owner, dir_add_owner(rq->fs->model, out, i->o.uid))
 DEFINE_SHOW(created, strbuf_add_time(out, i->o.created_us))
 DEFINE_SHOW(os, strbuf_add(out, i->os))
 DEFINE_SHOW(architecture, strbuf_add(out, i->architecture))
@@ -274,7 +274,8 @@ static const struct entry instance_entries[] = {
         RW(14, "image-disks", show_image_disks, INSTANCE_FIELD_IMAGE_DISKS,
            "data disks that go into images: all, none, or devices"),
         { 15, "images", "mkdir NAME makes an image of it", 0777, .dir = KIND_INSTANCE_IMAGES },
-        { 16, "used-by", "a line for each thing that keeps it from being removed", 0444, .show = users_show_of_instance },
+        { 16, "used-by", "a line for each thing that keeps it from being removed", 0444, ENTRY_USERS,
+          .show = users_show_of_instance },
         { 17, "password", "of the first user; kept as a salted hash only", 0666, .store = store_seed_field,
           .arg = INSTANCE_FIELD_PASSWORD },
         { 18, "ssh-keys", "public keys of the first user, a line each", 0666, ENTRY_TEXT, .show = show_ssh_keys,

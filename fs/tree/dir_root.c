@@ -194,7 +194,7 @@ static const struct entry info_entries[] = {
         { 1, "version", "of imagefs", 0444, ENTRY_LINE, .show = show_version },
         { 2, "limits", "write `key value` to change one", 0644, ENTRY_COMMANDS, .show = show_limits, .store = store_limits },
         { 3, "store", "what the blobs take", 0400, ENTRY_ADMIN, .show = show_store, .changed_us = store_changed_us },
-        { 4, "errors", "your latest refusals, with reasons", 0444, .show = show_errors,
+        { 4, "errors", "your latest refusals, with reasons", 0444, ENTRY_USERS, .show = show_errors,
           .changed_us = errors_changed_us },
         { 5, "health", "ok, or a line for each thing that needs a person", 0444, .show = show_health },
         /* each reading of it is another text, which a backup or a comparison of the whole mount would stumble over */

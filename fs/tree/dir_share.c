@@ -190,7 +190,6 @@ static int closed_object(struct req *rq, uint64_t oid, struct object *ret)
 
 static int closed_make(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_child)
 {
-        char owner[NAME_LEN_MAX + 1];
         struct object o;
         int r;
 
@@ -199,9 +198,8 @@ static int closed_make(struct req *rq, uint64_t oid, const char *name, uint64_t 
         r = closed_object(rq, oid, &o);
         if (r < 0)
                 return r;
-        user_name(rq->fs->model, o.uid, owner, sizeof(owner));
-        return diag_set(&rq->diag, -EPERM, "%s is shared with you, and only its owner copies and shares it: ask %s",
-                        o.handle, owner);
+        return diag_set_user(&rq->diag, -EPERM, o.uid, "",
+                             "%s is shared with you, and only its owner copies and shares it: ask ", o.handle);
 }
 
 const struct dir_kind dir_shared_closed = {

@@ -63,7 +63,7 @@ DEFINE_SHOW(description, strbuf_add(out, s->description))
 DEFINE_SHOW(status, strbuf_add(out, s->available ? "available" : "creating"))
 DEFINE_SHOW(size, strbuf_addf(out, "%llu", (unsigned long long)s->blob.size_bytes))
 DEFINE_SHOW(created, strbuf_add_time(out, s->o.created_us))
-DEFINE_SHOW(owner, dir_add_user(rq->fs->model, out, s->o.uid))
+DEFINE_SHOW(owner, dir_add_owner(rq->fs->model, out, s->o.uid))
 DEFINE_SHOW(source, strbuf_add(out, s->source))
 
 static int store_name(struct req *rq, const char *text)
@@ -163,7 +163,7 @@ static const struct entry snapshot_entries[] = {
         { 10, "data.qcow2", "the same as a qcow2 file", 0444, .blob = &qcow2_ops, .visible = data_visible },
         { 11, "images", "`id class/image`, a line for each that refers to it", 0444, .show = users_show_images },
         { 12, "disks", "mkdir NAME makes a disk from it", 0777, .dir = KIND_SNAPSHOT_VOLUMES },
-        { 13, "used-by", "a line for each thing that keeps it from being removed", 0444,
+        { 13, "used-by", "a line for each thing that keeps it from being removed", 0444, ENTRY_USERS,
           .show = users_show_of_snapshot },
         { 14, "checksum", "XXH3-128 of data.raw: xxhsum -c checksum compares", 0444, .show = show_checksum },
         DIR_LAST_ERROR(15),

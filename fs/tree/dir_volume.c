@@ -68,7 +68,7 @@ DEFINE_SHOW(size, v->size_bytes ? strbuf_addf(out, "%llu", (unsigned long long)v
 DEFINE_SHOW(status, strbuf_add(out, v->instance ? "in-use" : "available"))
 DEFINE_SHOW(instance, strbuf_add(out, v->instance_handle))
 DEFINE_SHOW(created, strbuf_add_time(out, v->o.created_us))
-DEFINE_SHOW(owner, dir_add_user(rq->fs->model, out, v->o.uid))
+DEFINE_SHOW(owner, dir_add_owner(rq->fs->model, out, v->o.uid))
 DEFINE_SHOW(source, strbuf_add(out, v->source))
 
 static int store_name(struct req *rq, const char *text)

@@ -88,7 +88,7 @@ int image_json(struct req *rq, const struct image *i, const char *source, struct
         char owner[NAME_LEN_MAX + 1];
         int r;
 
-        user_name(rq->fs->model, i->o.uid, owner, sizeof(owner));
+        user_name_soon(rq->fs->model, i->o.uid, owner, sizeof(owner));
         strbuf_add(out, "{\n  \"id\": ");
         strbuf_add_json(out, i->ident);
         json_member(out, "name", i->name);

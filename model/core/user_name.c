@@ -7,6 +7,10 @@
  * second. After that, where the machine does not answer, a name is given for as long as it does not, a number where it
  * never did; who has a name, which decides what is hers, for a minute.
  *
+ * Threads that all wait for are not to wait for that: where each answer takes a moment, half a second's names would cost
+ * them one moment after the other. They take what was told within the last minute, which is asked for again beside them, and
+ * wait for a tenth of a second where nothing was.
+ *
  * Names are users' to choose: those who have them are asked for by other threads than the names of who is there. One user
  * has half of them at the most: she who asks for names that nobody answers for keeps only herself from new ones.
  *
@@ -34,8 +38,9 @@
 #define SECOND_NS   INT64_C(1000000000)
 #define FRESH_NS    (SECOND_NS / 2)
 #define PATIENCE_NS (SECOND_NS / 2)
+#define SOON_NS     (SECOND_NS / 10)
 #define FIND_PATIENCE_NS (2 * SECOND_NS)
-#define FIND_KEPT_NS     (60 * SECOND_NS)
+#define KEPT_NS          (60 * SECOND_NS)
 #define N_THREADS   USER_NAMES_ALL
 #define N_BUCKETS   1024
 #define NAMES_MAX   4096 /* which take some 700 KiB */
@@ -323,9 +328,8 @@ static void want(struct user_names *names, struct name *name, uid_t by)
 }
 
 /* Until when it is worth waiting: until a thread has waited too long for the name, or all that it may have, for others. */
-static int64_t worth_until(const struct user_names *names, const struct name *name)
+static int64_t worth_until(const struct user_names *names, const struct name *name, int64_t patience_ns)
 {
-        const int64_t patience_ns = name->of[0] ? FIND_PATIENCE_NS : PATIENCE_NS;
         int64_t last_ns;
 
         if (name->at_work)
@@ -352,7 +356,7 @@ static void leave(struct user_names *names, struct name *name)
 }
 
 /* Was it told? */
-static bool wait_for(struct user_names *names, struct name *name)
+static bool wait_for(struct user_names *names, struct name *name, int64_t patience_ns)
 {
         const int64_t asked_ns = name->asked_ns;
         int64_t until_ns;
@@ -360,7 +364,7 @@ static bool wait_for(struct user_names *names, struct name *name)
 
         name->wanted++;
         while (name->asked_ns == asked_ns) {
-                until_ns = worth_until(names, name);
+                until_ns = worth_until(names, name, patience_ns);
                 if (now_ns() >= until_ns)
                         break;
                 (void)pthread_cond_timedwait(&names->told, &names->mutex,
@@ -373,30 +377,56 @@ static bool wait_for(struct user_names *names, struct name *name)
 }
 
 /* As it was told now, or else (*RET_NOW is false) before, or not at all. NULL: there is no memory. */
-static struct name *get(struct user_names *names, uid_t by, uid_t uid, const char *of, bool *ret_now)
+static struct name *get(struct user_names *names, uid_t by, uid_t uid, const char *of, int64_t patience_ns, bool *ret_now)
 {
         struct name *name = find(names, uid, of) ?: make(names, uid, of);
 
         *ret_now = true;
         if (name && (!name->told_ns || now_ns() - name->told_ns >= FRESH_NS)) {
                 want(names, name, by);
-                *ret_now = wait_for(names, name);
+                *ret_now = wait_for(names, name, patience_ns);
         }
         return name;
+}
+
+static void give(const struct name *name, uid_t uid, char *buf, size_t size)
+{
+        if (name && name->told_ns)
+                (void)snprintf(buf, size, "%s", name->text);
+        else
+                (void)snprintf(buf, size, "%u", uid);
 }
 
 void user_name(struct model *m, uid_t uid, char *buf, size_t size)
 {
         struct user_names *names = m->user_names;
-        const struct name *name;
         bool now;
         LOCK_SCOPE(&names->mutex);
 
-        name = get(names, 0, uid, "", &now);
-        if (name && name->told_ns)
-                (void)snprintf(buf, size, "%s", name->text);
-        else
-                (void)snprintf(buf, size, "%u", uid);
+        give(get(names, 0, uid, "", PATIENCE_NS, &now), uid, buf, size);
+}
+
+/* Is a thread free for one that nobody waits for? Else it would be asked for when those that are waited for are. */
+static bool has_time(const struct user_names *names)
+{
+        return names->n_asked == 0 && (names->n_idle > 0 || atomic_load(&names->refs) <= N_THREADS);
+}
+
+void user_name_soon(struct model *m, uid_t uid, char *buf, size_t size)
+{
+        struct user_names *names = m->user_names;
+        struct name *name;
+        int64_t age_ns;
+        bool now;
+        LOCK_SCOPE(&names->mutex);
+
+        name = find(names, uid, "");
+        age_ns = name && name->told_ns ? now_ns() - name->told_ns : KEPT_NS;
+        if (age_ns >= KEPT_NS)
+                name = get(names, 0, uid, "", SOON_NS, &now);
+        else if (age_ns >= FRESH_NS && !name->asked_ns && has_time(names))
+                want(names, name, 0);
+        give(name, uid, buf, size);
 }
 
 int user_find(struct model *m, uid_t by, const char *user, struct diag *diag, uid_t *ret, char *ret_name)
@@ -408,10 +438,10 @@ int user_find(struct model *m, uid_t by, const char *user, struct diag *diag, ui
 
         if (!user[0])
                 return -ENOENT;
-        name = get(names, by, 0, user, &now);
+        name = get(names, by, 0, user, FIND_PATIENCE_NS, &now);
         if (!name)
                 return -ENOMEM;
-        if (!now && (!name->told_ns || name->r < 0 || now_ns() - name->told_ns >= FIND_KEPT_NS))
+        if (!now && (!name->told_ns || name->r < 0 || now_ns() - name->told_ns >= KEPT_NS))
                 return diag_set(diag, -EBUSY,
                                 "this machine, which may ask another for it, does not say who %s is: try again later", user);
         if (name->r < 0)
@@ -421,15 +451,25 @@ int user_find(struct model *m, uid_t by, const char *user, struct diag *diag, ui
         return 0;
 }
 
-void user_name_in(struct model *m, struct diag *diag)
+static void put_in(struct model *m, struct diag *diag, void (*get_name)(struct model *m, uid_t uid, char *buf, size_t size))
 {
         char name[NAME_LEN_MAX + 1], text[DIAG_TEXT_MAX];
 
         if (!diag->user_digits)
                 return;
-        user_name(m, diag->user, name, sizeof(name));
+        get_name(m, diag->user, name, sizeof(name));
         if (snprintf(text, sizeof(text), "%.*s%s%s", (int)diag->user_at, diag->text, name,
                      diag->text + diag->user_at + diag->user_digits) < (int)sizeof(text))
                 memcpy(diag->text, text, sizeof(text));
         diag->user_digits = 0;
+}
+
+void user_name_in(struct model *m, struct diag *diag)
+{
+        put_in(m, diag, user_name);
+}
+
+void user_name_in_soon(struct model *m, struct diag *diag)
+{
+        put_in(m, diag, user_name_soon);
 }

@@ -27,6 +27,12 @@ void user_names_free(struct user_names *names);
 void user_name(struct model *m, uid_t uid, char *buf, size_t size);
 
 /*
+ * The same for threads that answer requests, which everybody waits for: as the machine said within the last minute, else what it
+ * says within a tenth of a second. Likewise.
+ */
+void user_name_soon(struct model *m, uid_t uid, char *buf, size_t size);
+
+/*
  * The user with this name, or of this number, and what she is called, in RET_NAME of NAME_LEN_MAX + 1 bytes: it may be
  * another name, and is the number where she has none. -ENOENT; -EBUSY, with a sentence: the machine does not say it within two
  * seconds, nor did within the last minute. BY is who wants to know: one user cannot keep others from it. Likewise.
@@ -35,5 +41,6 @@ int user_find(struct model *m, uid_t by, const char *user, struct diag *diag, ui
 
 /* Puts the name in place of the number that diag_set_user() has left. Likewise. */
 void user_name_in(struct model *m, struct diag *diag);
+void user_name_in_soon(struct model *m, struct diag *diag);
 
 #endif

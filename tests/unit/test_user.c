@@ -6,7 +6,11 @@
 
 #include <crypt.h>
 #include <pwd.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/strbuf.h"
@@ -74,6 +78,32 @@ static void be_slow(void)
                 (void)pthread_cond_wait(&changed, &mutex);
         hanging--;
         (void)pthread_cond_broadcast(&changed);
+}
+
+static _Atomic int64_t clock_ns; /* that it stands at; 0: it goes */
+
+/* In place of the C library's. */
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+        const int64_t ns = atomic_load(&clock_ns);
+
+        if (!ns || id != CLOCK_MONOTONIC)
+                return (int)syscall(SYS_clock_gettime, id, ret);
+        *ret = (struct timespec){ ns / 1000000000, ns % 1000000000 };
+        return 0;
+}
+
+static void stop_clock(unsigned in_seconds)
+{
+        struct timespec ts;
+
+        assert_int_equal(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts), 0);
+        atomic_store(&clock_ns, (ts.tv_sec + in_seconds) * INT64_C(1000000000) + ts.tv_nsec);
+}
+
+static void go_on_clock(void)
+{
+        atomic_store(&clock_ns, 0);
 }
 
 /* In place of the C library's. */
@@ -235,6 +265,40 @@ static void test_a_name_is_not_asked_for_each_time(void **state)
                 assert_name(NAMED, "user-70000");
         assert_true(lookups < 100);
         assert_name(1, "1");
+}
+
+/*
+ * They waited each time that it was half a second old, while the machine took its time. The clock stands here, by which whoever
+ * waits does so for ever.
+ */
+static void test_threads_that_answer_requests_take_what_was_told(void **state)
+{
+        char text[32];
+
+        (void)state;
+        assert_name(SLOW, "user-80000");
+        set_hangs(true);
+        stop_clock(30);
+        user_name_soon(model, SLOW, text, sizeof(text));
+        assert_string_equal(text, "user-80000");
+        wait_hanging(1); /* it is asked for all the same */
+        user_name_soon(model, SLOW, text, sizeof(text));
+        assert_string_equal(text, "user-80000");
+        go_on_clock();
+
+        /* nor is what nobody has said waited for any more, when it has been for a while */
+        user_name_soon(model, SLOW + 1, text, sizeof(text));
+        assert_string_equal(text, "80001");
+        stop_clock(1);
+        user_name_soon(model, SLOW + 1, text, sizeof(text));
+        assert_string_equal(text, "80001");
+        go_on_clock();
+        set_hangs(false);
+        wait_hanging(0);
+        do
+                user_name_soon(model, SLOW + 1, text, sizeof(text));
+        while (strcmp(text, "80001") == 0);
+        assert_string_equal(text, "user-80001");
 }
 
 static void *ask_slow(void *arg)
@@ -408,6 +472,7 @@ int main(void)
                 TEST(test_an_image_that_others_have_instances_of),
                 TEST(test_refusals),
                 TEST(test_a_name_is_not_asked_for_each_time),
+                TEST(test_threads_that_answer_requests_take_what_was_told),
                 TEST(test_a_machine_that_does_not_answer_has_nobody_wait),
                 TEST(test_a_name_that_was_told_is_kept_for_when_there_is_no_answer),
                 TEST(test_closing_does_not_wait_for_names),
