@@ -2,9 +2,9 @@
 
 /*
  * Segments of a store in a bucket. One is appended to in a file, as everywhere; sealed, it is put into the bucket as
- * segments/<8 hex digits>.seg, by one of a few threads; and when it is there, and the index knows it as sealed, its file goes. So
- * a file that is there is not known to be in the bucket, one that is not there is, and after a crash each sealed file is put
- * again, which finds that the same is there already, or puts it.
+ * segments/<8 hex digits>.seg, by one of a few threads, once it is durable here; and when it is there, and the index knows
+ * it as sealed, its file goes. So a file that is there is not known to be in the bucket, one that is not there is, and after
+ * a crash each sealed file is put again, which finds that the same is there already, or puts it.
  *
  * Nothing is appended, or punched, once it was sealed: an object is only ever removed.
  */
@@ -127,18 +127,33 @@ static void queue_drop(struct segment_queue *q, struct sending *w)
         (void)pthread_cond_broadcast(&q->less);
 }
 
+/*
+ * After a power cut the file must be there, and end as the object does: else its number would be given to another one, or it would
+ * be described once more by what is left of it; and what is then put is not what the bucket has.
+ */
+static int queue_make_durable(struct segments *s, int fd)
+{
+        if (atomic_load(s->degraded))
+                return -EROFS; /* a sync that failed is not tried again */
+        if (fdatasync(fd) < 0) {
+                atomic_store(s->degraded, true);
+                return -EROFS;
+        }
+        return objects_sync_names(&s->objects, "") < 0 ? -EROFS : 0;
+}
+
 static int queue_put(struct segment_queue *q, uint32_t id)
 {
         CLEANUP_CLOSE int fd = segment_file_open_to(q->owner, id, O_RDONLY);
         struct stat st;
+        int r;
 
         if (fd == -ENOENT)
                 return 0; /* it was there already, and its file went */
         if (fd < 0)
                 return fd;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        return segment_far_put(q->owner->far, id, fd, (uint64_t)st.st_size);
+        r = fstat(fd, &st) < 0 ? -errno : queue_make_durable(q->owner, fd);
+        return r < 0 ? r : segment_far_put(q->owner->far, id, fd, (uint64_t)st.st_size);
 }
 
 /* It is in the bucket: its file goes, now or when its last state is recorded. */
@@ -168,7 +183,7 @@ static struct sending *queue_next(struct segment_queue *q)
         return NULL;
 }
 
-/* Somebody else writes there, or has taken it over. */
+/* Somebody else writes there, or has taken it over, or nothing can be made safe here any more. */
 static bool is_final(int refusal)
 {
         return refusal == -EEXIST || refusal == -EROFS;
