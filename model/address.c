@@ -70,6 +70,9 @@ int address_refuse(const char *url, int r, const char *trouble, struct diag *dia
         case -EPROTONOSUPPORT:
                 return diag_set(diag, r, "%s: %s", at, *trouble ? trouble
                                                                 : "made by another version of imagefs: use that one");
+        case -EINPROGRESS:
+                return diag_set(diag, r, "%s: the server went away before it said whether the catalogue was made, and did not come "
+                                         "back: when it is, and has a schema imagefs, that is nobody's: drop it before the next try", at);
         case -EBUSY:
                 if (*trouble)
                         return diag_set(diag, r, "%s: %s; unmount it there first, or mount with -o standby to wait for that",

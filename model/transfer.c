@@ -150,8 +150,12 @@ static int refuse(struct transfer *t, int r, const struct db_transferred *what, 
         if (what->what[0])
                 return diag_set(diag, r, "%s: the rows of the table %s cannot be taken there: %s: nothing is changed", t->m.dir,
                                 what->what, *to_trouble ? to_trouble : strerror(-r));
-        if (what->failed && url)
-                return address_refuse(url, r, from ? from_trouble : to_trouble, diag);
+        if (what->failed && url) {
+                struct diag why = { 0 };
+
+                (void)address_refuse(url, r, from ? from_trouble : to_trouble, &why);
+                return diag_set(diag, r, "%s: nothing is changed%s", why.text, r == -EINPROGRESS ? " here" : "");
+        }
         return diag_set(diag, r, "%s/" DB_FILE ": %s", t->m.dir, strerror(-r));
 }
 

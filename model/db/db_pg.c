@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,10 @@
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
 #include "model/db/db_pg_priv.h"
+
+/* What is renamed when its library uses it no more is waited for so long. */
+#define RETIRE_TRIES 100
+#define AGAIN_MS     200
 
 #define BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 #define BEGIN_WRITING "BEGIN; SELECT pg_advisory_xact_lock(1768777331, 2)"
@@ -272,19 +277,43 @@ static void close_db(struct db *base)
         free(db);
 }
 
-/* Whoever writes is waited for; what gives up its lease then finds no table, and nobody is there who could want it. */
-static int retire(struct db *base, const char *name)
+/* Unless it was, in a transaction of which nobody was told. */
+static int rename_schema(struct pg_connection *c, const char *name)
 {
-        char sql[128];
+        char sql[128], done[8];
+        int r;
+
+        (void)snprintf(sql, sizeof(sql), "SELECT to_regnamespace('\"%s\"') IS NOT NULL", name);
+        r = pg_exec(c, sql, done, sizeof(done));
+        if (r < 0 || *done == 't')
+                return r;
+        (void)snprintf(sql, sizeof(sql), "ALTER SCHEMA imagefs RENAME TO \"%s\"; COMMIT", name);
+        return pg_exec(c, sql, NULL, 0);
+}
+
+/* Whoever writes is waited for; what gives up its lease then finds no table, and nobody is there who could want it. */
+static int try_to_retire(struct db *base, const char *name)
+{
         struct db_txn t = { 0 };
         int r;
 
         r = begin(base, DB_WRITE, false, false, &t);
         if (r < 0)
                 return r;
-        (void)snprintf(sql, sizeof(sql), "ALTER SCHEMA imagefs RENAME TO \"%s\"; COMMIT", name);
-        r = pg_exec(t.c, sql, NULL, 0);
+        r = rename_schema(t.c, name);
         end(&t);
+        return r;
+}
+
+/* It is asked whether the server is back: nobody tells. */
+static int retire(struct db *base, const char *name)
+{
+        int r = try_to_retire(base, name);
+
+        for (unsigned i = 0; i < RETIRE_TRIES && r < 0 && was_away(base); i++) {
+                (void)poll(NULL, 0, AGAIN_MS);
+                r = try_to_retire(base, name);
+        }
         return r;
 }
 
@@ -333,6 +362,7 @@ static int take_rows(struct pg_connection *c, void *ctx)
 static int fill(struct db_pg *db, const struct db_opts *opts)
 {
         uint64_t random[2];
+        bool made = false;
         int r;
 
         db->url = strdup(opts->url);
@@ -346,6 +376,7 @@ static int fill(struct db_pg *db, const struct db_opts *opts)
         if (r == 0)
                 r = pg_check_schema(&db->writer, opts->make && !db->read_only, opts->fill ? take_rows : NULL,
                                     (void *)(uintptr_t)opts);
+        made = r > 0;
         if (r >= 0 && !db->read_only)
                 r = pg_host_take(&db->writer, opts->host);
         if (r >= 0 && !db->statements) /* they were not needed for rows */
@@ -356,6 +387,8 @@ static int fill(struct db_pg *db, const struct db_opts *opts)
                 r = init_connection(db, &db->reader[i]);
         if (r >= 0 && !db->read_only)
                 r = pg_host_keep(db);
+        if (r < 0 && made && pg_unmake(&db->writer) < 0)
+                r = -EINPROGRESS;
         return r;
 }
 
