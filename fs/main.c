@@ -22,10 +22,12 @@
 #include "fs/commands.h"
 #include "fs/mount.h"
 #include "fs/options.h"
+#include "fs/place.h"
 #include "fs/reexec.h"
 #include "fs/supervise.h"
 #include "fs/tree/tree_print.h"
 #include "fs/tree/tree_man.h"
+#include "model/model.h"
 
 /* Above all that is allocated all the time; below a list of many images. */
 #define LARGE_BYTES (4 << 20)
@@ -178,8 +180,41 @@ static int main_remount(const struct options *opts)
         return EXIT_MOUNT_FAILED;
 }
 
+/*
+ * The library can be named by the address of its catalogue. From here on it is this host's directory of it, for the process that comes
+ * after this one, too; and ps shows no password of it.
+ */
+static int main_find_store(struct options *opts, int argc, char **argv, char **ret_word)
+{
+        CLEANUP_FREE char *address = NULL;
+        struct diag diag = { 0 };
+        int r;
+
+        if (!model_is_address(opts->store))
+                return 0;
+        address = TAKE_PTR(opts->store);
+        r = place_of(address, &diag, &opts->store);
+        if (r == 0 && !(*ret_word = strdup(opts->store)))
+                r = -ENOMEM;
+        for (int i = 1; i < argc; i++) {
+                if (strcmp(argv[i], address) != 0)
+                        continue;
+                explicit_bzero(argv[i], strlen(argv[i]));
+                argv[i] = *ret_word ?: argv[i];
+        }
+        if (r == 0)
+                r = model_meet(opts->store, address, &diag);
+        if (r < 0)
+                log_error("%s", diag.error ? diag.text : strerror(-r));
+        if (r == 1)
+                log_warning("what this host has of the library is in %s, which was made: copy the file secret of the first host's directory "
+                            "there, if there is one", opts->store);
+        return r < 0 ? r : 0;
+}
+
 static int main_mount(int argc, char **argv)
 {
+        CLEANUP_FREE char *word = NULL; /* in ARGV */
         struct options opts;
         int r = EXIT_SUCCESS;
 
@@ -203,6 +238,8 @@ static int main_mount(int argc, char **argv)
                 r = EXIT_SUCCESS;
         else if (opts.remount)
                 r = main_remount(&opts);
+        else if (main_find_store(&opts, argc, argv, &word) < 0)
+                r = EXIT_MOUNT_FAILED;
         else
                 r = main_serve(&opts, argv);
         options_done(&opts);

@@ -174,7 +174,8 @@ void options_help(FILE *f)
                          "imagefs stat STORE|MOUNTPOINT [--json]\n"
                          "imagefs top MOUNTPOINT [--count N]\n"
                          "imagefs --reexec MOUNTPOINT\n\n"
-                         "Mounts the library of virtual machine images kept in directory STORE, which init has made.\n"
+                         "Mounts the library of virtual machine images kept in directory STORE, which init has made, or whose catalogue is\n"
+                         "at an address, as postgresql://USER@HOST/DATABASE, in a directory of this host's own.\n"
                          "imagefs COMMAND --help says more of a command.\n\n");
         table_help(f, flag_table, "");
         table_help(f, option_table, "-o ");

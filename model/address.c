@@ -2,6 +2,7 @@
 
 #include "model/address.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,6 +30,37 @@ int address_check(const char *url, struct diag *diag)
                 return diag_set(diag, -EINVAL, "the address of the catalogue is no line of less than %d bytes",
                                 ADDRESS_MAX);
         return 0;
+}
+
+static void add_clean(struct strbuf *out, const char *text, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                const bool stands = text[i] == '.' || text[i] == '-' || text[i] == ':' || isalnum((unsigned char)text[i]);
+
+                strbuf_add_bytes(out, stands ? &text[i] : "_", 1);
+        }
+}
+
+void address_add_place(struct strbuf *out, const char *url)
+{
+        /* Of what may stand behind the question mark. */
+        static const char *const where[] = { "host=", "hostaddr=", "port=", "dbname=" };
+        const char *at = url + strlen(ADDRESS_SCHEME), *more = strchrnul(at, '?');
+        const char *user = memrchr(at, '@', strcspn(at, "/?"));
+
+        at = user ? user + 1 : at;
+        at += strspn(at, "/"); /* on this host */
+        add_clean(out, at, (size_t)(more - at));
+        while (*more) {
+                const size_t n = strcspn(++more, "&");
+
+                for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++)
+                        if (strncmp(more, where[i], strlen(where[i])) == 0) {
+                                strbuf_add(out, "_");
+                                add_clean(out, more + strlen(where[i]), n - strlen(where[i]));
+                        }
+                more += n;
+        }
 }
 
 int address_read(struct model *m, struct diag *diag)
@@ -63,7 +95,8 @@ int address_refuse(const char *url, int r, const char *trouble, struct diag *dia
         case -EEXIST:
                 return diag_set(diag, r, "%s: there is a library's catalogue already: name another database", at);
         case -ENOENT:
-                return diag_set(diag, r, "%s: there is no library's catalogue there: was the database restored from a copy?",
+                return diag_set(diag, r, "%s: there is no library's catalogue there: was the database restored from a copy? \"imagefs init\" "
+                                         "with that address makes a new one",
                                 at);
         case -EUCLEAN:
                 return diag_set(diag, r, "%s: its schema \"imagefs\" is something else's: name another database", at);

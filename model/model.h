@@ -63,6 +63,20 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
  */
 int model_join(const char *dir, const char *catalogue, struct diag *diag);
 
+/* Is NAME the address of a catalogue, where a directory may stand, too? */
+bool model_is_address(const char *name);
+/*
+ * In which directory below BASE, which is made, this host has what it needs of the library whose catalogue is at that address. Owned by
+ * the caller.
+ * -EINVAL: that is no address; -ENAMETOOLONG.
+ */
+int model_directory_of(const char *base, const char *address, struct diag *diag, char **ret);
+/*
+ * Sees that DIR is that directory: makes it as model_join(), which gives 1; or has one that is there use the
+ * address, whatever password or the like has changed in it. -EEXIST: it is another library's.
+ */
+int model_meet(const char *dir, const char *address, struct diag *diag);
+
 /* Ends what a process before this one had on its way in, and nobody has gone on with (upload_resume()). */
 int model_went_on(struct model *m);
 
