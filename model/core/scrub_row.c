@@ -19,8 +19,8 @@ enum { SEE, LOAD, BEGIN, SAVE, END, FIND_BLOB, NOTE_BLOB, NOTE_STORE, NOTE_HEALE
 
 /* Images whose disks have the blob, or some of those blobs. */
 #define IMAGES_OF(blobs)                                                                                               \
-        "SELECT image FROM image_disk WHERE blob " blobs " OR snapshot IN (SELECT id FROM snapshot WHERE blob " blobs  \
-        ")"
+        "SELECT image FROM image_disk WHERE blob " blobs " UNION SELECT image FROM image_disk WHERE snapshot IN "      \
+        "(SELECT id FROM snapshot WHERE blob " blobs ")"
 
 static const char *const scrub_row_sql[] = {
         [SEE] = "INSERT INTO scrub (store, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING",

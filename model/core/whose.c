@@ -4,11 +4,13 @@
 
 enum { BLOB };
 
+#define IMAGES_WITH                                                                                                    \
+        "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device FROM image_disk"    \
+        " JOIN image ON image.id = image_disk.image JOIN region ON region.id = image.region WHERE "
+
 static const char *const whose_sql[] = {
-        [BLOB] = "SELECT 'image ' || region.handle || '/' || class || '/' || image.handle || ', ' || device"
-                 " FROM image_disk JOIN image ON image.id = image_disk.image"
-                 " JOIN region ON region.id = image.region"
-                 " WHERE image_disk.blob = ?1 OR image_disk.snapshot IN (SELECT id FROM snapshot WHERE blob = ?1)"
+        [BLOB] = IMAGES_WITH "image_disk.blob = ?1 UNION " IMAGES_WITH
+                 "image_disk.snapshot IN (SELECT id FROM snapshot WHERE blob = ?1)"
                  " UNION ALL SELECT 'snapshot ' || region.handle || '/snapshots/' || snapshot.handle"
                  " FROM snapshot JOIN region ON region.id = snapshot.region WHERE snapshot.blob = ?1"
                  " AND NOT EXISTS (SELECT 1 FROM image_disk WHERE image_disk.snapshot = snapshot.id)"

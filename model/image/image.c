@@ -55,7 +55,7 @@ static const char *const image_sql[] = {
         [HINT] = "UPDATE image SET os = iif(os = '', ?2, os), platform = iif(platform = '', ?3, platform), "
                  "description = iif(description = '', ?4, description) WHERE id = ?1",
         [FIRST_INSTANCE] = "SELECT " OBJECT_COLUMNS("instance") ", instance.image IS NOT image.id FROM image "
-                           "JOIN instance ON instance.image = image.id OR instance.cdrom = image.id "
+                           "JOIN instance ON " INSTANCE_HAS_IMAGE " "
                            "WHERE image.id = ?1 AND " IMAGE_OPENS_TO_INSTANCE " ORDER BY instance.handle LIMIT 1",
 };
 const struct db_statements image_statements = DB_STATEMENTS(image_sql);

@@ -59,6 +59,8 @@ int image_erase(struct db_txn *t, uint64_t id);
 #define IMAGE_OPENS_TO_INSTANCE                                                                                        \
         "(instance.uid IN (0, image.uid) OR image.mode & 5 = 5 OR image.gid = instance.gid AND image.mode & 40 = 40 "  \
         "OR EXISTS (SELECT 1 FROM share WHERE share.image = image.id AND share.uid = instance.uid))"
+/* SQL on a row of instance: was it made from image ?1, or has it that in its drive? With OR, PostgreSQL would look at all there are. */
+#define INSTANCE_HAS_IMAGE "instance.id IN (SELECT id FROM instance WHERE image = ?1 UNION SELECT id FROM instance WHERE cdrom = ?1)"
 /*
  * An instance that keeps the image from being deleted: it was made from it or, *RET_IN_DRIVE, has it in its drive only.
  * -ENOENT; DB_READ will do.

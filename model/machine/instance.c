@@ -66,9 +66,7 @@ enum {
         "'running') AND "                                                                                              \
         "task.instance = instance.id), instance.description, ssh_keys"
 /* Those that keep their image from being deleted. */
-#define KEEP_IMAGE_FROM                                                                                                \
-        " FROM image JOIN instance ON instance.image = image.id OR instance.cdrom = image.id WHERE image.id = ?1 AND " \
-        IMAGE_OPENS_TO_INSTANCE
+#define KEEP_IMAGE_FROM " FROM image JOIN instance ON " INSTANCE_HAS_IMAGE " WHERE image.id = ?1 AND " IMAGE_OPENS_TO_INSTANCE
 /* What shows them to people, of those made from an image. */
 #define OF_IMAGE_OBJECTS "SELECT " OBJECT_COLUMNS("instance") " FROM instance WHERE image = ?1"
 
