@@ -129,19 +129,38 @@ static int check_note_bad(struct check *c, uint64_t place)
         return 0;
 }
 
+static bool check_is_in_segment(const struct check *c, uint64_t place, size_t stored_len)
+{
+        const uint32_t segment = place_segment(place);
+
+        return segment < c->n_sizes && place_offset(place) >= SEGMENT_HEADER_SIZE &&
+               place_offset(place) + (uint64_t)stored_len <= c->sizes[segment];
+}
+
+/* It is not where it was first: then it may be where the index says, which goes for a table that is missing. */
+static bool check_is_moved(struct check *c, uint64_t place)
+{
+        const uint32_t segment = place_segment(place);
+        struct moved_chunk moved;
+
+        if (!chunk_store_find_lost(c->chunks, place, &moved))
+                return false;
+        if (segment != c->no_table)
+                check_report(c, BLOBSTORE_PROBLEM_INDEX, NULL, "moved/%08x is missing, or a part of it", segment);
+        c->no_table = segment;
+        return check_is_in_segment(c, moved.at, moved.stored_len);
+}
+
 int check_chunk(struct check *c, const struct map_entry *e, bool first)
 {
         uint64_t place = e->place;
         size_t stored_len = e->stored_len;
-        uint32_t segment;
         int r;
 
         r = chunk_store_resolve(c->chunks, &place, &stored_len);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        segment = place_segment(place);
-        if (segment >= c->n_sizes || place_offset(place) < SEGMENT_HEADER_SIZE ||
-            place_offset(place) + (uint64_t)stored_len > c->sizes[segment])
+        if (!check_is_in_segment(c, place, stored_len) && !check_is_moved(c, e->place))
                 return 0;
         if (first)
                 check_tell(c, c->n_seen + 1 < c->n_chunks ? ++c->n_seen : c->n_seen);

@@ -25,6 +25,7 @@ struct check {
         size_t n_sizes;
         uint64_t *bad; /* ascending */
         size_t n_bad;
+        uint32_t no_table; /* of this segment there is none, as was reported; 0: none */
         uint64_t n_seen, n_chunks; /* so far, of so many that are to come */
         uint8_t buffer[CHUNK_SIZE_MAX];
 };

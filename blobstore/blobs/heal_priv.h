@@ -46,4 +46,7 @@ int heal_page(struct blobstore *bs, const struct map *map, uint64_t row, const s
  */
 int heal_map(struct blobstore *bs, const struct blob_id *id);
 
+/* The table of what was moved out of a segment, made again from the index. Likewise; with no move_lock held. */
+int heal_table(struct blobstore *bs, uint32_t segment);
+
 #endif

@@ -106,6 +106,30 @@ static int scrub_heal(struct scrub *s)
         return r;
 }
 
+/* Made again, or else told of. */
+static int scrub_lost_table(struct scrub *s, uint32_t segment, const char *what)
+{
+        int r = s->ops->find ? heal_table(s->store, segment) : 0;
+
+        if (r > 0)
+                s->ops->healed(s->ops->ctx, SCRUB_HEALED_TABLES, 1);
+        else if (r == 0)
+                scrub_report(s, BLOBSTORE_PROBLEM_INDEX, NULL, "moved/%08x is %s", segment, what);
+        return r < 0 ? r : 0;
+}
+
+/* Is there a table that tells where it lies? One that is damaged is found when all are looked at. */
+static int scrub_place(struct scrub *s, const struct index_chunk *c)
+{
+        const uint32_t segment = place_segment(c->place);
+        struct moved_chunk moved;
+
+        if (c->at == c->place || segment == s->no_table || moves_find(s->chunks->moves, c->place, &moved) != 0)
+                return 0;
+        s->no_table = segment;
+        return scrub_lost_table(s, segment, "missing, or a part of it");
+}
+
 /* Reads a few chunks behind AFTER, which stay there while they are read. Gives how many, and where the last lies. */
 static int scrub_some_chunks(struct scrub *s, uint32_t id, const struct footer *footer, uint64_t *after)
 {
@@ -122,7 +146,9 @@ static int scrub_some_chunks(struct scrub *s, uint32_t id, const struct footer *
                         continue;
                 bytes += page[i].stored_len;
                 name = scrub_name_of(&page[i], footer);
-                r = scrub_chunk(s, &page[i], &name);
+                r = scrub_place(s, &page[i]);
+                if (r == 0)
+                        r = scrub_chunk(s, &page[i], &name);
                 if (r == 0)
                         r = scrub_defer(s, page[i].place, &name);
         }
@@ -186,7 +212,7 @@ static int scrub_segment(struct scrub *s, const struct segment_state *segment)
         return r < 0 ? r : scrub_heal(s);
 }
 
-/* A moves_each_fn. Readers go by the index where such a table is damaged. */
+/* A moves_each_fn. Readers go by the index where such a table is damaged, as where it is missing. */
 static int scrub_table(void *ctx, uint32_t segment)
 {
         struct scrub *s = ctx;
@@ -194,8 +220,7 @@ static int scrub_table(void *ctx, uint32_t segment)
 
         if (!scrub_is_damage(r))
                 return r;
-        scrub_report(s, BLOBSTORE_PROBLEM_INDEX, NULL, "moved/%08x is damaged", segment);
-        return 0;
+        return scrub_lost_table(s, segment, "damaged");
 }
 
 static int scrub_segments(struct scrub *s)

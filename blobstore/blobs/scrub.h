@@ -28,6 +28,7 @@ struct scrub_position {
 enum scrub_healed {
         SCRUB_HEALED_CHUNKS,
         SCRUB_HEALED_MAPS, /* pages of maps, and what lies around them */
+        SCRUB_HEALED_TABLES, /* of where chunks lie that were moved */
 };
 
 struct scrub_ops {

@@ -23,6 +23,7 @@ struct scrub {
         struct heal_chunk *sick; /* damaged, of the segment that is read */
         size_t n_sick;
         uint64_t healed, healed_maps; /* since it was last told */
+        uint32_t no_table;            /* of this segment there is none, as was told; 0: none */
         bool untold;            /* some of them were not looked for in the maps yet */
         uint64_t read, told_at; /* bytes so far; when they were looked for the last time … */
         uint64_t telling;       /* … and what that took */

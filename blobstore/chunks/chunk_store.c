@@ -128,22 +128,39 @@ static int chunk_store_read_payload(struct chunk_store *cs, uint64_t place, size
         return r;
 }
 
-/* What a payload is encoded with; without a base of its own, which would be somebody's lie. */
-static int chunk_store_read_base(struct chunk_store *cs, struct codec *codec, struct codec_base *base)
+bool chunk_store_find_lost(struct chunk_store *cs, uint64_t place, struct moved_chunk *ret)
+{
+        struct moved_chunk known;
+
+        return cs->index && moves_find(cs->moves, place, &known) == 0 && index_where(cs->index, place, ret) > 0;
+}
+
+static int chunk_store_read_base_at(struct chunk_store *cs, struct codec *codec, struct codec_base *base, uint64_t place, size_t len)
 {
         struct codec_base none;
-        size_t len = base->stored_len;
         int r;
 
-        if (base->raw_len > CHUNK_SIZE_MAX)
-                return -EBADMSG;
-        r = chunk_store_read_payload(cs, base->place, &len, codec->stored, base->raw_len);
+        r = chunk_store_read_payload(cs, place, &len, codec->stored, base->raw_len);
         if (r == 0 && codec_get_base(codec->stored, len, base->raw_len, &none))
                 r = -EBADMSG;
         if (r == 0)
                 r = codec_decode(codec, codec->stored, len, NULL, codec->raw, base->raw_len);
         if (r == 0 && codec_base_hash(codec->raw, base->raw_len) != base->hash)
                 r = -EBADMSG;
+        return r;
+}
+
+/* What a payload is encoded with; without a base of its own, which would be somebody's lie. */
+static int chunk_store_read_base(struct chunk_store *cs, struct codec *codec, struct codec_base *base)
+{
+        struct moved_chunk moved;
+        int r;
+
+        if (base->raw_len > CHUNK_SIZE_MAX)
+                return -EBADMSG;
+        r = chunk_store_read_base_at(cs, codec, base, base->place, base->stored_len);
+        if (r == -EBADMSG && chunk_store_find_lost(cs, base->place, &moved))
+                r = chunk_store_read_base_at(cs, codec, base, moved.at, moved.stored_len);
         base->bytes = codec->raw;
         return r;
 }
@@ -219,11 +236,14 @@ static int chunk_store_load_checked(struct chunk_store *cs, uint64_t place, size
 int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, const struct chunk_id *id, void *buf,
                      size_t raw_len)
 {
+        struct moved_chunk moved;
         int r;
 
         if (stored_len > raw_len || raw_len > CHUNK_SIZE_MAX)
                 return -EBADMSG;
         r = chunk_store_load_checked(cs, place, stored_len, id, buf, raw_len);
+        if (r == -EBADMSG && chunk_store_find_lost(cs, place, &moved) && moved.stored_len <= raw_len)
+                r = chunk_store_load_checked(cs, moved.at, moved.stored_len, id, buf, raw_len);
         if (r == -EBADMSG && segments_doubt(cs->segments))
                 r = chunk_store_load_checked(cs, place, stored_len, id, buf, raw_len);
         if (r == -EBADMSG && cs->index && !cs->read_only)

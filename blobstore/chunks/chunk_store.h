@@ -67,6 +67,12 @@ int chunk_store_read(struct chunk_store *cs, uint64_t place, size_t stored_len, 
 /* Where the payload lies: where the chunk was moved to, or at its PLACE; and how long it is. */
 int chunk_store_resolve(struct chunk_store *cs, uint64_t *place, size_t *stored_len);
 
+/*
+ * Was it moved, and the table that told where to is missing? What lay where it was may be a hole by now, in a segment that is
+ * there: who could not read it there looks again where the index has it.
+ */
+bool chunk_store_find_lost(struct chunk_store *cs, uint64_t place, struct moved_chunk *ret);
+
 /* Which chunk is this one's base, by its payload? 0: none. */
 int chunk_store_peek_base(struct chunk_store *cs, uint64_t place, size_t stored_len, size_t raw_len, uint64_t *ret);
 

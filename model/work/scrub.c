@@ -269,6 +269,7 @@ static const struct {
 } healed_words[] = {
         [SCRUB_HEALED_CHUNKS] = { " chunk was", " chunks were" },
         [SCRUB_HEALED_MAPS] = { " page of a map was", " pages of maps were" },
+        [SCRUB_HEALED_TABLES] = { " table of moved chunks was", " tables of moved chunks were" },
 };
 
 static int note_healed(struct pass *p, const char *text)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@
 /* What a pass tells. */
 struct pass {
         struct blobstore *other; /* where whole chunks may be; NULL: nowhere */
-        uint64_t healed, healed_maps;
+        uint64_t healed, healed_maps, healed_tables;
         struct blob *same; /* of the same content as all that is asked about; NULL: there is none */
         struct scrub_position pos;
         uint64_t bytes;       /* read */
@@ -81,7 +82,7 @@ static void healed(void *ctx, enum scrub_healed what, uint64_t n)
 {
         struct pass *p = ctx;
 
-        *(what == SCRUB_HEALED_MAPS ? &p->healed_maps : &p->healed) += n;
+        *(what == SCRUB_HEALED_MAPS ? &p->healed_maps : what == SCRUB_HEALED_TABLES ? &p->healed_tables : &p->healed) += n;
 }
 
 static int find_same(void *ctx, const struct blob_id *blob, uint64_t off, unsigned nth, void *buf, size_t n)
@@ -888,15 +889,17 @@ static void keep_file(const struct store *s, const char *name, struct kept_file 
 static void lose(const struct store *s, const char *name, off_t at, size_t n)
 {
         char path[2 * TEMPDIR_MAX];
-        uint8_t zeros[4096] = { 0 };
+        uint8_t *zeros = calloc(1, n);
         int fd;
 
+        assert_non_null(zeros);
         store_path(s, name, path);
         fd = open(path, O_RDWR | O_CLOEXEC);
         assert_true(fd >= 0);
         if (at < 0)
                 at += lseek(fd, 0, SEEK_END);
         assert_int_equal(pwrite(fd, zeros, n, at), n);
+        free(zeros);
         (void)close(fd);
 }
 
@@ -992,6 +995,159 @@ static void test_a_page_of_what_was_tidied_since_is_made_again_from_what_is_left
 
         blob_close(same);
         blobstore_close(elsewhere);
+        free(bytes);
+        store_close(s);
+}
+
+/* What is lost is found, nothing that only it names is given back, no byte that is read is wrong, and a backup mends it. */
+static void assert_named_and_kept(struct store *s, struct blob *same, const struct blob_id *id, const uint8_t *bytes,
+                                  const char *map, const struct kept_file *as)
+{
+        const struct blobstore_stats before = store_stats(s);
+        char path[2 * TEMPDIR_MAX];
+        int fd;
+
+        assert_pass_heals(s, same, 0, id, map, as);
+        assert_true(store_check(s) > 0);
+        (void)store_gc(s);
+        store_reopen(s);
+        (void)store_gc(s);
+        assert_int_equal(store_stats(s).stored_bytes, before.stored_bytes);
+        assert_err(read_all(s, id), -EBADMSG);
+
+        store_path(s, map, path);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, as->bytes, (size_t)as->n, 0), as->n);
+        (void)close(fd);
+        store_reopen(s);
+        store_assert_clean(s);
+        assert_reads(s, id, bytes);
+}
+
+/* Where chunks lie that were moved follows from segments and index; what a map said of them before does not, nor does its header. */
+static void test_what_is_lost_whole_after_tidying_is_made_again_or_named(void **state)
+{
+        struct store *s = *state;
+        struct blobstore_tidy_stats moved = { 0 };
+        const struct blob_id id = add(s, 1);
+        uint8_t *bytes = image_make(1, IMAGE_BYTES);
+        const char *const table = "moved/00000001";
+        char name[64], path[2 * TEMPDIR_MAX];
+        struct blobstore *elsewhere;
+        struct kept_file map;
+        struct blob *same;
+        struct pass p;
+
+        store_path(s, "../elsewhere", path);
+        assert_ok(blobstore_open(path, &(struct blobstore_opts){ 0 }, &elsewhere));
+        assert_ok(image_write(elsewhere, bytes, IMAGE_BYTES, &same));
+        store_reopen(s);
+        assert_int_equal(blobstore_tidy(s->bs, never, NULL, &moved), 1);
+        (void)store_gc(s);
+        map_path(&id, "", name);
+        keep_file(s, name, &map);
+
+        for (int i = 0; i < 4; i++) { /* header and rows are lost, or the file; told, or healed */
+                store_close(s);
+                store_path(s, table, path);
+                if (i < 2)
+                        lose(s, table, 0, 4096);
+                else
+                        assert_int_equal(unlink(path) == 0, i == 2); /* it is gone already */
+                assert_ok(store_open(s));
+                assert_reads(s, &id, bytes);
+                p = (struct pass){ .other = i % 2 ? s->bs : NULL };
+                assert_ok(scrub(s, &p));
+                assert_int_equal(p.healed, 0);
+                assert_int_equal(p.healed_tables, i % 2);
+                assert_int_equal(p.n, !(i % 2));
+                if (p.n > 0) {
+                        assert_int_equal(p.kinds[0], BLOBSTORE_PROBLEM_INDEX);
+                        assert_contains(p.text[0], i == 0 ? "moved/00000001 is damaged" : "moved/00000001 is missing");
+                }
+                assert_reads(s, &id, bytes);
+        }
+        store_assert_clean(s);
+        store_reopen(s);
+        store_assert_clean(s);
+        store_path(s, table, path);
+        store_close(s);
+        assert_int_equal(unlink(path), 0);
+        assert_ok(store_open(s));
+        assert_int_equal(store_check(s), 1); /* the table alone, which is made again with the index */
+        store_close(s);
+        store_path(s, "index.db", path);
+        assert_int_equal(unlink(path), 0);
+        assert_ok(store_open(s));
+        store_assert_clean(s);
+
+        lose(s, name, 0, 2 * 4096); /* header and page */
+        store_reopen(s);
+        assert_named_and_kept(s, same, &id, bytes, name, &map);
+        lose(s, name, 4096, 4096); /* the page alone */
+        store_reopen(s);
+        assert_named_and_kept(s, same, &id, bytes, name, &map);
+        lose(s, name, 0, (size_t)map.n); /* all of it */
+        store_reopen(s);
+        assert_named_and_kept(s, same, &id, bytes, name, &map);
+
+        blob_close(same);
+        blobstore_close(elsewhere);
+        free(bytes);
+}
+
+/* How many blocks are read; each as it should be. */
+static size_t readable(struct store *s, const struct blob_id *id, const uint8_t *bytes)
+{
+        uint8_t block[BLOCK];
+        struct blob *b;
+        size_t n = 0;
+
+        assert_ok(blob_open(s->bs, id, &b));
+        for (size_t off = 0; off < IMAGE_BYTES; off += BLOCK) {
+                ssize_t got = blob_pread(b, block, BLOCK, off);
+
+                if (got < 0) {
+                        assert_int_equal(got, -EBADMSG);
+                        continue;
+                }
+                assert_int_equal(got, BLOCK);
+                assert_memory_equal(block, bytes + off, BLOCK);
+                n++;
+        }
+        blob_close(b);
+        return n;
+}
+
+/* The segment stays for a chunk that cannot be moved: where others lay, there are holes, which used to be taken for them. */
+static void test_what_was_moved_is_read_without_its_table_where_it_left_a_hole(void **state)
+{
+        struct store *s = *state;
+        struct blobstore_tidy_stats moved = { 0 };
+        const struct blob_id id = add(s, 1);
+        uint8_t *bytes = image_make(1, IMAGE_BYTES);
+        char path[2 * TEMPDIR_MAX];
+        struct stat st;
+        size_t n;
+
+        store_close(s);
+        flip(s, "segments/00000001.seg", 20000);
+        assert_ok(store_open(s));
+        assert_int_equal(blobstore_tidy(s->bs, never, NULL, &moved), 1);
+        (void)store_gc(s);
+        store_reopen(s);
+        (void)store_gc(s);
+        n = readable(s, &id, bytes);
+        assert_in_range(n, 1, IMAGE_BYTES / BLOCK - 1);
+        store_close(s);
+        store_path(s, "segments/00000001.seg", path);
+        assert_int_equal(stat(path, &st), 0);
+        lose(s, "segments/00000001.seg", 4096, (size_t)st.st_size - 4096); /* as what is punched reads */
+        store_path(s, "moved/00000001", path);
+        assert_int_equal(unlink(path), 0);
+        assert_ok(store_open(s));
+        assert_int_equal(readable(s, &id, bytes), n);
         free(bytes);
         store_close(s);
 }
@@ -1174,6 +1330,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_what_cannot_be_healed_is_named_all_the_same, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_a_page_of_a_map_is_made_again_from_the_same_content, store_setup,
+                                                store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_was_moved_is_read_without_its_table_where_it_left_a_hole,
+                                                store_setup, store_teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_lost_whole_after_tidying_is_made_again_or_named, store_setup,
                                                 store_teardown),
                 cmocka_unit_test_setup_teardown(test_a_page_of_what_was_tidied_since_is_made_again_from_what_is_left_of_it, store_setup,
                                                 store_teardown),
