@@ -577,7 +577,6 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
                                                                .served = mount_tell_ready, .ctx = &m }, &m.ending);
                 if (r < 0) /* without it the end may wait for a disk for ever */
                         mount_tell_ready(&m);
-                thread_set_nice(THREAD_NICE_REQUESTS); /* the loop's threads have it from this one */
                 if (m.lasting)
                         atomic_store(&m.lasting->memory->serving, 1);
                 r = fuse_session_loop_mt(m.session, config);

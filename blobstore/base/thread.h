@@ -23,15 +23,16 @@ static inline int thread_start(pthread_t *ret, void *(*run)(void *), void *arg)
 }
 
 /*
- * Who has the processor when there is not enough of it. Requests are short, and whoever sends one may hold what others
- * wait for in the kernel until it is answered: a directory that all users make things in. So they go before what takes
- * long. Three users doing their worst on two cores: a fourth's `ls private` took 150 ms (p99) without this, 80 ms with
- * it. Not by more: a thread that holds a lock for an instant must come to give it back.
+ * Who has the processor when there is not enough of it. Nothing here goes before the programs of those who ask: they hold what
+ * others wait for in the kernel, a directory in which all users make things, until they themselves have a processor again.
+ * And the scheduler takes all that is runnable into account by its weight: with a few threads of high priority that wait again
+ * and again, those that were just behind stay so for a tenth of a second and more. Three users doing their worst on two cores,
+ * a fourth's `cat quota` (p99): 55 to 70 ms with requests at -10 and whoever holds the catalogue at -20, 15 ms like this.
+ * What takes long goes a little after the rest. Not by more: what it holds for an instant it must come to give back.
  */
 enum thread_nice {
-        THREAD_NICE_HOLDING = -20, /* what requests wait for; only root may, as with the next: else it stays as it is */
-        THREAD_NICE_REQUESTS = -10,
-        THREAD_NICE_LONG = 5, /* what somebody waits for, but not at once */
+        THREAD_NICE_REQUESTS = 0,
+        THREAD_NICE_LONG = 2, /* what somebody waits for, but not at once */
         THREAD_NICE_IDLE = 19, /* what nobody waits for */
 };
 
@@ -42,22 +43,21 @@ static inline void thread_set_nice(enum thread_nice nice)
 }
 
 /*
- * Who holds what requests wait for goes before them until it gives that back, whatever it does otherwise. As one of them
- * it has its turn after those that had less of the processor before: a thread that had answered many was seen to hold the
- * catalogue for 80 ms in which it had no turn. A hint, too; gives what thread_calm() takes.
+ * Who holds what requests wait for goes with them until it gives that back, whatever it does otherwise. A hint, for which it
+ * takes root; gives what thread_calm() takes.
  */
 static inline int thread_hurry(void)
 {
         const int nice = getpriority(PRIO_PROCESS, (id_t)gettid()); /* cannot fail of oneself */
 
-        if (nice > THREAD_NICE_HOLDING)
-                thread_set_nice(THREAD_NICE_HOLDING);
+        if (nice > THREAD_NICE_REQUESTS)
+                thread_set_nice(THREAD_NICE_REQUESTS);
         return nice;
 }
 
 static inline void thread_calm(int nice)
 {
-        if (nice > THREAD_NICE_HOLDING)
+        if (nice > THREAD_NICE_REQUESTS)
                 (void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 }
 

@@ -3,13 +3,13 @@
 #include "fs/ops/later.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
-#include "blobstore/base/thread_share.h"
 #include "fs/ops/file.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/resent.h"
@@ -23,16 +23,15 @@
 static const struct {
         unsigned threads, of_one_user;
         enum thread_nice nice;
-        unsigned percent; /* of a processor that its threads are sure of, together */
         bool reads; /* disks, so that its threads may come to wait for a store's */
 } lanes[] = {
-        [LATER_LIST] = { 4, 1, THREAD_NICE_LONG, 20, false },
-        [LATER_TEXT] = { 4, 1, THREAD_NICE_LONG, 10, false },
-        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, 0, false },
-        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, 0, true },
-        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, 0, true },
-        [LATER_USERS] = { 4, 1, THREAD_NICE_LONG, 10, false },
-        [LATER_FIND] = { 4, 1, THREAD_NICE_LONG, 10, false },
+        [LATER_LIST] = { 4, 1, THREAD_NICE_LONG, false },
+        [LATER_TEXT] = { 4, 1, THREAD_NICE_LONG, false },
+        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, false },
+        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, true },
+        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, true },
+        [LATER_USERS] = { 4, 1, THREAD_NICE_LONG, false },
+        [LATER_FIND] = { 4, 1, THREAD_NICE_LONG, false },
 };
 
 /*
@@ -69,16 +68,22 @@ struct asker {
         STAILQ_HEAD(, waiting) waiting;
 };
 
+struct helper {
+        SLIST_ENTRY(helper) link; /* of those that have nothing to do */
+        struct lane *lane;
+        pthread_t thread;
+        sem_t woken; /* not a condition: it takes no mutex before it has a processor */
+};
+
 struct lane {
         unsigned number;
         pthread_mutex_t mutex; /* of all below: no lane waits for another's threads, whose turn at the processor may be far */
         bool stopped;
         TAILQ_HEAD(, asker) askers; /* whose turn is next is the first */
-        pthread_cond_t more;
-        pthread_t threads[4];
+        SLIST_HEAD(, helper) idle;
+        struct helper threads[4];
         unsigned n_threads;
         unsigned elsewhere; /* of those, how many are at a store elsewhere */
-        struct thread_share share;
 };
 
 struct later {
@@ -156,57 +161,80 @@ static void answer_interrupted(struct lane *lane, fuse_req_t fuse)
 
 /* ---- threads ---- */
 
+static void answer(struct waiting *w)
+{
+        struct fs *fs = fuse_req_userdata(w->fuse);
+
+        watch_go_on(fs->watch, &w->what);
+        resent_go_on(&w->resent);
+        if (w->name_fn)
+                w->name_fn(w->fuse, w->ino, w->bytes);
+        else if (w->write_fn)
+                w->write_fn(w->fuse, w->ino, w->bytes, w->size, w->off, &w->fi);
+        else
+                w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
+        resent_go_on(&(struct resent){ 0 });
+        watch_end(fs->watch);
+        free(w);
+}
+
+/* Notes that what H did for *A is done, unless that is NULL; *RET: what it does next, NULL: it waits. False: it ends. */
+static bool next(struct helper *h, struct asker **a, struct waiting **ret)
+{
+        struct lane *lane = h->lane;
+        LOCK_SCOPE(&lane->mutex);
+
+        if (*a) {
+                (*a)->at_work--;
+                lane->elsewhere -= (*a)->store != 0;
+                drop_idle(lane, *a);
+                *a = NULL;
+        }
+        if (lane->stopped)
+                return false;
+        *ret = take_next(lane, a);
+        if (!*ret)
+                SLIST_INSERT_HEAD(&lane->idle, h, link);
+        return true;
+}
+
 /*
- * Whoever asks needs the mutex. So its threads go before requests, as who holds what those wait for does (thread.h), but for the
- * work itself: also while they have nothing to do, since they take the mutex when they are woken.
+ * Whoever asks needs the mutex, so who has it goes with requests (thread.h). All else is done with the priority of the work,
+ * waiting for it, too: a thread that waits with a higher one is woken with that, and what it then does with its own is
+ * forgotten when it waits again. Readers of lists were seen to keep everybody else from a processor for 240 ms like that.
  */
 static void *work(void *arg)
 {
-        struct lane *lane = arg;
+        struct helper *h = arg;
         struct waiting *w;
-        struct asker *a;
-        struct fs *fs;
+        struct asker *a = NULL;
+        bool goes_on;
+        int nice;
 
-        (void)thread_hurry();
-        if (lane->share.percent > 0)
-                thread_share_join(&lane->share);
-
-        LOCK_SCOPE(&lane->mutex);
-        while (!lane->stopped) {
-                w = take_next(lane, &a);
-                if (!w) {
-                        (void)pthread_cond_wait(&lane->more, &lane->mutex);
-                        continue;
-                }
-                unlock(&lane->mutex);
-                thread_calm(lanes[lane->number].nice);
-                thread_share_step();
-                fs = fuse_req_userdata(w->fuse);
-                watch_go_on(fs->watch, &w->what);
-                resent_go_on(&w->resent);
-                if (w->name_fn)
-                        w->name_fn(w->fuse, w->ino, w->bytes);
-                else if (w->write_fn)
-                        w->write_fn(w->fuse, w->ino, w->bytes, w->size, w->off, &w->fi);
+        thread_set_nice(lanes[h->lane->number].nice);
+        for (;;) {
+                nice = thread_hurry();
+                goes_on = next(h, &a, &w);
+                thread_calm(nice);
+                if (!goes_on)
+                        return NULL;
+                if (w)
+                        answer(w);
                 else
-                        w->fn(w->fuse, w->ino, w->size, w->off, w->has_fi ? &w->fi : NULL);
-                resent_go_on(&(struct resent){ 0 });
-                watch_end(fs->watch);
-                free(w);
-                (void)thread_hurry();
-                lock(&lane->mutex);
-                a->at_work--;
-                lane->elsewhere -= a->store != 0;
-                drop_idle(lane, a);
+                        while (sem_wait(&h->woken) != 0) /* a signal */
+                                ;
         }
-        return NULL;
 }
 
 /* With the first request: a daemon that goes to the background has no thread before that. */
 static int start_threads(struct lane *lane)
 {
         while (lane->n_threads < lanes[lane->number].threads) {
-                if (pthread_create(&lane->threads[lane->n_threads], NULL, work, lane) != 0)
+                struct helper *h = &lane->threads[lane->n_threads];
+
+                h->lane = lane;
+                (void)sem_init(&h->woken, 0, 0); /* cannot fail with this */
+                if (pthread_create(&h->thread, NULL, work, h) != 0)
                         return lane->n_threads > 0 ? 0 : -EAGAIN;
                 lane->n_threads++;
         }
@@ -222,9 +250,8 @@ int later_new(struct later **ret)
         for (unsigned i = 0; i < LATER_LANES; i++) {
                 l->lanes[i].number = i;
                 (void)pthread_mutex_init(&l->lanes[i].mutex, NULL); /* cannot fail without attributes, as below */
-                l->lanes[i].share.percent = lanes[i].percent;
                 TAILQ_INIT(&l->lanes[i].askers);
-                (void)pthread_cond_init(&l->lanes[i].more, NULL);
+                SLIST_INIT(&l->lanes[i].idle);
         }
         *ret = l;
         return 0;
@@ -237,11 +264,14 @@ static void stop(struct later *l, bool answer)
                 l->lanes[i].stopped = true;
                 if (answer)
                         answer_interrupted(&l->lanes[i], NULL);
-                (void)pthread_cond_broadcast(&l->lanes[i].more);
+                for (unsigned t = 0; t < l->lanes[i].n_threads; t++)
+                        (void)sem_post(&l->lanes[i].threads[t].woken);
         }
         for (unsigned i = 0; i < LATER_LANES; i++) {
-                for (unsigned t = 0; t < l->lanes[i].n_threads; t++)
-                        (void)pthread_join(l->lanes[i].threads[t], NULL);
+                for (unsigned t = 0; t < l->lanes[i].n_threads; t++) {
+                        (void)pthread_join(l->lanes[i].threads[t].thread, NULL);
+                        (void)sem_destroy(&l->lanes[i].threads[t].woken);
+                }
                 l->lanes[i].n_threads = 0;
         }
 }
@@ -261,10 +291,8 @@ void later_free(struct later *l)
 {
         if (!l)
                 return;
-        for (unsigned i = 0; i < LATER_LANES; i++) {
-                (void)pthread_cond_destroy(&l->lanes[i].more);
+        for (unsigned i = 0; i < LATER_LANES; i++)
                 (void)pthread_mutex_destroy(&l->lanes[i].mutex);
-        }
         free(l);
 }
 
@@ -385,7 +413,8 @@ static void interrupt(fuse_req_t fuse, void *data)
         }
 }
 
-static int enqueue(struct lane *lane, struct waiting *w, uint64_t store)
+/* *RET: who is to be woken for it; NULL: nobody has nothing to do. */
+static int enqueue(struct lane *lane, struct waiting *w, uint64_t store, struct helper **ret)
 {
         struct asker *a;
         int r;
@@ -400,6 +429,9 @@ static int enqueue(struct lane *lane, struct waiting *w, uint64_t store)
         if (!a)
                 return -ENOMEM;
         STAILQ_INSERT_TAIL(&a->waiting, w, link);
+        *ret = SLIST_FIRST(&lane->idle);
+        if (*ret)
+                SLIST_REMOVE_HEAD(&lane->idle, link);
         return 0;
 }
 
@@ -423,6 +455,7 @@ static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
 {
         const fuse_req_t fuse = w->fuse;
         struct fs *fs = fuse_req_userdata(fuse);
+        struct helper *idle;
         uint64_t store;
         int r;
 
@@ -431,12 +464,12 @@ static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
         w->what.thread = 0;
         w->resent = resent_get();
         fuse_req_interrupt_func(fuse, interrupt, l);
-        r = enqueue(&l->lanes[lane], w, store);
-        if (r == 0) { /* without the mutex, which who is woken takes first */
-                (void)pthread_cond_signal(&l->lanes[lane].more);
-        } else {
+        r = enqueue(&l->lanes[lane], w, store, &idle);
+        if (r < 0) {
                 free(w);
                 (void)fuse_reply_err(fuse, -r);
+        } else if (idle) {
+                (void)sem_post(&idle->woken);
         }
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "blobstore/base/lock.h"
+#include "blobstore/base/thread.h"
 
 struct jobs {
         pthread_mutex_t mutex;
@@ -20,6 +21,28 @@ struct jobs {
         struct upkeep more; /* that rows do not tell */
         struct job *first;
 };
+
+/* Requests take the mutex, too, so whoever has it goes with them, scrub and all (thread.h). */
+struct held {
+        struct jobs *js;
+        int nice;
+};
+
+static struct held hold(struct jobs *js)
+{
+        const struct held h = { js, thread_hurry() };
+
+        lock(&js->mutex);
+        return h;
+}
+
+static void let_go(const struct held *h)
+{
+        unlock(&h->js->mutex);
+        thread_calm(h->nice);
+}
+
+#define HOLD_SCOPE(js) const struct held held_ __attribute__((cleanup(let_go), unused)) = hold(js)
 
 int jobs_new(struct jobs **ret)
 {
@@ -73,7 +96,7 @@ void jobs_wake(struct model *m)
         if (!js)
                 return;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         for (unsigned lane = 0; lane < JOBS_LANE_COUNT; lane++) {
                 js->look[lane] = true;
@@ -91,7 +114,7 @@ void jobs_cancel(struct model *m, uint64_t task)
         if (!js)
                 return;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         job = find_job(js, task);
         if (!job)
@@ -109,7 +132,7 @@ void jobs_cancel_image(struct model *m, uint64_t image)
         if (!js)
                 return;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         for (struct job *job = js->first; job; job = job->next)
                 if (job->task.image == image) {
@@ -127,7 +150,7 @@ bool jobs_is_ending(struct model *m, uint64_t image)
         if (!js)
                 return false;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         for (const struct job *job = js->first; job; job = job->next)
                 ending |= job->task.image == image && job->cancelled;
@@ -148,7 +171,7 @@ bool jobs_get_progress(struct model *m, uint64_t task, struct progress *ret)
         if (!js)
                 return false;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         job = find_job(js, task);
         if (!job)
@@ -165,7 +188,7 @@ bool jobs_is_busy(struct model *m)
         if (!js)
                 return false;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         return js->first != NULL;
 }
@@ -177,7 +200,7 @@ bool jobs_is_stopping(struct model *m)
         if (!js)
                 return false;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         return js->stopping;
 }
@@ -188,7 +211,7 @@ bool jobs_has_upkeep(struct model *m)
 
         if (!js)
                 return false;
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
         return js->stopping || js->tidy;
 }
 
@@ -200,7 +223,7 @@ bool jobs_has_news(struct model *m, unsigned lane)
         if (!js)
                 return false;
 
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         news = js->look[lane];
         js->look[lane] = false;
@@ -212,7 +235,7 @@ bool jobs_has_news(struct model *m, unsigned lane)
 int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes)
 {
         struct jobs *js = job->m->jobs;
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         job->done_bytes = done_bytes;
         job->total_bytes = total_bytes;
@@ -222,14 +245,14 @@ int job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes)
 bool job_must_stop(struct job *job)
 {
         struct jobs *js = job->m->jobs;
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         return job->cancelled || js->stopping;
 }
 
 void job_get_progress(struct job *job, bool finished, struct progress *ret)
 {
-        LOCK_SCOPE(&job->m->jobs->mutex);
+        HOLD_SCOPE(job->m->jobs);
 
         progress_set(ret, job->done_bytes, job->total_bytes, finished);
 }
@@ -259,7 +282,7 @@ int job_finish(struct job *job, struct db_txn *ret)
 static bool pause_for(struct jobs *js, unsigned seconds, const bool *cancelled)
 {
         struct timespec until;
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += seconds;
@@ -281,7 +304,7 @@ int job_pause(struct job *job, unsigned seconds)
 
 void jobs_stop(struct jobs *js)
 {
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         js->stopping = true;
         for (struct job *job = js->first; job; job = job->next)
@@ -308,7 +331,7 @@ static int wait_until(struct jobs *js, pthread_cond_t *cond, int64_t due_us)
 bool jobs_wait_until(struct jobs *js, unsigned lane, int64_t due_us)
 {
         int k = 0;
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         while (!js->stopping && !js->look[lane] && k != ETIMEDOUT)
                 k = wait_until(js, &js->queued[lane], due_us);
@@ -319,7 +342,7 @@ bool jobs_wait_until(struct jobs *js, unsigned lane, int64_t due_us)
 
 void jobs_look_again(struct jobs *js, unsigned lane)
 {
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         js->look[lane] = true;
         pthread_cond_signal(&js->queued[lane]);
@@ -332,7 +355,7 @@ bool jobs_pause(struct jobs *js, unsigned seconds)
 
 void jobs_link(struct jobs *js, struct job *job)
 {
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         job->next = js->first;
         js->first = job;
@@ -349,7 +372,7 @@ static void add_upkeep(struct jobs *js, struct upkeep more)
 
 void jobs_unlink(struct jobs *js, struct job *job, bool left)
 {
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         for (struct job **p = &js->first; *p; p = &(*p)->next)
                 if (*p == job) {
@@ -364,7 +387,7 @@ void jobs_unlink(struct jobs *js, struct job *job, bool left)
 
 void jobs_add_upkeep(struct jobs *js, struct upkeep more)
 {
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         add_upkeep(js, more);
         js->tidy = true;
@@ -373,7 +396,7 @@ void jobs_add_upkeep(struct jobs *js, struct upkeep more)
 
 void jobs_defer_upkeep(struct jobs *js, struct upkeep more)
 {
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         add_upkeep(js, more);
 }
@@ -381,7 +404,7 @@ void jobs_defer_upkeep(struct jobs *js, struct upkeep more)
 bool jobs_wait_for_upkeep(struct jobs *js, int64_t due_us, struct upkeep *ret)
 {
         int k = 0;
-        LOCK_SCOPE(&js->mutex);
+        HOLD_SCOPE(js);
 
         while (!js->stopping && !js->tidy && k != ETIMEDOUT)
                 k = wait_until(js, &js->upkeep, due_us);

@@ -20,7 +20,6 @@
 
 #include "blobstore/base/lock.h"
 #include "blobstore/base/thread.h"
-#include "blobstore/base/thread_share.h"
 #include "model/core/state.h"
 #include "model/core/user_name.h"
 #include "model/image/image.h"
@@ -243,7 +242,6 @@ static int begin_portion(struct model *m, struct db_txn *t, uint64_t list, struc
         int r;
 
         db_end(t);
-        thread_share_step();
         r = db_begin_scan(m->db, t);
         if (r == 0)
                 r = read_version(t, list, &rows->viewer);
@@ -313,21 +311,13 @@ static int try_rows(struct model *m, const struct caller *c, uint64_t list, int6
         return all ? take_all_regions(m, &t, portion, rows) : take_region(m, &t, list, list, portion, rows);
 }
 
-/*
- * In one go, of which there is one at a time. Others wait for its end, those who make lists and, when the log is long,
- * it as well: so it goes on as a request does, and what that took of the share of lists is what is then waited for.
- */
+/* In one go, of which there is one at a time, since the log grows for as long. */
 static int take_rows_whole(struct model *m, const struct caller *c, uint64_t list, pthread_mutex_t *whole,
                            struct rows *rows)
 {
         LOCK_SCOPE(whole);
-        const int nice = thread_hurry();
-        int r;
 
-        r = try_rows(m, c, list, WHOLE, rows);
-        thread_calm(nice);
-        thread_share_step();
-        return r;
+        return try_rows(m, c, list, WHOLE, rows);
 }
 
 static int64_t now_us(void)
@@ -381,7 +371,6 @@ struct cell {
 struct cursor {
         struct model *m;
         struct spool_reader reader;
-        size_t n_rows; /* that were read */
         const char *next; /* cell of the row */
         struct strbuf buf;
         int64_t user; /* whose name it is; looking one up is slow, and rows of one owner come in runs */
@@ -400,8 +389,6 @@ static int next_row(struct cursor *cur)
         size_t len;
         int r;
 
-        if (++cur->n_rows % PORTION == 0)
-                thread_share_step();
         r = spool_read(&cur->reader, sizeof(len), &bytes);
         if (r < 0)
                 return r;
