@@ -24,21 +24,23 @@ static const struct {
         unsigned threads, of_one_user;
         enum thread_nice nice;
         bool reads; /* disks, so that its threads may come to wait for a store's */
+        bool sure; /* done, whoever interrupts it */
 } lanes[] = {
-        [LATER_LIST] = { 4, 1, THREAD_NICE_LONG, false },
-        [LATER_TEXT] = { 4, 1, THREAD_NICE_LONG, false },
-        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, false },
-        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, true },
-        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, true },
-        [LATER_USERS] = { 4, 1, THREAD_NICE_LONG, false },
-        [LATER_FIND] = { 4, 1, THREAD_NICE_LONG, false },
+        [LATER_LIST] = { 4, 1, THREAD_NICE_LONG, false, false },
+        [LATER_TEXT] = { 4, 1, THREAD_NICE_LONG, false, false },
+        [LATER_NAMES] = { 4, 1, THREAD_NICE_REQUESTS, false, false },
+        [LATER_COMPARE] = { 4, 1, THREAD_NICE_LONG, true, false },
+        [LATER_LOOK] = { 4, 1, THREAD_NICE_LONG, true, false },
+        [LATER_TURNS] = { 2, 1, THREAD_NICE_LONG, true, true },
+        [LATER_USERS] = { 4, 1, THREAD_NICE_LONG, false, false },
+        [LATER_FIND] = { 4, 1, THREAD_NICE_LONG, false, false },
 };
 
 /*
- * Of a lane, for all stores other than the library's own together, which may not answer: as with gates (gate.h). There a
- * user's requests to one of those are taken apart from all else that is hers.
+ * A part of a lane's threads, for all stores other than the library's own together, which may not answer: as with gates (gate.h).
+ * There a user's requests to one of those are taken apart from all else that is hers.
  */
-#define OF_ELSEWHERE 2
+#define ELSEWHERE 2
 
 _Static_assert(sizeof(lanes) / sizeof(lanes[0]) == LATER_LANES, "each lane needs its threads");
 
@@ -78,7 +80,8 @@ struct helper {
 struct lane {
         unsigned number;
         pthread_mutex_t mutex; /* of all below: no lane waits for another's threads, whose turn at the processor may be far */
-        bool stopped;
+        bool stopped; /* nothing comes any more … */
+        bool left; /* … and what is there is another process' */
         TAILQ_HEAD(, asker) askers; /* whose turn is next is the first */
         SLIST_HEAD(, helper) idle;
         struct helper threads[4];
@@ -125,7 +128,7 @@ static struct waiting *take_next(struct lane *lane, struct asker **ret)
 
         TAILQ_FOREACH(a, &lane->askers, link) {
                 if (STAILQ_EMPTY(&a->waiting) || a->at_work == lanes[lane->number].of_one_user ||
-                    (a->store && lane->elsewhere == OF_ELSEWHERE))
+                    (a->store && lane->elsewhere == lanes[lane->number].threads / ELSEWHERE))
                         continue;
                 w = STAILQ_FIRST(&a->waiting);
                 STAILQ_REMOVE_HEAD(&a->waiting, link);
@@ -190,12 +193,10 @@ static bool next(struct helper *h, struct asker **a, struct waiting **ret)
                 drop_idle(lane, *a);
                 *a = NULL;
         }
-        if (lane->stopped)
-                return false;
-        *ret = take_next(lane, a);
-        if (!*ret)
+        *ret = lane->left ? NULL : take_next(lane, a);
+        if (!*ret && !lane->stopped)
                 SLIST_INSERT_HEAD(&lane->idle, h, link);
-        return true;
+        return *ret || !lane->stopped;
 }
 
 /*
@@ -213,7 +214,7 @@ static void *work(void *arg)
 
         thread_set_nice(lanes[h->lane->number].nice);
         for (;;) {
-                nice = thread_hurry();
+                nice = thread_hurry(THREAD_NICE_REQUESTS);
                 goes_on = next(h, &a, &w);
                 thread_calm(nice);
                 if (!goes_on)
@@ -262,7 +263,8 @@ static void stop(struct later *l, bool answer)
         for (unsigned i = 0; i < LATER_LANES; i++) {
                 LOCK_SCOPE(&l->lanes[i].mutex);
                 l->lanes[i].stopped = true;
-                if (answer)
+                l->lanes[i].left = !answer;
+                if (answer && !lanes[i].sure)
                         answer_interrupted(&l->lanes[i], NULL);
                 for (unsigned t = 0; t < l->lanes[i].n_threads; t++)
                         (void)sem_post(&l->lanes[i].threads[t].woken);
@@ -420,7 +422,7 @@ static int enqueue(struct lane *lane, struct waiting *w, uint64_t store, struct 
         int r;
         LOCK_SCOPE(&lane->mutex);
 
-        if (lane->stopped || fuse_req_interrupted(w->fuse))
+        if (lane->stopped || (!lanes[lane->number].sure && fuse_req_interrupted(w->fuse)))
                 return -EINTR;
         r = start_threads(lane);
         if (r < 0)
@@ -463,7 +465,8 @@ static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
         watch_get(fs->watch, &w->what);
         w->what.thread = 0;
         w->resent = resent_get();
-        fuse_req_interrupt_func(fuse, interrupt, l);
+        if (!lanes[lane].sure)
+                fuse_req_interrupt_func(fuse, interrupt, l);
         r = enqueue(&l->lanes[lane], w, store, &idle);
         if (r < 0) {
                 free(w);
@@ -471,6 +474,16 @@ static void wait_in(struct later *l, enum later_lane lane, struct waiting *w)
         } else if (idle) {
                 (void)sem_post(&idle->woken);
         }
+}
+
+bool later_in_turn(fuse_req_t fuse)
+{
+        struct fs *fs = fuse_req_userdata(fuse);
+
+        if (!pace_is_over(&fs->pace, fuse_req_ctx(fuse)->uid, pace_now_ms()))
+                return false;
+        counts_add(&fs->counts, COUNT_IN_TURN, 1);
+        return true;
 }
 
 void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,

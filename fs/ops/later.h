@@ -20,6 +20,7 @@ enum later_lane {
         LATER_LOOK, /* reads a little of them */
         LATER_USERS, /* says what users are called, whom the machine may have to ask another for */
         LATER_FIND, /* asks who has a name, which is anybody's to choose */
+        LATER_TURNS, /* what takes no time, of who asks for it without end */
         LATER_LANES,
 };
 
@@ -41,6 +42,12 @@ enum later_lane later_lane(struct node n);
 
 /* A handler, which replies. SIZE and OFF are those of a read. */
 typedef void later_fn(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+
+/*
+ * Is this request one of so many that it is for LATER_TURNS (pace.h)? What is there is done in any case: whoever asks may be
+ * interrupted, or the mount may end.
+ */
+bool later_in_turn(fuse_req_t fuse);
 
 /* Has FN called by a thread of the lane, FI (may be NULL) being a copy. */
 void later_run(fuse_req_t fuse, enum later_lane lane, later_fn *fn, fuse_ino_t ino, size_t size, off_t off,

@@ -333,9 +333,20 @@ static void flush_through(fuse_req_t fuse, const struct gated *g)
                 reply_error(&rq, 0);
 }
 
+/* A later_fn. */
+static void flush(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+        (void)size;
+        (void)off;
+        run(fuse, flush_through, &(struct gated){ .verb = "close", .ino = ino, .fi = *fi });
+}
+
 void ops_flush(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        run(fuse, flush_through, &(struct gated){ .verb = "close", .ino = ino, .fi = *fi });
+        if (later_in_turn(fuse))
+                later_run(fuse, LATER_TURNS, flush, ino, 0, 0, fi);
+        else
+                flush(fuse, ino, 0, 0, fi);
 }
 
 static void release_through(fuse_req_t fuse, const struct gated *g)

@@ -28,6 +28,7 @@ enum count {
         COUNT_TASKS_DONE,
         COUNT_TASKS_ERROR,
         COUNT_TASKS_CANCELLED,
+        COUNT_IN_TURN, /* requests of who sends them without end */
         COUNT_SLOW, /* requests that took longer than they should */
         COUNT_COUNT,
 };

@@ -95,6 +95,7 @@ static void add_ended(const struct sample *s, const char *name, struct strbuf *o
 DEFINE_NUMBER(resident, s->resident_bytes)
 DEFINE_NUMBER(slow, atomic_load(&s->counts->slow))
 DEFINE_NUMBER(slow_total, count(s, COUNT_SLOW))
+DEFINE_NUMBER(in_turn, count(s, COUNT_IN_TURN))
 DEFINE_NUMBER(refusals, count(s, COUNT_REFUSALS))
 DEFINE_NUMBER(read, count(s, COUNT_READ_BYTES))
 DEFINE_NUMBER(written, count(s, COUNT_WRITTEN_BYTES))
@@ -122,6 +123,8 @@ static const struct metric {
         { "imagefs_requests_total", "counter", "Requests of the kernel that came, by kind.", add_requests },
         { "imagefs_requests_slow", "gauge", "Requests that are at work for too long at this moment.", add_slow },
         { "imagefs_requests_slow_total", "counter", "Requests that took too long.", add_slow_total },
+        { "imagefs_requests_in_turn_total", "counter", "Closings by users who did nothing else, answered in turn.",
+          add_in_turn },
         { "imagefs_refusals_total", "counter", "Requests that were refused with a sentence.", add_refusals },
         { "imagefs_read_bytes_total", "counter", "Bytes of disks that were read through the mount.", add_read },
         { "imagefs_written_bytes_total", "counter", "Bytes of disks and uploads that were written through the mount.",

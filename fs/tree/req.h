@@ -11,6 +11,7 @@
 #include "blobstore/base/strbuf.h"
 #include "fs/tree/counts.h"
 #include "fs/tree/node.h"
+#include "fs/tree/pace.h"
 #include "model/core/damage.h"
 #include "model/core/quota.h"
 #include "model/core/region.h"
@@ -66,6 +67,7 @@ struct fs {
         atomic_bool stopping; /* the mount has ended: whoever is at work gives up */
         int64_t born_us; /* when the library was made: the time of what never changes */
         struct counts counts; /* for info/metrics */
+        struct pace pace; /* who asks without end */
         atomic_uint_fast64_t names_left; /* how often rename(2) and rmdir(2) have taken a directory from its name */
 
         struct selections *selections; /* tree/selection.c */

@@ -30,7 +30,7 @@ struct held {
 
 static struct held hold(struct jobs *js)
 {
-        const struct held h = { js, thread_hurry() };
+        const struct held h = { js, thread_hurry(THREAD_NICE_REQUESTS) };
 
         lock(&js->mutex);
         return h;

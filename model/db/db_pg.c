@@ -65,7 +65,7 @@ static struct pg_connection *take(struct db_pg *db, enum db_mode mode)
                 c = take_reader(db);
         } else {
                 lock(&db->writing);
-                db->nice = thread_hurry();
+                db->nice = thread_hurry(THREAD_NICE_WRITER);
         }
         in_transaction_of[mode] = db;
         return c;

@@ -112,7 +112,7 @@ static struct connection *take_reader(struct db_sqlite *db, bool scan)
 static void take_writer(struct db_sqlite *db)
 {
         lock(&db->writing);
-        db->nice = thread_hurry();
+        db->nice = thread_hurry(THREAD_NICE_WRITER);
 }
 
 static void give_writer(struct db_sqlite *db)

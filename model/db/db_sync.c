@@ -178,7 +178,7 @@ static int wait_for(struct db_sync *s, uint64_t number)
 /* Hurried, since others wait for the one that syncs. */
 int db_sync_wait(struct db_sync *s, uint64_t number)
 {
-        const int nice = thread_hurry();
+        const int nice = thread_hurry(THREAD_NICE_WRITER);
         int r;
 
         r = wait_for(s, number);

@@ -556,7 +556,7 @@ static void note_nice(void *ctx)
 }
 
 /* An import that came to the processor after all else kept everybody from writing meanwhile, for a hundred times as long. */
-static void test_who_has_the_writer_goes_with_requests(void **state)
+static void test_who_has_the_writer_goes_before_requests(void **state)
 {
         struct fixture *f = *state;
         const int before = own_nice();
@@ -570,13 +570,13 @@ static void test_who_has_the_writer_goes_with_requests(void **state)
                 DB_TXN(t);
 
                 assert_ok(db_begin(f->db, DB_WRITE, &t));
-                assert_int_equal(own_nice(), THREAD_NICE_REQUESTS);
+                assert_int_equal(own_nice(), THREAD_NICE_WRITER);
                 assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT("/a")), 1);
                 fault_watch_syncs(note_nice, &syncing);
                 assert_ok(db_commit(&t));
                 fault_watch_syncs(NULL, NULL);
         }
-        assert_int_equal(syncing, THREAD_NICE_REQUESTS);
+        assert_int_equal(syncing, THREAD_NICE_WRITER);
         assert_int_equal(own_nice(), THREAD_NICE_IDLE);
         {
                 DB_TXN(t);
@@ -957,7 +957,7 @@ int main(void)
                 TEST(test_a_failed_sync_ends_all_writing),
                 TEST(test_what_can_be_read_is_made_durable),
                 TEST(test_the_next_sync_begins_before_the_last_has_ended),
-                TEST(test_who_has_the_writer_goes_with_requests),
+                TEST(test_who_has_the_writer_goes_before_requests),
                 TEST(test_one_sync_is_for_all_that_came_before_it),
                 TEST(test_a_failed_write_ends_all_writing),
                 TEST(test_a_full_disk_refuses_and_recovers),
