@@ -4,10 +4,11 @@
 import contextlib
 import os
 import sqlite3
+import subprocess
 from pathlib import Path
 
 from benchmark.files import BLOCK, MIB, fresh, make_dense, spans_of
-from benchmark.programs import Daemon, Unmeasured, fio, run, timed
+from benchmark.programs import TOP, Daemon, Unmeasured, fio, run, timed
 
 REGION = "regions/here"
 
@@ -72,6 +73,24 @@ class Library:
                            WHERE n < {count})
                            INSERT INTO image SELECT {', '.join(own.get(c, c) for c in columns)}
                            FROM image, filler WHERE id = {id_}""")
+
+
+@contextlib.contextmanager
+def on_a_server(library):
+    """LIBRARY, with its catalogue on a server of PostgreSQL, which syncs what is committed, as SQLite does."""
+    place, server = library.root / "server", TOP / "tests/lib/postgres"
+    place.mkdir(mode=0o755)
+    for above in place.parents:
+        if above.stat().st_uid == os.getuid() and above != Path("/") and not above.stat().st_mode & 0o001:
+            above.chmod(above.stat().st_mode | 0o111)  # the server may be another user
+    if subprocess.run([server, "start", place], env={**os.environ, "IMAGEFS_POSTGRES_OPTIONS": "-c fsync=on"},
+                      check=False).returncode != 0:
+        raise Unmeasured("there is no server of PostgreSQL")
+    try:
+        run(library.program, "migrate", library.store, "--catalogue", f"postgresql://imagefs@/postgres?host={place}")
+        yield library
+    finally:
+        run(server, "stop", place)
 
 
 class Store:

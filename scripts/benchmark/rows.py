@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from benchmark.contenders import (REGION, Library, Machines, Store, dense_mounts, dwarfs, put_qcow2, stores,
+from benchmark.contenders import (REGION, Library, Machines, Store, dense_mounts, dwarfs, on_a_server, put_qcow2, stores,
                                   tidied_mounts)
 from benchmark.files import BLOCK, GIB, MIB, allocated, data_of, forget, fresh, read_through, warm, write_unlike
 from benchmark.guests import Guests
@@ -400,3 +400,35 @@ def many(b):
             b.report.add(f"memory, {count} images listed", "MiB", {"imagefs": [daemon.memory() / MIB]},
                          (None, "≤", 300, 200))
         fresh(plain)
+
+
+@row
+def catalogue(b):
+    """10 000 images with the catalogue on a server of PostgreSQL on this machine, beside one in a file."""
+    near = Library(b, "catalogue-near")
+    with near.mounted():
+        (near.private / "first").mkdir()
+    near.fill(10_000)
+    far = near.copied(b, "catalogue-far")
+    names = [f"filler-{n:06d}" for n in random.Random(1).sample(range(2, 10_000), 1000)]
+
+    def stats(library):
+        time.sleep(1.1)  # entries are forgotten after a second
+        begin = time.monotonic()
+        for name in names:
+            os.stat(library.private / name)
+        return (time.monotonic() - begin) / len(names) * 1e6
+
+    def changes(library):
+        begin = time.monotonic()
+        for _ in range(50):
+            (library.private / "made").mkdir()
+            (library.private / "made").rmdir()
+        return (time.monotonic() - begin) / 50 * 1e3
+
+    with on_a_server(far), far.mounted(), near.mounted():
+        for what, unit, measure in (("ls -l of 10000 images", "s", lambda library: list_long(library.private)),
+                                    ("stat of one of them", "µs", stats),
+                                    ("mkdir and rmdir of an image", "ms", changes)):
+            b.report.add(f"catalogue in PostgreSQL: {what}", unit,
+                         b.in_turn({"imagefs": lambda m=measure: m(far), "a file": lambda m=measure: m(near)}))
