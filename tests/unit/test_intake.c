@@ -207,6 +207,31 @@ static void test_what_is_written_to_again_goes_into_the_file(void **state)
         free(bytes);
 }
 
+/* What touches is one piece, however many writes it came in: else there would soon be too many to be remembered. */
+static void test_what_is_written_to_again_byte_by_byte_is_read_back_by_nobody(void **state)
+{
+        struct store *s = *state;
+        uint8_t *bytes = image_make(3, SIZE);
+        struct intake *in;
+        struct blob *b;
+        int fd;
+
+        in = make(s, IMAGE_FORMAT_AUTO, &fd);
+        write_in_order(in, bytes, 0, 2 * MIB);
+        for (size_t i = 4 * KIB; i < 4 * KIB + 70000; i++) {
+                bytes[i] ^= 0x11;
+                assert_ok(intake_write(in, bytes + i, 1, i, NULL, NULL));
+        }
+        assert_true(file_bytes(fd) < 70000 + 12 * KIB);
+        write_in_order(in, bytes, 2 * MIB, SIZE);
+        assert_settles(in, fd, bytes, SIZE);
+        assert_ok(intake_commit(in, &b));
+        assert_null(b);
+        done(in, fd);
+        (void)store_gc(s);
+        free(bytes);
+}
+
 /* It costs nothing but its checksum, which would keep whoever writes waiting: that is left to be worked out. */
 static void test_a_huge_hole_costs_nothing(void **state)
 {
@@ -788,6 +813,7 @@ int main(void)
                 TEST(test_a_disk_in_order_is_stored_while_it_comes),
                 TEST(test_gaps_and_a_longer_end_are_holes),
                 TEST(test_what_is_written_to_again_goes_into_the_file),
+                TEST(test_what_is_written_to_again_byte_by_byte_is_read_back_by_nobody),
                 TEST(test_a_huge_hole_costs_nothing),
                 TEST(test_it_goes_into_the_file_only_where_there_is_room),
                 TEST(test_cut_off_it_goes_into_the_file_and_at_nothing_it_begins_anew),
