@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +14,20 @@
 #include "tests/lib/store.h"
 
 #define MIB (UINT64_C(1) << 20)
+
+/* ---- what a power cut would bring back ---- */
+
+static atomic_ullong watched_dir; /* its inode */
+static atomic_uint names_synced;
+
+int fsync(int fd)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) == 0 && st.st_ino == atomic_load(&watched_dir))
+                atomic_fetch_add(&names_synced, 1);
+        return (int)syscall(SYS_fsync, fd);
+}
 
 /* Incompressible, so that bytes on disk can be told. */
 static uint8_t *noise(uint64_t seed, size_t n)
@@ -350,10 +366,31 @@ static void test_readers_writers_removals_and_collections_at_once(void **state)
         store_assert_clean(st.s);
 }
 
+/* Its row goes, and nobody would look at a file again that came back. */
+static void test_that_a_segment_is_gone_is_durable(void **state)
+{
+        struct store *s = *state;
+        struct blob_id id = store_noise(s, 1, 2 * MIB);
+        char path[2 * TEMPDIR_MAX];
+        struct stat st;
+
+        store_reopen(s);
+        store_path(s, "segments", path);
+        assert_int_equal(stat(path, &st), 0);
+        assert_ok(blob_remove(s->bs, &id));
+        atomic_store(&names_synced, 0);
+        atomic_store(&watched_dir, st.st_ino);
+        (void)store_gc(s);
+        atomic_store(&watched_dir, 0);
+        assert_int_equal(store_segment_bytes(s), 0);
+        assert_true(atomic_load(&names_synced) > 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
         const struct CMUnitTest tests[] = {
+                T(test_that_a_segment_is_gone_is_durable),
                 T(test_removed_blob_is_gone_and_its_space_returns),
                 T(test_shared_chunks_stay_with_the_blob_that_needs_them),
                 T(test_emptied_segment_is_unlinked),
