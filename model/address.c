@@ -106,6 +106,8 @@ int address_refuse(const char *url, int r, const char *trouble, struct diag *dia
         case -EINPROGRESS:
                 return diag_set(diag, r, "%s: the server went away before it said whether the catalogue was made, and did not come "
                                          "back: when it is, and has a schema imagefs, that is nobody's: drop it before the next try", at);
+        case -ESTALE:
+                return diag_set(diag, r, "%s: made by an earlier version of imagefs: mount the library once, which brings it up to date", at);
         case -EBUSY:
                 if (*trouble)
                         return diag_set(diag, r, "%s: %s; unmount it there first, or mount with -o standby to wait for that",

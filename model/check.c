@@ -249,7 +249,7 @@ static int check_store(void *ctx, uint64_t id, struct blobstore *bs)
         if (r < 0)
                 return r;
 
-        return db_each(&t, check_sql[CHECK_DISKS], check_disk, &disks, DB_INT(id));
+        return db_each(&t, check_sql[CHECK_DISKS], check_disk, &disks, DB_INT(id), DB_INT(c->m->place));
 }
 
 /* What it holds cannot be looked at; the rest can. */

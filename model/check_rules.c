@@ -73,7 +73,7 @@ const char *const check_sql[] = {
         [CHECK_BLOBS] = "SELECT id, key, " BLOB_INFO_COLUMNS " FROM blob WHERE store = ?1",
         [CHECK_BLOB_ID] = "SELECT id FROM blob WHERE store = ?1 AND key = ?2",
         [CHECK_DISKS] = "SELECT " DISK_IS ", key, size" FROM_DISKS " WHERE region.store = ?1 AND key IS NOT NULL"
-                        " AND made = 1",
+                        " AND made = 1 AND (volume.place IS NULL OR volume.place = ?2)",
         [CHECK_NAMES_DISK] = "SELECT EXISTS (SELECT 1 FROM volume JOIN region ON region.id = volume.region"
                              " WHERE region.store = ?1 AND key = ?2)"
                              " OR EXISTS (SELECT 1 FROM trash WHERE store = ?1 AND key = ?2)",

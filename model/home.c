@@ -37,6 +37,7 @@
 #include "blobstore/base/parse.h"
 #include "model/address.h"
 #include "model/core/catalogue.h"
+#include "model/core/place.h"
 #include "model/core/private.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
@@ -60,7 +61,8 @@
 
 static bool may_lie_beside(const char *name)
 {
-        static const char *const names[] = { LOCK_FILE, SECRET_FILE, SECRET_FILE ".tmp", STORES_OWN_DIR, "lost+found" };
+        static const char *const names[] = { LOCK_FILE, SECRET_FILE, SECRET_FILE ".tmp", PLACE_FILE, PLACE_FILE ".tmp",
+                                             STORES_OWN_DIR, "lost+found" };
 
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
                 if (strcmp(name, names[i]) == 0)

@@ -19,6 +19,7 @@
 #include "model/core/catalogue.h"
 #include "model/core/jobs.h"
 #include "model/core/left_down.h"
+#include "model/core/place.h"
 #include "model/core/refusal.h"
 #include "model/core/secret.h"
 #include "model/core/store_hang.h"
@@ -237,6 +238,8 @@ int model_open(const char *dir, const struct model_opts *opts, struct diag *diag
                 r = outlooks_new(&m->outlooks);
         if (r == 0)
                 r = history_new(&m->history);
+        if (r == 0)
+                r = place_open(m);
         if (r == 0)
                 r = succession_begin(m, &opts->caches);
         if (r == 0)

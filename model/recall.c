@@ -20,6 +20,7 @@
 #include "blobstore/base/strbuf.h"
 #include "blobstore/blobstore.h"
 #include "model/core/catalogue.h"
+#include "model/core/place.h"
 #include "model/core/store_path.h"
 #include "model/home.h"
 
@@ -79,6 +80,8 @@ int model_recall(const char *dir, const char *place, restore_fn *fn, void *ctx, 
         r = home_open(&m, dir, HOME_MAKE, diag);
         if (r == 0)
                 r = make(&m, checked, &why);
+        if (r == 0)
+                r = place_make(&m); /* what the catalogue says to lie with it does not lie here */
         home_close(&m);
         if (r < 0)
                 return diag_set(diag, r, "%s: %s", checked, why.len ? strbuf_text(&why) : strerror(-r));

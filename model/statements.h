@@ -49,6 +49,7 @@
         X(listing)          \
         X(making)           \
         X(owner)            \
+        X(place)            \
         X(quota)            \
         X(reap)             \
         X(region)           \

@@ -3,6 +3,8 @@
  * instances/ of a region: machines, their disks, and the images made of them.
  */
 
+#include <limits.h>
+
 #include "fs/tree/dir.h"
 #include "fs/tree/seed.h"
 #include "fs/tree/users.h"
@@ -237,6 +239,16 @@ static int measure_warnings(struct req *rq, uint64_t *ret_size, int64_t *ret_cha
         return r;
 }
 
+static int show_host(struct req *rq, struct strbuf *out)
+{
+        char host[HOST_NAME_MAX + 1];
+        int r = instance_get_host(rq->fs->model, rq->oid, host, sizeof(host));
+
+        if (r == 0)
+                strbuf_addf(out, "%s\n", host);
+        return r;
+}
+
 #define RO(number, name, show_fn, help) { number, name, help, 0444, ENTRY_LINE, .show = show_fn }
 #define RW(number, name, show_fn, field, help) \
         { number, name, help, 0666, ENTRY_LINE, .show = show_fn, .store = store_field, .arg = field }
@@ -266,6 +278,7 @@ static const struct entry instance_entries[] = {
         RO(8, "owner", show_owner, "user name"),
         RO(9, "created", show_created, "when it was made"),
         { 10, "device-mapping", "device, role, disk, size; a line per disk", 0444, .show = show_mapping },
+        RO(30, "host", show_host, "which has its disks: it runs there alone"),
         { 11, "disks", "the guest's bytes, for qemu", 0777, .dir = KIND_INSTANCE_DISKS },
         RW(27, "cdrom", show_cdrom, INSTANCE_FIELD_CDROM,
            "write an image of iso/, which is disks/cdrom.iso then, or none"),

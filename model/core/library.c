@@ -14,6 +14,7 @@
 #include "model/core/catalogue.h"
 #include "model/core/damage.h"
 #include "model/core/left_down.h"
+#include "model/core/place.h"
 #include "model/core/secret.h"
 #include "model/core/stores.h"
 
@@ -154,6 +155,9 @@ int model_health(struct model *m, model_health_fn *fn, void *ctx)
                 fn(ctx, text);
                 return 0; /* of all else nothing is known */
         }
+        if (r < 0)
+                return r;
+        r = place_health(m, fn, ctx);
         if (r < 0)
                 return r;
         r = stores_each_offline(m, offline_health, &h);

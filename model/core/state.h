@@ -42,6 +42,7 @@ struct model {
         bool made_dir, made_lock; /* which go again where no library came to be (home.c) */
         char *dir; /* its absolute path */
         char *catalogue; /* the address of the database, where that is on a server; NULL: it is in the directory */
+        uint64_t place; /* this directory's: core/place.h */
         char *mountpoint; /* may be NULL */
         char *left_down; /* why it was not served before; may be NULL */
         bool read_only;

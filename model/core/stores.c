@@ -255,6 +255,13 @@ bool stores_are_ours(struct model *m, uint64_t store)
         return st && store_list_ours(&m->stores->list, st);
 }
 
+bool stores_are_with_library(struct model *m, uint64_t store)
+{
+        const struct store *st = store_list_find(&m->stores->list, store);
+
+        return st && (!st->path[0] || store_path_is_far(st->path));
+}
+
 int stores_get_path(struct model *m, uint64_t store, char *buf, size_t size)
 {
         const struct store *st = store_list_find(&m->stores->list, store);

@@ -40,6 +40,8 @@ uint64_t stores_id(struct model *m, const struct blobstore *bs);
 uint64_t stores_of_object(struct model *m, enum object_kind kind, uint64_t id);
 /* Is it another than the library's own? Gives how many are, in any case. */
 bool stores_are_elsewhere(struct model *m, uint64_t store, unsigned *ret);
+/* Is what belongs to it and is not sealed in the library's directory: is it the library's own, or in a bucket? */
+bool stores_are_with_library(struct model *m, uint64_t store);
 /* All on disks of their own: where it lies, and the sentence for when that does not answer. */
 typedef int stores_elsewhere_fn(void *ctx, const char *path, const char *sentence);
 int stores_each_elsewhere(struct model *m, stores_elsewhere_fn *fn, void *ctx);

@@ -11,7 +11,8 @@
  * Every end is a compare-and-swap on "still active", in one transaction with all that the end means; see task_row.h.
  * How far a running task is lives in jobs.c, and comes into the row only with its end.
  *
- * A task that needs a store that is offline stays queued until that is back.
+ * A task that needs a store that is offline stays queued until that is back, and one that needs what lies with another host until that
+ * serves the library.
  */
 
 #include "model/core/task.h"
@@ -77,13 +78,13 @@ enum {
         " (SELECT region.store FROM image JOIN region ON region.id = image.region WHERE image.id = task.image),"  \
         " task.uid, (SELECT count(*) FROM task AS other WHERE other.status IN ('queued', 'running')"              \
         " AND other.status = 'running' AND other.uid = task.uid AND other.kind IN " kinds ")"                     \
-        " FROM task WHERE " TASK_IS_ACTIVE " AND task.status = 'queued'"
+        " FROM task WHERE " TASK_IS_ACTIVE " AND task.status = 'queued' AND (task.place IS NULL OR task.place = ?1)"
 
 static const char *const task_sql[] = {
         [TASK_INSERT] = "INSERT INTO task (ident, kind, status, image, image_ident, region, region_name, result,"
-                        " detail, in_image, uid, gid, mode, created, instance, volume, snapshot)"
+                        " detail, in_image, uid, gid, mode, created, instance, volume, snapshot, place)"
                         " VALUES (?1, ?2, 'queued', ?3, ifnull((SELECT ident FROM image WHERE id = ?3), ''), ?4,"
-                        " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                        " (SELECT handle FROM region WHERE id = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         [TASK_BY_ID] = TASK_SELECT "WHERE task.id = ?1",
         [TASK_DETAIL] = "SELECT detail FROM task WHERE id = ?1",
         [TASK_SET_DETAIL] = "UPDATE task SET detail = ?2 WHERE id = ?1",
@@ -101,7 +102,7 @@ static const char *const task_sql[] = {
                         " WHERE id = ?1 AND " TASK_IS_ACTIVE,
         [TASK_REQUEUE] = "UPDATE task SET status = 'queued' WHERE " TASK_IS_ACTIVE " AND status = 'running'",
         [TASK_NEWEST] = "SELECT ifnull(max(id), 0) FROM task",
-        [TASK_ACTIVE_UP_TO] = SELECT_WORK " AND task.id <= ?1",
+        [TASK_ACTIVE_UP_TO] = SELECT_WORK " AND (task.place IS NULL OR task.place = ?2) AND task.id <= ?1",
         [TASK_HIDE_OLDER] = "UPDATE task SET in_image = 0 WHERE image = ?1 AND kind = ?2",
 };
 
@@ -291,7 +292,7 @@ int task_submit(struct db_txn *t, const struct task_new *n, uint64_t *ret)
                    DB_INT(n->region), DB_ID(n->result), DB_TEXT(n->detail ? n->detail : ""),
                    DB_INT(kind->shown != TASK_SHOWN_ALONE), DB_INT(n->heir ? n->heir->uid : n->caller->uid),
                    DB_INT(n->heir ? n->heir->gid : n->caller->gid), DB_INT(n->heir ? n->heir->mode : 0700), DB_INT(clock_now_us()), DB_ID(n->instance),
-                   DB_ID(n->volume), DB_ID(n->snapshot));
+                   DB_ID(n->volume), DB_ID(n->snapshot), DB_ID(n->place));
         if (r < 0)
                 return r;
 
@@ -356,7 +357,7 @@ static int pick_next(struct choice *c, struct db_txn *t)
         int r;
 
         c->id = 0;
-        r = db_each(t, task_sql[TASK_NEXT_WORK + (int)c->lane], choose_row, c);
+        r = db_each(t, task_sql[TASK_NEXT_WORK + (int)c->lane], choose_row, c, DB_INT(c->m->place));
         return r < 0 ? r : c->id ? 0 : -ENOENT;
 }
 
@@ -463,5 +464,5 @@ int task_any_active(struct model *m, uint64_t newest)
         if (r < 0)
                 return r;
 
-        return db_each(&t, task_sql[TASK_ACTIVE_UP_TO], pick_row, &pick, DB_INT(newest));
+        return db_each(&t, task_sql[TASK_ACTIVE_UP_TO], pick_row, &pick, DB_INT(newest), DB_INT(m->place));
 }

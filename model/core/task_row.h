@@ -31,6 +31,7 @@ struct task_new {
         enum task_kind kind;
         uint64_t image, region, result; /* 0: none, as in the next line */
         uint64_t instance, volume, snapshot;
+        uint64_t place; /* where alone it can be done (core/place.h); 0: anywhere */
         const char *detail; /* may be NULL */
         const struct caller *caller;
         const struct object *heir; /* NULL: it is the caller's own; else its owner's, and open to whom it is */
@@ -71,7 +72,7 @@ int task_claim(struct model *m, enum task_lane lane, unsigned of_one_user, struc
 /* At start: what ran when the library was closed is queued again. Gives the newest task's id. */
 int task_requeue(struct model *m, uint64_t *ret_newest);
 
-/* Is a task up to NEWEST still active, but for what waits for a store that is offline? 0 or 1. */
+/* Is a task up to NEWEST still active, but for what waits for a store that is offline, or for another host? 0 or 1. */
 int task_any_active(struct model *m, uint64_t newest);
 
 /* Fills in what the numbers say; 100 % only where FINISHED. */

@@ -379,6 +379,8 @@ static int fill(struct db_pg *db, const struct db_opts *opts)
         made = r > 0;
         if (r >= 0 && !db->read_only)
                 r = pg_host_take(&db->writer, opts->host);
+        if (r >= 0 && !db->read_only)
+                r = pg_update_schema(&db->writer);
         if (r >= 0 && !db->statements) /* they were not needed for rows */
                 r = pg_statements_take(db, opts->tables);
         if (r >= 0 && !db->writer.prepared)

@@ -2,8 +2,8 @@
 
 /*
  * The library's tables in PostgreSQL: all in a schema of their own, "imagefs", whose comment says which version they
- * are of, so that it is known before any table is read. They are made in one transaction; there is no other step yet,
- * since all that there are were made at this version or a later one.
+ * are of, so that it is known before any table is read. They are made in one transaction, and brought from one version to the next in
+ * one for each, by the host that serves the library: earlier programs are refused from then on, also one that had waited for that.
  *
  * Was it made, if the answer to its commit did not come? A row with the name of this process says so, which a new connection
  * finds, or not: it asks behind the lock that the one before had until its end.
@@ -21,7 +21,17 @@
 #include "model/db/db_pg_priv.h"
 #include "model/db/migrate.h"
 
-extern const char embed_schema_sql[], embed_postgresql_sql[];
+extern const char embed_schema_sql[], embed_postgresql_sql[], embed_9_postgresql_sql[];
+
+/* There are none from before FIRST_VERSION. */
+#define FIRST_VERSION 8
+
+static const struct {
+        int from;
+        const char *sql;
+} steps[] = {
+        { 8, embed_9_postgresql_sql },
+};
 
 #define VERSION_IS                                                                                                     \
         "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = 'imagefs'"
@@ -135,19 +145,58 @@ int pg_unmake(struct pg_connection *c)
         return learn(c, remove_ours);
 }
 
-int pg_check_schema(struct pg_connection *c, bool may_make, pg_rows_fn *rows, void *ctx)
+/* 0: there is none. */
+static int find_version(struct pg_connection *c, int *ret)
 {
         char is[64];
+        int r;
+
+        *ret = 0;
+        r = pg_exec(c, VERSION_IS, is, sizeof(is));
+        if (r == 0 && is[0] && sscanf(is, "imagefs %d", ret) != 1)
+                return -EUCLEAN;
+        return r;
+}
+
+int pg_check_schema(struct pg_connection *c, bool may_make, pg_rows_fn *rows, void *ctx)
+{
         int version, r;
 
-        r = pg_exec(c, VERSION_IS, is, sizeof(is));
+        r = find_version(c, &version);
+        if (may_make && (r == -EUCLEAN || version))
+                return -EEXIST;
         if (r < 0)
                 return r;
         if (may_make)
-                return is[0] == '\0' ? make(c, rows, ctx) : -EEXIST;
-        if (is[0] == '\0')
+                return make(c, rows, ctx);
+        if (version == 0)
                 return -ENOENT;
-        if (sscanf(is, "imagefs %d", &version) != 1)
-                return -EUCLEAN;
-        return version == MIGRATE_VERSION ? 0 : -EPROTONOSUPPORT;
+        if (version < FIRST_VERSION || version > MIGRATE_VERSION)
+                return -EPROTONOSUPPORT;
+        return version < MIGRATE_VERSION && c->db->read_only ? -ESTALE : 0;
+}
+
+static int run_step(struct pg_connection *c, const char *sql, int to)
+{
+        CLEANUP_FREE char *text = NULL;
+        int r;
+
+        if (asprintf(&text, "BEGIN;\n%sCOMMENT ON SCHEMA imagefs IS 'imagefs %d'; COMMIT", sql, to) < 0)
+                return -ENOMEM;
+        r = pg_exec(c, text, NULL, 0);
+        if (r < 0 && c->conn)
+                (void)pg_exec(c, "ROLLBACK", NULL, 0); /* R says what went wrong */
+        return r;
+}
+
+int pg_update_schema(struct pg_connection *c)
+{
+        int version, r;
+
+        r = find_version(c, &version);
+        for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && r == 0; i++) {
+                if (steps[i].from == version)
+                        r = run_step(c, steps[i].sql, ++version);
+        }
+        return r < 0 || version == MIGRATE_VERSION ? r : -EPROTONOSUPPORT;
 }

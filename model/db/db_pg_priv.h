@@ -144,13 +144,15 @@ void pg_row_done(struct pg_row *row);
 typedef int pg_rows_fn(struct pg_connection *c, void *ctx);
 /*
  * Sees that the library has the tables that we know; MAKE: makes them, with ROWS unless that is NULL, and gives 1:
- * -EEXIST. -ENOENT: there are none; -EUCLEAN: what is called as ours is not; -EPROTONOSUPPORT: of another version;
- * -EINPROGRESS: the server went away before it said whether they are made, and did not come back. After any other error they
- * are not.
+ * -EEXIST. -ENOENT: there are none; -EUCLEAN: what is called as ours is not; -EPROTONOSUPPORT: of a version that is not known;
+ * -ESTALE: of an older one, where the database is only read; -EINPROGRESS: the server went away before it said whether they are made,
+ * and did not come back. After any other error they are not.
  */
 int pg_check_schema(struct pg_connection *c, bool make, pg_rows_fn *rows, void *ctx);
 /* Removes what that made, unless another host has come to serve it. -EINPROGRESS: as above. */
 int pg_unmake(struct pg_connection *c);
+/* Brings them to our version. By the host that serves the library; another may have done so before, also with a later one: as above. */
+int pg_update_schema(struct pg_connection *c);
 
 /*
  * Which host serves the library. First pg_host_init(), last pg_host_close(), which gives it up. pg_host_take(), on the connection

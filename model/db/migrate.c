@@ -15,7 +15,7 @@
 #include "model/db/db_sqlite_errno.h"
 
 extern const char embed_schema_sql[], embed_3_sql[], embed_4_sql[], embed_5_sql[], embed_6_sql[],
-                  embed_7_sql[], embed_8_sql[];
+                  embed_7_sql[], embed_8_sql[], embed_9_sql[];
 
 /*
  * The schema makes a new database at the newest version; every other row brings one version to the next. There is none
@@ -32,6 +32,7 @@ static const struct step {
         { 5, 6, embed_6_sql },
         { 6, 7, embed_7_sql },
         { 7, 8, embed_8_sql },
+        { 8, 9, embed_9_sql },
 };
 
 static int exec(sqlite3 *conn, const char *sql)

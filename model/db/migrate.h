@@ -9,7 +9,7 @@
 struct sqlite3;
 
 #define MIGRATE_APPLICATION_ID 0x696d6673 /* "imfs", in the header of the database file */
-#define MIGRATE_VERSION        8 /* of the schema in sql/schema.sql */
+#define MIGRATE_VERSION        9 /* of the schema in sql/schema.sql */
 
 /* Keeps what there is, of VERSION, before it is changed; a negative errno leaves it so. */
 typedef int migrate_keep_fn(void *ctx, struct sqlite3 *conn, int version);

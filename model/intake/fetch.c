@@ -33,6 +33,7 @@
 #include "blobstore/base/io.h"
 #include "blobstore/base/lock.h"
 #include "blobstore/import/file_sum.h"
+#include "model/core/place.h"
 #include "model/core/room.h"
 #include "model/core/secret.h"
 #include "model/image/making.h"
@@ -94,6 +95,17 @@ static int load_fetch(struct job *job, struct fetch *f)
         return r;
 }
 
+/* It may have been begun on another host: what came there is of no use here, where it comes anew. */
+static int note_place(struct fetch *f, struct db_txn *t)
+{
+        const uint64_t id = f->image.o.id, here = place_of_store(f->job->m, f->store);
+        uint64_t place;
+        int r;
+
+        r = place_of_image(t, id, &place);
+        return r < 0 || place == here ? r : place_set_of_image(t, id, here);
+}
+
 /* The image may have been removed meanwhile: then there is no row. */
 static int update_row(struct fetch *f, const struct pull_version *v, uint64_t safe_bytes)
 {
@@ -105,7 +117,9 @@ static int update_row(struct fetch *f, const struct pull_version *v, uint64_t sa
         if (r < 0)
                 return r;
 
-        r = v ? fetch_row_begin(&t, id, v, f->place, safe_bytes) : fetch_row_safe(&t, id, safe_bytes);
+        r = v ? note_place(f, &t) : 0;
+        if (r == 0)
+                r = v ? fetch_row_begin(&t, id, v, f->place, safe_bytes) : fetch_row_safe(&t, id, safe_bytes);
         if (r < 0)
                 return r == -ENOENT ? -ECANCELED : r;
 

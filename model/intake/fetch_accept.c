@@ -94,10 +94,12 @@ static int claim(struct model *m, struct db_txn *t, const struct image *image, c
 static int submit(struct model *m, struct db_txn *t, const struct image *image, const struct fetch_row *row,
                   struct changes *ch, struct diag *diag)
 {
-        uint64_t task;
+        uint64_t task, place;
         int r;
 
         r = region_refuse_offline(m, t, image->region, diag);
+        if (r == 0)
+                r = upload_place(t, image->o.id, &place);
         if (r < 0)
                 return r;
 
@@ -112,6 +114,7 @@ static int submit(struct model *m, struct db_txn *t, const struct image *image, 
                                 .kind = image_life_task(VERB_FETCH),
                                 .image = image->o.id,
                                 .region = image->region,
+                                .place = place,
                                 .caller = &(struct caller){ .uid = image->o.uid, .gid = image->o.gid },
                         },
                         &task);

@@ -139,6 +139,11 @@ static int open_upload(struct model *m, const struct caller *c, uint64_t id, uin
 
         /* In any other status the file is not ours; upload_begin() says why. */
         fresh = image.status == IMAGE_QUEUED;
+        if (fresh && u->disk) {
+                r = upload_claim_disk(m, image.o.id, diag);
+                if (r < 0)
+                        return r;
+        }
         if (fresh) {
                 u->fd = incoming_open(m, u->store, u->name, O_RDWR | O_CREAT | O_TRUNC);
                 if (u->fd < 0)

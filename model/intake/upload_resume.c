@@ -8,7 +8,8 @@
  * What is forgotten: how long the file was announced to become, once a byte of it was written; and whether it is to be
  * stored while it comes: from here on it is kept in the file.
  *
- * At its start, or when it has gone on with what is open, a process ends all others that the rows tell of.
+ * At its start, or when it has gone on with what is open, a process ends all others that the rows tell of; what came to another host
+ * is that one's to end, or to be removed.
  */
 
 #include <errno.h>
@@ -35,14 +36,16 @@ enum { RESUME_NEXT_CUT_OFF, RESUME_IS_PENDING, RESUME_DISK_IS_WANTED };
 static const char *const upload_resume_sql[] = {
         /* The first condition is that of the index image_by_status; the signs keep from going through the rows by number. */
         [RESUME_NEXT_CUT_OFF] = "SELECT id FROM image WHERE status NOT IN ('available', 'queued', 'error')"
-                                " AND status = 'uploading' AND +id > ?1"
+                                " AND status = 'uploading' AND +id > ?1 AND (place IS NULL OR place = ?2)"
                                 " AND NOT EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id) ORDER BY +id LIMIT 1",
         [RESUME_IS_PENDING] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
-                              " WHERE image.ident = ?1 AND region.store = ?2 AND (image.status = 'pending'"
+                              " WHERE image.ident = ?1 AND region.store = ?2"
+                              " AND (image.place IS NULL OR image.place = ?3) AND (image.status = 'pending'"
                               " OR image.status <> 'deleted' AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
         [RESUME_DISK_IS_WANTED] = "SELECT count(*) FROM image JOIN region ON region.id = image.region"
                                   " JOIN image_disk ON image_disk.image = image.id"
-                                  " WHERE image.ident = ?1 AND region.store = ?2 AND device = ?3 AND role = 'data'"
+                                  " WHERE image.ident = ?1 AND region.store = ?2"
+                                  " AND (image.place IS NULL OR image.place = ?3) AND device = ?4 AND role = 'data'"
                                   " AND (image.status IN ('queued', 'pending') OR image.status IN ('uploading', 'error', 'deleted')"
                                   " AND EXISTS (SELECT 1 FROM fetch WHERE fetch.image = image.id))",
 };
@@ -161,7 +164,7 @@ static int next_cut_off(struct model *m, uint64_t *id)
 
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = db_int(&t, upload_resume_sql[RESUME_NEXT_CUT_OFF], &next, DB_INT(*id));
+                r = db_int(&t, upload_resume_sql[RESUME_NEXT_CUT_OFF], &next, DB_INT(*id), DB_INT(m->place));
         if (r == 0)
                 *id = (uint64_t)next;
         return r;
@@ -248,10 +251,10 @@ static int sweep_file(void *ctx, const char *name)
 
                 if (device) /* of vdb.part there is none */
                         r = db_int(&t, upload_resume_sql[RESUME_DISK_IS_WANTED], &wanted, DB_TEXT(ident),
-                                   DB_INT(sweep->store), DB_TEXT(device + 1));
+                                   DB_INT(sweep->store), DB_INT(sweep->m->place), DB_TEXT(device + 1));
                 else
                         r = db_int(&t, upload_resume_sql[RESUME_IS_PENDING], &wanted, DB_TEXT(ident),
-                                   DB_INT(sweep->store));
+                                   DB_INT(sweep->store), DB_INT(sweep->m->place));
                 if (r < 0)
                         return r;
         }

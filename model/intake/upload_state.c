@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "blobstore/base/log.h"
+#include "model/core/place.h"
+#include "model/core/region_row.h"
 #include "model/core/task_row.h"
 #include "model/image/making.h"
 #include "model/intake/data_disk_row.h"
@@ -27,17 +29,91 @@ static const char *const upload_state_sql[] = {
 
 const struct db_statements upload_state_statements = DB_STATEMENTS(upload_state_sql);
 
+static bool has_data_disk(const struct disk_list *disks)
+{
+        for (size_t i = 0; i < disks->n; i++)
+                if (!disks->disk[i].system)
+                        return true;
+        return false;
+}
+
+/* What comes in lies here from now on. Where data disks came to another host before, all has to come there. */
+static int claim_place(struct model *m, struct db_txn *t, const struct image *image, uint64_t store, struct diag *diag)
+{
+        const uint64_t here = place_of_store(m, store);
+        char what[NAME_LEN_MAX + sizeof("the data disks of  are")];
+        struct disk_list disks;
+        uint64_t place;
+        int r;
+
+        r = place_of_image(t, image->o.id, &place);
+        if (r < 0 || place == here)
+                return r;
+        r = disk_list_load(t, image->o.id, &disks);
+        if (r < 0)
+                return r;
+        if (place_is_elsewhere(m, place) && has_data_disk(&disks)) {
+                (void)snprintf(what, sizeof(what), "the data disks of %s are", image->o.handle);
+                return place_refuse(t, place, what, diag);
+        }
+        return place_set_of_image(t, image->o.id, here);
+}
+
+int upload_claim_disk(struct model *m, uint64_t id, struct diag *diag)
+{
+        struct image image;
+        uint64_t store;
+        int r;
+        DB_TXN(t);
+
+        r = db_begin_lazy(m->db, &t);
+        if (r == 0)
+                r = image_load_with_store(&t, id, &image, &store);
+        if (r == 0)
+                r = claim_place(m, &t, &image, store, diag);
+        return r < 0 ? r : db_commit(&t);
+}
+
+int upload_place(struct db_txn *t, uint64_t image, uint64_t *ret)
+{
+        struct disk_list disks;
+        int r;
+
+        *ret = 0;
+        r = disk_list_load(t, image, &disks);
+        return r < 0 || !has_data_disk(&disks) ? r : place_of_image(t, image, ret);
+}
+
 int upload_claim(struct model *m, struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
                  struct diag *diag)
 {
+        struct region where;
         int r;
 
         r = image_life_apply(t, image, verb, diag);
+        if (r == 0)
+                r = region_load(t, image->region, &where);
+        if (r == 0)
+                r = claim_place(m, t, image, where.store, diag);
         if (r == 0)
                 r = data_disks_refuse_unready(m, t, image, diag);
         if (r == 0)
                 uploads_drop_disks(m, image->o.id);
         return r < 0 ? r : making_add_disks(t, image, 0, 1, ch, diag);
+}
+
+/* Its beginning may have come to another host. */
+static int refuse_elsewhere(struct model *m, struct db_txn *t, const struct image *image, struct diag *diag)
+{
+        char what[NAME_LEN_MAX + sizeof("what came of  is")];
+        uint64_t place;
+        int r;
+
+        r = place_of_image(t, image->o.id, &place);
+        if (r < 0 || !place_is_elsewhere(m, place))
+                return r;
+        (void)snprintf(what, sizeof(what), "what came of %s is", image->o.handle);
+        return place_refuse(t, place, what, diag);
 }
 
 int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
@@ -63,7 +139,7 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t id, struct ch
         if (image.status == IMAGE_UPLOADING) {
                 r = task_active_of_image(&t, id, &task);
                 if (r == -ENOENT)
-                        return 0;
+                        return refuse_elsewhere(m, &t, &image, diag);
                 if (r < 0)
                         return r;
         }
@@ -102,10 +178,12 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
                          uint64_t *ret_task)
 {
         const struct caller owner = { .uid = image->o.uid, .gid = image->o.gid };
-        uint64_t task;
+        uint64_t task, place;
         int r;
 
         r = image_life_apply(t, image, VERB_IMPORT, NULL);
+        if (r == 0)
+                r = place_of_image(t, image->o.id, &place);
         if (r < 0)
                 return r;
 
@@ -114,6 +192,7 @@ int upload_accept_import(struct db_txn *t, const struct image *image, const char
                                 .kind = image_life_task(VERB_IMPORT),
                                 .image = image->o.id,
                                 .region = image->region,
+                                .place = place,
                                 .detail = token,
                                 .caller = &owner,
                         },

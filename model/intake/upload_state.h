@@ -26,6 +26,10 @@ int upload_begin(struct model *m, const struct caller *c, uint64_t image, struct
  */
 int upload_claim(struct model *m, struct db_txn *t, const struct image *image, enum image_verb verb, struct changes *ch,
                  struct diag *diag);
+/* Of a data disk that is about to come: -EBUSY, where others of the image came to another host. */
+int upload_claim_disk(struct model *m, uint64_t image, struct diag *diag);
+/* Where alone the import of an image with these data disks can be done; as of a task. */
+int upload_place(struct db_txn *t, uint64_t image, uint64_t *ret);
 int upload_accept_import(struct db_txn *t, const struct image *image, const char *token, struct changes *ch,
                          uint64_t *ret_task);
 

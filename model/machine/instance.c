@@ -16,6 +16,7 @@
 #include "model/core/clock.h"
 #include "model/core/ident.h"
 #include "model/core/object_row.h"
+#include "model/core/place.h"
 #include "model/core/quota_row.h"
 #include "model/image/image_row.h"
 #include "model/machine/instance_row.h"
@@ -64,7 +65,8 @@ enum {
         "password <> '', NOT EXISTS (SELECT 1 FROM volume WHERE volume.instance = "   \
         "instance.id AND volume.role = 'system'), EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', "         \
         "'running') AND "                                                                                              \
-        "task.instance = instance.id), instance.description, ssh_keys"
+        "task.instance = instance.id), ifnull((SELECT place FROM volume WHERE volume.instance = instance.id AND place IS NOT NULL "   \
+        "LIMIT 1), 0), instance.description, ssh_keys"
 /* Those that keep their image from being deleted. */
 #define KEEP_IMAGE_FROM " FROM image JOIN instance ON " INSTANCE_HAS_IMAGE " WHERE image.id = ?1 AND " IMAGE_OPENS_TO_INSTANCE
 /* What shows them to people, of those made from an image. */
@@ -125,6 +127,7 @@ static int load_row(void *ctx, const struct db_row *row)
         i->has_password = db_row_int(row, col++) != 0;
         i->bare = db_row_int(row, col++) != 0;
         i->busy = db_row_int(row, col++) != 0;
+        i->place = (uint64_t)db_row_int(row, col++);
         TEXT(description);
         TEXT(ssh_keys);
 #undef TEXT
@@ -232,6 +235,18 @@ int instance_volumes(struct model *m, uint64_t id, instance_volume_fn *fn, void 
 
         r = db_begin(m->db, DB_READ, &t);
         return r < 0 ? r : volume_load_each(&t, id, fn, ctx);
+}
+
+int instance_get_host(struct model *m, uint64_t id, char *buf, size_t size)
+{
+        struct instance instance;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_READ, &t);
+        if (r == 0)
+                r = instance_load(&t, id, &instance);
+        return r < 0 ? r : place_get_host(&t, instance.place, buf, size);
 }
 
 int instance_images(struct model *m, uint64_t id, image_fn *fn, void *ctx)

@@ -36,6 +36,7 @@ struct instance {
         uint64_t cdrom; /* the ISO image in its drive; 0: none */
         char cdrom_path[3 * NAME_LEN_MAX]; /* as image_path */
         bool bare; /* has no system disk: no image was set yet */
+        uint64_t place; /* where its disks lie (core/place.h) */
         char description[IMAGE_TEXT_MAX + 1];
         char ssh_keys[INSTANCE_KEYS_MAX + 1];
 };
@@ -83,6 +84,9 @@ int instance_set(struct model *m, const struct caller *c, uint64_t id, enum inst
 int instance_rename(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct diag *diag);
 /* Removes it, its system disk and the disks made with it. -EBUSY while it runs or an image is made of it. */
 int instance_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
+
+/* The name of the host that has its disks: it can run there alone. */
+int instance_get_host(struct model *m, uint64_t id, char *buf, size_t size);
 
 /* Its volumes in order of their devices. */
 typedef int instance_volume_fn(void *ctx, const struct volume *v);

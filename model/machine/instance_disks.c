@@ -16,6 +16,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "model/core/object_row.h"
+#include "model/core/place.h"
 #include "model/image/image_disk_row.h"
 #include "model/image/image_life.h"
 #include "model/image/image_row.h"
@@ -71,7 +72,7 @@ struct clone {
 struct clones {
         const struct image *image;
         bool system_only;
-        uint64_t store;
+        uint64_t store, place; /* 0: of none is a clone made; place: as of a volume */
         struct clone clone[DISKS_MAX];
         size_t n;
 };
@@ -122,6 +123,7 @@ static int clones_name(struct model *m, struct clones *cs, struct diag *diag)
 
         if (cs->store)
                 r = stores_get(m, cs->store, diag, &bs);
+        cs->place = place_of_store(m, cs->store);
         for (size_t i = 0; i < cs->n && r == 0; i++) {
                 struct clone *clone = &cs->clone[i];
 
@@ -165,7 +167,8 @@ static int clones_insert(struct db_txn *t, const struct clones *cs, const struct
                                .region = instance->region,
                                .instance = instance->o.id,
                                .system = clone->system,
-                               .size_bytes = clone->size_bytes },
+                               .size_bytes = clone->size_bytes,
+                               .place = cs->place },
                         .key = clone->base ? &clone->key : NULL,
                         .base = clone->base,
                         .snapshot = clone->snapshot,

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "model/core/place.h"
 #include "model/core/task_row.h"
 #include "model/machine/instance_row.h"
 #include "model/machine/volume_gate.h"
@@ -69,7 +70,8 @@ static int guard_unread(const struct life_subject *s, struct diag *diag)
 }
 
 #define S(state) (1u << INSTANCE_##state)
-#define ANY      (S(STOPPED) | S(RUNNING) | S(BARE) | S(WRITTEN) | S(READ))
+#define ELSE     S(ELSEWHERE) /* what is done to its row alone */
+#define ANY      (ELSE | S(STOPPED) | S(RUNNING) | S(BARE) | S(WRITTEN) | S(READ))
 #define IDLE     (S(STOPPED) | S(BARE))
 
 #define T(verb, from, to, guard) { INSTANCE_##verb, from, LIFE_NONE, to, LIFE_NONE, LIFE_NO_TASK, guard }
@@ -80,20 +82,24 @@ static const struct life_row rows[] = {
         T(START,      S(STOPPED) | S(WRITTEN) | S(READ), INSTANCE_RUNNING, guard_unread),
         T(STOP,       ANY & ~S(STOPPED),         INSTANCE_STOPPED, NULL),
         T(REBUILD,    IDLE,                      LIFE_STAY,        NULL),
-        T(SET_TYPE,   IDLE,                      LIFE_STAY,        NULL),
+        T(SET_TYPE,   IDLE | ELSE,               LIFE_STAY,        NULL),
         T(ATTACH,     IDLE,                      LIFE_STAY,        NULL),
-        T(DETACH,     IDLE,                      LIFE_STAY,        NULL),
+        T(DETACH,     IDLE | ELSE,               LIFE_STAY,        NULL),
         T(USE_DISK,   IDLE,                      LIFE_STAY,        NULL),
         { INSTANCE_CAPTURE, IDLE, INSTANCE_READ, LIFE_STAY, LIFE_STAY, TASK_CAPTURE, NULL },
-        T(HAND_OVER,  IDLE,                      LIFE_STAY,        guard_no_guests),
-        T(REMOVE,     IDLE,                      LIFE_GONE,        NULL),
+        T(HAND_OVER,  IDLE | ELSE,               LIFE_STAY,        guard_no_guests),
+        T(REMOVE,     IDLE | ELSE,               LIFE_GONE,        NULL),
 };
 
 static int refuse(const struct life_subject *s, unsigned verb, unsigned state, struct diag *diag)
 {
         const struct instance *instance = s->object;
+        char are[NAME_LEN_MAX + sizeof("the disks of  are")];
 
         switch ((enum instance_state)state) {
+        case INSTANCE_ELSEWHERE:
+                (void)snprintf(are, sizeof(are), "the disks of %s are", instance->o.handle);
+                return place_refuse(s->t, instance->place, are, diag);
         case INSTANCE_STOPPED:
                 return diag_set(diag, -EBUSY, "%s is stopped already", instance->o.handle);
         case INSTANCE_BARE:
@@ -122,6 +128,8 @@ int instance_life_ask(struct model *m, struct db_txn *t, const struct instance *
         unsigned holds = instance->power ? S(RUNNING) : S(STOPPED);
         const struct life_row *row;
 
+        if (place_is_elsewhere(m, instance->place))
+                holds |= S(ELSEWHERE);
         if (instance->bare)
                 holds |= S(BARE);
         if (volumes_are_written(m, instance->o.id, NULL))

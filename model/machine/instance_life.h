@@ -10,8 +10,9 @@
 #include "model/core/life.h"
 #include "model/machine/instance.h"
 
-/* In the order in which they are told. One of the first two holds. */
+/* In the order in which they are told. One of the two that follow the first holds. */
 enum instance_state {
+        INSTANCE_ELSEWHERE, /* its disks lie in another place */
         INSTANCE_STOPPED,
         INSTANCE_RUNNING,
         INSTANCE_BARE, /* it has no image yet */

@@ -43,8 +43,12 @@ enum {
 
 #define SELECT_VOLUME                                                                                                  \
         "SELECT " OBJECT_COLUMNS("volume") ", volume.ident, volume.region, role = 'system', size, volume.instance, "   \
-        "instance.handle, device, volume.name, source, made_with, " IS_BUSY                                            \
+        "instance.handle, device, volume.name, source, made_with, " PLACE ", " IS_BUSY                                            \
         " FROM volume LEFT JOIN instance ON instance.id = volume.instance "
+/* Its own; of one that has no disk yet that of the machine that it is to be of. */
+#define PLACE                                                                                            \
+        "ifnull(volume.place, ifnull((SELECT other.place FROM volume AS other WHERE other.instance = volume.instance " \
+        "AND other.place IS NOT NULL LIMIT 1), 0))"
 /* A snapshot is being taken of it, or an image is being made of its instance. */
 #define IS_BUSY                                                                                          \
         "EXISTS (SELECT 1 FROM task WHERE task.status IN ('queued', 'running') AND (task.volume = volume.id " \
@@ -65,8 +69,8 @@ static const char *const volume_sql[] = {
                         "ORDER BY handle",
         [SNAPSHOTS] = "SELECT " OBJECT_COLUMNS("snapshot") " FROM snapshot WHERE volume = ?1 ORDER BY handle",
         [INSERT] = "INSERT INTO volume (ident, region, handle, uid, gid, mode, created, updated, name, key, size, "
-                   "base, instance, device, role, made_with, source, snapshot, made) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
-                   "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                   "base, instance, device, role, made_with, source, snapshot, made, place) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+                   "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         [SET_INSTANCE] = "UPDATE volume SET instance = ?2, device = ?3, made_with = 0, updated = max(?4, updated + 1) "
                          "WHERE id = ?1",
         [SET_HANDLE] = "UPDATE volume SET handle = ?2, updated = max(?3, updated + 1) WHERE id = ?1",
@@ -91,6 +95,7 @@ static void fill_volume(struct volume *v, const struct db_row *row)
         db_row_text(row, col++, v->name, sizeof(v->name));
         db_row_text(row, col++, v->source, sizeof(v->source));
         v->made_with = db_row_int(row, col++) != 0;
+        v->place = (uint64_t)db_row_int(row, col++);
         v->busy = db_row_int(row, col++) != 0;
         v->cloud = v->o.handle[0] != '\0';
         if (!v->cloud)
@@ -209,7 +214,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
                    n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes),
                    DB_ID(n->base), DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL,
                    DB_TEXT(v->system ? "system" : "data"), DB_INT(n->made_with), DB_TEXT(v->source),
-                   DB_ID(n->snapshot), DB_INT(n->base == 0));
+                   DB_ID(n->snapshot), DB_INT(n->base == 0), DB_ID(n->key ? v->place : 0));
         if (r == -EEXIST)
                 return volume_refuse_taken(v->o.handle, diag);
         if (r < 0)

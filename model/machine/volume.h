@@ -24,6 +24,7 @@ struct volume {
         char name[NAME_LEN_MAX + 1];
         char source[IMAGE_VALUE_MAX + 1]; /* "snapshot:<id>", "image:<id>" or "" */
         bool made_with; /* goes with its instance */
+        uint64_t place; /* where its disk lies, or those beside which it is attached (core/place.h) */
         bool busy; /* a snapshot is being taken of it, or an image is being made of its instance */
 };
 

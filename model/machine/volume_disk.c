@@ -12,19 +12,22 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "model/core/jobs.h"
+#include "model/core/place.h"
 #include "model/machine/volume_gate_priv.h"
 #include "model/machine/volume_row.h"
 
 enum { DISK, SET_MADE, NEXT_UNMADE, LAST_UNMADE };
 
 static const char *const volume_disk_sql[] = {
-        [DISK] = "SELECT region.store, volume.key, made, base.key, volume.size FROM volume "
+        [DISK] = "SELECT region.store, volume.key, made, base.key, volume.size, "
+                 "ifnull(volume.place, 0), ifnull(volume.handle, volume.name) FROM volume "
                  "JOIN region ON region.id = volume.region LEFT JOIN blob AS base ON base.id = volume.base "
                  "WHERE volume.id = ?1",
         [SET_MADE] = "UPDATE volume SET made = 1 WHERE id = ?1",
-        [NEXT_UNMADE] = "SELECT id FROM volume WHERE made = 0 AND id > ?1 ORDER BY id LIMIT 1",
+        [NEXT_UNMADE] = "SELECT id FROM volume WHERE made = 0 AND id > ?1 AND (place IS NULL OR place = ?2) ORDER BY id LIMIT 1",
         [LAST_UNMADE] = "SELECT ifnull(max(id), 0) FROM volume WHERE made = 0",
 };
 const struct db_statements volume_disk_statements = DB_STATEMENTS(volume_disk_sql);
@@ -41,6 +44,8 @@ static int disk_row(void *ctx, const struct db_row *row)
         ref->made = db_row_int(row, 2) != 0;
         db_row_blob(row, 3, ref->base.bytes, sizeof(ref->base.bytes));
         ref->size_bytes = (uint64_t)db_row_int(row, 4);
+        ref->place = (uint64_t)db_row_int(row, 5);
+        db_row_text(row, 6, ref->name, sizeof(ref->name));
         return 0;
 }
 
@@ -56,6 +61,19 @@ static int load(struct model *m, uint64_t id, struct volume_disk_ref *ret)
 
         r = db_begin(m->db, DB_READ, &t);
         return r < 0 ? r : volume_load_disk(&t, id, ret);
+}
+
+static int refuse_elsewhere(struct model *m, const struct volume_disk_ref *ref, struct diag *diag)
+{
+        char is[NAME_LEN_MAX + sizeof(" is")];
+        DB_TXN(t);
+        int r;
+
+        if (!place_is_elsewhere(m, ref->place))
+                return 0;
+        (void)snprintf(is, sizeof(is), "%s is", ref->name);
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : place_refuse(&t, ref->place, is, diag);
 }
 
 /* ---- making ---- */
@@ -131,6 +149,8 @@ int volume_disk_open(struct model *m, uint64_t id, struct diag *diag, struct vol
         int r;
 
         r = load(m, id, &ref);
+        if (r == 0)
+                r = refuse_elsewhere(m, &ref, diag);
         if (r == 0 && ref.exists) {
                 r = stores_get(m, ref.store, diag, &bs);
                 if (r == 0 && !ref.made) {
@@ -162,7 +182,7 @@ static int find_unmade(struct model *m, uint64_t *id, int64_t *last)
         if (r == 0 && *last == 0)
                 r = db_int(&t, volume_disk_sql[LAST_UNMADE], last);
         if (r == 0)
-                r = db_int(&t, volume_disk_sql[NEXT_UNMADE], &next, DB_INT(*id));
+                r = db_int(&t, volume_disk_sql[NEXT_UNMADE], &next, DB_INT(*id), DB_INT(m->place));
         if (r < 0)
                 return r;
         *id = (uint64_t)next;

@@ -15,21 +15,24 @@
 
 #include "blobstore/base/cleanup.h"
 #include "model/core/clock.h"
+#include "model/core/place.h"
 #include "model/core/unnamed.h"
 #include "model/machine/volume_gate_priv.h"
 #include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
-enum { TOUCH, SET_STARTED, NAMES_DISK, TRASH };
+enum { TOUCH, SET_STARTED, NAMES_DISK, PLACE_DISK, TRASH };
 
 static const char *const volume_file_sql[] = {
         [TOUCH] = "UPDATE volume SET updated = max(?2, updated + 1) WHERE id = ?1",
         [SET_STARTED] = "UPDATE instance SET started = 1 WHERE started = 0 "
                         "AND id = (SELECT instance FROM volume WHERE id = ?1)",
-        [NAMES_DISK] = "SELECT EXISTS (SELECT 1 FROM volume JOIN region ON region.id = volume.region "
-                       "WHERE region.store = ?1 AND volume.key = ?2) "
-                       "OR EXISTS (SELECT 1 FROM trash WHERE store = ?1 AND key = ?2)",
-        [TRASH] = "INSERT INTO trash (store, key) VALUES (?1, ?2)",
+        /* 2: where it lies is not known */
+        [NAMES_DISK] = "SELECT max(named) FROM (SELECT iif(volume.place IS NULL, 2, 1) AS named FROM volume "
+                       "JOIN region ON region.id = volume.region WHERE region.store = ?1 AND volume.key = ?2 "
+                       "UNION ALL SELECT 1 FROM trash WHERE store = ?1 AND key = ?2 UNION ALL SELECT 0) AS names",
+        [PLACE_DISK] = "UPDATE volume SET place = ?2 WHERE key = ?1 AND place IS NULL",
+        [TRASH] = "INSERT INTO trash (store, key, place) VALUES (?1, ?2, ?3)",
 };
 const struct db_statements volume_file_statements = DB_STATEMENTS(volume_file_sql);
 
@@ -192,8 +195,20 @@ void volume_close(struct volume_file *f)
 
 struct recovery {
         struct model *m;
-        uint64_t store;
+        uint64_t store, place;
 };
+
+/* It is found here: a catalogue on a server that an earlier version made does not say where. What is forgotten is noted again. */
+static int note_place(const struct recovery *rec, const struct disk_id *id)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin_lazy(rec->m->db, &t);
+        if (r == 0)
+                r = db_run(&t, volume_file_sql[PLACE_DISK], DB_BLOB(id->bytes, sizeof(id->bytes)), DB_INT(rec->place));
+        return r < 0 ? r : db_commit(&t);
+}
 
 static int recover_disk(void *ctx, const struct disk_id *id)
 {
@@ -208,9 +223,11 @@ static int recover_disk(void *ctx, const struct disk_id *id)
                 if (r == 0)
                         r = db_int(&t, volume_file_sql[NAMES_DISK], &named, DB_INT(rec->store),
                                    DB_BLOB(id->bytes, sizeof(id->bytes)));
-                if (r < 0 || named)
+                if (r < 0 || (named && !(named > 1 && rec->place)))
                         return r;
         }
+        if (named)
+                return note_place(rec, id);
 
         DB_TXN(t);
 
@@ -218,13 +235,14 @@ static int recover_disk(void *ctx, const struct disk_id *id)
         if (r == 0)
                 r = unnamed_stays(&t, rec->store, id->bytes);
         if (r == 0)
-                r = db_run(&t, volume_file_sql[TRASH], DB_INT(rec->store), DB_BLOB(id->bytes, sizeof(id->bytes)));
+                r = db_run(&t, volume_file_sql[TRASH], DB_INT(rec->store), DB_BLOB(id->bytes, sizeof(id->bytes)),
+                           DB_ID(rec->place));
         return r < 0 ? r : db_commit(&t);
 }
 
 static int recover_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
-        struct recovery rec = { .m = ctx, .store = id };
+        struct recovery rec = { .m = ctx, .store = id, .place = place_of_store(ctx, id) };
 
         if (!stores_are_ours(ctx, id))
                 return 0;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "model/core/place.h"
 #include "model/core/task_row.h"
 #include "model/machine/instance_life.h"
 #include "model/machine/instance_row.h"
@@ -17,6 +18,7 @@
 
 #define S(state)  (1u << VOLUME_##state)
 #define ANY_PLACE (S(SYSTEM) | S(ATTACHED) | S(FREE))
+#define ELSE      S(ELSEWHERE) /* what is done to its row alone */
 
 #define T(verb, from, to) { VOLUME_##verb, from, LIFE_NONE, to, LIFE_NONE, LIFE_NO_TASK, NULL }
 
@@ -25,10 +27,10 @@ static const struct life_row rows[] = {
         T(RESIZE,    ANY_PLACE | S(UNSIZED) | S(BESIDE),                        LIFE_STAY),
         T(ATTACH,    S(FREE),                                                   VOLUME_ATTACHED),
         /* of an instance of which more was asked before */
-        T(DETACH,    S(ATTACHED) | S(UNSIZED) | S(RUNS) | S(BESIDE) | S(WRITTEN) | S(READ), VOLUME_FREE),
+        T(DETACH,    S(ATTACHED) | ELSE | S(UNSIZED) | S(RUNS) | S(BESIDE) | S(WRITTEN) | S(READ), VOLUME_FREE),
         { VOLUME_SNAPSHOT, ANY_PLACE, VOLUME_READ, LIFE_STAY, LIFE_STAY, TASK_DISK_SNAPSHOT, NULL },
-        T(HAND_OVER, S(FREE) | S(UNSIZED),                                      LIFE_STAY),
-        T(REMOVE,    S(FREE) | S(UNSIZED),                                      LIFE_GONE),
+        T(HAND_OVER, S(FREE) | ELSE | S(UNSIZED),                               LIFE_STAY),
+        T(REMOVE,    S(FREE) | ELSE | S(UNSIZED),                               LIFE_GONE),
 };
 
 static int refuse_read(const struct life_subject *s, const struct volume *v, struct diag *diag)
@@ -44,6 +46,14 @@ static int refuse_read(const struct life_subject *s, const struct volume *v, str
                 return r;
         (void)snprintf(whose, sizeof(whose), "%s is", v->o.handle);
         return task_refuse(&task, 0, whose, diag);
+}
+
+static int refuse_elsewhere(const struct life_subject *s, const struct volume *v, struct diag *diag)
+{
+        char is[NAME_LEN_MAX + sizeof(" is")];
+
+        (void)snprintf(is, sizeof(is), "%s is", v->o.handle);
+        return place_refuse(s->t, v->place, is, diag);
 }
 
 static int refuse_place(const struct volume *v, unsigned verb, unsigned state, struct diag *diag)
@@ -78,6 +88,8 @@ static int refuse(const struct life_subject *s, unsigned verb, unsigned state, s
         int r;
 
         switch ((enum volume_state)state) {
+        case VOLUME_ELSEWHERE:
+                return refuse_elsewhere(s, v, diag);
         case VOLUME_UNSIZED:
                 if (verb == VOLUME_SNAPSHOT)
                         return diag_set(diag, -EBUSY, "%s has no size yet, and so there is nothing to keep",
@@ -115,6 +127,8 @@ static int find_states(struct model *m, struct db_txn *t, const struct volume *v
         unsigned holds = v->instance == 0 ? S(FREE) : v->system ? S(SYSTEM) : S(ATTACHED);
         int r;
 
+        if (wanted & S(ELSEWHERE) && place_is_elsewhere(m, v->place))
+                holds |= S(ELSEWHERE);
         if (v->size_bytes == 0)
                 holds |= S(UNSIZED);
         if (v->instance && wanted & (S(RUNS) | S(BESIDE))) {

@@ -12,6 +12,7 @@ enum volume_state {
         VOLUME_SYSTEM, /* the system disk of an instance */
         VOLUME_ATTACHED, /* another one of it */
         VOLUME_FREE,
+        VOLUME_ELSEWHERE, /* its disk, or those beside it, lie in another place */
         VOLUME_UNSIZED, /* waits for its size */
         VOLUME_RUNS, /* its instance does */
         VOLUME_BESIDE, /* a task reads disks of its instance */

@@ -8,6 +8,7 @@
 
 #include "model/core/blob_row.h"
 #include "model/core/clock.h"
+#include "model/core/place.h"
 #include "model/core/region_row.h"
 #include "model/image/snapshot_life.h"
 #include "model/image/snapshot_row.h"
@@ -93,6 +94,7 @@ static int insert_clone(struct model *m, const struct caller *c, uint64_t snapsh
                 init_new(&n, c->uid, c->gid, 0, now.snapshot.region, handle);
         n.v.size_bytes = origin->blob.info.size_bytes;
         (void)snprintf(n.v.source, sizeof(n.v.source), "snapshot:%s", origin->snapshot.ident);
+        n.v.place = place_of_store(m, origin->blob.store);
         n.key = key;
         n.base = origin->blob.id;
         n.snapshot = snapshot;

@@ -18,7 +18,7 @@ int volume_load_each(struct db_txn *t, uint64_t instance, instance_volume_fn *fn
 struct volume_new {
         /*
          * What counts: o.handle ("": in no list), o.uid, o.gid, region, name, size_bytes, instance, device, system,
-         * source.
+         * source, and place where there is a key.
          */
         struct volume v;
         const struct disk_id *key; /* NULL: waits for its size */
@@ -65,15 +65,17 @@ struct volume_disk_ref {
         uint64_t store;
         bool exists; /* else the volume waits for its size */
         bool made; /* else a clone whose disk may not be there yet */
+        uint64_t place; /* where it lies */
         struct disk_id key;
         struct blob_id base; /* of one that is not made, with the size */
         uint64_t size_bytes;
+        char name[NAME_LEN_MAX + 1]; /* of the volume, for people */
 };
 
 int volume_load_disk(struct db_txn *t, uint64_t id, struct volume_disk_ref *ret); /* -ENOENT; DB_READ will do */
 /*
  * Opens the volume's disk, and makes it before that if it is only planned. *ret is NULL where the volume waits for its
- * size. -ENOENT; as stores_get(), disk_create() and disk_open(). *ret_ref, which may be NULL, is what is opened.
+ * size. -ENOENT; -EBUSY: it lies elsewhere; as stores_get(), disk_create() and disk_open(). *ret_ref, which may be NULL, is what is opened.
  */
 int volume_disk_open(struct model *m, uint64_t id, struct diag *diag, struct volume_disk_ref *ret_ref,
                      struct disk **ret);

@@ -11,6 +11,7 @@
 
 #include "blobstore/base/cleanup.h"
 #include "model/core/clock.h"
+#include "model/core/place.h"
 #include "model/machine/volume_gate_priv.h"
 #include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
@@ -21,7 +22,7 @@ enum {
 };
 
 static const char *const volume_size_sql[] = {
-        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1) "
+        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1), place = ?5 "
                      "WHERE id = ?1 AND key IS NULL",
         [SET_SIZE] = "UPDATE volume SET size = ?2, updated = max(?3, updated + 1) WHERE id = ?1 AND key IS NOT NULL",
 };
@@ -44,7 +45,7 @@ static int check_quota(struct db_txn *t, const struct volume *v, uint64_t size_b
         return volume_check_quota(t, v->region, v->o.uid, 0, size_bytes - v->size_bytes, diag);
 }
 
-static int make_disk(struct model *m, struct blobstore *bs, const struct volume *v, uint64_t size_bytes,
+static int make_disk(struct model *m, struct blobstore *bs, const struct volume *v, uint64_t store, uint64_t size_bytes,
                      struct diag *diag)
 {
         struct disk_id key;
@@ -59,7 +60,7 @@ static int make_disk(struct model *m, struct blobstore *bs, const struct volume 
                 r = check_quota(&t, v, size_bytes, diag);
         if (r == 0)
                 r = db_run_one(&t, volume_size_sql[SET_DISK], DB_INT(v->o.id), DB_BLOB(key.bytes, sizeof(key.bytes)),
-                               DB_INT(size_bytes), DB_INT(clock_now_us()));
+                               DB_INT(size_bytes), DB_INT(clock_now_us()), DB_ID(place_of_store(m, store)));
         if (r == 0)
                 r = db_commit(&t);
         db_end(&t);
@@ -129,7 +130,7 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
                 }
                 r = stores_get(m, ref.store, diag, &bs);
                 if (r == 0)
-                        r = ref.exists ? grow_disk(m, &v, size_bytes, diag) : make_disk(m, bs, &v, size_bytes, diag);
+                        r = ref.exists ? grow_disk(m, &v, size_bytes, diag) : make_disk(m, bs, &v, ref.store, size_bytes, diag);
                 if (r < 0)
                         return r;
         }

@@ -77,6 +77,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
                                         .instance = v.instance,
                                         .volume = id,
                                         .snapshot = snapshot.o.id,
+                                        .place = v.place,
                                         .caller = c,
                                         .heir = &v.o,
                                 },

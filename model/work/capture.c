@@ -220,6 +220,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
                                         .region = instance.region,
                                         .result = image.o.id,
                                         .instance = id,
+                                        .place = instance.place,
                                         .caller = c,
                                         .heir = &instance.o,
                                 },

@@ -63,7 +63,7 @@ static const char *const reap_sql[] = {
         [REAP_DONE] = "DELETE FROM reap WHERE blob = ?1",
         [REAP_FORGET_BLOB] = "DELETE FROM blob WHERE id = ?1",
         [REAP_IS_LIVE] = "SELECT EXISTS (SELECT 1 FROM blob WHERE store = ?1 AND key = ?2)",
-        [REAP_NEXT_DISK] = "SELECT id, store, key FROM trash WHERE id > ?1 ORDER BY id",
+        [REAP_NEXT_DISK] = "SELECT id, store, key FROM trash WHERE id > ?1 AND (place IS NULL OR place = ?2) ORDER BY id",
         [REAP_DISK_DONE] = "DELETE FROM trash WHERE id = ?1",
 };
 
@@ -177,7 +177,7 @@ static int next_trash(struct model *m, struct trash *trash)
 
         r = db_begin(m->db, DB_READ, &t);
         if (r == 0)
-                r = db_each(&t, reap_sql[REAP_NEXT_DISK], trash_row, trash, DB_INT(trash->id));
+                r = db_each(&t, reap_sql[REAP_NEXT_DISK], trash_row, trash, DB_INT(trash->id), DB_INT(m->place));
         db_end(&t);
         return r < 0 ? r : r == 0 ? -ENOENT : db_settle(m->db); /* or its volume might come back */
 }

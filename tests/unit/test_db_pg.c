@@ -558,6 +558,40 @@ static void test_only_a_library_is_opened_and_only_of_our_version(void **state)
         assert_err(open_db(f, false), -EUCLEAN);
 }
 
+#define SHAPE                                                                                                          \
+        "SELECT hashtext(string_agg(line, ' ')) FROM (SELECT concat_ws(',', table_name, column_name, data_type, "      \
+        "is_nullable, collation_name) AS line FROM information_schema.columns WHERE table_schema = 'imagefs' "          \
+        "UNION ALL SELECT concat_ws(',', conrelid::regclass, conkey, confrelid::regclass) FROM pg_constraint "          \
+        "WHERE contype = 'f' AND connamespace = 'imagefs'::regnamespace "                                               \
+        "UNION ALL SELECT concat_ws(',', tgrelid::regclass, regexp_replace(tgname, '^t[0-9]*_', '')) FROM pg_trigger WHERE NOT tgisinternal " \
+        "ORDER BY 1) AS lines"
+
+static void test_a_catalogue_of_an_earlier_version_becomes_what_is_made_today(void **state)
+{
+        extern const char embed_postgresql_8_sql[];
+        struct fixture old = { .name = "old" };
+        const struct fixture *f = *state;
+        const struct db_opts only_read = { .read_only = true, .tables = tables, .url = old.url };
+
+        pg_server_sql(&server, "postgres", "CREATE DATABASE old");
+        pg_server_url(&server, old.name, old.url, sizeof(old.url));
+        pg_server_sql(&server, old.name, embed_postgresql_8_sql);
+        assert_int_not_equal(pg_server_sql(&server, old.name, SHAPE), pg_server_sql(&server, f->name, SHAPE));
+
+        assert_err(db_open(-1, &only_read, &old.db), -ESTALE);
+        assert_ok(open_db(&old, false));
+        db_close(old.db);
+        assert_int_equal(pg_server_sql(&server, old.name, SHAPE), pg_server_sql(&server, f->name, SHAPE));
+        assert_int_equal(pg_server_sql(&server, old.name, "SELECT count(*) FROM volume WHERE place IS NULL"), 2);
+        assert_ok(db_open(-1, &only_read, &old.db));
+        db_close(old.db);
+
+        /* what is removed is remembered with its place */
+        pg_server_sql(&server, old.name, "INSERT INTO place (ident, host, directory) VALUES ('p', 'one', '/srv')");
+        pg_server_sql(&server, old.name, "UPDATE volume SET place = 1 WHERE id = 2; DELETE FROM volume WHERE id = 2");
+        assert_int_equal(pg_server_sql(&server, old.name, "SELECT count(*) FROM trash WHERE place = 1"), 1);
+}
+
 /* Of a pause in which nobody is asked. */
 static void wait_until_back(struct fixture *f)
 {
@@ -857,6 +891,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_no_lease_is_waited_for_where_its_holder_has_ended, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_is_written_when_a_lease_cannot_be_renewed_and_all_goes_on_when_it_is, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_only_a_library_is_opened_and_only_of_our_version, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_catalogue_of_an_earlier_version_becomes_what_is_made_today, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_acknowledged_outlives_a_crash_and_all_goes_on_after_it,
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_commit_that_was_not_done_is_known_to_be_none, setup, teardown),

@@ -27,9 +27,9 @@ static const char *const image_states[] = {
         [IMAGE_DELETING] = "deleting",   [IMAGE_DELETED] = "deleted",     [IMAGE_LIFE_BACK] = "back",
 };
 static const char *const snapshot_states[] = { "creating", "available" };
-static const char *const instance_states[] = { "stopped", "running", "bare", "written", "read" };
-static const char *const volume_states[] = { "system", "attached", "free",    "unsized",
-                                             "runs",   "beside",   "written", "read" };
+static const char *const instance_states[] = { "elsewhere", "stopped", "running", "bare", "written", "read" };
+static const char *const volume_states[] = { "system", "attached", "free",    "elsewhere",
+                                             "unsized", "runs", "beside",   "written", "read" };
 
 static const struct {
         const char *name;
@@ -147,6 +147,13 @@ static void add_task(struct library *l, const char *kind, uint64_t instance, uin
                     kind, (long long)l->region, (long long)instance, (long long)volume);
 }
 
+/* With another host, which serves no more. */
+static void take_away(struct library *l, uint64_t volume)
+{
+        library_sql(l, "INSERT OR IGNORE INTO place (ident, host, directory) VALUES ('p', 'other', '/there')");
+        library_sql(l, "UPDATE volume SET place = (SELECT id FROM place WHERE ident = 'p') WHERE id = %lld", (long long)volume);
+}
+
 static void open_for_writing(struct world *w, uint64_t volume)
 {
         assert_ok(volume_open(w->l->m, volume, true, library_diag(w->l), &w->file));
@@ -158,6 +165,7 @@ static void settle(struct world *w)
         volume_close(w->file);
         w->file = NULL;
         library_sql(w->l, "DELETE FROM task WHERE ident = 'task-x'");
+        library_sql(w->l, "UPDATE volume SET place = (SELECT min(id) FROM place)");
         library_sql(w->l, "UPDATE instance SET power = 0, image = %lld WHERE id = %lld", (long long)w->image,
                     (long long)w->instance);
         library_sql(w->l, "UPDATE volume SET role = 'system' WHERE instance = %lld AND device = 'vda'",
@@ -234,6 +242,10 @@ static void enter_instance_state(struct world *w, enum instance_state s)
 {
         settle(w);
         switch (s) {
+        case INSTANCE_ELSEWHERE:
+                library_sql(w->l, "UPDATE volume SET place = NULL WHERE instance = %lld", (long long)w->instance);
+                take_away(w->l, w->volume);
+                break;
         case INSTANCE_RUNNING:
                 library_sql(w->l, "UPDATE instance SET power = 1 WHERE id = %lld", (long long)w->instance);
                 break;
@@ -255,23 +267,23 @@ static void enter_instance_state(struct world *w, enum instance_state s)
 
 static void test_instances(void **state)
 {
-        static const char golden[] = "stopped   running   bare      written   read\n"
-                                     "yes       yes       yes       yes       yes\n" /* DESCRIBE */
-                                     "yes       -         -         yes       -\n" /* START */
-                                     "-         yes       -         -         -\n" /* STOP */
-                                     "yes       -         yes       -         -\n" /* REBUILD */
-                                     "yes       -         yes       -         -\n" /* SET_TYPE */
-                                     "yes       -         yes       -         -\n" /* ATTACH */
-                                     "yes       -         yes       -         -\n" /* DETACH */
-                                     "yes       -         yes       -         -\n" /* USE_DISK */
-                                     "yes       -         yes       -         -\n" /* CAPTURE */
-                                     "yes       -         yes       -         -\n" /* HAND_OVER */
-                                     "yes       -         yes       -         -\n"; /* REMOVE */
+        static const char golden[] = "elsewhere stopped   running   bare      written   read\n"
+                                     "yes       yes       yes       yes       yes       yes\n" /* DESCRIBE */
+                                     "-         yes       -         -         yes       -\n" /* START */
+                                     "-         -         yes       -         -         -\n" /* STOP */
+                                     "-         yes       -         yes       -         -\n" /* REBUILD */
+                                     "yes       yes       -         yes       -         -\n" /* SET_TYPE */
+                                     "-         yes       -         yes       -         -\n" /* ATTACH */
+                                     "yes       yes       -         yes       -         -\n" /* DETACH */
+                                     "-         yes       -         yes       -         -\n" /* USE_DISK */
+                                     "-         yes       -         yes       -         -\n" /* CAPTURE */
+                                     "yes       yes       -         yes       -         -\n" /* HAND_OVER */
+                                     "yes       yes       -         yes       -         -\n"; /* REMOVE */
         CLEANUP_STRBUF struct strbuf out = { 0 };
         struct library *l = *state;
         struct world w = make_world(l);
 
-        strbuf_add(&out, "stopped   running   bare      written   read\n");
+        strbuf_add(&out, "elsewhere stopped   running   bare      written   read\n");
         for (enum instance_verb v = 0; v < INSTANCE_VERB_COUNT; v++) {
                 for (enum instance_state s = 0; s < INSTANCE_STATE_COUNT; s++) {
                         struct instance instance;
@@ -295,6 +307,9 @@ static uint64_t enter_volume_state(struct world *w, enum volume_state s)
         switch (s) {
         case VOLUME_SYSTEM:
                 return machine_disk(w->l, w->instance, "vda").o.id;
+        case VOLUME_ELSEWHERE:
+                take_away(w->l, w->free);
+                return w->free;
         case VOLUME_UNSIZED:
                 return w->other;
         case VOLUME_RUNS:
@@ -321,19 +336,19 @@ static uint64_t enter_volume_state(struct world *w, enum volume_state s)
 static void test_disks(void **state)
 {
         static const char golden[] =
-                "system    attached  free      unsized   runs      beside    written   read\n"
-                "yes       yes       yes       yes       yes       yes       yes       -\n" /* OPEN */
-                "yes       yes       yes       yes       -         yes       -         -\n" /* RESIZE */
-                "-         -         yes       -         -         -         -         -\n" /* ATTACH */
-                "wrong     yes       wrong     wrong     yes       yes       wrong     wrong\n" /* DETACH */
-                "yes       yes       yes       -         -         -         -         -\n" /* SNAPSHOT */
-                "-         -         yes       yes       -         -         -         -\n" /* HAND_OVER */
-                "-         -         yes       yes       -         -         -         -\n"; /* REMOVE */
+                "system    attached  free      elsewhere unsized   runs      beside    written   read\n"
+                "yes       yes       yes       -         yes       yes       yes       yes       -\n" /* OPEN */
+                "yes       yes       yes       -         yes       -         yes       -         -\n" /* RESIZE */
+                "-         -         yes       -         -         -         -         -         -\n" /* ATTACH */
+                "wrong     yes       wrong     wrong     wrong     yes       yes       wrong     wrong\n" /* DETACH */
+                "yes       yes       yes       -         -         -         -         -         -\n" /* SNAPSHOT */
+                "-         -         yes       yes       yes       -         -         -         -\n" /* HAND_OVER */
+                "-         -         yes       yes       yes       -         -         -         -\n"; /* REMOVE */
         CLEANUP_STRBUF struct strbuf out = { 0 };
         struct library *l = *state;
         struct world w = make_world(l);
 
-        strbuf_add(&out, "system    attached  free      unsized   runs      beside    written   read\n");
+        strbuf_add(&out, "system    attached  free      elsewhere unsized   runs      beside    written   read\n");
         for (enum volume_verb v = 0; v < VOLUME_VERB_COUNT; v++) {
                 for (enum volume_state s = 0; s < VOLUME_STATE_COUNT; s++) {
                         uint64_t id = enter_volume_state(&w, s);

@@ -20,7 +20,7 @@ static const struct {
         const char *stem, *scans;
 } may_scan[] = {
         /* an administrator's, of which there are some */
-        { ALL, "library" }, { ALL, "region" }, { ALL, "store" }, { ALL, "quota_limit" },
+        { ALL, "library" }, { ALL, "region" }, { ALL, "store" }, { ALL, "quota_limit" }, { ALL, "place" },
         /* those of one object's: a line for each, or a text's */
         { ALL, "json_each" }, { ALL, "own" }, { ALL, "follow" },
         /* of what is damaged, which is none or a few */

@@ -32,7 +32,7 @@
         "  WHERE relnamespace = 'imagefs'::regnamespace AND contype = 'c' LOOP\n"                                      \
         "  EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tab, c.conname); END LOOP;\n"                         \
         "FOR t IN SELECT oid, relname FROM pg_class WHERE relnamespace = 'imagefs'::regnamespace AND relkind = 'r'\n"  \
-        "  AND relname NOT IN ('library', 'region', 'store', 'quota_limit', 'writer', 'host', 'damage', 'follow') LOOP\n" \
+        "  AND relname NOT IN ('library', 'region', 'store', 'quota_limit', 'writer', 'host', 'place', 'damage', 'follow') LOOP\n" \
         "  EXECUTE (SELECT format('INSERT INTO imagefs.%I (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM generate_series(1, %s) AS n', t.relname,\n" \
         "    string_agg(quote_ident(attname), ', '), string_agg(CASE WHEN attname = 'status' THEN '''available'''\n"   \
         "    WHEN atttypid = 'bigint'::regtype THEN 'n' WHEN atttypid = 'bytea'::regtype THEN 'decode(md5(n::text), ''hex'')'\n" \
@@ -53,7 +53,8 @@
 static const struct {
         const char *stem, *scans;
 } may_scan[] = {
-        { ALL, "library" }, { ALL, "region" }, { ALL, "store" }, { ALL, "quota_limit" }, { ALL, "follow" }, { ALL, "damage" },
+        { ALL, "library" }, { ALL, "region" }, { ALL, "store" }, { ALL, "quota_limit" }, { ALL, "place" }, { ALL, "follow" },
+        { ALL, "damage" },
         { "check_rules", ALL }, { "usage_rows", ALL }, { "history", ALL },
         { "fetch_row", "fetch" }, { "download", "download" },
         { "task_view", "task" }, { "dismiss", ALL },

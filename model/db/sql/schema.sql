@@ -1,4 +1,4 @@
--- The library's database, version 8. What each table is for stands above it; who writes it is the file of the same name.
+-- The library's database, version 9. What each table is for stands above it; who writes it is the file of the same name.
 -- Times are microseconds since the epoch, sizes bytes. States are words, so that the database can be read by a person.
 -- A change here needs a step in migrate/ and an old database among the tests.
 
@@ -16,6 +16,15 @@ CREATE TABLE store (
         id      INTEGER PRIMARY KEY AUTOINCREMENT,
         path    TEXT NOT NULL UNIQUE,
         changed INTEGER NOT NULL
+) STRICT;
+
+-- Directories that the library was served from, known by what their file "place" says, with the host that did so last: what lies in
+-- one, and in no store that others reach, can be had there alone. See core/place.c.
+CREATE TABLE place (
+        id        INTEGER PRIMARY KEY AUTOINCREMENT,
+        ident     TEXT NOT NULL UNIQUE,
+        host      TEXT NOT NULL,
+        directory TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE region (
@@ -100,11 +109,12 @@ CREATE TABLE damage (
 ) STRICT;
 CREATE UNIQUE INDEX damage_of_store ON damage (store, what) WHERE blob IS NULL;
 
--- Writable disks of a store whose volume is gone; the reaper removes them.
+-- Writable disks of a store whose volume is gone; the reaper removes them, where they lie.
 CREATE TABLE trash (
         id      INTEGER PRIMARY KEY AUTOINCREMENT,
         store   INTEGER NOT NULL REFERENCES store,
-        key     BLOB NOT NULL CHECK (length(key) = 16)
+        key     BLOB NOT NULL CHECK (length(key) = 16),
+        place   INTEGER REFERENCES place -- as of a volume
 ) STRICT;
 CREATE INDEX trash_by_key ON trash (store, key);
 
@@ -152,6 +162,8 @@ CREATE TABLE image (
         family           TEXT NOT NULL DEFAULT '',
         protected        INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
         lifecycle        TEXT NOT NULL DEFAULT 'active',
+        -- where the files are that come in for it, until it is made of them; NULL: wherever its store is, as of a volume
+        place            INTEGER REFERENCES place,
         CHECK ((class = 'recycle') = (deleted IS NOT NULL)),
         UNIQUE (region, class, handle)
 ) STRICT;
@@ -272,6 +284,8 @@ CREATE TABLE volume (
         snapshot INTEGER REFERENCES snapshot ON DELETE SET NULL,
         -- 0: its disk may not be there yet, and is made when it is first needed, or before
         made     INTEGER NOT NULL DEFAULT 1 CHECK (made IN (0, 1)),
+        -- where its disk lies, of a store whose disks are not with it; NULL: wherever its store is, or not known
+        place    INTEGER REFERENCES place,
         CHECK (handle IS NOT NULL OR role = 'system'),
         UNIQUE (region, handle)
 ) STRICT;
@@ -335,7 +349,9 @@ CREATE TABLE task (
         mode        INTEGER NOT NULL,
         created     INTEGER NOT NULL,
         started     INTEGER,
-        finished    INTEGER
+        finished    INTEGER,
+        -- where alone it can be done, since what it reads lies there; NULL: anywhere
+        place       INTEGER REFERENCES place
 ) STRICT;
 CREATE INDEX task_active ON task (status, id) WHERE status IN ('queued', 'running');
 CREATE INDEX task_by_image ON task (image, kind);
@@ -673,7 +689,7 @@ END;
 
 -- A disk without its volume is to be removed.
 CREATE TRIGGER volume_trash AFTER DELETE ON volume WHEN old.key IS NOT NULL BEGIN
-        INSERT INTO trash (store, key) SELECT store, old.key FROM region WHERE id = old.region;
+        INSERT INTO trash (store, key, place) SELECT store, old.key, old.place FROM region WHERE id = old.region;
 END;
 
 -- The disks that belong to a machine are whose it is, and open to whom it is.

@@ -12,6 +12,7 @@ pattern far.raw 3M 5
 import_raw "$R2/private/far" far.raw
 ok write "$R2/private/far/description" "kept far away"
 cloud_image near 1M
+ok mkdir "$R2/private/far/instances/vm"
 restart
 # That of the end of the mount: one that was made before may be there, too.
 newest=$(cd "$STORE"/bucket-*/catalogue && ls -- *.db | tail -n 1 | sed 's|:|%3A|g')
@@ -48,6 +49,9 @@ value "$R2/store" "$FAR"
 value "$R2/private/far/description" "kept far away"
 same_disk "$R2/private/far/disks/vda.raw" far.raw
 if cat "$R/private/near/disks/vda.raw" >/dev/null 2>&1; then fail "read what is lost"; fi
+# A machine's disk was in the directory that was lost: not that there is none here, but that it is elsewhere.
+expect "EBUSY open" open r "$R2/instances/vm/disks/vda.raw"
+ok rmdir "$R2/instances/vm"
 same "$(ls "$R2/private")" far "images of the catalogue as it was"
 same "$(objects)" "$there" "objects: what is not named yet stays for unnamed-days"
 import_raw "$R2/private/new" far.raw

@@ -137,7 +137,7 @@ refuses_back "postgresql://imagefs@/postgres: the catalogue cannot be reached: "
 mv server/away server/.s.PGSQL.5432
 sql -c "COMMENT ON SCHEMA imagefs IS 'imagefs 7'"
 refuses_back "postgresql://imagefs@/postgres: made by another version of imagefs: use that one"
-sql -c "COMMENT ON SCHEMA imagefs IS 'imagefs 8'"
+sql -c "COMMENT ON SCHEMA imagefs IS 'imagefs 9'"
 
 # And back, from where a crash left the file that the server took the place of.
 mv "$STORE"/imagefs.db.*.aside "$STORE/imagefs.db"
