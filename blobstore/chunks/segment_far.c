@@ -10,6 +10,8 @@
 #include "blobstore/objects/bucket.h"
 #include "blobstore/objects/range_cache.h"
 
+_Static_assert(RANGE_FETCH_MAX <= BUCKET_READ_MAX, "what a range cache fetches is asked for at once");
+
 #define FOLDER   "segments/"
 #define KEY_SIZE (sizeof(FOLDER) - 1 + SEGMENT_NAME_SIZE)
 

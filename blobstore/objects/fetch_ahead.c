@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -17,17 +18,19 @@ struct want {
         fetch_ahead_fn *fn;
         void *ctx;
         uint32_t id, number;
+        unsigned n;
 };
 TAILQ_HEAD(wants, want);
 
 struct fetch_ahead {
         pthread_mutex_t lock; /* everything below; a leaf */
-        pthread_cond_t more; /* something is wanted, or the end */
+        pthread_cond_t more; /* something is wanted, or may be fetched by now, or the end */
         pthread_cond_t done; /* something was fetched */
         struct wants waiting, busy;
         unsigned n_waiting, n_idle, n_threads;
+        unsigned pieces; /* of those that are busy */
         bool stop;
-        pthread_t threads[FETCH_AHEAD_THREADS];
+        pthread_t threads[FETCH_AHEAD_PIECES];
 };
 
 int fetch_ahead_new(struct fetch_ahead **ret)
@@ -71,7 +74,7 @@ static void *work(void *arg)
         LOCK_SCOPE(&a->lock);
         while (!a->stop) {
                 w = TAILQ_FIRST(&a->waiting);
-                if (!w) {
+                if (!w || a->pieces + w->n > FETCH_AHEAD_PIECES) {
                         a->n_idle++;
                         (void)pthread_cond_wait(&a->more, &a->lock);
                         a->n_idle--;
@@ -79,35 +82,55 @@ static void *work(void *arg)
                 }
                 TAILQ_REMOVE(&a->waiting, w, link);
                 a->n_waiting--;
+                a->pieces += w->n;
                 TAILQ_INSERT_TAIL(&a->busy, w, link);
+                if (!TAILQ_EMPTY(&a->waiting)) /* where there was room for four there may be for four that are alone */
+                        (void)pthread_cond_signal(&a->more);
                 unlock(&a->lock);
-                w->fn(w->ctx, w->id, w->number);
+                w->fn(w->ctx, w->id, w->number, w->n);
                 lock(&a->lock);
                 TAILQ_REMOVE(&a->busy, w, link);
+                a->pieces -= w->n;
                 free(w);
                 (void)pthread_cond_broadcast(&a->done);
         }
         return NULL;
 }
 
-bool fetch_ahead_ask(struct fetch_ahead *a, fetch_ahead_fn *fn, void *ctx, uint32_t id, uint32_t number)
+/* Call with the lock held. */
+static bool ask(struct fetch_ahead *a, const struct want *what)
 {
         struct want *w;
 
-        LOCK_SCOPE(&a->lock);
         if (a->n_waiting == WANTS_MAX)
                 return false;
-        if (a->n_idle <= a->n_waiting && a->n_threads < FETCH_AHEAD_THREADS &&
+        if (a->n_idle <= a->n_waiting && a->n_threads < FETCH_AHEAD_PIECES &&
             thread_start(&a->threads[a->n_threads], work, a) == 0)
                 a->n_threads++;
         w = a->n_threads > 0 ? calloc(1, sizeof(*w)) : NULL;
         if (!w)
                 return false;
-        *w = (struct want){ .fn = fn, .ctx = ctx, .id = id, .number = number };
+        *w = *what;
         TAILQ_INSERT_TAIL(&a->waiting, w, link);
         a->n_waiting++;
         (void)pthread_cond_signal(&a->more);
         return true;
+}
+
+uint32_t fetch_ahead_ask(struct fetch_ahead *a, fetch_ahead_fn *fn, void *ctx, uint32_t id, uint32_t number, uint32_t n)
+{
+        struct want w = { .fn = fn, .ctx = ctx, .id = id };
+        uint32_t asked = 0;
+
+        LOCK_SCOPE(&a->lock);
+        for (; asked < n; asked += w.n) {
+                w.number = number + asked;
+                w.n = FETCH_AHEAD_RUN - w.number % FETCH_AHEAD_RUN;
+                w.n = w.n < n - asked ? w.n : n - asked;
+                if (!ask(a, &w))
+                        break;
+        }
+        return asked;
 }
 
 /* Call with the lock held. */

@@ -329,7 +329,29 @@ static bool read_kept(struct range_cache *c, const struct range *r, char *bytes)
                sum_of(r, bytes, r->len) == r->sum;
 }
 
-/* What the caller took, and nobody has yet; or is it, WAS_KEPT, from before? N 0: the caller wants none of it himself. */
+static bool keep(struct range_cache *c, const struct range *r, const char *bytes, size_t n)
+{
+        return c->fd >= 0 && pwrite_full(c->fd, bytes, n, (uint64_t)(r - c->ranges) * RANGE_SIZE) == 0;
+}
+
+/* What the caller took has N BYTES; not KEPT: it cannot be had, or kept. SIZE of the object: 0, not known. */
+static void settle(struct range_cache *c, struct range *range, const char *bytes, size_t n, bool kept, uint64_t size)
+{
+        if (kept)
+                range->sum = sum_of(range, bytes, n); /* nobody else looks at it before it was fetched */
+        LOCK_SCOPE(&c->lock);
+        if (size > 0)
+                scans_set_end(&c->scans, range->id, (uint32_t)((size - 1) / RANGE_SIZE + 1));
+        range->len = (uint32_t)n;
+        range->fetched = kept && range->named; /* not where it was forgotten meanwhile */
+        if (!range->fetched)
+                unname(c, range);
+        write_record(c, range);
+        leave(c, range);
+        (void)pthread_cond_broadcast(&c->done);
+}
+
+/* What the caller took, and nobody has yet; or is it, WAS_KEPT, from before? */
 static int fetch(struct range_cache *c, struct range *range, bool was_kept, void *buf, size_t n, size_t skip)
 {
         CLEANUP_FREE char *bytes = malloc(RANGE_SIZE);
@@ -341,44 +363,77 @@ static int fetch(struct range_cache *c, struct range *range, bool was_kept, void
         if (r == 0 && !kept) {
                 r = c->fetch(c->ctx, range->id, (uint64_t)range->number * RANGE_SIZE, bytes, RANGE_SIZE, &got,
                              &size);
-                if (r == 0)
-                        kept = c->fd >= 0 && pwrite_full(c->fd, bytes, got, (uint64_t)(range - c->ranges) * RANGE_SIZE) == 0;
+                kept = r == 0 && keep(c, range, bytes, got);
         }
         if (r == 0)
                 r = copy_part(bytes, got, buf, n, skip);
-        if (kept)
-                range->sum = sum_of(range, bytes, got); /* nobody else looks at it before it was fetched */
-        LOCK_SCOPE(&c->lock);
-        if (size > 0)
-                scans_set_end(&c->scans, range->id, (uint32_t)((size - 1) / RANGE_SIZE + 1));
-        range->len = (uint32_t)got;
-        range->fetched = kept && range->named; /* not where it was forgotten meanwhile */
-        if (!range->fetched)
-                unname(c, range);
-        write_record(c, range);
-        leave(c, range);
-        (void)pthread_cond_broadcast(&c->done);
+        settle(c, range, bytes, got, kept, size);
         return r;
 }
 
-/* A fetch_ahead_fn. */
-static void fetch_unwanted(void *ctx, uint32_t id, uint32_t number)
-{
-        struct range_cache *c = ctx;
-        struct range *r = NULL;
+/* ---- before it is wanted ---- */
 
-        {
-                LOCK_SCOPE(&c->lock);
-                if (!find(c, id, number))
-                        r = TAILQ_FIRST(&c->idle);
-                if (!r) { /* it is there by now, or there is no place */
-                        c->n_ahead--;
-                        return;
-                }
-                give_to(c, r, id, number);
+/* So many of N pieces from NUMBER on are the caller's to fetch: as they follow each other, and nobody has them. */
+static unsigned take_unwanted(struct range_cache *c, uint32_t id, uint32_t number, unsigned n, struct range *ret[])
+{
+        unsigned taken = 0;
+        struct range *r;
+
+        LOCK_SCOPE(&c->lock);
+        while (taken < n && !find(c, id, number + taken) && (r = TAILQ_FIRST(&c->idle))) {
+                give_to(c, r, id, number + taken);
                 r->ahead = true;
+                ret[taken++] = r;
         }
-        (void)fetch(c, r, false, NULL, 0, 0); /* whoever wants it will hear of that */
+        if (taken == 0)
+                c->n_ahead--; /* the first is there by now, or there is no place */
+        return taken;
+}
+
+_Static_assert(FETCH_AHEAD_RUN * RANGE_SIZE <= RANGE_FETCH_MAX, "a run is fetched at once");
+
+/* Whoever wants one that cannot be had will hear of that. */
+static void fetch_run(struct range_cache *c, struct range *const run[], unsigned n)
+{
+        CLEANUP_FREE char *bytes = malloc(n * RANGE_SIZE);
+        size_t got = 0, at, part;
+        uint64_t size = 0;
+        int r = -ENOMEM;
+
+        if (bytes)
+                r = c->fetch(c->ctx, run[0]->id, (uint64_t)run[0]->number * RANGE_SIZE, bytes, n * RANGE_SIZE, &got, &size);
+        for (unsigned i = 0; i < n; i++) {
+                at = i * RANGE_SIZE;
+                part = r < 0 || got <= at ? 0 : got - at < RANGE_SIZE ? got - at : RANGE_SIZE;
+                settle(c, run[i], r < 0 ? NULL : bytes + at, part, r == 0 && keep(c, run[i], bytes + at, part), size);
+        }
+}
+
+/* A fetch_ahead_fn. */
+static void fetch_unwanted(void *ctx, uint32_t id, uint32_t number, unsigned n)
+{
+        struct range *run[FETCH_AHEAD_RUN];
+        unsigned taken;
+
+        for (; n > 0; number += taken, n -= taken) {
+                taken = take_unwanted(ctx, id, number, n, run);
+                if (taken > 0)
+                        fetch_run(ctx, run, taken);
+                else
+                        taken = 1;
+        }
+}
+
+/* Call with the lock held: of these pieces those are fetched that nobody has. */
+static void ask_ahead(struct range_cache *c, uint32_t id, uint32_t from, uint32_t to)
+{
+        uint32_t n;
+
+        for (; from < to; from += n + 1) {
+                for (n = 0; from + n < to && !find(c, id, from + n);)
+                        n++;
+                c->n_ahead += fetch_ahead_ask(c->ahead, fetch_unwanted, c, id, from, n);
+        }
 }
 
 /* Call with the lock held: what comes after the piece that is read is fetched, if it looks as if it will be wanted. */
@@ -390,10 +445,7 @@ static void look_ahead(struct range_cache *c, uint32_t id, uint32_t number)
         if (!c->ahead || c->fd < 0)
                 return;
         scans_note(&c->scans, id, number, c->n_ahead < most ? (uint32_t)(most - c->n_ahead) : 0, &from, &to);
-        for (; from < to; from++) {
-                if (!find(c, id, from) && fetch_ahead_ask(c->ahead, fetch_unwanted, c, id, from))
-                        c->n_ahead++;
-        }
+        ask_ahead(c, id, from, to);
 }
 
 static int read_within(struct range_cache *c, uint32_t id, uint32_t number, void *buf, size_t n, size_t skip)

@@ -15,13 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RANGE_SIZE ((size_t)1 << 20)
+#define RANGE_SIZE      ((size_t)1 << 20)
+#define RANGE_FETCH_MAX (4 * RANGE_SIZE)
 
 struct fetch_ahead;
 struct range_cache;
 
 /*
- * Fills in up to N bytes of object ID from FROM on, fewer where it ends, and how large it is; 0: not known. A negative errno, which
+ * Fills in up to N bytes, RANGE_FETCH_MAX at the most, of object ID from FROM on, fewer where it ends, and how large it is; 0: not known. A negative errno, which
  * the reader is given.
  */
 typedef int range_fetch_fn(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size);

@@ -10,17 +10,24 @@ static uint32_t least(uint32_t a, uint32_t b)
         return a < b ? a : b;
 }
 
+/*
+ * In whole steps, which are fetched together, unless that would come late: the rest of one is asked for with what follows.
+ */
 static void move_on(struct scan *s, uint32_t number, uint32_t most, uint32_t *ret_from, uint32_t *ret_to)
 {
+        uint32_t to;
+
         s->at = number;
         if (s->asked <= number)
                 s->asked = number + 1;
         s->window = s->window ? least(2 * s->window, SCANS_WINDOW) : 2;
+        to = least(least(number + 1 + s->window, s->end), s->asked + most);
+        if (to < s->end && s->asked > number + SCANS_STEP)
+                to -= to % SCANS_STEP;
         *ret_from = s->asked;
-        *ret_to = least(least(number + 1 + s->window, s->end), s->asked + most);
-        if (*ret_to <= s->asked)
-                *ret_to = s->asked;
-        s->asked = *ret_to;
+        if (to > s->asked)
+                s->asked = to;
+        *ret_to = s->asked;
 }
 
 void scans_note(struct scans *s, uint32_t id, uint32_t number, uint32_t most, uint32_t *ret_from, uint32_t *ret_to)

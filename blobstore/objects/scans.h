@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define SCANS_WINDOW 32 /* pieces, at the most */
+#define SCANS_STEP   4
 
 #define SCANS_SETS 64
 #define SCANS_WAYS 4

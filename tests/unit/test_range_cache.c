@@ -14,17 +14,20 @@
 
 #include "blobstore/base/child_leash.h"
 #include "blobstore/objects/fetch_ahead.h"
+#include "blobstore/objects/scans.h"
 #include "tests/lib/expect.h"
 #include "tests/lib/tempdir.h"
 
-#define SIZE (5 * RANGE_SIZE + 100) /* of each object */
+#define SIZE (5 * RANGE_SIZE + 100) /* of each object, unless a test says otherwise */
 #define LEAST 64 /* pieces that any cache has */
 
 struct fixture {
         char dir[TEMPDIR_MAX];
         int dir_fd;
         struct range_cache *cache;
-        atomic_uint fetched;
+        uint64_t size; /* of each object */
+        atomic_uint fetched; /* pieces */
+        atomic_uint requests; /* that this took */
         atomic_int error;
         struct child_leash leash;
         pthread_barrier_t *hold; /* NULL: nobody waits while one is fetched */
@@ -36,19 +39,19 @@ struct fixture {
 struct gate {
         pthread_mutex_t mutex;
         pthread_cond_t changed;
-        unsigned waiting, most;
+        unsigned waiting, most; /* pieces */
         bool open;
 };
 
-static void pass(struct gate *g)
+static void pass(struct gate *g, unsigned pieces)
 {
         assert_int_equal(pthread_mutex_lock(&g->mutex), 0);
-        g->waiting++;
+        g->waiting += pieces;
         g->most = g->waiting > g->most ? g->waiting : g->most;
         (void)pthread_cond_broadcast(&g->changed);
         while (!g->open)
                 (void)pthread_cond_wait(&g->changed, &g->mutex);
-        g->waiting--;
+        g->waiting -= pieces;
         (void)pthread_mutex_unlock(&g->mutex);
 }
 
@@ -60,21 +63,22 @@ static char byte_at(uint32_t id, uint64_t at)
 /* A range_fetch_fn. */
 static int fetch(void *ctx, uint32_t id, uint64_t from, void *buf, size_t n, size_t *ret_n, uint64_t *ret_size)
 {
+        const unsigned pieces = (unsigned)(n / RANGE_SIZE);
         struct fixture *f = ctx;
         size_t i = 0;
 
-        atomic_fetch_add(&f->fetched, 1);
+        assert_true(n <= RANGE_FETCH_MAX && n % RANGE_SIZE == 0);
+        atomic_fetch_add(&f->requests, 1);
         if (f->hold)
                 (void)pthread_barrier_wait(f->hold);
         if (f->gate && from >= 2 * RANGE_SIZE)
-                pass(f->gate);
-        if (atomic_load(&f->error))
-                return atomic_load(&f->error);
-        for (; i < n && from + i < SIZE; i++)
+                pass(f->gate, pieces);
+        for (; i < n && from + i < f->size; i++)
                 ((char *)buf)[i] = byte_at(id, from + i);
         *ret_n = i;
-        *ret_size = SIZE;
-        return 0;
+        *ret_size = f->size;
+        atomic_fetch_add(&f->fetched, pieces);
+        return atomic_load(&f->error);
 }
 
 static void cache_new(struct fixture *f, int dir_fd, const char *name)
@@ -89,6 +93,7 @@ static int setup(void **state)
         struct fixture *f = calloc(1, sizeof(*f));
 
         assert_non_null(f);
+        f->size = SIZE;
         f->leash = (struct child_leash)CHILD_LEASH_INIT;
         f->dir_fd = tempdir_open(f->dir);
         cache_new(f, f->dir_fd, NULL);
@@ -236,10 +241,12 @@ static void assert_file(struct fixture *f, const char *name, uint64_t size)
 static void damage(struct fixture *f, const char *name, uint64_t at, size_t n)
 {
         int fd = openat(f->dir_fd, name, O_WRONLY | O_CLOEXEC);
+        char *bytes = malloc(n);
 
-        assert_true(fd >= 0);
-        for (size_t i = 0; i < n; i++)
-                assert_int_equal(pwrite(fd, "\xa5", 1, (off_t)(at + i)), 1);
+        assert_true(fd >= 0 && bytes);
+        memset(bytes, 0xa5, n);
+        assert_int_equal(pwrite(fd, bytes, n, (off_t)at), n);
+        free(bytes);
         assert_ok(close(fd));
 }
 
@@ -293,7 +300,7 @@ static void test_what_was_damaged_meanwhile_is_fetched_anew(void **state)
 /* The file can be opened by one at a time, and by its owner: whoever does not get it has one without a name. */
 static void test_one_process_has_the_file(void **state)
 {
-        struct fixture *f = *state, other = { .dir_fd = f->dir_fd };
+        struct fixture *f = *state, other = { .dir_fd = f->dir_fd, .size = SIZE };
 
         again(f);
         assert_reads(f, 1, 0, 10);
@@ -355,7 +362,7 @@ static void test_who_waits_for_anothers_piece_can_be_stopped(void **state)
         assert_int_equal(pthread_barrier_init(&hold, NULL, 2), 0);
         f->hold = &hold;
         assert_int_equal(pthread_create(&first, NULL, read_it, f), 0);
-        while (atomic_load(&f->fetched) == 0)
+        while (atomic_load(&f->requests) == 0)
                 (void)sched_yield();
         assert_int_equal(pthread_create(&second, NULL, read_on_leash, f), 0);
         child_leash_pull(&f->leash);
@@ -423,11 +430,73 @@ static void test_who_jumps_about_has_nothing_fetched_ahead(void **state)
         assert_int_equal(f->fetched, 30);
 }
 
+static void await(struct fixture *f, unsigned fetched)
+{
+        while (atomic_load(&f->fetched) < fetched)
+                (void)sched_yield();
+}
+
+/* Each round trip, and each request that a server looks at, is for as many as may be: four, once it goes on. */
+static void test_what_follows_each_other_is_fetched_together(void **state)
+{
+        struct fixture *f = *state;
+        struct scans scans = { 0 };
+        uint32_t from, to = 0;
+
+        ahead_new(f);
+        f->size = 40 * RANGE_SIZE;
+        for (uint32_t number = 0; number < 40; number++) {
+                assert_reads(f, 1, number * RANGE_SIZE, 10);
+                scans_note(&scans, 1, number, LEAST / 2 - (to > number ? to - number : 0), &from, &to);
+                scans_set_end(&scans, 1, 40);
+                await(f, to); /* so that the reader overtakes nobody */
+        }
+        ahead_free(f);
+        assert_int_equal(f->fetched, 40);
+        /* 0; 1; 2 and 3; 4 to 6; 7; then by fours */
+        assert_int_equal(f->requests, 5 + 32 / FETCH_AHEAD_RUN);
+}
+
+/* Nothing of what failed together is taken for fetched, and each piece of it can be had when it is wanted. */
+static void test_what_failed_together_is_asked_for_again(void **state)
+{
+        struct fixture *f = *state;
+
+        ahead_new(f);
+        assert_reads(f, 1, 0, 10);
+        atomic_store(&f->error, -EHOSTDOWN);
+        assert_err(range_cache_read(f->cache, 1, RANGE_SIZE, &(char){ 0 }, 1), -EHOSTDOWN);
+        await(f, 4);
+        atomic_store(&f->error, 0);
+        assert_reads(f, 1, RANGE_SIZE, SIZE - RANGE_SIZE);
+        assert_reads(f, 1, 0, SIZE);
+        ahead_free(f);
+        assert_int_equal(f->fetched, 4 + 5);
+}
+
+/* It ends in the first of two that are fetched together. */
+static void test_what_ends_before_is_short(void **state)
+{
+        struct fixture *f = *state;
+        char c;
+
+        ahead_new(f);
+        assert_reads(f, 1, 0, 10);
+        f->size = 2 * RANGE_SIZE + 100;
+        assert_reads(f, 1, RANGE_SIZE, 10);
+        await(f, 4);
+        assert_reads(f, 1, 2 * RANGE_SIZE, 100);
+        assert_err(range_cache_read(f->cache, 1, 2 * RANGE_SIZE + 100, &c, 1), -EBADMSG);
+        assert_err(range_cache_read(f->cache, 1, 3 * RANGE_SIZE, &c, 1), -EBADMSG);
+        ahead_free(f);
+        assert_int_equal(f->fetched, 4);
+}
+
 /* Of two stores, a hundred readers each, whom nobody answers: so many pieces are in memory, and no more. */
 static void test_all_have_one_budget(void **state)
 {
         struct gate gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
-        struct fixture *f = *state, other = { .dir_fd = f->dir_fd, .gate = &gate };
+        struct fixture *f = *state, other = { .dir_fd = f->dir_fd, .size = SIZE, .gate = &gate };
 
         ahead_new(f);
         f->gate = &gate;
@@ -438,14 +507,14 @@ static void test_all_have_one_budget(void **state)
                 assert_reads(&other, id, 0, 2 * RANGE_SIZE);
         }
         assert_int_equal(pthread_mutex_lock(&gate.mutex), 0);
-        while (gate.waiting < FETCH_AHEAD_THREADS)
+        while (gate.waiting < FETCH_AHEAD_PIECES)
                 (void)pthread_cond_wait(&gate.changed, &gate.mutex);
         gate.open = true;
         (void)pthread_cond_broadcast(&gate.changed);
         (void)pthread_mutex_unlock(&gate.mutex);
         range_cache_free(other.cache);
         ahead_free(f);
-        assert_int_equal(gate.most, FETCH_AHEAD_THREADS);
+        assert_int_equal(gate.most, FETCH_AHEAD_PIECES);
         /* And a reader does not lose by others' what he is about to read: half of the places at the most are for that. */
         assert_true(f->fetched <= 200 + LEAST / 2);
         assert_true(other.fetched <= 200 + LEAST / 2);
@@ -467,6 +536,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_who_waits_for_anothers_piece_can_be_stopped, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_goes_on_finds_the_next_pieces_there, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_jumps_about_has_nothing_fetched_ahead, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_follows_each_other_is_fetched_together, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_failed_together_is_asked_for_again, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_ends_before_is_short, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_all_have_one_budget, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_readers_forgetting_and_going_out_do_not_mix_pieces_up, setup, teardown),
         };
