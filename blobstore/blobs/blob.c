@@ -38,6 +38,7 @@ static struct blob *blob_add(struct blobstore *bs, const struct blob_id *id)
                 return NULL;
         b->store = bs;
         b->id = *id;
+        b->scan = bs->next_scan++;
         b->users = 1;
         pthread_mutex_init(&b->load_lock, NULL);
         LIST_INSERT_HEAD(&bs->blobs[blob_bucket(id)], b, link);

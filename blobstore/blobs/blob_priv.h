@@ -10,6 +10,7 @@
 struct blob {
         struct blobstore *store;
         struct blob_id id;
+        uint32_t scan; /* by which the store's scans know it; constant */
 
         LIST_ENTRY(blob) link; /* under blobs_lock, as are the next two */
         unsigned users;
@@ -33,6 +34,14 @@ int blob_pin(struct blobstore *bs, const struct blob_id *id, struct blob **ret);
 
 /* An open blob once more; release with blob_close(). */
 struct blob *blob_ref(struct blob *b);
+
+/* ---- blob_ahead.c ---- */
+
+void blob_ahead_init(struct scans *scans);
+/* [OFF, OFF + N) is being read: what will be wanted after that is fetched from the bucket, if there is one. */
+void blob_look_ahead(struct blob *b, uint64_t off, size_t n);
+
+/* ---- and elsewhere ---- */
 
 /*
  * Keeps a blob from being opened while it is removed: 1 where it may be removed now, 0 where it is open (and marked).

@@ -158,6 +158,7 @@ ssize_t blob_pread(struct blob *b, void *buf, size_t n, uint64_t off)
         end = off + n;
         if (blob_read_blocks(b, buf, n, off, &pieces.fill))
                 return (ssize_t)n;
+        blob_look_ahead(b, off, n);
 
         pieces.chunks = b->store->chunks;
         r = map_seek(b->map, off, &cursor);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "blobstore/blobs/store.h"
+#include "blobstore/blobs/blob_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,9 +25,11 @@ struct blobstore *store_new(bool read_only)
                 return NULL;
         }
         bs->read_only = read_only;
+        blob_ahead_init(&bs->scans);
         bs->far.cache.dir_fd = -1;
         bs->dir_fd = bs->lock_fd = bs->segments_fd = bs->moved_fd = bs->maps_fd = bs->temp_fd = bs->incoming_fd = -1;
         pthread_mutex_init(&bs->blobs_lock, NULL);
+        pthread_mutex_init(&bs->scans_lock, NULL);
         pthread_mutex_init(&bs->move_lock, NULL);
         pthread_mutex_init(&bs->removal_lock, NULL);
         return bs;
@@ -50,6 +52,7 @@ void store_free(struct blobstore *bs)
         pthread_mutex_destroy(&bs->blobs_lock);
         pthread_mutex_destroy(&bs->removal_lock);
         pthread_mutex_destroy(&bs->move_lock);
+        pthread_mutex_destroy(&bs->scans_lock);
         free(bs);
 }
 

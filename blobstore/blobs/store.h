@@ -19,6 +19,7 @@
 #include "blobstore/blobs/blob.h"
 #include "blobstore/chunks/chunk_store.h"
 #include "blobstore/objects/bucket.h"
+#include "blobstore/objects/scans.h"
 
 #define STORE_BLOB_BUCKETS 1024
 
@@ -39,12 +40,15 @@ struct blobstore {
         struct chunk_store *chunks;
         bool blocks_inside;      /* the cache on disk lies in the store */
         struct cache *map_pages; /* of open blobs */
+        pthread_mutex_t scans_lock; /* a leaf */
+        struct scans scans; /* who reads open blobs from one end to the other (blob_ahead.c); under it */
         struct disks *disks;     /* the open ones; see disks/ */
         struct kept *kept;       /* theirs, beyond the process; borrowed, may be NULL */
         atomic_uint streams;     /* intakes that store what comes in */
 
         pthread_mutex_t blobs_lock;
-        LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock */
+        LIST_HEAD(, blob) blobs[STORE_BLOB_BUCKETS]; /* open ones; under blobs_lock, as is the next */
+        uint32_t next_scan;
 
         pthread_mutex_t move_lock;    /* a chunk is moved by one at a time; see mover_priv.h */
         pthread_mutex_t removal_lock; /* one blob is taken back, or one segment punched, at a time */

@@ -146,6 +146,9 @@ bool segments_is_active(struct segments *s, uint32_t id);
 /* Reads exactly N bytes. -EBADMSG: the segment is missing or too short; -EHOSTDOWN: its bucket is away. */
 int segments_read(struct segments *s, uint64_t place, void *buf, size_t n);
 
+/* Bytes [FROM, TO) of a segment will be read soon: where it lies in a bucket they are fetched, and nobody waits for that. */
+void segments_want(struct segments *s, uint32_t id, uint64_t from, uint64_t to);
+
 /* Length and allocated bytes of a segment. -ENOENT. */
 int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t *ret_allocated);
 

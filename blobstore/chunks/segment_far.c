@@ -78,6 +78,11 @@ int segment_far_read(struct segment_far *far, uint32_t id, uint64_t from, void *
         return r == -ENOENT ? -EBADMSG : r == -ECANCELED ? -EHOSTDOWN : r;
 }
 
+void segment_far_want(struct segment_far *far, uint32_t id, uint64_t from, uint64_t to)
+{
+        range_cache_want(far->ranges, id, from, to);
+}
+
 int segment_far_size(struct segment_far *far, uint32_t id, uint64_t *ret)
 {
         char key[KEY_SIZE];

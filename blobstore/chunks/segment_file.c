@@ -79,6 +79,20 @@ int segments_read(struct segments *s, uint64_t place, void *buf, size_t n)
         return (size_t)got == n ? 0 : -EBADMSG;
 }
 
+void segments_want(struct segments *s, uint32_t id, uint64_t from, uint64_t to)
+{
+        struct fd_ref *ref;
+        int fd, r;
+
+        if (!s->far)
+                return;
+        r = fd_cache_get(s->readers, id, &ref, &fd);
+        if (r == -ENOENT)
+                segment_far_want(s->far, id, from, to);
+        else if (r == 0)
+                fd_cache_put(s->readers, ref);
+}
+
 int segments_stat(struct segments *s, uint32_t id, uint64_t *ret_size, uint64_t *ret_allocated)
 {
         char name[SEGMENT_NAME_SIZE];

@@ -91,6 +91,7 @@ int segment_far_new(struct bucket *bucket, const struct range_cache_opts *cache,
 void segment_far_free(struct segment_far *far); /* accepts NULL */
 int segment_far_put(struct segment_far *far, uint32_t id, int fd, uint64_t size);
 int segment_far_read(struct segment_far *far, uint32_t id, uint64_t from, void *buf, size_t n);
+void segment_far_want(struct segment_far *far, uint32_t id, uint64_t from, uint64_t to);
 int segment_far_size(struct segment_far *far, uint32_t id, uint64_t *ret);
 int segment_far_describe(struct segment_far *far, uint32_t id, const uint8_t store[STORE_ID_SIZE], struct footer *ret);
 void segment_far_forget(struct segment_far *far, uint32_t id); /* what is kept of it nearby */

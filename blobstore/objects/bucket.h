@@ -23,7 +23,7 @@
 #include "blobstore/objects/s3.h"
 
 /* What a caller asks for at once at the most. */
-#define BUCKET_READ_MAX ((size_t)4 << 20)
+#define BUCKET_READ_MAX ((size_t)2 << 20)
 
 struct bucket;
 

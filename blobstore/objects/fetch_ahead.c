@@ -84,7 +84,7 @@ static void *work(void *arg)
                 a->n_waiting--;
                 a->pieces += w->n;
                 TAILQ_INSERT_TAIL(&a->busy, w, link);
-                if (!TAILQ_EMPTY(&a->waiting)) /* where there was room for four there may be for four that are alone */
+                if (!TAILQ_EMPTY(&a->waiting)) /* where there was room for two there may be for two that are alone */
                         (void)pthread_cond_signal(&a->more);
                 unlock(&a->lock);
                 w->fn(w->ctx, w->id, w->number, w->n);

@@ -26,6 +26,7 @@
 
 #define RANGES_MIN 64 /* more than there are readers at once */
 #define RANGES_MAX 65536 /* 64 GiB, for which it needs 5 MiB of memory */
+#define AHEAD 32 /* pieces before a reader, at the most */
 
 /*
  * A place in the file, of RANGE_SIZE. It is
@@ -277,6 +278,8 @@ int range_cache_new(const struct range_cache_opts *opts, struct range_cache **re
         c->fetch = opts->fetch;
         c->ctx = opts->ctx;
         c->ahead = opts->ahead;
+        c->scans.window = AHEAD;
+        c->scans.step = FETCH_AHEAD_RUN;
         c->n = c->n_buckets = (size_t)n;
         c->fd = c->index_fd = -1;
         c->ranges = calloc(c->n, sizeof(*c->ranges));
@@ -424,6 +427,14 @@ static void fetch_unwanted(void *ctx, uint32_t id, uint32_t number, unsigned n)
         }
 }
 
+/* Call with the lock held: so many more pieces may be fetched before they are wanted. */
+static uint32_t ahead_room(const struct range_cache *c)
+{
+        const size_t most = c->n / 2;
+
+        return c->ahead && c->fd >= 0 && c->n_ahead < most ? (uint32_t)(most - c->n_ahead) : 0;
+}
+
 /* Call with the lock held: of these pieces those are fetched that nobody has. */
 static void ask_ahead(struct range_cache *c, uint32_t id, uint32_t from, uint32_t to)
 {
@@ -439,12 +450,9 @@ static void ask_ahead(struct range_cache *c, uint32_t id, uint32_t from, uint32_
 /* Call with the lock held: what comes after the piece that is read is fetched, if it looks as if it will be wanted. */
 static void look_ahead(struct range_cache *c, uint32_t id, uint32_t number)
 {
-        const size_t most = c->n / 2;
         uint32_t from, to;
 
-        if (!c->ahead || c->fd < 0)
-                return;
-        scans_note(&c->scans, id, number, c->n_ahead < most ? (uint32_t)(most - c->n_ahead) : 0, &from, &to);
+        scans_note(&c->scans, id, number, ahead_room(c), &from, &to);
         ask_ahead(c, id, from, to);
 }
 
@@ -488,6 +496,17 @@ int range_cache_read(struct range_cache *c, uint32_t id, uint64_t from, void *bu
                 r = read_within(c, id, (uint32_t)(at / RANGE_SIZE), (char *)buf + done, part, skip);
         }
         return r;
+}
+
+void range_cache_want(struct range_cache *c, uint32_t id, uint64_t from, uint64_t to)
+{
+        const uint32_t first = (uint32_t)(from / RANGE_SIZE);
+        uint32_t end = (uint32_t)((to + RANGE_SIZE - 1) / RANGE_SIZE), room;
+
+        LOCK_SCOPE(&c->lock);
+        room = ahead_room(c);
+        end = end - first < room ? end : first + room;
+        ask_ahead(c, id, first, end);
 }
 
 void range_cache_forget(struct range_cache *c, uint32_t id)

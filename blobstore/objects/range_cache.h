@@ -8,7 +8,8 @@
  * against that before it is read, and fetched anew where a crash, or the disk, has left something else. Nothing is synced.
  *
  * Whoever wants a piece that somebody already fetches waits for that. For who reads one piece after the other the next are fetched
- * before they are wanted (scans.h), half of what it holds at the most. It is a cache and nothing else: where its disk fails, it keeps
+ * before they are wanted (scans.h), half of what it holds at the most;
+ * so is what somebody says that he will want. It is a cache and nothing else: where its disk fails, it keeps
  * nothing. Any number of threads may share one.
  */
 
@@ -16,7 +17,7 @@
 #include <stdint.h>
 
 #define RANGE_SIZE      ((size_t)1 << 20)
-#define RANGE_FETCH_MAX (4 * RANGE_SIZE)
+#define RANGE_FETCH_MAX (2 * RANGE_SIZE)
 
 struct fetch_ahead;
 struct range_cache;
@@ -43,6 +44,9 @@ void range_cache_free(struct range_cache *c); /* accepts NULL; what is being fet
 
 /* Reads exactly N bytes. -EBADMSG: the object ends before; -ECANCELED: the thread's leash was pulled (child_leash.h). */
 int range_cache_read(struct range_cache *c, uint32_t id, uint64_t from, void *buf, size_t n);
+
+/* Bytes [FROM, TO) of the object will be read soon: they are fetched, as far as half of what it holds has room for. */
+void range_cache_want(struct range_cache *c, uint32_t id, uint64_t from, uint64_t to);
 
 /* What nobody is just reading of the object is read anew. */
 void range_cache_forget(struct range_cache *c, uint32_t id);

@@ -13,17 +13,17 @@ static uint32_t least(uint32_t a, uint32_t b)
 /*
  * In whole steps, which are fetched together, unless that would come late: the rest of one is asked for with what follows.
  */
-static void move_on(struct scan *s, uint32_t number, uint32_t most, uint32_t *ret_from, uint32_t *ret_to)
+static void move_on(const struct scans *all, struct scan *s, uint32_t number, uint32_t most, uint32_t *ret_from, uint32_t *ret_to)
 {
         uint32_t to;
 
         s->at = number;
         if (s->asked <= number)
                 s->asked = number + 1;
-        s->window = s->window ? least(2 * s->window, SCANS_WINDOW) : 2;
+        s->window = s->window ? least(2 * s->window, all->window) : 2;
         to = least(least(number + 1 + s->window, s->end), s->asked + most);
-        if (to < s->end && s->asked > number + SCANS_STEP)
-                to -= to % SCANS_STEP;
+        if (to < s->end && s->asked > number + all->step)
+                to -= to % all->step;
         *ret_from = s->asked;
         if (to > s->asked)
                 s->asked = to;
@@ -43,7 +43,7 @@ void scans_note(struct scans *s, uint32_t id, uint32_t number, uint32_t most, ui
                         continue;
                 scan->used = s->clock;
                 if (number > scan->at)
-                        move_on(scan, number, most, ret_from, ret_to);
+                        move_on(s, scan, number, most, ret_from, ret_to);
                 return;
         }
         *oldest = (struct scan){ .id = id, .at = number, .asked = number + 1, .used = s->clock };

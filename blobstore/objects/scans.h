@@ -10,8 +10,6 @@
 
 #include <stdint.h>
 
-#define SCANS_WINDOW 32 /* pieces, at the most */
-#define SCANS_STEP   4
 
 #define SCANS_SETS 64
 #define SCANS_WAYS 4
@@ -26,7 +24,9 @@ struct scan {
 };
 
 struct scans {
-        struct scan scans[SCANS_SETS][SCANS_WAYS];
+        uint32_t window; /* pieces that are ahead at the most; constant, as is the next */
+        uint32_t step; /* that are asked for together, where there is time */
+        struct scan scans[SCANS_SETS][SCANS_WAYS]; /* zeros at first, as is the next */
         uint64_t clock;
 };
 
