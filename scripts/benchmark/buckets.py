@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A region in a bucket of Ceph's, which is on this machine, in memory: taken in and read, beside what people use for that."""
+"""
+A region in a bucket of Ceph's, which is on this machine, in memory: taken in and read, beside what people use for that.
+
+Server and client share its processors, and where these are busy no ratio is better than that of the work that both sides take:
+rows of their own say how much that is.
+"""
 
 import contextlib
 import itertools
@@ -9,9 +14,11 @@ import time
 from pathlib import Path
 
 from benchmark.contenders import REGION, Library, restic_to
-from benchmark.files import MIB, forget, fresh, make_dense, read_through, warm
-from benchmark.programs import TOP, Daemon, Unmeasured, run
-from benchmark.rows import row
+from benchmark.files import GIB, MIB, forget, fresh, make_dense, read_through, warm
+from benchmark.guests import Guests
+from benchmark.programs import TOP, Daemon, Unmeasured, cpu_seconds, run
+from benchmark.report import column
+from benchmark.rows import BOOTING, make_disk, row
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDlab", "AWS_SECRET_ACCESS_KEY": "lab-secret"} # as ceph.sh has them
 DELAYS = 0, 10
@@ -45,6 +52,19 @@ class Ceph:
         settings = {"TYPE": "s3", "PROVIDER": "Ceph", "ENV_AUTH": "true", "ENDPOINT": self.endpoints[ms]}
         return self.inside("env", "-u", "AWS_CA_BUNDLE", *(f"RCLONE_CONFIG_LAB_{k}={v}" for k, v in settings.items()),
                            "rclone", "--config", "/dev/null", *command)
+
+    def cpu_seconds(self):
+        """Of the gateway, the OSD and the monitor."""
+        def network(process):
+            return os.readlink(process / "ns/net")
+
+        seconds, here = 0, network(Path("/proc") / self.net)
+        for process in Path("/proc").iterdir():
+            with contextlib.suppress(OSError): # it has just ended
+                if (process.name.isdigit() and network(process) == here and
+                        (process / "comm").read_text(encoding="utf-8").strip() in ("radosgw", "ceph-osd", "ceph-mon")):
+                    seconds += cpu_seconds(process.name)
+        return seconds
 
     def remove(self, folder):
         run(*self.rclone(0, "purge", f"lab:lib/{folder}"))
@@ -111,7 +131,7 @@ class Reading:
         run(*ceph.rclone(0, "copy", dense, "lab:lib/plain"))
         (self.where / "keys").write_text(":".join(KEYS.values()), encoding="utf-8")
         (self.where / "keys").chmod(0o600)
-        with self.s3backer(0, f"--size={-(-self.size // MIB)}M") as shown:
+        with self.s3backer(0, f"--size={-(-self.size // MIB)}M") as (shown, _):
             run("dd", f"if={dense}", f"of={shown}", "bs=1M", "conv=notrunc,fsync")
         dense.unlink()
 
@@ -124,8 +144,8 @@ class Reading:
     def imagefs(self, ms, keep=False):
         library = self.libraries[ms]
         cache = self.where / "cache-imagefs" if keep else self.cache("imagefs")
-        with library.mounted("-o", f"cache-dir={cache}"):
-            yield library.disk("dense")
+        with library.mounted("-o", f"cache-dir={cache}") as daemon:
+            yield library.disk("dense"), daemon
 
     @contextlib.contextmanager
     def rclone(self, ms):
@@ -133,8 +153,8 @@ class Reading:
         shown.mkdir(exist_ok=True)
         with Daemon(shown, *self.ceph.rclone(
                 ms, "mount", "--read-only", "--no-modtime", "--vfs-cache-mode", "full", "--cache-dir", self.cache("rclone"),
-                "--buffer-size", "64M", "--vfs-read-ahead", "256M", "--max-read-ahead", "1M", "lab:lib/plain", shown)):
-            yield shown / "dense.raw"
+                "--buffer-size", "64M", "--vfs-read-ahead", "256M", "--max-read-ahead", "1M", "lab:lib/plain", shown)) as daemon:
+            yield shown / "dense.raw", daemon
 
     @contextlib.contextmanager
     def s3backer(self, ms, *options):
@@ -143,15 +163,24 @@ class Reading:
         with Daemon(shown, *self.ceph.inside(
                 "s3backer", "-f", f"--accessFile={self.where / 'keys'}", f"--baseURL={self.ceph.endpoints[ms]}/", "--blockSize=1M",
                 "--prefix=backer/", "--filename=disk", "--readAhead=32", "--blockCacheThreads=32",
-                f"--blockCacheFile={self.cache('s3backer') / 'blocks'}", "--blockCacheSize=2000", *options, "lib", shown)):
-            yield shown / "disk"
+                f"--blockCacheFile={self.cache('s3backer') / 'blocks'}", "--blockCacheSize=2000", *options, "lib", shown)) as daemon:
+            yield shown / "disk", daemon
 
     def speed(self, mount, prepare=lambda path: None):
-        with mount as path:
+        """MiB/s; and of a processor, for each GiB, what the program and what the server took."""
+        with mount as (path, daemon):
             prepare(path)
-            start = time.monotonic()
+            before, start = (daemon.cpu_seconds(), self.ceph.cpu_seconds()), time.monotonic()
             n = read_through(path)
-            return n / MIB / (time.monotonic() - start)
+            seconds = time.monotonic() - start
+            after = daemon.cpu_seconds(), self.ceph.cpu_seconds()
+            return n / MIB / seconds, *((a - b) * GIB / n for a, b in zip(after, before))
+
+    def add(self, b, title, contenders, target):
+        results = b.in_turn(contenders)
+        for i, (what, unit, goal) in enumerate((("", "MiB/s", target), (": processor", "s/GiB", None),
+                                                (": its server", "s/GiB", None))):
+            b.report.add(title + what, unit, column(results, i), goal)
 
 
 @row
@@ -181,14 +210,41 @@ def bucket_read(b):
 
         @contextlib.contextmanager
         def near():
-            with reading.local.mounted():
-                yield reading.local.disk("dense")
+            with reading.local.mounted() as daemon:
+                yield reading.local.disk("dense"), daemon
 
         for ms in DELAYS:
             cold = {"imagefs": lambda ms=ms: reading.speed(reading.imagefs(ms)),
                     "rclone mount": lambda ms=ms: reading.speed(reading.rclone(ms)),
                     "s3backer": lambda ms=ms: reading.speed(reading.s3backer(ms))}
-            b.report.add(f"read from a bucket, {ms} ms away, nothing kept", "MiB/s", b.in_turn(cold), ("rclone mount", "≥", 2, 3))
+            reading.add(b, f"read from a bucket, {ms} ms away, nothing kept", cold, ("rclone mount", "≥", 2, 3))
             again = {"imagefs": lambda ms=ms: reading.speed(reading.imagefs(ms, keep=True), kept),
                      "imagefs, local": lambda: reading.speed(near(), local)}
-            b.report.add(f"read from a bucket, {ms} ms away, again", "MiB/s", b.in_turn(again), ("imagefs, local", "≥", 0.9, 1))
+            reading.add(b, f"read from a bucket, {ms} ms away, again", again, ("imagefs, local", "≥", 0.9, 1))
+
+
+@row
+def bucket_boot(b):
+    """A machine of a base in a bucket, of which nothing is kept here, until it is up; beside it one of a base in a local region."""
+    with contextlib.ExitStack() as stack:
+        ceph, number = Ceph(b, stack), itertools.count()
+        guests = Guests(b.work / "far-guests", make_disk("boot"))
+        near, cache = Library(b, "near-booting"), b.work / "far-booting-cache"
+        libraries = {ms: FarLibrary(b, f"far-booting-{ms}", ceph, ms, f"boot-{ms}") for ms in DELAYS}
+        for library in near, *libraries.values():
+            with library.mounted():
+                library.put(guests.base)
+
+        def machine(library):
+            forget(library.store)
+            fresh(cache).mkdir()
+            name = f"vm-{next(number)}"
+            with library.mounted("-o", f"cache-dir={cache}"):
+                start = time.monotonic()
+                library.make_instance("base", name)
+                guests.boot([(library.machine_disk(name), "raw")])
+                return time.monotonic() - start
+
+        for ms, library in libraries.items():
+            done = b.in_turn({"imagefs": lambda of=library: machine(of), "imagefs, local": lambda: machine(near)}, 2, share=BOOTING)
+            b.report.add(f"boot from a bucket, {ms} ms away, nothing kept", "s", done, ("imagefs, local", "≤", 3, 1.5))

@@ -36,6 +36,12 @@ def wait_for(what, seconds=60):
         time.sleep(0.005)
 
 
+def cpu_seconds(pid):
+    """Of a process and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return sum(int(f) for f in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 class Daemon:
     """A file system in the foreground, mounted on a directory or, as qemu does it, on a file."""
 
@@ -52,8 +58,7 @@ class Daemon:
             return any(line.split()[4] == str(self.mountpoint) for line in mounts)
 
     def cpu_seconds(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-        return sum(int(f) for f in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def memory(self, field="VmHWM"):
         for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines():
