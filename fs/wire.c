@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "fs/order.h"
 #include "fs/tree/req.h"
 
 /* linux/fuse.h has these since 6.9. */
@@ -74,6 +75,7 @@ static ssize_t wire_read(int fd, void *buf, size_t size, void *userdata)
         if (n < (ssize_t)sizeof(header))
                 return n;
         memcpy(&header, buf, sizeof(header));
+        order_note_request(buf, (size_t)n);
         nosec_look(&w->nosec, buf, (size_t)n);
         if (w->lasting)
                 resent_begin(&w->lasting->memory->notes, header.unique & ~RESENT, header.unique & RESENT);
@@ -93,6 +95,7 @@ static ssize_t wire_writev(int fd, struct iovec *iov, int count, void *userdata)
                         n += (ssize_t)iov[i].iov_len;
                 return n;
         }
+        order_note_answer(iov, count);
         /* Not writev(3): the address sanitizer's looks at the bytes once sent, when their file may be closed. */
         return syscall(SYS_writev, fd, iov, count);
 }
@@ -101,7 +104,7 @@ static const struct fuse_custom_io wire_io = { .read = wire_read, .writev = wire
 
 int wire_arrange(struct fuse_session *session, struct wire *w)
 {
-        if (!w->lasting && !nosec_is_needed())
+        if (!w->lasting && !nosec_is_needed() && ORDER_IS_SEEN)
                 return 0;
         return fuse_session_custom_io(session, &wire_io, fuse_session_fd(session)) == 0 ? 0 : -ENOSYS;
 }
