@@ -10,6 +10,7 @@
 #include "fs/ops/permit.h"
 #include "fs/ops/repeats.h"
 #include "fs/tree/dir.h"
+#include "fs/tree/guest.h"
 #include "fs/tree/path.h"
 #include "fs/tree/tree.h"
 #include "fs/tree/watch.h"
@@ -86,6 +87,8 @@ static void reply_add_dir(struct strbuf *out, struct node dir, uint64_t id)
 
         if (name)
                 strbuf_addf(out, "%s/", name);
+        else if (guest_is_node(dir)) /* what is known of a file there is its number */
+                strbuf_add(out, "guest/…/");
 }
 
 /* A name that could be one, whole; of others the beginning. */

@@ -176,7 +176,9 @@ int serve_files(struct guest_disk *d, const struct inside_hello *hello)
                 if (s.a.error)
                         s.a.len = 0;
                 if (send(INSIDE_SOCKET_FD, &s.a, GUEST_ANSWER_SIZE(s.a.len), MSG_NOSIGNAL) < 0)
-                        return 1;
+                        break;
         }
+        if (s.fs)
+                s.ops->close(s.fs);
         return 0;
 }

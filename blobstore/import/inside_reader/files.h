@@ -23,6 +23,7 @@ typedef int file_name_fn(void *ctx, const struct file_name *n);
 
 struct files_ops {
         void *(*open)(const struct area *a); /* NULL: it cannot be read */
+        void (*close)(void *fs);
         uint32_t (*root)(void *fs);
         int (*stat)(void *fs, uint32_t node, struct guest_attr *ret);
         /* From POS on, without "." and "..". */

@@ -25,6 +25,11 @@ static void *open_ext(const struct area *a)
         return ext_open(a);
 }
 
+static void close_ext(void *fs)
+{
+        ext_close(fs);
+}
+
 static uint32_t root_ext(void *fs)
 {
         (void)fs;
@@ -553,6 +558,7 @@ static int map_ext(void *fs, uint32_t node, uint64_t off, struct guest_map *m)
 
 const struct files_ops ext_files = {
         .open = open_ext,
+        .close = close_ext,
         .root = root_ext,
         .stat = stat_ext,
         .walk = walk_ext,

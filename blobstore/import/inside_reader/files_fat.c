@@ -100,6 +100,11 @@ static void *open_fat(const struct area *a)
         return NULL;
 }
 
+static void close_fat(void *fs)
+{
+        free(fs);
+}
+
 static uint32_t root_fat(void *fs)
 {
         (void)fs;
@@ -529,6 +534,7 @@ static int link_fat(void *fs, uint32_t node, char *ret, size_t *ret_len)
 
 const struct files_ops fat_files = {
         .open = open_fat,
+        .close = close_fat,
         .root = root_fat,
         .stat = stat_fat,
         .walk = walk_fat,
