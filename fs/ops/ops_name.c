@@ -499,6 +499,9 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                         r = diag_set(&rq.diag, -EPERM, "%s cannot be renamed or moved: it belongs to what it is in", name);
                 else if (parent == new_parent && strcmp(name, new_name) == 0)
                         r = 0;
+                else if (node_of(new_parent).kind == kind->child) /* mv into the one whose name it was to get */
+                        r = diag_set(&rq.diag, -EPERM, "there is one of that name, which holds no other: choose a name that is "
+                                     "free");
                 else if (to && to->child == kind->child && ops_resolve(&rq, new_parent, new_name, &existing, &o) == 0)
                         r = ops_refuse_taken(&rq, to, node_of(new_parent).oid, new_name);
                 else if (ops_rename_object(&rq, parent, name, n, new_parent, new_name, &r))

@@ -224,8 +224,6 @@ static int images_remove(struct req *rq, uint64_t child)
 
 static int images_rename(struct req *rq, uint64_t child, struct node to, const char *name)
 {
-        if (to.kind == KIND_IMAGE) /* mv into the name that it was to get */
-                return diag_set(&rq->diag, -EPERM, "an image holds no other one: choose a name that is free");
         if (to.kind != KIND_IMAGES || to.row != 0)
                 return diag_set(&rq->diag, -EPERM, "an image stays among the images of its region: %s", ways_in(to.kind));
         return image_move(rq->fs->model, &rq->caller, child, dir_class_region(to.oid), class_of(to.oid), name, &rq->diag);

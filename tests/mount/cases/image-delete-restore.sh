@@ -32,7 +32,7 @@ says() { [[ $(cat "$R/private/other/last-error") == *": $1" ]] || fail "not '$1'
 refused EEXIST "$R/private/other" rename "$R/private/other" "$bin"
 says "recycle has one of the name web already: rmdir deletes this one, too, and numbers it"
 refused EPERM "$R/private/other" rename "$R/private/other" "$bin/other"
-says "an image holds no other one: choose a name that is free"
+says "there is one of that name, which holds no other: choose a name that is free"
 ok mkdir "$R/private/other/instances/keeps"
 refused EBUSY "$R/private/other" rename "$R/private/other" "$R/recycle/other"
 ok rmdir "$R/instances/keeps"

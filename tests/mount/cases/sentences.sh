@@ -80,6 +80,10 @@ says 0 EPERM "directories cannot be made here: tasks are made by operations, suc
         mkdir "$MNT/tasks/x"
 says 0 EPERM "links cannot be made here: an image is made with mkdir <name>, or with cp of a disk file such as web.qcow2" \
         symlink a "$R/private/x"
+by $A ok mkdir "$R/disks/spare"
+says $A EPERM "there is one of that name, which holds no other: choose a name that is free" \
+        rename "$R/disks/spare" "$R/disks/cloudy-vda/spare"
+by $A ok rmdir "$R/disks/spare"
 for file in upload import-url; do
         says $A EPERM "the upload has ended: make another image for another one, with mkdir private/<name>" \
                 create "$web/$file" x
