@@ -152,8 +152,8 @@ scenario_sweep() {
         for image in "$R/recycle/lo" "$R/recycle/lo-cloud" "$R2/recycle/lo-cloud" "$R/recycle/made"; do
                 [ ! -d "$image" ] || ok rmdir "$image"
         done
-        for dir in "$R/snapshots"/!(kept); do
-                [ ! -d "$dir" ] || ok rmdir "$dir"
+        for dir in "$R/snapshots"/*; do
+                [ ! -d "$dir" ] || [ "$dir" = "$R/snapshots/kept" ] || ok rmdir "$dir"
         done
         same "$(ls "$R/private") $(ls "$R/recycle") $(ls "$R/snapshots") $(cd "$R2" && ls private recycle snapshots | grep -c lo)" \
                 "kept  kept 0" "something is left"
