@@ -103,6 +103,7 @@ static const struct {
         { KIND_INSTANCE, 22, "wait" }, { KIND_INSTANCE, 23, "warnings" },
         { KIND_INSTANCE, 24, "os" }, { KIND_INSTANCE, 25, "architecture" }, { KIND_INSTANCE, 26, "boot-mode" },
         { KIND_INSTANCE, 27, "cdrom" }, { KIND_INSTANCE, 28, "user-data" }, { KIND_INSTANCE, 29, "network-config" },
+        { KIND_INSTANCE, 30, "host" },
         { KIND_FOLLOW, 1, "url" }, { KIND_FOLLOW, 2, "every" }, { KIND_FOLLOW, 3, "keep" }, { KIND_FOLLOW, 4, "family" },
         { KIND_FOLLOW, 5, "sums" }, { KIND_FOLLOW, 6, "keyring" }, { KIND_FOLLOW, 7, "status" }, { KIND_FOLLOW, 8, "owner" },
         { KIND_FOLLOW, 9, "last-run" }, { KIND_FOLLOW, 10, "next-run" }, { KIND_FOLLOW, 11, "last-error" },
