@@ -11,6 +11,10 @@
 /* The calls are replaced under both of their names, which that macro would make one. */
 #undef _FILE_OFFSET_BITS
 
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wstatic-in-inline" /* the library's headers, fortified, declare some of these inline */
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

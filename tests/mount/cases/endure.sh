@@ -58,6 +58,8 @@ same "$(records) $(record 1)" "3 events" "records, after a change of one test"
 echo 'int x;' >"$tree/blobstore/x.c"
 endure 0 "${kept[@]}" # not committed
 same "$(records) $(record 9)" "5 dirty" "records of what is not committed"
+endure 0 --record "$WORK/elsewhere" --short
+same "$(tail -n 1 "$WORK/elsewhere" | cut -d ' ' -f 9)" dirty "the same, kept out of the tree"
 in_tree add .
 in_tree commit -qm program
 endure 0 "${kept[@]}" --continue
