@@ -19,6 +19,7 @@ void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent)
 {
         now.notes = notes;
         now.number = number;
+        now.part = false;
         now.is_resent = is_resent;
         now.was_done = is_resent && is_noted(notes->done, number);
         now.was_begun = is_resent && is_noted(notes->begun, number);
@@ -34,14 +35,19 @@ void resent_go_on(const struct resent *what)
         now = *what;
 }
 
+void resent_is_part(bool part)
+{
+        now.part = part;
+}
+
 void resent_note(void *ctx, bool done)
 {
         struct resent_notes *n = now.notes;
 
         (void)ctx;
-        if (n && done)
+        if (n && done && !now.part)
                 atomic_store(&n->done[atomic_fetch_add(&n->next, 1) % RESENT_NOTES], now.number);
-        else if (n)
+        else if (n && !done)
                 atomic_store(&n->begun[atomic_fetch_add(&n->next_begun, 1) % RESENT_NOTES], now.number);
 }
 

@@ -31,10 +31,13 @@ void resent_begin(struct resent_notes *notes, uint64_t number, bool is_resent);
 struct resent {
         struct resent_notes *notes;
         uint64_t number;
-        bool is_resent, was_done, was_begun;
+        bool is_resent, was_done, was_begun, part;
 };
 struct resent resent_get(void);
 void resent_go_on(const struct resent *what);
+
+/* What this thread commits until that is taken back is only a part of what it was asked for: begun, and not done. */
+void resent_is_part(bool part);
 
 /* Of a model_committed_fn. */
 void resent_note(void *ctx, bool done);

@@ -17,6 +17,7 @@
 #include "fs/ops/permit.h"
 #include "fs/ops/reply.h"
 #include "fs/ops/reply_buffer.h"
+#include "fs/ops/resent.h"
 #include "fs/tree/scratch.h"
 #include "fs/tree/ways.h"
 #include "model/intake/draft.h"
@@ -139,6 +140,31 @@ int scratch_file_remove(struct req *rq, struct node n)
 
 /* ---- renaming ---- */
 
+/*
+ * In two commits: an image is made that waits for a file, and gets this one. A process that died between them left the first,
+ * which this goes on from; what is refused leaves no image.
+ */
+static int import(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *name, uint64_t *ret_image)
+{
+        const struct dir_kind *kind = tree_kind(node_of(dir).kind);
+        int r;
+
+        resent_is_part(true);
+        r = kind->create(rq, node_of(dir).oid, name, ret_image);
+        if (r == -EEXIST && resent_may_be_done())
+                r = kind->created(rq, node_of(dir).oid, name, ret_image);
+        resent_is_part(false);
+        if (r < 0)
+                return r;
+        r = draft_upload(scratch_draft(s), &rq->caller, *ret_image, &rq->diag);
+        if (r < 0) {
+                resent_is_part(true);
+                (void)image_remove(rq->fs->model, &rq->caller, *ret_image, NULL);
+                resent_is_part(false);
+        }
+        return r;
+}
+
 /* The image goes by the file's name for a moment more, for who sets times or modes when all is done. */
 static int become_image(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *name)
 {
@@ -149,7 +175,7 @@ static int become_image(struct req *rq, struct scratch *s, fuse_ino_t dir, const
 
         if (fstat(scratch_fd(s), &st) < 0)
                 return -errno;
-        r = tree_kind(node_of(dir).kind)->import(rq, node_of(dir).oid, scratch_draft(s), name, &image);
+        r = import(rq, s, dir, name, &image);
         if (r < 0)
                 return r;
         if (alias_add(rq->fs->aliases, dir, name, who, image) == 0)
@@ -191,13 +217,13 @@ static int move(struct req *rq, struct scratch *s, fuse_ino_t dir, const char *n
 
         if (here && scratch_is_name(name))
                 return scratch_rename(rq->fs->scratches, s, name);
-        if (here && scratch_draft(s) && tree_kind(to.kind)->import)
+        if (here && scratch_draft(s) && tree_kind(to.kind)->imports)
                 return become_image(rq, s, dir, name);
         if (here && scratch_draft(s) && existing && is_upload(*existing))
                 return become_upload(rq, s, to.oid);
         if (existing)
                 return become_value(rq, s, *existing);
-        if (scratch_draft(s) && tree_kind(to.kind)->import)
+        if (scratch_draft(s) && tree_kind(to.kind)->imports)
                 return diag_set(&rq->diag, -EPERM, "a temporary file becomes an image in the directory that it was made in");
         return diag_set(&rq->diag, -EPERM, "files cannot be made here: %s", ways_in(to.kind));
 }

@@ -212,11 +212,6 @@ static int images_draft(struct req *rq, uint64_t oid, uint64_t others, struct dr
         return draft_new(rq->fs->model, &rq->caller, dir_class_region(oid), class_of(oid), others, &rq->diag, ret);
 }
 
-static int images_import(struct req *rq, uint64_t oid, struct draft *draft, const char *name, uint64_t *ret_image)
-{
-        return draft_import(draft, &rq->caller, class_of(oid), name, &rq->diag, ret_image);
-}
-
 static int images_remove(struct req *rq, uint64_t child)
 {
         return image_remove(rq->fs->model, &rq->caller, child, &rq->diag);
@@ -251,7 +246,7 @@ const struct dir_kind dir_images = {
         .create = images_create,
         .created = images_created,
         .draft = images_draft,
-        .import = images_import,
+        .imports = true,
         .remove = images_remove,
         .crowded = true,
         .rename = images_rename,

@@ -131,10 +131,10 @@ struct dir_kind {
         int (*created)(struct req *rq, uint64_t oid, const char *name, uint64_t *ret_image); /* what that one made */
         /*
          * A temporary file (scratch.h), of who has OTHERS: in the region, or in what is an image itself. *ret stays NULL
-         * where it can only be a value. And the image that it becomes when it has its name.
+         * where it can only be a value.
          */
         int (*draft)(struct req *rq, uint64_t oid, uint64_t others, struct draft **ret);
-        int (*import)(struct req *rq, uint64_t oid, struct draft *draft, const char *name, uint64_t *ret_image);
+        bool imports; /* it becomes an image of what create makes, when it has its name */
         int (*remove)(struct req *rq, uint64_t child); /* rmdir */
         bool crowded; /* many users make and remove things in one such directory: see ops/split.h */
         enum node_kind parting; /* rmdir takes it from the caller alone: see ops/parting.h; KIND_ROOT: from all */

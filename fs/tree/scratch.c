@@ -236,7 +236,7 @@ static bool is_for_image_in(const struct scratch *s, uint64_t region)
 /* How many the caller has: in all, and files for images, in the region where DIR is a class of images, else in DIR. */
 static int count(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, uint64_t *ret_drafts)
 {
-        const uint64_t region = kind->import ? dir_class_region(node_of(dir).oid) : 0;
+        const uint64_t region = kind->imports ? dir_class_region(node_of(dir).oid) : 0;
         struct scratches *ss = rq->fs->scratches;
         const struct scratch *s;
         unsigned n = 0;
@@ -247,7 +247,7 @@ static int count(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, ui
                 if (s->uid != rq->caller.uid)
                         continue;
                 n++;
-                if (kind->import ? is_for_image_in(s, region) : s->draft && s->dir == dir)
+                if (kind->imports ? is_for_image_in(s, region) : s->draft && s->dir == dir)
                         (*ret_drafts)++;
         }
         if (n < SCRATCH_PER_USER)
@@ -313,7 +313,7 @@ int scratch_make(struct req *rq, const struct dir_kind *kind, fuse_ino_t dir, co
         r = kind->draft ? kind->draft(rq, node_of(dir).oid, drafts, &s->draft) : 0;
         if (s->draft) {
                 s->fd = draft_fd(s->draft);
-                s->makes_image = kind->import;
+                s->makes_image = kind->imports;
         } else if (r == 0) {
                 s->fd = memfd_create("imagefs-scratch", MFD_CLOEXEC);
                 r = s->fd < 0 ? -errno : 0;

@@ -402,44 +402,6 @@ static int hand_over(struct draft *d, const struct caller *c, uint64_t id, struc
         return accept_import(d, c, id, blobstore_incoming_dir(bs), ch, diag);
 }
 
-/* With the lock held, so that the file is what was looked at. */
-static int import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
-                  uint64_t *ret_image)
-{
-        struct changes changes = { 0 };
-        uint64_t image;
-        int r;
-
-        r = image_create_for_file(d->m, c, d->region, class, name, diag, &image);
-        if (r < 0)
-                return r;
-        r = refuse_content(d, image, diag);
-        if (r == 0)
-                r = hand_over(d, c, image, &changes, diag);
-        if (r < 0) { /* it was made for this file alone */
-                (void)image_remove(d->m, c, image, NULL);
-                return r;
-        }
-        d->name[0] = '\0';
-        if (d->noted)
-                discard_note(d);
-        d->noted = false;
-        changes_tell(d->m, &changes);
-        *ret_image = image;
-        return 0;
-}
-
-int draft_import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
-                 uint64_t *ret_image)
-{
-        int r;
-
-        write_lock(&d->lock);
-        r = import(d, c, class, name, diag, ret_image);
-        rw_unlock(&d->lock);
-        return r;
-}
-
 /* With the lock held. */
 static int become_upload(struct draft *d, const struct caller *c, uint64_t image, struct diag *diag)
 {

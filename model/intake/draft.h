@@ -47,15 +47,10 @@ int draft_write(struct draft *d, const void *buf, size_t n, uint64_t off, struct
 int draft_truncate(struct draft *d, uint64_t size, struct diag *diag);
 
 /*
- * Makes the image that a file called NAME would be, and accepts its import, which is durable after model_settle(); D has no
- * file any more. What is refused leaves
- * no image, and D as it was: -EINVAL where the file shows that it cannot be imported, and what image_create_for_file() and
- * upload_open() refuse.
+ * Accepts the import of an image that waits for a file, which is durable after model_settle(); D has no file any more. What is
+ * refused leaves D as it was: -EINVAL where the file shows that it cannot be imported, what upload_open() refuses, and -EBUSY where
+ * the image does not wait, or another file is on its way.
  */
-int draft_import(struct draft *d, const struct caller *c, enum image_class class, const char *name, struct diag *diag,
-                 uint64_t *ret_image);
-
-/* Likewise for an image that waits for a file: -EBUSY where it does not, or another file is on its way. */
 int draft_upload(struct draft *d, const struct caller *c, uint64_t image, struct diag *diag);
 
 #endif

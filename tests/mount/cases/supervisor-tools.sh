@@ -81,6 +81,7 @@ set_value 1 pwrite64
 set_value 3 pwrite64
 move 1 pwrite64
 move 1 rename,renameat,renameat2,linkat,writev
+move 1 renameat,renameat2 # between its two commits
 [ "$killed" -gt 0 ] || fail "nothing was killed"
 
 calls=(pwrite64 pwrite64,fdatasync,fsync rename,renameat,renameat2,linkat,unlinkat writev)
