@@ -14,7 +14,7 @@
 
 #define TAG_MAX 32
 
-/* The text of the first TAG in [TEXT, END). NULL: there is none. */
+/* What is in the first TAG in [TEXT, END). NULL: there is none. */
 static char *element(char *text, const char *end, const char *tag, char **ret_end)
 {
         char open[TAG_MAX + 3], close[TAG_MAX + 4], *from, *to;
@@ -30,6 +30,14 @@ static char *element(char *text, const char *end, const char *tag, char **ret_en
                 return NULL;
         *ret_end = to;
         return from;
+}
+
+/* The text of the first TAG there: NULL also if it is more than text, of which the end that is found may lie in another's. */
+static char *value(char *text, const char *end, const char *tag, char **ret_end)
+{
+        char *from = element(text, end, tag, ret_end);
+
+        return from && !memchr(from, '<', (size_t)(*ret_end - from)) ? from : NULL;
 }
 
 /* In place. */
@@ -78,7 +86,7 @@ static void add_unescaped(const char *text, struct strbuf *ret)
 
 static int object(char *text, char *end, const char *prefix, s3_each_fn *each, void *ctx)
 {
-        char *key_end, *size_end, *key = element(text, end, "Key", &key_end), *size = element(text, end, "Size", &size_end);
+        char *key_end, *size_end, *key = value(text, end, "Key", &key_end), *size = value(text, end, "Size", &size_end);
         uint64_t bytes;
 
         if (!key || !size)
@@ -96,11 +104,11 @@ int s3_list_page(char *page, const char *prefix, s3_each_fn *each, void *ctx, st
 
         if (!end)
                 return -EPROTO;
-        more = element(page, end, "IsTruncated", &more_end);
+        more = value(page, end, "IsTruncated", &more_end);
         if (!more)
                 return -EPROTO;
         truncated = more_end - more == 4 && strncmp(more, "true", 4) == 0;
-        token = element(page, end, "NextContinuationToken", &token_end);
+        token = value(page, end, "NextContinuationToken", &token_end);
         if (truncated && (!token || token == token_end))
                 return -EPROTO;
         for (char *at = page; (text = element(at, end, "Contents", &text_end)); at = text_end + 1) {

@@ -16,8 +16,16 @@ static XML_Parser make_parser(const XML_Char *encoding)
         return parser;
 }
 
+/* There may be none any more: what leaves out a disk is refused after it was read. */
+static void free_parser(XML_Parser p)
+{
+        XML_ParserFree(p);
+        parser = NULL;
+}
+
 #define XML_ParserCreate make_parser
-#include "blobstore/import/unpacker/ovf.c" /* with that */
+#define XML_ParserFree free_parser
+#include "blobstore/import/unpacker/ovf.c" /* with those */
 
 static jmp_buf refused;
 
