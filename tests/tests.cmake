@@ -32,7 +32,7 @@ endforeach()
 # The model with its catalogue on a server: what counts most by triggers, and events. IMAGEFS_TEST_CATALOGUE=postgresql has any
 # other of them so, too, but for
 #   test_lost_sync test_quota_random test_restore test_stores      they are about the file, or its copies
-#   test_catalogue test_check test_instance test_listing test_reap test_scrubbing    they write to the database in sqlite's dialect
+#   test_catalogue test_check test_listing test_reap test_scrubbing    they write to the database in sqlite's dialect
 #   test_event test_share      races and full rings: they take minutes there, and have not been seen to come to their end
 if(POSTGRESQL_FOUND)
         foreach(name IN ITEMS test_batch test_quota test_snapshot test_upload)
