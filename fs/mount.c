@@ -46,6 +46,7 @@
 #include "fs/tree/tree.h"
 #include "fs/unmount.h"
 #include "fs/wire.h"
+#include "model/core/news.h"
 
 /* Threads that answer requests. They sleep in the store's disk, never for long work. */
 #define MOUNT_THREADS 32
@@ -199,10 +200,12 @@ static void mount_listener(void *ctx, enum object_kind kind, uint64_t id)
 {
         struct mount *m = ctx;
 
-        if (kind == OBJECT_IMAGE)
+        if (kind == OBJECT_IMAGE || kind == OBJECT_NONE)
                 atomic_fetch_add(&m->image_changes, 1);
-        if (kind == OBJECT_INSTANCE)
+        if (kind == OBJECT_INSTANCE || kind == OBJECT_NONE)
                 grants_changed(&m->fs, id);
+        if (kind == OBJECT_NONE) /* what was committed here is told by mount_committed() */
+                follow_wake(m->fs.followers);
         wait_notify(&m->fs, kind, id);
 }
 
@@ -561,6 +564,8 @@ int mount_serve(struct options *opts, struct lasting *lasting, void (*ready)(voi
         mount_mask_signals(SIG_UNBLOCK);
         if (r == 0)
                 r = hold_start(m.fs.model, opts->store, m.lasting, &m.hold);
+        if (r == 0)
+                r = news_start(m.fs.model);
         if (r == 0) {
                 config = fuse_loop_cfg_create();
                 r = config ? 0 : mount_fail(-ENOMEM, "out of memory");

@@ -19,6 +19,7 @@
 #include "model/core/catalogue.h"
 #include "model/core/jobs.h"
 #include "model/core/left_down.h"
+#include "model/core/news.h"
 #include "model/core/place.h"
 #include "model/core/refusal.h"
 #include "model/core/secret.h"
@@ -320,6 +321,7 @@ void model_close(struct model *m)
 {
         if (!m)
                 return;
+        news_stop(m);
         home_closing(m);
         if (m->runner && !m->left)
                 uploads_end_waiting(m);

@@ -232,8 +232,11 @@ void grants_changed(struct fs *fs, uint64_t instance)
         CLEANUP_REQ struct req rq = { .fs = fs };
         struct grant i;
 
-        for (uint64_t file = 0; grants_next(fs->grants, instance, file, &i) && i.instance == instance; file = i.file + 1)
+        for (i = (struct grant){ .instance = instance }; grants_next(fs->grants, i.instance, i.file, &i); i.file++) {
+                if (instance && i.instance != instance)
+                        break;
                 (void)grant_holds(&rq, &i);
+        }
 }
 
 int grant_chown(struct req *rq, struct node n, uid_t uid)

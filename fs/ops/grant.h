@@ -27,7 +27,7 @@ int grants_new(struct grants **ret);
 int grants_last(struct grants *g, int fd);
 void grants_free(struct grants *g); /* accepts NULL */
 
-/* To be told of each change of a machine: what comes back to it later comes back without grants. No transaction is open. */
+/* To be told of each change of a machine (0: of any): what comes back to it later comes back without grants. No transaction is open. */
 void grants_changed(struct fs *fs, uint64_t instance);
 
 /* Is the node a file that chown makes a grant of? */

@@ -166,9 +166,27 @@ static bool wait_is_wanted(struct waiters *w, enum object_kind kind, uint64_t id
         return false;
 }
 
-void wait_notify(void *ctx, enum object_kind kind, uint64_t id)
+/* The first after *KIND and *ID, in that order, that somebody waits for. */
+static bool wait_next(struct waiters *w, enum object_kind *kind, uint64_t *id)
 {
-        struct fs *fs = ctx;
+        const struct waiter *next = NULL;
+        LOCK_SCOPE(&w->mutex);
+
+        for (const struct waiter *i = w->first; i; i = i->next) {
+                if (i->kind < *kind || (i->kind == *kind && i->id <= *id))
+                        continue;
+                if (!next || i->kind < next->kind || (i->kind == next->kind && i->id < next->id))
+                        next = i;
+        }
+        if (!next)
+                return false;
+        *kind = next->kind;
+        *id = next->id;
+        return true;
+}
+
+static void wait_notify_of(struct fs *fs, enum object_kind kind, uint64_t id)
+{
         CLEANUP_STRBUF struct strbuf text = { 0 };
         int r;
 
@@ -180,6 +198,17 @@ void wait_notify(void *ctx, enum object_kind kind, uint64_t id)
 
         LOCK_SCOPE(&fs->waiters->mutex);
         wait_answer_all(fs->waiters, kind, id, NULL, r, &text);
+}
+
+void wait_notify(void *ctx, enum object_kind kind, uint64_t id)
+{
+        struct fs *fs = ctx;
+
+        if (kind != OBJECT_NONE)
+                wait_notify_of(fs, kind, id);
+        else
+                while (wait_next(fs->waiters, &kind, &id))
+                        wait_notify_of(fs, kind, id);
 }
 
 void wait_shutdown(struct waiters *w)

@@ -181,6 +181,22 @@ bool jobs_get_progress(struct model *m, uint64_t task, struct progress *ret)
         return true;
 }
 
+uint64_t jobs_next(struct model *m, uint64_t after)
+{
+        struct jobs *js = m->jobs;
+        uint64_t next = 0;
+
+        if (!js)
+                return 0;
+
+        HOLD_SCOPE(js);
+
+        for (const struct job *job = js->first; job; job = job->next)
+                if (job->task.o.id > after && (next == 0 || job->task.o.id < next))
+                        next = job->task.o.id;
+        return next;
+}
+
 bool jobs_is_busy(struct model *m)
 {
         struct jobs *js = m->jobs;

@@ -52,6 +52,9 @@ void jobs_tidy(struct model *m);
 /* How far a running task is; false where no worker has it. */
 bool jobs_get_progress(struct model *m, uint64_t task, struct progress *ret);
 
+/* The task of the lowest number above AFTER that a worker has; 0: none. */
+uint64_t jobs_next(struct model *m, uint64_t after);
+
 /* Does any task run at this moment? */
 bool jobs_is_busy(struct model *m);
 

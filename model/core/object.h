@@ -64,7 +64,7 @@ bool object_allows(const struct object *o, const struct caller *c, mode_t rwx);
 /* Called for each object of a listing, ordered by handle; a negative errno ends it and is returned. */
 typedef int object_fn(void *ctx, const struct object *o);
 
-/* What changed, for whoever keeps views or waits: ID was made, changed or removed. No lock is held during the call. */
+/* What changed, for whoever keeps views or waits: ID was made, changed or removed; of OBJECT_NONE, anything. No lock is held during the call. */
 typedef void model_listener_fn(void *ctx, enum object_kind kind, uint64_t id);
 
 /* A task that was worked on has ended: done, in error or cancelled. Once for each, with no lock held; M may not be open yet. */

@@ -140,6 +140,17 @@ int db_retire(struct db *db, const char *name)
         return db->engine->retire ? db->engine->retire(db, name) : -EOPNOTSUPP;
 }
 
+int db_hear(struct db *db, db_news_fn *fn, void *ctx)
+{
+        return db->engine->hear ? db->engine->hear(db, fn, ctx) : 0;
+}
+
+void db_hear_no_more(struct db *db)
+{
+        if (db->engine->hear_no_more)
+                db->engine->hear_no_more(db);
+}
+
 int db_each_host(struct db_txn *t, db_row_fn *fn, void *ctx)
 {
         return !t->db ? -EIO : t->db->engine->each_host ? t->db->engine->each_host(t, fn, ctx) : 0;

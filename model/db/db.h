@@ -182,6 +182,15 @@ int db_int_(struct db_txn *t, const char *sql, int64_t *ret, const struct db_val
 
 uint64_t db_last_id(struct db_txn *t);
 
+/*
+ * From now on FN is called, by a thread of its own and with no transaction open, when other hosts have committed something: what,
+ * is not said, and many commits may be told as one. Also when that could not be known: at first, and when a server that was
+ * out of reach is back. Until db_hear_no_more() returns. Once. In a directory: never.
+ */
+typedef void db_news_fn(void *ctx);
+int db_hear(struct db *db, db_news_fn *fn, void *ctx);
+void db_hear_no_more(struct db *db); /* also where it never began */
+
 /* On a server: it gets another NAME, by which nobody finds it but a person. -EOPNOTSUPP: it is in a directory. */
 int db_retire(struct db *db, const char *name);
 /*

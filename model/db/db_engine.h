@@ -32,6 +32,8 @@ struct db_engine {
         bool (*is_lost)(struct db *db);
         void (*leave)(struct db *db);
         void (*epochs)(struct db *db, uint64_t *ret_before, uint64_t *ret);
+        int (*hear)(struct db *db, db_news_fn *fn, void *ctx);
+        void (*hear_no_more)(struct db *db);
         int (*each_host)(struct db_txn *t, db_row_fn *fn, void *ctx);
         int (*retire)(struct db *db, const char *name); /* NULL: a file has a name that others can change */
         /* NULL: copies are made by other means than ours */

@@ -260,6 +260,7 @@ static void close_db(struct db *base)
 {
         struct db_pg *db = pg_of(base);
 
+        pg_news_stop(base);
         pg_host_close(db);
         for (unsigned i = 0; i < PG_READERS_MAX; i++) {
                 pg_disconnect(&db->reader[i]);
@@ -334,6 +335,8 @@ static const struct db_engine engine = {
         .is_lost = is_lost,
         .leave = leave,
         .epochs = epochs,
+        .hear = pg_news_start,
+        .hear_no_more = pg_news_stop,
         .each_host = each_host,
         .retire = retire,
 };

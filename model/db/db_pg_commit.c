@@ -18,10 +18,10 @@
 
 #include "model/db/db_pg_priv.h"
 
-/* Where there is no such row that is an error, and with it the transaction is none. */
+/* Where there is no such row that is an error, and with it the transaction is none. Other hosts, if there are any, are told. */
 #define PREPARE_COMMIT                                                                                                 \
-        "PREPARE number (bigint) AS WITH mine AS (UPDATE writer SET last = $1 WHERE name = '%s' RETURNING 1) "         \
-        "SELECT 1 / count(*) FROM mine"
+        "PREPARE number (bigint) AS WITH mine AS (UPDATE writer SET last = $1 WHERE name = '%1$s' RETURNING 1) "         \
+        "SELECT 1 / count(*), (SELECT count(pg_notify('" PG_NEWS "', '%1$s')) FROM host WHERE writer <> '%1$s') FROM mine"
 #define COMMIT "EXECUTE number (%llu); COMMIT"
 /* It waits for what is left of the earlier connection, and for a standby as every commit does. */
 #define LAST_COMMIT "UPDATE writer SET last = last WHERE name = '%s' RETURNING last"
@@ -55,7 +55,7 @@ static int resolve(struct pg_connection *c, uint64_t number)
 
 static int prepare_commit(struct pg_connection *c)
 {
-        char sql[sizeof(PREPARE_COMMIT) + sizeof(c->db->name)];
+        char sql[sizeof(PREPARE_COMMIT) + 3 * sizeof(c->db->name)];
         int r;
 
         if (c->commit_prepared)

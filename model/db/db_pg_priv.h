@@ -55,6 +55,16 @@ struct pg_host {
         char taker[72]; /* once it is lost */
 };
 
+/* Who hears what other hosts commit (db_pg_news.c). */
+struct pg_news {
+        struct pg_connection connection; /* the thread's */
+        pthread_t thread;
+        bool started;
+        int stop_fd; /* can be read: it is to end */
+        db_news_fn *fn;
+        void *ctx;
+};
+
 struct db_pg {
         struct db db;
         char *url;
@@ -76,6 +86,7 @@ struct db_pg {
         struct pg_connection reader[PG_READERS_MAX];
 
         struct pg_host host;
+        struct pg_news news;
 
         pthread_mutex_t troubled; /* of what follows */
         atomic_bool in_trouble;
@@ -163,6 +174,11 @@ void pg_host_init(struct db_pg *db);
 int pg_host_take(struct pg_connection *c, const struct db_host *host);
 int pg_host_keep(struct db_pg *db);
 void pg_host_close(struct db_pg *db);
+
+/* By this name commits are told. As db_hear() and db_hear_no_more(). */
+#define PG_NEWS "imagefs_news"
+int pg_news_start(struct db *db, db_news_fn *fn, void *ctx);
+void pg_news_stop(struct db *db);
 
 /* Has another taken over? */
 bool pg_host_is_lost(struct db_pg *db);

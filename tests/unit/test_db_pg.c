@@ -35,7 +35,8 @@ enum {
         RENAME,
         EVENTS,
         STANDBY,
-        PID
+        PID,
+        HOST
 };
 
 static const char *const test_sql[] = {
@@ -53,6 +54,7 @@ static const char *const test_sql[] = {
         [RENAME] = "UPDATE region SET handle = ?2 WHERE id = ?1",
         [STANDBY] = "SELECT set_config('synchronous_commit', 'on', true)",
         [PID] = "SELECT pg_backend_pid()",
+        [HOST] = "INSERT INTO host VALUES ('other', '/other', '', 'another', '1', 1, ?1 > 1, clock_timestamp())",
         [EVENTS] = "SELECT what, region, detail FROM event ORDER BY seq",
 };
 static const struct db_statements test_statements = DB_STATEMENTS(test_sql);
@@ -422,6 +424,139 @@ static void test_another_host_is_refused_and_one_that_waits_is_told(void **state
         f->db = w.f.db;
         (void)pthread_cond_destroy(&w.changed);
         (void)pthread_mutex_destroy(&w.lock);
+}
+
+/* ---- news ---- */
+
+struct ear {
+        pthread_mutex_t lock; /* of what follows */
+        pthread_cond_t changed;
+        unsigned heard;
+        struct fixture *f; /* looked at by who hears */
+        int64_t stores;
+};
+
+/* A db_news_fn. */
+static void note_news(void *ctx)
+{
+        struct ear *e = ctx;
+        int64_t stores = -1;
+
+        {
+                DB_TXN(t);
+
+                if (db_begin(e->f->db, DB_READ, &t) == 0) /* else the server is away once more */
+                        (void)db_int(&t, test_sql[COUNT], &stores);
+        }
+        LOCK_SCOPE(&e->lock);
+        e->heard++;
+        e->stores = stores;
+        (void)pthread_cond_broadcast(&e->changed);
+}
+
+static void await_news(struct ear *e, unsigned heard)
+{
+        LOCK_SCOPE(&e->lock);
+
+        while (e->heard < heard)
+                (void)pthread_cond_wait(&e->changed, &e->lock);
+}
+
+/* What may have changed before is told first. */
+static void begin_to_hear(struct ear *e, struct fixture *f)
+{
+        *e = (struct ear){ .f = f };
+        (void)pthread_mutex_init(&e->lock, NULL);
+        cond_init(&e->changed);
+        assert_ok(db_hear(f->db, note_news, e));
+        await_news(e, 1);
+}
+
+static void end_hearing(struct ear *e)
+{
+        db_hear_no_more(e->f->db);
+        (void)pthread_cond_destroy(&e->changed);
+        (void)pthread_mutex_destroy(&e->lock);
+}
+
+static void add_another_host(struct fixture *f)
+{
+        DB_TXN(t);
+
+        assert_ok(db_begin(f->db, DB_WRITE, &t));
+        assert_int_equal(db_run(&t, test_sql[HOST], DB_INT(1)), 1);
+        assert_ok(db_commit(&t));
+}
+
+static void test_a_commit_is_heard_by_all_others_once_there_are_any(void **state)
+{
+        struct fixture *f = *state, other = { 0 };
+        struct ear here, there;
+        const struct db_opts opts = { .tables = tables, .url = f->url, .read_only = true };
+
+        assert_ok(db_open(-1, &opts, &other.db));
+        begin_to_hear(&here, f);
+        begin_to_hear(&there, &other);
+        assert_ok(add_store(f, "a", NULL)); /* which is told nobody */
+        add_another_host(f);
+        await_news(&there, 2);
+        assert_int_equal(there.stores, 1);
+        assert_ok(add_store(f, "b", NULL));
+        await_news(&there, 3);
+        assert_int_equal(there.stores, 2);
+        pg_server_sql(&server, f->name, "BEGIN; UPDATE imagefs.store SET changed = 1; NOTIFY imagefs_news, 'a host'; COMMIT");
+        await_news(&there, 4);
+        await_news(&here, 2);
+        assert_int_equal(here.heard, 2); /* its own were not told, as the first was nobody */
+        assert_int_equal(there.heard, 4);
+        end_hearing(&there);
+        end_hearing(&here);
+        db_close(other.db);
+}
+
+static void test_what_is_not_committed_is_not_heard(void **state)
+{
+        struct fixture *f = *state;
+        struct ear ear;
+
+        add_another_host(f);
+        begin_to_hear(&ear, f);
+        pg_server_sql(&server, f->name, "BEGIN; NOTIFY imagefs_news, 'a host'; ROLLBACK");
+        pg_server_sql(&server, f->name, "NOTIFY imagefs_news, 'a host'");
+        await_news(&ear, 2);
+        assert_int_equal(ear.heard, 2);
+        end_hearing(&ear);
+}
+
+/* Nobody keeps what is said meanwhile. */
+static void test_anything_may_have_changed_when_the_server_was_out_of_reach(void **state)
+{
+        struct fixture *f = *state;
+        struct ear ear;
+
+        begin_to_hear(&ear, f);
+        pg_server_sql(&server, f->name,
+                      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
+                      "(query LIKE 'LISTEN%' OR query = 'SELECT')");
+        await_news(&ear, 2);
+        pg_server_crash(&server);
+        pg_server_start(&server);
+        await_news(&ear, 3);
+        pg_server_sql(&server, f->name, "NOTIFY imagefs_news, 'a host'");
+        await_news(&ear, 4);
+        end_hearing(&ear);
+}
+
+static void test_who_hears_does_not_keep_it_from_being_closed(void **state)
+{
+        struct fixture *f = *state;
+        struct ear ear;
+
+        db_hear_no_more(f->db);
+        begin_to_hear(&ear, f);
+        db_close(TAKE_PTR(f->db));
+        (void)pthread_cond_destroy(&ear.changed);
+        (void)pthread_mutex_destroy(&ear.lock);
 }
 
 /* A process that opens it as HOST, stops in the middle of a transaction, and when it goes on tells what became of that. */
@@ -887,6 +1022,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_rows_of_one_value_are_in_the_order_of_their_numbers, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_there_is_one_who_has_it_open, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_another_host_is_refused_and_one_that_waits_is_told, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_commit_is_heard_by_all_others_once_there_are_any, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_not_committed_is_not_heard, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_anything_may_have_changed_when_the_server_was_out_of_reach, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_who_hears_does_not_keep_it_from_being_closed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_host_that_sleeps_longer_than_its_lease_writes_nothing_more, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_lease_is_waited_for_where_its_holder_has_ended, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_is_written_when_a_lease_cannot_be_renewed_and_all_goes_on_when_it_is, setup, teardown),
