@@ -5,7 +5,7 @@
  * in db_pg_commit.c. One connection does all writing, others read, each used by one thread at a time, as with sqlite; and
  * as there, who writes has all others wait: behind a lock in the database, so that it holds for other hosts, too. It is
  * asked for before the first statement, so that what is seen is what the one before left. Who reads sees one state of the
- * library until the end (REPEATABLE READ).
+ * library until the end (REPEATABLE READ), for whose answer nobody waits: it comes before the connection is used again.
  *
  * What is committed is on the server's disk when it says so, as its synchronous_commit has it, and so is a lazy commit: the
  * server may crash and be back while this process, which goes by what it committed, lives on.
@@ -41,20 +41,35 @@ static struct db_pg *pg_of(struct db *db)
 static _Thread_local const struct db_pg *in_transaction_of[2]; /* by enum db_mode */
 static _Thread_local const struct db_pg *away; /* that was out of reach when this thread asked it last */
 
+/*
+ * The first that is, so that few are connected; but one that has not answered yet how its last transaction ended only where
+ * there is no other. NULL: none is free. Call with the mutex held.
+ */
+static struct pg_connection *free_reader(struct db_pg *db)
+{
+        struct pg_connection *ends = NULL;
+
+        for (unsigned i = 0; i < PG_READERS_MAX; i++) {
+                struct pg_connection *c = &db->reader[i];
+
+                if (c->busy)
+                        continue;
+                if (!pg_is_ending(c))
+                        return c;
+                ends = ends ?: c;
+        }
+        return ends;
+}
+
 static struct pg_connection *take_reader(struct db_pg *db)
 {
+        struct pg_connection *c;
         LOCK_SCOPE(&db->reading);
 
-        for (;;) {
-                /* the first that are free, so that few are connected */
-                for (unsigned i = 0; i < PG_READERS_MAX; i++) {
-                        if (db->reader[i].busy)
-                                continue;
-                        db->reader[i].busy = true;
-                        return &db->reader[i];
-                }
+        while (!(c = free_reader(db)))
                 (void)pthread_cond_wait(&db->reader_free, &db->reading);
-        }
+        c->busy = true;
+        return c;
 }
 
 static struct pg_connection *take(struct db_pg *db, enum db_mode mode)
@@ -101,6 +116,7 @@ static int begin_on(struct pg_connection *c, const char *sql, bool writes)
         const bool was_there = c->conn != NULL;
         int r;
 
+        pg_take_end(c);
         r = pg_connect(c, writes);
         if (r == 0)
                 r = pg_exec(c, sql, NULL, 0);
@@ -146,7 +162,9 @@ static void end(struct db_txn *t)
         struct db_pg *db = pg_of(t->db);
         struct pg_connection *c = t->c;
 
-        if (c->conn && PQtransactionStatus(c->conn) != PQTRANS_IDLE && pg_exec(c, "ROLLBACK", NULL, 0) < 0)
+        if (c->conn && t->mode == DB_READ)
+                pg_send_end(c);
+        else if (c->conn && PQtransactionStatus(c->conn) != PQTRANS_IDLE && pg_exec(c, "ROLLBACK", NULL, 0) < 0)
                 pg_disconnect(c); /* with it goes what was not committed */
         if (!c->conn)
                 away = db;

@@ -71,6 +71,7 @@ void pg_disconnect(struct pg_connection *c)
         PQfinish(c->conn);
         c->conn = NULL;
         c->walk = NULL;
+        c->ending = false;
         c->commit_prepared = false;
         if (c->prepared)
                 memset(c->prepared, 0, c->db->n_statements * sizeof(*c->prepared));
@@ -232,6 +233,43 @@ int pg_exec(struct pg_connection *c, const char *sql, char *ret, size_t size)
                         break;
         }
         return failed < 0 ? failed : r;
+}
+
+void pg_send_end(struct pg_connection *c)
+{
+        c->ending = true;
+        if (!PQsendQuery(c->conn, "ROLLBACK") || PQflush(c->conn) < 0)
+                pg_disconnect(c); /* which ends it, too */
+}
+
+bool pg_is_ending(const struct pg_connection *c)
+{
+        struct pollfd p = { .fd = c->ending ? PQsocket(c->conn) : -1, .events = POLLIN };
+
+        return c->ending && poll(&p, 1, 0) == 0;
+}
+
+void pg_take_end(struct pg_connection *c)
+{
+        int r;
+
+        if (!c->ending)
+                return;
+        r = pg_flush(c); /* what the socket did not take at once */
+        while (r == 0) {
+                PGresult *result;
+
+                r = pg_result(c, &result);
+                if (r == 0 && !result)
+                        break;
+                if (r == 0) {
+                        r = pg_errno(c, result);
+                        PQclear(result);
+                }
+        }
+        c->ending = false;
+        if (r < 0)
+                pg_disconnect(c);
 }
 
 int pg_each(struct pg_connection *c, const char *sql, db_row_fn *fn, void *ctx)

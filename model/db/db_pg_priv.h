@@ -34,6 +34,7 @@ struct pg_connection {
         bool busy;            /* of one that reads: under the mutex of readers */
         bool *prepared;       /* of each statement: does this one know it? */
         bool commit_prepared; /* likewise that of commits */
+        bool ending;          /* it was told to end a transaction, and has not answered yet */
         struct pg_walk *walk; /* whose rows are still coming; NULL: nobody's */
         uint64_t last_id;
 };
@@ -114,6 +115,13 @@ int pg_flush(struct pg_connection *c);
 
 /* 0, or what the server's answer means as an errno. After one that ends the connection it is disconnected. */
 int pg_errno(struct pg_connection *c, const struct pg_result *result);
+
+/* Ends a transaction that only read, and waits for no answer. */
+void pg_send_end(struct pg_connection *c);
+/* Is that still to come? */
+bool pg_is_ending(const struct pg_connection *c);
+/* Takes it, if there is one, before anything else is said. A connection that is gone by then is disconnected. */
+void pg_take_end(struct pg_connection *c);
 
 /* Runs SQL, of one or more statements without parameters. RET: the first column of the last row there is, or "". */
 int pg_exec(struct pg_connection *c, const char *sql, char *ret, size_t size);

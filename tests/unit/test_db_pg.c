@@ -863,6 +863,45 @@ static void test_nobody_waits_for_a_server_that_hangs(void **state)
         assert_int_equal(count_stores(f), 0);
 }
 
+/* Reads, and ends that while the server hangs. Gives the server's process, which hangs still. */
+static pid_t end_while_it_hangs(struct fixture *f)
+{
+        int64_t pid;
+        DB_TXN(t);
+
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(db_int(&t, test_sql[PID], &pid));
+        assert_ok(kill((pid_t)pid, SIGSTOP));
+        db_end(&t);
+        assert_false(db_was_away(f->db)); /* which it would be found to be by who waits */
+        return (pid_t)pid;
+}
+
+static void test_nobody_waits_for_the_end_of_what_only_read(void **state)
+{
+        struct fixture *f = *state;
+        pid_t pid = end_while_it_hangs(f);
+
+        assert_int_equal(count_stores(f), 0); /* by another */
+        assert_ok(kill(pid, SIGCONT));
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(count_stores(f), 0);
+}
+
+static void test_a_connection_that_is_lost_at_an_end_is_made_anew(void **state)
+{
+        struct fixture *f = *state;
+        pid_t pid = end_while_it_hangs(f);
+        char is_there[96];
+
+        assert_ok(kill(pid, SIGTERM));
+        assert_ok(kill(pid, SIGCONT));
+        (void)snprintf(is_there, sizeof(is_there), "SELECT count(*) FROM pg_stat_activity WHERE pid = %d", (int)pid);
+        while (pg_server_sql(&server, "postgres", is_there) > 0)
+                (void)usleep(10000);
+        assert_int_equal(count_stores(f), 0);
+}
+
 static void test_who_reads_goes_on_when_the_one_that_writes_is_connected_again(void **state)
 {
         struct fixture *f = *state;
@@ -1037,6 +1076,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_commit_whose_answer_was_lost_is_known_to_be_done, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_nobody_waits_for_a_server_that_hangs, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_nobody_waits_for_the_end_of_what_only_read, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_connection_that_is_lost_at_an_end_is_made_anew, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_reads_goes_on_when_the_one_that_writes_is_connected_again, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_there_are_no_copies_of_what_is_on_a_server, setup, teardown),
