@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The life of writable disks: made, open, grown, removed. How they read and write is in disk_io.c, what they are in the
- * store in disk_files.c and disk_bitmap.c, and how they become blobs in disk_snapshot.c.
+ * The life of writable disks: opened, grown, removed. How they are made is in disk_make.c, how they read and write in
+ * disk_io.c, what they are in the store in disk_files.c and disk_bitmap.c, and how they become blobs in disk_snapshot.c.
  *
  * Open disks stand in a list of the store, so that a disk is one object whoever opens it: its bits are in memory first.
  * That is why the last close syncs what was changed, and why a disk whose last sync failed, as it found no room, stays
@@ -20,11 +20,14 @@
 
 void disk_free(struct disk *d)
 {
+        int fd;
+
         if (!d)
                 return;
         blob_close(d->base);
         disk_bitmap_free(d->bitmap);
-        cleanup_close(&d->data_fd);
+        fd = atomic_load(&d->data_fd);
+        cleanup_close(&fd);
         disk_ranges_done(&d->ranges);
         pthread_mutex_destroy(&d->sync_lock);
         pthread_rwlock_destroy(&d->freeze);
@@ -41,7 +44,7 @@ static struct disk *disk_new(struct blobstore *bs, const struct disk_id *id)
         d->store = bs;
         d->id = *id;
         d->users = 1;
-        d->data_fd = -1;
+        atomic_init(&d->data_fd, -1);
         disk_ranges_init(&d->ranges);
         pthread_mutex_init(&d->sync_lock, NULL);
 
@@ -53,94 +56,56 @@ static struct disk *disk_new(struct blobstore *bs, const struct disk_id *id)
         return d;
 }
 
-/* ---- making ---- */
-
-int disk_plan(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret)
-{
-        CLEANUP(blob_closep) struct blob *b = NULL;
-        int r;
-
-        r = store_writable(bs);
-        if (r < 0)
-                return r;
-        if (size_bytes > BLOB_SIZE_MAX)
-                return -EFBIG;
-        if (base) {
-                r = blob_open(bs, base, &b);
-                if (r < 0)
-                        return r;
-                if (blob_get_info(b)->size_bytes > size_bytes)
-                        return -EINVAL;
-        }
-        return getrandom(ret->bytes, DISK_ID_SIZE, 0) == DISK_ID_SIZE ? 0 : -EIO;
-}
-
-int disk_create_planned(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, const struct disk_id *id)
-{
-        struct disk_meta meta;
-        int r;
-
-        r = store_writable(bs);
-        if (r < 0)
-                return r;
-        r = disk_files_read_meta(bs, id, &meta);
-        if (r != -ENOENT)
-                return r < 0 ? r : -EEXIST;
-        meta = (struct disk_meta){ .id = *id, .size_bytes = size_bytes, .has_base = base };
-        if (base)
-                meta.base = *base;
-
-        r = disk_files_remove(bs, id); /* what a crash left of an earlier try; nobody has seen it */
-        if (r == 0 || r == -ENOENT)
-                r = disk_files_create(bs, id, size_bytes);
-        if (r == 0)
-                r = disk_files_write_meta(bs, &meta);
-        if (r < 0) {
-                (void)disk_files_forget(bs, id); /* the first error is the one to report */
-                (void)disk_files_remove(bs, id);
-        }
-        return r;
-}
-
-int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret)
-{
-        struct disk_id id;
-        int r;
-
-        r = disk_plan(bs, base, size_bytes, &id);
-        if (r == 0)
-                r = disk_create_planned(bs, base, size_bytes, &id);
-        if (r == 0)
-                *ret = id;
-        return r;
-}
-
 /* ---- opening ---- */
 
-static int disk_load(struct disk *d)
+static int load_base(struct disk *d, const struct disk_plan *plan)
 {
-        struct disk_meta meta;
-        int fd, r;
+        int r;
 
-        r = disk_files_read_meta(d->store, &d->id, &meta);
-        if (r < 0)
-                return r;
-        atomic_init(&d->size_bytes, meta.size_bytes);
-        r = disk_files_open(d->store, &d->id, DISK_FILE_DATA, meta.size_bytes, &d->data_fd);
-        if (r < 0)
-                return r;
-        r = disk_files_open(d->store, &d->id, DISK_FILE_BITMAP, meta.size_bytes, &fd);
-        if (r < 0)
-                return r;
-        r = disk_bitmap_open(fd, disk_seed(&d->id), &d->bitmap);
-        if (r < 0 || !meta.has_base)
-                return r;
-
-        r = blob_open(d->store, &meta.base, &d->base);
+        atomic_init(&d->size_bytes, plan->size_bytes);
+        if (!plan->has_base)
+                return 0;
+        r = blob_open(d->store, &plan->base, &d->base);
         if (r < 0)
                 return r == -ENOENT ? -EBADMSG : r;
         d->base_size = blob_get_info(d->base)->size_bytes;
-        return d->base_size <= meta.size_bytes ? 0 : -EBADMSG;
+        return d->base_size <= plan->size_bytes ? 0 : -EBADMSG;
+}
+
+/* -ENOENT: it has no files, or not all of them. */
+static int load_files(struct disk *d)
+{
+        struct disk_plan meta;
+        int fd, r;
+
+        r = disk_files_read_meta(d->store, &d->id, &meta);
+        if (r == 0)
+                r = disk_files_open(d->store, &d->id, DISK_FILE_DATA, meta.size_bytes, &fd);
+        if (r < 0)
+                return r;
+        atomic_init(&d->data_fd, fd);
+        r = disk_files_open(d->store, &d->id, DISK_FILE_BITMAP, meta.size_bytes, &fd);
+        if (r == 0)
+                r = disk_bitmap_open(fd, disk_seed(&d->id), &d->bitmap);
+        if (r < 0)
+                return r == -ENOENT ? -EBADMSG : r;
+        r = load_base(d, &meta);
+        return r == -ENOENT ? -EBADMSG : r;
+}
+
+/* PLAN, which may be NULL, is of one that has none. */
+static int disk_load(struct disk *d, const struct disk_plan *plan)
+{
+        int r;
+
+        r = load_files(d);
+        if (r != -ENOENT || !plan)
+                return r;
+        r = disk_files_have_data(d->store, &d->id);
+        if (r != 0)
+                return r < 0 ? r : -EBADMSG;
+        r = disk_bitmap_new(&d->bitmap);
+        return r < 0 ? r : load_base(d, plan);
 }
 
 /* Only of one that can be opened: it gives back what it does not need. */
@@ -167,7 +132,7 @@ static struct disk *disk_find(struct blobstore *bs, const struct disk_id *id)
         return NULL;
 }
 
-int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
+static int open_disk(struct blobstore *bs, const struct disk_id *id, const struct disk_plan *plan, struct disk **ret)
 {
         CLEANUP(disk_freep) struct disk *d = NULL;
         struct disk *found;
@@ -186,7 +151,7 @@ int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
         d = disk_new(bs, id);
         if (!d)
                 return -ENOMEM;
-        r = disk_load(d);
+        r = disk_load(d, plan);
         if (r == 0)
                 r = disk_load_kept(d);
         if (r < 0)
@@ -194,6 +159,16 @@ int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
         LIST_INSERT_HEAD(&bs->disks->list, d, link);
         *ret = TAKE_PTR(d);
         return 0;
+}
+
+int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret)
+{
+        return open_disk(bs, id, NULL, ret);
+}
+
+int disk_open_planned(struct blobstore *bs, const struct disk_plan *plan, struct disk **ret)
+{
+        return open_disk(bs, &plan->id, plan, ret);
 }
 
 int disk_adopt(struct blobstore *bs, const struct disk_id *id)
@@ -208,7 +183,7 @@ int disk_adopt(struct blobstore *bs, const struct disk_id *id)
         if (!d)
                 return -ENOMEM;
         d->users = 0;
-        r = disk_load(d);
+        r = disk_load(d, NULL);
         if (r == 0)
                 r = disk_load_kept(d);
         if (r < 0)
@@ -251,7 +226,8 @@ int disk_remove(struct blobstore *bs, const struct disk_id *id)
         if (r < 0)
                 return r;
         lock(&bs->disks->lock);
-        d = disk_find(bs, id);
+        while ((d = disk_find(bs, id)) && d->making)
+                (void)pthread_cond_wait(&bs->disks->settled, &bs->disks->lock);
         r = disk_files_forget(bs, id);
         if ((r == 0 || r == -ENOENT) && d) {
                 d->removed = true;
@@ -269,9 +245,41 @@ int disk_remove(struct blobstore *bs, const struct disk_id *id)
 
 /* ---- growing ---- */
 
+static int make_longer(struct disk *d, uint64_t size_bytes)
+{
+        struct disk_plan meta;
+        int r;
+
+        r = disk_files_read_meta(d->store, &d->id, &meta);
+        if (r == 0)
+                r = disk_files_grow(d->store, &d->id, size_bytes);
+        if (r < 0)
+                return r == -ENOENT ? -EBADMSG : r;
+        meta.size_bytes = size_bytes;
+        return disk_files_write_meta(d->store, &meta);
+}
+
+static int resize(struct disk *d, uint64_t size_bytes)
+{
+        const uint64_t size = disk_get_size(d);
+        int r = 0;
+
+        if (d->removed)
+                return -ESTALE;
+        if (size_bytes <= size)
+                return size_bytes == size ? 0 : -EINVAL;
+        if (!disk_is_young(d)) {
+                unlock(&d->store->disks->lock); /* others are opened while it waits for syncs */
+                r = make_longer(d, size_bytes);
+                lock(&d->store->disks->lock);
+        }
+        if (r == 0)
+                atomic_store(&d->size_bytes, size_bytes);
+        return r;
+}
+
 int disk_resize(struct disk *d, uint64_t size_bytes)
 {
-        struct disk_meta meta;
         int r;
 
         r = store_writable(d->store);
@@ -282,21 +290,8 @@ int disk_resize(struct disk *d, uint64_t size_bytes)
 
         /* Also against its removal meanwhile, which must not find its meta file written anew. */
         LOCK_SCOPE(&d->store->disks->lock);
-        if (d->removed)
-                return -ESTALE;
-        if (size_bytes < disk_get_size(d))
-                return -EINVAL;
-        if (size_bytes == disk_get_size(d))
-                return 0;
-        r = disk_files_read_meta(d->store, &d->id, &meta);
-        if (r == 0)
-                r = disk_files_grow(d->store, &d->id, size_bytes);
-        if (r < 0)
-                return r == -ENOENT ? -EBADMSG : r;
-        meta.size_bytes = size_bytes;
-        r = disk_files_write_meta(d->store, &meta);
-        if (r < 0)
-                return r;
-        atomic_store(&d->size_bytes, size_bytes);
-        return 0;
+        disk_making_begin(d);
+        r = resize(d, size_bytes);
+        disk_making_end(d);
+        return r;
 }

@@ -15,6 +15,7 @@
  * blobstore.h lists for every function, and the ones told here.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,16 +38,30 @@ struct disk;
  */
 int disk_create(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret);
 
-/*
- * The same in two steps, for who cannot wait for a disk: the first writes nothing, and refuses what would be refused.
- * The second may be told again with the same id, also after a crash; -EEXIST: that disk is there. No two at once for an
- * id.
- */
+/* What the caller keeps of a disk that has no files: to make these means to wait for the disk they lie on several times. */
+struct disk_plan {
+        struct disk_id id;
+        bool has_base;
+        struct blob_id base;
+        uint64_t size_bytes;
+};
+
+/* The same, but it writes nothing, and refuses what would be refused. */
 int disk_plan(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, struct disk_id *ret);
-int disk_create_planned(struct blobstore *bs, const struct blob_id *base, uint64_t size_bytes, const struct disk_id *id);
 
 /* Opened several times it is one object, counted. -ENOENT; -EBADMSG also where its base is gone. */
 int disk_open(struct blobstore *bs, const struct disk_id *id, struct disk **ret);
+
+/*
+ * The same; where it has no files (or a crash left some of them, empty and never seen), it is as the plan says, and young
+ * until something is written to it, or disk_make() is called. Nothing else than the plan says what a young disk is: its size
+ * is the caller's to keep.
+ */
+int disk_open_planned(struct blobstore *bs, const struct disk_plan *plan, struct disk **ret);
+
+/* Gives a young disk its files, durably. 0 at once where it has them. Errors as of disk_create(). */
+int disk_make(struct disk *d);
+bool disk_is_young(const struct disk *d);
 
 /* Accepts NULL. The last one syncs; call disk_sync() before to learn whether that works. */
 void disk_close(struct disk *d);
@@ -65,7 +80,7 @@ uint64_t disk_get_size(const struct disk *d);
 /* How much data there is, from above and quickly: the base's, and the space that the changes take. */
 uint64_t disk_get_data_bytes(const struct disk *d);
 
-/* When it was last written to, or made: microseconds since the epoch. */
+/* When it was last written to, or made: microseconds since the epoch. 0: it is young. */
 int64_t disk_get_changed_us(const struct disk *d);
 
 /* Reads N bytes at OFF; gives the count, short only at the end of the disk. */
@@ -100,7 +115,7 @@ int disk_clone(struct disk *d, uint64_t off, const struct disk_source *from, uin
 /* -ENOSPC: not yet; nothing is lost, sync again when there is room. */
 int disk_sync(struct disk *d);
 
-/* Grows it, durably. -EINVAL: smaller than it is; -EFBIG: past BLOB_SIZE_MAX; -ESTALE: removed. */
+/* Grows it, durably unless it is young. -EINVAL: smaller than it is; -EFBIG: past BLOB_SIZE_MAX; -ESTALE: removed. */
 int disk_resize(struct disk *d, uint64_t size_bytes);
 
 struct disk_snapshot_stats {

@@ -121,6 +121,13 @@ int disk_bitmap_new(struct disk_bitmap **ret)
         return disk_bitmap_open(-1, 0, ret);
 }
 
+void disk_bitmap_attach(struct disk_bitmap *b, int fd, uint64_t seed)
+{
+        LOCK_SCOPE(&b->load_lock); /* who reads looks for pages meanwhile */
+        b->seed = seed;
+        b->fd = fd;
+}
+
 /* Accepts NULL. */
 static void page_free(struct disk_bitmap *b, struct bitmap_page *page)
 {

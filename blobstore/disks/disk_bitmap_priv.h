@@ -28,6 +28,12 @@ int disk_bitmap_open(int fd, uint64_t seed, struct disk_bitmap **ret);
 int disk_bitmap_new(struct disk_bitmap **ret);
 
 /*
+ * One that is empty gets a file, which is a hole: as if it had been opened with it. Takes FD over. Who sets bits or syncs does so
+ * after this has returned.
+ */
+void disk_bitmap_attach(struct disk_bitmap *b, int fd, uint64_t seed);
+
+/*
  * Has the bits of the disk of that NAME outlive the process in KEPT, which is borrowed until disk_bitmap_free(), and takes
  * over those that an earlier process left there. Call it before anything else. -EBADMSG: these are no pages of a disk.
  */

@@ -31,6 +31,9 @@ static int clone_blocks(struct disk *d, uint64_t first, uint64_t end, int from_f
         };
         int r;
 
+        r = disk_make(d);
+        if (r < 0)
+                return r;
         READ_LOCK_SCOPE(&d->freeze);
         CLEANUP(disk_range_unlock) struct disk_range range;
         disk_range_lock(&d->ranges, first, end, &range);

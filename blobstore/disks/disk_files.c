@@ -90,7 +90,7 @@ static uint64_t disk_file_length(enum disk_file file, uint64_t size_bytes)
 
 /* ---- the meta file ---- */
 
-int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct disk_meta *ret)
+int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct disk_plan *ret)
 {
         CLEANUP_CLOSE int fd = -1;
         char name[DISK_NAME_SIZE];
@@ -111,7 +111,7 @@ int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct 
         if (get_le32(meta + META_OFF_VERSION) != META_VERSION)
                 return -EPROTONOSUPPORT;
 
-        *ret = (struct disk_meta){
+        *ret = (struct disk_plan){
                 .id = *id,
                 .has_base = get_le32(meta + META_OFF_FLAGS) & META_HAS_BASE,
                 .size_bytes = get_le64(meta + META_OFF_SIZE),
@@ -120,7 +120,7 @@ int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct 
         return ret->size_bytes <= BLOB_SIZE_MAX ? 0 : -EBADMSG;
 }
 
-int disk_files_write_meta(struct blobstore *bs, const struct disk_meta *meta)
+int disk_files_write_meta(struct blobstore *bs, const struct disk_plan *meta)
 {
         uint8_t bytes[META_LENGTH] = { 0 };
         char name[DISK_NAME_SIZE];
@@ -186,6 +186,17 @@ static int disk_files_extend(struct blobstore *bs, const struct disk_id *id, int
         if (r < 0)
                 return r;
         return fsync(data) < 0 || fsync(bitmap) < 0 ? store_sync_failed(bs, -errno) : 0;
+}
+
+int disk_files_have_data(struct blobstore *bs, const struct disk_id *id)
+{
+        char name[DISK_NAME_SIZE];
+        struct stat st;
+
+        disk_name(id, disk_suffixes[DISK_FILE_DATA], name);
+        if (fstatat(bs->disks->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return st.st_blocks > 0;
 }
 
 int disk_files_create(struct blobstore *bs, const struct disk_id *id, uint64_t size_bytes)

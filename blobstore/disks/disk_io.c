@@ -11,6 +11,8 @@
  *      discard         punches a hole into the data, and sets the bits where the base is not a hole
  *      sync            the data, then the bits: a bit on disk never names a block that is not there
  *
+ * Whatever changes a young disk makes its files first (disk_make.c).
+ *
  * So a block whose bit is not set can hold anything in the data file (a crash took the bit), and whoever sets a bit
  * writes or punches the whole block first.
  */
@@ -292,6 +294,13 @@ static void disk_start_writeback(struct disk *d, size_t n)
         (void)sync_file_range(d->data_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
+static int make_and_write(struct disk *d, const void *buf, size_t n, uint64_t off)
+{
+        int r = disk_make(d);
+
+        return r < 0 ? r : disk_write(d, buf, n, off);
+}
+
 ssize_t disk_pwrite(struct disk *d, const void *buf, size_t n, uint64_t off)
 {
         uint64_t size = disk_get_size(d);
@@ -309,9 +318,11 @@ ssize_t disk_pwrite(struct disk *d, const void *buf, size_t n, uint64_t off)
         if (n > size - off)
                 n = (size_t)(size - off);
 
-        r = disk_write(d, buf, n, off);
+        r = make_and_write(d, buf, n, off);
         if (r < 0 && store_make_room(d->store, r))
-                r = disk_write(d, buf, n, off);
+                r = make_and_write(d, buf, n, off);
+        if (disk_is_young(d)) /* nothing was done to it */
+                return r;
         disk_note_change(d);
         if (r < 0)
                 return r;
@@ -367,6 +378,9 @@ int disk_discard(struct disk *d, uint64_t off, uint64_t n)
 
         r = store_writable(d->store);
         if (r < 0 || off >= size)
+                return r;
+        r = disk_make(d);
+        if (r < 0)
                 return r;
         end = n < size - off ? off + n : size;
         first = disk_blocks(off);

@@ -24,6 +24,7 @@ struct disk_cut;
 struct disks {
         int dir_fd;
         pthread_mutex_t lock;
+        pthread_cond_t settled; /* the files of one are no longer being made, or made longer */
         LIST_HEAD(, disk) list; /* open ones; under lock */
 };
 
@@ -31,11 +32,14 @@ struct disk {
         struct blobstore *store;
         struct disk_id id;
 
-        LIST_ENTRY(disk) link; /* under the lock of disks, as are the next two */
+        LIST_ENTRY(disk) link; /* under the lock of disks, as are the next three */
         unsigned users;
         bool removed; /* nobody opens it any more; its files are unlinked */
+        bool making; /* a thread makes its files, or makes them longer: who wants to do that too, or to remove them, waits */
 
-        int data_fd; /* what was written; a hole reads as zeros; longer than the disk by less than a block, of zeros */
+        /* What was written; a hole reads as zeros; longer than the disk by less than a block, of zeros. -1: it is young, and
+         * none of the bits is set */
+        atomic_int data_fd;
         struct disk_bitmap *bitmap; /* the blocks that are in it */
         struct blob *base; /* all others; NULL: zeros */
         uint64_t base_size;
@@ -54,6 +58,16 @@ struct disk {
 
 void disk_free(struct disk *d); /* accepts NULL, and one that is half opened */
 
+/* Makes all files of a disk that has none. What a crash left of an earlier try goes. -EBADMSG: it is no such. */
+int disk_create_planned(struct blobstore *bs, const struct disk_plan *plan);
+
+/*
+ * Between these the files of D are the calling thread's to make and to make longer. Call with the lock of disks, which the
+ * first gives up while it waits, and which need not be held between them.
+ */
+void disk_making_begin(struct disk *d);
+void disk_making_end(struct disk *d);
+
 /* Has it open without a user, as something changed in it that is not synced. Nothing, if it is open already. */
 int disk_adopt(struct blobstore *bs, const struct disk_id *id);
 
@@ -66,21 +80,20 @@ enum disk_file {
         DISK_FILE_COUNT,
 };
 
-struct disk_meta {
-        struct disk_id id;
-        bool has_base;
-        struct blob_id base;
-        uint64_t size_bytes;
-};
-
 uint64_t disk_blocks(uint64_t size_bytes);
 
 /* Seeds the checksums of what belongs to the disk. */
 uint64_t disk_seed(const struct disk_id *id);
 
-/* -ENOENT, -EBADMSG, -EPROTONOSUPPORT. */
-int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct disk_meta *ret);
-int disk_files_write_meta(struct blobstore *bs, const struct disk_meta *meta);
+/* What the meta file says, which is as a plan. -ENOENT, -EBADMSG, -EPROTONOSUPPORT. */
+int disk_files_read_meta(struct blobstore *bs, const struct disk_id *id, struct disk_plan *ret);
+int disk_files_write_meta(struct blobstore *bs, const struct disk_plan *meta);
+
+/*
+ * Has a disk without its meta file bytes in its data? Then it is one that has lost that, and not what a crash left of one that
+ * was being made. 0, 1, or a negative errno.
+ */
+int disk_files_have_data(struct blobstore *bs, const struct disk_id *id);
 
 /* Makes them, without the meta file, which completes a disk. */
 int disk_files_create(struct blobstore *bs, const struct disk_id *id, uint64_t size_bytes);

@@ -18,6 +18,7 @@ int disks_open(struct blobstore *bs, int dir_fd)
         }
         ds->dir_fd = dir_fd;
         pthread_mutex_init(&ds->lock, NULL);
+        pthread_cond_init(&ds->settled, NULL);
         bs->disks = ds;
         return 0;
 }
@@ -52,6 +53,7 @@ void disks_close(struct blobstore *bs)
                 disk_free(d);
         }
         cleanup_close(&ds->dir_fd);
+        pthread_cond_destroy(&ds->settled);
         pthread_mutex_destroy(&ds->lock);
         free(ds);
 }

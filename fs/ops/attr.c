@@ -207,7 +207,8 @@ static int attr_disk(struct req *rq, uint64_t volume, struct stat *st)
                 int64_t us = disk_get_changed_us(volume_disk(f));
 
                 st->st_blocks = (blkcnt_t)((disk_get_data_bytes(volume_disk(f)) + 511) / 512);
-                st->st_mtim = st->st_ctim = attr_time(us);
+                if (us) /* else nobody has written to it, and its row says since when it is as it is */
+                        st->st_mtim = st->st_ctim = attr_time(us);
         }
         volume_close(f);
         return 0;

@@ -49,6 +49,12 @@ static void disk_file_read(struct req *rq, struct file *f, size_t size, off_t of
                 reply_data(rq, buf, (size_t)n);
 }
 
+/* -ENOSPC where there is no disk yet. */
+static int disk_begin_change(struct file *f)
+{
+        return disk_of(f) ? volume_file_make(((struct disk_file *)f)->volume) : -ENOSPC;
+}
+
 static int disk_file_refuse_end(struct req *rq, uint64_t end)
 {
         return diag_set(&rq->diag, -ENOSPC, "the disk ends at %llu: truncate makes it larger, while its instance is "
@@ -61,7 +67,9 @@ static void disk_file_write(struct req *rq, struct file *f, const char *bytes, s
         uint64_t end = d ? disk_get_size(d) : 0;
         ssize_t n;
 
-        n = d ? disk_pwrite(d, bytes, size, (uint64_t)off) : -ENOSPC;
+        n = (uint64_t)off < end ? disk_begin_change(f) : -ENOSPC;
+        if (n == 0)
+                n = disk_pwrite(d, bytes, size, (uint64_t)off);
         if (n == -ENOSPC && (uint64_t)off >= end)
                 n = disk_file_refuse_end(rq, end);
         else if (n == -ENOSPC || n == -EDQUOT)
@@ -112,15 +120,15 @@ static int disk_file_flush(struct req *rq, struct file *f)
 
 static int disk_file_allocate(struct req *rq, struct file *f, int mode, off_t off, off_t len)
 {
-        struct disk *d = disk_of(f);
+        int r = disk_begin_change(f);
 
         (void)rq;
-        if (!d)
-                return -ENOSPC;
+        if (r < 0)
+                return r;
         /* zeros take no space here, so both come to the same; space cannot be promised beforehand */
         if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
             !(mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)))
-                return disk_discard(d, (uint64_t)off, (uint64_t)len);
+                return disk_discard(disk_of(f), (uint64_t)off, (uint64_t)len);
         return -EOPNOTSUPP;
 }
 
@@ -258,6 +266,9 @@ static ssize_t disk_file_copy(struct req *rq, struct file *f, uint64_t off, stru
         if (n > COPY_SPAN)
                 n = COPY_SPAN;
         n = copy_left(&c, from_off, n);
+        got = disk_begin_change(f);
+        if (got < 0)
+                return got;
         while (done < n && c.moved < COPY_MAX) {
                 got = copy_some(&c, off + done, from_off + done, n - done);
                 if (got <= 0)

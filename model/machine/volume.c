@@ -214,7 +214,7 @@ int volume_insert(struct db_txn *t, struct volume_new *n, bool suffix, struct di
                    n->key ? DB_BLOB(n->key->bytes, sizeof(n->key->bytes)) : DB_NULL, DB_INT(v->size_bytes),
                    DB_ID(n->base), DB_ID(v->instance), v->instance ? DB_TEXT(v->device) : DB_NULL,
                    DB_TEXT(v->system ? "system" : "data"), DB_INT(n->made_with), DB_TEXT(v->source),
-                   DB_ID(n->snapshot), DB_INT(n->base == 0), DB_ID(n->key ? v->place : 0));
+                   DB_ID(n->snapshot), DB_INT(n->key == NULL), DB_ID(n->key ? v->place : 0));
         if (r == -EEXIST)
                 return volume_refuse_taken(v->o.handle, diag);
         if (r < 0)

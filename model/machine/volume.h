@@ -68,6 +68,8 @@ struct volume_file;
 int volume_open(struct model *m, uint64_t id, bool writable, struct diag *diag, struct volume_file **ret);
 /* Borrowed until volume_close(); NULL as long as the volume has no size. */
 struct disk *volume_disk(struct volume_file *f);
+/* Before its bytes are changed: a disk that is young gets its files, and the catalogue knows of them. As disk_make(). */
+int volume_file_make(struct volume_file *f);
 /* ftruncate(2): as volume_set_size(), where this file alone does not make the instance running. */
 int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t size_bytes, struct diag *diag);
 /* For each close(2) of it: makes what was written durable, and announces that volume_close() may follow. */

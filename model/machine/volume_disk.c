@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The disk of a volume, which the row of a clone only plans. To make its files means to wait for the disk several times,
- * and who makes a machine holds the kernel's lock of a directory in which everybody makes theirs: so they are made by
- * who first needs them, or by upkeep, soon after. Nothing can tell the difference but the time it takes.
+ * The disk of a volume, which its row only plans at first. To make its files means to wait for the disk they lie on several
+ * times, and who makes a machine holds the kernel's lock of a directory in which everybody makes theirs: so they are made
+ * when something is written to it. Until then it is read as what it is a clone of (disk_make.c), and goes without a trace.
  *
  * A row that says "made" has its disk: one that is not there is lost. Of one that does not say so there may be nothing,
  * files that a crash left unfinished, or the disk, where the row is of an older copy of the catalogue or its last change
- * was not durable: it is never made anew. For one volume only one does that at a time; that it is noted down is not
- * waited for.
+ * was not durable: it is never made anew. That it is noted down is not waited for: who starts next finds the disk.
  */
 
 #include <errno.h>
 #include <stdio.h>
 
-#include "model/core/jobs.h"
 #include "model/core/place.h"
 #include "model/machine/volume_gate_priv.h"
 #include "model/machine/volume_row.h"
 
-enum { DISK, SET_MADE, NEXT_UNMADE, LAST_UNMADE };
+enum { DISK, SET_MADE };
 
 static const char *const volume_disk_sql[] = {
         [DISK] = "SELECT region.store, volume.key, made, base.key, volume.size, "
@@ -27,8 +25,6 @@ static const char *const volume_disk_sql[] = {
                  "JOIN region ON region.id = volume.region LEFT JOIN blob AS base ON base.id = volume.base "
                  "WHERE volume.id = ?1",
         [SET_MADE] = "UPDATE volume SET made = 1 WHERE id = ?1",
-        [NEXT_UNMADE] = "SELECT id FROM volume WHERE made = 0 AND id > ?1 AND (place IS NULL OR place = ?2) ORDER BY id LIMIT 1",
-        [LAST_UNMADE] = "SELECT ifnull(max(id), 0) FROM volume WHERE made = 0",
 };
 const struct db_statements volume_disk_statements = DB_STATEMENTS(volume_disk_sql);
 
@@ -40,10 +36,11 @@ static int disk_row(void *ctx, const struct db_row *row)
 
         ref->store = (uint64_t)db_row_int(row, 0);
         ref->exists = !db_row_is_null(row, 1);
-        db_row_blob(row, 1, ref->key.bytes, sizeof(ref->key.bytes));
+        db_row_blob(row, 1, ref->disk.id.bytes, sizeof(ref->disk.id.bytes));
         ref->made = db_row_int(row, 2) != 0;
-        db_row_blob(row, 3, ref->base.bytes, sizeof(ref->base.bytes));
-        ref->size_bytes = (uint64_t)db_row_int(row, 4);
+        ref->disk.has_base = !db_row_is_null(row, 3);
+        db_row_blob(row, 3, ref->disk.base.bytes, sizeof(ref->disk.base.bytes));
+        ref->disk.size_bytes = (uint64_t)db_row_int(row, 4);
         ref->place = (uint64_t)db_row_int(row, 5);
         db_row_text(row, 6, ref->name, sizeof(ref->name));
         return 0;
@@ -76,33 +73,6 @@ static int refuse_elsewhere(struct model *m, const struct volume_disk_ref *ref, 
         return r < 0 ? r : place_refuse(&t, ref->place, is, diag);
 }
 
-/* ---- making ---- */
-
-static bool is_being_made(const struct volumes *vs, uint64_t id)
-{
-        const struct making *making;
-
-        LIST_FOREACH(making, &vs->making, link)
-                if (making->id == id)
-                        return true;
-        return false;
-}
-
-static void making_begin(struct volumes *vs, struct making *making)
-{
-        LOCK_SCOPE(&vs->mutex);
-        while (is_being_made(vs, making->id))
-                (void)pthread_cond_wait(&vs->made, &vs->mutex);
-        LIST_INSERT_HEAD(&vs->making, making, link);
-}
-
-static void making_end(struct volumes *vs, struct making *making)
-{
-        LOCK_SCOPE(&vs->mutex);
-        LIST_REMOVE(making, link);
-        (void)pthread_cond_broadcast(&vs->made);
-}
-
 /* -ENOENT: the volume is gone. */
 static int note_made(struct model *m, uint64_t id)
 {
@@ -115,37 +85,22 @@ static int note_made(struct model *m, uint64_t id)
         return r < 0 ? r : db_commit(&t);
 }
 
-static int make(struct model *m, uint64_t id, struct blobstore *bs, struct diag *diag)
+/* It may have grown since its row was read; who does that from now on finds it open. */
+static int catch_up(struct model *m, uint64_t id, struct disk *d)
 {
-        struct volume_disk_ref ref;
+        struct volume_disk_ref now;
         int r;
 
-        r = load(m, id, &ref); /* somebody may have made it meanwhile */
-        if (r < 0 || ref.made)
-                return r;
-        if (m->read_only) {
-                CLEANUP(disk_closep) struct disk *d = NULL;
-
-                r = disk_open(bs, &ref.key, &d);
-                return r != -ENOENT ? r : diag_set(diag, -EIO, "a crash came before this disk was made: mount the "
-                                                   "library for writing once");
-        }
-        r = disk_create_planned(bs, &ref.base, ref.size_bytes, &ref.key);
-        if (r < 0 && r != -EEXIST)
-                return r;
-        r = note_made(m, id);
-        if (r == -ENOENT)
-                volume_discard_disk(m, bs, &ref.key);
-        return r;
+        r = load(m, id, &now);
+        return r == 0 && now.disk.size_bytes > disk_get_size(d) ? disk_resize(d, now.disk.size_bytes) : r;
 }
 
 int volume_disk_open(struct model *m, uint64_t id, struct diag *diag, struct volume_disk_ref *ret_ref,
                      struct disk **ret)
 {
-        struct making making = { .id = id };
+        CLEANUP(disk_closep) struct disk *d = NULL;
         struct volume_disk_ref ref;
         struct blobstore *bs;
-        struct disk *d = NULL;
         int r;
 
         r = load(m, id, &ref);
@@ -153,50 +108,29 @@ int volume_disk_open(struct model *m, uint64_t id, struct diag *diag, struct vol
                 r = refuse_elsewhere(m, &ref, diag);
         if (r == 0 && ref.exists) {
                 r = stores_get(m, ref.store, diag, &bs);
-                if (r == 0 && !ref.made) {
-                        making_begin(m->volumes, &making);
-                        r = make(m, id, bs, diag);
-                        making_end(m->volumes, &making);
-                }
                 if (r == 0)
-                        r = disk_open(bs, &ref.key, &d);
+                        r = ref.made ? disk_open(bs, &ref.disk.id, &d) : disk_open_planned(bs, &ref.disk, &d);
+                if (r == 0 && disk_is_young(d))
+                        r = catch_up(m, id, d);
+                else if (r == 0 && !ref.made && !m->read_only)
+                        (void)note_made(m, id); /* who opens it next tries again */
         }
         if (r < 0)
                 return r;
         if (ret_ref)
                 *ret_ref = ref;
-        *ret = d;
+        *ret = TAKE_PTR(d);
         return 0;
 }
 
-/* ---- those that nobody has needed yet ---- */
-
-/* The first after ID; the last where LAST is not known yet. */
-static int find_unmade(struct model *m, uint64_t *id, int64_t *last)
+int volume_disk_make(struct model *m, uint64_t id, struct disk *d)
 {
-        int64_t next;
-        DB_TXN(t);
         int r;
 
-        r = db_begin(m->db, DB_READ, &t);
-        if (r == 0 && *last == 0)
-                r = db_int(&t, volume_disk_sql[LAST_UNMADE], last);
-        if (r == 0)
-                r = db_int(&t, volume_disk_sql[NEXT_UNMADE], &next, DB_INT(*id), DB_INT(m->place));
+        r = disk_make(d);
         if (r < 0)
                 return r;
-        *id = (uint64_t)next;
-        return next > *last ? -ENOENT : 0;
-}
-
-void volumes_make_disks(struct model *m)
-{
-        int64_t last = 0; /* others come while these are made, and have the next round */
-        uint64_t id = 0;
-
-        while (!jobs_is_stopping(m) && find_unmade(m, &id, &last) == 0) {
-                CLEANUP(disk_closep) struct disk *d = NULL;
-
-                (void)volume_disk_open(m, id, NULL, NULL, &d); /* who needs it is told why not */
-        }
+        if (note_made(m, id) == -ENOENT)
+                volume_discard_disk(m, disk_store(d), disk_get_id(d)); /* who has it open goes on */
+        return 0;
 }

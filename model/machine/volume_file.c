@@ -21,17 +21,19 @@
 #include "model/machine/volume_life.h"
 #include "model/machine/volume_row.h"
 
-enum { TOUCH, SET_STARTED, NAMES_DISK, PLACE_DISK, TRASH };
+enum { TOUCH, SET_STARTED, NAMES_DISK, NOTE_DISK, TRASH };
+
+/* What is known of a disk that was found. */
+enum { DISK_NO_NAME, DISK_KNOWN, DISK_NO_PLACE, DISK_NOT_MADE };
 
 static const char *const volume_file_sql[] = {
         [TOUCH] = "UPDATE volume SET updated = max(?2, updated + 1) WHERE id = ?1",
         [SET_STARTED] = "UPDATE instance SET started = 1 WHERE started = 0 "
                         "AND id = (SELECT instance FROM volume WHERE id = ?1)",
-        /* 2: where it lies is not known */
-        [NAMES_DISK] = "SELECT max(named) FROM (SELECT iif(volume.place IS NULL, 2, 1) AS named FROM volume "
+        [NAMES_DISK] = "SELECT max(named) FROM (SELECT iif(volume.made = 0, 3, iif(volume.place IS NULL, 2, 1)) AS named FROM volume "
                        "JOIN region ON region.id = volume.region WHERE region.store = ?1 AND volume.key = ?2 "
                        "UNION ALL SELECT 1 FROM trash WHERE store = ?1 AND key = ?2 UNION ALL SELECT 0) AS names",
-        [PLACE_DISK] = "UPDATE volume SET place = ?2 WHERE key = ?1 AND place IS NULL",
+        [NOTE_DISK] = "UPDATE volume SET place = ifnull(place, ?2), made = 1 WHERE key = ?1",
         [TRASH] = "INSERT INTO trash (store, key, place) VALUES (?1, ?2, ?3)",
 };
 const struct db_statements volume_file_statements = DB_STATEMENTS(volume_file_sql);
@@ -63,7 +65,7 @@ static int open_disk(struct model *m, struct open_volume *v, struct diag *diag)
         if (r < 0 || !d)
                 return r;
 
-        if (disk_get_size(d) > ref.size_bytes)
+        if (disk_get_size(d) > ref.disk.size_bytes)
                 (void)volume_note_size(m, v->id, disk_get_size(d)); /* the next one tries again */
 
         lock(&m->volumes->mutex);
@@ -141,6 +143,13 @@ struct disk *volume_disk(struct volume_file *f)
         return f->v->disk;
 }
 
+int volume_file_make(struct volume_file *f)
+{
+        struct disk *d = f->v->disk;
+
+        return d && disk_is_young(d) ? volume_disk_make(f->m, f->v->id, d) : 0;
+}
+
 int volume_file_set_size(struct volume_file *f, const struct caller *c, uint64_t size_bytes, struct diag *diag)
 {
         int r;
@@ -195,19 +204,35 @@ void volume_close(struct volume_file *f)
 
 struct recovery {
         struct model *m;
+        struct blobstore *bs;
         uint64_t store, place;
 };
 
-/* It is found here: a catalogue on a server that an earlier version made does not say where. What is forgotten is noted again. */
-static int note_place(const struct recovery *rec, const struct disk_id *id)
+/*
+ * It is found here: a catalogue on a server that an earlier version made does not say where, and that it was made is not waited
+ * for. What is forgotten is noted again.
+ */
+static int note_disk(const struct recovery *rec, const struct disk_id *id)
 {
         DB_TXN(t);
         int r;
 
         r = db_begin_lazy(rec->m->db, &t);
         if (r == 0)
-                r = db_run(&t, volume_file_sql[PLACE_DISK], DB_BLOB(id->bytes, sizeof(id->bytes)), DB_INT(rec->place));
+                r = db_run(&t, volume_file_sql[NOTE_DISK], DB_BLOB(id->bytes, sizeof(id->bytes)), DB_ID(rec->place));
         return r < 0 ? r : db_commit(&t);
+}
+
+static bool is_to_be_noted(const struct recovery *rec, const struct disk_id *id, int64_t named)
+{
+        struct disk *d;
+
+        if (named == DISK_NO_PLACE)
+                return rec->place != 0;
+        if (named != DISK_NOT_MADE || disk_open(rec->bs, id, &d) < 0) /* a crash came while it was made */
+                return false;
+        disk_close(d);
+        return true;
 }
 
 static int recover_disk(void *ctx, const struct disk_id *id)
@@ -223,11 +248,11 @@ static int recover_disk(void *ctx, const struct disk_id *id)
                 if (r == 0)
                         r = db_int(&t, volume_file_sql[NAMES_DISK], &named, DB_INT(rec->store),
                                    DB_BLOB(id->bytes, sizeof(id->bytes)));
-                if (r < 0 || (named && !(named > 1 && rec->place)))
+                if (r < 0)
                         return r;
         }
-        if (named)
-                return note_place(rec, id);
+        if (named != DISK_NO_NAME)
+                return is_to_be_noted(rec, id, named) ? note_disk(rec, id) : 0;
 
         DB_TXN(t);
 
@@ -242,7 +267,7 @@ static int recover_disk(void *ctx, const struct disk_id *id)
 
 static int recover_store(void *ctx, uint64_t id, struct blobstore *bs)
 {
-        struct recovery rec = { .m = ctx, .store = id, .place = place_of_store(ctx, id) };
+        struct recovery rec = { .m = ctx, .bs = bs, .store = id, .place = place_of_store(ctx, id) };
 
         if (!stores_are_ours(ctx, id))
                 return 0;

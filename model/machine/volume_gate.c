@@ -51,9 +51,7 @@ int volumes_open(struct volumes **ret)
         pthread_mutex_init(&vs->gate, NULL);
         pthread_mutex_init(&vs->mutex, NULL);
         pthread_cond_init(&vs->left, NULL);
-        pthread_cond_init(&vs->made, NULL);
         LIST_INIT(&vs->open);
-        LIST_INIT(&vs->making);
         *ret = vs;
         return 0;
 }
@@ -69,7 +67,6 @@ void volumes_close(struct volumes *vs)
                 disk_close(v->disk);
                 free(v);
         }
-        pthread_cond_destroy(&vs->made);
         pthread_cond_destroy(&vs->left);
         pthread_mutex_destroy(&vs->mutex);
         pthread_mutex_destroy(&vs->gate);

@@ -31,19 +31,12 @@ struct volume_file {
         LIST_ENTRY(volume_file) link;
 };
 
-struct making {
-        uint64_t id;
-        LIST_ENTRY(making) link;
-};
-
 struct volumes {
         pthread_mutex_t gate;
         pthread_mutex_t mutex;
         pthread_cond_t left; /* a writer has begun to leave, or has left */
         unsigned waiting; /* for that; under the mutex, as the rest */
         LIST_HEAD(, open_volume) open;
-        LIST_HEAD(, making) making; /* disks that are being made; see volume_disk.c */
-        pthread_cond_t made; /* one is there, or could not be made */
 };
 
 /* The list's entry, one more user. With WRITER, of INSTANCE; *ret_first: it is the first to write to the volume. */

@@ -21,8 +21,8 @@ struct volume_new {
          * source, and place where there is a key.
          */
         struct volume v;
-        const struct disk_id *key; /* NULL: waits for its size */
-        uint64_t base; /* row of the blob that it is a clone of, whose disk is only planned; or 0 */
+        const struct disk_id *key; /* of a disk that is planned; NULL: waits for its size */
+        uint64_t base; /* row of the blob that it is a clone of; or 0 */
         uint64_t snapshot; /* that this blob is of, or 0 */
         bool made_with; /* goes with its instance */
 };
@@ -64,23 +64,21 @@ int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes);
 struct volume_disk_ref {
         uint64_t store;
         bool exists; /* else the volume waits for its size */
-        bool made; /* else a clone whose disk may not be there yet */
+        bool made; /* else there may be nothing yet but the plan of it */
         uint64_t place; /* where it lies */
-        struct disk_id key;
-        struct blob_id base; /* of one that is not made, with the size */
-        uint64_t size_bytes;
+        struct disk_plan disk;
         char name[NAME_LEN_MAX + 1]; /* of the volume, for people */
 };
 
 int volume_load_disk(struct db_txn *t, uint64_t id, struct volume_disk_ref *ret); /* -ENOENT; DB_READ will do */
 /*
- * Opens the volume's disk, and makes it before that if it is only planned. *ret is NULL where the volume waits for its
- * size. -ENOENT; -EBUSY: it lies elsewhere; as stores_get(), disk_create() and disk_open(). *ret_ref, which may be NULL, is what is opened.
+ * Opens the volume's disk, which may be young. *ret is NULL where the volume waits for its size. -ENOENT; -EBUSY: it lies
+ * elsewhere; as stores_get() and disk_open(). *ret_ref, which may be NULL, is what is opened.
  */
 int volume_disk_open(struct model *m, uint64_t id, struct diag *diag, struct volume_disk_ref *ret_ref,
                      struct disk **ret);
-/* Makes all that are planned and can be made now; what comes meanwhile may wait. For upkeep. */
-void volumes_make_disks(struct model *m);
+/* Makes the files of that disk of the volume's, which is young, and has its row say so. Errors as of disk_make(). */
+int volume_disk_make(struct model *m, uint64_t id, struct disk *d);
 
 /* ---- volume_file.c ---- */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The size of a volume. An empty one gets its disk with its first size; from then on a disk grows, and never shrinks.
- * The disk goes ahead of the row: a new one that no row names is removed, one that is larger than its row says is found
- * when it is opened the next time. It goes no further than what counts for its owner may, so that it grows inside the
+ * The size of a volume. An empty one gets its disk with its first size, planned (volume_disk.c); from then on a disk grows,
+ * and never shrinks. One that has files goes ahead of the row: that it is larger than its row says is found when it is opened
+ * the next time. It goes no further than what counts for its owner may, so that it grows inside the
  * transaction that has found room: nothing else can take that meanwhile.
  */
 
@@ -22,7 +22,7 @@ enum {
 };
 
 static const char *const volume_size_sql[] = {
-        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1), place = ?5 "
+        [SET_DISK] = "UPDATE volume SET key = ?2, size = ?3, updated = max(?4, updated + 1), place = ?5, made = 0 "
                      "WHERE id = ?1 AND key IS NULL",
         [SET_SIZE] = "UPDATE volume SET size = ?2, updated = max(?3, updated + 1) WHERE id = ?1 AND key IS NOT NULL",
 };
@@ -45,14 +45,14 @@ static int check_quota(struct db_txn *t, const struct volume *v, uint64_t size_b
         return volume_check_quota(t, v->region, v->o.uid, 0, size_bytes - v->size_bytes, diag);
 }
 
-static int make_disk(struct model *m, struct blobstore *bs, const struct volume *v, uint64_t store, uint64_t size_bytes,
+static int plan_disk(struct model *m, struct blobstore *bs, const struct volume *v, uint64_t store, uint64_t size_bytes,
                      struct diag *diag)
 {
         struct disk_id key;
         DB_TXN(t);
         int r;
 
-        r = disk_create(bs, NULL, size_bytes, &key);
+        r = disk_plan(bs, NULL, size_bytes, &key);
         if (r < 0)
                 return r;
         r = db_begin(m->db, DB_WRITE, &t);
@@ -61,12 +61,7 @@ static int make_disk(struct model *m, struct blobstore *bs, const struct volume 
         if (r == 0)
                 r = db_run_one(&t, volume_size_sql[SET_DISK], DB_INT(v->o.id), DB_BLOB(key.bytes, sizeof(key.bytes)),
                                DB_INT(size_bytes), DB_INT(clock_now_us()), DB_ID(place_of_store(m, store)));
-        if (r == 0)
-                r = db_commit(&t);
-        db_end(&t);
-        if (r < 0)
-                volume_discard_disk(m, bs, &key);
-        return r;
+        return r < 0 ? r : db_commit(&t);
 }
 
 DEFINE_CLEANUP(struct disk *, disk_closep, disk_close)
@@ -130,7 +125,7 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
                 }
                 r = stores_get(m, ref.store, diag, &bs);
                 if (r == 0)
-                        r = ref.exists ? grow_disk(m, &v, size_bytes, diag) : make_disk(m, bs, &v, ref.store, size_bytes, diag);
+                        r = ref.exists ? grow_disk(m, &v, size_bytes, diag) : plan_disk(m, bs, &v, ref.store, size_bytes, diag);
                 if (r < 0)
                         return r;
         }

@@ -182,12 +182,13 @@ static int next_trash(struct model *m, struct trash *trash)
         return r < 0 ? r : r == 0 ? -ENOENT : db_settle(m->db); /* or its volume might come back */
 }
 
+/* Not waited for: what a power cut brings back is looked for once more, and not there. */
 static int forget_trash(struct model *m, uint64_t id)
 {
         DB_TXN(t);
         int r;
 
-        r = db_begin(m->db, DB_WRITE, &t);
+        r = db_begin_lazy(m->db, &t);
         if (r == 0)
                 r = db_run(&t, reap_sql[REAP_DISK_DONE], DB_INT(id));
         return r < 0 ? r : db_commit(&t);
@@ -450,7 +451,6 @@ int64_t reap_run(struct reaper *reaper, bool *garbage)
         forget_tasks(reaper, &forget_us);
         brief_us = earlier(briefs_expire(reaper->m), uploads_end_due(reaper->m));
         (void)reap_disks(reaper->m);
-        volumes_make_disks(reaper->m);
 
         r = reap_blobs(reaper->m);
         if (r != 0 || *garbage) {

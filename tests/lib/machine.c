@@ -115,6 +115,7 @@ void machine_write(struct library *l, uint64_t volume, const void *bytes, size_t
         struct volume_file *f;
 
         assert_ok(volume_open(l->m, volume, true, library_diag(l), &f));
+        assert_ok(volume_file_make(f));
         assert_int_equal(disk_pwrite(volume_disk(f), bytes, n, off), n);
         volume_close(f);
 }

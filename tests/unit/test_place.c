@@ -69,6 +69,7 @@ static void test_a_disk_elsewhere_is_not_opened_and_its_removal_waits(void **sta
         uint64_t disk = machine_volume(l, "d1", 8192);
         struct volume_file *f;
 
+        machine_write(l, disk, "there", 5, 0);
         take_away(l, disk);
         for (int writes = 0; writes < 2; writes++) {
                 assert_refused(l, volume_open(l->m, disk, writes, library_diag(l), &f), -EBUSY);

@@ -536,7 +536,7 @@ static void test_a_catalogue_made_anew_removes_nothing_of_the_old_one(void **sta
         uint64_t region;
 
         (void)work_image(l, &l->alice, l->region, "a", "local", 200000, 1);
-        (void)machine_volume(l, "d1", 8192);
+        machine_write(l, machine_volume(l, "d1", 8192), "x", 1, 0);
         machine_wait_disks(l, 1);
         library_close(l);
         assert_ok(unlink(path_in(l, "lib/imagefs.db")));

@@ -105,6 +105,7 @@ static void test_a_row_that_a_crash_left_too_small_is_mended(void **state)
         struct library *l = *state;
         uint64_t id = machine_volume(l, "d1", 8192);
 
+        machine_write(l, id, "x", 1, 0);
         library_close(l);
         library_sql(l, "UPDATE volume SET size = 4096");
         assert_ok(library_open(l));
@@ -296,7 +297,7 @@ static void test_a_damaged_base_ends_the_snapshot_in_error_and_leaves_nothing(vo
         struct snapshot s;
 
         park(l);
-        library_sql(l, "UPDATE volume SET key = randomblob(16)");
+        library_sql(l, "UPDATE volume SET key = randomblob(16), made = 1");
         assert_ok(library_open(l));
         assert_int_equal(work_wait_task(l, task).status, TASK_ERROR);
         assert_err(snapshot_get(l->m, snapshot, &s), -ENOENT);
