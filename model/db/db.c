@@ -119,6 +119,20 @@ int db_commit(struct db_txn *t)
         return t->db ? t->db->engine->commit(t) : -EIO;
 }
 
+int db_commit_early(struct db_txn *t, struct db_owed *ret)
+{
+        assert(t->mode == DB_WRITE);
+        *ret = (struct db_owed){ .db = t->db };
+        if (!t->db || !t->db->engine->commit_early)
+                return db_commit(t);
+        return t->db->engine->commit_early(t, &ret->number);
+}
+
+int db_await(const struct db_owed *owed)
+{
+        return owed->number ? owed->db->engine->await(owed->db, owed->number) : 0;
+}
+
 int db_settle(struct db *db)
 {
         return db->engine->settle(db);

@@ -130,6 +130,16 @@ void db_set_committed(struct db *db, db_committed_fn *fn, void *ctx);
 /* Makes a DB_WRITE transaction durable and ends it, on failure too (rolled back). */
 int db_commit(struct db_txn *t);
 /*
+ * The same in two steps, for who holds a lock that others want: the first ends the transaction, which may not be durable yet; to
+ * be answered it must be, and the second, after the lock was given up, waits for that. RET is good for one call of it.
+ */
+struct db_owed {
+        struct db *db;
+        uint64_t number; /* the engine's; 0: nothing is owed */
+};
+int db_commit_early(struct db_txn *t, struct db_owed *ret);
+int db_await(const struct db_owed *owed);
+/*
  * Returns when all that can be read now is durable. For who takes away bytes because no row wants them any more: the
  * transaction that said so may not have been answered yet, and a power cut would bring its row back. -EIO: it will never
  * be durable.

@@ -19,6 +19,8 @@ struct db_engine {
 
         int (*begin)(struct db *db, enum db_mode mode, bool lazy, bool scan, struct db_txn *ret);
         int (*commit)(struct db_txn *t);
+        int (*commit_early)(struct db_txn *t, uint64_t *ret); /* NULL, as the next: a commit is durable when it ends */
+        int (*await)(struct db *db, uint64_t number);
         int (*settle)(struct db *db);
         void (*end)(struct db_txn *t); /* of one that has begun, and not ended */
 

@@ -287,12 +287,12 @@ static void end(struct db_txn *t)
                 end_scan(db);
 }
 
-static int commit(struct db_txn *t)
+/* Into the WAL. */
+static int commit_early(struct db_txn *t, uint64_t *ret)
 {
         struct db_sqlite *db = db_sqlite_of(t->db);
         struct connection *c = t->c;
         const bool lazy = t->lazy;
-        uint64_t number = 0;
         int r;
 
         /* Rolled back meanwhile, by an error that the caller has seen. */
@@ -311,15 +311,38 @@ static int commit(struct db_txn *t)
         if (r == 0 && db->db.committed)
                 db->db.committed(db->db.committed_ctx, true, lazy);
         if (r == 0)
-                number = db_sync_note(db->sync);
+                *ret = db_sync_note(db->sync);
         end(t);
-        if (r == 0 && !lazy)
-                r = db_sync_wait(db->sync, number);
-        if (r == -EIO)
+        return r;
+}
+
+static int await(struct db *base, uint64_t number)
+{
+        struct db_sqlite *db = db_sqlite_of(base);
+        int r;
+
+        r = db_sync_wait(db->sync, number);
+        if (r < 0)
                 atomic_store(&db->degraded, true);
-        if (r == 0)
+        else
                 keep_wal_short(db); /* the commit stands whatever happens there */
         return r;
+}
+
+static int commit(struct db_txn *t)
+{
+        struct db *db = t->db;
+        const bool lazy = t->lazy;
+        uint64_t number;
+        int r;
+
+        r = commit_early(t, &number);
+        if (r < 0)
+                return r;
+        if (!lazy)
+                return await(db, number);
+        keep_wal_short(db_sqlite_of(db));
+        return 0;
 }
 
 static uint64_t last_id(struct db_txn *t)
@@ -411,6 +434,8 @@ static const struct db_engine engine = {
         .is_degraded = is_degraded,
         .begin = begin,
         .commit = commit,
+        .commit_early = commit_early,
+        .await = await,
         .settle = settle,
         .end = end,
         .run = run,

@@ -46,16 +46,14 @@ static const char *const access_sql[] = {
 };
 const struct db_statements access_statements = DB_STATEMENTS(access_sql);
 
-int model_set_access(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, const mode_t *mode,
-                     const uid_t *uid, const gid_t *gid, struct diag *diag)
+static int set_access(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, const mode_t *mode,
+                      const uid_t *uid, const gid_t *gid, struct db_owed *owed, struct diag *diag)
 {
         struct object o;
         LOCK_SCOPE(volumes_gate(m, kind, id));
         DB_TXN(t);
         int r;
 
-        if (!access_sql[GET + kind])
-                return -EINVAL;
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = db_one(&t, access_sql[GET + kind], object_load_row, &o, DB_INT(id));
@@ -78,8 +76,20 @@ int model_set_access(struct model *m, const struct caller *c, enum object_kind k
                 o.mode = *mode & ACCESS_BITS;
         r = db_run(&t, access_sql[SET + kind], DB_INT(id), DB_INT(o.uid), DB_INT(o.gid), DB_INT(o.mode),
                    DB_INT(clock_now_us()));
-        if (r >= 0)
-                r = db_commit(&t);
+        return r < 0 ? r : db_commit_early(&t, owed);
+}
+
+int model_set_access(struct model *m, const struct caller *c, enum object_kind kind, uint64_t id, const mode_t *mode,
+                     const uid_t *uid, const gid_t *gid, struct diag *diag)
+{
+        struct db_owed owed;
+        int r;
+
+        if (!access_sql[GET + kind])
+                return -EINVAL;
+        r = set_access(m, c, kind, id, mode, uid, gid, &owed, diag);
+        if (r == 0)
+                r = db_await(&owed);
         if (r == 0)
                 changes_send(m, kind, id);
         return r;

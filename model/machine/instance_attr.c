@@ -385,7 +385,7 @@ static void settle_disk(struct model *m, uint64_t id, const char *disk)
                 volumes_settle(m, OBJECT_VOLUME, v.o.id);
 }
 
-static int carry_out(struct command *cmd, uint64_t id, const char *value, struct diag *diag)
+static int carry_out(struct command *cmd, uint64_t id, const char *value, struct db_owed *owed, struct diag *diag)
 {
         const struct field *f = &fields[cmd->field];
         LOCK_SCOPE(volumes_gate(cmd->m, OBJECT_INSTANCE, id));
@@ -398,13 +398,14 @@ static int carry_out(struct command *cmd, uint64_t id, const char *value, struct
                 r = instance_load_for(cmd->m, &t, id, f->verb, diag, &cmd->instance);
         if (r == 0)
                 r = f->carry_out(cmd, value, diag);
-        return r < 0 ? r : db_commit(&t);
+        return r < 0 ? r : db_commit_early(&t, owed);
 }
 
 int instance_set(struct model *m, const struct caller *c, uint64_t id, enum instance_field field, const char *value,
                  struct diag *diag)
 {
         struct command cmd = { .m = m, .c = c, .field = field };
+        struct db_owed owed;
         int r;
 
         if (field == INSTANCE_FIELD_IMAGE)
@@ -414,7 +415,9 @@ int instance_set(struct model *m, const struct caller *c, uint64_t id, enum inst
                                                         sizeof(cmd.password.hash));
         if (field == INSTANCE_FIELD_ATTACH)
                 settle_disk(m, id, value);
-        r = carry_out(&cmd, id, value, diag);
+        r = carry_out(&cmd, id, value, &owed, diag);
+        if (r == 0)
+                r = db_await(&owed);
         if (r < 0)
                 return r;
         changes_add(&cmd.ch, OBJECT_INSTANCE, id);

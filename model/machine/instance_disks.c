@@ -361,7 +361,7 @@ static int plan_rebuild(struct model *m, const struct caller *c, uint64_t id, co
 }
 
 static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t id, struct clones *cs,
-                             struct changes *ch, struct diag *diag)
+                             struct changes *ch, struct db_owed *owed, struct diag *diag)
 {
         struct instance instance;
         struct system old;
@@ -399,11 +399,11 @@ static int carry_out_rebuild(struct model *m, const struct caller *c, uint64_t i
                 r = instance_set_image(&t, id, image.o.id, instance.type);
         if (r == 0 && image.source == CLASS_ISO)
                 r = instance_set_cdrom_row(&t, id, image.o.id);
-        return r < 0 ? r : db_commit(&t);
+        return r < 0 ? r : db_commit_early(&t, owed);
 }
 
 /* The machine keeps its disks, and what it is; the image counts it no longer. */
-static int make_independent(struct model *m, uint64_t id, struct changes *ch, struct diag *diag)
+static int make_independent(struct model *m, uint64_t id, struct changes *ch, struct db_owed *owed, struct diag *diag)
 {
         struct instance instance;
         LOCK_SCOPE(volumes_gate(m, OBJECT_INSTANCE, id));
@@ -419,25 +419,28 @@ static int make_independent(struct model *m, uint64_t id, struct changes *ch, st
                 return r;
         changes_add(ch, OBJECT_INSTANCE, id);
         changes_add(ch, OBJECT_IMAGE, instance.image);
-        return db_commit(&t);
+        return db_commit_early(&t, owed);
 }
 
 int instance_rebuild(struct model *m, const struct caller *c, uint64_t id, const char *name, struct diag *diag)
 {
         struct clones cs = { 0 };
         struct changes ch = { 0 };
+        struct db_owed owed;
         struct image image;
         int r;
 
         if (strcmp(name, "none") == 0) {
-                r = make_independent(m, id, &ch, diag);
+                r = make_independent(m, id, &ch, &owed, diag);
         } else {
                 r = plan_rebuild(m, c, id, name, &image, &cs, diag);
                 if (r == 0)
                         r = clones_name(m, &cs, diag);
                 if (r == 0)
-                        r = carry_out_rebuild(m, c, id, &cs, &ch, diag);
+                        r = carry_out_rebuild(m, c, id, &cs, &ch, &owed, diag);
         }
+        if (r == 0)
+                r = db_await(&owed);
         if (r == 0)
                 changes_tell(m, &ch);
         return r;

@@ -58,7 +58,8 @@ int instance_rename(struct model *m, const struct caller *c, uint64_t id, const 
         return r == -EEXIST ? instance_refuse_taken(handle, diag) : r;
 }
 
-static int remove_instance(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct diag *diag)
+static int remove_instance(struct model *m, const struct caller *c, uint64_t id, struct changes *ch, struct db_owed *owed,
+                           struct diag *diag)
 {
         struct instance instance;
         LOCK_SCOPE(volumes_gate(m, OBJECT_INSTANCE, id));
@@ -81,15 +82,18 @@ static int remove_instance(struct model *m, const struct caller *c, uint64_t id,
         changes_add(ch, OBJECT_INSTANCE, id);
         changes_add(ch, OBJECT_IMAGE, instance.image);
         changes_add(ch, OBJECT_IMAGE, instance.cdrom);
-        return db_commit(&t);
+        return db_commit_early(&t, owed);
 }
 
 int instance_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
 {
         struct changes ch = { 0 };
+        struct db_owed owed;
         int r;
 
-        r = remove_instance(m, c, id, &ch, diag);
+        r = remove_instance(m, c, id, &ch, &owed, diag);
+        if (r == 0)
+                r = db_await(&owed);
         if (r == 0)
                 changes_tell(m, &ch);
         return r;

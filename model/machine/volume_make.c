@@ -190,7 +190,7 @@ int volume_rename(struct model *m, const struct caller *c, uint64_t id, const ch
         return strcmp(o.handle, handle) == 0 ? 0 : update_text(m, volume_make_sql[RENAME], id, handle, diag);
 }
 
-static int remove_volume(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+static int remove_volume(struct model *m, const struct caller *c, uint64_t id, struct db_owed *owed, struct diag *diag)
 {
         struct volume v;
         DB_TXN(t);
@@ -206,17 +206,20 @@ static int remove_volume(struct model *m, const struct caller *c, uint64_t id, s
         r = volume_life_ask(m, &t, &v, NULL, VOLUME_REMOVE, diag);
         if (r == 0)
                 r = volume_erase(&t, id);
-        return r < 0 ? r : db_commit(&t);
+        return r < 0 ? r : db_commit_early(&t, owed);
 }
 
 int volume_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
 {
+        struct db_owed owed;
         int r;
 
         {
                 LOCK_SCOPE(volumes_gate(m, OBJECT_VOLUME, id));
-                r = remove_volume(m, c, id, diag);
+                r = remove_volume(m, c, id, &owed, diag);
         }
+        if (r == 0)
+                r = db_await(&owed);
         if (r == 0)
                 volume_tell(m, id, 0, 0);
         return r;

@@ -46,7 +46,7 @@ static int check_quota(struct db_txn *t, const struct volume *v, uint64_t size_b
 }
 
 static int plan_disk(struct model *m, struct blobstore *bs, const struct volume *v, uint64_t store, uint64_t size_bytes,
-                     struct diag *diag)
+                     struct db_owed *owed, struct diag *diag)
 {
         struct disk_id key;
         DB_TXN(t);
@@ -61,7 +61,7 @@ static int plan_disk(struct model *m, struct blobstore *bs, const struct volume 
         if (r == 0)
                 r = db_run_one(&t, volume_size_sql[SET_DISK], DB_INT(v->o.id), DB_BLOB(key.bytes, sizeof(key.bytes)),
                                DB_INT(size_bytes), DB_INT(clock_now_us()), DB_ID(place_of_store(m, store)));
-        return r < 0 ? r : db_commit(&t);
+        return r < 0 ? r : db_commit_early(&t, owed);
 }
 
 DEFINE_CLEANUP(struct disk *, disk_closep, disk_close)
@@ -72,7 +72,7 @@ static int set_size(struct db_txn *t, uint64_t id, uint64_t size_bytes)
 }
 
 /* Where the commit does not follow, the next one to open the disk mends that. */
-static int grow_disk(struct model *m, const struct volume *v, uint64_t size_bytes, struct diag *diag)
+static int grow_disk(struct model *m, const struct volume *v, uint64_t size_bytes, struct db_owed *owed, struct diag *diag)
 {
         CLEANUP(disk_closep) struct disk *d = NULL;
         DB_TXN(t);
@@ -87,7 +87,7 @@ static int grow_disk(struct model *m, const struct volume *v, uint64_t size_byte
                 r = set_size(&t, v->o.id, size_bytes);
         if (r == 0)
                 r = disk_resize(d, size_bytes);
-        return r < 0 ? r : db_commit(&t);
+        return r < 0 ? r : db_commit_early(&t, owed);
 }
 
 int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
@@ -104,6 +104,7 @@ int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
 int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag)
 {
         struct volume_disk_ref ref;
+        struct db_owed owed;
         struct blobstore *bs;
         struct volume v;
         int r;
@@ -125,10 +126,14 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
                 }
                 r = stores_get(m, ref.store, diag, &bs);
                 if (r == 0)
-                        r = ref.exists ? grow_disk(m, &v, size_bytes, diag) : plan_disk(m, bs, &v, ref.store, size_bytes, diag);
+                        r = ref.exists ? grow_disk(m, &v, size_bytes, &owed, diag) :
+                                         plan_disk(m, bs, &v, ref.store, size_bytes, &owed, diag);
                 if (r < 0)
                         return r;
         }
+        r = db_await(&owed);
+        if (r < 0)
+                return r;
         volume_tell(m, id, v.instance, 0);
         return 0;
 }

@@ -51,7 +51,7 @@ static int insert_snapshot(struct db_txn *t, const struct volume *v, const char 
 }
 
 static int accept(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct changes *ch,
-                  struct diag *diag, uint64_t *ret)
+                  struct db_owed *owed, struct diag *diag, uint64_t *ret)
 {
         struct snapshot snapshot;
         struct volume v;
@@ -83,7 +83,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
                                 },
                                 &task);
         if (r == 0)
-                r = db_commit(&t);
+                r = db_commit_early(&t, owed);
         if (r < 0)
                 return r;
         changes_add(ch, OBJECT_VOLUME, id);
@@ -98,11 +98,14 @@ int volume_snapshot(struct model *m, const struct caller *c, uint64_t id, const 
                     uint64_t *ret)
 {
         struct changes ch = { 0 };
+        struct db_owed owed;
         int r;
 
         r = object_check_name(handle, "snapshot", diag);
         if (r == 0)
-                r = accept(m, c, id, handle, &ch, diag, ret);
+                r = accept(m, c, id, handle, &ch, &owed, diag, ret);
+        if (r == 0)
+                r = db_await(&owed);
         if (r == 0)
                 changes_tell(m, &ch);
         return r;

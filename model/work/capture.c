@@ -189,7 +189,7 @@ static int insert_disks(struct db_txn *t, const struct instance *instance, const
 }
 
 static int accept(struct model *m, const struct caller *c, uint64_t id, const char *handle, struct changes *ch,
-                  struct diag *diag, uint64_t *ret)
+                  struct db_owed *owed, struct diag *diag, uint64_t *ret)
 {
         struct selection selection;
         struct instance instance;
@@ -226,7 +226,7 @@ static int accept(struct model *m, const struct caller *c, uint64_t id, const ch
                                 },
                                 &task);
         if (r == 0)
-                r = db_commit(&t);
+                r = db_commit_early(&t, owed);
         if (r < 0)
                 return r;
         changes_add(ch, OBJECT_INSTANCE, id);
@@ -240,11 +240,14 @@ int instance_capture(struct model *m, const struct caller *c, uint64_t id, const
                      uint64_t *ret)
 {
         struct changes ch = { 0 };
+        struct db_owed owed;
         int r;
 
         r = object_check_name(handle, "image", diag);
         if (r == 0)
-                r = accept(m, c, id, handle, &ch, diag, ret);
+                r = accept(m, c, id, handle, &ch, &owed, diag, ret);
+        if (r == 0)
+                r = db_await(&owed);
         if (r == 0)
                 changes_tell(m, &ch);
         return r;

@@ -264,7 +264,7 @@ static void test_a_failed_capture_keeps_its_image_and_no_snapshot(void **state)
 
         library_close(l);
         park(l, next, "running");
-        library_sql(l, "UPDATE volume SET key = randomblob(16) WHERE device = 'vdb'");
+        library_sql(l, "UPDATE volume SET key = randomblob(16), made = 1 WHERE device = 'vdb'");
         assert_ok(library_open(l));
         assert_int_equal(library_wait_image(l, next), IMAGE_ERROR);
         image = work_get(l, next);
