@@ -81,10 +81,11 @@ static uint64_t map_extents_offset(const struct map *m)
         return map_page_offset(m->pages) + m->rows * MAP_ROW_SIZE + m->n_lenders * BLOB_ID_SIZE;
 }
 
-/* In place, from the end, since a row in memory is longer than one of the file. */
-static void map_decode_plain_rows(struct map *m)
+/* Where they ascend. In place, from the end, since a row in memory is longer than one of the file. */
+static int map_decode_plain_rows(struct map *m)
 {
         const uint8_t *bytes = (const uint8_t *)m->table;
+        uint64_t end = m->info.size_bytes;
 
         for (uint64_t i = m->rows; i-- > 0;) {
                 const uint8_t *row = bytes + i * MAP_ROW_SIZE_PLAIN;
@@ -96,9 +97,13 @@ static void map_decode_plain_rows(struct map *m)
                         .lender = (uint32_t)n,
                 };
 
+                if (decoded.offset >= end)
+                        return -EBADMSG;
+                end = decoded.offset;
                 m->table[i] = decoded;
         }
         m->own_entries = m->entries;
+        return 0;
 }
 
 /* Where they ascend, and each of its own pages has its row, in order, and nothing is borrowed from itself. */
@@ -151,10 +156,7 @@ static int map_load_table(struct map *m, uint64_t table_hash)
                 return r;
         if (hash64(m->table, size, m->seed) != table_hash)
                 return -EBADMSG;
-        if (!m->plain)
-                return map_decode_rows(m);
-        map_decode_plain_rows(m);
-        return 0;
+        return m->plain ? map_decode_plain_rows(m) : map_decode_rows(m);
 }
 
 static int map_load_extents(struct map *m)

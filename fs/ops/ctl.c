@@ -178,6 +178,8 @@ static int ctl_run(struct req *rq, struct ctl *c, const char *bytes, size_t size
         bool goes_on;
         int r;
 
+        if (!entry || !entry->store)
+                return -EBADF; /* it was opened to be read: the kernel would have said so */
         if (rq->caller.uid != c->uid)
                 return diag_set(&rq->diag, -EPERM, "%s was opened by another user: open it yourself", entry->name);
         r = permit(rq, c->file.node, PERMIT_WRITE);

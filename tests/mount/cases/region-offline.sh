@@ -25,6 +25,7 @@ for vm in vm1 vm2 vm3; do
         ok mkdir "$far/cloud/instances/$vm"
 done
 ok pwrite 5000 "$R2/instances/vm1/disks/vda.raw" written
+ok pwrite 5000 "$R2/instances/vm3/disks/vda.raw" "goes when its store is back"
 ok write "$R2/instances/vm1/power" start
 ok mkdir "$R2/disks/d1"
 ok write "$R2/disks/d1/size" 1M
