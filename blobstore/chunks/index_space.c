@@ -293,6 +293,15 @@ int index_gaps(struct index *ix, uint32_t segment, struct index_gap **ret, size_
         return 0;
 }
 
+/* Are readers of PLACE sent to where it LIES? A table that does not tell may say so. */
+static bool moves_lead_to(struct moves *moves, uint64_t place, uint64_t lies)
+{
+        struct moved_chunk moved;
+        int r = moves_find(moves, place, &moved);
+
+        return r < 0 || (r > 0 && moved.at == lies);
+}
+
 /* Is what a record says known to be dead, or to lie elsewhere? 1, 0. */
 static int index_accounts_for_record(struct index *ix, struct moves *moves, uint32_t segment,
                                      const struct footer_record *record)
@@ -311,11 +320,14 @@ static int index_accounts_for_record(struct index *ix, struct moves *moves, uint
         if (r > 0)
                 return (v[0] ? (uint64_t)v[0] : record->place) != lies &&
                        !(moves_find(moves, record->place, &moved) > 0 && moved.at == lies);
-        /* A copy of one that was dead when the segment went that it is known by, and its row with it. */
+        /*
+         * A copy of one that was dead when the segment went that it is known by, and its row with it. Nobody was ever sent to
+         * such a copy: else there was a row that lay here, and it is missing.
+         */
         if (place_segment(record->place) != segment) {
                 r = index_db_get(ix->db, SEGMENT_GET, v, 2, DB_ARGS(DB_INT(place_segment(record->place))));
                 if (r <= 0)
-                        return r < 0 ? r : 1;
+                        return r < 0 ? r : !moves_lead_to(moves, record->place, lies);
         }
         r = index_db_get(ix->db, DEBRIS_COVER, v, 3, DB_ARGS(DB_INT(place_make(segment, 0)), DB_INT(lies)));
         return r > 0 ? v[2] == 1 && (uint64_t)v[0] + (uint64_t)v[1] >= lies + record->stored_len : r;
