@@ -273,6 +273,7 @@ static void test_a_store_without_a_region_and_a_disk_are_told(void **state)
         SAID(named);
 
         volume = machine_volume(l, "d1", 8192);
+        machine_write(l, volume, "x", 1, 0);
         (void)library_blob(l, "nameless", 8);
         library_close(l);
         library_sql(l, "DELETE FROM blob WHERE size = 8");
