@@ -78,6 +78,7 @@ for disk in data gone; do
         ok mkdir "$R/disks/$disk"
         ok write "$R/disks/$disk/size" 1M
 done
+dd if=machine of="$R/disks/gone/data.raw" conv=notrunc status=none || fail "cannot write a disk" # or it has no files
 ok mkdir "$R/disks/unmade"
 host b
 [[ $(start_refused "$STORE" "$MNT" -f) == *"postgresql://imagefs@/postgres: host $(called a) serves this library, and has it until 20"*"Z unless it renews that: from $WORK/a; unmount it there first, or mount with -o standby to wait for that" ]] ||
