@@ -21,11 +21,6 @@
  * A lazy commit goes into the WAL as every other one, after those before it, but nobody waits for a sync; the next that
  * somebody waits for syncs both. So a user who is refused as fast as she can ask does not keep the disk busy.
  *
- * The WAL begins anew when nobody reads what is old. Of those who make lists there may always be one, each for a tenth of a
- * second and more: once the WAL is long no more of them begin, the last that there is has it begin anew, and they go on. So
- * it is as long as what is written while one of them reads, however many there are. Who has the names of a directory read
- * does not wait for lists, which have less of the processor: a user has one such at a time.
- *
  * Who has the writer is as quick as requests are, whatever else it does (thread.h): of three users who did their worst, the
  * imports kept it for up to 150 ms, while others had the processor, for what took one.
  *
@@ -109,13 +104,13 @@ static struct connection *take_reader(struct db_sqlite *db, bool scan)
         return c;
 }
 
-static void take_writer(struct db_sqlite *db)
+void db_take_writer(struct db_sqlite *db)
 {
         lock(&db->writing);
         db->nice = thread_hurry(THREAD_NICE_WRITER);
 }
 
-static void give_writer(struct db_sqlite *db)
+void db_give_writer(struct db_sqlite *db)
 {
         const int nice = db->nice;
 
@@ -136,95 +131,13 @@ static int settle(struct db *base)
         return r;
 }
 
-/* ---- the length of the WAL ---- */
-
-/*
- * It is copied into the database again and again while others write. Where that leaves nothing it begins anew by itself.
- * Where there is always more, all who write wait for three syncs: of what is left, of the database, and of the head of the
- * new one. With that at each 4 MiB three users who did their worst had a fourth wait three times a second.
- */
-#define ANEW_PAGES 12000 /* of 4 KiB, and some */
-#define LONG_PAGES 14000 /* from which on there are no new scans: less than sqlite leaves the file (WAL_BYTES_KEPT) */
-
-/* False: somebody else is at it. */
-static bool copy_beside(struct db_sqlite *db)
-{
-        if (pthread_mutex_trylock(&db->copying) != 0)
-                return false;
-        db_checkpoint(db, &db->copier, false);
-        unlock(&db->copying);
-        return true;
-}
-
-/* Copies what is left, with what is in it being durable: the writer is held for less. */
-static void copy_rest(struct db_sqlite *db, bool anew)
-{
-        if (settle(&db->db) < 0)
-                return;
-        take_writer(db);
-        if (anew || atomic_load(&db->wal_pages) >= ANEW_PAGES) /* else somebody else did */
-                db_checkpoint(db, &db->writer, anew);
-        give_writer(db);
-}
-
-static void begin_anew(struct db_sqlite *db)
-{
-        copy_rest(db, true);
-
-        LOCK_SCOPE(&db->reading);
-        db->no_scans = false;
-        (void)pthread_cond_broadcast(&db->scans_again);
-}
-
-static void begin_scan(struct db_sqlite *db)
-{
-        LOCK_SCOPE(&db->reading);
-
-        while (db->no_scans)
-                (void)pthread_cond_wait(&db->scans_again, &db->reading);
-        db->n_scans++;
-}
-
-static void end_scan(struct db_sqlite *db)
-{
-        bool last;
-
-        {
-                LOCK_SCOPE(&db->reading);
-                last = --db->n_scans == 0 && db->no_scans;
-        }
-        if (last)
-                begin_anew(db);
-}
-
-/* After a commit. */
-static void keep_wal_short(struct db_sqlite *db)
-{
-        bool alone;
-
-        if (atomic_load(&db->wal_pages) < atomic_load(&db->checkpoint_at))
-                return;
-        if (!copy_beside(db) || atomic_load(&db->wal_pages) < ANEW_PAGES)
-                return;
-        copy_rest(db, false);
-        if (atomic_load(&db->wal_pages) < LONG_PAGES)
-                return;
-        {
-                LOCK_SCOPE(&db->reading);
-                alone = !db->no_scans && db->n_scans == 0;
-                db->no_scans = true;
-        }
-        if (alone)
-                begin_anew(db);
-}
-
 /* ---- transactions ---- */
 
 static void give_back(struct db_sqlite *db, enum db_mode mode, struct connection *c)
 {
         in_transaction_of[mode] = NULL;
         if (mode == DB_WRITE) {
-                give_writer(db);
+                db_give_writer(db);
                 return;
         }
         LOCK_SCOPE(&db->reading);
@@ -243,7 +156,7 @@ static int begin_on(struct db_sqlite *db, enum db_mode mode, bool lazy, bool sca
                 abort();
 
         if (mode == DB_WRITE)
-                take_writer(db);
+                db_take_writer(db);
         c = mode == DB_WRITE ? &db->writer : take_reader(db, scan);
         in_transaction_of[mode] = db;
         if (mode == DB_WRITE)
@@ -265,12 +178,12 @@ static int begin(struct db *base, enum db_mode mode, bool lazy, bool scan, struc
         /* Who waits for the end of all scans waits for this one's writer, too. */
         if (!scan || in_transaction_of[DB_WRITE] == db)
                 return begin_on(db, mode, lazy, scan, ret);
-        begin_scan(db);
+        db_wal_begin_scan(db);
         r = begin_on(db, mode, lazy, scan, ret);
         if (r == 0)
                 ret->scans = true;
         else
-                end_scan(db);
+                db_wal_end_scan(db);
         return r;
 }
 
@@ -284,7 +197,7 @@ static void end(struct db_txn *t)
         t->db = NULL;
         give_back(db, t->mode, c);
         if (t->scans)
-                end_scan(db);
+                db_wal_end_scan(db);
 }
 
 /* Into the WAL. */
@@ -325,7 +238,7 @@ static int await(struct db *base, uint64_t number)
         if (r < 0)
                 atomic_store(&db->degraded, true);
         else
-                keep_wal_short(db); /* the commit stands whatever happens there */
+                db_wal_keep_short(db); /* the commit stands whatever happens there */
         return r;
 }
 
@@ -341,7 +254,7 @@ static int commit(struct db_txn *t)
                 return r;
         if (!lazy)
                 return await(db, number);
-        keep_wal_short(db_sqlite_of(db));
+        db_wal_keep_short(db_sqlite_of(db));
         return 0;
 }
 

@@ -326,10 +326,12 @@ int db_sqlite_connect(int dir_fd, const struct db_opts *opts, struct db_sqlite *
         db->dir_fd = -1;
         db->tables = opts->tables;
         init_lock(&db->writing);
-        init_lock(&db->copying);
+        init_lock(&db->keeper.mutex);
         init_lock(&db->reading);
         (void)pthread_cond_init(&db->reader_free, NULL); /* cannot fail without attributes, as the next */
         (void)pthread_cond_init(&db->scans_again, NULL);
+        (void)pthread_cond_init(&db->keeper.wanted, NULL);
+        (void)pthread_cond_init(&db->keeper.done, NULL);
         db_path(dir_fd, path, sizeof(path));
 
         if (!opts->read_only) {
@@ -351,6 +353,8 @@ int db_sqlite_connect(int dir_fd, const struct db_opts *opts, struct db_sqlite *
                 r = db_open_reader(db, &db->reader[0]);
         if (r == 0)
                 r = db_exec(db->reader[0].conn, FIRST_READER_CACHE);
+        if (r == 0 && !opts->read_only)
+                r = db_wal_start(db);
         if (r < 0) {
                 keep_wal(&db->reader[0]);
                 keep_wal(&db->writer);
@@ -378,6 +382,7 @@ void db_sqlite_close(struct db *base)
 {
         struct db_sqlite *db = db_sqlite_of(base);
 
+        db_wal_stop(db);
         /* The writer last: whoever closes last does a checkpoint. */
         for (unsigned i = 0; i < READERS_MAX; i++)
                 db_close_connection(&db->reader[i]);
@@ -387,7 +392,9 @@ void db_sqlite_close(struct db *base)
         (void)pthread_cond_destroy(&db->scans_again);
         (void)pthread_cond_destroy(&db->reader_free);
         (void)pthread_mutex_destroy(&db->reading);
-        (void)pthread_mutex_destroy(&db->copying);
+        (void)pthread_cond_destroy(&db->keeper.done);
+        (void)pthread_cond_destroy(&db->keeper.wanted);
+        (void)pthread_mutex_destroy(&db->keeper.mutex);
         (void)pthread_mutex_destroy(&db->writing);
         cleanup_close(&db->dir_fd);
         free(db);

@@ -33,6 +33,17 @@ struct connection {
  */
 #define READERS_MAX 16
 
+/* The thread that keeps the WAL short: db_sqlite_wal.c. */
+struct wal_keeper {
+        pthread_t thread;
+        pthread_mutex_t mutex; /* of all below but the first */
+        bool started;
+        bool due, anew, stop; /* what is wanted of it: to copy, to begin the WAL anew, to end */
+        pthread_cond_t wanted;
+        uint64_t ended; /* how often it has done what was wanted */
+        pthread_cond_t done;
+};
+
 struct db_sqlite {
         struct db db;
         int dir_fd; /* for the reserve, and for readers that come later; -1: only to be read */
@@ -42,8 +53,8 @@ struct db_sqlite {
         struct connection writer;
         struct db_sync *sync; /* of its commits; NULL: there is no writer */
         atomic_uint wal_pages, checkpoint_at; /* how long the WAL is, and is to be at the next */
-        pthread_mutex_t copying; /* held by who uses the next, which copies the WAL beside the writer */
-        struct connection copier;
+        struct wal_keeper keeper;
+        struct connection copier; /* the keeper's, who copies the WAL beside the writer */
         pthread_mutex_t reading; /* of which readers are busy */
         pthread_cond_t reader_free;
         unsigned n_scans; /* under the mutex of readers, as the next */
@@ -75,8 +86,23 @@ int db_connect(struct connection *c, const char *path, int flags, const char *vf
 /* Likewise one that only reads, beside the one that writes. */
 int db_connect_reader(struct connection *c, const char *path);
 
+/* Who writes has the writer. They wait for each other, and must not wait for themselves. */
+void db_take_writer(struct db_sqlite *db);
+void db_give_writer(struct db_sqlite *db);
+
+/* Starts and ends the thread that keeps the WAL short; to end one that was not started is nothing. A negative errno. */
+int db_wal_start(struct db_sqlite *db);
+void db_wal_stop(struct db_sqlite *db);
+
+/* After each commit, without the writer. Waits where the WAL grows faster than it can be copied. */
+void db_wal_keep_short(struct db_sqlite *db);
+
+/* Around a transaction that reads many rows: as long as there is one the WAL cannot begin anew. Waits where it is long. */
+void db_wal_begin_scan(struct db_sqlite *db);
+void db_wal_end_scan(struct db_sqlite *db);
+
 /*
- * Copies what the WAL has into the database, by C, whose mutex is held, and which has no transaction: with the copier what is
+ * Copies what the WAL has into the database, by C, which is the caller's alone, and has no transaction: with the copier what is
  * written meanwhile stays, with the writer nothing does. ANEW: waits for who reads what is old, but not for long, so that
  * the next that is written begins at the beginning; without it that is so where nobody reads.
  */

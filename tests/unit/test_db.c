@@ -464,13 +464,21 @@ static void test_a_failed_sync_ends_all_writing(void **state)
         assert_ok(add_store(f, "/c"));
 }
 
-static void add_lazily(struct fixture *f, const char *path)
+static int try_add_lazily(struct fixture *f, const char *path)
 {
         DB_TXN(t);
+        int r;
 
-        assert_ok(db_begin_lazy(f->db, &t));
+        r = db_begin_lazy(f->db, &t);
+        if (r < 0)
+                return r;
         assert_int_equal(db_run(&t, test_sql[ADD_STORE], DB_TEXT(path)), 1);
-        assert_ok(db_commit(&t));
+        return db_commit(&t);
+}
+
+static void add_lazily(struct fixture *f, const char *path)
+{
+        assert_ok(try_add_lazily(f, path));
 }
 
 /* Who takes bytes away because of what was read did so on the word of a commit that a power cut undid. */
@@ -648,21 +656,68 @@ static void test_a_quota_of_the_disk_is_like_a_full_disk(void **state)
         assert_int_equal(count_stores(f), 1);
 }
 
-/* The checkpoint comes after the commit, which stands; but the next one is refused. */
+/* It comes after commits, which stand; but then there are no more. */
 static void test_a_failed_checkpoint_ends_all_writing(void **state)
 {
         struct fixture *f = *state;
         char path[32];
+        int64_t n = 1;
         int r;
 
         r = add_store(f, "/first"); /* which also syncs the head of a new WAL */
-        for (int i = 0; i < 5000 && r == 0; i++) {
+        fault_set(FAULT_SYNC, 1, 0); /* not of those who commit lazily */
+        for (int i = 0; r == 0; i++) {
                 (void)snprintf(path, sizeof(path), "/%d", i);
-                fault_set(FAULT_SYNC, 2, 0); /* the first is the commit's */
-                r = add_store(f, path);
+                r = try_add_lazily(f, path);
+                n += r == 0;
+                assert_in_range(i, 0, 100000);
         }
         fault_set(FAULT_SYNC, 0, 0);
         assert_err(r, -EROFS);
+        assert_int_equal(count_stores(f), n);
+}
+
+/* A sync that lasts until it may end. */
+struct slow_sync {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        bool begun, may_end;
+};
+
+static void sync_slowly(void *ctx)
+{
+        struct slow_sync *s = ctx;
+        LOCK_SCOPE(&s->mutex);
+
+        s->begun = true;
+        (void)pthread_cond_broadcast(&s->changed);
+        while (!s->may_end)
+                (void)pthread_cond_wait(&s->changed, &s->mutex);
+}
+
+static void test_nobody_waits_for_a_checkpoint(void **state)
+{
+        struct slow_sync s = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+        struct fixture *f = *state;
+        char path[32];
+
+        assert_ok(add_store(f, "/first")); /* which also syncs the head of a new WAL */
+        fault_watch_syncs(sync_slowly, &s);
+        for (int i = 0; i < 2000; i++) { /* the first half is what it takes until one is due */
+                (void)snprintf(path, sizeof(path), "/%d", i);
+                add_lazily(f, path);
+        }
+        {
+                LOCK_SCOPE(&s.mutex);
+                while (!s.begun)
+                        (void)pthread_cond_wait(&s.changed, &s.mutex);
+                s.may_end = true;
+                (void)pthread_cond_broadcast(&s.changed);
+        }
+        db_close(f->db); /* which it ends before */
+        fault_watch_syncs(NULL, NULL);
+        assert_ok(open_db(f, false));
+        assert_int_equal(count_stores(f), 2001);
 }
 
 /* ---- threads ---- */
@@ -963,6 +1018,7 @@ int main(void)
                 TEST(test_a_full_disk_refuses_and_recovers),
                 TEST(test_a_quota_of_the_disk_is_like_a_full_disk),
                 TEST(test_a_failed_checkpoint_ends_all_writing),
+                TEST(test_nobody_waits_for_a_checkpoint),
                 TEST(test_the_wal_is_bounded_while_somebody_always_reads),
                 TEST(test_readers_do_not_wait_for_each_other),
                 TEST(test_many_read_at_once),
