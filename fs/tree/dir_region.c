@@ -214,7 +214,9 @@ static int images_draft(struct req *rq, uint64_t oid, uint64_t others, struct dr
 
 static int images_remove(struct req *rq, uint64_t child)
 {
-        return image_remove(rq->fs->model, &rq->caller, child, &rq->diag);
+        const bool binned = class_of(rq->doing.in.oid) == CLASS_RECYCLE;
+
+        return (binned ? image_destroy : image_remove)(rq->fs->model, &rq->caller, child, &rq->diag);
 }
 
 static int images_rename(struct req *rq, uint64_t child, struct node to, const char *name)

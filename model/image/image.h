@@ -133,10 +133,12 @@ int image_move(struct model *m, const struct caller *c, uint64_t id, uint64_t re
                const char *handle, struct diag *diag);
 
 /*
- * rmdir(2) of the directory: available and error go to the recycle bin, queued and uploading ones and recycled ones are
- * gone. -EBUSY with a sentence in any other state, or while something uses it.
+ * rmdir(2) of the directory, outside of the recycle bin: available and error go there, queued and uploading ones are gone.
+ * -EBUSY with a sentence in any other state, or while something uses it; -ENOENT also where it is in the bin by now.
  */
 int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
+/* rmdir(2) in the recycle bin, for good. -ENOENT also where it is not there any more; else as image_remove(). */
+int image_destroy(struct model *m, const struct caller *c, uint64_t id, struct diag *diag);
 
 /* ---- disks ---- */
 

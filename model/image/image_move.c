@@ -291,7 +291,8 @@ int image_remove_in(struct db_txn *t, const struct caller *c, const struct image
         return remove_in(t, c, image, false, ch, diag);
 }
 
-int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+/* BINNED: what is in the recycle bin is meant. Somebody else may have removed it, or restored it, since the caller looked. */
+static int remove_as(struct model *m, const struct caller *c, uint64_t id, bool binned, struct diag *diag)
 {
         struct changes ch = { 0 };
         struct image image;
@@ -301,6 +302,8 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
         r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = image_load(&t, id, &image);
+        if (r == 0 && (image.class == CLASS_RECYCLE) != binned)
+                return -ENOENT;
         if (r == 0)
                 r = image_remove_in(&t, c, &image, &ch, diag);
         if (r == 0)
@@ -313,4 +316,14 @@ int image_remove(struct model *m, const struct caller *c, uint64_t id, struct di
                 image_tell_recycled(m, id, image.region, image.ident);
         changes_tell(m, &ch);
         return 0;
+}
+
+int image_remove(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+{
+        return remove_as(m, c, id, false, diag);
+}
+
+int image_destroy(struct model *m, const struct caller *c, uint64_t id, struct diag *diag)
+{
+        return remove_as(m, c, id, true, diag);
 }

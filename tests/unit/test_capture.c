@@ -180,7 +180,7 @@ static void test_images_are_known_to_their_instance(void **state)
         assert_ok(instance_images(l->m, id, note_image, &found));
         assert_int_equal(found, next);
         assert_ok(image_remove(l->m, &l->alice, next, library_diag(l)));
-        assert_ok(image_remove(l->m, &l->alice, next, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, next, library_diag(l)));
         found = 0;
         assert_ok(instance_images(l->m, id, note_image, &found));
         assert_int_equal(found, 0);

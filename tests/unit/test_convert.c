@@ -53,7 +53,7 @@ static void test_a_local_image_becomes_a_cloud_image_beside_it(void **state)
 
         /* The bytes are there as long as either names them. */
         assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
-        assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, id, library_diag(l)));
         assert_string_equal(conversion(l, result).image, "");
         work_assert_clean(l);
         work_assert_bytes(l, result, SIZE, 1);

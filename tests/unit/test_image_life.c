@@ -132,6 +132,11 @@ static int rm(struct library *l, uint64_t id)
         return image_remove(l->m, &l->alice, id, library_diag(l));
 }
 
+static int destroy(struct library *l, uint64_t id)
+{
+        return image_destroy(l->m, &l->alice, id, library_diag(l));
+}
+
 static void test_deleted_and_restored_as_it_was(void **state)
 {
         static const char *const statuses[] = { "available", "error" };
@@ -152,9 +157,12 @@ static void test_deleted_and_restored_as_it_was(void **state)
                 assert_int_equal(get(l, id)->class, CLASS_PRIVATE);
                 assert_int_equal(library_sql_int(l, "SELECT deleted IS NULL AND restore_status = '' FROM image "
                                                     "WHERE id = %lld", (long long)id), 1);
+                assert_err(destroy(l, id), -ENOENT); /* somebody has restored it meanwhile */
                 assert_ok(rm(l, id));
-                assert_ok(rm(l, id));
-                assert_err(rm(l, id), -ENOENT);
+                assert_err(rm(l, id), -ENOENT); /* likewise, removed it: the bin is another matter */
+                assert_int_equal(get(l, id)->status, IMAGE_DELETED);
+                assert_ok(destroy(l, id));
+                assert_err(destroy(l, id), -ENOENT);
         }
 }
 
@@ -286,7 +294,7 @@ static void test_the_administrator_publishes(void **state)
         assert_ok(image_remove(l->m, &l->admin, id, library_diag(l)));
         assert_err(image_move(l->m, &l->alice, id, l->region, CLASS_PUBLIC, "web-1", library_diag(l)), -EPERM);
         assert_err(image_move(l->m, &l->admin, id, l->region, CLASS_PRIVATE, "web-1", library_diag(l)), -EPERM);
-        assert_err(image_remove(l->m, &l->alice, id, library_diag(l)), -EPERM);
+        assert_err(image_destroy(l->m, &l->alice, id, library_diag(l)), -EPERM);
         assert_ok(image_move(l->m, &l->admin, id, l->region, CLASS_PUBLIC, "web-1", library_diag(l)));
 }
 
@@ -308,7 +316,7 @@ static void test_all_other_moves_are_refused(void **state)
                 assert_err(image_move(l->m, &l->admin, id, l->region, moves[i].to, "x", library_diag(l)), -EPERM);
                 assert_int_equal(get(l, id)->class, moves[i].from);
                 assert_ok(image_remove(l->m, &l->admin, id, library_diag(l)));
-                assert_ok(image_remove(l->m, &l->admin, id, library_diag(l)));
+                assert_ok(image_destroy(l->m, &l->admin, id, library_diag(l)));
         }
         assert_ok(region_create(l->m, &l->admin, "r2", library_diag(l), &other));
         id = make(l, "web", "available");

@@ -131,7 +131,7 @@ static void test_damage_behind_the_header_ends_in_error(void **state)
         work_wait_incoming(l); /* removed once that is recorded */
         work_assert_clean(l);
         assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
-        assert_ok(image_remove(l->m, &l->alice, id, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, id, library_diag(l)));
         work_assert_clean(l);
 }
 

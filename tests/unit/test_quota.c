@@ -105,7 +105,7 @@ static void test_removing_gives_it_back(void **state)
         library_sql(l, "UPDATE image SET status = 'available'");
         assert_ok(image_remove(l->m, &l->alice, recycled, library_diag(l)));
         assert_quota(l, l->alice.uid, LIMIT_PRIVATE_IMAGES, 0, 5);
-        assert_ok(image_remove(l->m, &l->alice, recycled, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, recycled, library_diag(l)));
         assert_quota(l, l->alice.uid, LIMIT_PRIVATE_IMAGES, 0, 5);
 }
 

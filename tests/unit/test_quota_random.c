@@ -207,7 +207,7 @@ static int op_destroy(struct actor *a)
 {
         uint64_t id = an_image(a, CLASS_RECYCLE);
 
-        return id ? image_remove(a->m, &a->c, id, &a->diag) : 0;
+        return id ? image_destroy(a->m, &a->c, id, &a->diag) : 0;
 }
 
 static int op_convert(struct actor *a)
@@ -759,7 +759,7 @@ static void remove_all(struct world *w)
                         assert_ok(volume_remove(a.m, &a.c, id, &a.diag));
                 for (size_t c = 0; c < sizeof(classes) / sizeof(classes[0]); c++) {
                         while ((id = an_image(&a, classes[c])))
-                                assert_ok(image_remove(a.m, &a.c, id, &a.diag));
+                                assert_ok((classes[c] == CLASS_RECYCLE ? image_destroy : image_remove)(a.m, &a.c, id, &a.diag));
                 }
                 while ((id = a_snapshot(&a).id))
                         assert_ok(snapshot_remove(a.m, &a.c, id, &a.diag));

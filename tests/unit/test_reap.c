@@ -14,7 +14,7 @@
 static void destroy(struct library *l, uint64_t image)
 {
         assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
-        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, image, library_diag(l)));
 }
 
 static void test_bytes_go_with_their_last_name(void **state)

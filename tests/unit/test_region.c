@@ -92,7 +92,7 @@ static void test_only_an_empty_one_is_removed(void **state)
         assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
         assert_err(region_remove(l->m, &l->admin, l->region, library_diag(l)), -EBUSY);
         assert_contains(l->diag.text, "while it holds 1 recycled image: remove it first");
-        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, image, library_diag(l)));
         assert_ok(region_remove(l->m, &l->admin, l->region, library_diag(l)));
         assert_err(region_get(l->m, l->region, &region), -ENOENT);
         assert_err(region_remove(l->m, &l->admin, l->region, library_diag(l)), -ENOENT);

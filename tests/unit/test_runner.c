@@ -178,7 +178,7 @@ static void busy_life(struct library *l, unsigned round)
                         (void)image_copy(l->m, &l->alice, id, i % 4 ? "r2" : "far", NULL, &task);
                 (void)library_wait_image(l, id);
                 if (i % 3 == 0 && image_remove(l->m, &l->alice, id, NULL) == 0)
-                        (void)image_remove(l->m, &l->alice, id, NULL);
+                        (void)image_destroy(l->m, &l->alice, id, NULL);
         }
 }
 

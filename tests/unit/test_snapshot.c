@@ -135,7 +135,7 @@ static void test_stays_while_an_image_refers_to_it(void **state)
         assert_contains(l->diag.text, "private/a");
 
         assert_ok(image_remove(l->m, &l->alice, a, library_diag(l)));
-        assert_ok(image_remove(l->m, &l->alice, a, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, a, library_diag(l)));
         assert_ok(image_remove(l->m, &l->alice, b, library_diag(l)));
         assert_err(snapshot_remove(l->m, &l->alice, id, library_diag(l)), -EBUSY);
         assert_contains(l->diag.text, "recycle/b");
@@ -143,7 +143,7 @@ static void test_stays_while_an_image_refers_to_it(void **state)
         assert_ok(snapshot_images(l->m, id, count_image, &n));
         assert_int_equal(n, 10);
 
-        assert_ok(image_remove(l->m, &l->alice, b, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, b, library_diag(l)));
         assert_ok(snapshot_get(l->m, id, &s)); /* a destroyed image's snapshots stay */
         assert_ok(snapshot_remove(l->m, &l->alice, id, library_diag(l)));
         assert_err(snapshot_get(l->m, id, &s), -ENOENT);

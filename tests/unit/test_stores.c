@@ -285,7 +285,7 @@ static void test_what_goes_meanwhile_is_collected_when_the_store_is_back(void **
 
         restart_without(l, &far);
         assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
-        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l))); /* from the recycle bin */
+        assert_ok(image_destroy(l->m, &l->alice, image, library_diag(l))); /* from the recycle bin */
         assert_ok(volume_remove(l->m, &l->alice, volume, library_diag(l)));
         (void)reap_run(&(struct reaper){ .m = l->m }, &garbage);
         assert_ok(region_remove(l->m, &l->admin, far.region, library_diag(l)));

@@ -140,7 +140,7 @@ static void test_cancelling_a_copy_takes_the_replica_away(void **state)
         assert_ok(copy_find(l->m, image, "far", &o));
         assert_nothing_in(l, far);
         assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
-        assert_ok(image_remove(l->m, &l->alice, image, library_diag(l)));
+        assert_ok(image_destroy(l->m, &l->alice, image, library_diag(l)));
         work_assert_clean(l);
 }
 
