@@ -421,10 +421,10 @@ const struct dir_kind dir_instance_disks = {
 
 /* ---- images made of it ---- */
 
+/* What is in the recycle bin is there alone: removed here it goes there, and not from there, too. */
 static int made_image_add(void *ctx, const struct object *image, enum image_class class)
 {
-        (void)class;
-        return dir_add_object(ctx, image);
+        return class == CLASS_RECYCLE ? 0 : dir_add_object(ctx, image);
 }
 
 static int images_list(struct req *rq, uint64_t oid, child_fn *fn, void *ctx)
