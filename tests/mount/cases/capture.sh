@@ -81,12 +81,10 @@ ok write "$vm/image-disks" vdb
 ok mkdir "$vm/images/four"
 settle "$R/private/four"
 ok write "$R/quota" "snapshots limit=1000"
-ok rmdir "$vm/images/four"
-expect ENOENT rmdir "$vm/images/four" # in the recycle bin it is not one of the machine's
-value "$R/recycle/four/status" deleted
 
 # Below the instance it can be deleted too; what is there of it elsewhere goes with it.
 ok rmdir "$vm/images/four"
+expect ENOENT rmdir "$vm/images/four" # in the recycle bin it is not one of the machine's
 value "$R/recycle/four/status" deleted
 ok rmdir "$R/recycle/four"
 
