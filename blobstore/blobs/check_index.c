@@ -89,11 +89,22 @@ static void check_count_row(struct check_differences *d, const struct index_chun
         d->stats.chunks++;
 }
 
+/*
+ * Does what is known by PLACE begin before END, where the one before it, known by BEFORE, ends? A map that was made after that
+ * was moved says how long it is where it lies now, and it may have become longer.
+ */
+static bool check_overlaps(struct check *c, uint64_t place, uint64_t before, uint64_t end)
+{
+        struct moved_chunk moved;
+
+        return place < end && moves_find(c->chunks->moves, before, &moved) <= 0;
+}
+
 static int check_compare(struct check *c, struct check_differences *d)
 {
         CLEANUP_FREE struct check_chunks *is = calloc(1, sizeof(*is)), *should = calloc(1, sizeof(*should));
         const struct index_chunk *a = NULL, *b = NULL;
-        uint64_t end = 0;
+        uint64_t before = 0, end = 0;
         int have_a, have_b;
 
         if (!is || !should)
@@ -117,7 +128,8 @@ static int check_compare(struct check *c, struct check_differences *d)
                         is->i++;
                         continue;
                 }
-                d->overlaps += b->place < end;
+                d->overlaps += check_overlaps(c, b->place, before, end);
+                before = b->place;
                 end = b->place + b->stored_len;
                 should->i++;
                 if (!have_a || b->place < a->place) {
@@ -127,8 +139,8 @@ static int check_compare(struct check *c, struct check_differences *d)
                 check_count_row(d, a);
                 is->i++;
                 d->counts += c->incomplete ? a->refs < b->refs : a->refs != b->refs;
-                /* What is only a base is in no map that would say how long it is, and what was moved was made shorter.
-                 */
+                /* What is only a base is in no map that would say how long it is, and what was moved may be of another
+                 * length. */
                 d->contents += b->raw_len && (a->raw_len != b->raw_len || (!a->at && a->stored_len != b->stored_len));
         }
 }

@@ -197,6 +197,36 @@ static void test_damaged_chunk_stays_where_it_is(void **state)
         free(a);
 }
 
+/* Letters of an alphabet that grows, in no order: the best that can be done with that is what was done in haste, and a byte. */
+static uint8_t *letters(uint64_t seed, size_t n)
+{
+        uint8_t *bytes = malloc(n);
+
+        assert_non_null(bytes);
+        for (size_t i = 0; i < n; i++)
+                bytes[i] = (uint8_t)(random_next(&seed) % (2 + i * 254 / n));
+        return bytes;
+}
+
+/* A map that is made when chunks lie elsewhere, and are longer there, says so at the place that they are known by. */
+static void test_what_became_longer_lies_upon_nothing(void **state)
+{
+        struct store *s = *state;
+        uint8_t *a = letters(5, BYTES);
+
+        blob_close(image_store(s, a, BYTES));
+        store_reopen(s);
+        (void)tidy(s);
+        a[0] ^= 1;
+        blob_close(image_store(s, a, BYTES));
+        store_assert_clean(s);
+        store_close(s);
+        drop_index(s);
+        assert_ok(store_open(s));
+        store_assert_clean(s);
+        free(a);
+}
+
 /* ---- everything at once ---- */
 
 struct siege {
@@ -291,6 +321,7 @@ int main(void)
                 T(test_everything_reads_the_same_and_is_smaller),
                 T(test_half_empty_segments_become_fewer),
                 T(test_damaged_chunk_stays_where_it_is),
+                T(test_what_became_longer_lies_upon_nothing),
                 T(test_readers_and_writers_beside_it_notice_nothing),
         };
 
