@@ -9,7 +9,7 @@
  * that it stands for, of which another blob of the same content, the disk that the blob was made of, or the cache on a
  * disk may have a copy. Those are cut as they were before, since cuts follow from the content, and the index knows where each chunk
  * lies by its name. How long a chunk was stored, which is in the page, too, the index knows only of those that have not
- * been tidied since; for others it must still be there to be read in what is left of the page.
+ * been tidied since; of others it is read in what is left of the page, or follows from where the next one lay.
  */
 
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include "blobstore/blobs/map_file_priv.h"
 #include "blobstore/blobs/map_priv.h"
 #include "blobstore/chunks/chunker.h"
+#include "blobstore/chunks/moves.h"
 #include "blobstore/chunks/segment.h"
 
 struct heal_page {
@@ -148,11 +149,42 @@ static bool passes(const struct heal_page *h, uint8_t page[MAP_PAGE_SIZE])
         return map_row_passes(h->map, h->row, page, h->left);
 }
 
-/* As the index has it; where they are the same chunks, by what is left; and then of the one that is lost, whatever passes. */
+/*
+ * How long was a chunk that was moved where it lay first? Chunks were appended one after the other, and each is still known by
+ * where it began: as far as to the next one that is known. 0: there is none, or it is too far away.
+ */
+static uint32_t reaches_to_next(const struct heal_page *h, const struct map_entry *e)
+{
+        struct moved_chunk moved;
+        struct index_chunk next;
+
+        if (moves_find(h->store->chunks->moves, e->place, &moved) <= 0 ||
+            index_chunk_list(h->store->chunks->index, e->place + 1, &next, 1) <= 0 ||
+            place_segment(next.place) != place_segment(e->place) || next.place - e->place > e->raw_len)
+                return 0;
+        return (uint32_t)(next.place - e->place);
+}
+
+/* Whatever the Nth was stored as, if it is that alone. */
+static bool passes_with_any(struct heal_page *h, uint8_t page[MAP_PAGE_SIZE], unsigned n)
+{
+        struct map_entry e = h->entries[n];
+
+        for (e.stored_len = 1; e.stored_len <= e.raw_len; e.stored_len++) {
+                map_entry_put(page, n, &e);
+                if (passes(h, page))
+                        return true;
+        }
+        return false;
+}
+
+/*
+ * As the index has it; then, of each chunk, what is left of the page if it is of the same, or how far it reached; and at last
+ * any length of the one of which neither is known, or else of the only one that is lost.
+ */
 static bool put_together(struct heal_page *h, uint8_t page[MAP_PAGE_SIZE])
 {
-        unsigned lost = 0, n_lost = 0;
-        struct map_entry left;
+        unsigned lost = 0, n_lost = 0, unknown = 0, n_unknown = 0;
 
         memset(page, 0, MAP_PAGE_SIZE);
         for (unsigned i = 0; i < h->at.entries; i++)
@@ -160,22 +192,26 @@ static bool put_together(struct heal_page *h, uint8_t page[MAP_PAGE_SIZE])
         if (passes(h, page))
                 return true;
         for (unsigned i = 0; i < h->at.entries; i++) {
+                struct map_entry e, left;
+
                 if (agrees(h, i, &left)) {
                         map_entry_put(page, i, &left);
+                        continue;
+                }
+                lost = i;
+                n_lost++;
+                e = h->entries[i];
+                e.stored_len = reaches_to_next(h, &e);
+                if (e.stored_len > 0) {
+                        map_entry_put(page, i, &e);
                 } else {
-                        lost = i;
-                        n_lost++;
+                        unknown = i;
+                        n_unknown++;
                 }
         }
         if (passes(h, page))
                 return true;
-        left = h->entries[lost];
-        for (left.stored_len = 1; n_lost == 1 && left.stored_len <= left.raw_len; left.stored_len++) {
-                map_entry_put(page, lost, &left);
-                if (passes(h, page))
-                        return true;
-        }
-        return false;
+        return n_unknown == 1 ? passes_with_any(h, page, unknown) : n_lost == 1 && passes_with_any(h, page, lost);
 }
 
 /* ---- where it may be ---- */
