@@ -5,7 +5,8 @@
  * in db_pg_commit.c. One connection does all writing, others read, each used by one thread at a time, as with sqlite; and
  * as there, who writes has all others wait: behind a lock in the database, so that it holds for other hosts, too. It is
  * asked for before the first statement, so that what is seen is what the one before left. Who reads sees one state of the
- * library until the end (REPEATABLE READ), for whose answer nobody waits: it comes before the connection is used again.
+ * library until the end (REPEATABLE READ). That begins with the first statement, and for the answer to its end nobody waits: it
+ * comes before the connection is used again. So one that asks once takes one way to the server and back.
  *
  * What is committed is on the server's disk when it says so, as its synchronous_commit has it, and so is a lazy commit: the
  * server may crash and be back while this process, which goes by what it committed, lives on.
@@ -28,7 +29,6 @@
 #define RETIRE_TRIES 100
 #define AGAIN_MS     200
 
-#define BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 #define BEGIN_WRITING "BEGIN; SELECT pg_advisory_xact_lock(1768777331, 2)"
 
 static struct db_pg *pg_of(struct db *db)
@@ -111,24 +111,33 @@ static uint64_t last_id(struct db_txn *t)
 }
 
 /* A connection that has been idle may be gone: the first thing that is said on it is said again on a new one. */
-static int begin_on(struct pg_connection *c, const char *sql, bool writes)
+static int begin_writing(struct pg_connection *c)
 {
         const bool was_there = c->conn != NULL;
         int r;
 
         pg_take_end(c);
-        r = pg_connect(c, writes);
+        r = pg_connect(c, true);
         if (r == 0)
-                r = pg_exec(c, sql, NULL, 0);
-        if (r < 0 && was_there && !c->conn && pg_connect(c, writes) == 0)
-                r = pg_exec(c, sql, NULL, 0);
+                r = pg_exec(c, BEGIN_WRITING, NULL, 0);
+        if (r < 0 && was_there && !c->conn && pg_connect(c, true) == 0)
+                r = pg_exec(c, BEGIN_WRITING, NULL, 0);
         if (r == -EBUSY)
                 r = -EIO; /* another has it, which is known for sure in a moment */
         if (r < 0)
                 pg_disconnect(c); /* whatever it is in */
-        else if (atomic_load(&c->db->in_trouble))
-                pg_trouble(c->db, "");
+        else
+                pg_is_well(c->db);
         return r;
+}
+
+/* With its first statement (db_pg_run.c). */
+static int begin_reading(struct pg_connection *c)
+{
+        pg_take_end(c);
+        c->idle = c->conn != NULL;
+        c->beginning = true;
+        return pg_connect(c, false);
 }
 
 static int begin(struct db *base, enum db_mode mode, bool lazy, bool scan, struct db_txn *ret)
@@ -147,7 +156,7 @@ static int begin(struct db *base, enum db_mode mode, bool lazy, bool scan, struc
         if (in_transaction_of[mode] == db)
                 abort();
         c = take(db, mode);
-        r = begin_on(c, mode == DB_READ ? BEGIN_READING : BEGIN_WRITING, mode == DB_WRITE);
+        r = mode == DB_READ ? begin_reading(c) : begin_writing(c);
         if (r < 0) {
                 give_back(db, mode, c);
                 return r;
@@ -162,7 +171,7 @@ static void end(struct db_txn *t)
         struct db_pg *db = pg_of(t->db);
         struct pg_connection *c = t->c;
 
-        if (c->conn && t->mode == DB_READ)
+        if (c->conn && t->mode == DB_READ && !c->beginning)
                 pg_send_end(c);
         else if (c->conn && PQtransactionStatus(c->conn) != PQTRANS_IDLE && pg_exec(c, "ROLLBACK", NULL, 0) < 0)
                 pg_disconnect(c); /* with it goes what was not committed */

@@ -72,6 +72,7 @@ void pg_disconnect(struct pg_connection *c)
         c->conn = NULL;
         c->walk = NULL;
         c->ending = false;
+        c->pipeline = false;
         c->commit_prepared = false;
         if (c->prepared)
                 memset(c->prepared, 0, c->db->n_statements * sizeof(*c->prepared));
@@ -233,6 +234,12 @@ int pg_exec(struct pg_connection *c, const char *sql, char *ret, size_t size)
                         break;
         }
         return failed < 0 ? failed : r;
+}
+
+void pg_is_well(struct db_pg *db)
+{
+        if (atomic_load(&db->in_trouble))
+                pg_trouble(db, "");
 }
 
 void pg_send_end(struct pg_connection *c)

@@ -35,6 +35,9 @@ struct pg_connection {
         bool *prepared;       /* of each statement: does this one know it? */
         bool commit_prepared; /* likewise that of commits */
         bool ending;          /* it was told to end a transaction, and has not answered yet */
+        bool beginning;       /* it is told to begin one with the first statement of it */
+        bool idle;            /* likewise: it was connected before, and may be gone by now */
+        bool pipeline;        /* what comes ends with the end of one */
         struct pg_walk *walk; /* whose rows are still coming; NULL: nobody's */
         uint64_t last_id;
 };
@@ -115,6 +118,11 @@ int pg_flush(struct pg_connection *c);
 
 /* 0, or what the server's answer means as an errno. After one that ends the connection it is disconnected. */
 int pg_errno(struct pg_connection *c, const struct pg_result *result);
+
+/* The transaction that reads, which begins with its first statement. */
+#define PG_BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+/* All is well with the server, as it has just shown. */
+void pg_is_well(struct db_pg *db);
 
 /* Ends a transaction that only read, and waits for no answer. */
 void pg_send_end(struct pg_connection *c);

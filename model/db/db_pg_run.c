@@ -35,6 +35,25 @@ static void walk_done(struct pg_walk *w)
         free(w->kept);
 }
 
+/* After what the one statement of a pipeline gave. */
+static int leave_pipeline(struct pg_connection *c)
+{
+        PGresult *result;
+        bool ended;
+        int r;
+
+        c->pipeline = false;
+        r = pg_result(c, &result);
+        if (r < 0)
+                return r;
+        ended = result && PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+        PQclear(result);
+        if (ended && PQexitPipelineMode(c->conn))
+                return 0;
+        pg_disconnect(c);
+        return -EIO;
+}
+
 /* Gives a row, or NULL after the last. */
 static int from_server(struct pg_connection *c, PGresult **ret)
 {
@@ -47,7 +66,8 @@ static int from_server(struct pg_connection *c, PGresult **ret)
                         return r;
                 if (!result) {
                         *ret = NULL;
-                        return failed;
+                        r = c->pipeline ? leave_pipeline(c) : 0;
+                        return failed < 0 ? failed : r;
                 }
                 if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
                         *ret = result;
@@ -229,6 +249,75 @@ int pg_run(struct db_txn *t, const char *sql, const struct db_value *args, size_
         return changes;
 }
 
+/* Takes what the server says of the first statement of a pipeline; the next one's is to come. */
+static int take_first(struct pg_connection *c)
+{
+        int failed = 0;
+
+        for (;;) {
+                PGresult *result;
+                int r = pg_result(c, &result);
+
+                if (r < 0 || !result)
+                        return r < 0 ? r : failed;
+                if (failed == 0)
+                        failed = pg_errno(c, result);
+                PQclear(result);
+                if (!c->conn)
+                        return failed;
+        }
+}
+
+/* Sends it behind the beginning of its transaction. */
+static int begin_with(struct db_txn *t, struct pg_statement *s, const struct db_value *args, size_t n)
+{
+        struct pg_connection *c = t->c;
+        int r;
+
+        r = begin_statement(t, s);
+        if (r < 0)
+                return r;
+        r = PQenterPipelineMode(c->conn) ? queue(c, PG_BEGIN_READING) : -EIO;
+        if (r == 0)
+                r = send(c, s, args, n);
+        if (r == 0 && !PQpipelineSync(c->conn))
+                r = -EIO;
+        if (r == 0)
+                r = pg_flush(c);
+        if (r == 0)
+                r = take_first(c);
+        if (r < 0) {
+                pg_disconnect(c); /* whatever it is in */
+                return r;
+        }
+        c->pipeline = true;
+        return 0;
+}
+
+/* A connection that has been idle may be gone: the first thing that is said on it is said again on a new one. */
+static int send_first(struct db_txn *t, struct pg_statement *s, const struct db_value *args, size_t n)
+{
+        struct pg_connection *c = t->c;
+        int r;
+
+        r = begin_with(t, s, args, n);
+        if (r < 0 && c->idle && !c->conn && pg_connect(c, false) == 0)
+                r = begin_with(t, s, args, n);
+        if (r < 0)
+                return r;
+        c->beginning = false;
+        pg_is_well(c->db);
+        return 0;
+}
+
+static int send_next(struct db_txn *t, struct pg_statement *s, const struct db_value *args, size_t n)
+{
+        int r;
+
+        r = begin_statement(t, s);
+        return r < 0 ? r : send(t->c, s, args, n);
+}
+
 int pg_run_each(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, const struct db_value *args, size_t n)
 {
         struct pg_connection *c = t->c;
@@ -237,12 +326,13 @@ int pg_run_each(struct db_txn *t, const char *sql, db_row_fn *fn, void *ctx, con
         PGresult *result;
         int r;
 
-        r = begin_statement(t, s);
-        if (r == 0)
-                r = send(c, s, args, n);
+        r = t->mode == DB_READ && c->beginning ? send_first(t, s, args, n) : send_next(t, s, args, n);
         if (r < 0)
                 return r;
-        (void)PQsetSingleRowMode(c->conn); /* cannot fail right after that */
+        if (!PQsetSingleRowMode(c->conn)) { /* which it cannot before the first of its rows */
+                pg_disconnect(c);
+                return -EIO;
+        }
         r = pg_flush(c);
         if (r < 0)
                 return r;

@@ -118,6 +118,19 @@ static int add_store(struct fixture *f, const char *path, uint64_t *ret)
         return db_commit(&t);
 }
 
+/* How many there are, or why that cannot be told: who begins to read is told so with the first statement. */
+static int64_t try_to_count(struct fixture *f)
+{
+        int64_t n = 0;
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(f->db, DB_READ, &t);
+        if (r == 0)
+                r = db_int(&t, test_sql[COUNT], &n);
+        return r < 0 ? r : n;
+}
+
 static int64_t count_stores(struct fixture *f)
 {
         int64_t n = -1;
@@ -735,7 +748,7 @@ static void wait_until_back(struct fixture *f)
         while (db_begin(f->db, DB_WRITE, &t) < 0)
                 (void)usleep(20000);
         db_end(&t);
-        while (db_begin(f->db, DB_READ, &t) < 0)
+        while (try_to_count(f) < 0)
                 (void)usleep(20000);
 }
 
@@ -758,7 +771,7 @@ static void test_what_is_acknowledged_outlives_a_crash_and_all_goes_on_after_it(
         assert_err(db_commit(&w), -EIO);
         db_end(&t);
         assert_err(add_store(f, "b", NULL), -EIO);
-        assert_err(db_begin(f->db, DB_READ, &t), -EIO);
+        assert_err(try_to_count(f), -EIO);
         assert_err(db_settle(f->db), -EIO);
         pg_server_start(&server);
         wait_until_back(f);
@@ -886,6 +899,43 @@ static void test_nobody_waits_for_the_end_of_what_only_read(void **state)
         assert_ok(kill(pid, SIGCONT));
         for (unsigned i = 0; i < 3; i++)
                 assert_int_equal(count_stores(f), 0);
+}
+
+/* The server's process of a connection that reads, which has nothing to do. */
+static pid_t wait_until_idle(struct fixture *f)
+{
+        char is_idle[128];
+        int64_t pid;
+        {
+                DB_TXN(t);
+
+                assert_ok(db_begin(f->db, DB_READ, &t));
+                assert_ok(db_int(&t, test_sql[PID], &pid));
+        }
+        (void)snprintf(is_idle, sizeof(is_idle), "SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND state = 'idle'", (int)pid);
+        while (pg_server_sql(&server, "postgres", is_idle) == 0)
+                (void)usleep(10000);
+        return (pid_t)pid;
+}
+
+static void test_nobody_waits_for_the_beginning_of_what_only_reads(void **state)
+{
+        struct fixture *f = *state;
+        pid_t pid = wait_until_idle(f);
+        int64_t n;
+        DB_TXN(t);
+
+        assert_ok(kill(pid, SIGSTOP));
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        db_end(&t); /* for nothing */
+        assert_ok(db_begin(f->db, DB_READ, &t));
+        assert_ok(kill(pid, SIGCONT));
+        assert_ok(db_int(&t, test_sql[PID], &n));
+        assert_int_equal(n, pid);
+        assert_ok(db_int(&t, test_sql[COUNT], &n));
+        db_end(&t);
+        assert_ok(kill(wait_until_idle(f), SIGTERM)); /* with the first statement that is found out, and mended */
+        assert_int_equal(count_stores(f), 0);
 }
 
 static void test_a_connection_that_is_lost_at_an_end_is_made_anew(void **state)
@@ -1077,6 +1127,7 @@ int main(void)
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_nobody_waits_for_a_server_that_hangs, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nobody_waits_for_the_end_of_what_only_read, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_nobody_waits_for_the_beginning_of_what_only_reads, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_connection_that_is_lost_at_an_end_is_made_anew, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_who_reads_goes_on_when_the_one_that_writes_is_connected_again, setup,
                                                 teardown),
