@@ -47,11 +47,13 @@ static char dir[PATH_MAX];
 static struct blob_id ids[BLOBS];
 static uint8_t *contents[BLOBS];
 
+static const struct blobstore_opts opts = { .threads = 1, .caches = { .memory_bytes = 1 << 20 } };
+
 static struct blobstore *open_store(void)
 {
         struct blobstore *bs = NULL;
 
-        MUST(blobstore_open(dir, &(struct blobstore_opts){ .threads = 1, .caches = { .memory_bytes = 1 << 20 } }, &bs) == 0);
+        MUST(blobstore_open(dir, &opts, &bs) == 0);
         return bs;
 }
 
@@ -237,10 +239,16 @@ static void healed(void *ctx, enum scrub_healed what, uint64_t n)
 
 static void use(unsigned what)
 {
-        struct blobstore *bs = open_store();
-        const struct scrub_ops ops = { .pace = pace, .reached = reached, .problem = problem, .find = find, .healed = healed, .ctx = bs };
+        struct blobstore *bs = NULL;
+        struct scrub_ops ops = { .pace = pace, .reached = reached, .problem = problem, .find = find, .healed = healed };
         struct blobstore_tidy_stats moved = { 0 };
+        int r;
 
+        r = blobstore_open(dir, &opts, &bs);
+        MUST(r == 0 || r == -EPROTONOSUPPORT); /* its number may have become that of a later version */
+        if (r < 0)
+                return;
+        ops.ctx = bs;
         for (unsigned i = 1; i < BLOBS; i++)
                 read_blob(bs, i, false);
         collect(bs);
