@@ -6,8 +6,7 @@
  * The database behind the model, and the only user of sqlite. Private to model/. Which engine keeps it is behind here
  * (db_engine.h); what stands here is what each of them keeps to.
  *
- * One connection does all writing and checkpointing (sqlite 3.40 can corrupt a
- * WAL when two write or checkpoint at once), others read, so that readers do not wait for
+ * One connection does all writing, others read, so that readers do not wait for
  * a commit's fsync, nor for one that goes through all rows. A transaction has its
  * connection for itself from db_begin() to db_end(): it belongs to one thread and must be
  * short. No blob I/O, no callback and no kernel notification while one is open. A thread

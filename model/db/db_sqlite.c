@@ -104,33 +104,6 @@ static struct connection *take_reader(struct db_sqlite *db, bool scan)
         return c;
 }
 
-void db_take_writer(struct db_sqlite *db)
-{
-        lock(&db->writing);
-        db->nice = thread_hurry(THREAD_NICE_WRITER);
-}
-
-void db_give_writer(struct db_sqlite *db)
-{
-        const int nice = db->nice;
-
-        unlock(&db->writing);
-        thread_calm(nice);
-}
-
-static int settle(struct db *base)
-{
-        struct db_sqlite *db = db_sqlite_of(base);
-        int r;
-
-        if (!db->sync)
-                return 0;
-        r = db_sync_wait(db->sync, db_sync_newest(db->sync));
-        if (r < 0)
-                atomic_store(&db->degraded, true);
-        return r;
-}
-
 /* ---- transactions ---- */
 
 static void give_back(struct db_sqlite *db, enum db_mode mode, struct connection *c)
@@ -349,7 +322,7 @@ static const struct db_engine engine = {
         .commit = commit,
         .commit_early = commit_early,
         .await = await,
-        .settle = settle,
+        .settle = db_sqlite_settle,
         .end = end,
         .run = run,
         .each = each,

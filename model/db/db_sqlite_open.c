@@ -25,9 +25,7 @@
 #include "model/db/migrate.h"
 #include "model/db/reserve.h"
 
-#define CHECKPOINT_PAGES 1000 /* of the WAL, after which they are copied into the database: 4 MiB */
-#define WAL_BYTES_KEPT   "67108864"
-#define ANEW_MS          5 /* more than it takes to read a few rows: everybody who writes waits */
+#define WAL_BYTES_KEPT "67108864"
 
 /*
  * Who reads takes the first connection that is free, so the first does nearly all of what is asked by one after another.
@@ -115,34 +113,6 @@ sqlite3_stmt *db_find_statement(struct connection *c, const char *sql)
 
 /* ---- connections ---- */
 
-/* In place of sqlite's own, which does a checkpoint in the commit and ignores what it answers. */
-static int wal_hook(void *ctx, sqlite3 *conn, const char *name, int pages)
-{
-        struct db_sqlite *db = ctx;
-
-        (void)conn;
-        (void)name;
-        if ((unsigned)pages < atomic_load(&db->wal_pages)) /* it has begun anew */
-                atomic_store(&db->checkpoint_at, CHECKPOINT_PAGES);
-        atomic_store(&db->wal_pages, (unsigned)pages);
-        return SQLITE_OK;
-}
-
-/* While somebody reads what is older the WAL cannot begin anew, and the next is due when it has grown by as much. */
-void db_checkpoint(struct db_sqlite *db, struct connection *c, bool anew)
-{
-        const int mode = anew ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
-        unsigned due = atomic_load(&db->checkpoint_at);
-        sqlite3 *conn = c->conn;
-
-        /* Not where it has begun anew just then. */
-        (void)atomic_compare_exchange_strong(&db->checkpoint_at, &due, atomic_load(&db->wal_pages) + CHECKPOINT_PAGES);
-        (void)sqlite3_busy_timeout(conn, anew ? ANEW_MS : 0);
-        if (sqlite3_wal_checkpoint_v2(conn, NULL, mode, NULL, NULL) != SQLITE_OK && db_errno(conn) == -EIO)
-                atomic_store(&db->degraded, true);
-        (void)sqlite3_busy_timeout(conn, 0);
-}
-
 static int wal_answer(void *ctx, int n, char **values, char **names)
 {
         (void)names;
@@ -209,8 +179,6 @@ static int open_writer(struct db_sqlite *db, int dir_fd, const char *path, const
                 r = fsync_dir(dir_fd);
         if (r < 0)
                 return r;
-        (void)sqlite3_wal_hook(c->conn, wal_hook, db);
-        atomic_store(&db->checkpoint_at, CHECKPOINT_PAGES);
         r = prepare_all(c, tables, false);
         if (r == 0)
                 r = open_copier(&db->copier, path);

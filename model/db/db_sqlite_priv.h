@@ -36,8 +36,9 @@ struct connection {
 /* The thread that keeps the WAL short: db_sqlite_wal.c. */
 struct wal_keeper {
         pthread_t thread;
-        pthread_mutex_t mutex; /* of all below but the first */
+        pthread_mutex_t mutex; /* of all below but the first two */
         bool started;
+        unsigned copied; /* its own: how much of the WAL was in the database after the last checkpoint */
         bool due, anew, stop; /* what is wanted of it: to copy, to begin the WAL anew, to end */
         pthread_cond_t wanted;
         uint64_t ended; /* how often it has done what was wanted */
@@ -90,7 +91,10 @@ int db_connect_reader(struct connection *c, const char *path);
 void db_take_writer(struct db_sqlite *db);
 void db_give_writer(struct db_sqlite *db);
 
-/* Starts and ends the thread that keeps the WAL short; to end one that was not started is nothing. A negative errno. */
+/* As db_settle(). */
+int db_sqlite_settle(struct db *db);
+
+/* Starts, before the first commit, and ends the thread that keeps the WAL short; to end one that was not started is nothing. A negative errno. */
 int db_wal_start(struct db_sqlite *db);
 void db_wal_stop(struct db_sqlite *db);
 
@@ -100,13 +104,6 @@ void db_wal_keep_short(struct db_sqlite *db);
 /* Around a transaction that reads many rows: as long as there is one the WAL cannot begin anew. Waits where it is long. */
 void db_wal_begin_scan(struct db_sqlite *db);
 void db_wal_end_scan(struct db_sqlite *db);
-
-/*
- * Copies what the WAL has into the database, by C, which is the caller's alone, and has no transaction: with the copier what is
- * written meanwhile stays, with the writer nothing does. ANEW: waits for who reads what is old, but not for long, so that
- * the next that is written begins at the beginning; without it that is so where nobody reads.
- */
-void db_checkpoint(struct db_sqlite *db, struct connection *c, bool anew);
 
 /* Opens one that reads, with all statements, and closes it, also one that could not be opened. */
 int db_open_reader(struct db_sqlite *db, struct connection *c);

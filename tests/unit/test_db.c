@@ -4,7 +4,9 @@
 
 #include "model/db/db.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -720,6 +722,94 @@ static void test_nobody_waits_for_a_checkpoint(void **state)
         assert_int_equal(count_stores(f), 2001);
 }
 
+/* What stands between the library and sqlite's checkpoints. */
+static struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        bool hold, held; /* the next is to wait, and does */
+        int log, copied; /* what the last one has left, in pages */
+        unsigned n, idle; /* how many there were beside who writes, and of those with nothing to copy */
+} copies = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+int sqlite3_wal_checkpoint_v2(sqlite3 *conn, const char *name, int mode, int *log, int *copied)
+{
+        int (*real)(sqlite3 *, const char *, int, int *, int *);
+        int n_log = 0, n_copied = 0, r;
+
+        *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_wal_checkpoint_v2");
+        lock(&copies.mutex);
+        while (copies.hold) {
+                copies.held = true;
+                (void)pthread_cond_broadcast(&copies.changed);
+                (void)pthread_cond_wait(&copies.changed, &copies.mutex);
+        }
+        copies.held = false;
+        unlock(&copies.mutex);
+
+        r = real(conn, name, mode, &n_log, &n_copied);
+        if (log)
+                *log = n_log;
+        if (copied)
+                *copied = n_copied;
+
+        LOCK_SCOPE(&copies.mutex);
+        copies.n++;
+        copies.idle += mode == SQLITE_CHECKPOINT_PASSIVE && n_log == copies.copied;
+        copies.log = n_log;
+        copies.copied = n_copied;
+        (void)pthread_cond_broadcast(&copies.changed);
+        return r;
+}
+
+static void hold_copies(void)
+{
+        LOCK_SCOPE(&copies.mutex);
+        copies.hold = true;
+}
+
+static bool is_copy_held(void)
+{
+        LOCK_SCOPE(&copies.mutex);
+        return copies.held;
+}
+
+/* What came of the one that was held, and of those after it, if there are any within a second. */
+static unsigned count_idle_copies(void)
+{
+        struct timespec end;
+        unsigned n;
+
+        (void)clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec++;
+        LOCK_SCOPE(&copies.mutex);
+        n = copies.n + 1;
+        copies.idle = 0;
+        copies.copied = 0;
+        copies.hold = false;
+        (void)pthread_cond_broadcast(&copies.changed);
+        while (copies.n <= n && pthread_cond_timedwait(&copies.changed, &copies.mutex, &end) == 0)
+                ;
+        return copies.n < n || copies.copied != copies.log ? UINT_MAX : copies.idle;
+}
+
+/* With sqlite before 3.51.3 it could lose what is written at that moment. */
+static void test_nothing_is_copied_beside_who_writes_where_nothing_is_left(void **state)
+{
+        struct fixture *f = *state;
+        char path[32];
+
+        hold_copies();
+        for (int i = 0; !is_copy_held(); i++) {
+                (void)snprintf(path, sizeof(path), "/%d", i);
+                add_lazily(f, path);
+        }
+        for (int i = 0; i < 1500; i++) { /* the next is due before this one has begun, which copies all of it */
+                (void)snprintf(path, sizeof(path), "/next-%d", i);
+                add_lazily(f, path);
+        }
+        assert_int_equal(count_idle_copies(), 0);
+}
+
 /* ---- threads ---- */
 
 /* Goes through the rows for as long as it is told to. */
@@ -1019,6 +1109,7 @@ int main(void)
                 TEST(test_a_quota_of_the_disk_is_like_a_full_disk),
                 TEST(test_a_failed_checkpoint_ends_all_writing),
                 TEST(test_nobody_waits_for_a_checkpoint),
+                TEST(test_nothing_is_copied_beside_who_writes_where_nothing_is_left),
                 TEST(test_the_wal_is_bounded_while_somebody_always_reads),
                 TEST(test_readers_do_not_wait_for_each_other),
                 TEST(test_many_read_at_once),
