@@ -94,7 +94,10 @@ void db_give_writer(struct db_sqlite *db);
 /* As db_settle(). */
 int db_sqlite_settle(struct db *db);
 
-/* Starts, before the first commit, and ends the thread that keeps the WAL short; to end one that was not started is nothing. A negative errno. */
+/*
+ * Starts, before the first commit, and ends the thread that keeps the WAL short; to end one that was not started is nothing. A
+ * negative errno.
+ */
 int db_wal_start(struct db_sqlite *db);
 void db_wal_stop(struct db_sqlite *db);
 
