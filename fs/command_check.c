@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobstore/base/cleanup.h"
 #include "fs/commands.h"
 #include "fs/flags.h"
+#include "fs/place.h"
 #include "fs/progress.h"
 #include "model/check.h"
 #include "model/found.h"
@@ -85,7 +87,12 @@ static int check_run(const struct check *c)
 
 static int check_parse_and_run(const struct flags *line, int argc, char **argv, struct check *c)
 {
-        switch (flags_parse(line, argc, argv, &c->store)) {
+        CLEANUP_FREE char *store = NULL;
+        struct diag diag = { 0 };
+        const char *word;
+        int r;
+
+        switch (flags_parse(line, argc, argv, &word)) {
         case FLAGS_HELP:
                 return EXIT_SUCCESS;
         case FLAGS_WRONG:
@@ -93,6 +100,10 @@ static int check_parse_and_run(const struct flags *line, int argc, char **argv, 
         case FLAGS_OK:
                 break;
         }
+        r = place_find(word, &diag, &store);
+        if (r < 0)
+                return check_fail(&diag, r);
+        c->store = store;
         c->repair &= !c->only_look;
         return check_run(c);
 }
@@ -106,7 +117,7 @@ int command_check(int argc, char **argv)
                 { "--restore-catalogue", "bring back the newest whole copy of the catalogue first", .set = &c.restore },
         };
         const struct flags line = {
-                .usage = "imagefs check STORE [--read-data] [--repair] [--restore-catalogue]",
+                .usage = "imagefs check STORE|ADDRESS [--read-data] [--repair] [--restore-catalogue]",
                 .about = "Looks at a library that nobody serves. Status: 0 clean, 1 repaired, 4 problems are left, "
                          "8 it cannot be checked, 16 not understood.",
                 .table = table,

@@ -9,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blobstore/base/cleanup.h"
 #include "fs/commands.h"
 #include "fs/flags.h"
+#include "fs/place.h"
 #include "fs/progress.h"
 #include "model/scrub.h"
 
@@ -79,7 +81,7 @@ static void scrub_healed(void *ctx, const char *line)
 int command_scrub(int argc, char **argv)
 {
         static const struct flags line = {
-                .usage = "imagefs scrub STORE",
+                .usage = "imagefs scrub STORE|ADDRESS",
                 .about = "Reads all that is stored of a library that nobody serves, heals what is damaged where a copy of it is "
                          "elsewhere in the library, and names the rest. Ctrl-C stops it, and the next one goes on there. Status: "
                          "0 all is whole, 1 healed, 4 something is damaged, 8 it cannot be read, 16 not understood, 32 stopped.",
@@ -88,15 +90,18 @@ int command_scrub(int argc, char **argv)
         struct scrub s = { 0 };
         const struct model_scrub_ops ops = { .goes_on = scrub_goes_on, .report = scrub_report, .healed = scrub_healed, .ctx = &s };
         struct diag diag = { 0 };
-        const char *store;
-        enum flags_result parsed = flags_parse(&line, argc, argv, &store);
+        const char *word;
+        enum flags_result parsed = flags_parse(&line, argc, argv, &word);
+        CLEANUP_FREE char *store = NULL;
         int found;
 
         if (parsed != FLAGS_OK)
                 return parsed == FLAGS_HELP ? EXIT_SUCCESS : EXIT_SCRUB_USAGE;
         (void)sigaction(SIGINT, &stop, NULL);
         (void)sigaction(SIGTERM, &stop, NULL);
-        found = model_scrub(store, &ops, &diag);
+        found = place_find(word, &diag, &store);
+        if (found == 0)
+                found = model_scrub(store, &ops, &diag);
         if (found == -ECANCELED) {
                 progress_clear();
                 (void)printf("stopped; the next one goes on there\n");

@@ -18,6 +18,7 @@
 #include "fs/commands.h"
 #include "fs/flags.h"
 #include "fs/mounted.h"
+#include "fs/place.h"
 #include "fs/progress.h"
 #include "model/usage.h"
 
@@ -298,7 +299,7 @@ int command_stat(int argc, char **argv)
                 { "--json", "for programs; all numbers are bytes", .set = &json },
         };
         const struct flags line = {
-                .usage = "imagefs stat STORE|MOUNTPOINT [--json]",
+                .usage = "imagefs stat STORE|ADDRESS|MOUNTPOINT [--json]",
                 .about = "Shows what the images of a library take. Of one that nobody serves also what each has alone, what it "
                          "shares, and what removing it would give back.",
                 .word = "STORE|MOUNTPOINT",
@@ -307,15 +308,17 @@ int command_stat(int argc, char **argv)
         };
         CLEANUP_STRBUF struct strbuf out = { 0 };
         struct diag diag = { 0 };
+        CLEANUP_FREE char *path = NULL;
         struct view v = { 0 };
-        const char *path;
+        const char *word;
+        enum flags_result parsed = flags_parse(&line, argc, argv, &word);
         int r;
-
-        enum flags_result parsed = flags_parse(&line, argc, argv, &path);
 
         if (parsed != FLAGS_OK)
                 return parsed == FLAGS_HELP ? EXIT_SUCCESS : EXIT_FAILURE;
-        r = stat_read(&v, path, &diag);
+        r = place_find(word, &diag, &path);
+        if (r == 0)
+                r = stat_read(&v, path, &diag);
         if (r == 0 && json)
                 add_json(&out, &v);
         else if (r == 0)
@@ -325,7 +328,7 @@ int command_stat(int argc, char **argv)
         if (r == 0)
                 r = fputs(strbuf_text(&out), stdout) >= 0 && fflush(stdout) == 0 ? 0 : -errno;
         if (r < 0)
-                (void)fprintf(stderr, "imagefs: %s%s%s\n", diag.error ? diag.text : path, diag.error ? "" : ": ",
+                (void)fprintf(stderr, "imagefs: %s%s%s\n", diag.error ? diag.text : path ?: word, diag.error ? "" : ": ",
                               diag.error ? "" : strerror(-r));
         else if (v.u.unread)
                 (void)fprintf(stderr, "imagefs: %u blobs could not be read, and are left out: run imagefs check\n", v.u.unread);

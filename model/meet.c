@@ -24,22 +24,16 @@ bool model_is_address(const char *name)
         return strstr(name, "://") != NULL;
 }
 
-/* And those above it. */
-static int make_base(const char *base, struct diag *diag)
+int model_make_above(const char *dir, struct diag *diag)
 {
-        CLEANUP_FREE char *path = strdup(base);
+        CLEANUP_FREE char *path = strdup(dir);
 
         if (!path)
                 return -ENOMEM;
-        for (char *end = path; *end;) {
-                char was;
-
-                end = strchrnul(end + 1, '/');
-                was = *end;
+        for (char *end = path; (end = strchr(end + 1, '/')); *end = '/') {
                 *end = '\0';
                 if (mkdir(path, 0755) < 0 && errno != EEXIST)
                         return diag_set(diag, -errno, "%s: cannot be made: %s", path, strerror(errno));
-                *end = was;
         }
         return 0;
 }
@@ -62,9 +56,6 @@ int model_directory_of(const char *base, const char *address, struct diag *diag,
                 return diag_set(diag, -ENAMETOOLONG,
                                 "the address of the catalogue is too long to be a directory's name: make one, \"imagefs init DIRECTORY "
                                 "--join ADDRESS\", and mount that");
-        r = make_base(base, diag);
-        if (r < 0)
-                return r;
         if (asprintf(&dir, "%s/%s", base, strbuf_text(&name)) < 0)
                 return -ENOMEM;
         *ret = dir;

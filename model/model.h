@@ -66,11 +66,12 @@ int model_join(const char *dir, const char *catalogue, struct diag *diag);
 /* Is NAME the address of a catalogue, where a directory may stand, too? */
 bool model_is_address(const char *name);
 /*
- * In which directory below BASE, which is made, this host has what it needs of the library whose catalogue is at that address. Owned by
- * the caller.
+ * In which directory below BASE this host has what it needs of the library whose catalogue is at that address. Owned by the caller.
  * -EINVAL: that is no address; -ENAMETOOLONG.
  */
 int model_directory_of(const char *base, const char *address, struct diag *diag, char **ret);
+/* Makes the directories above one of those. */
+int model_make_above(const char *dir, struct diag *diag);
 /*
  * Sees that DIR is that directory: makes it as model_join(), which gives 1; or has one that is there use the
  * address, whatever password or the like has changed in it. -EEXIST: it is another library's.

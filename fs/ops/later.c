@@ -336,6 +336,13 @@ static void take_waiting(struct later *l, uint64_t store, struct refused *ret)
         }
 }
 
+static const char *verb_of(const struct waiting *w)
+{
+        if (w->what.request == COUNT_flush)
+                return "close";
+        return w->name_fn ? "look up" : w->write_fn ? "write" : "read";
+}
+
 void later_refuse_hanging(struct fs *fs)
 {
         struct refused out = STAILQ_HEAD_INITIALIZER(out);
@@ -353,7 +360,7 @@ void later_refuse_hanging(struct fs *fs)
 
                         STAILQ_REMOVE_HEAD(&out, link);
                         req_init(&rq, w->fuse);
-                        rq.doing.verb = w->name_fn ? "look up" : w->write_fn ? "write" : "read";
+                        rq.doing.verb = verb_of(w);
                         rq.diag = diag;
                         reply_refusal(&rq, node_of(w->ino), -EIO);
                         free(w);

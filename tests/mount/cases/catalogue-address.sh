@@ -52,12 +52,25 @@ unmounted() { "$IMAGEFS" stat "$STORE" >/dev/null 2>&1; }
 umount "$MNT"
 until_true 30 unmounted || fail "it does not end"
 
-# Another password is another line of the same directory; another host has another, which says what it wants.
+# Another password is another line of the same directory.
 run "$IMAGEFS" "${at/sesame/open}" "$MNT" >out
 same "$(cat "$STORE/database")" "${at/sesame/open}" "the address"
 same "$(tree_snapshot "$R")" "$before" "the region with another password"
 umount "$MNT"
 until_true 30 unmounted || fail "it does not end"
+
+# All that is done to a library that nobody serves.
+same "$("$IMAGEFS" check "$at" 2>&1)" clean "imagefs check of the address"
+same "$("$IMAGEFS" scrub "$at" 2>&1 | tail -1)" "all is whole" "imagefs scrub of the address"
+[[ $("$IMAGEFS" stat "$at" 2>&1) == *private/web* ]] || fail "$("$IMAGEFS" stat "$at" 2>&1)"
+for command in check scrub stat; do
+        said=$(XDG_STATE_HOME=$WORK/none "$IMAGEFS" $command "$at" 2>&1) && fail "imagefs $command where there is no directory"
+        [[ $said == *"$WORK/none/imagefs/"*": this host has nothing of that library: mount it by that address"* && $said != *sesame* && ! -e $WORK/none ]] || fail "imagefs $command: $said"
+done
+said=$("$IMAGEFS" migrate "$at" --catalogue "$at" 2>&1) && fail "migrated to itself"
+[[ $said == imagefs:* && $said != *sesame* ]] || fail "$said"
+
+# Another host has another directory, which says what it wants.
 said=$(XDG_STATE_HOME=$WORK/other run "$IMAGEFS" "$at" "$MNT" 2>&1; cat "$WORK/err")
 [[ $said == *"what this host has of the library is in ${STORE/state/other}, which was made: copy the file secret"* ]] || fail "$said"
 value "$R/private/web/status" available
