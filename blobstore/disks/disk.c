@@ -245,40 +245,52 @@ int disk_remove(struct blobstore *bs, const struct disk_id *id)
 
 /* ---- growing ---- */
 
-static int make_longer(struct disk *d, uint64_t size_bytes)
+/* Of one that is not young. */
+static int set_meta_size(struct disk *d, uint64_t size_bytes)
 {
         struct disk_plan meta;
         int r;
 
         r = disk_files_read_meta(d->store, &d->id, &meta);
-        if (r == 0)
-                r = disk_files_grow(d->store, &d->id, size_bytes);
         if (r < 0)
                 return r == -ENOENT ? -EBADMSG : r;
+        if (meta.size_bytes == size_bytes)
+                return 0;
+        if (size_bytes > meta.size_bytes)
+                r = disk_files_grow(d->store, &d->id, size_bytes);
         meta.size_bytes = size_bytes;
-        return disk_files_write_meta(d->store, &meta);
+        return r == 0 ? disk_files_write_meta(d->store, &meta) : r == -ENOENT ? -EBADMSG : r;
 }
 
-static int resize(struct disk *d, uint64_t size_bytes)
+/* Others are opened while it waits for syncs. Call with the lock of disks, as the next. */
+static int make_files(struct disk *d, uint64_t size_bytes)
+{
+        int r;
+
+        if (disk_is_young(d))
+                return 0;
+        unlock(&d->store->disks->lock);
+        r = set_meta_size(d, size_bytes);
+        lock(&d->store->disks->lock);
+        return r;
+}
+
+static int resize(struct disk *d, uint64_t size_bytes, bool seen)
 {
         const uint64_t size = disk_get_size(d);
-        int r = 0;
+        int r;
 
         if (d->removed)
                 return -ESTALE;
         if (size_bytes <= size)
                 return size_bytes == size ? 0 : -EINVAL;
-        if (!disk_is_young(d)) {
-                unlock(&d->store->disks->lock); /* others are opened while it waits for syncs */
-                r = make_longer(d, size_bytes);
-                lock(&d->store->disks->lock);
-        }
-        if (r == 0)
+        r = make_files(d, size_bytes);
+        if (r == 0 && seen)
                 atomic_store(&d->size_bytes, size_bytes);
         return r;
 }
 
-int disk_resize(struct disk *d, uint64_t size_bytes)
+static int resize_files(struct disk *d, uint64_t size_bytes, bool seen)
 {
         int r;
 
@@ -291,7 +303,27 @@ int disk_resize(struct disk *d, uint64_t size_bytes)
         /* Also against its removal meanwhile, which must not find its meta file written anew. */
         LOCK_SCOPE(&d->store->disks->lock);
         disk_making_begin(d);
-        r = resize(d, size_bytes);
+        r = resize(d, size_bytes, seen);
         disk_making_end(d);
         return r;
+}
+
+int disk_resize_begin(struct disk *d, uint64_t size_bytes)
+{
+        return resize_files(d, size_bytes, false);
+}
+
+int disk_resize(struct disk *d, uint64_t size_bytes)
+{
+        return resize_files(d, size_bytes, true);
+}
+
+/* Where that fails it is as after a crash. */
+void disk_resize_abort(struct disk *d)
+{
+        LOCK_SCOPE(&d->store->disks->lock);
+        disk_making_begin(d);
+        if (!d->removed)
+                (void)make_files(d, disk_get_size(d));
+        disk_making_end(d);
 }

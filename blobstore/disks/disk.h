@@ -118,6 +118,13 @@ int disk_sync(struct disk *d);
 /* Grows it, durably unless it is young. -EINVAL: smaller than it is; -EFBIG: past BLOB_SIZE_MAX; -ESTALE: removed. */
 int disk_resize(struct disk *d, uint64_t size_bytes);
 
+/*
+ * The part of that which takes long, and which nobody sees who has it open: whoever opens it after a crash does. Errors likewise.
+ * disk_resize() to the same size has nothing left to wait for, and disk_resize_abort() takes it back.
+ */
+int disk_resize_begin(struct disk *d, uint64_t size_bytes);
+void disk_resize_abort(struct disk *d);
+
 struct disk_snapshot_stats {
         uint64_t bytes_read; /* of the changes, and of chunks of the base that lie around their ends */
         uint64_t bytes_shared; /* of the base's chunks, without reading them */

@@ -3,8 +3,8 @@
 /*
  * The size of a volume. An empty one gets its disk with its first size, planned (volume_disk.c); from then on a disk grows,
  * and never shrinks. One that has files goes ahead of the row: that it is larger than its row says is found when it is opened
- * the next time. It goes no further than what counts for its owner may, so that it grows inside the
- * transaction that has found room: nothing else can take that meanwhile.
+ * the next time. Its files are made durable before the gate is held and the transaction begun that finds room for it, since for
+ * that all others would wait; nobody sees them longer before, and they go back where something else came in between.
  */
 
 #include <errno.h>
@@ -71,16 +71,23 @@ static int set_size(struct db_txn *t, uint64_t id, uint64_t size_bytes)
         return db_run_one(t, volume_size_sql[SET_SIZE], DB_INT(id), DB_INT(size_bytes), DB_INT(clock_now_us()));
 }
 
-/* Where the commit does not follow, the next one to open the disk mends that. */
-static int grow_disk(struct model *m, const struct volume *v, uint64_t size_bytes, struct db_owed *owed, struct diag *diag)
+static int has_room(struct model *m, const struct volume *v, uint64_t size_bytes, struct diag *diag)
 {
-        CLEANUP(disk_closep) struct disk *d = NULL;
         DB_TXN(t);
         int r;
 
-        r = volume_disk_open(m, v->o.id, diag, NULL, &d);
-        if (r == 0)
-                r = db_begin(m->db, DB_WRITE, &t);
+        r = db_begin(m->db, DB_READ, &t);
+        return r < 0 ? r : check_quota(&t, v, size_bytes, diag);
+}
+
+/* Where the commit does not follow, the next one to open the disk mends that. */
+static int grow_row(struct model *m, const struct volume *v, struct disk *d, uint64_t size_bytes, struct db_owed *owed,
+                    struct diag *diag)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(m->db, DB_WRITE, &t);
         if (r == 0)
                 r = check_quota(&t, v, size_bytes, diag);
         if (r == 0)
@@ -88,6 +95,21 @@ static int grow_disk(struct model *m, const struct volume *v, uint64_t size_byte
         if (r == 0)
                 r = disk_resize(d, size_bytes);
         return r < 0 ? r : db_commit_early(&t, owed);
+}
+
+static int begin_growth(struct model *m, const struct volume *v, uint64_t size_bytes, struct diag *diag, struct disk **ret)
+{
+        CLEANUP(disk_closep) struct disk *d = NULL;
+        int r;
+
+        r = volume_disk_open(m, v->o.id, diag, NULL, &d);
+        if (r == 0)
+                r = has_room(m, v, size_bytes, diag);
+        if (r == 0)
+                r = disk_resize_begin(d, size_bytes);
+        if (r == 0)
+                *ret = TAKE_PTR(d);
+        return r;
 }
 
 int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
@@ -101,40 +123,81 @@ int volume_note_size(struct model *m, uint64_t id, uint64_t size_bytes)
         return r < 0 ? r : db_commit(&t);
 }
 
-int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag)
-{
-        struct volume_disk_ref ref;
-        struct db_owed owed;
-        struct blobstore *bs;
+/* What one asks to have grown, as it is now. */
+struct growth {
+        struct model *m;
+        const struct volume_file *own;
+        uint64_t size_bytes;
         struct volume v;
+        struct volume_disk_ref ref;
+};
+
+/* 1: it is as large. With the gate held. */
+static int look(struct growth *g, uint64_t id, struct diag *diag)
+{
+        DB_TXN(t);
+        int r;
+
+        r = db_begin(g->m->db, DB_READ, &t);
+        if (r == 0)
+                r = volume_load(&t, id, &g->v);
+        if (r == 0)
+                r = volume_load_disk(&t, id, &g->ref);
+        if (r == 0)
+                r = refuse_growth(g->m, &t, &g->v, g->own, g->size_bytes, diag);
+        return r < 0 ? r : g->size_bytes == g->v.size_bytes;
+}
+
+/* D: its disk, whose files are as long; NULL: it had none. -EAGAIN: it has one now. 1: it is as large. */
+static int grow_now(struct growth *g, uint64_t id, struct blobstore *bs, struct disk *d, struct db_owed *owed, struct diag *diag)
+{
+        LOCK_SCOPE(volumes_gate(g->m, OBJECT_VOLUME, id));
+        int r;
+
+        r = look(g, id, diag);
+        if (r != 0)
+                return r;
+        if (d)
+                return grow_row(g->m, &g->v, d, g->size_bytes, owed, diag);
+        return g->ref.exists ? -EAGAIN : plan_disk(g->m, bs, &g->v, g->ref.store, g->size_bytes, owed, diag);
+}
+
+static int grow(struct growth *g, uint64_t id, struct db_owed *owed, struct diag *diag)
+{
+        CLEANUP(disk_closep) struct disk *d = NULL;
+        struct blobstore *bs;
         int r;
 
         {
-                LOCK_SCOPE(volumes_gate(m, OBJECT_VOLUME, id));
-                {
-                        DB_TXN(t);
-
-                        r = db_begin(m->db, DB_READ, &t);
-                        if (r == 0)
-                                r = volume_load(&t, id, &v);
-                        if (r == 0)
-                                r = volume_load_disk(&t, id, &ref);
-                        if (r == 0)
-                                r = refuse_growth(m, &t, &v, own, size_bytes, diag);
-                        if (r < 0 || size_bytes == v.size_bytes)
-                                return r;
-                }
-                r = stores_get(m, ref.store, diag, &bs);
-                if (r == 0)
-                        r = ref.exists ? grow_disk(m, &v, size_bytes, &owed, diag) :
-                                         plan_disk(m, bs, &v, ref.store, size_bytes, &owed, diag);
-                if (r < 0)
-                        return r;
+                LOCK_SCOPE(volumes_gate(g->m, OBJECT_VOLUME, id));
+                r = look(g, id, diag);
         }
-        r = db_await(&owed);
-        if (r < 0)
+        if (r == 0)
+                r = stores_get(g->m, g->ref.store, diag, &bs);
+        if (r == 0 && g->ref.exists)
+                r = begin_growth(g->m, &g->v, g->size_bytes, diag, &d);
+        if (r != 0)
                 return r;
-        volume_tell(m, id, v.instance, 0);
+        r = grow_now(g, id, bs, d, owed, diag);
+        if (r != 0 && d)
+                disk_resize_abort(d);
+        return r;
+}
+
+int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uint64_t size_bytes, struct diag *diag)
+{
+        struct growth g = { .m = m, .own = own, .size_bytes = size_bytes };
+        struct db_owed owed;
+        int r;
+
+        do
+                r = grow(&g, id, &owed, diag);
+        while (r == -EAGAIN);
+        if (r == 0)
+                r = db_await(&owed);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        volume_tell(m, id, g.v.instance, 0);
         return 0;
 }
 

@@ -439,6 +439,62 @@ static void test_growth_is_durable(void **state)
         disk_close(d);
 }
 
+static _Thread_local unsigned n_syncs; /* of this thread */
+
+int fsync(int fd)
+{
+        n_syncs++;
+        return (int)syscall(SYS_fsync, fd);
+}
+
+static void assert_size_of(struct fixture *f, const struct disk_id *id, uint64_t size)
+{
+        struct disk *d;
+
+        assert_int_equal(disk_open(f->store, id, &d), 0);
+        assert_int_equal(disk_get_size(d), size);
+        disk_close(d);
+}
+
+static void test_growth_in_two_steps(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, MIB);
+        struct disk_id id = *disk_get_id(d);
+        unsigned before;
+
+        write_at(d, "x", 1, 5);
+        assert_int_equal(disk_resize_begin(d, MIB - 1), -EINVAL);
+        assert_int_equal(disk_resize_begin(d, BLOB_SIZE_MAX + 1), -EFBIG);
+        assert_int_equal(disk_resize_begin(d, 2 * MIB), 0);
+        assert_size_of(f, &id, MIB);
+        assert_int_equal(disk_pwrite(d, "x", 1, MIB), -ENOSPC);
+        disk_resize_abort(d);
+        disk_close(d);
+        reopen(f);
+        assert_size_of(f, &id, MIB);
+
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        assert_int_equal(disk_resize_begin(d, 3 * MIB), 0);
+        before = n_syncs;
+        assert_int_equal(disk_resize(d, 3 * MIB), 0);
+        assert_int_equal(n_syncs, before);
+        write_at(d, "y", 1, 3 * MIB - 1);
+        assert_int_equal(disk_resize_begin(d, 4 * MIB), 0);
+        disk_close(d);
+        reopen(f); /* as after a crash */
+        assert_size_of(f, &id, 4 * MIB);
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        assert_reads(d, "x", 1, 5);
+        assert_reads(d, "y", 1, 3 * MIB - 1);
+        assert_int_equal(disk_resize_begin(d, 5 * MIB), 0);
+        assert_int_equal(disk_remove(f->store, &id), 0);
+        disk_resize_abort(d);
+        assert_int_equal(disk_resize_begin(d, 5 * MIB), -ESTALE);
+        disk_close(d);
+        assert_int_equal(disk_open(f->store, &id, &d), -ENOENT);
+}
+
 static void test_removed_disk_stays_until_it_is_closed(void **state)
 {
         struct fixture *f = *state;
@@ -844,6 +900,7 @@ int main(void)
                 T(test_opened_twice_it_is_one_disk),
                 T(test_refusals_of_making_and_growing),
                 T(test_growth_is_durable),
+                T(test_growth_in_two_steps),
                 T(test_removed_disk_stays_until_it_is_closed),
                 T(test_each_finds_what_a_crash_left),
                 T(test_a_disks_head_has_the_length_that_it_always_had),

@@ -6,9 +6,14 @@
 #include "tests/lib/stopwatch.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct volume get(struct library *l, uint64_t id)
 {
@@ -112,6 +117,126 @@ static void test_a_row_that_a_crash_left_too_small_is_mended(void **state)
         assert_int_equal(get(l, id).size_bytes, 4096);
         machine_assert_bytes(l, id, "", 1, 8191);
         assert_int_equal(get(l, id).size_bytes, 8192);
+}
+
+/* What others do at each sync of this thread, which must not wait for it. */
+struct meanwhile {
+        struct library *l;
+        int (*act)(struct library *l);
+        unsigned done, late;
+};
+
+static _Thread_local struct meanwhile *meanwhile;
+
+static void *do_meanwhile(void *arg)
+{
+        struct meanwhile *w = arg;
+
+        return (void *)(intptr_t)w->act(w->l);
+}
+
+static void let_others_go_on(void)
+{
+        struct meanwhile *w = meanwhile;
+        struct timespec end;
+        pthread_t other;
+        void *r;
+
+        if (!w || w->late)
+                return;
+        (void)clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec += 5;
+        assert_int_equal(pthread_create(&other, NULL, do_meanwhile, w), 0);
+        if (pthread_timedjoin_np(other, &r, &end) == 0) {
+                assert_int_equal((intptr_t)r, 0);
+                w->done++;
+        } else {
+                w->late++;
+                (void)pthread_detach(other);
+        }
+}
+
+int fsync(int fd)
+{
+        let_others_go_on();
+        return (int)syscall(SYS_fsync, fd);
+}
+
+static int write_something(struct library *l)
+{
+        static atomic_uint n;
+        char handle[16];
+        uint64_t id;
+
+        (void)snprintf(handle, sizeof(handle), "other%u", n++);
+        return volume_create(l->m, &l->bob, l->region, handle, library_diag(l), &id);
+}
+
+static void test_nobody_waits_for_a_disk_to_grow(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 8192);
+        struct meanwhile w = { .l = l, .act = write_something };
+
+        machine_write(l, id, "x", 1, 0);
+        meanwhile = &w;
+        assert_ok(volume_set_size(l->m, &l->alice, id, 1 << 20, library_diag(l)));
+        meanwhile = NULL;
+        assert_int_equal(w.late, 0);
+        assert_in_range(w.done, 3, 9);
+        machine_assert_bytes(l, id, "", 1, (1 << 20) - 1);
+}
+
+static int take_all_room(struct library *l)
+{
+        struct object o;
+        uint64_t id;
+
+        if (volume_find(l->m, l->region, "d2", &o) == 0)
+                return 0;
+        id = machine_volume(l, "d2", 0);
+        return volume_set_size(l->m, &l->alice, id, 2 << 20, library_diag(l));
+}
+
+static void test_a_disk_whose_room_was_taken_meanwhile_stays_as_it_is(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 8192);
+        struct meanwhile w = { .l = l, .act = take_all_room };
+
+        machine_write(l, id, "x", 1, 8191);
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, "disk-bytes limit=2M", library_diag(l)));
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, 3 << 20, library_diag(l)), -EDQUOT);
+        assert_ok(quota_set_line(l->m, &l->admin, l->region, "disk-bytes limit=3M", library_diag(l)));
+        meanwhile = &w;
+        assert_refused(l, volume_set_size(l->m, &l->alice, id, 3 << 20, library_diag(l)), -EDQUOT);
+        meanwhile = NULL;
+        assert_int_equal(w.late, 0);
+        assert_true(w.done > 0);
+        work_assert_clean(l);
+        machine_assert_bytes(l, id, "x", 1, 8191);
+        assert_int_equal(get(l, id).size_bytes, 8192);
+}
+
+static int remove_d1(struct library *l)
+{
+        struct object o;
+
+        return volume_find(l->m, l->region, "d1", &o) == 0 ? volume_remove(l->m, &l->alice, o.id, library_diag(l)) : 0;
+}
+
+static void test_a_disk_may_go_while_it_grows(void **state)
+{
+        struct library *l = *state;
+        uint64_t id = machine_volume(l, "d1", 8192);
+        struct meanwhile w = { .l = l, .act = remove_d1 };
+
+        machine_write(l, id, "x", 1, 0);
+        meanwhile = &w;
+        assert_err(volume_set_size(l->m, &l->alice, id, 1 << 20, library_diag(l)), -ENOENT);
+        meanwhile = NULL;
+        assert_int_equal(w.late, 0);
+        machine_wait_disks(l, 0);
 }
 
 static void test_names(void **state)
@@ -443,6 +568,9 @@ int main(void)
                 TEST(test_truncate_gives_a_stopped_instance_s_disk_its_size),
                 TEST(test_a_disk_without_size_can_be_opened_to_give_it_one),
                 TEST(test_a_row_that_a_crash_left_too_small_is_mended),
+                TEST(test_nobody_waits_for_a_disk_to_grow),
+                TEST(test_a_disk_whose_room_was_taken_meanwhile_stays_as_it_is),
+                TEST(test_a_disk_may_go_while_it_grows),
                 TEST(test_names),
                 TEST(test_an_open_disk_can_be_removed_by_its_reader_s_side_only),
                 TEST(test_a_snapshot_keeps_what_the_disk_held),
