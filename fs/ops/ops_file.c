@@ -84,9 +84,11 @@ static int ops_create_scratch(struct req *rq, fuse_ino_t parent, const char *nam
 {
         struct file *f;
         struct node n;
-        int r;
+        int r = 0;
 
-        r = scratch_make(rq, tree_kind(node_of(parent).kind), parent, name, &n);
+        /* One of that name is there only where the process before this one made it, and did not come to say so. */
+        if (!resent_is() || !scratch_find(rq->fs->scratches, parent, name, rq->caller.uid, &n))
+                r = scratch_make(rq, tree_kind(node_of(parent).kind), parent, name, &n);
         if (r == 0)
                 r = scratch_file_open(rq, n, fi->flags, fi);
         if (r < 0)

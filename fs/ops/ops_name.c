@@ -412,6 +412,15 @@ void ops_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         change(fuse, LATER_USERS, rmdir_now, parent, name);
 }
 
+/*
+ * Was NAME a temporary file that the process before this one has removed, or renamed, without coming to say so? Of those nothing is
+ * committed. The kernel had found it when it asked.
+ */
+static bool ops_has_gone_before(const char *name)
+{
+        return resent_is() && scratch_is_name(name);
+}
+
 /* A temporary file gets the name that it is for, or another of its own. */
 static int ops_rename_scratch(struct req *rq, struct node n, fuse_ino_t new_parent, const char *new_name, unsigned flags)
 {
@@ -479,6 +488,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 return;
         rq.doing = (struct doing){ .verb = "rename", .in = n, .name = name, .to = new_name, .to_in = node_of(new_parent) };
         if (resent_was_done()) {
+                scratch_file_was_renamed(&rq, parent, name);
                 reply_error(&rq, 0);
                 return;
         }
@@ -507,7 +517,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 else if (ops_rename_object(&rq, parent, name, n, new_parent, new_name, &r))
                         return;
         }
-        if (r == -ENOENT && resent_may_be_done())
+        if (r == -ENOENT && (resent_may_be_done() || ops_has_gone_before(name)))
                 r = 0;
         if (r < 0) {
                 reply_refusal(&rq, n, r);
@@ -551,6 +561,10 @@ void ops_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
         }
         if (r == 0 && ops_bury(&rq, parent, name, n))
                 return;
+        if (r == -ENOENT && ops_has_gone_before(name)) {
+                reply_error(&rq, 0);
+                return;
+        }
         if (r == 0) {
                 entry = tree_entry(n);
                 r = diag_set(&rq.diag, -EPERM,

@@ -242,3 +242,15 @@ int scratch_file_rename(struct req *rq, struct node n, fuse_ino_t dir, const cha
         scratch_put(rq->fs->scratches, s);
         return r;
 }
+
+void scratch_file_was_renamed(struct req *rq, fuse_ino_t dir, const char *name)
+{
+        struct scratch *s;
+        struct node n;
+
+        if (!scratch_find(rq->fs->scratches, dir, name, rq->caller.uid, &n) || scratch_get(rq->fs->scratches, n, &s) < 0)
+                return;
+        if (!scratch_draft(s))
+                scratch_unlink(rq->fs->scratches, s);
+        scratch_put(rq->fs->scratches, s);
+}

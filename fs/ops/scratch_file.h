@@ -15,5 +15,7 @@ int scratch_file_remove(struct req *rq, struct node n);
  * it has another temporary file's name now. 1: an image has it, which is durable after model_settle().
  */
 int scratch_file_rename(struct req *rq, struct node n, fuse_ino_t dir, const char *name, const struct node *existing);
+/* That was done by a process that died: the file, where it became a value, goes if it is left. */
+void scratch_file_was_renamed(struct req *rq, fuse_ino_t dir, const char *name);
 
 #endif

@@ -79,6 +79,7 @@ while_some rsync -a big.raw "$R/private/"
 made big big.raw
 set_value 1 pwrite64
 set_value 3 pwrite64
+set_value 1 fdatasync # the value is there, the temporary file too
 move 1 pwrite64
 move 1 rename,renameat,renameat2,linkat,writev
 move 1 renameat,renameat2 # between its two commits
