@@ -16,13 +16,16 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "blobstore/base/cleanup.h"
+#include "blobstore/base/kept.h"
 #include "blobstore/blobstore.h"
 #include "blobstore/disks/disk.h"
+#include "blobstore/disks/disks.h"
 
 #define BLOCK 4096
 #define MIB   (UINT64_C(1) << 20)
@@ -495,6 +498,85 @@ static void test_growth_in_two_steps(void **state)
         assert_int_equal(disk_open(f->store, &id, &d), -ENOENT);
 }
 
+static void test_what_has_lost_a_file_does_not_grow(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, MIB);
+        char command[128];
+
+        write_at(d, "x", 1, 5);
+        (void)snprintf(command, sizeof(command), "cd %s/disks && mv *.data kept", f->dir);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(disk_resize(d, 2 * MIB), -EBADMSG);
+        (void)snprintf(command, sizeof(command), "cd %s/disks && rm kept *.meta", f->dir);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(disk_resize(d, 2 * MIB), -EBADMSG);
+        assert_int_equal(disk_get_size(d), MIB);
+        assert_reads(d, "x", 1, 5);
+        disk_close(d);
+}
+
+/* ---- from one process to the next ---- */
+
+static void reopen_with(struct fixture *f, struct kept *kept)
+{
+        const struct blobstore_opts opts = { .threads = 2, .kept = kept };
+
+        blobstore_close(f->store);
+        f->store = NULL;
+        assert_int_equal(blobstore_open(f->dir, &opts, &f->store), 0);
+}
+
+/* Writes far apart, so that its bits are in several slots, and dies. */
+static void write_and_die(struct fixture *f, const struct disk_id *id, int fd)
+{
+        struct kept *kept;
+        struct disk *d;
+
+        if (kept_open(fd, DISKS_KEPT_BYTES, &kept) < 0)
+                _exit(1);
+        reopen_with(f, kept);
+        if (disk_open(f->store, id, &d) < 0 || disk_pwrite(d, "a", 1, 0) != 1 || disk_pwrite(d, "b", 1, GIB / 2) != 1)
+                _exit(1);
+        _exit(0);
+}
+
+static void test_a_disk_of_an_earlier_process_is_one_disk(void **state)
+{
+        struct fixture *f = *state;
+        struct disk *d = make_disk(f->store, NULL, GIB);
+        const struct disk_id id = *disk_get_id(d);
+        CLEANUP_CLOSE int fd = kept_file("test");
+        struct kept *kept;
+        int status;
+        pid_t pid;
+
+        disk_close(d);
+        blobstore_close(f->store);
+        f->store = NULL;
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+                write_and_die(f, &id, fd);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+
+        assert_int_equal(kept_open(fd, DISKS_KEPT_BYTES, &kept), 0);
+        reopen_with(f, kept);
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        write_at(d, "c", 1, BLOCK);
+        write_at(d, "d", 1, GIB / 2 + BLOCK);
+        disk_close(d);
+        reopen(f);
+        kept_close(kept);
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        assert_reads(d, "a", 1, 0);
+        assert_reads(d, "c", 1, BLOCK);
+        assert_reads(d, "b", 1, GIB / 2);
+        assert_reads(d, "d", 1, GIB / 2 + BLOCK);
+        disk_close(d);
+}
+
 static void test_removed_disk_stays_until_it_is_closed(void **state)
 {
         struct fixture *f = *state;
@@ -901,6 +983,8 @@ int main(void)
                 T(test_refusals_of_making_and_growing),
                 T(test_growth_is_durable),
                 T(test_growth_in_two_steps),
+                T(test_what_has_lost_a_file_does_not_grow),
+                T(test_a_disk_of_an_earlier_process_is_one_disk),
                 T(test_removed_disk_stays_until_it_is_closed),
                 T(test_each_finds_what_a_crash_left),
                 T(test_a_disks_head_has_the_length_that_it_always_had),
