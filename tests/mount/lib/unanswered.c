@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Put before the libraries of the process that serves a mount: it dies in place of the next answer of a kind, "create" or "done",
- * which is in the file at UNANSWERED. All that was to be done is done then, and nobody was told. The file is removed before.
+ * Put before the libraries of the process that serves a mount: it dies in place of the next answer of the kind that is in the
+ * file at UNANSWERED. All that was to be done is done then, and nobody was told. The file is removed before.
  */
 
 #define FUSE_USE_VERSION 35
@@ -28,21 +28,21 @@ static void die_for(const char *kind)
         (void)fclose(file);
 }
 
-int fuse_reply_create(fuse_req_t req, const struct fuse_entry_param *e, const struct fuse_file_info *fi)
-{
-        int (*real)(fuse_req_t, const struct fuse_entry_param *, const struct fuse_file_info *);
+/* ARGUMENTS: of the library's function, with their types; NAMES: without. */
+#define ANSWER(function, arguments, names, kind, dies)          \
+        int function arguments                                  \
+        {                                                       \
+                int(*real) arguments;                           \
+                                                                \
+                if (dies)                                       \
+                        die_for(kind);                          \
+                *(void **)&real = dlsym(RTLD_NEXT, #function);  \
+                return real names;                              \
+        }
 
-        die_for("create");
-        *(void **)&real = dlsym(RTLD_NEXT, "fuse_reply_create");
-        return real(req, e, fi);
-}
-
-int fuse_reply_err(fuse_req_t req, int err)
-{
-        int (*real)(fuse_req_t, int);
-
-        if (err == 0)
-                die_for("done");
-        *(void **)&real = dlsym(RTLD_NEXT, "fuse_reply_err");
-        return real(req, err);
-}
+ANSWER(fuse_reply_create, (fuse_req_t req, const struct fuse_entry_param *e, const struct fuse_file_info *fi), (req, e, fi), "create", 1)
+ANSWER(fuse_reply_entry, (fuse_req_t req, const struct fuse_entry_param *e), (req, e), "entry", e->ino)
+ANSWER(fuse_reply_attr, (fuse_req_t req, const struct stat *attr, double timeout), (req, attr, timeout), "attr", 1)
+ANSWER(fuse_reply_open, (fuse_req_t req, const struct fuse_file_info *fi), (req, fi), "open", 1)
+ANSWER(fuse_reply_write, (fuse_req_t req, size_t count), (req, count), "write", 1)
+ANSWER(fuse_reply_err, (fuse_req_t req, int err), (req, err), "success", err == 0)
