@@ -516,67 +516,6 @@ static void test_what_has_lost_a_file_does_not_grow(void **state)
         disk_close(d);
 }
 
-/* ---- from one process to the next ---- */
-
-static void reopen_with(struct fixture *f, struct kept *kept)
-{
-        const struct blobstore_opts opts = { .threads = 2, .kept = kept };
-
-        blobstore_close(f->store);
-        f->store = NULL;
-        assert_int_equal(blobstore_open(f->dir, &opts, &f->store), 0);
-}
-
-/* Writes far apart, so that its bits are in several slots, and dies. */
-static void write_and_die(struct fixture *f, const struct disk_id *id, int fd)
-{
-        struct kept *kept;
-        struct disk *d;
-
-        if (kept_open(fd, DISKS_KEPT_BYTES, &kept) < 0)
-                _exit(1);
-        reopen_with(f, kept);
-        if (disk_open(f->store, id, &d) < 0 || disk_pwrite(d, "a", 1, 0) != 1 || disk_pwrite(d, "b", 1, GIB / 2) != 1)
-                _exit(1);
-        _exit(0);
-}
-
-static void test_a_disk_of_an_earlier_process_is_one_disk(void **state)
-{
-        struct fixture *f = *state;
-        struct disk *d = make_disk(f->store, NULL, GIB);
-        const struct disk_id id = *disk_get_id(d);
-        CLEANUP_CLOSE int fd = kept_file("test");
-        struct kept *kept;
-        int status;
-        pid_t pid;
-
-        disk_close(d);
-        blobstore_close(f->store);
-        f->store = NULL;
-        pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0)
-                write_and_die(f, &id, fd);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
-
-        assert_int_equal(kept_open(fd, DISKS_KEPT_BYTES, &kept), 0);
-        reopen_with(f, kept);
-        assert_int_equal(disk_open(f->store, &id, &d), 0);
-        write_at(d, "c", 1, BLOCK);
-        write_at(d, "d", 1, GIB / 2 + BLOCK);
-        disk_close(d);
-        reopen(f);
-        kept_close(kept);
-        assert_int_equal(disk_open(f->store, &id, &d), 0);
-        assert_reads(d, "a", 1, 0);
-        assert_reads(d, "c", 1, BLOCK);
-        assert_reads(d, "b", 1, GIB / 2);
-        assert_reads(d, "d", 1, GIB / 2 + BLOCK);
-        disk_close(d);
-}
-
 static void test_removed_disk_stays_until_it_is_closed(void **state)
 {
         struct fixture *f = *state;
@@ -965,6 +904,122 @@ static void test_close_without_room_loses_nothing(void **state)
         disk_close(d);
 }
 
+/* ---- from one process to the next ---- */
+
+static void reopen_with(struct fixture *f, struct kept *kept)
+{
+        const struct blobstore_opts opts = { .threads = 2, .kept = kept };
+
+        blobstore_close(f->store);
+        f->store = NULL;
+        assert_int_equal(blobstore_open(f->dir, &opts, &f->store), 0);
+}
+
+/* Writes far apart, so that its bits are in several slots, and dies. */
+static void write_and_die(struct fixture *f, const struct disk_id *id, int fd)
+{
+        struct kept *kept;
+        struct disk *d;
+
+        if (kept_open(fd, DISKS_KEPT_BYTES, &kept) < 0)
+                _exit(1);
+        reopen_with(f, kept);
+        if (disk_open(f->store, id, &d) < 0 || disk_pwrite(d, "a", 1, 0) != 1 || disk_pwrite(d, "b", 1, GIB / 2) != 1)
+                _exit(1);
+        _exit(0);
+}
+
+/* *RET: what it left. */
+static struct disk_id of_earlier_process(struct fixture *f, struct kept **ret, int *ret_fd)
+{
+        struct disk *d = make_disk(f->store, NULL, GIB);
+        const struct disk_id id = *disk_get_id(d);
+        int status;
+        pid_t pid;
+
+        disk_close(d);
+        blobstore_close(f->store);
+        f->store = NULL;
+        *ret_fd = kept_file("test");
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+                write_and_die(f, &id, *ret_fd);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(kept_open(*ret_fd, DISKS_KEPT_BYTES, ret), 0);
+        return id;
+}
+
+static void test_a_disk_of_an_earlier_process_is_one_disk(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_CLOSE int fd = -1;
+        struct disk_id id;
+        struct kept *kept;
+        struct disk *d;
+
+        id = of_earlier_process(f, &kept, &fd);
+        reopen_with(f, kept);
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        write_at(d, "c", 1, BLOCK);
+        write_at(d, "d", 1, GIB / 2 + BLOCK);
+        atomic_store(&syncs, 0);
+        disk_close(d);
+        assert_int_not_equal(atomic_load(&syncs), 0);
+        reopen(f);
+        kept_close(kept);
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        assert_reads(d, "a", 1, 0);
+        assert_reads(d, "c", 1, BLOCK);
+        assert_reads(d, "b", 1, GIB / 2);
+        assert_reads(d, "d", 1, GIB / 2 + BLOCK);
+        disk_close(d);
+}
+
+static void test_what_could_not_be_opened_then_is_later(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_CLOSE int fd = -1;
+        char command[128];
+        struct disk_id id;
+        struct kept *kept;
+        struct disk *d;
+
+        id = of_earlier_process(f, &kept, &fd);
+        (void)snprintf(command, sizeof(command), "cd %s/disks && for i in *.meta; do mv $i $i.away; done", f->dir);
+        assert_int_equal(system(command), 0);
+        reopen_with(f, kept);
+        assert_int_equal(disk_open(f->store, &id, &d), -ENOENT);
+        (void)snprintf(command, sizeof(command), "cd %s/disks && for i in *.meta.away; do mv $i ${i%%.away}; done", f->dir);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(disk_open(f->store, &id, &d), 0);
+        assert_reads(d, "a", 1, 0);
+        assert_reads(d, "b", 1, GIB / 2);
+        disk_close(d);
+        reopen(f);
+        kept_close(kept);
+}
+
+static void test_what_nobody_opened_since_can_be_removed(void **state)
+{
+        struct fixture *f = *state;
+        CLEANUP_CLOSE int fd = -1;
+        char command[128];
+        struct disk_id id;
+        struct kept *kept;
+        struct disk *d;
+
+        id = of_earlier_process(f, &kept, &fd);
+        reopen_with(f, kept);
+        assert_int_equal(disk_remove(f->store, &id), 0);
+        assert_int_equal(disk_open(f->store, &id, &d), -ENOENT);
+        (void)snprintf(command, sizeof(command), "test -z \"$(ls %s/disks)\"", f->dir);
+        assert_int_equal(system(command), 0);
+        reopen(f);
+        kept_close(kept);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -984,7 +1039,6 @@ int main(void)
                 T(test_growth_is_durable),
                 T(test_growth_in_two_steps),
                 T(test_what_has_lost_a_file_does_not_grow),
-                T(test_a_disk_of_an_earlier_process_is_one_disk),
                 T(test_removed_disk_stays_until_it_is_closed),
                 T(test_each_finds_what_a_crash_left),
                 T(test_a_disks_head_has_the_length_that_it_always_had),
@@ -999,6 +1053,9 @@ int main(void)
                 T(test_a_sync_asks_nothing_of_the_disk_where_nothing_was_changed),
                 T(test_sync_without_room_loses_nothing),
                 T(test_close_without_room_loses_nothing),
+                T(test_a_disk_of_an_earlier_process_is_one_disk),
+                T(test_what_could_not_be_opened_then_is_later),
+                T(test_what_nobody_opened_since_can_be_removed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
