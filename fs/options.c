@@ -30,7 +30,7 @@ struct option {
         const char *help;
         enum option_type type;
         size_t offset; /* in struct options; 0: of none */
-        uint64_t least, most; /* of a number; MOST 0: as many as there are */
+        uint64_t least, most; /* of a number, and the former of a size; MOST 0: as many as there are */
 };
 
 #define TIDY_SECONDS_DEFAULT 600
@@ -78,14 +78,14 @@ static const struct option option_table[] = {
         { "ro", "nothing can be changed through the mount", OPTION_FUSE, AT(read_only) },
         { "uid=USER", "who administers the library beside root (who mounts it)", OPTION_USER, AT(uid) },
         { "gid=GROUP", "the group of what belongs to nobody (of who mounts it)", OPTION_GROUP, AT(gid) },
-        { "cache=SIZE", "memory for decoded data, each store (64M)", OPTION_SIZE, AT(cache_bytes) },
+        { "cache=SIZE", "memory for decoded data, each store (64M)", OPTION_SIZE, AT(cache_bytes), .least = 1 },
         { "cache-dir=DIR", "keep there what small reads of images decode, as on a fast disk (the store)", OPTION_TEXT,
           AT(cache_dir) },
         { "cache-disk=SIZE", "so much of that, each store; 0: none (a tenth of its disk, at most 32G)", OPTION_SIZE,
           AT(cache_disk_bytes) },
         { "import-private", "everybody may import from this machine and private networks", OPTION_FLAG,
           AT(import_private) },
-        { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers) },
+        { "workers=N", "long operations at the same time (2)", OPTION_NUMBER, AT(workers), .least = 1 },
         { "tidy=SECONDS", "make what is stored smaller after so long without work; 0: never (600)", OPTION_NUMBER,
           AT(tidy_seconds) },
         { "slow-request=SECONDS", "log what a request waits for after so long; 0: never (30)", OPTION_NUMBER,
@@ -238,7 +238,8 @@ static int option_set_number(uint64_t *field, const struct option *o, const char
         if (parse_u64(value, &n) < 0)
                 return option_fail("not a number", text);
         if (n < o->least || (o->most && n > o->most)) {
-                (void)snprintf(why, sizeof(why), "not a number from %" PRIu64 " to %" PRIu64, o->least, o->most);
+                (void)snprintf(why, sizeof(why), o->most ? "not a number from %" PRIu64 " to %" PRIu64 : "not a number from %" PRIu64 " on",
+                               o->least, o->most);
                 return option_fail(why, text);
         }
         *field = n;
@@ -257,7 +258,8 @@ static int option_apply(struct options *opts, const struct option *o, const char
         case OPTION_NUMBER:
                 return option_set_number(field, o, text, value);
         case OPTION_SIZE:
-                return parse_size(value, field) < 0 ? option_fail("not a size (64M, 1G …)", text) : 0;
+                return parse_size(value, field) < 0 || *(uint64_t *)field < o->least ?
+                               option_fail("not a size (64M, 1G …)", text) : 0;
         case OPTION_TEXT:
                 return option_set_text(field, value);
         case OPTION_USER:

@@ -54,7 +54,7 @@ static void test_names_that_look_like_options_follow_two_dashes(void **state)
 
 static void test_what_is_not_understood_is_refused(void **state)
 {
-        static const char *const bad[] = { "-x", "--nonsense", "-onosuch", "-ocache", "-ocache=12Q", "-oworkers=-1",
+        static const char *const bad[] = { "-x", "--nonsense", "-onosuch", "-ocache", "-ocache=12Q", "-oworkers=-1", "-oworkers=0", "-ocache=0",
                                            "-oallow_other=yes", "-o", "third", "-olease=0", "-olease=3601" };
 
         (void)state;
