@@ -40,7 +40,8 @@ static void die_for(const char *kind)
                 return real names;                              \
         }
 
-ANSWER(fuse_reply_create, (fuse_req_t req, const struct fuse_entry_param *e, const struct fuse_file_info *fi), (req, e, fi), "create", 1)
+ANSWER(fuse_reply_create, (fuse_req_t req, const struct fuse_entry_param *e, const struct fuse_file_info *fi), (req, e, fi),
+       "create", 1)
 ANSWER(fuse_reply_entry, (fuse_req_t req, const struct fuse_entry_param *e), (req, e), "entry", e->ino)
 ANSWER(fuse_reply_attr, (fuse_req_t req, const struct stat *attr, double timeout), (req, attr, timeout), "attr", 1)
 ANSWER(fuse_reply_open, (fuse_req_t req, const struct fuse_file_info *fi), (req, fi), "open", 1)
