@@ -495,8 +495,13 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
         r = permit_change(&rq, n);
         if (r == 0)
                 r = permit_change(&rq, node_of(new_parent));
-        if (r == 0)
+        if (r == 0) {
                 r = ops_resolve(&rq, parent, name, &n, &o);
+                if (r == -ENOENT && ops_has_gone_before(name)) {
+                        reply_error(&rq, 0);
+                        return;
+                }
+        }
         if (r == 0 && n.kind == KIND_SCRATCH) {
                 r = ops_rename_scratch(&rq, n, new_parent, new_name, flags);
                 n = node_of(new_parent); /* whose the answer is */
@@ -517,7 +522,7 @@ void ops_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t
                 else if (ops_rename_object(&rq, parent, name, n, new_parent, new_name, &r))
                         return;
         }
-        if (r == -ENOENT && (resent_may_be_done() || ops_has_gone_before(name)))
+        if (r == -ENOENT && resent_may_be_done())
                 r = 0;
         if (r < 0) {
                 reply_refusal(&rq, n, r);
