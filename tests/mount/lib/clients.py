@@ -77,6 +77,7 @@ class Client:
     def __init__(self, number):
         self.rng = random.Random(seed * 10 + number)
         self.known, self.doing, self.whole, self.n = {}, {}, True, 0
+        self.waits = False  # for the end of work on an image, however long that takes
 
     def change(self, call, changes, whole=True):
         """whole: all of the changes or none."""
@@ -91,6 +92,13 @@ class Client:
             longest = max(longest, time.monotonic() - began)
         self.known.update(changes)
         self.doing = {}
+
+    def wait(self, name):
+        self.waits = True
+        try:
+            text(at("private", name, "wait"))
+        finally:
+            self.waits = False
 
     def fresh(self, prefix):
         self.n += 1
@@ -174,7 +182,7 @@ class Images(Client):
         def upload():
             with open(at("private", name, "upload"), "wb", buffering=0) as f:
                 f.write(data)
-            text(at("private", name, "wait"))  # close(2) may be answered a moment before the daemon hears of it
+            self.wait(name)  # close(2) may be answered a moment before the daemon hears of it
 
         self.change(lambda: os.mkdir(at("private", name)), {("dir", "private", name): name, ("description", "private", name): ""})
         self.change(lambda: put(at("private", name, "description"), "of " + name),
@@ -199,7 +207,7 @@ class Machines(Client):
         self.change(lambda: put(at("instances", name, "description"), "of " + name),
                     {("description", "instances", name): "of " + name})
         self.change(lambda: os.mkdir(at("instances", name, "images", made)), {("dir", "private", made): made, ("bytes", made): self.kept})
-        text(at("private", made, "wait"))
+        self.wait(made)
         self.known["dir", "snapshots", made] = made
         self.change(lambda: os.rmdir(at("instances", name)),
                     {("dir", "instances", name): None, ("description", "instances", name): None})
