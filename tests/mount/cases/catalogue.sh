@@ -169,4 +169,4 @@ mkdir empty
 check 8 "$WORK/empty" --restore-catalogue
 says "no library of imagefs: is the disk that it lies on mounted?"
 check 16 "$STORE" --restore
-says "usage: imagefs check STORE [--read-data] [--repair] [--restore-catalogue]"
+says "usage: imagefs check STORE|ADDRESS [--read-data] [--repair] [--restore-catalogue]"

@@ -127,7 +127,7 @@ exec 8>&-
 value "$R/instances/vm1/status" stopped
 same "$(dd if="$R/instances/vm1/disks/vda.raw" bs=512 skip=3 count=1 status=none | head -c 7)" written "the disk"
 run as_user rm -rf "$R/instances/vm1"
-same "$(ls "$R/instances" "$R/disks" "$R/snapshots" | grep -cE 'vm|d1|s1')" 0 "things left"
+same "$(cd "$R" && ls instances disks snapshots | grep -cE 'vm|d1|s1')" 0 "things left"
 run rm -rf "$MNT"/tasks/*
 same "$(ls "$MNT/tasks")" "" "tasks"
 

@@ -25,6 +25,7 @@
 #include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BLOCK 4096
@@ -164,8 +165,16 @@ static int op_frozen(char **a)
         }
         (void)close(fd);
         (void)close(before);
-        if (stat(a[0], &st) < 0)
-                return failed("stat");
+        /* The kernel says that a file was closed some time after close(2) has returned. */
+        for (int i = 0; i < 200; i++) {
+                const struct timespec moment = { .tv_nsec = 10000000 };
+
+                if (stat(a[0], &st) < 0)
+                        return failed("stat");
+                if ((size_t)st.st_size == strlen(a[1]) + 1)
+                        break;
+                (void)nanosleep(&moment, NULL);
+        }
         printf("%s\n", (size_t)st.st_size == strlen(a[1]) + 1 ? "ok" : "afterwards another size");
         return 0;
 }
