@@ -49,6 +49,8 @@ int volumes_open(struct volumes **ret)
         if (!vs)
                 return -ENOMEM;
         pthread_mutex_init(&vs->gate, NULL);
+        for (unsigned i = 0; i < VOLUMES_GROWING; i++)
+                pthread_mutex_init(&vs->growing[i], NULL);
         pthread_mutex_init(&vs->mutex, NULL);
         pthread_cond_init(&vs->left, NULL);
         LIST_INIT(&vs->open);
@@ -69,6 +71,8 @@ void volumes_close(struct volumes *vs)
         }
         pthread_cond_destroy(&vs->left);
         pthread_mutex_destroy(&vs->mutex);
+        for (unsigned i = 0; i < VOLUMES_GROWING; i++)
+                pthread_mutex_destroy(&vs->growing[i]);
         pthread_mutex_destroy(&vs->gate);
         free(vs);
 }

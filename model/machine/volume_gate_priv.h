@@ -31,8 +31,11 @@ struct volume_file {
         LIST_ENTRY(volume_file) link;
 };
 
+#define VOLUMES_GROWING 64 /* volumes whose numbers are as far apart wait for each other */
+
 struct volumes {
         pthread_mutex_t gate;
+        pthread_mutex_t growing[VOLUMES_GROWING]; /* before the gate: who makes a disk's files longer has it for itself */
         pthread_mutex_t mutex;
         pthread_cond_t left; /* a writer has begun to leave, or has left */
         unsigned waiting; /* for that; under the mutex, as the rest */

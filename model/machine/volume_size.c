@@ -148,7 +148,7 @@ static int look(struct growth *g, uint64_t id, struct diag *diag)
         return r < 0 ? r : g->size_bytes == g->v.size_bytes;
 }
 
-/* D: its disk, whose files are as long; NULL: it had none. -EAGAIN: it has one now. 1: it is as large. */
+/* D: its disk, whose files are as long; NULL: it has none, which only who grows it changes. 1: it is as large. */
 static int grow_now(struct growth *g, uint64_t id, struct blobstore *bs, struct disk *d, struct db_owed *owed, struct diag *diag)
 {
         LOCK_SCOPE(volumes_gate(g->m, OBJECT_VOLUME, id));
@@ -157,9 +157,8 @@ static int grow_now(struct growth *g, uint64_t id, struct blobstore *bs, struct 
         r = look(g, id, diag);
         if (r != 0)
                 return r;
-        if (d)
-                return grow_row(g->m, &g->v, d, g->size_bytes, owed, diag);
-        return g->ref.exists ? -EAGAIN : plan_disk(g->m, bs, &g->v, g->ref.store, g->size_bytes, owed, diag);
+        return d ? grow_row(g->m, &g->v, d, g->size_bytes, owed, diag) :
+                   plan_disk(g->m, bs, &g->v, g->ref.store, g->size_bytes, owed, diag);
 }
 
 static int grow(struct growth *g, uint64_t id, struct db_owed *owed, struct diag *diag)
@@ -190,9 +189,11 @@ int volume_grow(struct model *m, uint64_t id, const struct volume_file *own, uin
         struct db_owed owed;
         int r;
 
-        do
+        {
+                /* Else the transaction of one would wait for the files of the next. */
+                LOCK_SCOPE(&m->volumes->growing[id % VOLUMES_GROWING]);
                 r = grow(&g, id, &owed, diag);
-        while (r == -EAGAIN);
+        }
         if (r == 0)
                 r = db_await(&owed);
         if (r != 0)

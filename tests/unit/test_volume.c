@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Disks by themselves: made, grown, opened, their snapshots taken, removed. */
 
+#include "blobstore/base/lock.h"
 #include "model/core/quota.h"
+#include "model/machine/volume_gate_priv.h"
 #include "tests/lib/machine.h"
 #include "tests/lib/stopwatch.h"
 
@@ -185,6 +187,73 @@ static void test_nobody_waits_for_a_disk_to_grow(void **state)
         assert_int_equal(w.late, 0);
         assert_in_range(w.done, 3, 9);
         machine_assert_bytes(l, id, "", 1, (1 << 20) - 1);
+}
+
+/* Grows the same disk, as soon as it may, slowly; nobody waits for that either. */
+struct second {
+        struct meanwhile *w;
+        uint64_t id;
+        pthread_t thread, gate_keeper;
+        bool begun;
+};
+
+static struct second *second;
+
+static void *grow_again(void *arg)
+{
+        struct second *s = arg;
+        struct diag diag = { 0 };
+        int r;
+
+        meanwhile = s->w;
+        r = volume_set_size(s->w->l->m, &s->w->l->alice, s->id, 2 << 20, &diag);
+        return (void *)(intptr_t)r;
+}
+
+/* So that the second has its time to come in between. */
+static void *keep_gate(void *arg)
+{
+        struct library *l = arg;
+        LOCK_SCOPE(&l->m->volumes->gate);
+
+        (void)usleep(400000);
+        return NULL;
+}
+
+static int write_slowly(struct library *l)
+{
+        (void)usleep(200000);
+        return write_something(l);
+}
+
+static int begin_second(struct library *l)
+{
+        if (!second->begun) {
+                assert_int_equal(pthread_create(&second->gate_keeper, NULL, keep_gate, l), 0);
+                assert_int_equal(pthread_create(&second->thread, NULL, grow_again, second), 0);
+        }
+        second->begun = true;
+        return 0;
+}
+
+static void test_nobody_waits_for_two_who_grow_a_disk(void **state)
+{
+        struct library *l = *state;
+        struct meanwhile first = { .l = l, .act = begin_second }, w = { .l = l, .act = write_slowly };
+        struct second s = { .w = &w, .id = machine_volume(l, "d1", 8192) };
+        void *r;
+
+        machine_write(l, s.id, "x", 1, 0);
+        second = &s;
+        meanwhile = &first;
+        assert_ok(volume_set_size(l->m, &l->alice, s.id, 1 << 20, library_diag(l)));
+        meanwhile = NULL;
+        assert_int_equal(pthread_join(s.thread, &r), 0);
+        assert_int_equal((intptr_t)r, 0);
+        assert_int_equal(pthread_join(s.gate_keeper, NULL), 0);
+        assert_int_equal(first.late + w.late, 0);
+        assert_int_equal(get(l, s.id).size_bytes, 2 << 20);
+        machine_assert_bytes(l, s.id, "", 1, (2 << 20) - 1);
 }
 
 static int take_all_room(struct library *l)
@@ -569,6 +638,7 @@ int main(void)
                 TEST(test_a_disk_without_size_can_be_opened_to_give_it_one),
                 TEST(test_a_row_that_a_crash_left_too_small_is_mended),
                 TEST(test_nobody_waits_for_a_disk_to_grow),
+                TEST(test_nobody_waits_for_two_who_grow_a_disk),
                 TEST(test_a_disk_whose_room_was_taken_meanwhile_stays_as_it_is),
                 TEST(test_a_disk_may_go_while_it_grows),
                 TEST(test_names),
